@@ -794,6 +794,18 @@ func FirstInvalidAVX512(x *float32, n int, limit float32) float32
 func FirstInvalidAVX2(x *float32, n int, limit float32) float32
 
 //go:noescape
+func GatherRowsAVX512(dst *float32, table *float32, indices *float32, rows int, cols int, dstStride int, tableStride int)
+
+//go:noescape
+func GatherRowsAVX2(dst *float32, table *float32, indices *float32, rows int, cols int, dstStride int, tableStride int)
+
+//go:noescape
+func ScatterAddRowsAVX512(table *float32, src *float32, indices *float32, rows int, cols int, srcStride int, tableStride int)
+
+//go:noescape
+func ScatterAddRowsAVX2(table *float32, src *float32, indices *float32, rows int, cols int, srcStride int, tableStride int)
+
+//go:noescape
 func ColMulAVX512(dst *float32, x *float32, scale *float32, rows int, cols int)
 
 //go:noescape

@@ -48373,6 +48373,369 @@ fold:
 	VZEROUPPER
 	RET
 
+// func GatherRowsAVX2(dst *float32, table *float32, indices *float32, rows int, cols int, dstStride int, tableStride int)
+// Requires: AVX
+TEXT ·GatherRowsAVX2(SB), NOSPLIT, $0-56
+	MOVQ    dst+0(FP), AX
+	MOVQ    table+8(FP), BX
+	MOVQ    indices+16(FP), CX
+	MOVQ    rows+24(FP), DX
+	MOVQ    cols+32(FP), SI
+	MOVQ    dstStride+40(FP), DI
+	MOVQ    tableStride+48(FP), R8
+	MOVQ    SI, R9
+	ANDQ    $+7, R9
+	LEAQ    partial_masks<>+0(SB), R12
+	NEGQ    R9
+	VMOVUPS 32(R12)(R9*4), Y1
+	NEGQ    R9
+	SHLQ    $0x02, DI
+	SHLQ    $0x02, R8
+	MOVQ    BX, R10
+	MOVQ    AX, R11
+
+row:
+	VCVTTSS2SIQ (CX), BX
+	ADDQ        $+4, CX
+	IMULQ       R8, BX
+	ADDQ        R10, BX
+	MOVQ        R11, AX
+	ADDQ        DI, R11
+	MOVQ        SI, R9
+	SUBQ        $+32, R9
+	JL          blocks_end
+
+blocks:
+	VMOVUPS (BX), Y2
+	VMOVUPS Y2, (AX)
+	VMOVUPS 32(BX), Y2
+	VMOVUPS Y2, 32(AX)
+	VMOVUPS 64(BX), Y2
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS 96(BX), Y2
+	VMOVUPS Y2, 96(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	SUBQ    $+32, R9
+	JGE     blocks
+
+blocks_end:
+	ADDQ $+32, R9
+	SUBQ $+8, R9
+	JL   vectors_end
+
+vectors:
+	VMOVUPS (BX), Y2
+	VMOVUPS Y2, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, BX
+	SUBQ    $+8, R9
+	JGE     vectors
+
+vectors_end:
+	ADDQ       $+8, R9
+	TESTQ      R9, R9
+	JE         row_end
+	VMASKMOVPS (BX), Y1, Y2
+	CMPQ       R9, $0x04
+	JL         store193_few
+	VMOVUPS    X2, (AX)
+	JE         store193_end
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	CMPQ       R9, $0x06
+	JL         store193_five
+	VMOVLPS    X2, 16(AX)
+	JE         store193_swap
+	VEXTRACTPS $0x02, X2, 24(AX)
+	JMP        store193_swap
+
+store193_five:
+	VMOVSS X2, 16(AX)
+
+store193_swap:
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	JMP        store193_end
+
+store193_few:
+	CMPQ       R9, $0x02
+	JL         store193_one
+	VMOVLPS    X2, (AX)
+	JE         store193_end
+	VEXTRACTPS $0x02, X2, 8(AX)
+	JMP        store193_end
+
+store193_one:
+	VMOVSS X2, (AX)
+
+store193_end:
+row_end:
+	SUBQ $+1, DX
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func GatherRowsAVX512(dst *float32, table *float32, indices *float32, rows int, cols int, dstStride int, tableStride int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GatherRowsAVX512(SB), NOSPLIT, $0-56
+	MOVQ  dst+0(FP), AX
+	MOVQ  table+8(FP), BX
+	MOVQ  indices+16(FP), CX
+	MOVQ  rows+24(FP), DX
+	MOVQ  cols+32(FP), SI
+	MOVQ  dstStride+40(FP), DI
+	MOVQ  tableStride+48(FP), R8
+	MOVQ  SI, R9
+	ANDQ  $+15, R9
+	MOVL  $0x0000ffff, R12
+	BZHIL R9, R12, R12
+	KMOVW R12, K1
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  BX, R10
+	MOVQ  AX, R11
+
+row:
+	VCVTTSS2SIQ (CX), BX
+	ADDQ        $+4, CX
+	IMULQ       R8, BX
+	ADDQ        R10, BX
+	MOVQ        R11, AX
+	ADDQ        DI, R11
+	MOVQ        SI, R9
+	SUBQ        $+64, R9
+	JL          blocks_end
+
+blocks:
+	VMOVUPS (BX), Z1
+	VMOVUPS 64(BX), Z2
+	VMOVUPS 128(BX), Z3
+	VMOVUPS 192(BX), Z4
+	VMOVUPS Z1, (AX)
+	VMOVUPS Z2, 64(AX)
+	VMOVUPS Z3, 128(AX)
+	VMOVUPS Z4, 192(AX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, BX
+	SUBQ    $+64, R9
+	JGE     blocks
+
+blocks_end:
+	ADDQ $+64, R9
+	SUBQ $+16, R9
+	JL   vectors_end
+
+vectors:
+	VMOVUPS (BX), Z4
+	VMOVUPS Z4, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	SUBQ    $+16, R9
+	JGE     vectors
+
+vectors_end:
+	ADDQ      $+16, R9
+	TESTQ     R9, R9
+	JE        row_end
+	VMOVUPS.Z (BX), K1, Z4
+	VMOVUPS   Z4, K1, (AX)
+
+row_end:
+	SUBQ $+1, DX
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func ScatterAddRowsAVX2(table *float32, src *float32, indices *float32, rows int, cols int, srcStride int, tableStride int)
+// Requires: AVX
+TEXT ·ScatterAddRowsAVX2(SB), NOSPLIT, $0-56
+	MOVQ    table+0(FP), AX
+	MOVQ    src+8(FP), BX
+	MOVQ    indices+16(FP), CX
+	MOVQ    rows+24(FP), DX
+	MOVQ    cols+32(FP), SI
+	MOVQ    srcStride+40(FP), DI
+	MOVQ    tableStride+48(FP), R8
+	MOVQ    SI, R9
+	ANDQ    $+7, R9
+	LEAQ    partial_masks<>+0(SB), R12
+	NEGQ    R9
+	VMOVUPS 32(R12)(R9*4), Y1
+	NEGQ    R9
+	SHLQ    $0x02, DI
+	SHLQ    $0x02, R8
+	MOVQ    AX, R10
+	MOVQ    BX, R11
+
+row:
+	VCVTTSS2SIQ (CX), AX
+	ADDQ        $+4, CX
+	IMULQ       R8, AX
+	ADDQ        R10, AX
+	MOVQ        R11, BX
+	ADDQ        DI, R11
+	MOVQ        SI, R9
+	SUBQ        $+32, R9
+	JL          blocks_end
+
+blocks:
+	VMOVUPS (BX), Y2
+	VADDPS  (AX), Y2, Y2
+	VMOVUPS Y2, (AX)
+	VMOVUPS 32(BX), Y2
+	VADDPS  32(AX), Y2, Y2
+	VMOVUPS Y2, 32(AX)
+	VMOVUPS 64(BX), Y2
+	VADDPS  64(AX), Y2, Y2
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS 96(BX), Y2
+	VADDPS  96(AX), Y2, Y2
+	VMOVUPS Y2, 96(AX)
+	ADDQ    $+128, BX
+	ADDQ    $+128, AX
+	SUBQ    $+32, R9
+	JGE     blocks
+
+blocks_end:
+	ADDQ $+32, R9
+	SUBQ $+8, R9
+	JL   vectors_end
+
+vectors:
+	VMOVUPS (BX), Y2
+	VADDPS  (AX), Y2, Y2
+	VMOVUPS Y2, (AX)
+	ADDQ    $+32, BX
+	ADDQ    $+32, AX
+	SUBQ    $+8, R9
+	JGE     vectors
+
+vectors_end:
+	ADDQ       $+8, R9
+	TESTQ      R9, R9
+	JE         row_end
+	VMASKMOVPS (AX), Y1, Y2
+	VMASKMOVPS (BX), Y1, Y3
+	VADDPS     Y3, Y2, Y3
+	CMPQ       R9, $0x04
+	JL         store194_few
+	VMOVUPS    X3, (AX)
+	JE         store194_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	CMPQ       R9, $0x06
+	JL         store194_five
+	VMOVLPS    X3, 16(AX)
+	JE         store194_swap
+	VEXTRACTPS $0x02, X3, 24(AX)
+	JMP        store194_swap
+
+store194_five:
+	VMOVSS X3, 16(AX)
+
+store194_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store194_end
+
+store194_few:
+	CMPQ       R9, $0x02
+	JL         store194_one
+	VMOVLPS    X3, (AX)
+	JE         store194_end
+	VEXTRACTPS $0x02, X3, 8(AX)
+	JMP        store194_end
+
+store194_one:
+	VMOVSS X3, (AX)
+
+store194_end:
+row_end:
+	SUBQ $+1, DX
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func ScatterAddRowsAVX512(table *float32, src *float32, indices *float32, rows int, cols int, srcStride int, tableStride int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·ScatterAddRowsAVX512(SB), NOSPLIT, $0-56
+	MOVQ  table+0(FP), AX
+	MOVQ  src+8(FP), BX
+	MOVQ  indices+16(FP), CX
+	MOVQ  rows+24(FP), DX
+	MOVQ  cols+32(FP), SI
+	MOVQ  srcStride+40(FP), DI
+	MOVQ  tableStride+48(FP), R8
+	MOVQ  SI, R9
+	ANDQ  $+15, R9
+	MOVL  $0x0000ffff, R12
+	BZHIL R9, R12, R12
+	KMOVW R12, K1
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  AX, R10
+	MOVQ  BX, R11
+
+row:
+	VCVTTSS2SIQ (CX), AX
+	ADDQ        $+4, CX
+	IMULQ       R8, AX
+	ADDQ        R10, AX
+	MOVQ        R11, BX
+	ADDQ        DI, R11
+	MOVQ        SI, R9
+	SUBQ        $+64, R9
+	JL          blocks_end
+
+blocks:
+	VMOVUPS (AX), Z1
+	VMOVUPS 64(AX), Z2
+	VMOVUPS 128(AX), Z3
+	VMOVUPS 192(AX), Z4
+	VMOVUPS (BX), Z5
+	VMOVUPS 64(BX), Z6
+	VMOVUPS 128(BX), Z7
+	VMOVUPS 192(BX), Z8
+	VADDPS  Z5, Z1, Z5
+	VADDPS  Z6, Z2, Z6
+	VADDPS  Z7, Z3, Z7
+	VADDPS  Z8, Z4, Z8
+	VMOVUPS Z5, (AX)
+	VMOVUPS Z6, 64(AX)
+	VMOVUPS Z7, 128(AX)
+	VMOVUPS Z8, 192(AX)
+	ADDQ    $+256, BX
+	ADDQ    $+256, AX
+	SUBQ    $+64, R9
+	JGE     blocks
+
+blocks_end:
+	ADDQ $+64, R9
+	SUBQ $+16, R9
+	JL   vectors_end
+
+vectors:
+	VMOVUPS (AX), Z8
+	VMOVUPS (BX), Z7
+	VADDPS  Z7, Z8, Z7
+	VMOVUPS Z7, (AX)
+	ADDQ    $+64, BX
+	ADDQ    $+64, AX
+	SUBQ    $+16, R9
+	JGE     vectors
+
+vectors_end:
+	ADDQ      $+16, R9
+	TESTQ     R9, R9
+	JE        row_end
+	VMOVUPS.Z (AX), K1, Z7
+	VMOVUPS.Z (BX), K1, Z8
+	VADDPS    Z8, Z7, Z8
+	VMOVUPS   Z8, K1, (AX)
+
+row_end:
+	SUBQ $+1, DX
+	JNE  row
+	VZEROUPPER
+	RET
+
 // func ColMulAVX2(dst *float32, x *float32, scale *float32, rows int, cols int)
 // Requires: AVX
 TEXT ·ColMulAVX2(SB), NOSPLIT, $0-40
@@ -48436,36 +48799,36 @@ vectors_end:
 	VMASKMOVPS (CX), Y0, Y2
 	VMULPS     Y2, Y1, Y2
 	CMPQ       DI, $0x04
-	JL         store193_few
+	JL         store195_few
 	VMOVUPS    X2, (AX)
-	JE         store193_end
+	JE         store195_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       DI, $0x06
-	JL         store193_five
+	JL         store195_five
 	VMOVLPS    X2, 16(AX)
-	JE         store193_swap
+	JE         store195_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store193_swap
+	JMP        store195_swap
 
-store193_five:
+store195_five:
 	VMOVSS X2, 16(AX)
 
-store193_swap:
+store195_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store193_end
+	JMP        store195_end
 
-store193_few:
+store195_few:
 	CMPQ       DI, $0x02
-	JL         store193_one
+	JL         store195_one
 	VMOVLPS    X2, (AX)
-	JE         store193_end
+	JE         store195_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store193_end
+	JMP        store195_end
 
-store193_one:
+store195_one:
 	VMOVSS X2, (AX)
 
-store193_end:
+store195_end:
 	SHLQ $0x02, DI
 	ADDQ DI, AX
 	ADDQ DI, BX
@@ -48824,36 +49187,36 @@ partial_rows:
 
 partial_store:
 	CMPQ       DX, $0x04
-	JL         store194_few
+	JL         store196_few
 	VMOVUPS    X3, (AX)
-	JE         store194_end
+	JE         store196_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       DX, $0x06
-	JL         store194_five
+	JL         store196_five
 	VMOVLPS    X3, 16(AX)
-	JE         store194_swap
+	JE         store196_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store194_swap
+	JMP        store196_swap
 
-store194_five:
+store196_five:
 	VMOVSS X3, 16(AX)
 
-store194_swap:
+store196_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store194_end
+	JMP        store196_end
 
-store194_few:
+store196_few:
 	CMPQ       DX, $0x02
-	JL         store194_one
+	JL         store196_one
 	VMOVLPS    X3, (AX)
-	JE         store194_end
+	JE         store196_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store194_end
+	JMP        store196_end
 
-store194_one:
+store196_one:
 	VMOVSS X3, (AX)
 
-store194_end:
+store196_end:
 done:
 	VZEROUPPER
 	RET
@@ -49195,57 +49558,57 @@ vectors_end:
 	VPXOR   X1, X1, X1
 	VPINSRW $0x00, (BX), X1, X1
 	CMPQ    CX, $0x01
-	JE      half195
+	JE      half197
 	VPINSRW $0x01, 2(BX), X1, X1
 	CMPQ    CX, $0x02
-	JE      half195
+	JE      half197
 	VPINSRW $0x02, 4(BX), X1, X1
 	CMPQ    CX, $0x03
-	JE      half195
+	JE      half197
 	VPINSRW $0x03, 6(BX), X1, X1
 	CMPQ    CX, $0x04
-	JE      half195
+	JE      half197
 	VPINSRW $0x04, 8(BX), X1, X1
 	CMPQ    CX, $0x05
-	JE      half195
+	JE      half197
 	VPINSRW $0x05, 10(BX), X1, X1
 	CMPQ    CX, $0x06
-	JE      half195
+	JE      half197
 	VPINSRW $0x06, 12(BX), X1, X1
 
-half195:
+half197:
 	VCVTPH2PS  X1, Y1
 	CMPQ       CX, $0x04
-	JL         store196_few
+	JL         store198_few
 	VMOVUPS    X1, (AX)
-	JE         store196_end
+	JE         store198_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       CX, $0x06
-	JL         store196_five
+	JL         store198_five
 	VMOVLPS    X1, 16(AX)
-	JE         store196_swap
+	JE         store198_swap
 	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store196_swap
+	JMP        store198_swap
 
-store196_five:
+store198_five:
 	VMOVSS X1, 16(AX)
 
-store196_swap:
+store198_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store196_end
+	JMP        store198_end
 
-store196_few:
+store198_few:
 	CMPQ       CX, $0x02
-	JL         store196_one
+	JL         store198_one
 	VMOVLPS    X1, (AX)
-	JE         store196_end
+	JE         store198_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store196_end
+	JMP        store198_end
 
-store196_one:
+store198_one:
 	VMOVSS X1, (AX)
 
-store196_end:
+store198_end:
 done:
 	VZEROUPPER
 	RET
@@ -49353,25 +49716,25 @@ vectors_end:
 	VCVTPS2PH  $0x00, Y1, X2
 	VPEXTRW    $0x00, X2, (AX)
 	CMPQ       CX, $0x01
-	JE         half197
+	JE         half199
 	VPEXTRW    $0x01, X2, 2(AX)
 	CMPQ       CX, $0x02
-	JE         half197
+	JE         half199
 	VPEXTRW    $0x02, X2, 4(AX)
 	CMPQ       CX, $0x03
-	JE         half197
+	JE         half199
 	VPEXTRW    $0x03, X2, 6(AX)
 	CMPQ       CX, $0x04
-	JE         half197
+	JE         half199
 	VPEXTRW    $0x04, X2, 8(AX)
 	CMPQ       CX, $0x05
-	JE         half197
+	JE         half199
 	VPEXTRW    $0x05, X2, 10(AX)
 	CMPQ       CX, $0x06
-	JE         half197
+	JE         half199
 	VPEXTRW    $0x06, X2, 12(AX)
 
-half197:
+half199:
 done:
 	VZEROUPPER
 	RET

@@ -350,6 +350,12 @@ func SigmoidCrossEntropyNEON(dx *float32, loss *float32, x *float32, t *float32,
 func FirstInvalidNEON(x *float32, n int, limit float32) float32
 
 //go:noescape
+func GatherRowsNEON(dst *float32, table *float32, indices *float32, rows int, cols int, dstStride int, tableStride int)
+
+//go:noescape
+func ScatterAddRowsNEON(table *float32, src *float32, indices *float32, rows int, cols int, srcStride int, tableStride int)
+
+//go:noescape
 func ColMulNEON(dst *float32, x *float32, scale *float32, rows int, cols int)
 
 //go:noescape

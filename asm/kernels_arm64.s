@@ -44094,6 +44094,222 @@ fold:
 	FMOVS F6, ret+24(FP)
 	RET
 
+// func GatherRowsNEON(dst *float32, table *float32, indices *float32, rows int, cols int, dstStride int, tableStride int)
+TEXT ·GatherRowsNEON(SB), NOSPLIT, $0-56
+	MOVD dst+0(FP), R0
+	MOVD table+8(FP), R1
+	MOVD indices+16(FP), R2
+	MOVD rows+24(FP), R3
+	MOVD cols+32(FP), R4
+	MOVD dstStride+40(FP), R5
+	MOVD tableStride+48(FP), R6
+	MOVD R4, R7
+	AND $3, R7
+	VDUP R7, V1.S4
+	SUB $0, R7, R26
+	VMOV R26, V1.S[0]
+	SUB $1, R7, R26
+	VMOV R26, V1.S[1]
+	SUB $2, R7, R26
+	VMOV R26, V1.S[2]
+	SUB $3, R7, R26
+	VMOV R26, V1.S[3]
+	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
+	LSL $2, R5
+	LSL $2, R6
+	MOVD R1, R8
+	MOVD R0, R9
+
+row:
+	FMOVS (R2), F0
+	FCVTZSS F0, R1
+	ADD $4, R2
+	MUL R6, R1
+	ADD R8, R1
+	MOVD R9, R0
+	ADD R5, R9
+	MOVD R4, R7
+	SUBS $16, R7
+	BLT blocks_end
+
+blocks:
+	FMOVQ 0(R1), F2
+	FMOVQ 16(R1), F3
+	FMOVQ 32(R1), F4
+	FMOVQ 48(R1), F5
+	FMOVQ F2, 0(R0)
+	FMOVQ F3, 16(R0)
+	FMOVQ F4, 32(R0)
+	FMOVQ F5, 48(R0)
+	ADD $64, R0
+	ADD $64, R1
+	SUBS $16, R7
+	BGE blocks
+
+blocks_end:
+	ADD $16, R7
+	SUBS $4, R7
+	BLT vectors_end
+
+vectors:
+	FMOVQ 0(R1), F5
+	FMOVQ F5, 0(R0)
+	ADD $16, R0
+	ADD $16, R1
+	SUBS $4, R7
+	BGE vectors
+
+vectors_end:
+	ADD $4, R7
+	CMP $0, R7
+	BEQ row_end
+	TBZ $1, R7, single2189
+	FMOVD 0(R1), F5
+	TBZ $0, R7, loaded2190
+	ADD $8, R1, R26
+	VLD1 (R26), V5.S[2]
+	B loaded2190
+
+single2189:
+	FMOVS 0(R1), F5
+
+loaded2190:
+	TBZ $1, R7, single2191
+	FMOVD F5, 0(R0)
+	TBZ $0, R7, stored2192
+	ADD $8, R0, R26
+	VST1 V5.S[2], (R26)
+	B stored2192
+
+single2191:
+	FMOVS F5, 0(R0)
+
+stored2192:
+
+row_end:
+	SUBS $1, R3
+	BNE row
+	RET
+
+// func ScatterAddRowsNEON(table *float32, src *float32, indices *float32, rows int, cols int, srcStride int, tableStride int)
+TEXT ·ScatterAddRowsNEON(SB), NOSPLIT, $0-56
+	MOVD table+0(FP), R0
+	MOVD src+8(FP), R1
+	MOVD indices+16(FP), R2
+	MOVD rows+24(FP), R3
+	MOVD cols+32(FP), R4
+	MOVD srcStride+40(FP), R5
+	MOVD tableStride+48(FP), R6
+	MOVD R4, R7
+	AND $3, R7
+	VDUP R7, V1.S4
+	SUB $0, R7, R26
+	VMOV R26, V1.S[0]
+	SUB $1, R7, R26
+	VMOV R26, V1.S[1]
+	SUB $2, R7, R26
+	VMOV R26, V1.S[2]
+	SUB $3, R7, R26
+	VMOV R26, V1.S[3]
+	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
+	LSL $2, R5
+	LSL $2, R6
+	MOVD R0, R8
+	MOVD R1, R9
+
+row:
+	FMOVS (R2), F0
+	FCVTZSS F0, R0
+	ADD $4, R2
+	MUL R6, R0
+	ADD R8, R0
+	MOVD R9, R1
+	ADD R5, R9
+	MOVD R4, R7
+	SUBS $16, R7
+	BLT blocks_end
+
+blocks:
+	FMOVQ 0(R0), F2
+	FMOVQ 16(R0), F3
+	FMOVQ 32(R0), F4
+	FMOVQ 48(R0), F5
+	FMOVQ 0(R1), F6
+	FMOVQ 16(R1), F7
+	FMOVQ 32(R1), F8
+	FMOVQ 48(R1), F9
+	WORD $0x4e26d446 // FADD V6.4S, V2.4S, V6.4S
+	WORD $0x4e27d467 // FADD V7.4S, V3.4S, V7.4S
+	WORD $0x4e28d488 // FADD V8.4S, V4.4S, V8.4S
+	WORD $0x4e29d4a9 // FADD V9.4S, V5.4S, V9.4S
+	FMOVQ F6, 0(R0)
+	FMOVQ F7, 16(R0)
+	FMOVQ F8, 32(R0)
+	FMOVQ F9, 48(R0)
+	ADD $64, R1
+	ADD $64, R0
+	SUBS $16, R7
+	BGE blocks
+
+blocks_end:
+	ADD $16, R7
+	SUBS $4, R7
+	BLT vectors_end
+
+vectors:
+	FMOVQ 0(R0), F9
+	FMOVQ 0(R1), F8
+	WORD $0x4e28d528 // FADD V8.4S, V9.4S, V8.4S
+	FMOVQ F8, 0(R0)
+	ADD $16, R1
+	ADD $16, R0
+	SUBS $4, R7
+	BGE vectors
+
+vectors_end:
+	ADD $4, R7
+	CMP $0, R7
+	BEQ row_end
+	TBZ $1, R7, single2193
+	FMOVD 0(R0), F8
+	TBZ $0, R7, loaded2194
+	ADD $8, R0, R26
+	VLD1 (R26), V8.S[2]
+	B loaded2194
+
+single2193:
+	FMOVS 0(R0), F8
+
+loaded2194:
+	TBZ $1, R7, single2195
+	FMOVD 0(R1), F9
+	TBZ $0, R7, loaded2196
+	ADD $8, R1, R26
+	VLD1 (R26), V9.S[2]
+	B loaded2196
+
+single2195:
+	FMOVS 0(R1), F9
+
+loaded2196:
+	WORD $0x4e29d509 // FADD V9.4S, V8.4S, V9.4S
+	TBZ $1, R7, single2197
+	FMOVD F9, 0(R0)
+	TBZ $0, R7, stored2198
+	ADD $8, R0, R26
+	VST1 V9.S[2], (R26)
+	B stored2198
+
+single2197:
+	FMOVS F9, 0(R0)
+
+stored2198:
+
+row_end:
+	SUBS $1, R3
+	BNE row
+	RET
+
 // func ColMulNEON(dst *float32, x *float32, scale *float32, rows int, cols int)
 TEXT ·ColMulNEON(SB), NOSPLIT, $0-40
 	MOVD dst+0(FP), R0
@@ -44163,40 +44379,40 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single2189
+	TBZ $1, R5, single2199
 	FMOVD 0(R1), F7
-	TBZ $0, R5, loaded2190
+	TBZ $0, R5, loaded2200
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2190
+	B loaded2200
 
-single2189:
+single2199:
 	FMOVS 0(R1), F7
 
-loaded2190:
-	TBZ $1, R5, single2191
+loaded2200:
+	TBZ $1, R5, single2201
 	FMOVD 0(R2), F8
-	TBZ $0, R5, loaded2192
+	TBZ $0, R5, loaded2202
 	ADD $8, R2, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2192
+	B loaded2202
 
-single2191:
+single2201:
 	FMOVS 0(R2), F8
 
-loaded2192:
+loaded2202:
 	WORD $0x6e28dce8 // FMUL V8.4S, V7.4S, V8.4S
-	TBZ $1, R5, single2193
+	TBZ $1, R5, single2203
 	FMOVD F8, 0(R0)
-	TBZ $0, R5, stored2194
+	TBZ $0, R5, stored2204
 	ADD $8, R0, R26
 	VST1 V8.S[2], (R26)
-	B stored2194
+	B stored2204
 
-single2193:
+single2203:
 	FMOVS F8, 0(R0)
 
-stored2194:
+stored2204:
 	LSL $2, R5
 	ADD R5, R0
 	ADD R5, R1
@@ -44479,44 +44695,44 @@ columns1_end:
 	MOVD add+48(FP), R6
 	CMP $2, R6
 	BNE partial_begin
-	TBZ $1, R3, single2195
+	TBZ $1, R3, single2205
 	FMOVD 0(R0), F7
-	TBZ $0, R3, loaded2196
+	TBZ $0, R3, loaded2206
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2196
+	B loaded2206
 
-single2195:
+single2205:
 	FMOVS 0(R0), F7
 
-loaded2196:
+loaded2206:
 
 partial_begin:
 	MOVD rows+32(FP), R6
 
 partial_rows:
-	TBZ $1, R3, single2197
+	TBZ $1, R3, single2207
 	FMOVD 0(R1), F3
-	TBZ $0, R3, loaded2198
+	TBZ $0, R3, loaded2208
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2198
+	B loaded2208
 
-single2197:
+single2207:
 	FMOVS 0(R1), F3
 
-loaded2198:
-	TBZ $1, R3, single2199
+loaded2208:
+	TBZ $1, R3, single2209
 	FMOVD 0(R2), F0
-	TBZ $0, R3, loaded2200
+	TBZ $0, R3, loaded2210
 	ADD $8, R2, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2200
+	B loaded2210
 
-single2199:
+single2209:
 	FMOVS 0(R2), F0
 
-loaded2200:
+loaded2210:
 	VFMLA V0.S4, V3.S4, V7.S4
 	ADD R4, R1
 	ADD R4, R2
@@ -44525,31 +44741,31 @@ loaded2200:
 	MOVD add+48(FP), R6
 	CMP $1, R6
 	BNE partial_store
-	TBZ $1, R3, single2201
+	TBZ $1, R3, single2211
 	FMOVD 0(R0), F0
-	TBZ $0, R3, loaded2202
+	TBZ $0, R3, loaded2212
 	ADD $8, R0, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2202
+	B loaded2212
 
-single2201:
+single2211:
 	FMOVS 0(R0), F0
 
-loaded2202:
+loaded2212:
 	WORD $0x4e27d407 // FADD V7.4S, V0.4S, V7.4S
 
 partial_store:
-	TBZ $1, R3, single2203
+	TBZ $1, R3, single2213
 	FMOVD F7, 0(R0)
-	TBZ $0, R3, stored2204
+	TBZ $0, R3, stored2214
 	ADD $8, R0, R26
 	VST1 V7.S[2], (R26)
-	B stored2204
+	B stored2214
 
-single2203:
+single2213:
 	FMOVS F7, 0(R0)
 
-stored2204:
+stored2214:
 
 done:
 	RET
@@ -44612,25 +44828,25 @@ vectors_end:
 	ADD $0, R1, R26
 	VLD1.P 2(R26), V2.H[0]
 	CMP $1, R2
-	BEQ loaded2205
+	BEQ loaded2215
 	VLD1.P 2(R26), V2.H[1]
 	CMP $2, R2
-	BEQ loaded2205
+	BEQ loaded2215
 	VLD1.P 2(R26), V2.H[2]
 
-loaded2205:
+loaded2215:
 	WORD $0x0e217842 // FCVTL V2.4S, V2.4H
-	TBZ $1, R2, single2206
+	TBZ $1, R2, single2216
 	FMOVD F2, 0(R0)
-	TBZ $0, R2, stored2207
+	TBZ $0, R2, stored2217
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored2207
+	B stored2217
 
-single2206:
+single2216:
 	FMOVS F2, 0(R0)
 
-stored2207:
+stored2217:
 
 done:
 	RET
@@ -44689,28 +44905,28 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V3.S[3]
 	WORD $0x4ea08863 // CMGT V3.4S, V3.4S, #0
-	TBZ $1, R2, single2208
+	TBZ $1, R2, single2218
 	FMOVD 0(R1), F2
-	TBZ $0, R2, loaded2209
+	TBZ $0, R2, loaded2219
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded2209
+	B loaded2219
 
-single2208:
+single2218:
 	FMOVS 0(R1), F2
 
-loaded2209:
+loaded2219:
 	WORD $0x0e216841 // FCVTN V1.4H, V2.4S
 	ADD $0, R0, R26
 	VST1.P V1.H[0], 2(R26)
 	CMP $1, R2
-	BEQ stored2210
+	BEQ stored2220
 	VST1.P V1.H[1], 2(R26)
 	CMP $2, R2
-	BEQ stored2210
+	BEQ stored2220
 	VST1.P V1.H[2], 2(R26)
 
-stored2210:
+stored2220:
 
 done:
 	RET
@@ -44856,56 +45072,56 @@ start:
 
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
-	TBZ $1, R20, single2211
+	TBZ $1, R20, single2221
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2212
+	TBZ $0, R20, loaded2222
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2212
+	B loaded2222
 
-single2211:
+single2221:
 	FMOVS 0(R10), F0
 
-loaded2212:
+loaded2222:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
-	TBZ $1, R20, single2213
+	TBZ $1, R20, single2223
 	FMOVD 0(R10), F2
-	TBZ $0, R20, loaded2214
+	TBZ $0, R20, loaded2224
 	ADD $8, R10, R26
 	VLD1 (R26), V2.S[2]
-	B loaded2214
+	B loaded2224
 
-single2213:
+single2223:
 	FMOVS 0(R10), F2
 
-loaded2214:
+loaded2224:
 	ADD R12, R10
 	WORD $0x4fa1105f // FMLA V31.4S, V2.4S, V1.S[1]
-	TBZ $1, R20, single2215
+	TBZ $1, R20, single2225
 	FMOVD 0(R10), F3
-	TBZ $0, R20, loaded2216
+	TBZ $0, R20, loaded2226
 	ADD $8, R10, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2216
+	B loaded2226
 
-single2215:
+single2225:
 	FMOVS 0(R10), F3
 
-loaded2216:
+loaded2226:
 	ADD R12, R10
 	WORD $0x4f81187f // FMLA V31.4S, V3.4S, V1.S[2]
-	TBZ $1, R20, single2217
+	TBZ $1, R20, single2227
 	FMOVD 0(R10), F4
-	TBZ $0, R20, loaded2218
+	TBZ $0, R20, loaded2228
 	ADD $8, R10, R26
 	VLD1 (R26), V4.S[2]
-	B loaded2218
+	B loaded2228
 
-single2217:
+single2227:
 	FMOVS 0(R10), F4
 
-loaded2218:
+loaded2228:
 	ADD R12, R10
 	WORD $0x4fa1189f // FMLA V31.4S, V4.4S, V1.S[3]
 	SUBS $4, R9
@@ -44918,17 +45134,17 @@ rest:
 single:
 	FMOVS (R0), F1
 	ADD $4, R0
-	TBZ $1, R20, single2219
+	TBZ $1, R20, single2229
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2220
+	TBZ $0, R20, loaded2230
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2220
+	B loaded2230
 
-single2219:
+single2229:
 	FMOVS 0(R10), F0
 
-loaded2220:
+loaded2230:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -44942,34 +45158,34 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2221
+	TBZ $1, R20, single2231
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2222
+	TBZ $0, R20, loaded2232
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2222
+	B loaded2232
 
-single2221:
+single2231:
 	FMOVS 0(R21), F0
 
-loaded2222:
+loaded2232:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2223
+	TBZ $1, R20, single2233
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2224
+	TBZ $0, R20, loaded2234
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2224
+	B loaded2234
 
-single2223:
+single2233:
 	FMOVS 0(R21), F0
 
-loaded2224:
+loaded2234:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 rectify:
@@ -44981,17 +45197,17 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2225
+	TBZ $1, R20, single2235
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2226
+	TBZ $0, R20, stored2236
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2226
+	B stored2236
 
-single2225:
+single2235:
 	FMOVS F31, 0(R21)
 
-stored2226:
+stored2236:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -45186,62 +45402,62 @@ start:
 unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2227
+	TBZ $1, R20, single2237
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2228
+	TBZ $0, R20, loaded2238
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2228
+	B loaded2238
 
-single2227:
+single2237:
 	FMOVS 16(R10), F1
 
-loaded2228:
+loaded2238:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2229
+	TBZ $1, R20, single2239
 	FMOVD 16(R10), F3
-	TBZ $0, R20, loaded2230
+	TBZ $0, R20, loaded2240
 	ADD $24, R10, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2230
+	B loaded2240
 
-single2229:
+single2239:
 	FMOVS 16(R10), F3
 
-loaded2230:
+loaded2240:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2107e // FMLA V30.4S, V3.4S, V2.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2231
+	TBZ $1, R20, single2241
 	FMOVD 16(R10), F4
-	TBZ $0, R20, loaded2232
+	TBZ $0, R20, loaded2242
 	ADD $24, R10, R26
 	VLD1 (R26), V4.S[2]
-	B loaded2232
+	B loaded2242
 
-single2231:
+single2241:
 	FMOVS 16(R10), F4
 
-loaded2232:
+loaded2242:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82189e // FMLA V30.4S, V4.4S, V2.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2233
+	TBZ $1, R20, single2243
 	FMOVD 16(R10), F5
-	TBZ $0, R20, loaded2234
+	TBZ $0, R20, loaded2244
 	ADD $24, R10, R26
 	VLD1 (R26), V5.S[2]
-	B loaded2234
+	B loaded2244
 
-single2233:
+single2243:
 	FMOVS 16(R10), F5
 
-loaded2234:
+loaded2244:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa218be // FMLA V30.4S, V5.4S, V2.S[3]
@@ -45256,17 +45472,17 @@ single:
 	FMOVS (R0), F2
 	ADD $4, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2235
+	TBZ $1, R20, single2245
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2236
+	TBZ $0, R20, loaded2246
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2236
+	B loaded2246
 
-single2235:
+single2245:
 	FMOVS 16(R10), F1
 
-loaded2236:
+loaded2246:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -45284,17 +45500,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2237
+	TBZ $1, R20, single2247
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2238
+	TBZ $0, R20, loaded2248
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2238
+	B loaded2248
 
-single2237:
+single2247:
 	FMOVS 16(R21), F0
 
-loaded2238:
+loaded2248:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -45303,17 +45519,17 @@ bias:
 	CBZ R21, rectify
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single2239
+	TBZ $1, R20, single2249
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2240
+	TBZ $0, R20, loaded2250
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2240
+	B loaded2250
 
-single2239:
+single2249:
 	FMOVS 16(R21), F0
 
-loaded2240:
+loaded2250:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 rectify:
@@ -45328,17 +45544,17 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2241
+	TBZ $1, R20, single2251
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2242
+	TBZ $0, R20, stored2252
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2242
+	B stored2252
 
-single2241:
+single2251:
 	FMOVS F30, 16(R21)
 
-stored2242:
+stored2252:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -45535,59 +45751,59 @@ start:
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
-	TBZ $1, R20, single2243
+	TBZ $1, R20, single2253
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2244
+	TBZ $0, R20, loaded2254
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2244
+	B loaded2254
 
-single2243:
+single2253:
 	FMOVS 0(R10), F0
 
-loaded2244:
+loaded2254:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
-	TBZ $1, R20, single2245
+	TBZ $1, R20, single2255
 	FMOVD 0(R10), F3
-	TBZ $0, R20, loaded2246
+	TBZ $0, R20, loaded2256
 	ADD $8, R10, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2246
+	B loaded2256
 
-single2245:
+single2255:
 	FMOVS 0(R10), F3
 
-loaded2246:
+loaded2256:
 	ADD R12, R10
 	WORD $0x4fa1107f // FMLA V31.4S, V3.4S, V1.S[1]
 	WORD $0x4fa2107e // FMLA V30.4S, V3.4S, V2.S[1]
-	TBZ $1, R20, single2247
+	TBZ $1, R20, single2257
 	FMOVD 0(R10), F4
-	TBZ $0, R20, loaded2248
+	TBZ $0, R20, loaded2258
 	ADD $8, R10, R26
 	VLD1 (R26), V4.S[2]
-	B loaded2248
+	B loaded2258
 
-single2247:
+single2257:
 	FMOVS 0(R10), F4
 
-loaded2248:
+loaded2258:
 	ADD R12, R10
 	WORD $0x4f81189f // FMLA V31.4S, V4.4S, V1.S[2]
 	WORD $0x4f82189e // FMLA V30.4S, V4.4S, V2.S[2]
-	TBZ $1, R20, single2249
+	TBZ $1, R20, single2259
 	FMOVD 0(R10), F5
-	TBZ $0, R20, loaded2250
+	TBZ $0, R20, loaded2260
 	ADD $8, R10, R26
 	VLD1 (R26), V5.S[2]
-	B loaded2250
+	B loaded2260
 
-single2249:
+single2259:
 	FMOVS 0(R10), F5
 
-loaded2250:
+loaded2260:
 	ADD R12, R10
 	WORD $0x4fa118bf // FMLA V31.4S, V5.4S, V1.S[3]
 	WORD $0x4fa218be // FMLA V30.4S, V5.4S, V2.S[3]
@@ -45603,17 +45819,17 @@ single:
 	ADD $4, R0
 	FMOVS (R1), F2
 	ADD $4, R1
-	TBZ $1, R20, single2251
+	TBZ $1, R20, single2261
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2252
+	TBZ $0, R20, loaded2262
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2252
+	B loaded2262
 
-single2251:
+single2261:
 	FMOVS 0(R10), F0
 
-loaded2252:
+loaded2262:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -45628,48 +45844,48 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2253
+	TBZ $1, R20, single2263
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2254
+	TBZ $0, R20, loaded2264
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2254
+	B loaded2264
 
-single2253:
+single2263:
 	FMOVS 0(R21), F0
 
-loaded2254:
+loaded2264:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2255
+	TBZ $1, R20, single2265
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2256
+	TBZ $0, R20, loaded2266
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2256
+	B loaded2266
 
-single2255:
+single2265:
 	FMOVS 0(R21), F0
 
-loaded2256:
+loaded2266:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2257
+	TBZ $1, R20, single2267
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2258
+	TBZ $0, R20, loaded2268
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2258
+	B loaded2268
 
-single2257:
+single2267:
 	FMOVS 0(R21), F0
 
-loaded2258:
+loaded2268:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
@@ -45684,29 +45900,29 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2259
+	TBZ $1, R20, single2269
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2260
+	TBZ $0, R20, stored2270
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2260
+	B stored2270
 
-single2259:
+single2269:
 	FMOVS F31, 0(R21)
 
-stored2260:
+stored2270:
 	ADD R13, R21
-	TBZ $1, R20, single2261
+	TBZ $1, R20, single2271
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2262
+	TBZ $0, R20, stored2272
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2262
+	B stored2272
 
-single2261:
+single2271:
 	FMOVS F30, 0(R21)
 
-stored2262:
+stored2272:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -45939,68 +46155,68 @@ unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	VLD1.P 16(R1), [V3.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2263
+	TBZ $1, R20, single2273
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2264
+	TBZ $0, R20, loaded2274
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2264
+	B loaded2274
 
-single2263:
+single2273:
 	FMOVS 16(R10), F1
 
-loaded2264:
+loaded2274:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2265
+	TBZ $1, R20, single2275
 	FMOVD 16(R10), F4
-	TBZ $0, R20, loaded2266
+	TBZ $0, R20, loaded2276
 	ADD $24, R10, R26
 	VLD1 (R26), V4.S[2]
-	B loaded2266
+	B loaded2276
 
-single2265:
+single2275:
 	FMOVS 16(R10), F4
 
-loaded2266:
+loaded2276:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2109e // FMLA V30.4S, V4.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa3109c // FMLA V28.4S, V4.4S, V3.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2267
+	TBZ $1, R20, single2277
 	FMOVD 16(R10), F5
-	TBZ $0, R20, loaded2268
+	TBZ $0, R20, loaded2278
 	ADD $24, R10, R26
 	VLD1 (R26), V5.S[2]
-	B loaded2268
+	B loaded2278
 
-single2267:
+single2277:
 	FMOVS 16(R10), F5
 
-loaded2268:
+loaded2278:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f8218be // FMLA V30.4S, V5.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f8318bc // FMLA V28.4S, V5.4S, V3.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2269
+	TBZ $1, R20, single2279
 	FMOVD 16(R10), F6
-	TBZ $0, R20, loaded2270
+	TBZ $0, R20, loaded2280
 	ADD $24, R10, R26
 	VLD1 (R26), V6.S[2]
-	B loaded2270
+	B loaded2280
 
-single2269:
+single2279:
 	FMOVS 16(R10), F6
 
-loaded2270:
+loaded2280:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa218de // FMLA V30.4S, V6.4S, V2.S[3]
@@ -46019,17 +46235,17 @@ single:
 	FMOVS (R1), F3
 	ADD $4, R1
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2271
+	TBZ $1, R20, single2281
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2272
+	TBZ $0, R20, loaded2282
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2272
+	B loaded2282
 
-single2271:
+single2281:
 	FMOVS 16(R10), F1
 
-loaded2272:
+loaded2282:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -46049,34 +46265,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2273
+	TBZ $1, R20, single2283
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2274
+	TBZ $0, R20, loaded2284
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2274
+	B loaded2284
 
-single2273:
+single2283:
 	FMOVS 16(R21), F0
 
-loaded2274:
+loaded2284:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2275
+	TBZ $1, R20, single2285
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2276
+	TBZ $0, R20, loaded2286
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2276
+	B loaded2286
 
-single2275:
+single2285:
 	FMOVS 16(R21), F0
 
-loaded2276:
+loaded2286:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -46086,17 +46302,17 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single2277
+	TBZ $1, R20, single2287
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2278
+	TBZ $0, R20, loaded2288
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2278
+	B loaded2288
 
-single2277:
+single2287:
 	FMOVS 16(R21), F0
 
-loaded2278:
+loaded2288:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
@@ -46116,30 +46332,30 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2279
+	TBZ $1, R20, single2289
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2280
+	TBZ $0, R20, stored2290
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2280
+	B stored2290
 
-single2279:
+single2289:
 	FMOVS F30, 16(R21)
 
-stored2280:
+stored2290:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2281
+	TBZ $1, R20, single2291
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2282
+	TBZ $0, R20, stored2292
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2282
+	B stored2292
 
-single2281:
+single2291:
 	FMOVS F28, 16(R21)
 
-stored2282:
+stored2292:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -46360,62 +46576,62 @@ unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
-	TBZ $1, R20, single2283
+	TBZ $1, R20, single2293
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2284
+	TBZ $0, R20, loaded2294
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2284
+	B loaded2294
 
-single2283:
+single2293:
 	FMOVS 0(R10), F0
 
-loaded2284:
+loaded2294:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
-	TBZ $1, R20, single2285
+	TBZ $1, R20, single2295
 	FMOVD 0(R10), F4
-	TBZ $0, R20, loaded2286
+	TBZ $0, R20, loaded2296
 	ADD $8, R10, R26
 	VLD1 (R26), V4.S[2]
-	B loaded2286
+	B loaded2296
 
-single2285:
+single2295:
 	FMOVS 0(R10), F4
 
-loaded2286:
+loaded2296:
 	ADD R12, R10
 	WORD $0x4fa1109f // FMLA V31.4S, V4.4S, V1.S[1]
 	WORD $0x4fa2109e // FMLA V30.4S, V4.4S, V2.S[1]
 	WORD $0x4fa3109d // FMLA V29.4S, V4.4S, V3.S[1]
-	TBZ $1, R20, single2287
+	TBZ $1, R20, single2297
 	FMOVD 0(R10), F5
-	TBZ $0, R20, loaded2288
+	TBZ $0, R20, loaded2298
 	ADD $8, R10, R26
 	VLD1 (R26), V5.S[2]
-	B loaded2288
+	B loaded2298
 
-single2287:
+single2297:
 	FMOVS 0(R10), F5
 
-loaded2288:
+loaded2298:
 	ADD R12, R10
 	WORD $0x4f8118bf // FMLA V31.4S, V5.4S, V1.S[2]
 	WORD $0x4f8218be // FMLA V30.4S, V5.4S, V2.S[2]
 	WORD $0x4f8318bd // FMLA V29.4S, V5.4S, V3.S[2]
-	TBZ $1, R20, single2289
+	TBZ $1, R20, single2299
 	FMOVD 0(R10), F6
-	TBZ $0, R20, loaded2290
+	TBZ $0, R20, loaded2300
 	ADD $8, R10, R26
 	VLD1 (R26), V6.S[2]
-	B loaded2290
+	B loaded2300
 
-single2289:
+single2299:
 	FMOVS 0(R10), F6
 
-loaded2290:
+loaded2300:
 	ADD R12, R10
 	WORD $0x4fa118df // FMLA V31.4S, V6.4S, V1.S[3]
 	WORD $0x4fa218de // FMLA V30.4S, V6.4S, V2.S[3]
@@ -46434,17 +46650,17 @@ single:
 	ADD $4, R1
 	FMOVS (R2), F3
 	ADD $4, R2
-	TBZ $1, R20, single2291
+	TBZ $1, R20, single2301
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2292
+	TBZ $0, R20, loaded2302
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2292
+	B loaded2302
 
-single2291:
+single2301:
 	FMOVS 0(R10), F0
 
-loaded2292:
+loaded2302:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -46460,62 +46676,62 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2293
+	TBZ $1, R20, single2303
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2294
+	TBZ $0, R20, loaded2304
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2294
+	B loaded2304
 
-single2293:
+single2303:
 	FMOVS 0(R21), F0
 
-loaded2294:
+loaded2304:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2295
+	TBZ $1, R20, single2305
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2296
+	TBZ $0, R20, loaded2306
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2296
+	B loaded2306
 
-single2295:
+single2305:
 	FMOVS 0(R21), F0
 
-loaded2296:
+loaded2306:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2297
+	TBZ $1, R20, single2307
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2298
+	TBZ $0, R20, loaded2308
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2298
+	B loaded2308
 
-single2297:
+single2307:
 	FMOVS 0(R21), F0
 
-loaded2298:
+loaded2308:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2299
+	TBZ $1, R20, single2309
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2300
+	TBZ $0, R20, loaded2310
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2300
+	B loaded2310
 
-single2299:
+single2309:
 	FMOVS 0(R21), F0
 
-loaded2300:
+loaded2310:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -46533,41 +46749,41 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2301
+	TBZ $1, R20, single2311
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2302
+	TBZ $0, R20, stored2312
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2302
+	B stored2312
 
-single2301:
+single2311:
 	FMOVS F31, 0(R21)
 
-stored2302:
+stored2312:
 	ADD R13, R21
-	TBZ $1, R20, single2303
+	TBZ $1, R20, single2313
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2304
+	TBZ $0, R20, stored2314
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2304
+	B stored2314
 
-single2303:
+single2313:
 	FMOVS F30, 0(R21)
 
-stored2304:
+stored2314:
 	ADD R13, R21
-	TBZ $1, R20, single2305
+	TBZ $1, R20, single2315
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2306
+	TBZ $0, R20, stored2316
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2306
+	B stored2316
 
-single2305:
+single2315:
 	FMOVS F29, 0(R21)
 
-stored2306:
+stored2316:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -46838,17 +47054,17 @@ unrolled:
 	VLD1.P 16(R1), [V3.B16]
 	VLD1.P 16(R2), [V4.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2307
+	TBZ $1, R20, single2317
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2308
+	TBZ $0, R20, loaded2318
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2308
+	B loaded2318
 
-single2307:
+single2317:
 	FMOVS 16(R10), F1
 
-loaded2308:
+loaded2318:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -46857,17 +47073,17 @@ loaded2308:
 	WORD $0x4f84101b // FMLA V27.4S, V0.4S, V4.S[0]
 	WORD $0x4f84103a // FMLA V26.4S, V1.4S, V4.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2309
+	TBZ $1, R20, single2319
 	FMOVD 16(R10), F5
-	TBZ $0, R20, loaded2310
+	TBZ $0, R20, loaded2320
 	ADD $24, R10, R26
 	VLD1 (R26), V5.S[2]
-	B loaded2310
+	B loaded2320
 
-single2309:
+single2319:
 	FMOVS 16(R10), F5
 
-loaded2310:
+loaded2320:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa210be // FMLA V30.4S, V5.4S, V2.S[1]
@@ -46876,17 +47092,17 @@ loaded2310:
 	WORD $0x4fa4101b // FMLA V27.4S, V0.4S, V4.S[1]
 	WORD $0x4fa410ba // FMLA V26.4S, V5.4S, V4.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2311
+	TBZ $1, R20, single2321
 	FMOVD 16(R10), F6
-	TBZ $0, R20, loaded2312
+	TBZ $0, R20, loaded2322
 	ADD $24, R10, R26
 	VLD1 (R26), V6.S[2]
-	B loaded2312
+	B loaded2322
 
-single2311:
+single2321:
 	FMOVS 16(R10), F6
 
-loaded2312:
+loaded2322:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f8218de // FMLA V30.4S, V6.4S, V2.S[2]
@@ -46895,17 +47111,17 @@ loaded2312:
 	WORD $0x4f84181b // FMLA V27.4S, V0.4S, V4.S[2]
 	WORD $0x4f8418da // FMLA V26.4S, V6.4S, V4.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2313
+	TBZ $1, R20, single2323
 	FMOVD 16(R10), F7
-	TBZ $0, R20, loaded2314
+	TBZ $0, R20, loaded2324
 	ADD $24, R10, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2314
+	B loaded2324
 
-single2313:
+single2323:
 	FMOVS 16(R10), F7
 
-loaded2314:
+loaded2324:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa218fe // FMLA V30.4S, V7.4S, V2.S[3]
@@ -46928,17 +47144,17 @@ single:
 	FMOVS (R2), F4
 	ADD $4, R2
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2315
+	TBZ $1, R20, single2325
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2316
+	TBZ $0, R20, loaded2326
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2316
+	B loaded2326
 
-single2315:
+single2325:
 	FMOVS 16(R10), F1
 
-loaded2316:
+loaded2326:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -46960,51 +47176,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2317
+	TBZ $1, R20, single2327
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2318
+	TBZ $0, R20, loaded2328
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2318
+	B loaded2328
 
-single2317:
+single2327:
 	FMOVS 16(R21), F0
 
-loaded2318:
+loaded2328:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2319
+	TBZ $1, R20, single2329
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2320
+	TBZ $0, R20, loaded2330
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2320
+	B loaded2330
 
-single2319:
+single2329:
 	FMOVS 16(R21), F0
 
-loaded2320:
+loaded2330:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2321
+	TBZ $1, R20, single2331
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2322
+	TBZ $0, R20, loaded2332
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2322
+	B loaded2332
 
-single2321:
+single2331:
 	FMOVS 16(R21), F0
 
-loaded2322:
+loaded2332:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -47015,17 +47231,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single2323
+	TBZ $1, R20, single2333
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2324
+	TBZ $0, R20, loaded2334
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2324
+	B loaded2334
 
-single2323:
+single2333:
 	FMOVS 16(R21), F0
 
-loaded2324:
+loaded2334:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -47050,43 +47266,43 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2325
+	TBZ $1, R20, single2335
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2326
+	TBZ $0, R20, stored2336
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2326
+	B stored2336
 
-single2325:
+single2335:
 	FMOVS F30, 16(R21)
 
-stored2326:
+stored2336:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2327
+	TBZ $1, R20, single2337
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2328
+	TBZ $0, R20, stored2338
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2328
+	B stored2338
 
-single2327:
+single2337:
 	FMOVS F28, 16(R21)
 
-stored2328:
+stored2338:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2329
+	TBZ $1, R20, single2339
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2330
+	TBZ $0, R20, stored2340
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2330
+	B stored2340
 
-single2329:
+single2339:
 	FMOVS F26, 16(R21)
 
-stored2330:
+stored2340:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -47331,65 +47547,65 @@ unrolled:
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
-	TBZ $1, R20, single2331
+	TBZ $1, R20, single2341
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2332
+	TBZ $0, R20, loaded2342
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2332
+	B loaded2342
 
-single2331:
+single2341:
 	FMOVS 0(R10), F0
 
-loaded2332:
+loaded2342:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
-	TBZ $1, R20, single2333
+	TBZ $1, R20, single2343
 	FMOVD 0(R10), F5
-	TBZ $0, R20, loaded2334
+	TBZ $0, R20, loaded2344
 	ADD $8, R10, R26
 	VLD1 (R26), V5.S[2]
-	B loaded2334
+	B loaded2344
 
-single2333:
+single2343:
 	FMOVS 0(R10), F5
 
-loaded2334:
+loaded2344:
 	ADD R12, R10
 	WORD $0x4fa110bf // FMLA V31.4S, V5.4S, V1.S[1]
 	WORD $0x4fa210be // FMLA V30.4S, V5.4S, V2.S[1]
 	WORD $0x4fa310bd // FMLA V29.4S, V5.4S, V3.S[1]
 	WORD $0x4fa410bc // FMLA V28.4S, V5.4S, V4.S[1]
-	TBZ $1, R20, single2335
+	TBZ $1, R20, single2345
 	FMOVD 0(R10), F6
-	TBZ $0, R20, loaded2336
+	TBZ $0, R20, loaded2346
 	ADD $8, R10, R26
 	VLD1 (R26), V6.S[2]
-	B loaded2336
+	B loaded2346
 
-single2335:
+single2345:
 	FMOVS 0(R10), F6
 
-loaded2336:
+loaded2346:
 	ADD R12, R10
 	WORD $0x4f8118df // FMLA V31.4S, V6.4S, V1.S[2]
 	WORD $0x4f8218de // FMLA V30.4S, V6.4S, V2.S[2]
 	WORD $0x4f8318dd // FMLA V29.4S, V6.4S, V3.S[2]
 	WORD $0x4f8418dc // FMLA V28.4S, V6.4S, V4.S[2]
-	TBZ $1, R20, single2337
+	TBZ $1, R20, single2347
 	FMOVD 0(R10), F7
-	TBZ $0, R20, loaded2338
+	TBZ $0, R20, loaded2348
 	ADD $8, R10, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2338
+	B loaded2348
 
-single2337:
+single2347:
 	FMOVS 0(R10), F7
 
-loaded2338:
+loaded2348:
 	ADD R12, R10
 	WORD $0x4fa118ff // FMLA V31.4S, V7.4S, V1.S[3]
 	WORD $0x4fa218fe // FMLA V30.4S, V7.4S, V2.S[3]
@@ -47411,17 +47627,17 @@ single:
 	ADD $4, R2
 	FMOVS (R3), F4
 	ADD $4, R3
-	TBZ $1, R20, single2339
+	TBZ $1, R20, single2349
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2340
+	TBZ $0, R20, loaded2350
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2340
+	B loaded2350
 
-single2339:
+single2349:
 	FMOVS 0(R10), F0
 
-loaded2340:
+loaded2350:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -47438,76 +47654,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2341
+	TBZ $1, R20, single2351
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2342
+	TBZ $0, R20, loaded2352
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2342
+	B loaded2352
 
-single2341:
+single2351:
 	FMOVS 0(R21), F0
 
-loaded2342:
+loaded2352:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2343
+	TBZ $1, R20, single2353
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2344
+	TBZ $0, R20, loaded2354
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2344
+	B loaded2354
 
-single2343:
+single2353:
 	FMOVS 0(R21), F0
 
-loaded2344:
+loaded2354:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2345
+	TBZ $1, R20, single2355
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2346
+	TBZ $0, R20, loaded2356
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2346
+	B loaded2356
 
-single2345:
+single2355:
 	FMOVS 0(R21), F0
 
-loaded2346:
+loaded2356:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2347
+	TBZ $1, R20, single2357
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2348
+	TBZ $0, R20, loaded2358
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2348
+	B loaded2358
 
-single2347:
+single2357:
 	FMOVS 0(R21), F0
 
-loaded2348:
+loaded2358:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2349
+	TBZ $1, R20, single2359
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2350
+	TBZ $0, R20, loaded2360
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2350
+	B loaded2360
 
-single2349:
+single2359:
 	FMOVS 0(R21), F0
 
-loaded2350:
+loaded2360:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -47528,53 +47744,53 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2351
+	TBZ $1, R20, single2361
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2352
+	TBZ $0, R20, stored2362
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2352
+	B stored2362
 
-single2351:
+single2361:
 	FMOVS F31, 0(R21)
 
-stored2352:
+stored2362:
 	ADD R13, R21
-	TBZ $1, R20, single2353
+	TBZ $1, R20, single2363
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2354
+	TBZ $0, R20, stored2364
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2354
+	B stored2364
 
-single2353:
+single2363:
 	FMOVS F30, 0(R21)
 
-stored2354:
+stored2364:
 	ADD R13, R21
-	TBZ $1, R20, single2355
+	TBZ $1, R20, single2365
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2356
+	TBZ $0, R20, stored2366
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2356
+	B stored2366
 
-single2355:
+single2365:
 	FMOVS F29, 0(R21)
 
-stored2356:
+stored2366:
 	ADD R13, R21
-	TBZ $1, R20, single2357
+	TBZ $1, R20, single2367
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2358
+	TBZ $0, R20, stored2368
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2358
+	B stored2368
 
-single2357:
+single2367:
 	FMOVS F28, 0(R21)
 
-stored2358:
+stored2368:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -47883,17 +48099,17 @@ unrolled:
 	VLD1.P 16(R2), [V4.B16]
 	VLD1.P 16(R3), [V5.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2359
+	TBZ $1, R20, single2369
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2360
+	TBZ $0, R20, loaded2370
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2360
+	B loaded2370
 
-single2359:
+single2369:
 	FMOVS 16(R10), F1
 
-loaded2360:
+loaded2370:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -47904,17 +48120,17 @@ loaded2360:
 	WORD $0x4f851019 // FMLA V25.4S, V0.4S, V5.S[0]
 	WORD $0x4f851038 // FMLA V24.4S, V1.4S, V5.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2361
+	TBZ $1, R20, single2371
 	FMOVD 16(R10), F6
-	TBZ $0, R20, loaded2362
+	TBZ $0, R20, loaded2372
 	ADD $24, R10, R26
 	VLD1 (R26), V6.S[2]
-	B loaded2362
+	B loaded2372
 
-single2361:
+single2371:
 	FMOVS 16(R10), F6
 
-loaded2362:
+loaded2372:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa210de // FMLA V30.4S, V6.4S, V2.S[1]
@@ -47925,17 +48141,17 @@ loaded2362:
 	WORD $0x4fa51019 // FMLA V25.4S, V0.4S, V5.S[1]
 	WORD $0x4fa510d8 // FMLA V24.4S, V6.4S, V5.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2363
+	TBZ $1, R20, single2373
 	FMOVD 16(R10), F7
-	TBZ $0, R20, loaded2364
+	TBZ $0, R20, loaded2374
 	ADD $24, R10, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2364
+	B loaded2374
 
-single2363:
+single2373:
 	FMOVS 16(R10), F7
 
-loaded2364:
+loaded2374:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f8218fe // FMLA V30.4S, V7.4S, V2.S[2]
@@ -47946,17 +48162,17 @@ loaded2364:
 	WORD $0x4f851819 // FMLA V25.4S, V0.4S, V5.S[2]
 	WORD $0x4f8518f8 // FMLA V24.4S, V7.4S, V5.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2365
+	TBZ $1, R20, single2375
 	FMOVD 16(R10), F8
-	TBZ $0, R20, loaded2366
+	TBZ $0, R20, loaded2376
 	ADD $24, R10, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2366
+	B loaded2376
 
-single2365:
+single2375:
 	FMOVS 16(R10), F8
 
-loaded2366:
+loaded2376:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2191e // FMLA V30.4S, V8.4S, V2.S[3]
@@ -47983,17 +48199,17 @@ single:
 	FMOVS (R3), F5
 	ADD $4, R3
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2367
+	TBZ $1, R20, single2377
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2368
+	TBZ $0, R20, loaded2378
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2368
+	B loaded2378
 
-single2367:
+single2377:
 	FMOVS 16(R10), F1
 
-loaded2368:
+loaded2378:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -48017,68 +48233,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2369
+	TBZ $1, R20, single2379
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2370
+	TBZ $0, R20, loaded2380
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2370
+	B loaded2380
 
-single2369:
+single2379:
 	FMOVS 16(R21), F0
 
-loaded2370:
+loaded2380:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2371
+	TBZ $1, R20, single2381
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2372
+	TBZ $0, R20, loaded2382
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2372
+	B loaded2382
 
-single2371:
+single2381:
 	FMOVS 16(R21), F0
 
-loaded2372:
+loaded2382:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2373
+	TBZ $1, R20, single2383
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2374
+	TBZ $0, R20, loaded2384
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2374
+	B loaded2384
 
-single2373:
+single2383:
 	FMOVS 16(R21), F0
 
-loaded2374:
+loaded2384:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2375
+	TBZ $1, R20, single2385
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2376
+	TBZ $0, R20, loaded2386
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2376
+	B loaded2386
 
-single2375:
+single2385:
 	FMOVS 16(R21), F0
 
-loaded2376:
+loaded2386:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -48090,17 +48306,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single2377
+	TBZ $1, R20, single2387
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2378
+	TBZ $0, R20, loaded2388
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2378
+	B loaded2388
 
-single2377:
+single2387:
 	FMOVS 16(R21), F0
 
-loaded2378:
+loaded2388:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -48130,56 +48346,56 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2379
+	TBZ $1, R20, single2389
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2380
+	TBZ $0, R20, stored2390
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2380
+	B stored2390
 
-single2379:
+single2389:
 	FMOVS F30, 16(R21)
 
-stored2380:
+stored2390:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2381
+	TBZ $1, R20, single2391
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2382
+	TBZ $0, R20, stored2392
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2382
+	B stored2392
 
-single2381:
+single2391:
 	FMOVS F28, 16(R21)
 
-stored2382:
+stored2392:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2383
+	TBZ $1, R20, single2393
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2384
+	TBZ $0, R20, stored2394
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2384
+	B stored2394
 
-single2383:
+single2393:
 	FMOVS F26, 16(R21)
 
-stored2384:
+stored2394:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2385
+	TBZ $1, R20, single2395
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2386
+	TBZ $0, R20, stored2396
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2386
+	B stored2396
 
-single2385:
+single2395:
 	FMOVS F24, 16(R21)
 
-stored2386:
+stored2396:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -48448,68 +48664,68 @@ unrolled:
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
-	TBZ $1, R20, single2387
+	TBZ $1, R20, single2397
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2388
+	TBZ $0, R20, loaded2398
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2388
+	B loaded2398
 
-single2387:
+single2397:
 	FMOVS 0(R10), F0
 
-loaded2388:
+loaded2398:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
-	TBZ $1, R20, single2389
+	TBZ $1, R20, single2399
 	FMOVD 0(R10), F6
-	TBZ $0, R20, loaded2390
+	TBZ $0, R20, loaded2400
 	ADD $8, R10, R26
 	VLD1 (R26), V6.S[2]
-	B loaded2390
+	B loaded2400
 
-single2389:
+single2399:
 	FMOVS 0(R10), F6
 
-loaded2390:
+loaded2400:
 	ADD R12, R10
 	WORD $0x4fa110df // FMLA V31.4S, V6.4S, V1.S[1]
 	WORD $0x4fa210de // FMLA V30.4S, V6.4S, V2.S[1]
 	WORD $0x4fa310dd // FMLA V29.4S, V6.4S, V3.S[1]
 	WORD $0x4fa410dc // FMLA V28.4S, V6.4S, V4.S[1]
 	WORD $0x4fa510db // FMLA V27.4S, V6.4S, V5.S[1]
-	TBZ $1, R20, single2391
+	TBZ $1, R20, single2401
 	FMOVD 0(R10), F7
-	TBZ $0, R20, loaded2392
+	TBZ $0, R20, loaded2402
 	ADD $8, R10, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2392
+	B loaded2402
 
-single2391:
+single2401:
 	FMOVS 0(R10), F7
 
-loaded2392:
+loaded2402:
 	ADD R12, R10
 	WORD $0x4f8118ff // FMLA V31.4S, V7.4S, V1.S[2]
 	WORD $0x4f8218fe // FMLA V30.4S, V7.4S, V2.S[2]
 	WORD $0x4f8318fd // FMLA V29.4S, V7.4S, V3.S[2]
 	WORD $0x4f8418fc // FMLA V28.4S, V7.4S, V4.S[2]
 	WORD $0x4f8518fb // FMLA V27.4S, V7.4S, V5.S[2]
-	TBZ $1, R20, single2393
+	TBZ $1, R20, single2403
 	FMOVD 0(R10), F8
-	TBZ $0, R20, loaded2394
+	TBZ $0, R20, loaded2404
 	ADD $8, R10, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2394
+	B loaded2404
 
-single2393:
+single2403:
 	FMOVS 0(R10), F8
 
-loaded2394:
+loaded2404:
 	ADD R12, R10
 	WORD $0x4fa1191f // FMLA V31.4S, V8.4S, V1.S[3]
 	WORD $0x4fa2191e // FMLA V30.4S, V8.4S, V2.S[3]
@@ -48534,17 +48750,17 @@ single:
 	ADD $4, R3
 	FMOVS (R4), F5
 	ADD $4, R4
-	TBZ $1, R20, single2395
+	TBZ $1, R20, single2405
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2396
+	TBZ $0, R20, loaded2406
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2396
+	B loaded2406
 
-single2395:
+single2405:
 	FMOVS 0(R10), F0
 
-loaded2396:
+loaded2406:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -48562,79 +48778,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2397
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2398
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2398
-
-single2397:
-	FMOVS 0(R21), F0
-
-loaded2398:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2399
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2400
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2400
-
-single2399:
-	FMOVS 0(R21), F0
-
-loaded2400:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2401
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2402
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2402
-
-single2401:
-	FMOVS 0(R21), F0
-
-loaded2402:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single2403
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2404
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2404
-
-single2403:
-	FMOVS 0(R21), F0
-
-loaded2404:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single2405
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2406
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2406
-
-single2405:
-	FMOVS 0(R21), F0
-
-loaded2406:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, rectify
 	TBZ $1, R20, single2407
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2408
@@ -48646,6 +48789,79 @@ single2407:
 	FMOVS 0(R21), F0
 
 loaded2408:
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	TBZ $1, R20, single2409
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2410
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2410
+
+single2409:
+	FMOVS 0(R21), F0
+
+loaded2410:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single2411
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2412
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2412
+
+single2411:
+	FMOVS 0(R21), F0
+
+loaded2412:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2413
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2414
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2414
+
+single2413:
+	FMOVS 0(R21), F0
+
+loaded2414:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2415
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2416
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2416
+
+single2415:
+	FMOVS 0(R21), F0
+
+loaded2416:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, rectify
+	TBZ $1, R20, single2417
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2418
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2418
+
+single2417:
+	FMOVS 0(R21), F0
+
+loaded2418:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -48669,65 +48885,65 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2409
+	TBZ $1, R20, single2419
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2410
+	TBZ $0, R20, stored2420
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2410
+	B stored2420
 
-single2409:
+single2419:
 	FMOVS F31, 0(R21)
 
-stored2410:
+stored2420:
 	ADD R13, R21
-	TBZ $1, R20, single2411
+	TBZ $1, R20, single2421
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2412
+	TBZ $0, R20, stored2422
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2412
+	B stored2422
 
-single2411:
+single2421:
 	FMOVS F30, 0(R21)
 
-stored2412:
+stored2422:
 	ADD R13, R21
-	TBZ $1, R20, single2413
+	TBZ $1, R20, single2423
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2414
+	TBZ $0, R20, stored2424
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2414
+	B stored2424
 
-single2413:
+single2423:
 	FMOVS F29, 0(R21)
 
-stored2414:
+stored2424:
 	ADD R13, R21
-	TBZ $1, R20, single2415
+	TBZ $1, R20, single2425
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2416
+	TBZ $0, R20, stored2426
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2416
+	B stored2426
 
-single2415:
+single2425:
 	FMOVS F28, 0(R21)
 
-stored2416:
+stored2426:
 	ADD R13, R21
-	TBZ $1, R20, single2417
+	TBZ $1, R20, single2427
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2418
+	TBZ $0, R20, stored2428
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2418
+	B stored2428
 
-single2417:
+single2427:
 	FMOVS F27, 0(R21)
 
-stored2418:
+stored2428:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -49074,17 +49290,17 @@ unrolled:
 	VLD1.P 16(R3), [V5.B16]
 	VLD1.P 16(R4), [V6.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2419
+	TBZ $1, R20, single2429
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2420
+	TBZ $0, R20, loaded2430
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2420
+	B loaded2430
 
-single2419:
+single2429:
 	FMOVS 16(R10), F1
 
-loaded2420:
+loaded2430:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -49097,17 +49313,17 @@ loaded2420:
 	WORD $0x4f861017 // FMLA V23.4S, V0.4S, V6.S[0]
 	WORD $0x4f861036 // FMLA V22.4S, V1.4S, V6.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2421
+	TBZ $1, R20, single2431
 	FMOVD 16(R10), F7
-	TBZ $0, R20, loaded2422
+	TBZ $0, R20, loaded2432
 	ADD $24, R10, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2422
+	B loaded2432
 
-single2421:
+single2431:
 	FMOVS 16(R10), F7
 
-loaded2422:
+loaded2432:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa210fe // FMLA V30.4S, V7.4S, V2.S[1]
@@ -49120,17 +49336,17 @@ loaded2422:
 	WORD $0x4fa61017 // FMLA V23.4S, V0.4S, V6.S[1]
 	WORD $0x4fa610f6 // FMLA V22.4S, V7.4S, V6.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2423
+	TBZ $1, R20, single2433
 	FMOVD 16(R10), F8
-	TBZ $0, R20, loaded2424
+	TBZ $0, R20, loaded2434
 	ADD $24, R10, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2424
+	B loaded2434
 
-single2423:
+single2433:
 	FMOVS 16(R10), F8
 
-loaded2424:
+loaded2434:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82191e // FMLA V30.4S, V8.4S, V2.S[2]
@@ -49143,17 +49359,17 @@ loaded2424:
 	WORD $0x4f861817 // FMLA V23.4S, V0.4S, V6.S[2]
 	WORD $0x4f861916 // FMLA V22.4S, V8.4S, V6.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2425
+	TBZ $1, R20, single2435
 	FMOVD 16(R10), F9
-	TBZ $0, R20, loaded2426
+	TBZ $0, R20, loaded2436
 	ADD $24, R10, R26
 	VLD1 (R26), V9.S[2]
-	B loaded2426
+	B loaded2436
 
-single2425:
+single2435:
 	FMOVS 16(R10), F9
 
-loaded2426:
+loaded2436:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2193e // FMLA V30.4S, V9.4S, V2.S[3]
@@ -49184,17 +49400,17 @@ single:
 	FMOVS (R4), F6
 	ADD $4, R4
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2427
+	TBZ $1, R20, single2437
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2428
+	TBZ $0, R20, loaded2438
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2428
+	B loaded2438
 
-single2427:
+single2437:
 	FMOVS 16(R10), F1
 
-loaded2428:
+loaded2438:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -49220,85 +49436,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2429
+	TBZ $1, R20, single2439
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2430
+	TBZ $0, R20, loaded2440
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2430
+	B loaded2440
 
-single2429:
+single2439:
 	FMOVS 16(R21), F0
 
-loaded2430:
+loaded2440:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2431
+	TBZ $1, R20, single2441
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2432
+	TBZ $0, R20, loaded2442
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2432
+	B loaded2442
 
-single2431:
+single2441:
 	FMOVS 16(R21), F0
 
-loaded2432:
+loaded2442:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2433
+	TBZ $1, R20, single2443
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2434
+	TBZ $0, R20, loaded2444
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2434
+	B loaded2444
 
-single2433:
+single2443:
 	FMOVS 16(R21), F0
 
-loaded2434:
+loaded2444:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2435
+	TBZ $1, R20, single2445
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2436
+	TBZ $0, R20, loaded2446
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2436
+	B loaded2446
 
-single2435:
+single2445:
 	FMOVS 16(R21), F0
 
-loaded2436:
+loaded2446:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2437
+	TBZ $1, R20, single2447
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2438
+	TBZ $0, R20, loaded2448
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2438
+	B loaded2448
 
-single2437:
+single2447:
 	FMOVS 16(R21), F0
 
-loaded2438:
+loaded2448:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -49311,17 +49527,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single2439
+	TBZ $1, R20, single2449
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2440
+	TBZ $0, R20, loaded2450
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2440
+	B loaded2450
 
-single2439:
+single2449:
 	FMOVS 16(R21), F0
 
-loaded2440:
+loaded2450:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -49356,69 +49572,69 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2441
+	TBZ $1, R20, single2451
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2442
+	TBZ $0, R20, stored2452
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2442
+	B stored2452
 
-single2441:
+single2451:
 	FMOVS F30, 16(R21)
 
-stored2442:
+stored2452:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2443
+	TBZ $1, R20, single2453
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2444
+	TBZ $0, R20, stored2454
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2444
+	B stored2454
 
-single2443:
+single2453:
 	FMOVS F28, 16(R21)
 
-stored2444:
+stored2454:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2445
+	TBZ $1, R20, single2455
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2446
+	TBZ $0, R20, stored2456
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2446
+	B stored2456
 
-single2445:
+single2455:
 	FMOVS F26, 16(R21)
 
-stored2446:
+stored2456:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2447
+	TBZ $1, R20, single2457
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2448
+	TBZ $0, R20, stored2458
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2448
+	B stored2458
 
-single2447:
+single2457:
 	FMOVS F24, 16(R21)
 
-stored2448:
+stored2458:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2449
+	TBZ $1, R20, single2459
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2450
+	TBZ $0, R20, stored2460
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2450
+	B stored2460
 
-single2449:
+single2459:
 	FMOVS F22, 16(R21)
 
-stored2450:
+stored2460:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -49711,17 +49927,17 @@ unrolled:
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
-	TBZ $1, R20, single2451
+	TBZ $1, R20, single2461
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2452
+	TBZ $0, R20, loaded2462
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2452
+	B loaded2462
 
-single2451:
+single2461:
 	FMOVS 0(R10), F0
 
-loaded2452:
+loaded2462:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -49729,17 +49945,17 @@ loaded2452:
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
-	TBZ $1, R20, single2453
+	TBZ $1, R20, single2463
 	FMOVD 0(R10), F7
-	TBZ $0, R20, loaded2454
+	TBZ $0, R20, loaded2464
 	ADD $8, R10, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2454
+	B loaded2464
 
-single2453:
+single2463:
 	FMOVS 0(R10), F7
 
-loaded2454:
+loaded2464:
 	ADD R12, R10
 	WORD $0x4fa110ff // FMLA V31.4S, V7.4S, V1.S[1]
 	WORD $0x4fa210fe // FMLA V30.4S, V7.4S, V2.S[1]
@@ -49747,17 +49963,17 @@ loaded2454:
 	WORD $0x4fa410fc // FMLA V28.4S, V7.4S, V4.S[1]
 	WORD $0x4fa510fb // FMLA V27.4S, V7.4S, V5.S[1]
 	WORD $0x4fa610fa // FMLA V26.4S, V7.4S, V6.S[1]
-	TBZ $1, R20, single2455
+	TBZ $1, R20, single2465
 	FMOVD 0(R10), F8
-	TBZ $0, R20, loaded2456
+	TBZ $0, R20, loaded2466
 	ADD $8, R10, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2456
+	B loaded2466
 
-single2455:
+single2465:
 	FMOVS 0(R10), F8
 
-loaded2456:
+loaded2466:
 	ADD R12, R10
 	WORD $0x4f81191f // FMLA V31.4S, V8.4S, V1.S[2]
 	WORD $0x4f82191e // FMLA V30.4S, V8.4S, V2.S[2]
@@ -49765,17 +49981,17 @@ loaded2456:
 	WORD $0x4f84191c // FMLA V28.4S, V8.4S, V4.S[2]
 	WORD $0x4f85191b // FMLA V27.4S, V8.4S, V5.S[2]
 	WORD $0x4f86191a // FMLA V26.4S, V8.4S, V6.S[2]
-	TBZ $1, R20, single2457
+	TBZ $1, R20, single2467
 	FMOVD 0(R10), F9
-	TBZ $0, R20, loaded2458
+	TBZ $0, R20, loaded2468
 	ADD $8, R10, R26
 	VLD1 (R26), V9.S[2]
-	B loaded2458
+	B loaded2468
 
-single2457:
+single2467:
 	FMOVS 0(R10), F9
 
-loaded2458:
+loaded2468:
 	ADD R12, R10
 	WORD $0x4fa1193f // FMLA V31.4S, V9.4S, V1.S[3]
 	WORD $0x4fa2193e // FMLA V30.4S, V9.4S, V2.S[3]
@@ -49803,17 +50019,17 @@ single:
 	ADD $4, R4
 	FMOVS (R5), F6
 	ADD $4, R5
-	TBZ $1, R20, single2459
+	TBZ $1, R20, single2469
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2460
+	TBZ $0, R20, loaded2470
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2460
+	B loaded2470
 
-single2459:
+single2469:
 	FMOVS 0(R10), F0
 
-loaded2460:
+loaded2470:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -49832,76 +50048,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2461
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2462
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2462
-
-single2461:
-	FMOVS 0(R21), F0
-
-loaded2462:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2463
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2464
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2464
-
-single2463:
-	FMOVS 0(R21), F0
-
-loaded2464:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2465
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2466
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2466
-
-single2465:
-	FMOVS 0(R21), F0
-
-loaded2466:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single2467
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2468
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2468
-
-single2467:
-	FMOVS 0(R21), F0
-
-loaded2468:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single2469
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2470
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2470
-
-single2469:
-	FMOVS 0(R21), F0
-
-loaded2470:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
 	TBZ $1, R20, single2471
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2472
@@ -49913,12 +50059,9 @@ single2471:
 	FMOVS 0(R21), F0
 
 loaded2472:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, rectify
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
 	TBZ $1, R20, single2473
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2474
@@ -49930,6 +50073,79 @@ single2473:
 	FMOVS 0(R21), F0
 
 loaded2474:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single2475
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2476
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2476
+
+single2475:
+	FMOVS 0(R21), F0
+
+loaded2476:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2477
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2478
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2478
+
+single2477:
+	FMOVS 0(R21), F0
+
+loaded2478:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2479
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2480
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2480
+
+single2479:
+	FMOVS 0(R21), F0
+
+loaded2480:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single2481
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2482
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2482
+
+single2481:
+	FMOVS 0(R21), F0
+
+loaded2482:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, rectify
+	TBZ $1, R20, single2483
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2484
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2484
+
+single2483:
+	FMOVS 0(R21), F0
+
+loaded2484:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -49956,77 +50172,77 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2475
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2476
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored2476
-
-single2475:
-	FMOVS F31, 0(R21)
-
-stored2476:
-	ADD R13, R21
-	TBZ $1, R20, single2477
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2478
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2478
-
-single2477:
-	FMOVS F30, 0(R21)
-
-stored2478:
-	ADD R13, R21
-	TBZ $1, R20, single2479
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2480
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored2480
-
-single2479:
-	FMOVS F29, 0(R21)
-
-stored2480:
-	ADD R13, R21
-	TBZ $1, R20, single2481
-	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2482
-	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2482
-
-single2481:
-	FMOVS F28, 0(R21)
-
-stored2482:
-	ADD R13, R21
-	TBZ $1, R20, single2483
-	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2484
-	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
-	B stored2484
-
-single2483:
-	FMOVS F27, 0(R21)
-
-stored2484:
-	ADD R13, R21
 	TBZ $1, R20, single2485
-	FMOVD F26, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored2486
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored2486
 
 single2485:
-	FMOVS F26, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored2486:
+	ADD R13, R21
+	TBZ $1, R20, single2487
+	FMOVD F30, 0(R21)
+	TBZ $0, R20, stored2488
+	ADD $8, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored2488
+
+single2487:
+	FMOVS F30, 0(R21)
+
+stored2488:
+	ADD R13, R21
+	TBZ $1, R20, single2489
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored2490
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored2490
+
+single2489:
+	FMOVS F29, 0(R21)
+
+stored2490:
+	ADD R13, R21
+	TBZ $1, R20, single2491
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored2492
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2492
+
+single2491:
+	FMOVS F28, 0(R21)
+
+stored2492:
+	ADD R13, R21
+	TBZ $1, R20, single2493
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored2494
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored2494
+
+single2493:
+	FMOVS F27, 0(R21)
+
+stored2494:
+	ADD R13, R21
+	TBZ $1, R20, single2495
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored2496
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2496
+
+single2495:
+	FMOVS F26, 0(R21)
+
+stored2496:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -50411,17 +50627,17 @@ unrolled:
 	VLD1.P 16(R4), [V6.B16]
 	VLD1.P 16(R5), [V7.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2487
+	TBZ $1, R20, single2497
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2488
+	TBZ $0, R20, loaded2498
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2488
+	B loaded2498
 
-single2487:
+single2497:
 	FMOVS 16(R10), F1
 
-loaded2488:
+loaded2498:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -50436,17 +50652,17 @@ loaded2488:
 	WORD $0x4f871015 // FMLA V21.4S, V0.4S, V7.S[0]
 	WORD $0x4f871034 // FMLA V20.4S, V1.4S, V7.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2489
+	TBZ $1, R20, single2499
 	FMOVD 16(R10), F8
-	TBZ $0, R20, loaded2490
+	TBZ $0, R20, loaded2500
 	ADD $24, R10, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2490
+	B loaded2500
 
-single2489:
+single2499:
 	FMOVS 16(R10), F8
 
-loaded2490:
+loaded2500:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2111e // FMLA V30.4S, V8.4S, V2.S[1]
@@ -50461,17 +50677,17 @@ loaded2490:
 	WORD $0x4fa71015 // FMLA V21.4S, V0.4S, V7.S[1]
 	WORD $0x4fa71114 // FMLA V20.4S, V8.4S, V7.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2491
+	TBZ $1, R20, single2501
 	FMOVD 16(R10), F9
-	TBZ $0, R20, loaded2492
+	TBZ $0, R20, loaded2502
 	ADD $24, R10, R26
 	VLD1 (R26), V9.S[2]
-	B loaded2492
+	B loaded2502
 
-single2491:
+single2501:
 	FMOVS 16(R10), F9
 
-loaded2492:
+loaded2502:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82193e // FMLA V30.4S, V9.4S, V2.S[2]
@@ -50486,17 +50702,17 @@ loaded2492:
 	WORD $0x4f871815 // FMLA V21.4S, V0.4S, V7.S[2]
 	WORD $0x4f871934 // FMLA V20.4S, V9.4S, V7.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2493
+	TBZ $1, R20, single2503
 	FMOVD 16(R10), F10
-	TBZ $0, R20, loaded2494
+	TBZ $0, R20, loaded2504
 	ADD $24, R10, R26
 	VLD1 (R26), V10.S[2]
-	B loaded2494
+	B loaded2504
 
-single2493:
+single2503:
 	FMOVS 16(R10), F10
 
-loaded2494:
+loaded2504:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2195e // FMLA V30.4S, V10.4S, V2.S[3]
@@ -50531,17 +50747,17 @@ single:
 	FMOVS (R5), F7
 	ADD $4, R5
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2495
+	TBZ $1, R20, single2505
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2496
+	TBZ $0, R20, loaded2506
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2496
+	B loaded2506
 
-single2495:
+single2505:
 	FMOVS 16(R10), F1
 
-loaded2496:
+loaded2506:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -50569,91 +50785,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2497
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2498
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2498
-
-single2497:
-	FMOVS 16(R21), F0
-
-loaded2498:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2499
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2500
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2500
-
-single2499:
-	FMOVS 16(R21), F0
-
-loaded2500:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2501
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2502
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2502
-
-single2501:
-	FMOVS 16(R21), F0
-
-loaded2502:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2503
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2504
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2504
-
-single2503:
-	FMOVS 16(R21), F0
-
-loaded2504:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2505
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2506
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2506
-
-single2505:
-	FMOVS 16(R21), F0
-
-loaded2506:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
 	TBZ $1, R20, single2507
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2508
@@ -50665,6 +50796,91 @@ single2507:
 	FMOVS 16(R21), F0
 
 loaded2508:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	TBZ $1, R20, single2509
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2510
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2510
+
+single2509:
+	FMOVS 16(R21), F0
+
+loaded2510:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single2511
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2512
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2512
+
+single2511:
+	FMOVS 16(R21), F0
+
+loaded2512:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single2513
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2514
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2514
+
+single2513:
+	FMOVS 16(R21), F0
+
+loaded2514:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single2515
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2516
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2516
+
+single2515:
+	FMOVS 16(R21), F0
+
+loaded2516:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single2517
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2518
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2518
+
+single2517:
+	FMOVS 16(R21), F0
+
+loaded2518:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -50678,17 +50894,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single2509
+	TBZ $1, R20, single2519
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2510
+	TBZ $0, R20, loaded2520
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2510
+	B loaded2520
 
-single2509:
+single2519:
 	FMOVS 16(R21), F0
 
-loaded2510:
+loaded2520:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -50728,82 +50944,82 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2511
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2512
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2512
-
-single2511:
-	FMOVS F30, 16(R21)
-
-stored2512:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2513
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2514
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2514
-
-single2513:
-	FMOVS F28, 16(R21)
-
-stored2514:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2515
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2516
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2516
-
-single2515:
-	FMOVS F26, 16(R21)
-
-stored2516:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2517
-	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2518
-	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
-	B stored2518
-
-single2517:
-	FMOVS F24, 16(R21)
-
-stored2518:
-	ADD R13, R21
-	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2519
-	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2520
-	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
-	B stored2520
-
-single2519:
-	FMOVS F22, 16(R21)
-
-stored2520:
-	ADD R13, R21
-	FMOVQ F21, 0(R21)
 	TBZ $1, R20, single2521
-	FMOVD F20, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored2522
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2522
 
 single2521:
-	FMOVS F20, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored2522:
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	TBZ $1, R20, single2523
+	FMOVD F28, 16(R21)
+	TBZ $0, R20, stored2524
+	ADD $24, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2524
+
+single2523:
+	FMOVS F28, 16(R21)
+
+stored2524:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single2525
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored2526
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2526
+
+single2525:
+	FMOVS F26, 16(R21)
+
+stored2526:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single2527
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored2528
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2528
+
+single2527:
+	FMOVS F24, 16(R21)
+
+stored2528:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single2529
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored2530
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored2530
+
+single2529:
+	FMOVS F22, 16(R21)
+
+stored2530:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single2531
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored2532
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored2532
+
+single2531:
+	FMOVS F20, 16(R21)
+
+stored2532:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -51120,17 +51336,17 @@ unrolled:
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
-	TBZ $1, R20, single2523
+	TBZ $1, R20, single2533
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2524
+	TBZ $0, R20, loaded2534
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2524
+	B loaded2534
 
-single2523:
+single2533:
 	FMOVS 0(R10), F0
 
-loaded2524:
+loaded2534:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -51139,17 +51355,17 @@ loaded2524:
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
 	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
-	TBZ $1, R20, single2525
+	TBZ $1, R20, single2535
 	FMOVD 0(R10), F8
-	TBZ $0, R20, loaded2526
+	TBZ $0, R20, loaded2536
 	ADD $8, R10, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2526
+	B loaded2536
 
-single2525:
+single2535:
 	FMOVS 0(R10), F8
 
-loaded2526:
+loaded2536:
 	ADD R12, R10
 	WORD $0x4fa1111f // FMLA V31.4S, V8.4S, V1.S[1]
 	WORD $0x4fa2111e // FMLA V30.4S, V8.4S, V2.S[1]
@@ -51158,17 +51374,17 @@ loaded2526:
 	WORD $0x4fa5111b // FMLA V27.4S, V8.4S, V5.S[1]
 	WORD $0x4fa6111a // FMLA V26.4S, V8.4S, V6.S[1]
 	WORD $0x4fa71119 // FMLA V25.4S, V8.4S, V7.S[1]
-	TBZ $1, R20, single2527
+	TBZ $1, R20, single2537
 	FMOVD 0(R10), F9
-	TBZ $0, R20, loaded2528
+	TBZ $0, R20, loaded2538
 	ADD $8, R10, R26
 	VLD1 (R26), V9.S[2]
-	B loaded2528
+	B loaded2538
 
-single2527:
+single2537:
 	FMOVS 0(R10), F9
 
-loaded2528:
+loaded2538:
 	ADD R12, R10
 	WORD $0x4f81193f // FMLA V31.4S, V9.4S, V1.S[2]
 	WORD $0x4f82193e // FMLA V30.4S, V9.4S, V2.S[2]
@@ -51177,17 +51393,17 @@ loaded2528:
 	WORD $0x4f85193b // FMLA V27.4S, V9.4S, V5.S[2]
 	WORD $0x4f86193a // FMLA V26.4S, V9.4S, V6.S[2]
 	WORD $0x4f871939 // FMLA V25.4S, V9.4S, V7.S[2]
-	TBZ $1, R20, single2529
+	TBZ $1, R20, single2539
 	FMOVD 0(R10), F10
-	TBZ $0, R20, loaded2530
+	TBZ $0, R20, loaded2540
 	ADD $8, R10, R26
 	VLD1 (R26), V10.S[2]
-	B loaded2530
+	B loaded2540
 
-single2529:
+single2539:
 	FMOVS 0(R10), F10
 
-loaded2530:
+loaded2540:
 	ADD R12, R10
 	WORD $0x4fa1195f // FMLA V31.4S, V10.4S, V1.S[3]
 	WORD $0x4fa2195e // FMLA V30.4S, V10.4S, V2.S[3]
@@ -51218,17 +51434,17 @@ single:
 	ADD $4, R5
 	FMOVS (R6), F7
 	ADD $4, R6
-	TBZ $1, R20, single2531
+	TBZ $1, R20, single2541
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2532
+	TBZ $0, R20, loaded2542
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2532
+	B loaded2542
 
-single2531:
+single2541:
 	FMOVS 0(R10), F0
 
-loaded2532:
+loaded2542:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -51248,76 +51464,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2533
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2534
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2534
-
-single2533:
-	FMOVS 0(R21), F0
-
-loaded2534:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2535
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2536
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2536
-
-single2535:
-	FMOVS 0(R21), F0
-
-loaded2536:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2537
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2538
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2538
-
-single2537:
-	FMOVS 0(R21), F0
-
-loaded2538:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single2539
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2540
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2540
-
-single2539:
-	FMOVS 0(R21), F0
-
-loaded2540:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single2541
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2542
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2542
-
-single2541:
-	FMOVS 0(R21), F0
-
-loaded2542:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
 	TBZ $1, R20, single2543
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2544
@@ -51329,8 +51475,8 @@ single2543:
 	FMOVS 0(R21), F0
 
 loaded2544:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single2545
 	FMOVD 0(R21), F0
@@ -51343,12 +51489,9 @@ single2545:
 	FMOVS 0(R21), F0
 
 loaded2546:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, rectify
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
 	TBZ $1, R20, single2547
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2548
@@ -51360,6 +51503,79 @@ single2547:
 	FMOVS 0(R21), F0
 
 loaded2548:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2549
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2550
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2550
+
+single2549:
+	FMOVS 0(R21), F0
+
+loaded2550:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2551
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2552
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2552
+
+single2551:
+	FMOVS 0(R21), F0
+
+loaded2552:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single2553
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2554
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2554
+
+single2553:
+	FMOVS 0(R21), F0
+
+loaded2554:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single2555
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2556
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2556
+
+single2555:
+	FMOVS 0(R21), F0
+
+loaded2556:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, rectify
+	TBZ $1, R20, single2557
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2558
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2558
+
+single2557:
+	FMOVS 0(R21), F0
+
+loaded2558:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -51389,89 +51605,89 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2549
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2550
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored2550
-
-single2549:
-	FMOVS F31, 0(R21)
-
-stored2550:
-	ADD R13, R21
-	TBZ $1, R20, single2551
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2552
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2552
-
-single2551:
-	FMOVS F30, 0(R21)
-
-stored2552:
-	ADD R13, R21
-	TBZ $1, R20, single2553
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2554
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored2554
-
-single2553:
-	FMOVS F29, 0(R21)
-
-stored2554:
-	ADD R13, R21
-	TBZ $1, R20, single2555
-	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2556
-	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2556
-
-single2555:
-	FMOVS F28, 0(R21)
-
-stored2556:
-	ADD R13, R21
-	TBZ $1, R20, single2557
-	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2558
-	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
-	B stored2558
-
-single2557:
-	FMOVS F27, 0(R21)
-
-stored2558:
-	ADD R13, R21
 	TBZ $1, R20, single2559
-	FMOVD F26, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored2560
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored2560
 
 single2559:
-	FMOVS F26, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored2560:
 	ADD R13, R21
 	TBZ $1, R20, single2561
-	FMOVD F25, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored2562
 	ADD $8, R21, R26
-	VST1 V25.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2562
 
 single2561:
-	FMOVS F25, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored2562:
+	ADD R13, R21
+	TBZ $1, R20, single2563
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored2564
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored2564
+
+single2563:
+	FMOVS F29, 0(R21)
+
+stored2564:
+	ADD R13, R21
+	TBZ $1, R20, single2565
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored2566
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2566
+
+single2565:
+	FMOVS F28, 0(R21)
+
+stored2566:
+	ADD R13, R21
+	TBZ $1, R20, single2567
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored2568
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored2568
+
+single2567:
+	FMOVS F27, 0(R21)
+
+stored2568:
+	ADD R13, R21
+	TBZ $1, R20, single2569
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored2570
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2570
+
+single2569:
+	FMOVS F26, 0(R21)
+
+stored2570:
+	ADD R13, R21
+	TBZ $1, R20, single2571
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored2572
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored2572
+
+single2571:
+	FMOVS F25, 0(R21)
+
+stored2572:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -51894,17 +52110,17 @@ unrolled:
 	VLD1.P 16(R5), [V7.B16]
 	VLD1.P 16(R6), [V8.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2563
+	TBZ $1, R20, single2573
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2564
+	TBZ $0, R20, loaded2574
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2564
+	B loaded2574
 
-single2563:
+single2573:
 	FMOVS 16(R10), F1
 
-loaded2564:
+loaded2574:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -51921,17 +52137,17 @@ loaded2564:
 	WORD $0x4f881013 // FMLA V19.4S, V0.4S, V8.S[0]
 	WORD $0x4f881032 // FMLA V18.4S, V1.4S, V8.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2565
+	TBZ $1, R20, single2575
 	FMOVD 16(R10), F9
-	TBZ $0, R20, loaded2566
+	TBZ $0, R20, loaded2576
 	ADD $24, R10, R26
 	VLD1 (R26), V9.S[2]
-	B loaded2566
+	B loaded2576
 
-single2565:
+single2575:
 	FMOVS 16(R10), F9
 
-loaded2566:
+loaded2576:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2113e // FMLA V30.4S, V9.4S, V2.S[1]
@@ -51948,17 +52164,17 @@ loaded2566:
 	WORD $0x4fa81013 // FMLA V19.4S, V0.4S, V8.S[1]
 	WORD $0x4fa81132 // FMLA V18.4S, V9.4S, V8.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2567
+	TBZ $1, R20, single2577
 	FMOVD 16(R10), F10
-	TBZ $0, R20, loaded2568
+	TBZ $0, R20, loaded2578
 	ADD $24, R10, R26
 	VLD1 (R26), V10.S[2]
-	B loaded2568
+	B loaded2578
 
-single2567:
+single2577:
 	FMOVS 16(R10), F10
 
-loaded2568:
+loaded2578:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82195e // FMLA V30.4S, V10.4S, V2.S[2]
@@ -51975,17 +52191,17 @@ loaded2568:
 	WORD $0x4f881813 // FMLA V19.4S, V0.4S, V8.S[2]
 	WORD $0x4f881952 // FMLA V18.4S, V10.4S, V8.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2569
+	TBZ $1, R20, single2579
 	FMOVD 16(R10), F11
-	TBZ $0, R20, loaded2570
+	TBZ $0, R20, loaded2580
 	ADD $24, R10, R26
 	VLD1 (R26), V11.S[2]
-	B loaded2570
+	B loaded2580
 
-single2569:
+single2579:
 	FMOVS 16(R10), F11
 
-loaded2570:
+loaded2580:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2197e // FMLA V30.4S, V11.4S, V2.S[3]
@@ -52024,17 +52240,17 @@ single:
 	FMOVS (R6), F8
 	ADD $4, R6
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2571
+	TBZ $1, R20, single2581
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2572
+	TBZ $0, R20, loaded2582
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2572
+	B loaded2582
 
-single2571:
+single2581:
 	FMOVS 16(R10), F1
 
-loaded2572:
+loaded2582:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -52064,91 +52280,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2573
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2574
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2574
-
-single2573:
-	FMOVS 16(R21), F0
-
-loaded2574:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2575
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2576
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2576
-
-single2575:
-	FMOVS 16(R21), F0
-
-loaded2576:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2577
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2578
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2578
-
-single2577:
-	FMOVS 16(R21), F0
-
-loaded2578:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2579
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2580
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2580
-
-single2579:
-	FMOVS 16(R21), F0
-
-loaded2580:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2581
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2582
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2582
-
-single2581:
-	FMOVS 16(R21), F0
-
-loaded2582:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
 	TBZ $1, R20, single2583
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2584
@@ -52160,12 +52291,12 @@ single2583:
 	FMOVS 16(R21), F0
 
 loaded2584:
-	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
-	VMOV V0.B16, V20.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
-	VMOV V0.B16, V19.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single2585
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2586
@@ -52177,6 +52308,91 @@ single2585:
 	FMOVS 16(R21), F0
 
 loaded2586:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single2587
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2588
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2588
+
+single2587:
+	FMOVS 16(R21), F0
+
+loaded2588:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single2589
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2590
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2590
+
+single2589:
+	FMOVS 16(R21), F0
+
+loaded2590:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single2591
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2592
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2592
+
+single2591:
+	FMOVS 16(R21), F0
+
+loaded2592:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single2593
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2594
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2594
+
+single2593:
+	FMOVS 16(R21), F0
+
+loaded2594:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single2595
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2596
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2596
+
+single2595:
+	FMOVS 16(R21), F0
+
+loaded2596:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -52191,17 +52407,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single2587
+	TBZ $1, R20, single2597
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2588
+	TBZ $0, R20, loaded2598
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2588
+	B loaded2598
 
-single2587:
+single2597:
 	FMOVS 16(R21), F0
 
-loaded2588:
+loaded2598:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -52246,95 +52462,95 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2589
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2590
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2590
-
-single2589:
-	FMOVS F30, 16(R21)
-
-stored2590:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2591
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2592
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2592
-
-single2591:
-	FMOVS F28, 16(R21)
-
-stored2592:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2593
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2594
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2594
-
-single2593:
-	FMOVS F26, 16(R21)
-
-stored2594:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2595
-	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2596
-	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
-	B stored2596
-
-single2595:
-	FMOVS F24, 16(R21)
-
-stored2596:
-	ADD R13, R21
-	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2597
-	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2598
-	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
-	B stored2598
-
-single2597:
-	FMOVS F22, 16(R21)
-
-stored2598:
-	ADD R13, R21
-	FMOVQ F21, 0(R21)
 	TBZ $1, R20, single2599
-	FMOVD F20, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored2600
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2600
 
 single2599:
-	FMOVS F20, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored2600:
 	ADD R13, R21
-	FMOVQ F19, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single2601
-	FMOVD F18, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored2602
 	ADD $24, R21, R26
-	VST1 V18.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored2602
 
 single2601:
-	FMOVS F18, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored2602:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single2603
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored2604
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2604
+
+single2603:
+	FMOVS F26, 16(R21)
+
+stored2604:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single2605
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored2606
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2606
+
+single2605:
+	FMOVS F24, 16(R21)
+
+stored2606:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single2607
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored2608
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored2608
+
+single2607:
+	FMOVS F22, 16(R21)
+
+stored2608:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single2609
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored2610
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored2610
+
+single2609:
+	FMOVS F20, 16(R21)
+
+stored2610:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single2611
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored2612
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored2612
+
+single2611:
+	FMOVS F18, 16(R21)
+
+stored2612:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -52675,17 +52891,17 @@ unrolled:
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
 	VLD1.P 16(R7), [V8.B16]
-	TBZ $1, R20, single2603
+	TBZ $1, R20, single2613
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2604
+	TBZ $0, R20, loaded2614
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2604
+	B loaded2614
 
-single2603:
+single2613:
 	FMOVS 0(R10), F0
 
-loaded2604:
+loaded2614:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -52695,17 +52911,17 @@ loaded2604:
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
 	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
 	WORD $0x4f881018 // FMLA V24.4S, V0.4S, V8.S[0]
-	TBZ $1, R20, single2605
+	TBZ $1, R20, single2615
 	FMOVD 0(R10), F9
-	TBZ $0, R20, loaded2606
+	TBZ $0, R20, loaded2616
 	ADD $8, R10, R26
 	VLD1 (R26), V9.S[2]
-	B loaded2606
+	B loaded2616
 
-single2605:
+single2615:
 	FMOVS 0(R10), F9
 
-loaded2606:
+loaded2616:
 	ADD R12, R10
 	WORD $0x4fa1113f // FMLA V31.4S, V9.4S, V1.S[1]
 	WORD $0x4fa2113e // FMLA V30.4S, V9.4S, V2.S[1]
@@ -52715,17 +52931,17 @@ loaded2606:
 	WORD $0x4fa6113a // FMLA V26.4S, V9.4S, V6.S[1]
 	WORD $0x4fa71139 // FMLA V25.4S, V9.4S, V7.S[1]
 	WORD $0x4fa81138 // FMLA V24.4S, V9.4S, V8.S[1]
-	TBZ $1, R20, single2607
+	TBZ $1, R20, single2617
 	FMOVD 0(R10), F10
-	TBZ $0, R20, loaded2608
+	TBZ $0, R20, loaded2618
 	ADD $8, R10, R26
 	VLD1 (R26), V10.S[2]
-	B loaded2608
+	B loaded2618
 
-single2607:
+single2617:
 	FMOVS 0(R10), F10
 
-loaded2608:
+loaded2618:
 	ADD R12, R10
 	WORD $0x4f81195f // FMLA V31.4S, V10.4S, V1.S[2]
 	WORD $0x4f82195e // FMLA V30.4S, V10.4S, V2.S[2]
@@ -52735,17 +52951,17 @@ loaded2608:
 	WORD $0x4f86195a // FMLA V26.4S, V10.4S, V6.S[2]
 	WORD $0x4f871959 // FMLA V25.4S, V10.4S, V7.S[2]
 	WORD $0x4f881958 // FMLA V24.4S, V10.4S, V8.S[2]
-	TBZ $1, R20, single2609
+	TBZ $1, R20, single2619
 	FMOVD 0(R10), F11
-	TBZ $0, R20, loaded2610
+	TBZ $0, R20, loaded2620
 	ADD $8, R10, R26
 	VLD1 (R26), V11.S[2]
-	B loaded2610
+	B loaded2620
 
-single2609:
+single2619:
 	FMOVS 0(R10), F11
 
-loaded2610:
+loaded2620:
 	ADD R12, R10
 	WORD $0x4fa1197f // FMLA V31.4S, V11.4S, V1.S[3]
 	WORD $0x4fa2197e // FMLA V30.4S, V11.4S, V2.S[3]
@@ -52779,17 +52995,17 @@ single:
 	ADD $4, R6
 	FMOVS (R7), F8
 	ADD $4, R7
-	TBZ $1, R20, single2611
+	TBZ $1, R20, single2621
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2612
+	TBZ $0, R20, loaded2622
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2612
+	B loaded2622
 
-single2611:
+single2621:
 	FMOVS 0(R10), F0
 
-loaded2612:
+loaded2622:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -52810,76 +53026,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2613
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2614
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2614
-
-single2613:
-	FMOVS 0(R21), F0
-
-loaded2614:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2615
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2616
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2616
-
-single2615:
-	FMOVS 0(R21), F0
-
-loaded2616:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2617
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2618
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2618
-
-single2617:
-	FMOVS 0(R21), F0
-
-loaded2618:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single2619
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2620
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2620
-
-single2619:
-	FMOVS 0(R21), F0
-
-loaded2620:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single2621
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2622
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2622
-
-single2621:
-	FMOVS 0(R21), F0
-
-loaded2622:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
 	TBZ $1, R20, single2623
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2624
@@ -52891,8 +53037,8 @@ single2623:
 	FMOVS 0(R21), F0
 
 loaded2624:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single2625
 	FMOVD 0(R21), F0
@@ -52905,8 +53051,8 @@ single2625:
 	FMOVS 0(R21), F0
 
 loaded2626:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	TBZ $1, R20, single2627
 	FMOVD 0(R21), F0
@@ -52919,12 +53065,9 @@ single2627:
 	FMOVS 0(R21), F0
 
 loaded2628:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, rectify
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
 	TBZ $1, R20, single2629
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2630
@@ -52936,6 +53079,79 @@ single2629:
 	FMOVS 0(R21), F0
 
 loaded2630:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2631
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2632
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2632
+
+single2631:
+	FMOVS 0(R21), F0
+
+loaded2632:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single2633
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2634
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2634
+
+single2633:
+	FMOVS 0(R21), F0
+
+loaded2634:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single2635
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2636
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2636
+
+single2635:
+	FMOVS 0(R21), F0
+
+loaded2636:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	ADD R13, R21
+	TBZ $1, R20, single2637
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2638
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2638
+
+single2637:
+	FMOVS 0(R21), F0
+
+loaded2638:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, rectify
+	TBZ $1, R20, single2639
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2640
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2640
+
+single2639:
+	FMOVS 0(R21), F0
+
+loaded2640:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -52968,101 +53184,101 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2631
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2632
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored2632
-
-single2631:
-	FMOVS F31, 0(R21)
-
-stored2632:
-	ADD R13, R21
-	TBZ $1, R20, single2633
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2634
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2634
-
-single2633:
-	FMOVS F30, 0(R21)
-
-stored2634:
-	ADD R13, R21
-	TBZ $1, R20, single2635
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2636
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored2636
-
-single2635:
-	FMOVS F29, 0(R21)
-
-stored2636:
-	ADD R13, R21
-	TBZ $1, R20, single2637
-	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2638
-	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2638
-
-single2637:
-	FMOVS F28, 0(R21)
-
-stored2638:
-	ADD R13, R21
-	TBZ $1, R20, single2639
-	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2640
-	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
-	B stored2640
-
-single2639:
-	FMOVS F27, 0(R21)
-
-stored2640:
-	ADD R13, R21
 	TBZ $1, R20, single2641
-	FMOVD F26, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored2642
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored2642
 
 single2641:
-	FMOVS F26, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored2642:
 	ADD R13, R21
 	TBZ $1, R20, single2643
-	FMOVD F25, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored2644
 	ADD $8, R21, R26
-	VST1 V25.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2644
 
 single2643:
-	FMOVS F25, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored2644:
 	ADD R13, R21
 	TBZ $1, R20, single2645
-	FMOVD F24, 0(R21)
+	FMOVD F29, 0(R21)
 	TBZ $0, R20, stored2646
 	ADD $8, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V29.S[2], (R26)
 	B stored2646
 
 single2645:
-	FMOVS F24, 0(R21)
+	FMOVS F29, 0(R21)
 
 stored2646:
+	ADD R13, R21
+	TBZ $1, R20, single2647
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored2648
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2648
+
+single2647:
+	FMOVS F28, 0(R21)
+
+stored2648:
+	ADD R13, R21
+	TBZ $1, R20, single2649
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored2650
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored2650
+
+single2649:
+	FMOVS F27, 0(R21)
+
+stored2650:
+	ADD R13, R21
+	TBZ $1, R20, single2651
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored2652
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2652
+
+single2651:
+	FMOVS F26, 0(R21)
+
+stored2652:
+	ADD R13, R21
+	TBZ $1, R20, single2653
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored2654
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored2654
+
+single2653:
+	FMOVS F25, 0(R21)
+
+stored2654:
+	ADD R13, R21
+	TBZ $1, R20, single2655
+	FMOVD F24, 0(R21)
+	TBZ $0, R20, stored2656
+	ADD $8, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2656
+
+single2655:
+	FMOVS F24, 0(R21)
+
+stored2656:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -53523,17 +53739,17 @@ unrolled:
 	VLD1.P 16(R6), [V8.B16]
 	VLD1.P 16(R7), [V9.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2647
+	TBZ $1, R20, single2657
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2648
+	TBZ $0, R20, loaded2658
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2648
+	B loaded2658
 
-single2647:
+single2657:
 	FMOVS 16(R10), F1
 
-loaded2648:
+loaded2658:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -53552,17 +53768,17 @@ loaded2648:
 	WORD $0x4f891011 // FMLA V17.4S, V0.4S, V9.S[0]
 	WORD $0x4f891030 // FMLA V16.4S, V1.4S, V9.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2649
+	TBZ $1, R20, single2659
 	FMOVD 16(R10), F10
-	TBZ $0, R20, loaded2650
+	TBZ $0, R20, loaded2660
 	ADD $24, R10, R26
 	VLD1 (R26), V10.S[2]
-	B loaded2650
+	B loaded2660
 
-single2649:
+single2659:
 	FMOVS 16(R10), F10
 
-loaded2650:
+loaded2660:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2115e // FMLA V30.4S, V10.4S, V2.S[1]
@@ -53581,17 +53797,17 @@ loaded2650:
 	WORD $0x4fa91011 // FMLA V17.4S, V0.4S, V9.S[1]
 	WORD $0x4fa91150 // FMLA V16.4S, V10.4S, V9.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2651
+	TBZ $1, R20, single2661
 	FMOVD 16(R10), F11
-	TBZ $0, R20, loaded2652
+	TBZ $0, R20, loaded2662
 	ADD $24, R10, R26
 	VLD1 (R26), V11.S[2]
-	B loaded2652
+	B loaded2662
 
-single2651:
+single2661:
 	FMOVS 16(R10), F11
 
-loaded2652:
+loaded2662:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82197e // FMLA V30.4S, V11.4S, V2.S[2]
@@ -53610,17 +53826,17 @@ loaded2652:
 	WORD $0x4f891811 // FMLA V17.4S, V0.4S, V9.S[2]
 	WORD $0x4f891970 // FMLA V16.4S, V11.4S, V9.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2653
+	TBZ $1, R20, single2663
 	FMOVD 16(R10), F12
-	TBZ $0, R20, loaded2654
+	TBZ $0, R20, loaded2664
 	ADD $24, R10, R26
 	VLD1 (R26), V12.S[2]
-	B loaded2654
+	B loaded2664
 
-single2653:
+single2663:
 	FMOVS 16(R10), F12
 
-loaded2654:
+loaded2664:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2199e // FMLA V30.4S, V12.4S, V2.S[3]
@@ -53663,17 +53879,17 @@ single:
 	FMOVS (R7), F9
 	ADD $4, R7
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2655
+	TBZ $1, R20, single2665
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2656
+	TBZ $0, R20, loaded2666
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2656
+	B loaded2666
 
-single2655:
+single2665:
 	FMOVS 16(R10), F1
 
-loaded2656:
+loaded2666:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -53705,91 +53921,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2657
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2658
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2658
-
-single2657:
-	FMOVS 16(R21), F0
-
-loaded2658:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2659
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2660
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2660
-
-single2659:
-	FMOVS 16(R21), F0
-
-loaded2660:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2661
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2662
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2662
-
-single2661:
-	FMOVS 16(R21), F0
-
-loaded2662:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2663
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2664
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2664
-
-single2663:
-	FMOVS 16(R21), F0
-
-loaded2664:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2665
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2666
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2666
-
-single2665:
-	FMOVS 16(R21), F0
-
-loaded2666:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
 	TBZ $1, R20, single2667
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2668
@@ -53801,12 +53932,12 @@ single2667:
 	FMOVS 16(R21), F0
 
 loaded2668:
-	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
-	VMOV V0.B16, V20.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
-	VMOV V0.B16, V19.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single2669
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2670
@@ -53818,12 +53949,12 @@ single2669:
 	FMOVS 16(R21), F0
 
 loaded2670:
-	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
-	VMOV V0.B16, V18.B16
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
-	VMOV V0.B16, V17.B16
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
 	TBZ $1, R20, single2671
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2672
@@ -53835,6 +53966,91 @@ single2671:
 	FMOVS 16(R21), F0
 
 loaded2672:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single2673
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2674
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2674
+
+single2673:
+	FMOVS 16(R21), F0
+
+loaded2674:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single2675
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2676
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2676
+
+single2675:
+	FMOVS 16(R21), F0
+
+loaded2676:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single2677
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2678
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2678
+
+single2677:
+	FMOVS 16(R21), F0
+
+loaded2678:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single2679
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2680
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2680
+
+single2679:
+	FMOVS 16(R21), F0
+
+loaded2680:
+	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
+	VMOV V0.B16, V18.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
+	VMOV V0.B16, V17.B16
+	TBZ $1, R20, single2681
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2682
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2682
+
+single2681:
+	FMOVS 16(R21), F0
+
+loaded2682:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -53850,17 +54066,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single2673
+	TBZ $1, R20, single2683
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2674
+	TBZ $0, R20, loaded2684
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2674
+	B loaded2684
 
-single2673:
+single2683:
 	FMOVS 16(R21), F0
 
-loaded2674:
+loaded2684:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -53910,108 +54126,108 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2675
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2676
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2676
-
-single2675:
-	FMOVS F30, 16(R21)
-
-stored2676:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2677
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2678
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2678
-
-single2677:
-	FMOVS F28, 16(R21)
-
-stored2678:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2679
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2680
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2680
-
-single2679:
-	FMOVS F26, 16(R21)
-
-stored2680:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2681
-	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2682
-	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
-	B stored2682
-
-single2681:
-	FMOVS F24, 16(R21)
-
-stored2682:
-	ADD R13, R21
-	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2683
-	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2684
-	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
-	B stored2684
-
-single2683:
-	FMOVS F22, 16(R21)
-
-stored2684:
-	ADD R13, R21
-	FMOVQ F21, 0(R21)
 	TBZ $1, R20, single2685
-	FMOVD F20, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored2686
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2686
 
 single2685:
-	FMOVS F20, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored2686:
 	ADD R13, R21
-	FMOVQ F19, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single2687
-	FMOVD F18, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored2688
 	ADD $24, R21, R26
-	VST1 V18.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored2688
 
 single2687:
-	FMOVS F18, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored2688:
 	ADD R13, R21
-	FMOVQ F17, 0(R21)
+	FMOVQ F27, 0(R21)
 	TBZ $1, R20, single2689
-	FMOVD F16, 16(R21)
+	FMOVD F26, 16(R21)
 	TBZ $0, R20, stored2690
 	ADD $24, R21, R26
-	VST1 V16.S[2], (R26)
+	VST1 V26.S[2], (R26)
 	B stored2690
 
 single2689:
-	FMOVS F16, 16(R21)
+	FMOVS F26, 16(R21)
 
 stored2690:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single2691
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored2692
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2692
+
+single2691:
+	FMOVS F24, 16(R21)
+
+stored2692:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single2693
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored2694
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored2694
+
+single2693:
+	FMOVS F22, 16(R21)
+
+stored2694:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single2695
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored2696
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored2696
+
+single2695:
+	FMOVS F20, 16(R21)
+
+stored2696:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single2697
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored2698
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored2698
+
+single2697:
+	FMOVS F18, 16(R21)
+
+stored2698:
+	ADD R13, R21
+	FMOVQ F17, 0(R21)
+	TBZ $1, R20, single2699
+	FMOVD F16, 16(R21)
+	TBZ $0, R20, stored2700
+	ADD $24, R21, R26
+	VST1 V16.S[2], (R26)
+	B stored2700
+
+single2699:
+	FMOVS F16, 16(R21)
+
+stored2700:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -54767,17 +54983,17 @@ tile:
 single:
 	FMOVS 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2691
+	TBZ $1, R20, single2701
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2692
+	TBZ $0, R20, loaded2702
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2692
+	B loaded2702
 
-single2691:
+single2701:
 	FMOVS 0(R10), F0
 
-loaded2692:
+loaded2702:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -54789,34 +55005,34 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2693
+	TBZ $1, R20, single2703
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2694
+	TBZ $0, R20, loaded2704
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2694
+	B loaded2704
 
-single2693:
+single2703:
 	FMOVS 0(R21), F0
 
-loaded2694:
+loaded2704:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2695
+	TBZ $1, R20, single2705
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2696
+	TBZ $0, R20, loaded2706
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2696
+	B loaded2706
 
-single2695:
+single2705:
 	FMOVS 0(R21), F0
 
-loaded2696:
+loaded2706:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 rectify:
@@ -54828,17 +55044,17 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2697
+	TBZ $1, R20, single2707
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2698
+	TBZ $0, R20, stored2708
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2698
+	B stored2708
 
-single2697:
+single2707:
 	FMOVS F31, 0(R21)
 
-stored2698:
+stored2708:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -54995,17 +55211,17 @@ single:
 	FMOVS 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2699
+	TBZ $1, R20, single2709
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2700
+	TBZ $0, R20, loaded2710
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2700
+	B loaded2710
 
-single2699:
+single2709:
 	FMOVS 16(R10), F1
 
-loaded2700:
+loaded2710:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -55021,17 +55237,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2701
+	TBZ $1, R20, single2711
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2702
+	TBZ $0, R20, loaded2712
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2702
+	B loaded2712
 
-single2701:
+single2711:
 	FMOVS 16(R21), F0
 
-loaded2702:
+loaded2712:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -55040,17 +55256,17 @@ bias:
 	CBZ R21, rectify
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single2703
+	TBZ $1, R20, single2713
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2704
+	TBZ $0, R20, loaded2714
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2704
+	B loaded2714
 
-single2703:
+single2713:
 	FMOVS 16(R21), F0
 
-loaded2704:
+loaded2714:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 rectify:
@@ -55065,17 +55281,17 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2705
+	TBZ $1, R20, single2715
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2706
+	TBZ $0, R20, stored2716
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2706
+	B stored2716
 
-single2705:
+single2715:
 	FMOVS F30, 16(R21)
 
-stored2706:
+stored2716:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -55231,17 +55447,17 @@ tile:
 single:
 	FMOVD 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2707
+	TBZ $1, R20, single2717
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2708
+	TBZ $0, R20, loaded2718
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2708
+	B loaded2718
 
-single2707:
+single2717:
 	FMOVS 0(R10), F0
 
-loaded2708:
+loaded2718:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -55254,48 +55470,48 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2709
+	TBZ $1, R20, single2719
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2710
+	TBZ $0, R20, loaded2720
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2710
+	B loaded2720
 
-single2709:
+single2719:
 	FMOVS 0(R21), F0
 
-loaded2710:
+loaded2720:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2711
+	TBZ $1, R20, single2721
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2712
+	TBZ $0, R20, loaded2722
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2712
+	B loaded2722
 
-single2711:
+single2721:
 	FMOVS 0(R21), F0
 
-loaded2712:
+loaded2722:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2713
+	TBZ $1, R20, single2723
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2714
+	TBZ $0, R20, loaded2724
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2714
+	B loaded2724
 
-single2713:
+single2723:
 	FMOVS 0(R21), F0
 
-loaded2714:
+loaded2724:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
@@ -55310,29 +55526,29 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2715
+	TBZ $1, R20, single2725
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2716
+	TBZ $0, R20, stored2726
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2716
+	B stored2726
 
-single2715:
+single2725:
 	FMOVS F31, 0(R21)
 
-stored2716:
+stored2726:
 	ADD R13, R21
-	TBZ $1, R20, single2717
+	TBZ $1, R20, single2727
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2718
+	TBZ $0, R20, stored2728
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2718
+	B stored2728
 
-single2717:
+single2727:
 	FMOVS F30, 0(R21)
 
-stored2718:
+stored2728:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -55511,17 +55727,17 @@ single:
 	FMOVD 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2719
+	TBZ $1, R20, single2729
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2720
+	TBZ $0, R20, loaded2730
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2720
+	B loaded2730
 
-single2719:
+single2729:
 	FMOVS 16(R10), F1
 
-loaded2720:
+loaded2730:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -55539,34 +55755,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2721
+	TBZ $1, R20, single2731
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2722
+	TBZ $0, R20, loaded2732
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2722
+	B loaded2732
 
-single2721:
+single2731:
 	FMOVS 16(R21), F0
 
-loaded2722:
+loaded2732:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2723
+	TBZ $1, R20, single2733
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2724
+	TBZ $0, R20, loaded2734
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2724
+	B loaded2734
 
-single2723:
+single2733:
 	FMOVS 16(R21), F0
 
-loaded2724:
+loaded2734:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -55576,17 +55792,17 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single2725
+	TBZ $1, R20, single2735
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2726
+	TBZ $0, R20, loaded2736
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2726
+	B loaded2736
 
-single2725:
+single2735:
 	FMOVS 16(R21), F0
 
-loaded2726:
+loaded2736:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
@@ -55606,30 +55822,30 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2727
+	TBZ $1, R20, single2737
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2728
+	TBZ $0, R20, stored2738
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2728
+	B stored2738
 
-single2727:
+single2737:
 	FMOVS F30, 16(R21)
 
-stored2728:
+stored2738:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2729
+	TBZ $1, R20, single2739
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2730
+	TBZ $0, R20, stored2740
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2730
+	B stored2740
 
-single2729:
+single2739:
 	FMOVS F28, 16(R21)
 
-stored2730:
+stored2740:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -55801,17 +56017,17 @@ single:
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single2731
+	TBZ $1, R20, single2741
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2732
+	TBZ $0, R20, loaded2742
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2732
+	B loaded2742
 
-single2731:
+single2741:
 	FMOVS 0(R10), F0
 
-loaded2732:
+loaded2742:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -55825,62 +56041,62 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2733
+	TBZ $1, R20, single2743
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2734
+	TBZ $0, R20, loaded2744
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2734
+	B loaded2744
 
-single2733:
+single2743:
 	FMOVS 0(R21), F0
 
-loaded2734:
+loaded2744:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2735
+	TBZ $1, R20, single2745
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2736
+	TBZ $0, R20, loaded2746
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2736
+	B loaded2746
 
-single2735:
+single2745:
 	FMOVS 0(R21), F0
 
-loaded2736:
+loaded2746:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2737
+	TBZ $1, R20, single2747
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2738
+	TBZ $0, R20, loaded2748
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2738
+	B loaded2748
 
-single2737:
+single2747:
 	FMOVS 0(R21), F0
 
-loaded2738:
+loaded2748:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2739
+	TBZ $1, R20, single2749
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2740
+	TBZ $0, R20, loaded2750
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2740
+	B loaded2750
 
-single2739:
+single2749:
 	FMOVS 0(R21), F0
 
-loaded2740:
+loaded2750:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -55898,41 +56114,41 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2741
+	TBZ $1, R20, single2751
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2742
+	TBZ $0, R20, stored2752
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2742
+	B stored2752
 
-single2741:
+single2751:
 	FMOVS F31, 0(R21)
 
-stored2742:
+stored2752:
 	ADD R13, R21
-	TBZ $1, R20, single2743
+	TBZ $1, R20, single2753
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2744
+	TBZ $0, R20, stored2754
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2744
+	B stored2754
 
-single2743:
+single2753:
 	FMOVS F30, 0(R21)
 
-stored2744:
+stored2754:
 	ADD R13, R21
-	TBZ $1, R20, single2745
+	TBZ $1, R20, single2755
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2746
+	TBZ $0, R20, stored2756
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2746
+	B stored2756
 
-single2745:
+single2755:
 	FMOVS F29, 0(R21)
 
-stored2746:
+stored2756:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -56137,17 +56353,17 @@ single:
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2747
+	TBZ $1, R20, single2757
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2748
+	TBZ $0, R20, loaded2758
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2748
+	B loaded2758
 
-single2747:
+single2757:
 	FMOVS 16(R10), F1
 
-loaded2748:
+loaded2758:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -56167,51 +56383,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2749
+	TBZ $1, R20, single2759
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2750
+	TBZ $0, R20, loaded2760
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2750
+	B loaded2760
 
-single2749:
+single2759:
 	FMOVS 16(R21), F0
 
-loaded2750:
+loaded2760:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2751
+	TBZ $1, R20, single2761
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2752
+	TBZ $0, R20, loaded2762
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2752
+	B loaded2762
 
-single2751:
+single2761:
 	FMOVS 16(R21), F0
 
-loaded2752:
+loaded2762:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2753
+	TBZ $1, R20, single2763
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2754
+	TBZ $0, R20, loaded2764
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2754
+	B loaded2764
 
-single2753:
+single2763:
 	FMOVS 16(R21), F0
 
-loaded2754:
+loaded2764:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -56222,17 +56438,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single2755
+	TBZ $1, R20, single2765
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2756
+	TBZ $0, R20, loaded2766
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2756
+	B loaded2766
 
-single2755:
+single2765:
 	FMOVS 16(R21), F0
 
-loaded2756:
+loaded2766:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -56257,43 +56473,43 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2757
+	TBZ $1, R20, single2767
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2758
+	TBZ $0, R20, stored2768
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2758
+	B stored2768
 
-single2757:
+single2767:
 	FMOVS F30, 16(R21)
 
-stored2758:
+stored2768:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2759
+	TBZ $1, R20, single2769
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2760
+	TBZ $0, R20, stored2770
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2760
+	B stored2770
 
-single2759:
+single2769:
 	FMOVS F28, 16(R21)
 
-stored2760:
+stored2770:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2761
+	TBZ $1, R20, single2771
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2762
+	TBZ $0, R20, stored2772
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2762
+	B stored2772
 
-single2761:
+single2771:
 	FMOVS F26, 16(R21)
 
-stored2762:
+stored2772:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -56473,17 +56689,17 @@ tile:
 single:
 	FMOVQ 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2763
+	TBZ $1, R20, single2773
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2764
+	TBZ $0, R20, loaded2774
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2764
+	B loaded2774
 
-single2763:
+single2773:
 	FMOVS 0(R10), F0
 
-loaded2764:
+loaded2774:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -56498,76 +56714,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2765
+	TBZ $1, R20, single2775
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2766
+	TBZ $0, R20, loaded2776
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2766
+	B loaded2776
 
-single2765:
+single2775:
 	FMOVS 0(R21), F0
 
-loaded2766:
+loaded2776:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2767
+	TBZ $1, R20, single2777
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2768
+	TBZ $0, R20, loaded2778
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2768
+	B loaded2778
 
-single2767:
+single2777:
 	FMOVS 0(R21), F0
 
-loaded2768:
+loaded2778:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2769
+	TBZ $1, R20, single2779
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2770
+	TBZ $0, R20, loaded2780
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2770
+	B loaded2780
 
-single2769:
+single2779:
 	FMOVS 0(R21), F0
 
-loaded2770:
+loaded2780:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2771
+	TBZ $1, R20, single2781
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2772
+	TBZ $0, R20, loaded2782
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2772
+	B loaded2782
 
-single2771:
+single2781:
 	FMOVS 0(R21), F0
 
-loaded2772:
+loaded2782:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2773
+	TBZ $1, R20, single2783
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2774
+	TBZ $0, R20, loaded2784
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2774
+	B loaded2784
 
-single2773:
+single2783:
 	FMOVS 0(R21), F0
 
-loaded2774:
+loaded2784:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -56588,53 +56804,53 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2775
+	TBZ $1, R20, single2785
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2776
+	TBZ $0, R20, stored2786
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2776
+	B stored2786
 
-single2775:
+single2785:
 	FMOVS F31, 0(R21)
 
-stored2776:
+stored2786:
 	ADD R13, R21
-	TBZ $1, R20, single2777
+	TBZ $1, R20, single2787
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2778
+	TBZ $0, R20, stored2788
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2778
+	B stored2788
 
-single2777:
+single2787:
 	FMOVS F30, 0(R21)
 
-stored2778:
+stored2788:
 	ADD R13, R21
-	TBZ $1, R20, single2779
+	TBZ $1, R20, single2789
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2780
+	TBZ $0, R20, stored2790
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2780
+	B stored2790
 
-single2779:
+single2789:
 	FMOVS F29, 0(R21)
 
-stored2780:
+stored2790:
 	ADD R13, R21
-	TBZ $1, R20, single2781
+	TBZ $1, R20, single2791
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2782
+	TBZ $0, R20, stored2792
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2782
+	B stored2792
 
-single2781:
+single2791:
 	FMOVS F28, 0(R21)
 
-stored2782:
+stored2792:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -56857,17 +57073,17 @@ single:
 	FMOVQ 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2783
+	TBZ $1, R20, single2793
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2784
+	TBZ $0, R20, loaded2794
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2784
+	B loaded2794
 
-single2783:
+single2793:
 	FMOVS 16(R10), F1
 
-loaded2784:
+loaded2794:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -56889,68 +57105,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2785
+	TBZ $1, R20, single2795
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2786
+	TBZ $0, R20, loaded2796
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2786
+	B loaded2796
 
-single2785:
+single2795:
 	FMOVS 16(R21), F0
 
-loaded2786:
+loaded2796:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2787
+	TBZ $1, R20, single2797
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2788
+	TBZ $0, R20, loaded2798
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2788
+	B loaded2798
 
-single2787:
+single2797:
 	FMOVS 16(R21), F0
 
-loaded2788:
+loaded2798:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2789
+	TBZ $1, R20, single2799
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2790
+	TBZ $0, R20, loaded2800
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2790
+	B loaded2800
 
-single2789:
+single2799:
 	FMOVS 16(R21), F0
 
-loaded2790:
+loaded2800:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2791
+	TBZ $1, R20, single2801
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2792
+	TBZ $0, R20, loaded2802
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2792
+	B loaded2802
 
-single2791:
+single2801:
 	FMOVS 16(R21), F0
 
-loaded2792:
+loaded2802:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -56962,17 +57178,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single2793
+	TBZ $1, R20, single2803
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2794
+	TBZ $0, R20, loaded2804
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2794
+	B loaded2804
 
-single2793:
+single2803:
 	FMOVS 16(R21), F0
 
-loaded2794:
+loaded2804:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -57002,56 +57218,56 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2795
+	TBZ $1, R20, single2805
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2796
+	TBZ $0, R20, stored2806
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2796
+	B stored2806
 
-single2795:
+single2805:
 	FMOVS F30, 16(R21)
 
-stored2796:
+stored2806:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2797
+	TBZ $1, R20, single2807
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2798
+	TBZ $0, R20, stored2808
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2798
+	B stored2808
 
-single2797:
+single2807:
 	FMOVS F28, 16(R21)
 
-stored2798:
+stored2808:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2799
+	TBZ $1, R20, single2809
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2800
+	TBZ $0, R20, stored2810
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2800
+	B stored2810
 
-single2799:
+single2809:
 	FMOVS F26, 16(R21)
 
-stored2800:
+stored2810:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2801
+	TBZ $1, R20, single2811
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2802
+	TBZ $0, R20, stored2812
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2802
+	B stored2812
 
-single2801:
+single2811:
 	FMOVS F24, 16(R21)
 
-stored2802:
+stored2812:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -57245,17 +57461,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVS 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2803
+	TBZ $1, R20, single2813
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2804
+	TBZ $0, R20, loaded2814
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2804
+	B loaded2814
 
-single2803:
+single2813:
 	FMOVS 0(R10), F0
 
-loaded2804:
+loaded2814:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -57271,79 +57487,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2805
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2806
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2806
-
-single2805:
-	FMOVS 0(R21), F0
-
-loaded2806:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2807
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2808
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2808
-
-single2807:
-	FMOVS 0(R21), F0
-
-loaded2808:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2809
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2810
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2810
-
-single2809:
-	FMOVS 0(R21), F0
-
-loaded2810:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single2811
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2812
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2812
-
-single2811:
-	FMOVS 0(R21), F0
-
-loaded2812:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single2813
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2814
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2814
-
-single2813:
-	FMOVS 0(R21), F0
-
-loaded2814:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, rectify
 	TBZ $1, R20, single2815
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2816
@@ -57355,6 +57498,79 @@ single2815:
 	FMOVS 0(R21), F0
 
 loaded2816:
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	TBZ $1, R20, single2817
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2818
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2818
+
+single2817:
+	FMOVS 0(R21), F0
+
+loaded2818:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single2819
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2820
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2820
+
+single2819:
+	FMOVS 0(R21), F0
+
+loaded2820:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2821
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2822
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2822
+
+single2821:
+	FMOVS 0(R21), F0
+
+loaded2822:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2823
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2824
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2824
+
+single2823:
+	FMOVS 0(R21), F0
+
+loaded2824:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, rectify
+	TBZ $1, R20, single2825
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2826
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2826
+
+single2825:
+	FMOVS 0(R21), F0
+
+loaded2826:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -57378,65 +57594,65 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2817
+	TBZ $1, R20, single2827
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2818
+	TBZ $0, R20, stored2828
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2818
+	B stored2828
 
-single2817:
+single2827:
 	FMOVS F31, 0(R21)
 
-stored2818:
+stored2828:
 	ADD R13, R21
-	TBZ $1, R20, single2819
+	TBZ $1, R20, single2829
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2820
+	TBZ $0, R20, stored2830
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2820
+	B stored2830
 
-single2819:
+single2829:
 	FMOVS F30, 0(R21)
 
-stored2820:
+stored2830:
 	ADD R13, R21
-	TBZ $1, R20, single2821
+	TBZ $1, R20, single2831
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2822
+	TBZ $0, R20, stored2832
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2822
+	B stored2832
 
-single2821:
+single2831:
 	FMOVS F29, 0(R21)
 
-stored2822:
+stored2832:
 	ADD R13, R21
-	TBZ $1, R20, single2823
+	TBZ $1, R20, single2833
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2824
+	TBZ $0, R20, stored2834
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2824
+	B stored2834
 
-single2823:
+single2833:
 	FMOVS F28, 0(R21)
 
-stored2824:
+stored2834:
 	ADD R13, R21
-	TBZ $1, R20, single2825
+	TBZ $1, R20, single2835
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2826
+	TBZ $0, R20, stored2836
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2826
+	B stored2836
 
-single2825:
+single2835:
 	FMOVS F27, 0(R21)
 
-stored2826:
+stored2836:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -57683,17 +57899,17 @@ single:
 	FMOVS 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2827
+	TBZ $1, R20, single2837
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2828
+	TBZ $0, R20, loaded2838
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2828
+	B loaded2838
 
-single2827:
+single2837:
 	FMOVS 16(R10), F1
 
-loaded2828:
+loaded2838:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -57717,85 +57933,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2829
+	TBZ $1, R20, single2839
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2830
+	TBZ $0, R20, loaded2840
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2830
+	B loaded2840
 
-single2829:
+single2839:
 	FMOVS 16(R21), F0
 
-loaded2830:
+loaded2840:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2831
+	TBZ $1, R20, single2841
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2832
+	TBZ $0, R20, loaded2842
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2832
+	B loaded2842
 
-single2831:
+single2841:
 	FMOVS 16(R21), F0
 
-loaded2832:
+loaded2842:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2833
+	TBZ $1, R20, single2843
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2834
+	TBZ $0, R20, loaded2844
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2834
+	B loaded2844
 
-single2833:
+single2843:
 	FMOVS 16(R21), F0
 
-loaded2834:
+loaded2844:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2835
+	TBZ $1, R20, single2845
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2836
+	TBZ $0, R20, loaded2846
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2836
+	B loaded2846
 
-single2835:
+single2845:
 	FMOVS 16(R21), F0
 
-loaded2836:
+loaded2846:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2837
+	TBZ $1, R20, single2847
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2838
+	TBZ $0, R20, loaded2848
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2838
+	B loaded2848
 
-single2837:
+single2847:
 	FMOVS 16(R21), F0
 
-loaded2838:
+loaded2848:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -57808,17 +58024,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single2839
+	TBZ $1, R20, single2849
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2840
+	TBZ $0, R20, loaded2850
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2840
+	B loaded2850
 
-single2839:
+single2849:
 	FMOVS 16(R21), F0
 
-loaded2840:
+loaded2850:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -57853,69 +58069,69 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2841
+	TBZ $1, R20, single2851
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2842
+	TBZ $0, R20, stored2852
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2842
+	B stored2852
 
-single2841:
+single2851:
 	FMOVS F30, 16(R21)
 
-stored2842:
+stored2852:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2843
+	TBZ $1, R20, single2853
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2844
+	TBZ $0, R20, stored2854
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2844
+	B stored2854
 
-single2843:
+single2853:
 	FMOVS F28, 16(R21)
 
-stored2844:
+stored2854:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2845
+	TBZ $1, R20, single2855
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2846
+	TBZ $0, R20, stored2856
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2846
+	B stored2856
 
-single2845:
+single2855:
 	FMOVS F26, 16(R21)
 
-stored2846:
+stored2856:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2847
+	TBZ $1, R20, single2857
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2848
+	TBZ $0, R20, stored2858
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2848
+	B stored2858
 
-single2847:
+single2857:
 	FMOVS F24, 16(R21)
 
-stored2848:
+stored2858:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2849
+	TBZ $1, R20, single2859
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2850
+	TBZ $0, R20, stored2860
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2850
+	B stored2860
 
-single2849:
+single2859:
 	FMOVS F22, 16(R21)
 
-stored2850:
+stored2860:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -58121,17 +58337,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVD 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2851
+	TBZ $1, R20, single2861
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2852
+	TBZ $0, R20, loaded2862
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2852
+	B loaded2862
 
-single2851:
+single2861:
 	FMOVS 0(R10), F0
 
-loaded2852:
+loaded2862:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -58148,76 +58364,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2853
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2854
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2854
-
-single2853:
-	FMOVS 0(R21), F0
-
-loaded2854:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2855
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2856
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2856
-
-single2855:
-	FMOVS 0(R21), F0
-
-loaded2856:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2857
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2858
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2858
-
-single2857:
-	FMOVS 0(R21), F0
-
-loaded2858:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single2859
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2860
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2860
-
-single2859:
-	FMOVS 0(R21), F0
-
-loaded2860:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single2861
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2862
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2862
-
-single2861:
-	FMOVS 0(R21), F0
-
-loaded2862:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
 	TBZ $1, R20, single2863
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2864
@@ -58229,12 +58375,9 @@ single2863:
 	FMOVS 0(R21), F0
 
 loaded2864:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, rectify
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
 	TBZ $1, R20, single2865
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2866
@@ -58246,6 +58389,79 @@ single2865:
 	FMOVS 0(R21), F0
 
 loaded2866:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single2867
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2868
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2868
+
+single2867:
+	FMOVS 0(R21), F0
+
+loaded2868:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2869
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2870
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2870
+
+single2869:
+	FMOVS 0(R21), F0
+
+loaded2870:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2871
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2872
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2872
+
+single2871:
+	FMOVS 0(R21), F0
+
+loaded2872:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single2873
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2874
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2874
+
+single2873:
+	FMOVS 0(R21), F0
+
+loaded2874:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, rectify
+	TBZ $1, R20, single2875
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2876
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2876
+
+single2875:
+	FMOVS 0(R21), F0
+
+loaded2876:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -58272,77 +58488,77 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2867
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2868
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored2868
-
-single2867:
-	FMOVS F31, 0(R21)
-
-stored2868:
-	ADD R13, R21
-	TBZ $1, R20, single2869
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2870
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2870
-
-single2869:
-	FMOVS F30, 0(R21)
-
-stored2870:
-	ADD R13, R21
-	TBZ $1, R20, single2871
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2872
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored2872
-
-single2871:
-	FMOVS F29, 0(R21)
-
-stored2872:
-	ADD R13, R21
-	TBZ $1, R20, single2873
-	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2874
-	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2874
-
-single2873:
-	FMOVS F28, 0(R21)
-
-stored2874:
-	ADD R13, R21
-	TBZ $1, R20, single2875
-	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2876
-	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
-	B stored2876
-
-single2875:
-	FMOVS F27, 0(R21)
-
-stored2876:
-	ADD R13, R21
 	TBZ $1, R20, single2877
-	FMOVD F26, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored2878
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored2878
 
 single2877:
-	FMOVS F26, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored2878:
+	ADD R13, R21
+	TBZ $1, R20, single2879
+	FMOVD F30, 0(R21)
+	TBZ $0, R20, stored2880
+	ADD $8, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored2880
+
+single2879:
+	FMOVS F30, 0(R21)
+
+stored2880:
+	ADD R13, R21
+	TBZ $1, R20, single2881
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored2882
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored2882
+
+single2881:
+	FMOVS F29, 0(R21)
+
+stored2882:
+	ADD R13, R21
+	TBZ $1, R20, single2883
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored2884
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2884
+
+single2883:
+	FMOVS F28, 0(R21)
+
+stored2884:
+	ADD R13, R21
+	TBZ $1, R20, single2885
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored2886
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored2886
+
+single2885:
+	FMOVS F27, 0(R21)
+
+stored2886:
+	ADD R13, R21
+	TBZ $1, R20, single2887
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored2888
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2888
+
+single2887:
+	FMOVS F26, 0(R21)
+
+stored2888:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -58611,17 +58827,17 @@ single:
 	FMOVD 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2879
+	TBZ $1, R20, single2889
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2880
+	TBZ $0, R20, loaded2890
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2880
+	B loaded2890
 
-single2879:
+single2889:
 	FMOVS 16(R10), F1
 
-loaded2880:
+loaded2890:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -58647,91 +58863,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2881
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2882
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2882
-
-single2881:
-	FMOVS 16(R21), F0
-
-loaded2882:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2883
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2884
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2884
-
-single2883:
-	FMOVS 16(R21), F0
-
-loaded2884:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2885
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2886
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2886
-
-single2885:
-	FMOVS 16(R21), F0
-
-loaded2886:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2887
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2888
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2888
-
-single2887:
-	FMOVS 16(R21), F0
-
-loaded2888:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2889
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2890
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2890
-
-single2889:
-	FMOVS 16(R21), F0
-
-loaded2890:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
 	TBZ $1, R20, single2891
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2892
@@ -58743,6 +58874,91 @@ single2891:
 	FMOVS 16(R21), F0
 
 loaded2892:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	TBZ $1, R20, single2893
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2894
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2894
+
+single2893:
+	FMOVS 16(R21), F0
+
+loaded2894:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single2895
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2896
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2896
+
+single2895:
+	FMOVS 16(R21), F0
+
+loaded2896:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single2897
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2898
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2898
+
+single2897:
+	FMOVS 16(R21), F0
+
+loaded2898:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single2899
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2900
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2900
+
+single2899:
+	FMOVS 16(R21), F0
+
+loaded2900:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single2901
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2902
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2902
+
+single2901:
+	FMOVS 16(R21), F0
+
+loaded2902:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -58756,17 +58972,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single2893
+	TBZ $1, R20, single2903
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2894
+	TBZ $0, R20, loaded2904
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2894
+	B loaded2904
 
-single2893:
+single2903:
 	FMOVS 16(R21), F0
 
-loaded2894:
+loaded2904:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -58806,82 +59022,82 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2895
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2896
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2896
-
-single2895:
-	FMOVS F30, 16(R21)
-
-stored2896:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2897
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2898
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2898
-
-single2897:
-	FMOVS F28, 16(R21)
-
-stored2898:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2899
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2900
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2900
-
-single2899:
-	FMOVS F26, 16(R21)
-
-stored2900:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2901
-	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2902
-	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
-	B stored2902
-
-single2901:
-	FMOVS F24, 16(R21)
-
-stored2902:
-	ADD R13, R21
-	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2903
-	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2904
-	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
-	B stored2904
-
-single2903:
-	FMOVS F22, 16(R21)
-
-stored2904:
-	ADD R13, R21
-	FMOVQ F21, 0(R21)
 	TBZ $1, R20, single2905
-	FMOVD F20, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored2906
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2906
 
 single2905:
-	FMOVS F20, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored2906:
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	TBZ $1, R20, single2907
+	FMOVD F28, 16(R21)
+	TBZ $0, R20, stored2908
+	ADD $24, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2908
+
+single2907:
+	FMOVS F28, 16(R21)
+
+stored2908:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single2909
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored2910
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2910
+
+single2909:
+	FMOVS F26, 16(R21)
+
+stored2910:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single2911
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored2912
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2912
+
+single2911:
+	FMOVS F24, 16(R21)
+
+stored2912:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single2913
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored2914
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored2914
+
+single2913:
+	FMOVS F22, 16(R21)
+
+stored2914:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single2915
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored2916
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored2916
+
+single2915:
+	FMOVS F20, 16(R21)
+
+stored2916:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -59103,17 +59319,17 @@ single:
 	ADD $24, R0, R26
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single2907
+	TBZ $1, R20, single2917
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2908
+	TBZ $0, R20, loaded2918
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2908
+	B loaded2918
 
-single2907:
+single2917:
 	FMOVS 0(R10), F0
 
-loaded2908:
+loaded2918:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -59131,76 +59347,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2909
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2910
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2910
-
-single2909:
-	FMOVS 0(R21), F0
-
-loaded2910:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2911
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2912
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2912
-
-single2911:
-	FMOVS 0(R21), F0
-
-loaded2912:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2913
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2914
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2914
-
-single2913:
-	FMOVS 0(R21), F0
-
-loaded2914:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single2915
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2916
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2916
-
-single2915:
-	FMOVS 0(R21), F0
-
-loaded2916:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single2917
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2918
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2918
-
-single2917:
-	FMOVS 0(R21), F0
-
-loaded2918:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
 	TBZ $1, R20, single2919
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2920
@@ -59212,8 +59358,8 @@ single2919:
 	FMOVS 0(R21), F0
 
 loaded2920:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single2921
 	FMOVD 0(R21), F0
@@ -59226,12 +59372,9 @@ single2921:
 	FMOVS 0(R21), F0
 
 loaded2922:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, rectify
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
 	TBZ $1, R20, single2923
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2924
@@ -59243,6 +59386,79 @@ single2923:
 	FMOVS 0(R21), F0
 
 loaded2924:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2925
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2926
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2926
+
+single2925:
+	FMOVS 0(R21), F0
+
+loaded2926:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2927
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2928
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2928
+
+single2927:
+	FMOVS 0(R21), F0
+
+loaded2928:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single2929
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2930
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2930
+
+single2929:
+	FMOVS 0(R21), F0
+
+loaded2930:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single2931
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2932
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2932
+
+single2931:
+	FMOVS 0(R21), F0
+
+loaded2932:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, rectify
+	TBZ $1, R20, single2933
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2934
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2934
+
+single2933:
+	FMOVS 0(R21), F0
+
+loaded2934:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -59272,89 +59488,89 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2925
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2926
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored2926
-
-single2925:
-	FMOVS F31, 0(R21)
-
-stored2926:
-	ADD R13, R21
-	TBZ $1, R20, single2927
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2928
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2928
-
-single2927:
-	FMOVS F30, 0(R21)
-
-stored2928:
-	ADD R13, R21
-	TBZ $1, R20, single2929
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2930
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored2930
-
-single2929:
-	FMOVS F29, 0(R21)
-
-stored2930:
-	ADD R13, R21
-	TBZ $1, R20, single2931
-	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2932
-	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2932
-
-single2931:
-	FMOVS F28, 0(R21)
-
-stored2932:
-	ADD R13, R21
-	TBZ $1, R20, single2933
-	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2934
-	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
-	B stored2934
-
-single2933:
-	FMOVS F27, 0(R21)
-
-stored2934:
-	ADD R13, R21
 	TBZ $1, R20, single2935
-	FMOVD F26, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored2936
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored2936
 
 single2935:
-	FMOVS F26, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored2936:
 	ADD R13, R21
 	TBZ $1, R20, single2937
-	FMOVD F25, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored2938
 	ADD $8, R21, R26
-	VST1 V25.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2938
 
 single2937:
-	FMOVS F25, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored2938:
+	ADD R13, R21
+	TBZ $1, R20, single2939
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored2940
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored2940
+
+single2939:
+	FMOVS F29, 0(R21)
+
+stored2940:
+	ADD R13, R21
+	TBZ $1, R20, single2941
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored2942
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2942
+
+single2941:
+	FMOVS F28, 0(R21)
+
+stored2942:
+	ADD R13, R21
+	TBZ $1, R20, single2943
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored2944
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored2944
+
+single2943:
+	FMOVS F27, 0(R21)
+
+stored2944:
+	ADD R13, R21
+	TBZ $1, R20, single2945
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored2946
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2946
+
+single2945:
+	FMOVS F26, 0(R21)
+
+stored2946:
+	ADD R13, R21
+	TBZ $1, R20, single2947
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored2948
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored2948
+
+single2947:
+	FMOVS F25, 0(R21)
+
+stored2948:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -59649,17 +59865,17 @@ single:
 	VLD1 (R26), V3.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2939
+	TBZ $1, R20, single2949
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2940
+	TBZ $0, R20, loaded2950
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2940
+	B loaded2950
 
-single2939:
+single2949:
 	FMOVS 16(R10), F1
 
-loaded2940:
+loaded2950:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -59687,91 +59903,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2941
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2942
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2942
-
-single2941:
-	FMOVS 16(R21), F0
-
-loaded2942:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2943
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2944
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2944
-
-single2943:
-	FMOVS 16(R21), F0
-
-loaded2944:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2945
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2946
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2946
-
-single2945:
-	FMOVS 16(R21), F0
-
-loaded2946:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2947
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2948
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2948
-
-single2947:
-	FMOVS 16(R21), F0
-
-loaded2948:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2949
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2950
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2950
-
-single2949:
-	FMOVS 16(R21), F0
-
-loaded2950:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
 	TBZ $1, R20, single2951
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2952
@@ -59783,12 +59914,12 @@ single2951:
 	FMOVS 16(R21), F0
 
 loaded2952:
-	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
-	VMOV V0.B16, V20.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
-	VMOV V0.B16, V19.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single2953
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2954
@@ -59800,6 +59931,91 @@ single2953:
 	FMOVS 16(R21), F0
 
 loaded2954:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single2955
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2956
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2956
+
+single2955:
+	FMOVS 16(R21), F0
+
+loaded2956:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single2957
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2958
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2958
+
+single2957:
+	FMOVS 16(R21), F0
+
+loaded2958:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single2959
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2960
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2960
+
+single2959:
+	FMOVS 16(R21), F0
+
+loaded2960:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single2961
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2962
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2962
+
+single2961:
+	FMOVS 16(R21), F0
+
+loaded2962:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single2963
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2964
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2964
+
+single2963:
+	FMOVS 16(R21), F0
+
+loaded2964:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -59814,17 +60030,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single2955
+	TBZ $1, R20, single2965
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2956
+	TBZ $0, R20, loaded2966
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2956
+	B loaded2966
 
-single2955:
+single2965:
 	FMOVS 16(R21), F0
 
-loaded2956:
+loaded2966:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -59869,95 +60085,95 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2957
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2958
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2958
-
-single2957:
-	FMOVS F30, 16(R21)
-
-stored2958:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2959
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2960
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2960
-
-single2959:
-	FMOVS F28, 16(R21)
-
-stored2960:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2961
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2962
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2962
-
-single2961:
-	FMOVS F26, 16(R21)
-
-stored2962:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2963
-	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2964
-	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
-	B stored2964
-
-single2963:
-	FMOVS F24, 16(R21)
-
-stored2964:
-	ADD R13, R21
-	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2965
-	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2966
-	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
-	B stored2966
-
-single2965:
-	FMOVS F22, 16(R21)
-
-stored2966:
-	ADD R13, R21
-	FMOVQ F21, 0(R21)
 	TBZ $1, R20, single2967
-	FMOVD F20, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored2968
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2968
 
 single2967:
-	FMOVS F20, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored2968:
 	ADD R13, R21
-	FMOVQ F19, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single2969
-	FMOVD F18, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored2970
 	ADD $24, R21, R26
-	VST1 V18.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored2970
 
 single2969:
-	FMOVS F18, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored2970:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single2971
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored2972
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2972
+
+single2971:
+	FMOVS F26, 16(R21)
+
+stored2972:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single2973
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored2974
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2974
+
+single2973:
+	FMOVS F24, 16(R21)
+
+stored2974:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single2975
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored2976
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored2976
+
+single2975:
+	FMOVS F22, 16(R21)
+
+stored2976:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single2977
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored2978
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored2978
+
+single2977:
+	FMOVS F20, 16(R21)
+
+stored2978:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single2979
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored2980
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored2980
+
+single2979:
+	FMOVS F18, 16(R21)
+
+stored2980:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -60187,17 +60403,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVQ 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2971
+	TBZ $1, R20, single2981
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2972
+	TBZ $0, R20, loaded2982
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2972
+	B loaded2982
 
-single2971:
+single2981:
 	FMOVS 0(R10), F0
 
-loaded2972:
+loaded2982:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -60216,76 +60432,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2973
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2974
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2974
-
-single2973:
-	FMOVS 0(R21), F0
-
-loaded2974:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2975
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2976
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2976
-
-single2975:
-	FMOVS 0(R21), F0
-
-loaded2976:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2977
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2978
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2978
-
-single2977:
-	FMOVS 0(R21), F0
-
-loaded2978:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single2979
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2980
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2980
-
-single2979:
-	FMOVS 0(R21), F0
-
-loaded2980:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single2981
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2982
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2982
-
-single2981:
-	FMOVS 0(R21), F0
-
-loaded2982:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
 	TBZ $1, R20, single2983
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2984
@@ -60297,8 +60443,8 @@ single2983:
 	FMOVS 0(R21), F0
 
 loaded2984:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single2985
 	FMOVD 0(R21), F0
@@ -60311,8 +60457,8 @@ single2985:
 	FMOVS 0(R21), F0
 
 loaded2986:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	TBZ $1, R20, single2987
 	FMOVD 0(R21), F0
@@ -60325,12 +60471,9 @@ single2987:
 	FMOVS 0(R21), F0
 
 loaded2988:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, rectify
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
 	TBZ $1, R20, single2989
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2990
@@ -60342,6 +60485,79 @@ single2989:
 	FMOVS 0(R21), F0
 
 loaded2990:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2991
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2992
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2992
+
+single2991:
+	FMOVS 0(R21), F0
+
+loaded2992:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single2993
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2994
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2994
+
+single2993:
+	FMOVS 0(R21), F0
+
+loaded2994:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single2995
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2996
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2996
+
+single2995:
+	FMOVS 0(R21), F0
+
+loaded2996:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	ADD R13, R21
+	TBZ $1, R20, single2997
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2998
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2998
+
+single2997:
+	FMOVS 0(R21), F0
+
+loaded2998:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, rectify
+	TBZ $1, R20, single2999
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3000
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3000
+
+single2999:
+	FMOVS 0(R21), F0
+
+loaded3000:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -60374,101 +60590,101 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2991
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2992
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored2992
-
-single2991:
-	FMOVS F31, 0(R21)
-
-stored2992:
-	ADD R13, R21
-	TBZ $1, R20, single2993
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2994
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2994
-
-single2993:
-	FMOVS F30, 0(R21)
-
-stored2994:
-	ADD R13, R21
-	TBZ $1, R20, single2995
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2996
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored2996
-
-single2995:
-	FMOVS F29, 0(R21)
-
-stored2996:
-	ADD R13, R21
-	TBZ $1, R20, single2997
-	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2998
-	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2998
-
-single2997:
-	FMOVS F28, 0(R21)
-
-stored2998:
-	ADD R13, R21
-	TBZ $1, R20, single2999
-	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3000
-	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
-	B stored3000
-
-single2999:
-	FMOVS F27, 0(R21)
-
-stored3000:
-	ADD R13, R21
 	TBZ $1, R20, single3001
-	FMOVD F26, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored3002
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored3002
 
 single3001:
-	FMOVS F26, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored3002:
 	ADD R13, R21
 	TBZ $1, R20, single3003
-	FMOVD F25, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored3004
 	ADD $8, R21, R26
-	VST1 V25.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored3004
 
 single3003:
-	FMOVS F25, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored3004:
 	ADD R13, R21
 	TBZ $1, R20, single3005
-	FMOVD F24, 0(R21)
+	FMOVD F29, 0(R21)
 	TBZ $0, R20, stored3006
 	ADD $8, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V29.S[2], (R26)
 	B stored3006
 
 single3005:
-	FMOVS F24, 0(R21)
+	FMOVS F29, 0(R21)
 
 stored3006:
+	ADD R13, R21
+	TBZ $1, R20, single3007
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored3008
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored3008
+
+single3007:
+	FMOVS F28, 0(R21)
+
+stored3008:
+	ADD R13, R21
+	TBZ $1, R20, single3009
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored3010
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored3010
+
+single3009:
+	FMOVS F27, 0(R21)
+
+stored3010:
+	ADD R13, R21
+	TBZ $1, R20, single3011
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored3012
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored3012
+
+single3011:
+	FMOVS F26, 0(R21)
+
+stored3012:
+	ADD R13, R21
+	TBZ $1, R20, single3013
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored3014
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored3014
+
+single3013:
+	FMOVS F25, 0(R21)
+
+stored3014:
+	ADD R13, R21
+	TBZ $1, R20, single3015
+	FMOVD F24, 0(R21)
+	TBZ $0, R20, stored3016
+	ADD $8, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored3016
+
+single3015:
+	FMOVS F24, 0(R21)
+
+stored3016:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -60781,17 +60997,17 @@ single:
 	FMOVQ 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3007
+	TBZ $1, R20, single3017
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3008
+	TBZ $0, R20, loaded3018
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3008
+	B loaded3018
 
-single3007:
+single3017:
 	FMOVS 16(R10), F1
 
-loaded3008:
+loaded3018:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -60821,91 +61037,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3009
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3010
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3010
-
-single3009:
-	FMOVS 16(R21), F0
-
-loaded3010:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3011
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3012
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3012
-
-single3011:
-	FMOVS 16(R21), F0
-
-loaded3012:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3013
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3014
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3014
-
-single3013:
-	FMOVS 16(R21), F0
-
-loaded3014:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3015
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3016
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3016
-
-single3015:
-	FMOVS 16(R21), F0
-
-loaded3016:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3017
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3018
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3018
-
-single3017:
-	FMOVS 16(R21), F0
-
-loaded3018:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
 	TBZ $1, R20, single3019
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded3020
@@ -60917,12 +61048,12 @@ single3019:
 	FMOVS 16(R21), F0
 
 loaded3020:
-	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
-	VMOV V0.B16, V20.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
-	VMOV V0.B16, V19.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single3021
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded3022
@@ -60934,12 +61065,12 @@ single3021:
 	FMOVS 16(R21), F0
 
 loaded3022:
-	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
-	VMOV V0.B16, V18.B16
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
-	VMOV V0.B16, V17.B16
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
 	TBZ $1, R20, single3023
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded3024
@@ -60951,6 +61082,91 @@ single3023:
 	FMOVS 16(R21), F0
 
 loaded3024:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single3025
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3026
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3026
+
+single3025:
+	FMOVS 16(R21), F0
+
+loaded3026:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single3027
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3028
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3028
+
+single3027:
+	FMOVS 16(R21), F0
+
+loaded3028:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single3029
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3030
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3030
+
+single3029:
+	FMOVS 16(R21), F0
+
+loaded3030:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single3031
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3032
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3032
+
+single3031:
+	FMOVS 16(R21), F0
+
+loaded3032:
+	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
+	VMOV V0.B16, V18.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
+	VMOV V0.B16, V17.B16
+	TBZ $1, R20, single3033
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3034
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3034
+
+single3033:
+	FMOVS 16(R21), F0
+
+loaded3034:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -60966,17 +61182,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single3025
+	TBZ $1, R20, single3035
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3026
+	TBZ $0, R20, loaded3036
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3026
+	B loaded3036
 
-single3025:
+single3035:
 	FMOVS 16(R21), F0
 
-loaded3026:
+loaded3036:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -61026,108 +61242,108 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3027
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3028
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored3028
-
-single3027:
-	FMOVS F30, 16(R21)
-
-stored3028:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3029
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3030
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored3030
-
-single3029:
-	FMOVS F28, 16(R21)
-
-stored3030:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3031
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3032
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored3032
-
-single3031:
-	FMOVS F26, 16(R21)
-
-stored3032:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3033
-	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3034
-	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
-	B stored3034
-
-single3033:
-	FMOVS F24, 16(R21)
-
-stored3034:
-	ADD R13, R21
-	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3035
-	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3036
-	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
-	B stored3036
-
-single3035:
-	FMOVS F22, 16(R21)
-
-stored3036:
-	ADD R13, R21
-	FMOVQ F21, 0(R21)
 	TBZ $1, R20, single3037
-	FMOVD F20, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored3038
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored3038
 
 single3037:
-	FMOVS F20, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored3038:
 	ADD R13, R21
-	FMOVQ F19, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single3039
-	FMOVD F18, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored3040
 	ADD $24, R21, R26
-	VST1 V18.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored3040
 
 single3039:
-	FMOVS F18, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored3040:
 	ADD R13, R21
-	FMOVQ F17, 0(R21)
+	FMOVQ F27, 0(R21)
 	TBZ $1, R20, single3041
-	FMOVD F16, 16(R21)
+	FMOVD F26, 16(R21)
 	TBZ $0, R20, stored3042
 	ADD $24, R21, R26
-	VST1 V16.S[2], (R26)
+	VST1 V26.S[2], (R26)
 	B stored3042
 
 single3041:
-	FMOVS F16, 16(R21)
+	FMOVS F26, 16(R21)
 
 stored3042:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single3043
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored3044
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored3044
+
+single3043:
+	FMOVS F24, 16(R21)
+
+stored3044:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single3045
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored3046
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored3046
+
+single3045:
+	FMOVS F22, 16(R21)
+
+stored3046:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single3047
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored3048
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored3048
+
+single3047:
+	FMOVS F20, 16(R21)
+
+stored3048:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single3049
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored3050
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored3050
+
+single3049:
+	FMOVS F18, 16(R21)
+
+stored3050:
+	ADD R13, R21
+	FMOVQ F17, 0(R21)
+	TBZ $1, R20, single3051
+	FMOVD F16, 16(R21)
+	TBZ $0, R20, stored3052
+	ADD $24, R21, R26
+	VST1 V16.S[2], (R26)
+	B stored3052
+
+single3051:
+	FMOVS F16, 16(R21)
+
+stored3052:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -61673,29 +61889,29 @@ tile:
 	VEOR V31.B16, V31.B16, V31.B16
 
 single:
-	TBZ $1, R20, single3043
+	TBZ $1, R20, single3053
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3044
+	TBZ $0, R20, loaded3054
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3044
+	B loaded3054
 
-single3043:
+single3053:
 	FMOVS 0(R10), F0
 
-loaded3044:
+loaded3054:
 	ADD R12, R10
-	TBZ $1, R20, single3045
+	TBZ $1, R20, single3055
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3046
+	TBZ $0, R20, loaded3056
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3046
+	B loaded3056
 
-single3045:
+single3055:
 	FMOVS 0(R0), F1
 
-loaded3046:
+loaded3056:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
 	SUBS $1, R9
@@ -61707,34 +61923,34 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3047
+	TBZ $1, R20, single3057
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3048
+	TBZ $0, R20, loaded3058
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3048
+	B loaded3058
 
-single3047:
+single3057:
 	FMOVS 0(R21), F0
 
-loaded3048:
+loaded3058:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3049
+	TBZ $1, R20, single3059
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3050
+	TBZ $0, R20, loaded3060
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3050
+	B loaded3060
 
-single3049:
+single3059:
 	FMOVS 0(R21), F0
 
-loaded3050:
+loaded3060:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 rectify:
@@ -61746,17 +61962,17 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3051
+	TBZ $1, R20, single3061
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3052
+	TBZ $0, R20, stored3062
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3052
+	B stored3062
 
-single3051:
+single3061:
 	FMOVS F31, 0(R21)
 
-stored3052:
+stored3062:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -61914,31 +62130,31 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3053
+	TBZ $1, R20, single3063
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3054
+	TBZ $0, R20, loaded3064
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3054
+	B loaded3064
 
-single3053:
+single3063:
 	FMOVS 16(R10), F1
 
-loaded3054:
+loaded3064:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3055
+	TBZ $1, R20, single3065
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3056
+	TBZ $0, R20, loaded3066
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3056
+	B loaded3066
 
-single3055:
+single3065:
 	FMOVS 16(R0), F3
 
-loaded3056:
+loaded3066:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	SUBS $1, R9
@@ -61953,17 +62169,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3057
+	TBZ $1, R20, single3067
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3058
+	TBZ $0, R20, loaded3068
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3058
+	B loaded3068
 
-single3057:
+single3067:
 	FMOVS 16(R21), F0
 
-loaded3058:
+loaded3068:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -61972,17 +62188,17 @@ bias:
 	CBZ R21, rectify
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single3059
+	TBZ $1, R20, single3069
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3060
+	TBZ $0, R20, loaded3070
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3060
+	B loaded3070
 
-single3059:
+single3069:
 	FMOVS 16(R21), F0
 
-loaded3060:
+loaded3070:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 rectify:
@@ -61997,17 +62213,17 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3061
+	TBZ $1, R20, single3071
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3062
+	TBZ $0, R20, stored3072
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3062
+	B stored3072
 
-single3061:
+single3071:
 	FMOVS F30, 16(R21)
 
-stored3062:
+stored3072:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -62168,42 +62384,42 @@ tile:
 	VEOR V30.B16, V30.B16, V30.B16
 
 single:
-	TBZ $1, R20, single3063
+	TBZ $1, R20, single3073
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3064
+	TBZ $0, R20, loaded3074
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3064
+	B loaded3074
 
-single3063:
+single3073:
 	FMOVS 0(R10), F0
 
-loaded3064:
+loaded3074:
 	ADD R12, R10
-	TBZ $1, R20, single3065
+	TBZ $1, R20, single3075
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3066
+	TBZ $0, R20, loaded3076
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3066
+	B loaded3076
 
-single3065:
+single3075:
 	FMOVS 0(R0), F1
 
-loaded3066:
+loaded3076:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3067
+	TBZ $1, R20, single3077
 	FMOVD 0(R1), F2
-	TBZ $0, R20, loaded3068
+	TBZ $0, R20, loaded3078
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded3068
+	B loaded3078
 
-single3067:
+single3077:
 	FMOVS 0(R1), F2
 
-loaded3068:
+loaded3078:
 	VFMLA V0.S4, V2.S4, V30.S4
 	ADD R24, R1
 	SUBS $1, R9
@@ -62215,48 +62431,48 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3069
+	TBZ $1, R20, single3079
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3070
+	TBZ $0, R20, loaded3080
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3070
+	B loaded3080
 
-single3069:
+single3079:
 	FMOVS 0(R21), F0
 
-loaded3070:
+loaded3080:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3071
+	TBZ $1, R20, single3081
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3072
+	TBZ $0, R20, loaded3082
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3072
+	B loaded3082
 
-single3071:
+single3081:
 	FMOVS 0(R21), F0
 
-loaded3072:
+loaded3082:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3073
+	TBZ $1, R20, single3083
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3074
+	TBZ $0, R20, loaded3084
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3074
+	B loaded3084
 
-single3073:
+single3083:
 	FMOVS 0(R21), F0
 
-loaded3074:
+loaded3084:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
@@ -62271,29 +62487,29 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3075
+	TBZ $1, R20, single3085
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3076
+	TBZ $0, R20, stored3086
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3076
+	B stored3086
 
-single3075:
+single3085:
 	FMOVS F31, 0(R21)
 
-stored3076:
+stored3086:
 	ADD R13, R21
-	TBZ $1, R20, single3077
+	TBZ $1, R20, single3087
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3078
+	TBZ $0, R20, stored3088
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3078
+	B stored3088
 
-single3077:
+single3087:
 	FMOVS F30, 0(R21)
 
-stored3078:
+stored3088:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -62480,46 +62696,46 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3079
+	TBZ $1, R20, single3089
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3080
+	TBZ $0, R20, loaded3090
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3080
+	B loaded3090
 
-single3079:
+single3089:
 	FMOVS 16(R10), F1
 
-loaded3080:
+loaded3090:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3081
+	TBZ $1, R20, single3091
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3082
+	TBZ $0, R20, loaded3092
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3082
+	B loaded3092
 
-single3081:
+single3091:
 	FMOVS 16(R0), F3
 
-loaded3082:
+loaded3092:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3083
+	TBZ $1, R20, single3093
 	FMOVD 16(R1), F4
-	TBZ $0, R20, loaded3084
+	TBZ $0, R20, loaded3094
 	ADD $24, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3084
+	B loaded3094
 
-single3083:
+single3093:
 	FMOVS 16(R1), F4
 
-loaded3084:
+loaded3094:
 	VFMLA V1.S4, V4.S4, V28.S4
 	ADD R24, R1
 	SUBS $1, R9
@@ -62534,34 +62750,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3085
+	TBZ $1, R20, single3095
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3086
+	TBZ $0, R20, loaded3096
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3086
+	B loaded3096
 
-single3085:
+single3095:
 	FMOVS 16(R21), F0
 
-loaded3086:
+loaded3096:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3087
+	TBZ $1, R20, single3097
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3088
+	TBZ $0, R20, loaded3098
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3088
+	B loaded3098
 
-single3087:
+single3097:
 	FMOVS 16(R21), F0
 
-loaded3088:
+loaded3098:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -62571,17 +62787,17 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single3089
+	TBZ $1, R20, single3099
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3090
+	TBZ $0, R20, loaded3100
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3090
+	B loaded3100
 
-single3089:
+single3099:
 	FMOVS 16(R21), F0
 
-loaded3090:
+loaded3100:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
@@ -62601,30 +62817,30 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3091
+	TBZ $1, R20, single3101
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3092
+	TBZ $0, R20, stored3102
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3092
+	B stored3102
 
-single3091:
+single3101:
 	FMOVS F30, 16(R21)
 
-stored3092:
+stored3102:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3093
+	TBZ $1, R20, single3103
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3094
+	TBZ $0, R20, stored3104
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3094
+	B stored3104
 
-single3093:
+single3103:
 	FMOVS F28, 16(R21)
 
-stored3094:
+stored3104:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -62803,55 +63019,55 @@ tile:
 	VEOR V29.B16, V29.B16, V29.B16
 
 single:
-	TBZ $1, R20, single3095
+	TBZ $1, R20, single3105
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3096
+	TBZ $0, R20, loaded3106
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3096
+	B loaded3106
 
-single3095:
+single3105:
 	FMOVS 0(R10), F0
 
-loaded3096:
+loaded3106:
 	ADD R12, R10
-	TBZ $1, R20, single3097
+	TBZ $1, R20, single3107
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3098
+	TBZ $0, R20, loaded3108
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3098
+	B loaded3108
 
-single3097:
+single3107:
 	FMOVS 0(R0), F1
 
-loaded3098:
+loaded3108:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3099
+	TBZ $1, R20, single3109
 	FMOVD 0(R1), F2
-	TBZ $0, R20, loaded3100
+	TBZ $0, R20, loaded3110
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded3100
+	B loaded3110
 
-single3099:
+single3109:
 	FMOVS 0(R1), F2
 
-loaded3100:
+loaded3110:
 	VFMLA V0.S4, V2.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single3101
+	TBZ $1, R20, single3111
 	FMOVD 0(R2), F3
-	TBZ $0, R20, loaded3102
+	TBZ $0, R20, loaded3112
 	ADD $8, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3102
+	B loaded3112
 
-single3101:
+single3111:
 	FMOVS 0(R2), F3
 
-loaded3102:
+loaded3112:
 	VFMLA V0.S4, V3.S4, V29.S4
 	ADD R24, R2
 	SUBS $1, R9
@@ -62863,62 +63079,62 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3103
+	TBZ $1, R20, single3113
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3104
+	TBZ $0, R20, loaded3114
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3104
+	B loaded3114
 
-single3103:
+single3113:
 	FMOVS 0(R21), F0
 
-loaded3104:
+loaded3114:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3105
+	TBZ $1, R20, single3115
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3106
+	TBZ $0, R20, loaded3116
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3106
+	B loaded3116
 
-single3105:
+single3115:
 	FMOVS 0(R21), F0
 
-loaded3106:
+loaded3116:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single3107
+	TBZ $1, R20, single3117
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3108
+	TBZ $0, R20, loaded3118
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3108
+	B loaded3118
 
-single3107:
+single3117:
 	FMOVS 0(R21), F0
 
-loaded3108:
+loaded3118:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3109
+	TBZ $1, R20, single3119
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3110
+	TBZ $0, R20, loaded3120
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3110
+	B loaded3120
 
-single3109:
+single3119:
 	FMOVS 0(R21), F0
 
-loaded3110:
+loaded3120:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -62936,41 +63152,41 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3111
+	TBZ $1, R20, single3121
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3112
+	TBZ $0, R20, stored3122
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3112
+	B stored3122
 
-single3111:
+single3121:
 	FMOVS F31, 0(R21)
 
-stored3112:
+stored3122:
 	ADD R13, R21
-	TBZ $1, R20, single3113
+	TBZ $1, R20, single3123
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3114
+	TBZ $0, R20, stored3124
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3114
+	B stored3124
 
-single3113:
+single3123:
 	FMOVS F30, 0(R21)
 
-stored3114:
+stored3124:
 	ADD R13, R21
-	TBZ $1, R20, single3115
+	TBZ $1, R20, single3125
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3116
+	TBZ $0, R20, stored3126
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3116
+	B stored3126
 
-single3115:
+single3125:
 	FMOVS F29, 0(R21)
 
-stored3116:
+stored3126:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -63186,61 +63402,61 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3117
+	TBZ $1, R20, single3127
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3118
+	TBZ $0, R20, loaded3128
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3118
+	B loaded3128
 
-single3117:
+single3127:
 	FMOVS 16(R10), F1
 
-loaded3118:
+loaded3128:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3119
+	TBZ $1, R20, single3129
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3120
+	TBZ $0, R20, loaded3130
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3120
+	B loaded3130
 
-single3119:
+single3129:
 	FMOVS 16(R0), F3
 
-loaded3120:
+loaded3130:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3121
+	TBZ $1, R20, single3131
 	FMOVD 16(R1), F4
-	TBZ $0, R20, loaded3122
+	TBZ $0, R20, loaded3132
 	ADD $24, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3122
+	B loaded3132
 
-single3121:
+single3131:
 	FMOVS 16(R1), F4
 
-loaded3122:
+loaded3132:
 	VFMLA V1.S4, V4.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3123
+	TBZ $1, R20, single3133
 	FMOVD 16(R2), F5
-	TBZ $0, R20, loaded3124
+	TBZ $0, R20, loaded3134
 	ADD $24, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3124
+	B loaded3134
 
-single3123:
+single3133:
 	FMOVS 16(R2), F5
 
-loaded3124:
+loaded3134:
 	VFMLA V1.S4, V5.S4, V26.S4
 	ADD R24, R2
 	SUBS $1, R9
@@ -63255,51 +63471,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3125
+	TBZ $1, R20, single3135
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3126
+	TBZ $0, R20, loaded3136
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3126
+	B loaded3136
 
-single3125:
+single3135:
 	FMOVS 16(R21), F0
 
-loaded3126:
+loaded3136:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3127
+	TBZ $1, R20, single3137
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3128
+	TBZ $0, R20, loaded3138
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3128
+	B loaded3138
 
-single3127:
+single3137:
 	FMOVS 16(R21), F0
 
-loaded3128:
+loaded3138:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3129
+	TBZ $1, R20, single3139
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3130
+	TBZ $0, R20, loaded3140
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3130
+	B loaded3140
 
-single3129:
+single3139:
 	FMOVS 16(R21), F0
 
-loaded3130:
+loaded3140:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -63310,17 +63526,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single3131
+	TBZ $1, R20, single3141
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3132
+	TBZ $0, R20, loaded3142
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3132
+	B loaded3142
 
-single3131:
+single3141:
 	FMOVS 16(R21), F0
 
-loaded3132:
+loaded3142:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -63345,43 +63561,43 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3133
+	TBZ $1, R20, single3143
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3134
+	TBZ $0, R20, stored3144
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3134
+	B stored3144
 
-single3133:
+single3143:
 	FMOVS F30, 16(R21)
 
-stored3134:
+stored3144:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3135
+	TBZ $1, R20, single3145
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3136
+	TBZ $0, R20, stored3146
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3136
+	B stored3146
 
-single3135:
+single3145:
 	FMOVS F28, 16(R21)
 
-stored3136:
+stored3146:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3137
+	TBZ $1, R20, single3147
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3138
+	TBZ $0, R20, stored3148
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3138
+	B stored3148
 
-single3137:
+single3147:
 	FMOVS F26, 16(R21)
 
-stored3138:
+stored3148:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -63578,68 +63794,68 @@ tile:
 	VEOR V28.B16, V28.B16, V28.B16
 
 single:
-	TBZ $1, R20, single3139
+	TBZ $1, R20, single3149
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3140
+	TBZ $0, R20, loaded3150
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3140
+	B loaded3150
 
-single3139:
+single3149:
 	FMOVS 0(R10), F0
 
-loaded3140:
+loaded3150:
 	ADD R12, R10
-	TBZ $1, R20, single3141
+	TBZ $1, R20, single3151
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3142
+	TBZ $0, R20, loaded3152
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3142
+	B loaded3152
 
-single3141:
+single3151:
 	FMOVS 0(R0), F1
 
-loaded3142:
+loaded3152:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3143
+	TBZ $1, R20, single3153
 	FMOVD 0(R1), F2
-	TBZ $0, R20, loaded3144
+	TBZ $0, R20, loaded3154
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded3144
+	B loaded3154
 
-single3143:
+single3153:
 	FMOVS 0(R1), F2
 
-loaded3144:
+loaded3154:
 	VFMLA V0.S4, V2.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single3145
+	TBZ $1, R20, single3155
 	FMOVD 0(R2), F3
-	TBZ $0, R20, loaded3146
+	TBZ $0, R20, loaded3156
 	ADD $8, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3146
+	B loaded3156
 
-single3145:
+single3155:
 	FMOVS 0(R2), F3
 
-loaded3146:
+loaded3156:
 	VFMLA V0.S4, V3.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single3147
+	TBZ $1, R20, single3157
 	FMOVD 0(R3), F4
-	TBZ $0, R20, loaded3148
+	TBZ $0, R20, loaded3158
 	ADD $8, R3, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3148
+	B loaded3158
 
-single3147:
+single3157:
 	FMOVS 0(R3), F4
 
-loaded3148:
+loaded3158:
 	VFMLA V0.S4, V4.S4, V28.S4
 	ADD R24, R3
 	SUBS $1, R9
@@ -63651,76 +63867,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3149
+	TBZ $1, R20, single3159
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3150
+	TBZ $0, R20, loaded3160
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3150
+	B loaded3160
 
-single3149:
+single3159:
 	FMOVS 0(R21), F0
 
-loaded3150:
+loaded3160:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3151
+	TBZ $1, R20, single3161
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3152
+	TBZ $0, R20, loaded3162
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3152
+	B loaded3162
 
-single3151:
+single3161:
 	FMOVS 0(R21), F0
 
-loaded3152:
+loaded3162:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single3153
+	TBZ $1, R20, single3163
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3154
+	TBZ $0, R20, loaded3164
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3154
+	B loaded3164
 
-single3153:
+single3163:
 	FMOVS 0(R21), F0
 
-loaded3154:
+loaded3164:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single3155
+	TBZ $1, R20, single3165
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3156
+	TBZ $0, R20, loaded3166
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3156
+	B loaded3166
 
-single3155:
+single3165:
 	FMOVS 0(R21), F0
 
-loaded3156:
+loaded3166:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3157
+	TBZ $1, R20, single3167
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3158
+	TBZ $0, R20, loaded3168
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3158
+	B loaded3168
 
-single3157:
+single3167:
 	FMOVS 0(R21), F0
 
-loaded3158:
+loaded3168:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -63741,53 +63957,53 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3159
+	TBZ $1, R20, single3169
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3160
+	TBZ $0, R20, stored3170
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3160
+	B stored3170
 
-single3159:
+single3169:
 	FMOVS F31, 0(R21)
 
-stored3160:
+stored3170:
 	ADD R13, R21
-	TBZ $1, R20, single3161
+	TBZ $1, R20, single3171
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3162
+	TBZ $0, R20, stored3172
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3162
+	B stored3172
 
-single3161:
+single3171:
 	FMOVS F30, 0(R21)
 
-stored3162:
+stored3172:
 	ADD R13, R21
-	TBZ $1, R20, single3163
+	TBZ $1, R20, single3173
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3164
+	TBZ $0, R20, stored3174
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3164
+	B stored3174
 
-single3163:
+single3173:
 	FMOVS F29, 0(R21)
 
-stored3164:
+stored3174:
 	ADD R13, R21
-	TBZ $1, R20, single3165
+	TBZ $1, R20, single3175
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3166
+	TBZ $0, R20, stored3176
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3166
+	B stored3176
 
-single3165:
+single3175:
 	FMOVS F28, 0(R21)
 
-stored3166:
+stored3176:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -64032,76 +64248,76 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3167
+	TBZ $1, R20, single3177
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3168
+	TBZ $0, R20, loaded3178
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3168
+	B loaded3178
 
-single3167:
+single3177:
 	FMOVS 16(R10), F1
 
-loaded3168:
+loaded3178:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3169
+	TBZ $1, R20, single3179
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3170
+	TBZ $0, R20, loaded3180
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3170
+	B loaded3180
 
-single3169:
+single3179:
 	FMOVS 16(R0), F3
 
-loaded3170:
+loaded3180:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3171
+	TBZ $1, R20, single3181
 	FMOVD 16(R1), F4
-	TBZ $0, R20, loaded3172
+	TBZ $0, R20, loaded3182
 	ADD $24, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3172
+	B loaded3182
 
-single3171:
+single3181:
 	FMOVS 16(R1), F4
 
-loaded3172:
+loaded3182:
 	VFMLA V1.S4, V4.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3173
+	TBZ $1, R20, single3183
 	FMOVD 16(R2), F5
-	TBZ $0, R20, loaded3174
+	TBZ $0, R20, loaded3184
 	ADD $24, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3174
+	B loaded3184
 
-single3173:
+single3183:
 	FMOVS 16(R2), F5
 
-loaded3174:
+loaded3184:
 	VFMLA V1.S4, V5.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single3175
+	TBZ $1, R20, single3185
 	FMOVD 16(R3), F6
-	TBZ $0, R20, loaded3176
+	TBZ $0, R20, loaded3186
 	ADD $24, R3, R26
 	VLD1 (R26), V6.S[2]
-	B loaded3176
+	B loaded3186
 
-single3175:
+single3185:
 	FMOVS 16(R3), F6
 
-loaded3176:
+loaded3186:
 	VFMLA V1.S4, V6.S4, V24.S4
 	ADD R24, R3
 	SUBS $1, R9
@@ -64116,68 +64332,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3177
+	TBZ $1, R20, single3187
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3178
+	TBZ $0, R20, loaded3188
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3178
+	B loaded3188
 
-single3177:
+single3187:
 	FMOVS 16(R21), F0
 
-loaded3178:
+loaded3188:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3179
+	TBZ $1, R20, single3189
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3180
+	TBZ $0, R20, loaded3190
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3180
+	B loaded3190
 
-single3179:
+single3189:
 	FMOVS 16(R21), F0
 
-loaded3180:
+loaded3190:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3181
+	TBZ $1, R20, single3191
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3182
+	TBZ $0, R20, loaded3192
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3182
+	B loaded3192
 
-single3181:
+single3191:
 	FMOVS 16(R21), F0
 
-loaded3182:
+loaded3192:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3183
+	TBZ $1, R20, single3193
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3184
+	TBZ $0, R20, loaded3194
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3184
+	B loaded3194
 
-single3183:
+single3193:
 	FMOVS 16(R21), F0
 
-loaded3184:
+loaded3194:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -64189,17 +64405,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single3185
+	TBZ $1, R20, single3195
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3186
+	TBZ $0, R20, loaded3196
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3186
+	B loaded3196
 
-single3185:
+single3195:
 	FMOVS 16(R21), F0
 
-loaded3186:
+loaded3196:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -64229,56 +64445,56 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3187
+	TBZ $1, R20, single3197
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3188
+	TBZ $0, R20, stored3198
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3188
+	B stored3198
 
-single3187:
+single3197:
 	FMOVS F30, 16(R21)
 
-stored3188:
+stored3198:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3189
+	TBZ $1, R20, single3199
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3190
+	TBZ $0, R20, stored3200
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3190
+	B stored3200
 
-single3189:
+single3199:
 	FMOVS F28, 16(R21)
 
-stored3190:
+stored3200:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3191
+	TBZ $1, R20, single3201
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3192
+	TBZ $0, R20, stored3202
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3192
+	B stored3202
 
-single3191:
+single3201:
 	FMOVS F26, 16(R21)
 
-stored3192:
+stored3202:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3193
+	TBZ $1, R20, single3203
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3194
+	TBZ $0, R20, stored3204
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3194
+	B stored3204
 
-single3193:
+single3203:
 	FMOVS F24, 16(R21)
 
-stored3194:
+stored3204:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -64493,81 +64709,81 @@ tile:
 	VEOR V27.B16, V27.B16, V27.B16
 
 single:
-	TBZ $1, R20, single3195
+	TBZ $1, R20, single3205
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3196
+	TBZ $0, R20, loaded3206
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3196
-
-single3195:
-	FMOVS 0(R10), F0
-
-loaded3196:
-	ADD R12, R10
-	TBZ $1, R20, single3197
-	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3198
-	ADD $8, R0, R26
-	VLD1 (R26), V1.S[2]
-	B loaded3198
-
-single3197:
-	FMOVS 0(R0), F1
-
-loaded3198:
-	VFMLA V0.S4, V1.S4, V31.S4
-	ADD R24, R0
-	TBZ $1, R20, single3199
-	FMOVD 0(R1), F2
-	TBZ $0, R20, loaded3200
-	ADD $8, R1, R26
-	VLD1 (R26), V2.S[2]
-	B loaded3200
-
-single3199:
-	FMOVS 0(R1), F2
-
-loaded3200:
-	VFMLA V0.S4, V2.S4, V30.S4
-	ADD R24, R1
-	TBZ $1, R20, single3201
-	FMOVD 0(R2), F3
-	TBZ $0, R20, loaded3202
-	ADD $8, R2, R26
-	VLD1 (R26), V3.S[2]
-	B loaded3202
-
-single3201:
-	FMOVS 0(R2), F3
-
-loaded3202:
-	VFMLA V0.S4, V3.S4, V29.S4
-	ADD R24, R2
-	TBZ $1, R20, single3203
-	FMOVD 0(R3), F4
-	TBZ $0, R20, loaded3204
-	ADD $8, R3, R26
-	VLD1 (R26), V4.S[2]
-	B loaded3204
-
-single3203:
-	FMOVS 0(R3), F4
-
-loaded3204:
-	VFMLA V0.S4, V4.S4, V28.S4
-	ADD R24, R3
-	TBZ $1, R20, single3205
-	FMOVD 0(R4), F5
-	TBZ $0, R20, loaded3206
-	ADD $8, R4, R26
-	VLD1 (R26), V5.S[2]
 	B loaded3206
 
 single3205:
-	FMOVS 0(R4), F5
+	FMOVS 0(R10), F0
 
 loaded3206:
+	ADD R12, R10
+	TBZ $1, R20, single3207
+	FMOVD 0(R0), F1
+	TBZ $0, R20, loaded3208
+	ADD $8, R0, R26
+	VLD1 (R26), V1.S[2]
+	B loaded3208
+
+single3207:
+	FMOVS 0(R0), F1
+
+loaded3208:
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	TBZ $1, R20, single3209
+	FMOVD 0(R1), F2
+	TBZ $0, R20, loaded3210
+	ADD $8, R1, R26
+	VLD1 (R26), V2.S[2]
+	B loaded3210
+
+single3209:
+	FMOVS 0(R1), F2
+
+loaded3210:
+	VFMLA V0.S4, V2.S4, V30.S4
+	ADD R24, R1
+	TBZ $1, R20, single3211
+	FMOVD 0(R2), F3
+	TBZ $0, R20, loaded3212
+	ADD $8, R2, R26
+	VLD1 (R26), V3.S[2]
+	B loaded3212
+
+single3211:
+	FMOVS 0(R2), F3
+
+loaded3212:
+	VFMLA V0.S4, V3.S4, V29.S4
+	ADD R24, R2
+	TBZ $1, R20, single3213
+	FMOVD 0(R3), F4
+	TBZ $0, R20, loaded3214
+	ADD $8, R3, R26
+	VLD1 (R26), V4.S[2]
+	B loaded3214
+
+single3213:
+	FMOVS 0(R3), F4
+
+loaded3214:
+	VFMLA V0.S4, V4.S4, V28.S4
+	ADD R24, R3
+	TBZ $1, R20, single3215
+	FMOVD 0(R4), F5
+	TBZ $0, R20, loaded3216
+	ADD $8, R4, R26
+	VLD1 (R26), V5.S[2]
+	B loaded3216
+
+single3215:
+	FMOVS 0(R4), F5
+
+loaded3216:
 	VFMLA V0.S4, V5.S4, V27.S4
 	ADD R24, R4
 	SUBS $1, R9
@@ -64579,79 +64795,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3207
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3208
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3208
-
-single3207:
-	FMOVS 0(R21), F0
-
-loaded3208:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single3209
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3210
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3210
-
-single3209:
-	FMOVS 0(R21), F0
-
-loaded3210:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single3211
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3212
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3212
-
-single3211:
-	FMOVS 0(R21), F0
-
-loaded3212:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single3213
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3214
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3214
-
-single3213:
-	FMOVS 0(R21), F0
-
-loaded3214:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single3215
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3216
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3216
-
-single3215:
-	FMOVS 0(R21), F0
-
-loaded3216:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, rectify
 	TBZ $1, R20, single3217
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded3218
@@ -64663,6 +64806,79 @@ single3217:
 	FMOVS 0(R21), F0
 
 loaded3218:
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	TBZ $1, R20, single3219
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3220
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3220
+
+single3219:
+	FMOVS 0(R21), F0
+
+loaded3220:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single3221
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3222
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3222
+
+single3221:
+	FMOVS 0(R21), F0
+
+loaded3222:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single3223
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3224
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3224
+
+single3223:
+	FMOVS 0(R21), F0
+
+loaded3224:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single3225
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3226
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3226
+
+single3225:
+	FMOVS 0(R21), F0
+
+loaded3226:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, rectify
+	TBZ $1, R20, single3227
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3228
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3228
+
+single3227:
+	FMOVS 0(R21), F0
+
+loaded3228:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -64686,65 +64902,65 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3219
+	TBZ $1, R20, single3229
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3220
+	TBZ $0, R20, stored3230
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3220
+	B stored3230
 
-single3219:
+single3229:
 	FMOVS F31, 0(R21)
 
-stored3220:
+stored3230:
 	ADD R13, R21
-	TBZ $1, R20, single3221
+	TBZ $1, R20, single3231
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3222
+	TBZ $0, R20, stored3232
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3222
+	B stored3232
 
-single3221:
+single3231:
 	FMOVS F30, 0(R21)
 
-stored3222:
+stored3232:
 	ADD R13, R21
-	TBZ $1, R20, single3223
+	TBZ $1, R20, single3233
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3224
+	TBZ $0, R20, stored3234
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3224
+	B stored3234
 
-single3223:
+single3233:
 	FMOVS F29, 0(R21)
 
-stored3224:
+stored3234:
 	ADD R13, R21
-	TBZ $1, R20, single3225
+	TBZ $1, R20, single3235
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3226
+	TBZ $0, R20, stored3236
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3226
+	B stored3236
 
-single3225:
+single3235:
 	FMOVS F28, 0(R21)
 
-stored3226:
+stored3236:
 	ADD R13, R21
-	TBZ $1, R20, single3227
+	TBZ $1, R20, single3237
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3228
+	TBZ $0, R20, stored3238
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored3228
+	B stored3238
 
-single3227:
+single3237:
 	FMOVS F27, 0(R21)
 
-stored3228:
+stored3238:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -65018,91 +65234,91 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3229
+	TBZ $1, R20, single3239
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3230
+	TBZ $0, R20, loaded3240
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3230
+	B loaded3240
 
-single3229:
+single3239:
 	FMOVS 16(R10), F1
 
-loaded3230:
+loaded3240:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3231
+	TBZ $1, R20, single3241
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3232
+	TBZ $0, R20, loaded3242
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3232
+	B loaded3242
 
-single3231:
+single3241:
 	FMOVS 16(R0), F3
 
-loaded3232:
+loaded3242:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3233
+	TBZ $1, R20, single3243
 	FMOVD 16(R1), F4
-	TBZ $0, R20, loaded3234
+	TBZ $0, R20, loaded3244
 	ADD $24, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3234
+	B loaded3244
 
-single3233:
+single3243:
 	FMOVS 16(R1), F4
 
-loaded3234:
+loaded3244:
 	VFMLA V1.S4, V4.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3235
+	TBZ $1, R20, single3245
 	FMOVD 16(R2), F5
-	TBZ $0, R20, loaded3236
+	TBZ $0, R20, loaded3246
 	ADD $24, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3236
+	B loaded3246
 
-single3235:
+single3245:
 	FMOVS 16(R2), F5
 
-loaded3236:
+loaded3246:
 	VFMLA V1.S4, V5.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single3237
+	TBZ $1, R20, single3247
 	FMOVD 16(R3), F6
-	TBZ $0, R20, loaded3238
+	TBZ $0, R20, loaded3248
 	ADD $24, R3, R26
 	VLD1 (R26), V6.S[2]
-	B loaded3238
+	B loaded3248
 
-single3237:
+single3247:
 	FMOVS 16(R3), F6
 
-loaded3238:
+loaded3248:
 	VFMLA V1.S4, V6.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single3239
+	TBZ $1, R20, single3249
 	FMOVD 16(R4), F7
-	TBZ $0, R20, loaded3240
+	TBZ $0, R20, loaded3250
 	ADD $24, R4, R26
 	VLD1 (R26), V7.S[2]
-	B loaded3240
+	B loaded3250
 
-single3239:
+single3249:
 	FMOVS 16(R4), F7
 
-loaded3240:
+loaded3250:
 	VFMLA V1.S4, V7.S4, V22.S4
 	ADD R24, R4
 	SUBS $1, R9
@@ -65117,85 +65333,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3241
+	TBZ $1, R20, single3251
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3242
+	TBZ $0, R20, loaded3252
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3242
+	B loaded3252
 
-single3241:
+single3251:
 	FMOVS 16(R21), F0
 
-loaded3242:
+loaded3252:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3243
+	TBZ $1, R20, single3253
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3244
+	TBZ $0, R20, loaded3254
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3244
+	B loaded3254
 
-single3243:
+single3253:
 	FMOVS 16(R21), F0
 
-loaded3244:
+loaded3254:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3245
+	TBZ $1, R20, single3255
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3246
+	TBZ $0, R20, loaded3256
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3246
+	B loaded3256
 
-single3245:
+single3255:
 	FMOVS 16(R21), F0
 
-loaded3246:
+loaded3256:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3247
+	TBZ $1, R20, single3257
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3248
+	TBZ $0, R20, loaded3258
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3248
+	B loaded3258
 
-single3247:
+single3257:
 	FMOVS 16(R21), F0
 
-loaded3248:
+loaded3258:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3249
+	TBZ $1, R20, single3259
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3250
+	TBZ $0, R20, loaded3260
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3250
+	B loaded3260
 
-single3249:
+single3259:
 	FMOVS 16(R21), F0
 
-loaded3250:
+loaded3260:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -65208,17 +65424,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single3251
+	TBZ $1, R20, single3261
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3252
+	TBZ $0, R20, loaded3262
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3252
+	B loaded3262
 
-single3251:
+single3261:
 	FMOVS 16(R21), F0
 
-loaded3252:
+loaded3262:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -65253,69 +65469,69 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3253
+	TBZ $1, R20, single3263
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3254
+	TBZ $0, R20, stored3264
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3254
+	B stored3264
 
-single3253:
+single3263:
 	FMOVS F30, 16(R21)
 
-stored3254:
+stored3264:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3255
+	TBZ $1, R20, single3265
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3256
+	TBZ $0, R20, stored3266
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3256
+	B stored3266
 
-single3255:
+single3265:
 	FMOVS F28, 16(R21)
 
-stored3256:
+stored3266:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3257
+	TBZ $1, R20, single3267
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3258
+	TBZ $0, R20, stored3268
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3258
+	B stored3268
 
-single3257:
+single3267:
 	FMOVS F26, 16(R21)
 
-stored3258:
+stored3268:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3259
+	TBZ $1, R20, single3269
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3260
+	TBZ $0, R20, stored3270
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3260
+	B stored3270
 
-single3259:
+single3269:
 	FMOVS F24, 16(R21)
 
-stored3260:
+stored3270:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3261
+	TBZ $1, R20, single3271
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3262
+	TBZ $0, R20, stored3272
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored3262
+	B stored3272
 
-single3261:
+single3271:
 	FMOVS F22, 16(R21)
 
-stored3262:
+stored3272:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -65548,94 +65764,94 @@ tile:
 	VEOR V26.B16, V26.B16, V26.B16
 
 single:
-	TBZ $1, R20, single3263
+	TBZ $1, R20, single3273
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3264
+	TBZ $0, R20, loaded3274
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3264
-
-single3263:
-	FMOVS 0(R10), F0
-
-loaded3264:
-	ADD R12, R10
-	TBZ $1, R20, single3265
-	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3266
-	ADD $8, R0, R26
-	VLD1 (R26), V1.S[2]
-	B loaded3266
-
-single3265:
-	FMOVS 0(R0), F1
-
-loaded3266:
-	VFMLA V0.S4, V1.S4, V31.S4
-	ADD R24, R0
-	TBZ $1, R20, single3267
-	FMOVD 0(R1), F2
-	TBZ $0, R20, loaded3268
-	ADD $8, R1, R26
-	VLD1 (R26), V2.S[2]
-	B loaded3268
-
-single3267:
-	FMOVS 0(R1), F2
-
-loaded3268:
-	VFMLA V0.S4, V2.S4, V30.S4
-	ADD R24, R1
-	TBZ $1, R20, single3269
-	FMOVD 0(R2), F3
-	TBZ $0, R20, loaded3270
-	ADD $8, R2, R26
-	VLD1 (R26), V3.S[2]
-	B loaded3270
-
-single3269:
-	FMOVS 0(R2), F3
-
-loaded3270:
-	VFMLA V0.S4, V3.S4, V29.S4
-	ADD R24, R2
-	TBZ $1, R20, single3271
-	FMOVD 0(R3), F4
-	TBZ $0, R20, loaded3272
-	ADD $8, R3, R26
-	VLD1 (R26), V4.S[2]
-	B loaded3272
-
-single3271:
-	FMOVS 0(R3), F4
-
-loaded3272:
-	VFMLA V0.S4, V4.S4, V28.S4
-	ADD R24, R3
-	TBZ $1, R20, single3273
-	FMOVD 0(R4), F5
-	TBZ $0, R20, loaded3274
-	ADD $8, R4, R26
-	VLD1 (R26), V5.S[2]
 	B loaded3274
 
 single3273:
-	FMOVS 0(R4), F5
+	FMOVS 0(R10), F0
 
 loaded3274:
-	VFMLA V0.S4, V5.S4, V27.S4
-	ADD R24, R4
+	ADD R12, R10
 	TBZ $1, R20, single3275
-	FMOVD 0(R5), F6
+	FMOVD 0(R0), F1
 	TBZ $0, R20, loaded3276
-	ADD $8, R5, R26
-	VLD1 (R26), V6.S[2]
+	ADD $8, R0, R26
+	VLD1 (R26), V1.S[2]
 	B loaded3276
 
 single3275:
-	FMOVS 0(R5), F6
+	FMOVS 0(R0), F1
 
 loaded3276:
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	TBZ $1, R20, single3277
+	FMOVD 0(R1), F2
+	TBZ $0, R20, loaded3278
+	ADD $8, R1, R26
+	VLD1 (R26), V2.S[2]
+	B loaded3278
+
+single3277:
+	FMOVS 0(R1), F2
+
+loaded3278:
+	VFMLA V0.S4, V2.S4, V30.S4
+	ADD R24, R1
+	TBZ $1, R20, single3279
+	FMOVD 0(R2), F3
+	TBZ $0, R20, loaded3280
+	ADD $8, R2, R26
+	VLD1 (R26), V3.S[2]
+	B loaded3280
+
+single3279:
+	FMOVS 0(R2), F3
+
+loaded3280:
+	VFMLA V0.S4, V3.S4, V29.S4
+	ADD R24, R2
+	TBZ $1, R20, single3281
+	FMOVD 0(R3), F4
+	TBZ $0, R20, loaded3282
+	ADD $8, R3, R26
+	VLD1 (R26), V4.S[2]
+	B loaded3282
+
+single3281:
+	FMOVS 0(R3), F4
+
+loaded3282:
+	VFMLA V0.S4, V4.S4, V28.S4
+	ADD R24, R3
+	TBZ $1, R20, single3283
+	FMOVD 0(R4), F5
+	TBZ $0, R20, loaded3284
+	ADD $8, R4, R26
+	VLD1 (R26), V5.S[2]
+	B loaded3284
+
+single3283:
+	FMOVS 0(R4), F5
+
+loaded3284:
+	VFMLA V0.S4, V5.S4, V27.S4
+	ADD R24, R4
+	TBZ $1, R20, single3285
+	FMOVD 0(R5), F6
+	TBZ $0, R20, loaded3286
+	ADD $8, R5, R26
+	VLD1 (R26), V6.S[2]
+	B loaded3286
+
+single3285:
+	FMOVS 0(R5), F6
+
+loaded3286:
 	VFMLA V0.S4, V6.S4, V26.S4
 	ADD R24, R5
 	SUBS $1, R9
@@ -65647,76 +65863,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3277
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3278
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3278
-
-single3277:
-	FMOVS 0(R21), F0
-
-loaded3278:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single3279
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3280
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3280
-
-single3279:
-	FMOVS 0(R21), F0
-
-loaded3280:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single3281
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3282
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3282
-
-single3281:
-	FMOVS 0(R21), F0
-
-loaded3282:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single3283
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3284
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3284
-
-single3283:
-	FMOVS 0(R21), F0
-
-loaded3284:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single3285
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3286
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3286
-
-single3285:
-	FMOVS 0(R21), F0
-
-loaded3286:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
 	TBZ $1, R20, single3287
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded3288
@@ -65728,12 +65874,9 @@ single3287:
 	FMOVS 0(R21), F0
 
 loaded3288:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, rectify
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
 	TBZ $1, R20, single3289
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded3290
@@ -65745,6 +65888,79 @@ single3289:
 	FMOVS 0(R21), F0
 
 loaded3290:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single3291
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3292
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3292
+
+single3291:
+	FMOVS 0(R21), F0
+
+loaded3292:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single3293
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3294
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3294
+
+single3293:
+	FMOVS 0(R21), F0
+
+loaded3294:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single3295
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3296
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3296
+
+single3295:
+	FMOVS 0(R21), F0
+
+loaded3296:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single3297
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3298
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3298
+
+single3297:
+	FMOVS 0(R21), F0
+
+loaded3298:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, rectify
+	TBZ $1, R20, single3299
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3300
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3300
+
+single3299:
+	FMOVS 0(R21), F0
+
+loaded3300:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -65771,77 +65987,77 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3291
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3292
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored3292
-
-single3291:
-	FMOVS F31, 0(R21)
-
-stored3292:
-	ADD R13, R21
-	TBZ $1, R20, single3293
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3294
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored3294
-
-single3293:
-	FMOVS F30, 0(R21)
-
-stored3294:
-	ADD R13, R21
-	TBZ $1, R20, single3295
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3296
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored3296
-
-single3295:
-	FMOVS F29, 0(R21)
-
-stored3296:
-	ADD R13, R21
-	TBZ $1, R20, single3297
-	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3298
-	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored3298
-
-single3297:
-	FMOVS F28, 0(R21)
-
-stored3298:
-	ADD R13, R21
-	TBZ $1, R20, single3299
-	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3300
-	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
-	B stored3300
-
-single3299:
-	FMOVS F27, 0(R21)
-
-stored3300:
-	ADD R13, R21
 	TBZ $1, R20, single3301
-	FMOVD F26, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored3302
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored3302
 
 single3301:
-	FMOVS F26, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored3302:
+	ADD R13, R21
+	TBZ $1, R20, single3303
+	FMOVD F30, 0(R21)
+	TBZ $0, R20, stored3304
+	ADD $8, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored3304
+
+single3303:
+	FMOVS F30, 0(R21)
+
+stored3304:
+	ADD R13, R21
+	TBZ $1, R20, single3305
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored3306
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored3306
+
+single3305:
+	FMOVS F29, 0(R21)
+
+stored3306:
+	ADD R13, R21
+	TBZ $1, R20, single3307
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored3308
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored3308
+
+single3307:
+	FMOVS F28, 0(R21)
+
+stored3308:
+	ADD R13, R21
+	TBZ $1, R20, single3309
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored3310
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored3310
+
+single3309:
+	FMOVS F27, 0(R21)
+
+stored3310:
+	ADD R13, R21
+	TBZ $1, R20, single3311
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored3312
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored3312
+
+single3311:
+	FMOVS F26, 0(R21)
+
+stored3312:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -66144,106 +66360,106 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3303
+	TBZ $1, R20, single3313
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3304
+	TBZ $0, R20, loaded3314
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3304
+	B loaded3314
 
-single3303:
+single3313:
 	FMOVS 16(R10), F1
 
-loaded3304:
+loaded3314:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3305
+	TBZ $1, R20, single3315
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3306
+	TBZ $0, R20, loaded3316
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3306
+	B loaded3316
 
-single3305:
+single3315:
 	FMOVS 16(R0), F3
 
-loaded3306:
+loaded3316:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3307
+	TBZ $1, R20, single3317
 	FMOVD 16(R1), F4
-	TBZ $0, R20, loaded3308
+	TBZ $0, R20, loaded3318
 	ADD $24, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3308
+	B loaded3318
 
-single3307:
+single3317:
 	FMOVS 16(R1), F4
 
-loaded3308:
+loaded3318:
 	VFMLA V1.S4, V4.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3309
+	TBZ $1, R20, single3319
 	FMOVD 16(R2), F5
-	TBZ $0, R20, loaded3310
+	TBZ $0, R20, loaded3320
 	ADD $24, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3310
+	B loaded3320
 
-single3309:
+single3319:
 	FMOVS 16(R2), F5
 
-loaded3310:
+loaded3320:
 	VFMLA V1.S4, V5.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single3311
+	TBZ $1, R20, single3321
 	FMOVD 16(R3), F6
-	TBZ $0, R20, loaded3312
+	TBZ $0, R20, loaded3322
 	ADD $24, R3, R26
 	VLD1 (R26), V6.S[2]
-	B loaded3312
+	B loaded3322
 
-single3311:
+single3321:
 	FMOVS 16(R3), F6
 
-loaded3312:
+loaded3322:
 	VFMLA V1.S4, V6.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single3313
+	TBZ $1, R20, single3323
 	FMOVD 16(R4), F7
-	TBZ $0, R20, loaded3314
+	TBZ $0, R20, loaded3324
 	ADD $24, R4, R26
 	VLD1 (R26), V7.S[2]
-	B loaded3314
+	B loaded3324
 
-single3313:
+single3323:
 	FMOVS 16(R4), F7
 
-loaded3314:
+loaded3324:
 	VFMLA V1.S4, V7.S4, V22.S4
 	ADD R24, R4
 	FMOVQ 0(R5), F2
 	VFMLA V0.S4, V2.S4, V21.S4
-	TBZ $1, R20, single3315
+	TBZ $1, R20, single3325
 	FMOVD 16(R5), F8
-	TBZ $0, R20, loaded3316
+	TBZ $0, R20, loaded3326
 	ADD $24, R5, R26
 	VLD1 (R26), V8.S[2]
-	B loaded3316
+	B loaded3326
 
-single3315:
+single3325:
 	FMOVS 16(R5), F8
 
-loaded3316:
+loaded3326:
 	VFMLA V1.S4, V8.S4, V20.S4
 	ADD R24, R5
 	SUBS $1, R9
@@ -66258,91 +66474,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3317
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3318
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3318
-
-single3317:
-	FMOVS 16(R21), F0
-
-loaded3318:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3319
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3320
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3320
-
-single3319:
-	FMOVS 16(R21), F0
-
-loaded3320:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3321
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3322
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3322
-
-single3321:
-	FMOVS 16(R21), F0
-
-loaded3322:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3323
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3324
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3324
-
-single3323:
-	FMOVS 16(R21), F0
-
-loaded3324:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3325
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3326
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3326
-
-single3325:
-	FMOVS 16(R21), F0
-
-loaded3326:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
 	TBZ $1, R20, single3327
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded3328
@@ -66354,6 +66485,91 @@ single3327:
 	FMOVS 16(R21), F0
 
 loaded3328:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	TBZ $1, R20, single3329
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3330
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3330
+
+single3329:
+	FMOVS 16(R21), F0
+
+loaded3330:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single3331
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3332
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3332
+
+single3331:
+	FMOVS 16(R21), F0
+
+loaded3332:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single3333
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3334
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3334
+
+single3333:
+	FMOVS 16(R21), F0
+
+loaded3334:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single3335
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3336
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3336
+
+single3335:
+	FMOVS 16(R21), F0
+
+loaded3336:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single3337
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3338
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3338
+
+single3337:
+	FMOVS 16(R21), F0
+
+loaded3338:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -66367,17 +66583,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single3329
+	TBZ $1, R20, single3339
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3330
+	TBZ $0, R20, loaded3340
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3330
+	B loaded3340
 
-single3329:
+single3339:
 	FMOVS 16(R21), F0
 
-loaded3330:
+loaded3340:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -66417,82 +66633,82 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3331
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3332
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored3332
-
-single3331:
-	FMOVS F30, 16(R21)
-
-stored3332:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3333
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3334
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored3334
-
-single3333:
-	FMOVS F28, 16(R21)
-
-stored3334:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3335
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3336
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored3336
-
-single3335:
-	FMOVS F26, 16(R21)
-
-stored3336:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3337
-	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3338
-	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
-	B stored3338
-
-single3337:
-	FMOVS F24, 16(R21)
-
-stored3338:
-	ADD R13, R21
-	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3339
-	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3340
-	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
-	B stored3340
-
-single3339:
-	FMOVS F22, 16(R21)
-
-stored3340:
-	ADD R13, R21
-	FMOVQ F21, 0(R21)
 	TBZ $1, R20, single3341
-	FMOVD F20, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored3342
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored3342
 
 single3341:
-	FMOVS F20, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored3342:
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	TBZ $1, R20, single3343
+	FMOVD F28, 16(R21)
+	TBZ $0, R20, stored3344
+	ADD $24, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored3344
+
+single3343:
+	FMOVS F28, 16(R21)
+
+stored3344:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single3345
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored3346
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored3346
+
+single3345:
+	FMOVS F26, 16(R21)
+
+stored3346:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single3347
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored3348
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored3348
+
+single3347:
+	FMOVS F24, 16(R21)
+
+stored3348:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single3349
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored3350
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored3350
+
+single3349:
+	FMOVS F22, 16(R21)
+
+stored3350:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single3351
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored3352
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored3352
+
+single3351:
+	FMOVS F20, 16(R21)
+
+stored3352:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -66743,107 +66959,107 @@ tile:
 	VEOR V25.B16, V25.B16, V25.B16
 
 single:
-	TBZ $1, R20, single3343
+	TBZ $1, R20, single3353
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3344
+	TBZ $0, R20, loaded3354
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3344
-
-single3343:
-	FMOVS 0(R10), F0
-
-loaded3344:
-	ADD R12, R10
-	TBZ $1, R20, single3345
-	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3346
-	ADD $8, R0, R26
-	VLD1 (R26), V1.S[2]
-	B loaded3346
-
-single3345:
-	FMOVS 0(R0), F1
-
-loaded3346:
-	VFMLA V0.S4, V1.S4, V31.S4
-	ADD R24, R0
-	TBZ $1, R20, single3347
-	FMOVD 0(R1), F2
-	TBZ $0, R20, loaded3348
-	ADD $8, R1, R26
-	VLD1 (R26), V2.S[2]
-	B loaded3348
-
-single3347:
-	FMOVS 0(R1), F2
-
-loaded3348:
-	VFMLA V0.S4, V2.S4, V30.S4
-	ADD R24, R1
-	TBZ $1, R20, single3349
-	FMOVD 0(R2), F3
-	TBZ $0, R20, loaded3350
-	ADD $8, R2, R26
-	VLD1 (R26), V3.S[2]
-	B loaded3350
-
-single3349:
-	FMOVS 0(R2), F3
-
-loaded3350:
-	VFMLA V0.S4, V3.S4, V29.S4
-	ADD R24, R2
-	TBZ $1, R20, single3351
-	FMOVD 0(R3), F4
-	TBZ $0, R20, loaded3352
-	ADD $8, R3, R26
-	VLD1 (R26), V4.S[2]
-	B loaded3352
-
-single3351:
-	FMOVS 0(R3), F4
-
-loaded3352:
-	VFMLA V0.S4, V4.S4, V28.S4
-	ADD R24, R3
-	TBZ $1, R20, single3353
-	FMOVD 0(R4), F5
-	TBZ $0, R20, loaded3354
-	ADD $8, R4, R26
-	VLD1 (R26), V5.S[2]
 	B loaded3354
 
 single3353:
-	FMOVS 0(R4), F5
+	FMOVS 0(R10), F0
 
 loaded3354:
-	VFMLA V0.S4, V5.S4, V27.S4
-	ADD R24, R4
+	ADD R12, R10
 	TBZ $1, R20, single3355
-	FMOVD 0(R5), F6
+	FMOVD 0(R0), F1
 	TBZ $0, R20, loaded3356
-	ADD $8, R5, R26
-	VLD1 (R26), V6.S[2]
+	ADD $8, R0, R26
+	VLD1 (R26), V1.S[2]
 	B loaded3356
 
 single3355:
-	FMOVS 0(R5), F6
+	FMOVS 0(R0), F1
 
 loaded3356:
-	VFMLA V0.S4, V6.S4, V26.S4
-	ADD R24, R5
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
 	TBZ $1, R20, single3357
-	FMOVD 0(R6), F7
+	FMOVD 0(R1), F2
 	TBZ $0, R20, loaded3358
-	ADD $8, R6, R26
-	VLD1 (R26), V7.S[2]
+	ADD $8, R1, R26
+	VLD1 (R26), V2.S[2]
 	B loaded3358
 
 single3357:
-	FMOVS 0(R6), F7
+	FMOVS 0(R1), F2
 
 loaded3358:
+	VFMLA V0.S4, V2.S4, V30.S4
+	ADD R24, R1
+	TBZ $1, R20, single3359
+	FMOVD 0(R2), F3
+	TBZ $0, R20, loaded3360
+	ADD $8, R2, R26
+	VLD1 (R26), V3.S[2]
+	B loaded3360
+
+single3359:
+	FMOVS 0(R2), F3
+
+loaded3360:
+	VFMLA V0.S4, V3.S4, V29.S4
+	ADD R24, R2
+	TBZ $1, R20, single3361
+	FMOVD 0(R3), F4
+	TBZ $0, R20, loaded3362
+	ADD $8, R3, R26
+	VLD1 (R26), V4.S[2]
+	B loaded3362
+
+single3361:
+	FMOVS 0(R3), F4
+
+loaded3362:
+	VFMLA V0.S4, V4.S4, V28.S4
+	ADD R24, R3
+	TBZ $1, R20, single3363
+	FMOVD 0(R4), F5
+	TBZ $0, R20, loaded3364
+	ADD $8, R4, R26
+	VLD1 (R26), V5.S[2]
+	B loaded3364
+
+single3363:
+	FMOVS 0(R4), F5
+
+loaded3364:
+	VFMLA V0.S4, V5.S4, V27.S4
+	ADD R24, R4
+	TBZ $1, R20, single3365
+	FMOVD 0(R5), F6
+	TBZ $0, R20, loaded3366
+	ADD $8, R5, R26
+	VLD1 (R26), V6.S[2]
+	B loaded3366
+
+single3365:
+	FMOVS 0(R5), F6
+
+loaded3366:
+	VFMLA V0.S4, V6.S4, V26.S4
+	ADD R24, R5
+	TBZ $1, R20, single3367
+	FMOVD 0(R6), F7
+	TBZ $0, R20, loaded3368
+	ADD $8, R6, R26
+	VLD1 (R26), V7.S[2]
+	B loaded3368
+
+single3367:
+	FMOVS 0(R6), F7
+
+loaded3368:
 	VFMLA V0.S4, V7.S4, V25.S4
 	ADD R24, R6
 	SUBS $1, R9
@@ -66855,76 +67071,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3359
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3360
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3360
-
-single3359:
-	FMOVS 0(R21), F0
-
-loaded3360:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single3361
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3362
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3362
-
-single3361:
-	FMOVS 0(R21), F0
-
-loaded3362:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single3363
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3364
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3364
-
-single3363:
-	FMOVS 0(R21), F0
-
-loaded3364:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single3365
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3366
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3366
-
-single3365:
-	FMOVS 0(R21), F0
-
-loaded3366:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single3367
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3368
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3368
-
-single3367:
-	FMOVS 0(R21), F0
-
-loaded3368:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
 	TBZ $1, R20, single3369
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded3370
@@ -66936,8 +67082,8 @@ single3369:
 	FMOVS 0(R21), F0
 
 loaded3370:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single3371
 	FMOVD 0(R21), F0
@@ -66950,12 +67096,9 @@ single3371:
 	FMOVS 0(R21), F0
 
 loaded3372:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, rectify
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
 	TBZ $1, R20, single3373
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded3374
@@ -66967,6 +67110,79 @@ single3373:
 	FMOVS 0(R21), F0
 
 loaded3374:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single3375
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3376
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3376
+
+single3375:
+	FMOVS 0(R21), F0
+
+loaded3376:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single3377
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3378
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3378
+
+single3377:
+	FMOVS 0(R21), F0
+
+loaded3378:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single3379
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3380
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3380
+
+single3379:
+	FMOVS 0(R21), F0
+
+loaded3380:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single3381
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3382
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3382
+
+single3381:
+	FMOVS 0(R21), F0
+
+loaded3382:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, rectify
+	TBZ $1, R20, single3383
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3384
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3384
+
+single3383:
+	FMOVS 0(R21), F0
+
+loaded3384:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -66996,89 +67212,89 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3375
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3376
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored3376
-
-single3375:
-	FMOVS F31, 0(R21)
-
-stored3376:
-	ADD R13, R21
-	TBZ $1, R20, single3377
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3378
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored3378
-
-single3377:
-	FMOVS F30, 0(R21)
-
-stored3378:
-	ADD R13, R21
-	TBZ $1, R20, single3379
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3380
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored3380
-
-single3379:
-	FMOVS F29, 0(R21)
-
-stored3380:
-	ADD R13, R21
-	TBZ $1, R20, single3381
-	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3382
-	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored3382
-
-single3381:
-	FMOVS F28, 0(R21)
-
-stored3382:
-	ADD R13, R21
-	TBZ $1, R20, single3383
-	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3384
-	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
-	B stored3384
-
-single3383:
-	FMOVS F27, 0(R21)
-
-stored3384:
-	ADD R13, R21
 	TBZ $1, R20, single3385
-	FMOVD F26, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored3386
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored3386
 
 single3385:
-	FMOVS F26, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored3386:
 	ADD R13, R21
 	TBZ $1, R20, single3387
-	FMOVD F25, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored3388
 	ADD $8, R21, R26
-	VST1 V25.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored3388
 
 single3387:
-	FMOVS F25, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored3388:
+	ADD R13, R21
+	TBZ $1, R20, single3389
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored3390
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored3390
+
+single3389:
+	FMOVS F29, 0(R21)
+
+stored3390:
+	ADD R13, R21
+	TBZ $1, R20, single3391
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored3392
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored3392
+
+single3391:
+	FMOVS F28, 0(R21)
+
+stored3392:
+	ADD R13, R21
+	TBZ $1, R20, single3393
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored3394
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored3394
+
+single3393:
+	FMOVS F27, 0(R21)
+
+stored3394:
+	ADD R13, R21
+	TBZ $1, R20, single3395
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored3396
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored3396
+
+single3395:
+	FMOVS F26, 0(R21)
+
+stored3396:
+	ADD R13, R21
+	TBZ $1, R20, single3397
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored3398
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored3398
+
+single3397:
+	FMOVS F25, 0(R21)
+
+stored3398:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -67410,121 +67626,121 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3389
+	TBZ $1, R20, single3399
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3390
+	TBZ $0, R20, loaded3400
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3390
+	B loaded3400
 
-single3389:
+single3399:
 	FMOVS 16(R10), F1
 
-loaded3390:
+loaded3400:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3391
+	TBZ $1, R20, single3401
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3392
+	TBZ $0, R20, loaded3402
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3392
+	B loaded3402
 
-single3391:
+single3401:
 	FMOVS 16(R0), F3
 
-loaded3392:
+loaded3402:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3393
+	TBZ $1, R20, single3403
 	FMOVD 16(R1), F4
-	TBZ $0, R20, loaded3394
+	TBZ $0, R20, loaded3404
 	ADD $24, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3394
+	B loaded3404
 
-single3393:
+single3403:
 	FMOVS 16(R1), F4
 
-loaded3394:
+loaded3404:
 	VFMLA V1.S4, V4.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3395
+	TBZ $1, R20, single3405
 	FMOVD 16(R2), F5
-	TBZ $0, R20, loaded3396
+	TBZ $0, R20, loaded3406
 	ADD $24, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3396
+	B loaded3406
 
-single3395:
+single3405:
 	FMOVS 16(R2), F5
 
-loaded3396:
+loaded3406:
 	VFMLA V1.S4, V5.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single3397
+	TBZ $1, R20, single3407
 	FMOVD 16(R3), F6
-	TBZ $0, R20, loaded3398
+	TBZ $0, R20, loaded3408
 	ADD $24, R3, R26
 	VLD1 (R26), V6.S[2]
-	B loaded3398
+	B loaded3408
 
-single3397:
+single3407:
 	FMOVS 16(R3), F6
 
-loaded3398:
+loaded3408:
 	VFMLA V1.S4, V6.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single3399
+	TBZ $1, R20, single3409
 	FMOVD 16(R4), F7
-	TBZ $0, R20, loaded3400
+	TBZ $0, R20, loaded3410
 	ADD $24, R4, R26
 	VLD1 (R26), V7.S[2]
-	B loaded3400
+	B loaded3410
 
-single3399:
+single3409:
 	FMOVS 16(R4), F7
 
-loaded3400:
+loaded3410:
 	VFMLA V1.S4, V7.S4, V22.S4
 	ADD R24, R4
 	FMOVQ 0(R5), F2
 	VFMLA V0.S4, V2.S4, V21.S4
-	TBZ $1, R20, single3401
+	TBZ $1, R20, single3411
 	FMOVD 16(R5), F8
-	TBZ $0, R20, loaded3402
+	TBZ $0, R20, loaded3412
 	ADD $24, R5, R26
 	VLD1 (R26), V8.S[2]
-	B loaded3402
+	B loaded3412
 
-single3401:
+single3411:
 	FMOVS 16(R5), F8
 
-loaded3402:
+loaded3412:
 	VFMLA V1.S4, V8.S4, V20.S4
 	ADD R24, R5
 	FMOVQ 0(R6), F2
 	VFMLA V0.S4, V2.S4, V19.S4
-	TBZ $1, R20, single3403
+	TBZ $1, R20, single3413
 	FMOVD 16(R6), F9
-	TBZ $0, R20, loaded3404
+	TBZ $0, R20, loaded3414
 	ADD $24, R6, R26
 	VLD1 (R26), V9.S[2]
-	B loaded3404
+	B loaded3414
 
-single3403:
+single3413:
 	FMOVS 16(R6), F9
 
-loaded3404:
+loaded3414:
 	VFMLA V1.S4, V9.S4, V18.S4
 	ADD R24, R6
 	SUBS $1, R9
@@ -67539,91 +67755,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3405
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3406
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3406
-
-single3405:
-	FMOVS 16(R21), F0
-
-loaded3406:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3407
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3408
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3408
-
-single3407:
-	FMOVS 16(R21), F0
-
-loaded3408:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3409
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3410
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3410
-
-single3409:
-	FMOVS 16(R21), F0
-
-loaded3410:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3411
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3412
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3412
-
-single3411:
-	FMOVS 16(R21), F0
-
-loaded3412:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3413
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3414
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3414
-
-single3413:
-	FMOVS 16(R21), F0
-
-loaded3414:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
 	TBZ $1, R20, single3415
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded3416
@@ -67635,12 +67766,12 @@ single3415:
 	FMOVS 16(R21), F0
 
 loaded3416:
-	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
-	VMOV V0.B16, V20.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
-	VMOV V0.B16, V19.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single3417
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded3418
@@ -67652,6 +67783,91 @@ single3417:
 	FMOVS 16(R21), F0
 
 loaded3418:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single3419
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3420
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3420
+
+single3419:
+	FMOVS 16(R21), F0
+
+loaded3420:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single3421
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3422
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3422
+
+single3421:
+	FMOVS 16(R21), F0
+
+loaded3422:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single3423
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3424
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3424
+
+single3423:
+	FMOVS 16(R21), F0
+
+loaded3424:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single3425
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3426
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3426
+
+single3425:
+	FMOVS 16(R21), F0
+
+loaded3426:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single3427
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3428
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3428
+
+single3427:
+	FMOVS 16(R21), F0
+
+loaded3428:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -67666,17 +67882,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single3419
+	TBZ $1, R20, single3429
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3420
+	TBZ $0, R20, loaded3430
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3420
+	B loaded3430
 
-single3419:
+single3429:
 	FMOVS 16(R21), F0
 
-loaded3420:
+loaded3430:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -67721,95 +67937,95 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3421
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3422
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored3422
-
-single3421:
-	FMOVS F30, 16(R21)
-
-stored3422:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3423
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3424
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored3424
-
-single3423:
-	FMOVS F28, 16(R21)
-
-stored3424:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3425
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3426
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored3426
-
-single3425:
-	FMOVS F26, 16(R21)
-
-stored3426:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3427
-	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3428
-	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
-	B stored3428
-
-single3427:
-	FMOVS F24, 16(R21)
-
-stored3428:
-	ADD R13, R21
-	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3429
-	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3430
-	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
-	B stored3430
-
-single3429:
-	FMOVS F22, 16(R21)
-
-stored3430:
-	ADD R13, R21
-	FMOVQ F21, 0(R21)
 	TBZ $1, R20, single3431
-	FMOVD F20, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored3432
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored3432
 
 single3431:
-	FMOVS F20, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored3432:
 	ADD R13, R21
-	FMOVQ F19, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single3433
-	FMOVD F18, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored3434
 	ADD $24, R21, R26
-	VST1 V18.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored3434
 
 single3433:
-	FMOVS F18, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored3434:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single3435
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored3436
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored3436
+
+single3435:
+	FMOVS F26, 16(R21)
+
+stored3436:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single3437
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored3438
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored3438
+
+single3437:
+	FMOVS F24, 16(R21)
+
+stored3438:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single3439
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored3440
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored3440
+
+single3439:
+	FMOVS F22, 16(R21)
+
+stored3440:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single3441
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored3442
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored3442
+
+single3441:
+	FMOVS F20, 16(R21)
+
+stored3442:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single3443
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored3444
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored3444
+
+single3443:
+	FMOVS F18, 16(R21)
+
+stored3444:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -68078,120 +68294,120 @@ tile:
 	VEOR V24.B16, V24.B16, V24.B16
 
 single:
-	TBZ $1, R20, single3435
+	TBZ $1, R20, single3445
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3436
+	TBZ $0, R20, loaded3446
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3436
-
-single3435:
-	FMOVS 0(R10), F0
-
-loaded3436:
-	ADD R12, R10
-	TBZ $1, R20, single3437
-	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3438
-	ADD $8, R0, R26
-	VLD1 (R26), V1.S[2]
-	B loaded3438
-
-single3437:
-	FMOVS 0(R0), F1
-
-loaded3438:
-	VFMLA V0.S4, V1.S4, V31.S4
-	ADD R24, R0
-	TBZ $1, R20, single3439
-	FMOVD 0(R1), F2
-	TBZ $0, R20, loaded3440
-	ADD $8, R1, R26
-	VLD1 (R26), V2.S[2]
-	B loaded3440
-
-single3439:
-	FMOVS 0(R1), F2
-
-loaded3440:
-	VFMLA V0.S4, V2.S4, V30.S4
-	ADD R24, R1
-	TBZ $1, R20, single3441
-	FMOVD 0(R2), F3
-	TBZ $0, R20, loaded3442
-	ADD $8, R2, R26
-	VLD1 (R26), V3.S[2]
-	B loaded3442
-
-single3441:
-	FMOVS 0(R2), F3
-
-loaded3442:
-	VFMLA V0.S4, V3.S4, V29.S4
-	ADD R24, R2
-	TBZ $1, R20, single3443
-	FMOVD 0(R3), F4
-	TBZ $0, R20, loaded3444
-	ADD $8, R3, R26
-	VLD1 (R26), V4.S[2]
-	B loaded3444
-
-single3443:
-	FMOVS 0(R3), F4
-
-loaded3444:
-	VFMLA V0.S4, V4.S4, V28.S4
-	ADD R24, R3
-	TBZ $1, R20, single3445
-	FMOVD 0(R4), F5
-	TBZ $0, R20, loaded3446
-	ADD $8, R4, R26
-	VLD1 (R26), V5.S[2]
 	B loaded3446
 
 single3445:
-	FMOVS 0(R4), F5
+	FMOVS 0(R10), F0
 
 loaded3446:
-	VFMLA V0.S4, V5.S4, V27.S4
-	ADD R24, R4
+	ADD R12, R10
 	TBZ $1, R20, single3447
-	FMOVD 0(R5), F6
+	FMOVD 0(R0), F1
 	TBZ $0, R20, loaded3448
-	ADD $8, R5, R26
-	VLD1 (R26), V6.S[2]
+	ADD $8, R0, R26
+	VLD1 (R26), V1.S[2]
 	B loaded3448
 
 single3447:
-	FMOVS 0(R5), F6
+	FMOVS 0(R0), F1
 
 loaded3448:
-	VFMLA V0.S4, V6.S4, V26.S4
-	ADD R24, R5
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
 	TBZ $1, R20, single3449
-	FMOVD 0(R6), F7
+	FMOVD 0(R1), F2
 	TBZ $0, R20, loaded3450
-	ADD $8, R6, R26
-	VLD1 (R26), V7.S[2]
+	ADD $8, R1, R26
+	VLD1 (R26), V2.S[2]
 	B loaded3450
 
 single3449:
-	FMOVS 0(R6), F7
+	FMOVS 0(R1), F2
 
 loaded3450:
-	VFMLA V0.S4, V7.S4, V25.S4
-	ADD R24, R6
+	VFMLA V0.S4, V2.S4, V30.S4
+	ADD R24, R1
 	TBZ $1, R20, single3451
-	FMOVD 0(R7), F8
+	FMOVD 0(R2), F3
 	TBZ $0, R20, loaded3452
-	ADD $8, R7, R26
-	VLD1 (R26), V8.S[2]
+	ADD $8, R2, R26
+	VLD1 (R26), V3.S[2]
 	B loaded3452
 
 single3451:
-	FMOVS 0(R7), F8
+	FMOVS 0(R2), F3
 
 loaded3452:
+	VFMLA V0.S4, V3.S4, V29.S4
+	ADD R24, R2
+	TBZ $1, R20, single3453
+	FMOVD 0(R3), F4
+	TBZ $0, R20, loaded3454
+	ADD $8, R3, R26
+	VLD1 (R26), V4.S[2]
+	B loaded3454
+
+single3453:
+	FMOVS 0(R3), F4
+
+loaded3454:
+	VFMLA V0.S4, V4.S4, V28.S4
+	ADD R24, R3
+	TBZ $1, R20, single3455
+	FMOVD 0(R4), F5
+	TBZ $0, R20, loaded3456
+	ADD $8, R4, R26
+	VLD1 (R26), V5.S[2]
+	B loaded3456
+
+single3455:
+	FMOVS 0(R4), F5
+
+loaded3456:
+	VFMLA V0.S4, V5.S4, V27.S4
+	ADD R24, R4
+	TBZ $1, R20, single3457
+	FMOVD 0(R5), F6
+	TBZ $0, R20, loaded3458
+	ADD $8, R5, R26
+	VLD1 (R26), V6.S[2]
+	B loaded3458
+
+single3457:
+	FMOVS 0(R5), F6
+
+loaded3458:
+	VFMLA V0.S4, V6.S4, V26.S4
+	ADD R24, R5
+	TBZ $1, R20, single3459
+	FMOVD 0(R6), F7
+	TBZ $0, R20, loaded3460
+	ADD $8, R6, R26
+	VLD1 (R26), V7.S[2]
+	B loaded3460
+
+single3459:
+	FMOVS 0(R6), F7
+
+loaded3460:
+	VFMLA V0.S4, V7.S4, V25.S4
+	ADD R24, R6
+	TBZ $1, R20, single3461
+	FMOVD 0(R7), F8
+	TBZ $0, R20, loaded3462
+	ADD $8, R7, R26
+	VLD1 (R26), V8.S[2]
+	B loaded3462
+
+single3461:
+	FMOVS 0(R7), F8
+
+loaded3462:
 	VFMLA V0.S4, V8.S4, V24.S4
 	ADD R24, R7
 	SUBS $1, R9
@@ -68203,76 +68419,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3453
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3454
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3454
-
-single3453:
-	FMOVS 0(R21), F0
-
-loaded3454:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single3455
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3456
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3456
-
-single3455:
-	FMOVS 0(R21), F0
-
-loaded3456:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single3457
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3458
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3458
-
-single3457:
-	FMOVS 0(R21), F0
-
-loaded3458:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single3459
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3460
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3460
-
-single3459:
-	FMOVS 0(R21), F0
-
-loaded3460:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single3461
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3462
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3462
-
-single3461:
-	FMOVS 0(R21), F0
-
-loaded3462:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
 	TBZ $1, R20, single3463
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded3464
@@ -68284,8 +68430,8 @@ single3463:
 	FMOVS 0(R21), F0
 
 loaded3464:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single3465
 	FMOVD 0(R21), F0
@@ -68298,8 +68444,8 @@ single3465:
 	FMOVS 0(R21), F0
 
 loaded3466:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	TBZ $1, R20, single3467
 	FMOVD 0(R21), F0
@@ -68312,12 +68458,9 @@ single3467:
 	FMOVS 0(R21), F0
 
 loaded3468:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, rectify
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
 	TBZ $1, R20, single3469
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded3470
@@ -68329,6 +68472,79 @@ single3469:
 	FMOVS 0(R21), F0
 
 loaded3470:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single3471
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3472
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3472
+
+single3471:
+	FMOVS 0(R21), F0
+
+loaded3472:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single3473
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3474
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3474
+
+single3473:
+	FMOVS 0(R21), F0
+
+loaded3474:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single3475
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3476
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3476
+
+single3475:
+	FMOVS 0(R21), F0
+
+loaded3476:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	ADD R13, R21
+	TBZ $1, R20, single3477
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3478
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3478
+
+single3477:
+	FMOVS 0(R21), F0
+
+loaded3478:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, rectify
+	TBZ $1, R20, single3479
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3480
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3480
+
+single3479:
+	FMOVS 0(R21), F0
+
+loaded3480:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -68361,101 +68577,101 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3471
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3472
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored3472
-
-single3471:
-	FMOVS F31, 0(R21)
-
-stored3472:
-	ADD R13, R21
-	TBZ $1, R20, single3473
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3474
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored3474
-
-single3473:
-	FMOVS F30, 0(R21)
-
-stored3474:
-	ADD R13, R21
-	TBZ $1, R20, single3475
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3476
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored3476
-
-single3475:
-	FMOVS F29, 0(R21)
-
-stored3476:
-	ADD R13, R21
-	TBZ $1, R20, single3477
-	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3478
-	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored3478
-
-single3477:
-	FMOVS F28, 0(R21)
-
-stored3478:
-	ADD R13, R21
-	TBZ $1, R20, single3479
-	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3480
-	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
-	B stored3480
-
-single3479:
-	FMOVS F27, 0(R21)
-
-stored3480:
-	ADD R13, R21
 	TBZ $1, R20, single3481
-	FMOVD F26, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored3482
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored3482
 
 single3481:
-	FMOVS F26, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored3482:
 	ADD R13, R21
 	TBZ $1, R20, single3483
-	FMOVD F25, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored3484
 	ADD $8, R21, R26
-	VST1 V25.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored3484
 
 single3483:
-	FMOVS F25, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored3484:
 	ADD R13, R21
 	TBZ $1, R20, single3485
-	FMOVD F24, 0(R21)
+	FMOVD F29, 0(R21)
 	TBZ $0, R20, stored3486
 	ADD $8, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V29.S[2], (R26)
 	B stored3486
 
 single3485:
-	FMOVS F24, 0(R21)
+	FMOVS F29, 0(R21)
 
 stored3486:
+	ADD R13, R21
+	TBZ $1, R20, single3487
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored3488
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored3488
+
+single3487:
+	FMOVS F28, 0(R21)
+
+stored3488:
+	ADD R13, R21
+	TBZ $1, R20, single3489
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored3490
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored3490
+
+single3489:
+	FMOVS F27, 0(R21)
+
+stored3490:
+	ADD R13, R21
+	TBZ $1, R20, single3491
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored3492
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored3492
+
+single3491:
+	FMOVS F26, 0(R21)
+
+stored3492:
+	ADD R13, R21
+	TBZ $1, R20, single3493
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored3494
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored3494
+
+single3493:
+	FMOVS F25, 0(R21)
+
+stored3494:
+	ADD R13, R21
+	TBZ $1, R20, single3495
+	FMOVD F24, 0(R21)
+	TBZ $0, R20, stored3496
+	ADD $8, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored3496
+
+single3495:
+	FMOVS F24, 0(R21)
+
+stored3496:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -68816,136 +69032,136 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3487
+	TBZ $1, R20, single3497
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3488
+	TBZ $0, R20, loaded3498
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3488
+	B loaded3498
 
-single3487:
+single3497:
 	FMOVS 16(R10), F1
 
-loaded3488:
+loaded3498:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3489
+	TBZ $1, R20, single3499
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3490
+	TBZ $0, R20, loaded3500
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3490
+	B loaded3500
 
-single3489:
+single3499:
 	FMOVS 16(R0), F3
 
-loaded3490:
+loaded3500:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3491
+	TBZ $1, R20, single3501
 	FMOVD 16(R1), F4
-	TBZ $0, R20, loaded3492
+	TBZ $0, R20, loaded3502
 	ADD $24, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3492
+	B loaded3502
 
-single3491:
+single3501:
 	FMOVS 16(R1), F4
 
-loaded3492:
+loaded3502:
 	VFMLA V1.S4, V4.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3493
+	TBZ $1, R20, single3503
 	FMOVD 16(R2), F5
-	TBZ $0, R20, loaded3494
+	TBZ $0, R20, loaded3504
 	ADD $24, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3494
+	B loaded3504
 
-single3493:
+single3503:
 	FMOVS 16(R2), F5
 
-loaded3494:
+loaded3504:
 	VFMLA V1.S4, V5.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single3495
+	TBZ $1, R20, single3505
 	FMOVD 16(R3), F6
-	TBZ $0, R20, loaded3496
+	TBZ $0, R20, loaded3506
 	ADD $24, R3, R26
 	VLD1 (R26), V6.S[2]
-	B loaded3496
+	B loaded3506
 
-single3495:
+single3505:
 	FMOVS 16(R3), F6
 
-loaded3496:
+loaded3506:
 	VFMLA V1.S4, V6.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single3497
+	TBZ $1, R20, single3507
 	FMOVD 16(R4), F7
-	TBZ $0, R20, loaded3498
+	TBZ $0, R20, loaded3508
 	ADD $24, R4, R26
 	VLD1 (R26), V7.S[2]
-	B loaded3498
+	B loaded3508
 
-single3497:
+single3507:
 	FMOVS 16(R4), F7
 
-loaded3498:
+loaded3508:
 	VFMLA V1.S4, V7.S4, V22.S4
 	ADD R24, R4
 	FMOVQ 0(R5), F2
 	VFMLA V0.S4, V2.S4, V21.S4
-	TBZ $1, R20, single3499
+	TBZ $1, R20, single3509
 	FMOVD 16(R5), F8
-	TBZ $0, R20, loaded3500
+	TBZ $0, R20, loaded3510
 	ADD $24, R5, R26
 	VLD1 (R26), V8.S[2]
-	B loaded3500
+	B loaded3510
 
-single3499:
+single3509:
 	FMOVS 16(R5), F8
 
-loaded3500:
+loaded3510:
 	VFMLA V1.S4, V8.S4, V20.S4
 	ADD R24, R5
 	FMOVQ 0(R6), F2
 	VFMLA V0.S4, V2.S4, V19.S4
-	TBZ $1, R20, single3501
+	TBZ $1, R20, single3511
 	FMOVD 16(R6), F9
-	TBZ $0, R20, loaded3502
+	TBZ $0, R20, loaded3512
 	ADD $24, R6, R26
 	VLD1 (R26), V9.S[2]
-	B loaded3502
+	B loaded3512
 
-single3501:
+single3511:
 	FMOVS 16(R6), F9
 
-loaded3502:
+loaded3512:
 	VFMLA V1.S4, V9.S4, V18.S4
 	ADD R24, R6
 	FMOVQ 0(R7), F2
 	VFMLA V0.S4, V2.S4, V17.S4
-	TBZ $1, R20, single3503
+	TBZ $1, R20, single3513
 	FMOVD 16(R7), F10
-	TBZ $0, R20, loaded3504
+	TBZ $0, R20, loaded3514
 	ADD $24, R7, R26
 	VLD1 (R26), V10.S[2]
-	B loaded3504
+	B loaded3514
 
-single3503:
+single3513:
 	FMOVS 16(R7), F10
 
-loaded3504:
+loaded3514:
 	VFMLA V1.S4, V10.S4, V16.S4
 	ADD R24, R7
 	SUBS $1, R9
@@ -68960,91 +69176,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3505
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3506
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3506
-
-single3505:
-	FMOVS 16(R21), F0
-
-loaded3506:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3507
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3508
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3508
-
-single3507:
-	FMOVS 16(R21), F0
-
-loaded3508:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3509
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3510
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3510
-
-single3509:
-	FMOVS 16(R21), F0
-
-loaded3510:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3511
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3512
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3512
-
-single3511:
-	FMOVS 16(R21), F0
-
-loaded3512:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3513
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3514
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3514
-
-single3513:
-	FMOVS 16(R21), F0
-
-loaded3514:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
 	TBZ $1, R20, single3515
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded3516
@@ -69056,12 +69187,12 @@ single3515:
 	FMOVS 16(R21), F0
 
 loaded3516:
-	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
-	VMOV V0.B16, V20.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
-	VMOV V0.B16, V19.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single3517
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded3518
@@ -69073,12 +69204,12 @@ single3517:
 	FMOVS 16(R21), F0
 
 loaded3518:
-	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
-	VMOV V0.B16, V18.B16
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
-	VMOV V0.B16, V17.B16
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
 	TBZ $1, R20, single3519
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded3520
@@ -69090,6 +69221,91 @@ single3519:
 	FMOVS 16(R21), F0
 
 loaded3520:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single3521
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3522
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3522
+
+single3521:
+	FMOVS 16(R21), F0
+
+loaded3522:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single3523
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3524
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3524
+
+single3523:
+	FMOVS 16(R21), F0
+
+loaded3524:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single3525
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3526
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3526
+
+single3525:
+	FMOVS 16(R21), F0
+
+loaded3526:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single3527
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3528
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3528
+
+single3527:
+	FMOVS 16(R21), F0
+
+loaded3528:
+	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
+	VMOV V0.B16, V18.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
+	VMOV V0.B16, V17.B16
+	TBZ $1, R20, single3529
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3530
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3530
+
+single3529:
+	FMOVS 16(R21), F0
+
+loaded3530:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -69105,17 +69321,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single3521
+	TBZ $1, R20, single3531
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3522
+	TBZ $0, R20, loaded3532
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3522
+	B loaded3532
 
-single3521:
+single3531:
 	FMOVS 16(R21), F0
 
-loaded3522:
+loaded3532:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -69165,108 +69381,108 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3523
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3524
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored3524
-
-single3523:
-	FMOVS F30, 16(R21)
-
-stored3524:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3525
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3526
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored3526
-
-single3525:
-	FMOVS F28, 16(R21)
-
-stored3526:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3527
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3528
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored3528
-
-single3527:
-	FMOVS F26, 16(R21)
-
-stored3528:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3529
-	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3530
-	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
-	B stored3530
-
-single3529:
-	FMOVS F24, 16(R21)
-
-stored3530:
-	ADD R13, R21
-	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3531
-	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3532
-	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
-	B stored3532
-
-single3531:
-	FMOVS F22, 16(R21)
-
-stored3532:
-	ADD R13, R21
-	FMOVQ F21, 0(R21)
 	TBZ $1, R20, single3533
-	FMOVD F20, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored3534
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored3534
 
 single3533:
-	FMOVS F20, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored3534:
 	ADD R13, R21
-	FMOVQ F19, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single3535
-	FMOVD F18, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored3536
 	ADD $24, R21, R26
-	VST1 V18.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored3536
 
 single3535:
-	FMOVS F18, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored3536:
 	ADD R13, R21
-	FMOVQ F17, 0(R21)
+	FMOVQ F27, 0(R21)
 	TBZ $1, R20, single3537
-	FMOVD F16, 16(R21)
+	FMOVD F26, 16(R21)
 	TBZ $0, R20, stored3538
 	ADD $24, R21, R26
-	VST1 V16.S[2], (R26)
+	VST1 V26.S[2], (R26)
 	B stored3538
 
 single3537:
-	FMOVS F16, 16(R21)
+	FMOVS F26, 16(R21)
 
 stored3538:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single3539
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored3540
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored3540
+
+single3539:
+	FMOVS F24, 16(R21)
+
+stored3540:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single3541
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored3542
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored3542
+
+single3541:
+	FMOVS F22, 16(R21)
+
+stored3542:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single3543
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored3544
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored3544
+
+single3543:
+	FMOVS F20, 16(R21)
+
+stored3544:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single3545
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored3546
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored3546
+
+single3545:
+	FMOVS F18, 16(R21)
+
+stored3546:
+	ADD R13, R21
+	FMOVQ F17, 0(R21)
+	TBZ $1, R20, single3547
+	FMOVD F16, 16(R21)
+	TBZ $0, R20, stored3548
+	ADD $24, R21, R26
+	VST1 V16.S[2], (R26)
+	B stored3548
+
+single3547:
+	FMOVS F16, 16(R21)
+
+stored3548:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19

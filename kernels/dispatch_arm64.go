@@ -2543,6 +2543,32 @@ func firstInvalid(x []float32, limit float32) float32 {
 }
 
 //go:noinline
+func gatherRows(dst, table, indices []float32, cols, dstStride, tableStride int) {
+	raceWriteRows(dst, cols, dstStride)
+	raceReadRowsAt(table, indices, cols, tableStride)
+	raceRead(indices)
+	switch CurrentLevel() {
+	case NEON:
+		asm.GatherRowsNEON(unsafe.SliceData(dst), unsafe.SliceData(table), unsafe.SliceData(indices), len(indices), cols, dstStride, tableStride)
+	default:
+		gatherRowsRef(dst, table, indices, cols, dstStride, tableStride)
+	}
+}
+
+//go:noinline
+func scatterAddRows(table, src, indices []float32, cols, srcStride, tableStride int) {
+	raceWriteRowsAt(table, indices, cols, tableStride)
+	raceReadRows(src, cols, srcStride)
+	raceRead(indices)
+	switch CurrentLevel() {
+	case NEON:
+		asm.ScatterAddRowsNEON(unsafe.SliceData(table), unsafe.SliceData(src), unsafe.SliceData(indices), len(indices), cols, srcStride, tableStride)
+	default:
+		scatterAddRowsRef(table, src, indices, cols, srcStride, tableStride)
+	}
+}
+
+//go:noinline
 func colMul(dst, x, scale []float32, rows int) {
 	if len(dst) == 0 {
 		return

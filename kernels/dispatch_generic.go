@@ -580,6 +580,16 @@ func firstInvalid(x []float32, limit float32) float32 {
 }
 
 //go:noinline
+func gatherRows(dst, table, indices []float32, cols, dstStride, tableStride int) {
+	gatherRowsRef(dst, table, indices, cols, dstStride, tableStride)
+}
+
+//go:noinline
+func scatterAddRows(table, src, indices []float32, cols, srcStride, tableStride int) {
+	scatterAddRowsRef(table, src, indices, cols, srcStride, tableStride)
+}
+
+//go:noinline
 func colMul(dst, x, scale []float32, rows int) {
 	colMulRef(dst, x, scale, rows)
 }

@@ -126,7 +126,9 @@ func races(b *bytes.Buffer, k *vec.Kernel) {
 		if s.Access == vec.In {
 			call = "raceRead"
 		}
-		if s.Strided() {
+		if i := s.Indices(); i != nil {
+			call, args = call+"RowsAt", fmt.Sprintf("%s, %s, cols, %sStride", s.Name, i.Name, s.Name)
+		} else if s.Strided() {
 			call, args = call+"Rows", fmt.Sprintf("%s, cols, %sStride", s.Name, s.Name)
 		}
 		fmt.Fprintf(b, "%s(%s)\n", call, args)

@@ -134,6 +134,8 @@ func Kernels() []*vec.Kernel {
 		vec.Describe("dotShifted", dotShifted),
 		vec.Describe("sigmoidCrossEntropy", sigmoidCrossEntropy),
 		vec.Describe("firstInvalid", firstInvalid),
+		vec.Describe("gatherRows", gatherRows),
+		vec.Describe("scatterAddRows", scatterAddRows),
 		vec.Describe("colMul", colMul),
 		vec.Describe("colDots", colDots),
 

@@ -251,9 +251,14 @@ func (t *Target) MoveInt(d, s vec.GP)    { t.MOVQ(gp(s), gp(d)) }
 func (t *Target) ZeroInt(d vec.GP)       { t.XORL(gp(d).As32(), gp(d).As32()) }
 func (t *Target) AddInt(d, s vec.GP)     { t.ADDQ(gp(s), gp(d)) }
 func (t *Target) SubInt(d, s vec.GP)     { t.SUBQ(gp(s), gp(d)) }
+func (t *Target) MulInt(d, s vec.GP)     { t.IMULQ(gp(s), gp(d)) }
 func (t *Target) Scale4(d vec.GP)        { t.SHLQ(operand.U8(2), gp(d)) }
 
 func (t *Target) Remainder(d vec.GP, n int) { t.ANDQ(operand.I32(int32(n-1)), gp(d)) }
+
+func (t *Target) IndexAt(d, p vec.GP, _ vec.Reg) {
+	t.VCVTTSS2SIQ(operand.Mem{Base: gp(p)}, gp(d))
+}
 
 func (t *Target) SubJump(r vec.GP, n int, c vec.Cond, label string) {
 	t.SUBQ(operand.I32(int32(n)), gp(r))
