@@ -830,10 +830,13 @@ func ToFloat16AVX512(dst *uint16, x *float32, n int)
 func ToFloat16AVX2(dst *uint16, x *float32, n int)
 
 //go:noescape
-func PackAVX512(dst, src *float32, stride, rows int)
+func PackAVX512(dst, src *float32, stride, rows, panels int)
 
 //go:noescape
-func PackHalfAVX512(dst *float32, src *uint16, stride, rows int)
+func PackHalfAVX512(dst *float32, src *uint16, stride, rows, panels int)
+
+//go:noescape
+func PackRoundedAVX512(dst *uint16, src *float32, stride, rows, panels int)
 
 //go:noescape
 func GemmRows1x1AVX512(t *Tile)
@@ -1340,10 +1343,13 @@ func GemmHalfPanels2x8AVX512(t *Tile)
 func GemmPanels2x8AVX512(t *Tile)
 
 //go:noescape
-func PackAVX2(dst, src *float32, stride, rows int)
+func PackAVX2(dst, src *float32, stride, rows, panels int)
 
 //go:noescape
-func PackHalfAVX2(dst *float32, src *uint16, stride, rows int)
+func PackHalfAVX2(dst *float32, src *uint16, stride, rows, panels int)
+
+//go:noescape
+func PackRoundedAVX2(dst *uint16, src *float32, stride, rows, panels int)
 
 //go:noescape
 func TransposeAVX2(dst, src *float32, dstStride, srcStride, blocks, strips int)

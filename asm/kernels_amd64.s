@@ -86504,45 +86504,89 @@ next:
 	ADDQ AX, 24(R13)
 	JMP  line
 
-// func PackAVX2(dst *float32, src *float32, stride int, rows int)
+// func PackAVX2(dst *float32, src *float32, stride int, rows int, panels int)
 // Requires: AVX
-TEXT ·PackAVX2(SB), NOSPLIT, $0-32
+TEXT ·PackAVX2(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), BX
 	MOVQ stride+16(FP), CX
-	MOVQ rows+24(FP), DX
+	MOVQ panels+32(FP), SI
 	SHLQ $0x02, CX
 
+panel:
+	MOVQ BX, DI
+	MOVQ rows+24(FP), DX
+
 row:
-	VMOVUPS (BX), Y0
-	VMOVUPS 32(BX), Y1
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
-	ADDQ    CX, BX
+	ADDQ    CX, DI
 	ADDQ    $+64, AX
 	SUBQ    $+1, DX
 	JNE     row
+	ADDQ    $+64, BX
+	SUBQ    $+1, SI
+	JNE     panel
 	VZEROUPPER
 	RET
 
-// func PackHalfAVX2(dst *float32, src *uint16, stride int, rows int)
+// func PackHalfAVX2(dst *float32, src *uint16, stride int, rows int, panels int)
 // Requires: AVX, F16C
-TEXT ·PackHalfAVX2(SB), NOSPLIT, $0-32
+TEXT ·PackHalfAVX2(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), BX
 	MOVQ stride+16(FP), CX
-	MOVQ rows+24(FP), DX
+	MOVQ panels+32(FP), SI
 	SHLQ $0x01, CX
 
+panel:
+	MOVQ BX, DI
+	MOVQ rows+24(FP), DX
+
 row:
-	VCVTPH2PS (BX), Y0
-	VCVTPH2PS 16(BX), Y1
+	VCVTPH2PS (DI), Y0
+	VCVTPH2PS 16(DI), Y1
 	VMOVUPS   Y0, (AX)
 	VMOVUPS   Y1, 32(AX)
-	ADDQ      CX, BX
+	ADDQ      CX, DI
 	ADDQ      $+64, AX
 	SUBQ      $+1, DX
 	JNE       row
+	ADDQ      $+32, BX
+	SUBQ      $+1, SI
+	JNE       panel
+	VZEROUPPER
+	RET
+
+// func PackRoundedAVX2(dst *uint16, src *float32, stride int, rows int, panels int)
+// Requires: AVX, F16C
+TEXT ·PackRoundedAVX2(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), BX
+	MOVQ stride+16(FP), CX
+	MOVQ panels+32(FP), SI
+	SHLQ $0x02, CX
+
+panel:
+	MOVQ BX, DI
+	MOVQ rows+24(FP), DX
+
+row:
+	VMOVUPS   (DI), Y0
+	VMOVUPS   32(DI), Y1
+	VCVTPS2PH $0x00, Y0, X0
+	VMOVDQU   X0, (AX)
+	VCVTPS2PH $0x00, Y1, X1
+	VMOVDQU   X1, 16(AX)
+	ADDQ      CX, DI
+	ADDQ      $+32, AX
+	SUBQ      $+1, DX
+	JNE       row
+	ADDQ      $+64, BX
+	SUBQ      $+1, SI
+	JNE       panel
 	VZEROUPPER
 	RET
 
@@ -131077,45 +131121,87 @@ next:
 	ADDQ AX, 24(R13)
 	JMP  line
 
-// func PackAVX512(dst *float32, src *float32, stride int, rows int)
+// func PackAVX512(dst *float32, src *float32, stride int, rows int, panels int)
 // Requires: AVX, AVX512F
-TEXT ·PackAVX512(SB), NOSPLIT, $0-32
+TEXT ·PackAVX512(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), BX
 	MOVQ stride+16(FP), CX
-	MOVQ rows+24(FP), DX
+	MOVQ panels+32(FP), SI
 	SHLQ $0x02, CX
 
+panel:
+	MOVQ BX, DI
+	MOVQ rows+24(FP), DX
+
 row:
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, BX
+	ADDQ    CX, DI
 	ADDQ    $+128, AX
 	SUBQ    $+1, DX
 	JNE     row
+	ADDQ    $+128, BX
+	SUBQ    $+1, SI
+	JNE     panel
 	VZEROUPPER
 	RET
 
-// func PackHalfAVX512(dst *float32, src *uint16, stride int, rows int)
+// func PackHalfAVX512(dst *float32, src *uint16, stride int, rows int, panels int)
 // Requires: AVX, AVX512F
-TEXT ·PackHalfAVX512(SB), NOSPLIT, $0-32
+TEXT ·PackHalfAVX512(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), BX
 	MOVQ stride+16(FP), CX
-	MOVQ rows+24(FP), DX
+	MOVQ panels+32(FP), SI
 	SHLQ $0x01, CX
 
+panel:
+	MOVQ BX, DI
+	MOVQ rows+24(FP), DX
+
 row:
-	VCVTPH2PS (BX), Z0
-	VCVTPH2PS 32(BX), Z1
+	VCVTPH2PS (DI), Z0
+	VCVTPH2PS 32(DI), Z1
 	VMOVUPS   Z0, (AX)
 	VMOVUPS   Z1, 64(AX)
-	ADDQ      CX, BX
+	ADDQ      CX, DI
 	ADDQ      $+128, AX
 	SUBQ      $+1, DX
 	JNE       row
+	ADDQ      $+64, BX
+	SUBQ      $+1, SI
+	JNE       panel
+	VZEROUPPER
+	RET
+
+// func PackRoundedAVX512(dst *uint16, src *float32, stride int, rows int, panels int)
+// Requires: AVX, AVX512F
+TEXT ·PackRoundedAVX512(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), BX
+	MOVQ stride+16(FP), CX
+	MOVQ panels+32(FP), SI
+	SHLQ $0x02, CX
+
+panel:
+	MOVQ BX, DI
+	MOVQ rows+24(FP), DX
+
+row:
+	VMOVUPS   (DI), Z0
+	VMOVUPS   64(DI), Z1
+	VCVTPS2PH $0x00, Z0, (AX)
+	VCVTPS2PH $0x00, Z1, 32(AX)
+	ADDQ      CX, DI
+	ADDQ      $+64, AX
+	SUBQ      $+1, DX
+	JNE       row
+	ADDQ      $+128, BX
+	SUBQ      $+1, SI
+	JNE       panel
 	VZEROUPPER
 	RET
 

@@ -368,10 +368,13 @@ func FromFloat16NEON(dst *float32, x *uint16, n int)
 func ToFloat16NEON(dst *uint16, x *float32, n int)
 
 //go:noescape
-func PackNEON(dst, src *float32, stride, rows int)
+func PackNEON(dst, src *float32, stride, rows, panels int)
 
 //go:noescape
-func PackHalfNEON(dst *float32, src *uint16, stride, rows int)
+func PackHalfNEON(dst *float32, src *uint16, stride, rows, panels int)
+
+//go:noescape
+func PackRoundedNEON(dst *uint16, src *float32, stride, rows, panels int)
 
 //go:noescape
 func TransposeNEON(dst, src *float32, dstStride, srcStride, blocks, strips int)

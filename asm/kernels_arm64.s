@@ -73615,38 +73615,77 @@ next:
 	MOVD R21, 24(R8)
 	B line
 
-// func PackNEON(dst *float32, src *float32, stride int, rows int)
-TEXT ·PackNEON(SB), NOSPLIT, $0-32
+// func PackNEON(dst *float32, src *float32, stride int, rows int, panels int)
+TEXT ·PackNEON(SB), NOSPLIT, $0-40
 	MOVD dst+0(FP), R0
 	MOVD src+8(FP), R1
 	MOVD stride+16(FP), R2
-	MOVD rows+24(FP), R3
+	MOVD panels+32(FP), R4
 	LSL $2, R2
 
+panel:
+	MOVD R1, R5
+	MOVD rows+24(FP), R3
+
 row:
-	VLD1 (R1), [V0.S4, V1.S4]
+	VLD1 (R5), [V0.S4, V1.S4]
 	VST1.P [V0.S4, V1.S4], 32(R0)
-	ADD R2, R1
+	ADD R2, R5
 	SUBS $1, R3
 	BNE row
+	ADD $32, R1
+	SUBS $1, R4
+	BNE panel
 	RET
 
-// func PackHalfNEON(dst *float32, src *uint16, stride int, rows int)
-TEXT ·PackHalfNEON(SB), NOSPLIT, $0-32
+// func PackHalfNEON(dst *float32, src *uint16, stride int, rows int, panels int)
+TEXT ·PackHalfNEON(SB), NOSPLIT, $0-40
 	MOVD dst+0(FP), R0
 	MOVD src+8(FP), R1
 	MOVD stride+16(FP), R2
-	MOVD rows+24(FP), R3
+	MOVD panels+32(FP), R4
 	LSL $1, R2
 
+panel:
+	MOVD R1, R5
+	MOVD rows+24(FP), R3
+
 row:
-	FMOVQ (R1), F1
+	FMOVQ (R5), F1
 	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
 	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
 	VST1.P [V0.S4, V1.S4], 32(R0)
-	ADD R2, R1
+	ADD R2, R5
 	SUBS $1, R3
 	BNE row
+	ADD $16, R1
+	SUBS $1, R4
+	BNE panel
+	RET
+
+// func PackRoundedNEON(dst *uint16, src *float32, stride int, rows int, panels int)
+TEXT ·PackRoundedNEON(SB), NOSPLIT, $0-40
+	MOVD dst+0(FP), R0
+	MOVD src+8(FP), R1
+	MOVD stride+16(FP), R2
+	MOVD panels+32(FP), R4
+	LSL $2, R2
+
+panel:
+	MOVD R1, R5
+	MOVD rows+24(FP), R3
+
+row:
+	VLD1 (R5), [V0.S4, V1.S4]
+	WORD $0x0e216800 // FCVTN V0.4H, V0.4S
+	WORD $0x0e216821 // FCVTN V1.4H, V1.4S
+	VST1.P [V0.H4, V1.H4], 16(R0)
+	ADD R2, R5
+	SUBS $1, R3
+	BNE row
+	ADD $32, R1
+	SUBS $1, R4
+	BNE panel
 	RET
 
 // func TransposeNEON(dst *float32, src *float32, dstStride int, srcStride int, blocks int, strips int)

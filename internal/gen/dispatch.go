@@ -44,6 +44,7 @@ func stubs(kernels []*vec.Kernel, a arch, tiles []gemmLevel) *bytes.Buffer {
 	for _, l := range tiles {
 		fmt.Fprintf(b, "\n//go:noescape\nfunc Pack%s%s\n", l.name, strings.TrimPrefix(vec.PackSignature, "func"))
 		fmt.Fprintf(b, "\n//go:noescape\nfunc PackHalf%s%s\n", l.name, strings.TrimPrefix(vec.PackHalfSignature, "func"))
+		fmt.Fprintf(b, "\n//go:noescape\nfunc PackRounded%s%s\n", l.name, strings.TrimPrefix(vec.PackRoundedSignature, "func"))
 		if l.moves == l.name {
 			fmt.Fprintf(b, "\n//go:noescape\nfunc Transpose%s%s\n", l.name, strings.TrimPrefix(vec.TransposeSignature, "func"))
 			for _, group := range vec.Planes {

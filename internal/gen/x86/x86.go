@@ -427,22 +427,31 @@ func (t *Target) LoadHalf(d vec.Reg, p vec.GP, offset int, partial bool) {
 }
 
 func (t *Target) StoreHalf(s vec.Reg, p vec.GP, offset int, partial bool, tmp vec.Reg) {
-	const nearest = operand.U8(0)
 	m := operand.Mem{Base: gp(p), Disp: offset}
 	switch {
-	case t.Wide && !partial:
-		t.VCVTPS2PH(nearest, t.v(s), m)
+	case !partial:
+		t.storeHalf(s, m, tmp)
 	case t.Wide:
 		t.VCVTPS2PH(nearest, t.v(s), reg.K1, m)
-	case !partial: // a Zen 3 takes twice the time straight into memory
-		x := t.half(tmp)
-		t.VCVTPS2PH(nearest, t.v(s), x)
-		t.VMOVDQU(x, m)
 	default:
 		x := t.half(tmp)
 		t.VCVTPS2PH(nearest, t.v(s), x)
 		t.eachHalf(func(i int) { t.VPEXTRW(operand.U8(uint8(i)), x, m.Offset(2*i)) })
 	}
+}
+
+const nearest = operand.U8(0) // how VCVTPS2PH rounds
+
+// storeHalf stores a whole vector. With AVX2 it goes through tmp: a Zen 3 takes twice
+// the time straight into memory.
+func (t *Target) storeHalf(s vec.Reg, m operand.Mem, tmp vec.Reg) {
+	if t.Wide {
+		t.VCVTPS2PH(nearest, t.v(s), m)
+		return
+	}
+	x := t.half(tmp)
+	t.VCVTPS2PH(nearest, t.v(s), x)
+	t.VMOVDQU(x, m)
 }
 
 // eachHalf emits f for each element of a partial vector: AVX2 has no masks for
