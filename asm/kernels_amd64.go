@@ -62,6 +62,12 @@ func NormalizeAVX512(dst *float32, x *float32, n int, lo float32, width float32)
 func NormalizeAVX2(dst *float32, x *float32, n int, lo float32, width float32) float32
 
 //go:noescape
+func NormalizeBoundedAVX512(dst *float32, x *float32, n int, lo float32, width float32, inverse float32) float32
+
+//go:noescape
+func NormalizeBoundedAVX2(dst *float32, x *float32, n int, lo float32, width float32, inverse float32) float32
+
+//go:noescape
 func NormalizeEMAAVX512(y *float32, x *float32, n int, lo float32, width float32, keep float32, add float32) float32
 
 //go:noescape

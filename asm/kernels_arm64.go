@@ -32,6 +32,9 @@ func FiniteSumNEON(x *float32, n int) float32
 func NormalizeNEON(dst *float32, x *float32, n int, lo float32, width float32) float32
 
 //go:noescape
+func NormalizeBoundedNEON(dst *float32, x *float32, n int, lo float32, width float32, inverse float32) float32
+
+//go:noescape
 func NormalizeEMANEON(y *float32, x *float32, n int, lo float32, width float32, keep float32, add float32) float32
 
 //go:noescape

@@ -3355,6 +3355,290 @@ fold:
 	FMOVS F3, ret+32(FP)
 	RET
 
+// func NormalizeBoundedNEON(dst *float32, x *float32, n int, lo float32, width float32, inverse float32) float32
+TEXT ·NormalizeBoundedNEON(SB), NOSPLIT, $0-44
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	FMOVS lo+24(FP), F0
+	VDUP V0.S[0], V0.S4
+	FMOVS width+28(FP), F1
+	VDUP V1.S[0], V1.S4
+	FMOVS inverse+32(FP), F2
+	VDUP V2.S[0], V2.S4
+	MOVD $0x00000000, R26
+	VDUP R26, V3.S4
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	SUBS $16, R2
+	BLT blocks_end
+
+blocks:
+	FMOVQ 0(R1), F8
+	FMOVQ 16(R1), F9
+	FMOVQ 32(R1), F10
+	FMOVQ 48(R1), F11
+	WORD $0x4ea0d50c // FSUB V12.4S, V8.4S, V0.4S
+	WORD $0x4ea0d52d // FSUB V13.4S, V9.4S, V0.4S
+	WORD $0x4ea0d54e // FSUB V14.4S, V10.4S, V0.4S
+	WORD $0x4ea0d56f // FSUB V15.4S, V11.4S, V0.4S
+	WORD $0x6e22dd90 // FMUL V16.4S, V12.4S, V2.4S
+	WORD $0x6e22ddb1 // FMUL V17.4S, V13.4S, V2.4S
+	WORD $0x6e22ddd2 // FMUL V18.4S, V14.4S, V2.4S
+	WORD $0x6e22ddf3 // FMUL V19.4S, V15.4S, V2.4S
+	VFMLS V16.S4, V1.S4, V12.S4
+	VFMLS V17.S4, V1.S4, V13.S4
+	VFMLS V18.S4, V1.S4, V14.S4
+	VFMLS V19.S4, V1.S4, V15.S4
+	VFMLA V2.S4, V12.S4, V16.S4
+	VFMLA V2.S4, V13.S4, V17.S4
+	VFMLA V2.S4, V14.S4, V18.S4
+	VFMLA V2.S4, V15.S4, V19.S4
+	FMOVQ F16, 0(R0)
+	FMOVQ F17, 16(R0)
+	FMOVQ F18, 32(R0)
+	FMOVQ F19, 48(R0)
+	VFMLA V3.S4, V8.S4, V4.S4
+	VFMLA V3.S4, V9.S4, V5.S4
+	VFMLA V3.S4, V10.S4, V6.S4
+	VFMLA V3.S4, V11.S4, V7.S4
+	ADD $64, R0
+	ADD $64, R1
+	SUBS $16, R2
+	BGE blocks
+
+blocks_end:
+	ADD $16, R2
+	CMP $4, R2
+	BLT partial0
+	FMOVQ 0(R1), F11
+	WORD $0x4ea0d56a // FSUB V10.4S, V11.4S, V0.4S
+	WORD $0x6e22dd49 // FMUL V9.4S, V10.4S, V2.4S
+	VFMLS V9.S4, V1.S4, V10.S4
+	VFMLA V2.S4, V10.S4, V9.S4
+	FMOVQ F9, 0(R0)
+	VFMLA V3.S4, V11.S4, V4.S4
+	ADD $16, R0
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial1
+	FMOVQ 0(R1), F11
+	WORD $0x4ea0d569 // FSUB V9.4S, V11.4S, V0.4S
+	WORD $0x6e22dd2a // FMUL V10.4S, V9.4S, V2.4S
+	VFMLS V10.S4, V1.S4, V9.S4
+	VFMLA V2.S4, V9.S4, V10.S4
+	FMOVQ F10, 0(R0)
+	VFMLA V3.S4, V11.S4, V5.S4
+	ADD $16, R0
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial2
+	FMOVQ 0(R1), F11
+	WORD $0x4ea0d56a // FSUB V10.4S, V11.4S, V0.4S
+	WORD $0x6e22dd49 // FMUL V9.4S, V10.4S, V2.4S
+	VFMLS V9.S4, V1.S4, V10.S4
+	VFMLA V2.S4, V10.S4, V9.S4
+	FMOVQ F9, 0(R0)
+	VFMLA V3.S4, V11.S4, V6.S4
+	ADD $16, R0
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial3
+	FMOVQ 0(R1), F11
+	WORD $0x4ea0d569 // FSUB V9.4S, V11.4S, V0.4S
+	WORD $0x6e22dd2a // FMUL V10.4S, V9.4S, V2.4S
+	VFMLS V10.S4, V1.S4, V9.S4
+	VFMLA V2.S4, V9.S4, V10.S4
+	FMOVQ F10, 0(R0)
+	VFMLA V3.S4, V11.S4, V7.S4
+	ADD $16, R0
+	ADD $16, R1
+	SUB $4, R2
+	B fold
+
+partial0:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V11.S4
+	SUB $0, R2, R26
+	VMOV R26, V11.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V11.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V11.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V11.S[3]
+	WORD $0x4ea0896b // CMGT V11.4S, V11.4S, #0
+	TBZ $1, R2, single185
+	FMOVD 0(R1), F10
+	TBZ $0, R2, loaded186
+	ADD $8, R1, R26
+	VLD1 (R26), V10.S[2]
+	B loaded186
+
+single185:
+	FMOVS 0(R1), F10
+
+loaded186:
+	WORD $0x4ea0d549 // FSUB V9.4S, V10.4S, V0.4S
+	WORD $0x6e22dd28 // FMUL V8.4S, V9.4S, V2.4S
+	VFMLS V8.S4, V1.S4, V9.S4
+	VFMLA V2.S4, V9.S4, V8.S4
+	TBZ $1, R2, single187
+	FMOVD F8, 0(R0)
+	TBZ $0, R2, stored188
+	ADD $8, R0, R26
+	VST1 V8.S[2], (R26)
+	B stored188
+
+single187:
+	FMOVS F8, 0(R0)
+
+stored188:
+	VFMLA V3.S4, V10.S4, V4.S4
+	B fold
+
+partial1:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V11.S4
+	SUB $0, R2, R26
+	VMOV R26, V11.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V11.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V11.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V11.S[3]
+	WORD $0x4ea0896b // CMGT V11.4S, V11.4S, #0
+	TBZ $1, R2, single189
+	FMOVD 0(R1), F10
+	TBZ $0, R2, loaded190
+	ADD $8, R1, R26
+	VLD1 (R26), V10.S[2]
+	B loaded190
+
+single189:
+	FMOVS 0(R1), F10
+
+loaded190:
+	WORD $0x4ea0d548 // FSUB V8.4S, V10.4S, V0.4S
+	WORD $0x6e22dd09 // FMUL V9.4S, V8.4S, V2.4S
+	VFMLS V9.S4, V1.S4, V8.S4
+	VFMLA V2.S4, V8.S4, V9.S4
+	TBZ $1, R2, single191
+	FMOVD F9, 0(R0)
+	TBZ $0, R2, stored192
+	ADD $8, R0, R26
+	VST1 V9.S[2], (R26)
+	B stored192
+
+single191:
+	FMOVS F9, 0(R0)
+
+stored192:
+	VFMLA V3.S4, V10.S4, V5.S4
+	B fold
+
+partial2:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V11.S4
+	SUB $0, R2, R26
+	VMOV R26, V11.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V11.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V11.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V11.S[3]
+	WORD $0x4ea0896b // CMGT V11.4S, V11.4S, #0
+	TBZ $1, R2, single193
+	FMOVD 0(R1), F10
+	TBZ $0, R2, loaded194
+	ADD $8, R1, R26
+	VLD1 (R26), V10.S[2]
+	B loaded194
+
+single193:
+	FMOVS 0(R1), F10
+
+loaded194:
+	WORD $0x4ea0d549 // FSUB V9.4S, V10.4S, V0.4S
+	WORD $0x6e22dd28 // FMUL V8.4S, V9.4S, V2.4S
+	VFMLS V8.S4, V1.S4, V9.S4
+	VFMLA V2.S4, V9.S4, V8.S4
+	TBZ $1, R2, single195
+	FMOVD F8, 0(R0)
+	TBZ $0, R2, stored196
+	ADD $8, R0, R26
+	VST1 V8.S[2], (R26)
+	B stored196
+
+single195:
+	FMOVS F8, 0(R0)
+
+stored196:
+	VFMLA V3.S4, V10.S4, V6.S4
+	B fold
+
+partial3:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V11.S4
+	SUB $0, R2, R26
+	VMOV R26, V11.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V11.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V11.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V11.S[3]
+	WORD $0x4ea0896b // CMGT V11.4S, V11.4S, #0
+	TBZ $1, R2, single197
+	FMOVD 0(R1), F10
+	TBZ $0, R2, loaded198
+	ADD $8, R1, R26
+	VLD1 (R26), V10.S[2]
+	B loaded198
+
+single197:
+	FMOVS 0(R1), F10
+
+loaded198:
+	WORD $0x4ea0d548 // FSUB V8.4S, V10.4S, V0.4S
+	WORD $0x6e22dd09 // FMUL V9.4S, V8.4S, V2.4S
+	VFMLS V9.S4, V1.S4, V8.S4
+	VFMLA V2.S4, V8.S4, V9.S4
+	TBZ $1, R2, single199
+	FMOVD F9, 0(R0)
+	TBZ $0, R2, stored200
+	ADD $8, R0, R26
+	VST1 V9.S[2], (R26)
+	B stored200
+
+single199:
+	FMOVS F9, 0(R0)
+
+stored200:
+	VFMLA V3.S4, V10.S4, V7.S4
+
+fold:
+	WORD $0x4e26d484 // FADD V4.4S, V4.4S, V6.4S
+	WORD $0x4e27d4a5 // FADD V5.4S, V5.4S, V7.4S
+	WORD $0x4e25d484 // FADD V4.4S, V4.4S, V5.4S
+	VEXT $8, V4.B16, V4.B16, V11.B16
+	WORD $0x4e2bd484 // FADD V4.4S, V4.4S, V11.4S
+	VMOV V4.S[1], V11.S[0]
+	WORD $0x4e2bd484 // FADD V4.4S, V4.4S, V11.4S
+	FMOVS F4, ret+40(FP)
+	RET
+
 // func NormalizeEMANEON(y *float32, x *float32, n int, lo float32, width float32, keep float32, add float32) float32
 TEXT ·NormalizeEMANEON(SB), NOSPLIT, $0-44
 	MOVD y+0(FP), R0
@@ -3502,45 +3786,45 @@ partial0:
 	SUB $3, R2, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R2, single185
+	TBZ $1, R2, single201
 	FMOVD 0(R1), F12
-	TBZ $0, R2, loaded186
+	TBZ $0, R2, loaded202
 	ADD $8, R1, R26
 	VLD1 (R26), V12.S[2]
-	B loaded186
+	B loaded202
 
-single185:
+single201:
 	FMOVS 0(R1), F12
 
-loaded186:
+loaded202:
 	WORD $0x4ea0d58b // FSUB V11.4S, V12.4S, V0.4S
 	WORD $0x6e21fd6b // FDIV V11.4S, V11.4S, V1.4S
-	TBZ $1, R2, single187
+	TBZ $1, R2, single203
 	FMOVD 0(R0), F10
-	TBZ $0, R2, loaded188
+	TBZ $0, R2, loaded204
 	ADD $8, R0, R26
 	VLD1 (R26), V10.S[2]
-	B loaded188
+	B loaded204
 
-single187:
+single203:
 	FMOVS 0(R0), F10
 
-loaded188:
+loaded204:
 	WORD $0x6e2bdc6b // FMUL V11.4S, V3.4S, V11.4S
 	VFMLA V10.S4, V2.S4, V11.S4
 	VCMTST V4.S4, V11.S4, V10.S4
 	VAND V10.B16, V11.B16, V11.B16
-	TBZ $1, R2, single189
+	TBZ $1, R2, single205
 	FMOVD F11, 0(R0)
-	TBZ $0, R2, stored190
+	TBZ $0, R2, stored206
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored190
+	B stored206
 
-single189:
+single205:
 	FMOVS F11, 0(R0)
 
-stored190:
+stored206:
 	VFMLA V5.S4, V12.S4, V6.S4
 	B fold
 
@@ -3557,45 +3841,45 @@ partial1:
 	SUB $3, R2, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R2, single191
+	TBZ $1, R2, single207
 	FMOVD 0(R1), F12
-	TBZ $0, R2, loaded192
+	TBZ $0, R2, loaded208
 	ADD $8, R1, R26
 	VLD1 (R26), V12.S[2]
-	B loaded192
+	B loaded208
 
-single191:
+single207:
 	FMOVS 0(R1), F12
 
-loaded192:
+loaded208:
 	WORD $0x4ea0d58b // FSUB V11.4S, V12.4S, V0.4S
 	WORD $0x6e21fd6b // FDIV V11.4S, V11.4S, V1.4S
-	TBZ $1, R2, single193
+	TBZ $1, R2, single209
 	FMOVD 0(R0), F10
-	TBZ $0, R2, loaded194
+	TBZ $0, R2, loaded210
 	ADD $8, R0, R26
 	VLD1 (R26), V10.S[2]
-	B loaded194
+	B loaded210
 
-single193:
+single209:
 	FMOVS 0(R0), F10
 
-loaded194:
+loaded210:
 	WORD $0x6e2bdc6b // FMUL V11.4S, V3.4S, V11.4S
 	VFMLA V10.S4, V2.S4, V11.S4
 	VCMTST V4.S4, V11.S4, V10.S4
 	VAND V10.B16, V11.B16, V11.B16
-	TBZ $1, R2, single195
+	TBZ $1, R2, single211
 	FMOVD F11, 0(R0)
-	TBZ $0, R2, stored196
+	TBZ $0, R2, stored212
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored196
+	B stored212
 
-single195:
+single211:
 	FMOVS F11, 0(R0)
 
-stored196:
+stored212:
 	VFMLA V5.S4, V12.S4, V7.S4
 	B fold
 
@@ -3612,45 +3896,45 @@ partial2:
 	SUB $3, R2, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R2, single197
+	TBZ $1, R2, single213
 	FMOVD 0(R1), F12
-	TBZ $0, R2, loaded198
+	TBZ $0, R2, loaded214
 	ADD $8, R1, R26
 	VLD1 (R26), V12.S[2]
-	B loaded198
+	B loaded214
 
-single197:
+single213:
 	FMOVS 0(R1), F12
 
-loaded198:
+loaded214:
 	WORD $0x4ea0d58b // FSUB V11.4S, V12.4S, V0.4S
 	WORD $0x6e21fd6b // FDIV V11.4S, V11.4S, V1.4S
-	TBZ $1, R2, single199
+	TBZ $1, R2, single215
 	FMOVD 0(R0), F10
-	TBZ $0, R2, loaded200
+	TBZ $0, R2, loaded216
 	ADD $8, R0, R26
 	VLD1 (R26), V10.S[2]
-	B loaded200
+	B loaded216
 
-single199:
+single215:
 	FMOVS 0(R0), F10
 
-loaded200:
+loaded216:
 	WORD $0x6e2bdc6b // FMUL V11.4S, V3.4S, V11.4S
 	VFMLA V10.S4, V2.S4, V11.S4
 	VCMTST V4.S4, V11.S4, V10.S4
 	VAND V10.B16, V11.B16, V11.B16
-	TBZ $1, R2, single201
+	TBZ $1, R2, single217
 	FMOVD F11, 0(R0)
-	TBZ $0, R2, stored202
+	TBZ $0, R2, stored218
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored202
+	B stored218
 
-single201:
+single217:
 	FMOVS F11, 0(R0)
 
-stored202:
+stored218:
 	VFMLA V5.S4, V12.S4, V8.S4
 	B fold
 
@@ -3667,45 +3951,45 @@ partial3:
 	SUB $3, R2, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R2, single203
+	TBZ $1, R2, single219
 	FMOVD 0(R1), F12
-	TBZ $0, R2, loaded204
+	TBZ $0, R2, loaded220
 	ADD $8, R1, R26
 	VLD1 (R26), V12.S[2]
-	B loaded204
+	B loaded220
 
-single203:
+single219:
 	FMOVS 0(R1), F12
 
-loaded204:
+loaded220:
 	WORD $0x4ea0d58b // FSUB V11.4S, V12.4S, V0.4S
 	WORD $0x6e21fd6b // FDIV V11.4S, V11.4S, V1.4S
-	TBZ $1, R2, single205
+	TBZ $1, R2, single221
 	FMOVD 0(R0), F10
-	TBZ $0, R2, loaded206
+	TBZ $0, R2, loaded222
 	ADD $8, R0, R26
 	VLD1 (R26), V10.S[2]
-	B loaded206
+	B loaded222
 
-single205:
+single221:
 	FMOVS 0(R0), F10
 
-loaded206:
+loaded222:
 	WORD $0x6e2bdc6b // FMUL V11.4S, V3.4S, V11.4S
 	VFMLA V10.S4, V2.S4, V11.S4
 	VCMTST V4.S4, V11.S4, V10.S4
 	VAND V10.B16, V11.B16, V11.B16
-	TBZ $1, R2, single207
+	TBZ $1, R2, single223
 	FMOVD F11, 0(R0)
-	TBZ $0, R2, stored208
+	TBZ $0, R2, stored224
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored208
+	B stored224
 
-single207:
+single223:
 	FMOVS F11, 0(R0)
 
-stored208:
+stored224:
 	VFMLA V5.S4, V12.S4, V9.S4
 
 fold:
@@ -3791,40 +4075,40 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single209
+	TBZ $1, R5, single225
 	FMOVD 0(R2), F10
-	TBZ $0, R5, loaded210
+	TBZ $0, R5, loaded226
 	ADD $8, R2, R26
 	VLD1 (R26), V10.S[2]
-	B loaded210
+	B loaded226
 
-single209:
+single225:
 	FMOVS 0(R2), F10
 
-loaded210:
-	TBZ $1, R5, single211
+loaded226:
+	TBZ $1, R5, single227
 	FMOVD 0(R0), F11
-	TBZ $0, R5, loaded212
+	TBZ $0, R5, loaded228
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded212
+	B loaded228
 
-single211:
+single227:
 	FMOVS 0(R0), F11
 
-loaded212:
+loaded228:
 	VFMLA V10.S4, V3.S4, V11.S4
-	TBZ $1, R5, single213
+	TBZ $1, R5, single229
 	FMOVD F11, 0(R0)
-	TBZ $0, R5, stored214
+	TBZ $0, R5, stored230
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored214
+	B stored230
 
-single213:
+single229:
 	FMOVS F11, 0(R0)
 
-stored214:
+stored230:
 	LSL $2, R5
 	ADD R5, R0
 
@@ -3904,30 +4188,30 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single215
+	TBZ $1, R5, single231
 	FMOVD 0(R2), F4
-	TBZ $0, R5, loaded216
+	TBZ $0, R5, loaded232
 	ADD $8, R2, R26
 	VLD1 (R26), V4.S[2]
-	B loaded216
+	B loaded232
 
-single215:
+single231:
 	FMOVS 0(R2), F4
 
-loaded216:
+loaded232:
 	VMOV V0.B16, V5.B16
 	VFMLA V4.S4, V2.S4, V5.S4
-	TBZ $1, R5, single217
+	TBZ $1, R5, single233
 	FMOVD F5, 0(R0)
-	TBZ $0, R5, stored218
+	TBZ $0, R5, stored234
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored218
+	B stored234
 
-single217:
+single233:
 	FMOVS F5, 0(R0)
 
-stored218:
+stored234:
 	LSL $2, R5
 	ADD R5, R0
 
@@ -4019,42 +4303,42 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single219
+	TBZ $1, R5, single235
 	FMOVD 0(R2), F11
-	TBZ $0, R5, loaded220
+	TBZ $0, R5, loaded236
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded220
+	B loaded236
 
-single219:
+single235:
 	FMOVS 0(R2), F11
 
-loaded220:
+loaded236:
 	VMOV V1.B16, V10.B16
 	VFMLA V11.S4, V3.S4, V10.S4
-	TBZ $1, R5, single221
+	TBZ $1, R5, single237
 	FMOVD 0(R0), F11
-	TBZ $0, R5, loaded222
+	TBZ $0, R5, loaded238
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded222
+	B loaded238
 
-single221:
+single237:
 	FMOVS 0(R0), F11
 
-loaded222:
+loaded238:
 	VFMLA V10.S4, V0.S4, V11.S4
-	TBZ $1, R5, single223
+	TBZ $1, R5, single239
 	FMOVD F11, 0(R0)
-	TBZ $0, R5, stored224
+	TBZ $0, R5, stored240
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored224
+	B stored240
 
-single223:
+single239:
 	FMOVS F11, 0(R0)
 
-stored224:
+stored240:
 	LSL $2, R5
 	ADD R5, R0
 
@@ -4147,42 +4431,42 @@ vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ row_end
-	TBZ $1, R6, single225
+	TBZ $1, R6, single241
 	FMOVD 0(R1), F7
-	TBZ $0, R6, loaded226
+	TBZ $0, R6, loaded242
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded226
+	B loaded242
 
-single225:
+single241:
 	FMOVS 0(R1), F7
 
-loaded226:
-	TBZ $1, R6, single227
+loaded242:
+	TBZ $1, R6, single243
 	FMOVD 0(R3), F9
-	TBZ $0, R6, loaded228
+	TBZ $0, R6, loaded244
 	ADD $8, R3, R26
 	VLD1 (R26), V9.S[2]
-	B loaded228
+	B loaded244
 
-single227:
+single243:
 	FMOVS 0(R3), F9
 
-loaded228:
+loaded244:
 	VMOV V0.B16, V8.B16
 	VFMLA V9.S4, V2.S4, V8.S4
 	WORD $0x6e28fce8 // FDIV V8.4S, V7.4S, V8.4S
-	TBZ $1, R6, single229
+	TBZ $1, R6, single245
 	FMOVD F8, 0(R0)
-	TBZ $0, R6, stored230
+	TBZ $0, R6, stored246
 	ADD $8, R0, R26
 	VST1 V8.S[2], (R26)
-	B stored230
+	B stored246
 
-single229:
+single245:
 	FMOVS F8, 0(R0)
 
-stored230:
+stored246:
 	LSL $2, R6
 	ADD R6, R0
 	ADD R6, R1
@@ -4435,33 +4719,33 @@ columns1_end:
 	MOVD add+40(FP), R5
 	CMP $2, R5
 	BNE partial_begin
-	TBZ $1, R2, single231
+	TBZ $1, R2, single247
 	FMOVD 0(R0), F3
-	TBZ $0, R2, loaded232
+	TBZ $0, R2, loaded248
 	ADD $8, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded232
+	B loaded248
 
-single231:
+single247:
 	FMOVS 0(R0), F3
 
-loaded232:
+loaded248:
 
 partial_begin:
 	MOVD rows+24(FP), R5
 
 partial_rows:
-	TBZ $1, R2, single233
+	TBZ $1, R2, single249
 	FMOVD 0(R1), F0
-	TBZ $0, R2, loaded234
+	TBZ $0, R2, loaded250
 	ADD $8, R1, R26
 	VLD1 (R26), V0.S[2]
-	B loaded234
+	B loaded250
 
-single233:
+single249:
 	FMOVS 0(R1), F0
 
-loaded234:
+loaded250:
 	WORD $0x4e20d463 // FADD V3.4S, V3.4S, V0.4S
 	ADD R3, R1
 	SUBS $1, R5
@@ -4469,31 +4753,31 @@ loaded234:
 	MOVD add+40(FP), R5
 	CMP $1, R5
 	BNE partial_store
-	TBZ $1, R2, single235
+	TBZ $1, R2, single251
 	FMOVD 0(R0), F0
-	TBZ $0, R2, loaded236
+	TBZ $0, R2, loaded252
 	ADD $8, R0, R26
 	VLD1 (R26), V0.S[2]
-	B loaded236
+	B loaded252
 
-single235:
+single251:
 	FMOVS 0(R0), F0
 
-loaded236:
+loaded252:
 	WORD $0x4e23d403 // FADD V3.4S, V0.4S, V3.4S
 
 partial_store:
-	TBZ $1, R2, single237
+	TBZ $1, R2, single253
 	FMOVD F3, 0(R0)
-	TBZ $0, R2, stored238
+	TBZ $0, R2, stored254
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored238
+	B stored254
 
-single237:
+single253:
 	FMOVS F3, 0(R0)
 
-stored238:
+stored254:
 
 done:
 	RET
@@ -4587,50 +4871,50 @@ columns_end:
 	MOVD rows+24(FP), R5
 
 partial_rows:
-	TBZ $1, R2, single239
+	TBZ $1, R2, single255
 	FMOVD 0(R1), F6
-	TBZ $0, R2, loaded240
+	TBZ $0, R2, loaded256
 	ADD $8, R1, R26
 	VLD1 (R26), V6.S[2]
-	B loaded240
+	B loaded256
 
-single239:
+single255:
 	FMOVS 0(R1), F6
 
-loaded240:
-	TBZ $1, R2, single241
+loaded256:
+	TBZ $1, R2, single257
 	FMOVD 0(R6), F5
-	TBZ $0, R2, loaded242
+	TBZ $0, R2, loaded258
 	ADD $8, R6, R26
 	VLD1 (R26), V5.S[2]
-	B loaded242
+	B loaded258
 
-single241:
+single257:
 	FMOVS 0(R6), F5
 
-loaded242:
-	TBZ $1, R2, single243
+loaded258:
+	TBZ $1, R2, single259
 	FMOVD 0(R7), F4
-	TBZ $0, R2, loaded244
+	TBZ $0, R2, loaded260
 	ADD $8, R7, R26
 	VLD1 (R26), V4.S[2]
-	B loaded244
+	B loaded260
 
-single243:
+single259:
 	FMOVS 0(R7), F4
 
-loaded244:
-	TBZ $1, R2, single245
+loaded260:
+	TBZ $1, R2, single261
 	FMOVD 0(R8), F8
-	TBZ $0, R2, loaded246
+	TBZ $0, R2, loaded262
 	ADD $8, R8, R26
 	VLD1 (R26), V8.S[2]
-	B loaded246
+	B loaded262
 
-single245:
+single261:
 	FMOVS 0(R8), F8
 
-loaded246:
+loaded262:
 	WORD $0x4e26d400 // FADD V0.4S, V0.4S, V6.4S
 	WORD $0x4e25d421 // FADD V1.4S, V1.4S, V5.4S
 	WORD $0x4e24d442 // FADD V2.4S, V2.4S, V4.4S
@@ -4644,34 +4928,34 @@ loaded246:
 	MOVD add+48(FP), R5
 	CMP $0, R5
 	BEQ partial_store
-	TBZ $1, R2, single247
+	TBZ $1, R2, single263
 	FMOVD 0(R0), F8
-	TBZ $0, R2, loaded248
+	TBZ $0, R2, loaded264
 	ADD $8, R0, R26
 	VLD1 (R26), V8.S[2]
-	B loaded248
+	B loaded264
 
-single247:
+single263:
 	FMOVS 0(R0), F8
 
-loaded248:
+loaded264:
 	WORD $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
 
 partial_store:
 	WORD $0x4e21d400 // FADD V0.4S, V0.4S, V1.4S
 	WORD $0x4e22d400 // FADD V0.4S, V0.4S, V2.4S
 	WORD $0x4e23d400 // FADD V0.4S, V0.4S, V3.4S
-	TBZ $1, R2, single249
+	TBZ $1, R2, single265
 	FMOVD F0, 0(R0)
-	TBZ $0, R2, stored250
+	TBZ $0, R2, stored266
 	ADD $8, R0, R26
 	VST1 V0.S[2], (R26)
-	B stored250
+	B stored266
 
-single249:
+single265:
 	FMOVS F0, 0(R0)
 
-stored250:
+stored266:
 
 done:
 	RET
@@ -4919,33 +5203,33 @@ columns1_end:
 	MOVD add+40(FP), R5
 	CMP $2, R5
 	BNE partial_begin
-	TBZ $1, R2, single251
+	TBZ $1, R2, single267
 	FMOVD 0(R0), F3
-	TBZ $0, R2, loaded252
+	TBZ $0, R2, loaded268
 	ADD $8, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded252
+	B loaded268
 
-single251:
+single267:
 	FMOVS 0(R0), F3
 
-loaded252:
+loaded268:
 
 partial_begin:
 	MOVD rows+24(FP), R5
 
 partial_rows:
-	TBZ $1, R2, single253
+	TBZ $1, R2, single269
 	FMOVD 0(R1), F0
-	TBZ $0, R2, loaded254
+	TBZ $0, R2, loaded270
 	ADD $8, R1, R26
 	VLD1 (R26), V0.S[2]
-	B loaded254
+	B loaded270
 
-single253:
+single269:
 	FMOVS 0(R1), F0
 
-loaded254:
+loaded270:
 	VFMLA V0.S4, V0.S4, V3.S4
 	ADD R3, R1
 	SUBS $1, R5
@@ -4953,31 +5237,31 @@ loaded254:
 	MOVD add+40(FP), R5
 	CMP $1, R5
 	BNE partial_store
-	TBZ $1, R2, single255
+	TBZ $1, R2, single271
 	FMOVD 0(R0), F0
-	TBZ $0, R2, loaded256
+	TBZ $0, R2, loaded272
 	ADD $8, R0, R26
 	VLD1 (R26), V0.S[2]
-	B loaded256
+	B loaded272
 
-single255:
+single271:
 	FMOVS 0(R0), F0
 
-loaded256:
+loaded272:
 	WORD $0x4e23d403 // FADD V3.4S, V0.4S, V3.4S
 
 partial_store:
-	TBZ $1, R2, single257
+	TBZ $1, R2, single273
 	FMOVD F3, 0(R0)
-	TBZ $0, R2, stored258
+	TBZ $0, R2, stored274
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored258
+	B stored274
 
-single257:
+single273:
 	FMOVS F3, 0(R0)
 
-stored258:
+stored274:
 
 done:
 	RET
@@ -5131,82 +5415,82 @@ vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ row_end
-	TBZ $1, R7, single259
+	TBZ $1, R7, single275
 	FMOVD 0(R0), F12
-	TBZ $0, R7, loaded260
+	TBZ $0, R7, loaded276
 	ADD $8, R0, R26
 	VLD1 (R26), V12.S[2]
-	B loaded260
+	B loaded276
 
-single259:
+single275:
 	FMOVS 0(R0), F12
 
-loaded260:
-	TBZ $1, R7, single261
+loaded276:
+	TBZ $1, R7, single277
 	FMOVD 0(R2), F9
-	TBZ $0, R7, loaded262
+	TBZ $0, R7, loaded278
 	ADD $8, R2, R26
 	VLD1 (R26), V9.S[2]
-	B loaded262
+	B loaded278
 
-single261:
+single277:
 	FMOVS 0(R2), F9
 
-loaded262:
+loaded278:
 	VFMLA V12.S4, V4.S4, V9.S4
-	TBZ $1, R7, single263
+	TBZ $1, R7, single279
 	FMOVD 0(R1), F11
-	TBZ $0, R7, loaded264
+	TBZ $0, R7, loaded280
 	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
-	B loaded264
+	B loaded280
 
-single263:
+single279:
 	FMOVS 0(R1), F11
 
-loaded264:
+loaded280:
 	WORD $0x6e29dc29 // FMUL V9.4S, V1.4S, V9.4S
 	VFMLA V11.S4, V0.S4, V9.S4
 	VCMTST V6.S4, V9.S4, V11.S4
 	VAND V11.B16, V9.B16, V9.B16
-	TBZ $1, R7, single265
+	TBZ $1, R7, single281
 	FMOVD F9, 0(R1)
-	TBZ $0, R7, stored266
+	TBZ $0, R7, stored282
 	ADD $8, R1, R26
 	VST1 V9.S[2], (R26)
-	B stored266
+	B stored282
 
-single265:
+single281:
 	FMOVS F9, 0(R1)
 
-stored266:
-	TBZ $1, R7, single267
+stored282:
+	TBZ $1, R7, single283
 	FMOVD 0(R4), F11
-	TBZ $0, R7, loaded268
+	TBZ $0, R7, loaded284
 	ADD $8, R4, R26
 	VLD1 (R26), V11.S[2]
-	B loaded268
+	B loaded284
 
-single267:
+single283:
 	FMOVS 0(R4), F11
 
-loaded268:
+loaded284:
 	VMOV V3.B16, V10.B16
 	VFMLA V11.S4, V8.S4, V10.S4
 	WORD $0x6e2afd2a // FDIV V10.4S, V9.4S, V10.4S
 	WORD $0x6e2cdcac // FMUL V12.4S, V5.4S, V12.4S
 	VFMLS V10.S4, V2.S4, V12.S4
-	TBZ $1, R7, single269
+	TBZ $1, R7, single285
 	FMOVD F12, 0(R0)
-	TBZ $0, R7, stored270
+	TBZ $0, R7, stored286
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored270
+	B stored286
 
-single269:
+single285:
 	FMOVS F12, 0(R0)
 
-stored270:
+stored286:
 	LSL $2, R7
 	ADD R7, R0
 	ADD R7, R1
@@ -5347,81 +5631,81 @@ vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ row_end
-	TBZ $1, R7, single271
+	TBZ $1, R7, single287
 	FMOVD 0(R0), F12
-	TBZ $0, R7, loaded272
+	TBZ $0, R7, loaded288
 	ADD $8, R0, R26
 	VLD1 (R26), V12.S[2]
-	B loaded272
+	B loaded288
 
-single271:
+single287:
 	FMOVS 0(R0), F12
 
-loaded272:
-	TBZ $1, R7, single273
+loaded288:
+	TBZ $1, R7, single289
 	FMOVD 0(R2), F17
-	TBZ $0, R7, loaded274
+	TBZ $0, R7, loaded290
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded274
+	B loaded290
 
-single273:
+single289:
 	FMOVS 0(R2), F17
 
-loaded274:
+loaded290:
 	VFMLA V12.S4, V4.S4, V17.S4
-	TBZ $1, R7, single275
+	TBZ $1, R7, single291
 	FMOVD 0(R1), F11
-	TBZ $0, R7, loaded276
+	TBZ $0, R7, loaded292
 	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
-	B loaded276
+	B loaded292
 
-single275:
+single291:
 	FMOVS 0(R1), F11
 
-loaded276:
+loaded292:
 	WORD $0x6e31dc31 // FMUL V17.4S, V1.4S, V17.4S
 	VFMLA V11.S4, V0.S4, V17.S4
 	VCMTST V6.S4, V17.S4, V11.S4
 	VAND V11.B16, V17.B16, V17.B16
-	TBZ $1, R7, single277
+	TBZ $1, R7, single293
 	FMOVD F17, 0(R1)
-	TBZ $0, R7, stored278
+	TBZ $0, R7, stored294
 	ADD $8, R1, R26
 	VST1 V17.S[2], (R26)
-	B stored278
+	B stored294
 
-single277:
+single293:
 	FMOVS F17, 0(R1)
 
-stored278:
-	TBZ $1, R7, single279
+stored294:
+	TBZ $1, R7, single295
 	FMOVD 0(R4), F11
-	TBZ $0, R7, loaded280
+	TBZ $0, R7, loaded296
 	ADD $8, R4, R26
 	VLD1 (R26), V11.S[2]
-	B loaded280
+	B loaded296
 
-single279:
+single295:
 	FMOVS 0(R4), F11
 
-loaded280:
+loaded296:
 	VMOV V3.B16, V10.B16
 	VFMLA V11.S4, V8.S4, V10.S4
 	WORD $0x6e2afe2b // FDIV V11.4S, V17.4S, V10.4S
 	VFMLS V11.S4, V2.S4, V12.S4
-	TBZ $1, R7, single281
+	TBZ $1, R7, single297
 	FMOVD F12, 0(R0)
-	TBZ $0, R7, stored282
+	TBZ $0, R7, stored298
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored282
+	B stored298
 
-single281:
+single297:
 	FMOVS F12, 0(R0)
 
-stored282:
+stored298:
 	LSL $2, R7
 	ADD R7, R0
 	ADD R7, R1
@@ -5580,82 +5864,82 @@ vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ row_end
-	TBZ $1, R7, single283
+	TBZ $1, R7, single299
 	FMOVD 0(R0), F19
-	TBZ $0, R7, loaded284
+	TBZ $0, R7, loaded300
 	ADD $8, R0, R26
 	VLD1 (R26), V19.S[2]
-	B loaded284
+	B loaded300
 
-single283:
+single299:
 	FMOVS 0(R0), F19
 
-loaded284:
-	TBZ $1, R7, single285
+loaded300:
+	TBZ $1, R7, single301
 	FMOVD 0(R2), F21
-	TBZ $0, R7, loaded286
+	TBZ $0, R7, loaded302
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded286
+	B loaded302
 
-single285:
+single301:
 	FMOVS 0(R2), F21
 
-loaded286:
+loaded302:
 	WORD $0x6e35dc35 // FMUL V21.4S, V1.4S, V21.4S
-	TBZ $1, R7, single287
+	TBZ $1, R7, single303
 	FMOVD 0(R1), F17
-	TBZ $0, R7, loaded288
+	TBZ $0, R7, loaded304
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded288
+	B loaded304
 
-single287:
+single303:
 	FMOVS 0(R1), F17
 
-loaded288:
+loaded304:
 	VMOV V21.B16, V18.B16
 	VFMLA V17.S4, V0.S4, V18.S4
 	VCMTST V5.S4, V18.S4, V17.S4
 	VAND V17.B16, V18.B16, V18.B16
-	TBZ $1, R7, single289
+	TBZ $1, R7, single305
 	FMOVD F18, 0(R1)
-	TBZ $0, R7, stored290
+	TBZ $0, R7, stored306
 	ADD $8, R1, R26
 	VST1 V18.S[2], (R26)
-	B stored290
+	B stored306
 
-single289:
+single305:
 	FMOVS F18, 0(R1)
 
-stored290:
+stored306:
 	VFMLA V18.S4, V2.S4, V21.S4
 	WORD $0x6e35dd15 // FMUL V21.4S, V8.4S, V21.4S
-	TBZ $1, R7, single291
+	TBZ $1, R7, single307
 	FMOVD 0(R4), F18
-	TBZ $0, R7, loaded292
+	TBZ $0, R7, loaded308
 	ADD $8, R4, R26
 	VLD1 (R26), V18.S[2]
-	B loaded292
+	B loaded308
 
-single291:
+single307:
 	FMOVS 0(R4), F18
 
-loaded292:
+loaded308:
 	WORD $0x6e32deb2 // FMUL V18.4S, V21.4S, V18.4S
 	WORD $0x6ea0fa52 // FNEG V18.4S, V18.4S
 	VFMLA V19.S4, V4.S4, V18.S4
-	TBZ $1, R7, single293
+	TBZ $1, R7, single309
 	FMOVD F18, 0(R0)
-	TBZ $0, R7, stored294
+	TBZ $0, R7, stored310
 	ADD $8, R0, R26
 	VST1 V18.S[2], (R26)
-	B stored294
+	B stored310
 
-single293:
+single309:
 	FMOVS F18, 0(R0)
 
-stored294:
+stored310:
 	LSL $2, R7
 	ADD R7, R0
 	ADD R7, R1
@@ -5850,117 +6134,117 @@ vectors_end:
 	ADD $4, R10
 	CMP $0, R10
 	BEQ row_end
-	TBZ $1, R10, single295
+	TBZ $1, R10, single311
 	FMOVD 0(R0), F19
-	TBZ $0, R10, loaded296
+	TBZ $0, R10, loaded312
 	ADD $8, R0, R26
 	VLD1 (R26), V19.S[2]
-	B loaded296
+	B loaded312
 
-single295:
+single311:
 	FMOVS 0(R0), F19
 
-loaded296:
-	TBZ $1, R10, single297
+loaded312:
+	TBZ $1, R10, single313
 	FMOVD 0(R2), F22
-	TBZ $0, R10, loaded298
+	TBZ $0, R10, loaded314
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded298
+	B loaded314
 
-single297:
+single313:
 	FMOVS 0(R2), F22
 
-loaded298:
-	TBZ $1, R10, single299
+loaded314:
+	TBZ $1, R10, single315
 	FMOVD 0(R6), F21
-	TBZ $0, R10, loaded300
+	TBZ $0, R10, loaded316
 	ADD $8, R6, R26
 	VLD1 (R26), V21.S[2]
-	B loaded300
+	B loaded316
 
-single299:
+single315:
 	FMOVS 0(R6), F21
 
-loaded300:
+loaded316:
 	VFMLS V21.S4, V7.S4, V22.S4
 	WORD $0x6e36dc36 // FMUL V22.4S, V1.4S, V22.4S
-	TBZ $1, R10, single301
+	TBZ $1, R10, single317
 	FMOVD 0(R1), F21
-	TBZ $0, R10, loaded302
+	TBZ $0, R10, loaded318
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded302
+	B loaded318
 
-single301:
+single317:
 	FMOVS 0(R1), F21
 
-loaded302:
+loaded318:
 	VMOV V22.B16, V20.B16
 	VFMLA V21.S4, V0.S4, V20.S4
 	VCMTST V5.S4, V20.S4, V21.S4
 	VAND V21.B16, V20.B16, V20.B16
-	TBZ $1, R10, single303
+	TBZ $1, R10, single319
 	FMOVD F20, 0(R1)
-	TBZ $0, R10, stored304
+	TBZ $0, R10, stored320
 	ADD $8, R1, R26
 	VST1 V20.S[2], (R26)
-	B stored304
+	B stored320
 
-single303:
+single319:
 	FMOVS F20, 0(R1)
 
-stored304:
+stored320:
 	VFMLA V20.S4, V2.S4, V22.S4
 	WORD $0x6e36dd36 // FMUL V22.4S, V9.4S, V22.4S
-	TBZ $1, R10, single305
+	TBZ $1, R10, single321
 	FMOVD 0(R4), F20
-	TBZ $0, R10, loaded306
+	TBZ $0, R10, loaded322
 	ADD $8, R4, R26
 	VLD1 (R26), V20.S[2]
-	B loaded306
+	B loaded322
 
-single305:
+single321:
 	FMOVS 0(R4), F20
 
-loaded306:
+loaded322:
 	WORD $0x6e34ded4 // FMUL V20.4S, V22.4S, V20.4S
-	TBZ $1, R10, single307
+	TBZ $1, R10, single323
 	FMOVD 0(R7), F22
-	TBZ $0, R10, loaded308
+	TBZ $0, R10, loaded324
 	ADD $8, R7, R26
 	VLD1 (R26), V22.S[2]
-	B loaded308
+	B loaded324
 
-single307:
+single323:
 	FMOVS 0(R7), F22
 
-loaded308:
+loaded324:
 	VFMLA V20.S4, V7.S4, V22.S4
-	TBZ $1, R10, single309
+	TBZ $1, R10, single325
 	FMOVD F22, 0(R7)
-	TBZ $0, R10, stored310
+	TBZ $0, R10, stored326
 	ADD $8, R7, R26
 	VST1 V22.S[2], (R26)
-	B stored310
+	B stored326
 
-single309:
+single325:
 	FMOVS F22, 0(R7)
 
-stored310:
+stored326:
 	WORD $0x6ea0fa94 // FNEG V20.4S, V20.4S
 	VFMLA V19.S4, V4.S4, V20.S4
-	TBZ $1, R10, single311
+	TBZ $1, R10, single327
 	FMOVD F20, 0(R0)
-	TBZ $0, R10, stored312
+	TBZ $0, R10, stored328
 	ADD $8, R0, R26
 	VST1 V20.S[2], (R26)
-	B stored312
+	B stored328
 
-single311:
+single327:
 	FMOVS F20, 0(R0)
 
-stored312:
+stored328:
 	LSL $2, R10
 	ADD R10, R0
 	ADD R10, R1
@@ -6238,134 +6522,6 @@ pass0_blocks_end:
 pass0_partial0:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single313
-	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded314
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded314
-
-single313:
-	FMOVS 0(R1), F17
-
-loaded314:
-	TBZ $1, R6, single315
-	FMOVD 0(R3), F18
-	TBZ $0, R6, loaded316
-	ADD $8, R3, R26
-	VLD1 (R26), V18.S[2]
-	B loaded316
-
-single315:
-	FMOVS 0(R3), F18
-
-loaded316:
-	WORD $0x6e32de32 // FMUL V18.4S, V17.4S, V18.4S
-	MOVD $0x00000000, R26
-	VDUP R26, V17.S4
-	WORD $0x6ee01e32 // BIF V18.16B, V17.16B, V0.16B
-	VFMLA V18.S4, V18.S4, V1.S4
-	B pass0_fold
-
-pass0_partial1:
-	CMP $0, R6
-	BEQ pass0_fold
-	TBZ $1, R6, single317
-	FMOVD 0(R1), F18
-	TBZ $0, R6, loaded318
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded318
-
-single317:
-	FMOVS 0(R1), F18
-
-loaded318:
-	TBZ $1, R6, single319
-	FMOVD 0(R3), F17
-	TBZ $0, R6, loaded320
-	ADD $8, R3, R26
-	VLD1 (R26), V17.S[2]
-	B loaded320
-
-single319:
-	FMOVS 0(R3), F17
-
-loaded320:
-	WORD $0x6e31de51 // FMUL V17.4S, V18.4S, V17.4S
-	MOVD $0x00000000, R26
-	VDUP R26, V18.S4
-	WORD $0x6ee01e51 // BIF V17.16B, V18.16B, V0.16B
-	VFMLA V17.S4, V17.S4, V2.S4
-	B pass0_fold
-
-pass0_partial2:
-	CMP $0, R6
-	BEQ pass0_fold
-	TBZ $1, R6, single321
-	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded322
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded322
-
-single321:
-	FMOVS 0(R1), F17
-
-loaded322:
-	TBZ $1, R6, single323
-	FMOVD 0(R3), F18
-	TBZ $0, R6, loaded324
-	ADD $8, R3, R26
-	VLD1 (R26), V18.S[2]
-	B loaded324
-
-single323:
-	FMOVS 0(R3), F18
-
-loaded324:
-	WORD $0x6e32de32 // FMUL V18.4S, V17.4S, V18.4S
-	MOVD $0x00000000, R26
-	VDUP R26, V17.S4
-	WORD $0x6ee01e32 // BIF V18.16B, V17.16B, V0.16B
-	VFMLA V18.S4, V18.S4, V3.S4
-	B pass0_fold
-
-pass0_partial3:
-	CMP $0, R6
-	BEQ pass0_fold
-	TBZ $1, R6, single325
-	FMOVD 0(R1), F18
-	TBZ $0, R6, loaded326
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded326
-
-single325:
-	FMOVS 0(R1), F18
-
-loaded326:
-	TBZ $1, R6, single327
-	FMOVD 0(R3), F17
-	TBZ $0, R6, loaded328
-	ADD $8, R3, R26
-	VLD1 (R26), V17.S[2]
-	B loaded328
-
-single327:
-	FMOVS 0(R3), F17
-
-loaded328:
-	WORD $0x6e31de51 // FMUL V17.4S, V18.4S, V17.4S
-	MOVD $0x00000000, R26
-	VDUP R26, V18.S4
-	WORD $0x6ee01e51 // BIF V17.16B, V18.16B, V0.16B
-	VFMLA V17.S4, V17.S4, V4.S4
-	B pass0_fold
-
-pass0_partial4:
-	CMP $0, R6
-	BEQ pass0_fold
 	TBZ $1, R6, single329
 	FMOVD 0(R1), F17
 	TBZ $0, R6, loaded330
@@ -6392,10 +6548,10 @@ loaded332:
 	MOVD $0x00000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e32 // BIF V18.16B, V17.16B, V0.16B
-	VFMLA V18.S4, V18.S4, V5.S4
+	VFMLA V18.S4, V18.S4, V1.S4
 	B pass0_fold
 
-pass0_partial5:
+pass0_partial1:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single333
@@ -6424,10 +6580,10 @@ loaded336:
 	MOVD $0x00000000, R26
 	VDUP R26, V18.S4
 	WORD $0x6ee01e51 // BIF V17.16B, V18.16B, V0.16B
-	VFMLA V17.S4, V17.S4, V6.S4
+	VFMLA V17.S4, V17.S4, V2.S4
 	B pass0_fold
 
-pass0_partial6:
+pass0_partial2:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single337
@@ -6456,10 +6612,10 @@ loaded340:
 	MOVD $0x00000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e32 // BIF V18.16B, V17.16B, V0.16B
-	VFMLA V18.S4, V18.S4, V7.S4
+	VFMLA V18.S4, V18.S4, V3.S4
 	B pass0_fold
 
-pass0_partial7:
+pass0_partial3:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single341
@@ -6488,10 +6644,10 @@ loaded344:
 	MOVD $0x00000000, R26
 	VDUP R26, V18.S4
 	WORD $0x6ee01e51 // BIF V17.16B, V18.16B, V0.16B
-	VFMLA V17.S4, V17.S4, V8.S4
+	VFMLA V17.S4, V17.S4, V4.S4
 	B pass0_fold
 
-pass0_partial8:
+pass0_partial4:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single345
@@ -6520,10 +6676,10 @@ loaded348:
 	MOVD $0x00000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e32 // BIF V18.16B, V17.16B, V0.16B
-	VFMLA V18.S4, V18.S4, V9.S4
+	VFMLA V18.S4, V18.S4, V5.S4
 	B pass0_fold
 
-pass0_partial9:
+pass0_partial5:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single349
@@ -6552,10 +6708,10 @@ loaded352:
 	MOVD $0x00000000, R26
 	VDUP R26, V18.S4
 	WORD $0x6ee01e51 // BIF V17.16B, V18.16B, V0.16B
-	VFMLA V17.S4, V17.S4, V10.S4
+	VFMLA V17.S4, V17.S4, V6.S4
 	B pass0_fold
 
-pass0_partial10:
+pass0_partial6:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single353
@@ -6584,10 +6740,10 @@ loaded356:
 	MOVD $0x00000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e32 // BIF V18.16B, V17.16B, V0.16B
-	VFMLA V18.S4, V18.S4, V11.S4
+	VFMLA V18.S4, V18.S4, V7.S4
 	B pass0_fold
 
-pass0_partial11:
+pass0_partial7:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single357
@@ -6616,10 +6772,10 @@ loaded360:
 	MOVD $0x00000000, R26
 	VDUP R26, V18.S4
 	WORD $0x6ee01e51 // BIF V17.16B, V18.16B, V0.16B
-	VFMLA V17.S4, V17.S4, V12.S4
+	VFMLA V17.S4, V17.S4, V8.S4
 	B pass0_fold
 
-pass0_partial12:
+pass0_partial8:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single361
@@ -6648,10 +6804,10 @@ loaded364:
 	MOVD $0x00000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e32 // BIF V18.16B, V17.16B, V0.16B
-	VFMLA V18.S4, V18.S4, V13.S4
+	VFMLA V18.S4, V18.S4, V9.S4
 	B pass0_fold
 
-pass0_partial13:
+pass0_partial9:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single365
@@ -6680,10 +6836,10 @@ loaded368:
 	MOVD $0x00000000, R26
 	VDUP R26, V18.S4
 	WORD $0x6ee01e51 // BIF V17.16B, V18.16B, V0.16B
-	VFMLA V17.S4, V17.S4, V14.S4
+	VFMLA V17.S4, V17.S4, V10.S4
 	B pass0_fold
 
-pass0_partial14:
+pass0_partial10:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single369
@@ -6712,10 +6868,10 @@ loaded372:
 	MOVD $0x00000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e32 // BIF V18.16B, V17.16B, V0.16B
-	VFMLA V18.S4, V18.S4, V15.S4
+	VFMLA V18.S4, V18.S4, V11.S4
 	B pass0_fold
 
-pass0_partial15:
+pass0_partial11:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single373
@@ -6740,6 +6896,134 @@ single375:
 	FMOVS 0(R3), F17
 
 loaded376:
+	WORD $0x6e31de51 // FMUL V17.4S, V18.4S, V17.4S
+	MOVD $0x00000000, R26
+	VDUP R26, V18.S4
+	WORD $0x6ee01e51 // BIF V17.16B, V18.16B, V0.16B
+	VFMLA V17.S4, V17.S4, V12.S4
+	B pass0_fold
+
+pass0_partial12:
+	CMP $0, R6
+	BEQ pass0_fold
+	TBZ $1, R6, single377
+	FMOVD 0(R1), F17
+	TBZ $0, R6, loaded378
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded378
+
+single377:
+	FMOVS 0(R1), F17
+
+loaded378:
+	TBZ $1, R6, single379
+	FMOVD 0(R3), F18
+	TBZ $0, R6, loaded380
+	ADD $8, R3, R26
+	VLD1 (R26), V18.S[2]
+	B loaded380
+
+single379:
+	FMOVS 0(R3), F18
+
+loaded380:
+	WORD $0x6e32de32 // FMUL V18.4S, V17.4S, V18.4S
+	MOVD $0x00000000, R26
+	VDUP R26, V17.S4
+	WORD $0x6ee01e32 // BIF V18.16B, V17.16B, V0.16B
+	VFMLA V18.S4, V18.S4, V13.S4
+	B pass0_fold
+
+pass0_partial13:
+	CMP $0, R6
+	BEQ pass0_fold
+	TBZ $1, R6, single381
+	FMOVD 0(R1), F18
+	TBZ $0, R6, loaded382
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded382
+
+single381:
+	FMOVS 0(R1), F18
+
+loaded382:
+	TBZ $1, R6, single383
+	FMOVD 0(R3), F17
+	TBZ $0, R6, loaded384
+	ADD $8, R3, R26
+	VLD1 (R26), V17.S[2]
+	B loaded384
+
+single383:
+	FMOVS 0(R3), F17
+
+loaded384:
+	WORD $0x6e31de51 // FMUL V17.4S, V18.4S, V17.4S
+	MOVD $0x00000000, R26
+	VDUP R26, V18.S4
+	WORD $0x6ee01e51 // BIF V17.16B, V18.16B, V0.16B
+	VFMLA V17.S4, V17.S4, V14.S4
+	B pass0_fold
+
+pass0_partial14:
+	CMP $0, R6
+	BEQ pass0_fold
+	TBZ $1, R6, single385
+	FMOVD 0(R1), F17
+	TBZ $0, R6, loaded386
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded386
+
+single385:
+	FMOVS 0(R1), F17
+
+loaded386:
+	TBZ $1, R6, single387
+	FMOVD 0(R3), F18
+	TBZ $0, R6, loaded388
+	ADD $8, R3, R26
+	VLD1 (R26), V18.S[2]
+	B loaded388
+
+single387:
+	FMOVS 0(R3), F18
+
+loaded388:
+	WORD $0x6e32de32 // FMUL V18.4S, V17.4S, V18.4S
+	MOVD $0x00000000, R26
+	VDUP R26, V17.S4
+	WORD $0x6ee01e32 // BIF V18.16B, V17.16B, V0.16B
+	VFMLA V18.S4, V18.S4, V15.S4
+	B pass0_fold
+
+pass0_partial15:
+	CMP $0, R6
+	BEQ pass0_fold
+	TBZ $1, R6, single389
+	FMOVD 0(R1), F18
+	TBZ $0, R6, loaded390
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded390
+
+single389:
+	FMOVS 0(R1), F18
+
+loaded390:
+	TBZ $1, R6, single391
+	FMOVD 0(R3), F17
+	TBZ $0, R6, loaded392
+	ADD $8, R3, R26
+	VLD1 (R26), V17.S[2]
+	B loaded392
+
+single391:
+	FMOVS 0(R3), F17
+
+loaded392:
 	WORD $0x6e31de51 // FMUL V17.4S, V18.4S, V17.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V18.S4
@@ -7133,40 +7417,40 @@ pass1_blocks_end:
 pass1_partial0:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single377
+	TBZ $1, R8, single393
 	FMOVD 0(R1), F18
-	TBZ $0, R8, loaded378
+	TBZ $0, R8, loaded394
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded378
+	B loaded394
 
-single377:
+single393:
 	FMOVS 0(R1), F18
 
-loaded378:
-	TBZ $1, R8, single379
+loaded394:
+	TBZ $1, R8, single395
 	FMOVD 0(R5), F19
-	TBZ $0, R8, loaded380
+	TBZ $0, R8, loaded396
 	ADD $8, R5, R26
 	VLD1 (R26), V19.S[2]
-	B loaded380
+	B loaded396
 
-single379:
+single395:
 	FMOVS 0(R5), F19
 
-loaded380:
+loaded396:
 	VFMLS V19.S4, V1.S4, V18.S4
-	TBZ $1, R8, single381
+	TBZ $1, R8, single397
 	FMOVD 0(R3), F19
-	TBZ $0, R8, loaded382
+	TBZ $0, R8, loaded398
 	ADD $8, R3, R26
 	VLD1 (R26), V19.S[2]
-	B loaded382
+	B loaded398
 
-single381:
+single397:
 	FMOVS 0(R3), F19
 
-loaded382:
+loaded398:
 	WORD $0x6e33de53 // FMUL V19.4S, V18.4S, V19.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V18.S4
@@ -7177,40 +7461,40 @@ loaded382:
 pass1_partial1:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single383
+	TBZ $1, R8, single399
 	FMOVD 0(R1), F19
-	TBZ $0, R8, loaded384
+	TBZ $0, R8, loaded400
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded384
+	B loaded400
 
-single383:
+single399:
 	FMOVS 0(R1), F19
 
-loaded384:
-	TBZ $1, R8, single385
+loaded400:
+	TBZ $1, R8, single401
 	FMOVD 0(R5), F18
-	TBZ $0, R8, loaded386
+	TBZ $0, R8, loaded402
 	ADD $8, R5, R26
 	VLD1 (R26), V18.S[2]
-	B loaded386
+	B loaded402
 
-single385:
+single401:
 	FMOVS 0(R5), F18
 
-loaded386:
+loaded402:
 	VFMLS V18.S4, V1.S4, V19.S4
-	TBZ $1, R8, single387
+	TBZ $1, R8, single403
 	FMOVD 0(R3), F18
-	TBZ $0, R8, loaded388
+	TBZ $0, R8, loaded404
 	ADD $8, R3, R26
 	VLD1 (R26), V18.S[2]
-	B loaded388
+	B loaded404
 
-single387:
+single403:
 	FMOVS 0(R3), F18
 
-loaded388:
+loaded404:
 	WORD $0x6e32de72 // FMUL V18.4S, V19.4S, V18.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V19.S4
@@ -7221,40 +7505,40 @@ loaded388:
 pass1_partial2:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single389
+	TBZ $1, R8, single405
 	FMOVD 0(R1), F18
-	TBZ $0, R8, loaded390
+	TBZ $0, R8, loaded406
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded390
+	B loaded406
 
-single389:
+single405:
 	FMOVS 0(R1), F18
 
-loaded390:
-	TBZ $1, R8, single391
+loaded406:
+	TBZ $1, R8, single407
 	FMOVD 0(R5), F19
-	TBZ $0, R8, loaded392
+	TBZ $0, R8, loaded408
 	ADD $8, R5, R26
 	VLD1 (R26), V19.S[2]
-	B loaded392
+	B loaded408
 
-single391:
+single407:
 	FMOVS 0(R5), F19
 
-loaded392:
+loaded408:
 	VFMLS V19.S4, V1.S4, V18.S4
-	TBZ $1, R8, single393
+	TBZ $1, R8, single409
 	FMOVD 0(R3), F19
-	TBZ $0, R8, loaded394
+	TBZ $0, R8, loaded410
 	ADD $8, R3, R26
 	VLD1 (R26), V19.S[2]
-	B loaded394
+	B loaded410
 
-single393:
+single409:
 	FMOVS 0(R3), F19
 
-loaded394:
+loaded410:
 	WORD $0x6e33de53 // FMUL V19.4S, V18.4S, V19.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V18.S4
@@ -7265,40 +7549,40 @@ loaded394:
 pass1_partial3:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single395
+	TBZ $1, R8, single411
 	FMOVD 0(R1), F19
-	TBZ $0, R8, loaded396
+	TBZ $0, R8, loaded412
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded396
+	B loaded412
 
-single395:
+single411:
 	FMOVS 0(R1), F19
 
-loaded396:
-	TBZ $1, R8, single397
+loaded412:
+	TBZ $1, R8, single413
 	FMOVD 0(R5), F18
-	TBZ $0, R8, loaded398
+	TBZ $0, R8, loaded414
 	ADD $8, R5, R26
 	VLD1 (R26), V18.S[2]
-	B loaded398
+	B loaded414
 
-single397:
+single413:
 	FMOVS 0(R5), F18
 
-loaded398:
+loaded414:
 	VFMLS V18.S4, V1.S4, V19.S4
-	TBZ $1, R8, single399
+	TBZ $1, R8, single415
 	FMOVD 0(R3), F18
-	TBZ $0, R8, loaded400
+	TBZ $0, R8, loaded416
 	ADD $8, R3, R26
 	VLD1 (R26), V18.S[2]
-	B loaded400
+	B loaded416
 
-single399:
+single415:
 	FMOVS 0(R3), F18
 
-loaded400:
+loaded416:
 	WORD $0x6e32de72 // FMUL V18.4S, V19.4S, V18.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V19.S4
@@ -7309,40 +7593,40 @@ loaded400:
 pass1_partial4:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single401
+	TBZ $1, R8, single417
 	FMOVD 0(R1), F18
-	TBZ $0, R8, loaded402
+	TBZ $0, R8, loaded418
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded402
+	B loaded418
 
-single401:
+single417:
 	FMOVS 0(R1), F18
 
-loaded402:
-	TBZ $1, R8, single403
+loaded418:
+	TBZ $1, R8, single419
 	FMOVD 0(R5), F19
-	TBZ $0, R8, loaded404
+	TBZ $0, R8, loaded420
 	ADD $8, R5, R26
 	VLD1 (R26), V19.S[2]
-	B loaded404
+	B loaded420
 
-single403:
+single419:
 	FMOVS 0(R5), F19
 
-loaded404:
+loaded420:
 	VFMLS V19.S4, V1.S4, V18.S4
-	TBZ $1, R8, single405
+	TBZ $1, R8, single421
 	FMOVD 0(R3), F19
-	TBZ $0, R8, loaded406
+	TBZ $0, R8, loaded422
 	ADD $8, R3, R26
 	VLD1 (R26), V19.S[2]
-	B loaded406
+	B loaded422
 
-single405:
+single421:
 	FMOVS 0(R3), F19
 
-loaded406:
+loaded422:
 	WORD $0x6e33de53 // FMUL V19.4S, V18.4S, V19.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V18.S4
@@ -7353,40 +7637,40 @@ loaded406:
 pass1_partial5:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single407
+	TBZ $1, R8, single423
 	FMOVD 0(R1), F19
-	TBZ $0, R8, loaded408
+	TBZ $0, R8, loaded424
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded408
+	B loaded424
 
-single407:
+single423:
 	FMOVS 0(R1), F19
 
-loaded408:
-	TBZ $1, R8, single409
+loaded424:
+	TBZ $1, R8, single425
 	FMOVD 0(R5), F18
-	TBZ $0, R8, loaded410
+	TBZ $0, R8, loaded426
 	ADD $8, R5, R26
 	VLD1 (R26), V18.S[2]
-	B loaded410
+	B loaded426
 
-single409:
+single425:
 	FMOVS 0(R5), F18
 
-loaded410:
+loaded426:
 	VFMLS V18.S4, V1.S4, V19.S4
-	TBZ $1, R8, single411
+	TBZ $1, R8, single427
 	FMOVD 0(R3), F18
-	TBZ $0, R8, loaded412
+	TBZ $0, R8, loaded428
 	ADD $8, R3, R26
 	VLD1 (R26), V18.S[2]
-	B loaded412
+	B loaded428
 
-single411:
+single427:
 	FMOVS 0(R3), F18
 
-loaded412:
+loaded428:
 	WORD $0x6e32de72 // FMUL V18.4S, V19.4S, V18.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V19.S4
@@ -7397,40 +7681,40 @@ loaded412:
 pass1_partial6:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single413
+	TBZ $1, R8, single429
 	FMOVD 0(R1), F18
-	TBZ $0, R8, loaded414
+	TBZ $0, R8, loaded430
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded414
+	B loaded430
 
-single413:
+single429:
 	FMOVS 0(R1), F18
 
-loaded414:
-	TBZ $1, R8, single415
+loaded430:
+	TBZ $1, R8, single431
 	FMOVD 0(R5), F19
-	TBZ $0, R8, loaded416
+	TBZ $0, R8, loaded432
 	ADD $8, R5, R26
 	VLD1 (R26), V19.S[2]
-	B loaded416
+	B loaded432
 
-single415:
+single431:
 	FMOVS 0(R5), F19
 
-loaded416:
+loaded432:
 	VFMLS V19.S4, V1.S4, V18.S4
-	TBZ $1, R8, single417
+	TBZ $1, R8, single433
 	FMOVD 0(R3), F19
-	TBZ $0, R8, loaded418
+	TBZ $0, R8, loaded434
 	ADD $8, R3, R26
 	VLD1 (R26), V19.S[2]
-	B loaded418
+	B loaded434
 
-single417:
+single433:
 	FMOVS 0(R3), F19
 
-loaded418:
+loaded434:
 	WORD $0x6e33de53 // FMUL V19.4S, V18.4S, V19.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V18.S4
@@ -7441,40 +7725,40 @@ loaded418:
 pass1_partial7:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single419
+	TBZ $1, R8, single435
 	FMOVD 0(R1), F19
-	TBZ $0, R8, loaded420
+	TBZ $0, R8, loaded436
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded420
+	B loaded436
 
-single419:
+single435:
 	FMOVS 0(R1), F19
 
-loaded420:
-	TBZ $1, R8, single421
+loaded436:
+	TBZ $1, R8, single437
 	FMOVD 0(R5), F18
-	TBZ $0, R8, loaded422
+	TBZ $0, R8, loaded438
 	ADD $8, R5, R26
 	VLD1 (R26), V18.S[2]
-	B loaded422
+	B loaded438
 
-single421:
+single437:
 	FMOVS 0(R5), F18
 
-loaded422:
+loaded438:
 	VFMLS V18.S4, V1.S4, V19.S4
-	TBZ $1, R8, single423
+	TBZ $1, R8, single439
 	FMOVD 0(R3), F18
-	TBZ $0, R8, loaded424
+	TBZ $0, R8, loaded440
 	ADD $8, R3, R26
 	VLD1 (R26), V18.S[2]
-	B loaded424
+	B loaded440
 
-single423:
+single439:
 	FMOVS 0(R3), F18
 
-loaded424:
+loaded440:
 	WORD $0x6e32de72 // FMUL V18.4S, V19.4S, V18.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V19.S4
@@ -7485,40 +7769,40 @@ loaded424:
 pass1_partial8:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single425
+	TBZ $1, R8, single441
 	FMOVD 0(R1), F18
-	TBZ $0, R8, loaded426
+	TBZ $0, R8, loaded442
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded426
+	B loaded442
 
-single425:
+single441:
 	FMOVS 0(R1), F18
 
-loaded426:
-	TBZ $1, R8, single427
+loaded442:
+	TBZ $1, R8, single443
 	FMOVD 0(R5), F19
-	TBZ $0, R8, loaded428
+	TBZ $0, R8, loaded444
 	ADD $8, R5, R26
 	VLD1 (R26), V19.S[2]
-	B loaded428
+	B loaded444
 
-single427:
+single443:
 	FMOVS 0(R5), F19
 
-loaded428:
+loaded444:
 	VFMLS V19.S4, V1.S4, V18.S4
-	TBZ $1, R8, single429
+	TBZ $1, R8, single445
 	FMOVD 0(R3), F19
-	TBZ $0, R8, loaded430
+	TBZ $0, R8, loaded446
 	ADD $8, R3, R26
 	VLD1 (R26), V19.S[2]
-	B loaded430
+	B loaded446
 
-single429:
+single445:
 	FMOVS 0(R3), F19
 
-loaded430:
+loaded446:
 	WORD $0x6e33de53 // FMUL V19.4S, V18.4S, V19.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V18.S4
@@ -7529,40 +7813,40 @@ loaded430:
 pass1_partial9:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single431
+	TBZ $1, R8, single447
 	FMOVD 0(R1), F19
-	TBZ $0, R8, loaded432
+	TBZ $0, R8, loaded448
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded432
+	B loaded448
 
-single431:
+single447:
 	FMOVS 0(R1), F19
 
-loaded432:
-	TBZ $1, R8, single433
+loaded448:
+	TBZ $1, R8, single449
 	FMOVD 0(R5), F18
-	TBZ $0, R8, loaded434
+	TBZ $0, R8, loaded450
 	ADD $8, R5, R26
 	VLD1 (R26), V18.S[2]
-	B loaded434
+	B loaded450
 
-single433:
+single449:
 	FMOVS 0(R5), F18
 
-loaded434:
+loaded450:
 	VFMLS V18.S4, V1.S4, V19.S4
-	TBZ $1, R8, single435
+	TBZ $1, R8, single451
 	FMOVD 0(R3), F18
-	TBZ $0, R8, loaded436
+	TBZ $0, R8, loaded452
 	ADD $8, R3, R26
 	VLD1 (R26), V18.S[2]
-	B loaded436
+	B loaded452
 
-single435:
+single451:
 	FMOVS 0(R3), F18
 
-loaded436:
+loaded452:
 	WORD $0x6e32de72 // FMUL V18.4S, V19.4S, V18.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V19.S4
@@ -7573,40 +7857,40 @@ loaded436:
 pass1_partial10:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single437
+	TBZ $1, R8, single453
 	FMOVD 0(R1), F18
-	TBZ $0, R8, loaded438
+	TBZ $0, R8, loaded454
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded438
+	B loaded454
 
-single437:
+single453:
 	FMOVS 0(R1), F18
 
-loaded438:
-	TBZ $1, R8, single439
+loaded454:
+	TBZ $1, R8, single455
 	FMOVD 0(R5), F19
-	TBZ $0, R8, loaded440
+	TBZ $0, R8, loaded456
 	ADD $8, R5, R26
 	VLD1 (R26), V19.S[2]
-	B loaded440
+	B loaded456
 
-single439:
+single455:
 	FMOVS 0(R5), F19
 
-loaded440:
+loaded456:
 	VFMLS V19.S4, V1.S4, V18.S4
-	TBZ $1, R8, single441
+	TBZ $1, R8, single457
 	FMOVD 0(R3), F19
-	TBZ $0, R8, loaded442
+	TBZ $0, R8, loaded458
 	ADD $8, R3, R26
 	VLD1 (R26), V19.S[2]
-	B loaded442
+	B loaded458
 
-single441:
+single457:
 	FMOVS 0(R3), F19
 
-loaded442:
+loaded458:
 	WORD $0x6e33de53 // FMUL V19.4S, V18.4S, V19.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V18.S4
@@ -7617,40 +7901,40 @@ loaded442:
 pass1_partial11:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single443
+	TBZ $1, R8, single459
 	FMOVD 0(R1), F19
-	TBZ $0, R8, loaded444
+	TBZ $0, R8, loaded460
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded444
+	B loaded460
 
-single443:
+single459:
 	FMOVS 0(R1), F19
 
-loaded444:
-	TBZ $1, R8, single445
+loaded460:
+	TBZ $1, R8, single461
 	FMOVD 0(R5), F18
-	TBZ $0, R8, loaded446
+	TBZ $0, R8, loaded462
 	ADD $8, R5, R26
 	VLD1 (R26), V18.S[2]
-	B loaded446
+	B loaded462
 
-single445:
+single461:
 	FMOVS 0(R5), F18
 
-loaded446:
+loaded462:
 	VFMLS V18.S4, V1.S4, V19.S4
-	TBZ $1, R8, single447
+	TBZ $1, R8, single463
 	FMOVD 0(R3), F18
-	TBZ $0, R8, loaded448
+	TBZ $0, R8, loaded464
 	ADD $8, R3, R26
 	VLD1 (R26), V18.S[2]
-	B loaded448
+	B loaded464
 
-single447:
+single463:
 	FMOVS 0(R3), F18
 
-loaded448:
+loaded464:
 	WORD $0x6e32de72 // FMUL V18.4S, V19.4S, V18.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V19.S4
@@ -7661,40 +7945,40 @@ loaded448:
 pass1_partial12:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single449
+	TBZ $1, R8, single465
 	FMOVD 0(R1), F18
-	TBZ $0, R8, loaded450
+	TBZ $0, R8, loaded466
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded450
+	B loaded466
 
-single449:
+single465:
 	FMOVS 0(R1), F18
 
-loaded450:
-	TBZ $1, R8, single451
+loaded466:
+	TBZ $1, R8, single467
 	FMOVD 0(R5), F19
-	TBZ $0, R8, loaded452
+	TBZ $0, R8, loaded468
 	ADD $8, R5, R26
 	VLD1 (R26), V19.S[2]
-	B loaded452
+	B loaded468
 
-single451:
+single467:
 	FMOVS 0(R5), F19
 
-loaded452:
+loaded468:
 	VFMLS V19.S4, V1.S4, V18.S4
-	TBZ $1, R8, single453
+	TBZ $1, R8, single469
 	FMOVD 0(R3), F19
-	TBZ $0, R8, loaded454
+	TBZ $0, R8, loaded470
 	ADD $8, R3, R26
 	VLD1 (R26), V19.S[2]
-	B loaded454
+	B loaded470
 
-single453:
+single469:
 	FMOVS 0(R3), F19
 
-loaded454:
+loaded470:
 	WORD $0x6e33de53 // FMUL V19.4S, V18.4S, V19.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V18.S4
@@ -7705,40 +7989,40 @@ loaded454:
 pass1_partial13:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single455
+	TBZ $1, R8, single471
 	FMOVD 0(R1), F19
-	TBZ $0, R8, loaded456
+	TBZ $0, R8, loaded472
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded456
+	B loaded472
 
-single455:
+single471:
 	FMOVS 0(R1), F19
 
-loaded456:
-	TBZ $1, R8, single457
+loaded472:
+	TBZ $1, R8, single473
 	FMOVD 0(R5), F18
-	TBZ $0, R8, loaded458
+	TBZ $0, R8, loaded474
 	ADD $8, R5, R26
 	VLD1 (R26), V18.S[2]
-	B loaded458
+	B loaded474
 
-single457:
+single473:
 	FMOVS 0(R5), F18
 
-loaded458:
+loaded474:
 	VFMLS V18.S4, V1.S4, V19.S4
-	TBZ $1, R8, single459
+	TBZ $1, R8, single475
 	FMOVD 0(R3), F18
-	TBZ $0, R8, loaded460
+	TBZ $0, R8, loaded476
 	ADD $8, R3, R26
 	VLD1 (R26), V18.S[2]
-	B loaded460
+	B loaded476
 
-single459:
+single475:
 	FMOVS 0(R3), F18
 
-loaded460:
+loaded476:
 	WORD $0x6e32de72 // FMUL V18.4S, V19.4S, V18.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V19.S4
@@ -7749,40 +8033,40 @@ loaded460:
 pass1_partial14:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single461
+	TBZ $1, R8, single477
 	FMOVD 0(R1), F18
-	TBZ $0, R8, loaded462
+	TBZ $0, R8, loaded478
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded462
+	B loaded478
 
-single461:
+single477:
 	FMOVS 0(R1), F18
 
-loaded462:
-	TBZ $1, R8, single463
+loaded478:
+	TBZ $1, R8, single479
 	FMOVD 0(R5), F19
-	TBZ $0, R8, loaded464
+	TBZ $0, R8, loaded480
 	ADD $8, R5, R26
 	VLD1 (R26), V19.S[2]
-	B loaded464
+	B loaded480
 
-single463:
+single479:
 	FMOVS 0(R5), F19
 
-loaded464:
+loaded480:
 	VFMLS V19.S4, V1.S4, V18.S4
-	TBZ $1, R8, single465
+	TBZ $1, R8, single481
 	FMOVD 0(R3), F19
-	TBZ $0, R8, loaded466
+	TBZ $0, R8, loaded482
 	ADD $8, R3, R26
 	VLD1 (R26), V19.S[2]
-	B loaded466
+	B loaded482
 
-single465:
+single481:
 	FMOVS 0(R3), F19
 
-loaded466:
+loaded482:
 	WORD $0x6e33de53 // FMUL V19.4S, V18.4S, V19.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V18.S4
@@ -7793,40 +8077,40 @@ loaded466:
 pass1_partial15:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single467
+	TBZ $1, R8, single483
 	FMOVD 0(R1), F19
-	TBZ $0, R8, loaded468
+	TBZ $0, R8, loaded484
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded468
+	B loaded484
 
-single467:
+single483:
 	FMOVS 0(R1), F19
 
-loaded468:
-	TBZ $1, R8, single469
+loaded484:
+	TBZ $1, R8, single485
 	FMOVD 0(R5), F18
-	TBZ $0, R8, loaded470
+	TBZ $0, R8, loaded486
 	ADD $8, R5, R26
 	VLD1 (R26), V18.S[2]
-	B loaded470
+	B loaded486
 
-single469:
+single485:
 	FMOVS 0(R5), F18
 
-loaded470:
+loaded486:
 	VFMLS V18.S4, V1.S4, V19.S4
-	TBZ $1, R8, single471
+	TBZ $1, R8, single487
 	FMOVD 0(R3), F18
-	TBZ $0, R8, loaded472
+	TBZ $0, R8, loaded488
 	ADD $8, R3, R26
 	VLD1 (R26), V18.S[2]
-	B loaded472
+	B loaded488
 
-single471:
+single487:
 	FMOVS 0(R3), F18
 
-loaded472:
+loaded488:
 	WORD $0x6e32de72 // FMUL V18.4S, V19.4S, V18.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V19.S4
@@ -8448,29 +8732,29 @@ pass0_blocks_end:
 pass0_partial0:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single473
+	TBZ $1, R7, single489
 	FMOVD 0(R2), F28
-	TBZ $0, R7, loaded474
+	TBZ $0, R7, loaded490
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded474
+	B loaded490
 
-single473:
+single489:
 	FMOVS 0(R2), F28
 
-loaded474:
+loaded490:
 	WORD $0x6e3cdc3c // FMUL V28.4S, V1.4S, V28.4S
-	TBZ $1, R7, single475
+	TBZ $1, R7, single491
 	FMOVD 0(R1), F21
-	TBZ $0, R7, loaded476
+	TBZ $0, R7, loaded492
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded476
+	B loaded492
 
-single475:
+single491:
 	FMOVS 0(R1), F21
 
-loaded476:
+loaded492:
 	VMOV V28.B16, V22.B16
 	VFMLA V21.S4, V0.S4, V22.S4
 	MOVD $0x7f800000, R26
@@ -8478,17 +8762,17 @@ loaded476:
 	VCMTST V23.S4, V22.S4, V21.S4
 	VAND V21.B16, V22.B16, V22.B16
 	VFMLA V22.S4, V2.S4, V28.S4
-	TBZ $1, R7, single477
+	TBZ $1, R7, single493
 	FMOVD 0(R4), F22
-	TBZ $0, R7, loaded478
+	TBZ $0, R7, loaded494
 	ADD $8, R4, R26
 	VLD1 (R26), V22.S[2]
-	B loaded478
+	B loaded494
 
-single477:
+single493:
 	FMOVS 0(R4), F22
 
-loaded478:
+loaded494:
 	WORD $0x6e36df96 // FMUL V22.4S, V28.4S, V22.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V28.S4
@@ -8499,29 +8783,29 @@ loaded478:
 pass0_partial1:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single479
+	TBZ $1, R7, single495
 	FMOVD 0(R2), F22
-	TBZ $0, R7, loaded480
+	TBZ $0, R7, loaded496
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded480
+	B loaded496
 
-single479:
+single495:
 	FMOVS 0(R2), F22
 
-loaded480:
+loaded496:
 	WORD $0x6e36dc36 // FMUL V22.4S, V1.4S, V22.4S
-	TBZ $1, R7, single481
+	TBZ $1, R7, single497
 	FMOVD 0(R1), F28
-	TBZ $0, R7, loaded482
+	TBZ $0, R7, loaded498
 	ADD $8, R1, R26
 	VLD1 (R26), V28.S[2]
-	B loaded482
+	B loaded498
 
-single481:
+single497:
 	FMOVS 0(R1), F28
 
-loaded482:
+loaded498:
 	VMOV V22.B16, V23.B16
 	VFMLA V28.S4, V0.S4, V23.S4
 	MOVD $0x7f800000, R26
@@ -8529,17 +8813,17 @@ loaded482:
 	VCMTST V21.S4, V23.S4, V28.S4
 	VAND V28.B16, V23.B16, V23.B16
 	VFMLA V23.S4, V2.S4, V22.S4
-	TBZ $1, R7, single483
+	TBZ $1, R7, single499
 	FMOVD 0(R4), F23
-	TBZ $0, R7, loaded484
+	TBZ $0, R7, loaded500
 	ADD $8, R4, R26
 	VLD1 (R26), V23.S[2]
-	B loaded484
+	B loaded500
 
-single483:
+single499:
 	FMOVS 0(R4), F23
 
-loaded484:
+loaded500:
 	WORD $0x6e37ded7 // FMUL V23.4S, V22.4S, V23.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V22.S4
@@ -8550,29 +8834,29 @@ loaded484:
 pass0_partial2:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single485
+	TBZ $1, R7, single501
 	FMOVD 0(R2), F23
-	TBZ $0, R7, loaded486
+	TBZ $0, R7, loaded502
 	ADD $8, R2, R26
 	VLD1 (R26), V23.S[2]
-	B loaded486
+	B loaded502
 
-single485:
+single501:
 	FMOVS 0(R2), F23
 
-loaded486:
+loaded502:
 	WORD $0x6e37dc37 // FMUL V23.4S, V1.4S, V23.4S
-	TBZ $1, R7, single487
+	TBZ $1, R7, single503
 	FMOVD 0(R1), F22
-	TBZ $0, R7, loaded488
+	TBZ $0, R7, loaded504
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded488
+	B loaded504
 
-single487:
+single503:
 	FMOVS 0(R1), F22
 
-loaded488:
+loaded504:
 	VMOV V23.B16, V21.B16
 	VFMLA V22.S4, V0.S4, V21.S4
 	MOVD $0x7f800000, R26
@@ -8580,17 +8864,17 @@ loaded488:
 	VCMTST V28.S4, V21.S4, V22.S4
 	VAND V22.B16, V21.B16, V21.B16
 	VFMLA V21.S4, V2.S4, V23.S4
-	TBZ $1, R7, single489
+	TBZ $1, R7, single505
 	FMOVD 0(R4), F21
-	TBZ $0, R7, loaded490
+	TBZ $0, R7, loaded506
 	ADD $8, R4, R26
 	VLD1 (R26), V21.S[2]
-	B loaded490
+	B loaded506
 
-single489:
+single505:
 	FMOVS 0(R4), F21
 
-loaded490:
+loaded506:
 	WORD $0x6e35def5 // FMUL V21.4S, V23.4S, V21.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V23.S4
@@ -8601,29 +8885,29 @@ loaded490:
 pass0_partial3:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single491
+	TBZ $1, R7, single507
 	FMOVD 0(R2), F21
-	TBZ $0, R7, loaded492
+	TBZ $0, R7, loaded508
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded492
+	B loaded508
 
-single491:
+single507:
 	FMOVS 0(R2), F21
 
-loaded492:
+loaded508:
 	WORD $0x6e35dc35 // FMUL V21.4S, V1.4S, V21.4S
-	TBZ $1, R7, single493
+	TBZ $1, R7, single509
 	FMOVD 0(R1), F23
-	TBZ $0, R7, loaded494
+	TBZ $0, R7, loaded510
 	ADD $8, R1, R26
 	VLD1 (R26), V23.S[2]
-	B loaded494
+	B loaded510
 
-single493:
+single509:
 	FMOVS 0(R1), F23
 
-loaded494:
+loaded510:
 	VMOV V21.B16, V28.B16
 	VFMLA V23.S4, V0.S4, V28.S4
 	MOVD $0x7f800000, R26
@@ -8631,17 +8915,17 @@ loaded494:
 	VCMTST V22.S4, V28.S4, V23.S4
 	VAND V23.B16, V28.B16, V28.B16
 	VFMLA V28.S4, V2.S4, V21.S4
-	TBZ $1, R7, single495
+	TBZ $1, R7, single511
 	FMOVD 0(R4), F28
-	TBZ $0, R7, loaded496
+	TBZ $0, R7, loaded512
 	ADD $8, R4, R26
 	VLD1 (R26), V28.S[2]
-	B loaded496
+	B loaded512
 
-single495:
+single511:
 	FMOVS 0(R4), F28
 
-loaded496:
+loaded512:
 	WORD $0x6e3cdebc // FMUL V28.4S, V21.4S, V28.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V21.S4
@@ -8652,29 +8936,29 @@ loaded496:
 pass0_partial4:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single497
+	TBZ $1, R7, single513
 	FMOVD 0(R2), F28
-	TBZ $0, R7, loaded498
+	TBZ $0, R7, loaded514
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded498
+	B loaded514
 
-single497:
+single513:
 	FMOVS 0(R2), F28
 
-loaded498:
+loaded514:
 	WORD $0x6e3cdc3c // FMUL V28.4S, V1.4S, V28.4S
-	TBZ $1, R7, single499
+	TBZ $1, R7, single515
 	FMOVD 0(R1), F21
-	TBZ $0, R7, loaded500
+	TBZ $0, R7, loaded516
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded500
+	B loaded516
 
-single499:
+single515:
 	FMOVS 0(R1), F21
 
-loaded500:
+loaded516:
 	VMOV V28.B16, V22.B16
 	VFMLA V21.S4, V0.S4, V22.S4
 	MOVD $0x7f800000, R26
@@ -8682,17 +8966,17 @@ loaded500:
 	VCMTST V23.S4, V22.S4, V21.S4
 	VAND V21.B16, V22.B16, V22.B16
 	VFMLA V22.S4, V2.S4, V28.S4
-	TBZ $1, R7, single501
+	TBZ $1, R7, single517
 	FMOVD 0(R4), F22
-	TBZ $0, R7, loaded502
+	TBZ $0, R7, loaded518
 	ADD $8, R4, R26
 	VLD1 (R26), V22.S[2]
-	B loaded502
+	B loaded518
 
-single501:
+single517:
 	FMOVS 0(R4), F22
 
-loaded502:
+loaded518:
 	WORD $0x6e36df96 // FMUL V22.4S, V28.4S, V22.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V28.S4
@@ -8703,29 +8987,29 @@ loaded502:
 pass0_partial5:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single503
+	TBZ $1, R7, single519
 	FMOVD 0(R2), F22
-	TBZ $0, R7, loaded504
+	TBZ $0, R7, loaded520
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded504
+	B loaded520
 
-single503:
+single519:
 	FMOVS 0(R2), F22
 
-loaded504:
+loaded520:
 	WORD $0x6e36dc36 // FMUL V22.4S, V1.4S, V22.4S
-	TBZ $1, R7, single505
+	TBZ $1, R7, single521
 	FMOVD 0(R1), F28
-	TBZ $0, R7, loaded506
+	TBZ $0, R7, loaded522
 	ADD $8, R1, R26
 	VLD1 (R26), V28.S[2]
-	B loaded506
+	B loaded522
 
-single505:
+single521:
 	FMOVS 0(R1), F28
 
-loaded506:
+loaded522:
 	VMOV V22.B16, V23.B16
 	VFMLA V28.S4, V0.S4, V23.S4
 	MOVD $0x7f800000, R26
@@ -8733,17 +9017,17 @@ loaded506:
 	VCMTST V21.S4, V23.S4, V28.S4
 	VAND V28.B16, V23.B16, V23.B16
 	VFMLA V23.S4, V2.S4, V22.S4
-	TBZ $1, R7, single507
+	TBZ $1, R7, single523
 	FMOVD 0(R4), F23
-	TBZ $0, R7, loaded508
+	TBZ $0, R7, loaded524
 	ADD $8, R4, R26
 	VLD1 (R26), V23.S[2]
-	B loaded508
+	B loaded524
 
-single507:
+single523:
 	FMOVS 0(R4), F23
 
-loaded508:
+loaded524:
 	WORD $0x6e37ded7 // FMUL V23.4S, V22.4S, V23.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V22.S4
@@ -8754,29 +9038,29 @@ loaded508:
 pass0_partial6:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single509
+	TBZ $1, R7, single525
 	FMOVD 0(R2), F23
-	TBZ $0, R7, loaded510
+	TBZ $0, R7, loaded526
 	ADD $8, R2, R26
 	VLD1 (R26), V23.S[2]
-	B loaded510
+	B loaded526
 
-single509:
+single525:
 	FMOVS 0(R2), F23
 
-loaded510:
+loaded526:
 	WORD $0x6e37dc37 // FMUL V23.4S, V1.4S, V23.4S
-	TBZ $1, R7, single511
+	TBZ $1, R7, single527
 	FMOVD 0(R1), F22
-	TBZ $0, R7, loaded512
+	TBZ $0, R7, loaded528
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded512
+	B loaded528
 
-single511:
+single527:
 	FMOVS 0(R1), F22
 
-loaded512:
+loaded528:
 	VMOV V23.B16, V21.B16
 	VFMLA V22.S4, V0.S4, V21.S4
 	MOVD $0x7f800000, R26
@@ -8784,17 +9068,17 @@ loaded512:
 	VCMTST V28.S4, V21.S4, V22.S4
 	VAND V22.B16, V21.B16, V21.B16
 	VFMLA V21.S4, V2.S4, V23.S4
-	TBZ $1, R7, single513
+	TBZ $1, R7, single529
 	FMOVD 0(R4), F21
-	TBZ $0, R7, loaded514
+	TBZ $0, R7, loaded530
 	ADD $8, R4, R26
 	VLD1 (R26), V21.S[2]
-	B loaded514
+	B loaded530
 
-single513:
+single529:
 	FMOVS 0(R4), F21
 
-loaded514:
+loaded530:
 	WORD $0x6e35def5 // FMUL V21.4S, V23.4S, V21.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V23.S4
@@ -8805,29 +9089,29 @@ loaded514:
 pass0_partial7:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single515
+	TBZ $1, R7, single531
 	FMOVD 0(R2), F21
-	TBZ $0, R7, loaded516
+	TBZ $0, R7, loaded532
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded516
+	B loaded532
 
-single515:
+single531:
 	FMOVS 0(R2), F21
 
-loaded516:
+loaded532:
 	WORD $0x6e35dc35 // FMUL V21.4S, V1.4S, V21.4S
-	TBZ $1, R7, single517
+	TBZ $1, R7, single533
 	FMOVD 0(R1), F23
-	TBZ $0, R7, loaded518
+	TBZ $0, R7, loaded534
 	ADD $8, R1, R26
 	VLD1 (R26), V23.S[2]
-	B loaded518
+	B loaded534
 
-single517:
+single533:
 	FMOVS 0(R1), F23
 
-loaded518:
+loaded534:
 	VMOV V21.B16, V28.B16
 	VFMLA V23.S4, V0.S4, V28.S4
 	MOVD $0x7f800000, R26
@@ -8835,17 +9119,17 @@ loaded518:
 	VCMTST V22.S4, V28.S4, V23.S4
 	VAND V23.B16, V28.B16, V28.B16
 	VFMLA V28.S4, V2.S4, V21.S4
-	TBZ $1, R7, single519
+	TBZ $1, R7, single535
 	FMOVD 0(R4), F28
-	TBZ $0, R7, loaded520
+	TBZ $0, R7, loaded536
 	ADD $8, R4, R26
 	VLD1 (R26), V28.S[2]
-	B loaded520
+	B loaded536
 
-single519:
+single535:
 	FMOVS 0(R4), F28
 
-loaded520:
+loaded536:
 	WORD $0x6e3cdebc // FMUL V28.4S, V21.4S, V28.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V21.S4
@@ -8856,29 +9140,29 @@ loaded520:
 pass0_partial8:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single521
+	TBZ $1, R7, single537
 	FMOVD 0(R2), F28
-	TBZ $0, R7, loaded522
+	TBZ $0, R7, loaded538
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded522
+	B loaded538
 
-single521:
+single537:
 	FMOVS 0(R2), F28
 
-loaded522:
+loaded538:
 	WORD $0x6e3cdc3c // FMUL V28.4S, V1.4S, V28.4S
-	TBZ $1, R7, single523
+	TBZ $1, R7, single539
 	FMOVD 0(R1), F21
-	TBZ $0, R7, loaded524
+	TBZ $0, R7, loaded540
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded524
+	B loaded540
 
-single523:
+single539:
 	FMOVS 0(R1), F21
 
-loaded524:
+loaded540:
 	VMOV V28.B16, V22.B16
 	VFMLA V21.S4, V0.S4, V22.S4
 	MOVD $0x7f800000, R26
@@ -8886,17 +9170,17 @@ loaded524:
 	VCMTST V23.S4, V22.S4, V21.S4
 	VAND V21.B16, V22.B16, V22.B16
 	VFMLA V22.S4, V2.S4, V28.S4
-	TBZ $1, R7, single525
+	TBZ $1, R7, single541
 	FMOVD 0(R4), F22
-	TBZ $0, R7, loaded526
+	TBZ $0, R7, loaded542
 	ADD $8, R4, R26
 	VLD1 (R26), V22.S[2]
-	B loaded526
+	B loaded542
 
-single525:
+single541:
 	FMOVS 0(R4), F22
 
-loaded526:
+loaded542:
 	WORD $0x6e36df96 // FMUL V22.4S, V28.4S, V22.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V28.S4
@@ -8907,29 +9191,29 @@ loaded526:
 pass0_partial9:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single527
+	TBZ $1, R7, single543
 	FMOVD 0(R2), F22
-	TBZ $0, R7, loaded528
+	TBZ $0, R7, loaded544
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded528
+	B loaded544
 
-single527:
+single543:
 	FMOVS 0(R2), F22
 
-loaded528:
+loaded544:
 	WORD $0x6e36dc36 // FMUL V22.4S, V1.4S, V22.4S
-	TBZ $1, R7, single529
+	TBZ $1, R7, single545
 	FMOVD 0(R1), F28
-	TBZ $0, R7, loaded530
+	TBZ $0, R7, loaded546
 	ADD $8, R1, R26
 	VLD1 (R26), V28.S[2]
-	B loaded530
+	B loaded546
 
-single529:
+single545:
 	FMOVS 0(R1), F28
 
-loaded530:
+loaded546:
 	VMOV V22.B16, V23.B16
 	VFMLA V28.S4, V0.S4, V23.S4
 	MOVD $0x7f800000, R26
@@ -8937,17 +9221,17 @@ loaded530:
 	VCMTST V21.S4, V23.S4, V28.S4
 	VAND V28.B16, V23.B16, V23.B16
 	VFMLA V23.S4, V2.S4, V22.S4
-	TBZ $1, R7, single531
+	TBZ $1, R7, single547
 	FMOVD 0(R4), F23
-	TBZ $0, R7, loaded532
+	TBZ $0, R7, loaded548
 	ADD $8, R4, R26
 	VLD1 (R26), V23.S[2]
-	B loaded532
+	B loaded548
 
-single531:
+single547:
 	FMOVS 0(R4), F23
 
-loaded532:
+loaded548:
 	WORD $0x6e37ded7 // FMUL V23.4S, V22.4S, V23.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V22.S4
@@ -8958,29 +9242,29 @@ loaded532:
 pass0_partial10:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single533
+	TBZ $1, R7, single549
 	FMOVD 0(R2), F23
-	TBZ $0, R7, loaded534
+	TBZ $0, R7, loaded550
 	ADD $8, R2, R26
 	VLD1 (R26), V23.S[2]
-	B loaded534
+	B loaded550
 
-single533:
+single549:
 	FMOVS 0(R2), F23
 
-loaded534:
+loaded550:
 	WORD $0x6e37dc37 // FMUL V23.4S, V1.4S, V23.4S
-	TBZ $1, R7, single535
+	TBZ $1, R7, single551
 	FMOVD 0(R1), F22
-	TBZ $0, R7, loaded536
+	TBZ $0, R7, loaded552
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded536
+	B loaded552
 
-single535:
+single551:
 	FMOVS 0(R1), F22
 
-loaded536:
+loaded552:
 	VMOV V23.B16, V21.B16
 	VFMLA V22.S4, V0.S4, V21.S4
 	MOVD $0x7f800000, R26
@@ -8988,17 +9272,17 @@ loaded536:
 	VCMTST V28.S4, V21.S4, V22.S4
 	VAND V22.B16, V21.B16, V21.B16
 	VFMLA V21.S4, V2.S4, V23.S4
-	TBZ $1, R7, single537
+	TBZ $1, R7, single553
 	FMOVD 0(R4), F21
-	TBZ $0, R7, loaded538
+	TBZ $0, R7, loaded554
 	ADD $8, R4, R26
 	VLD1 (R26), V21.S[2]
-	B loaded538
+	B loaded554
 
-single537:
+single553:
 	FMOVS 0(R4), F21
 
-loaded538:
+loaded554:
 	WORD $0x6e35def5 // FMUL V21.4S, V23.4S, V21.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V23.S4
@@ -9009,29 +9293,29 @@ loaded538:
 pass0_partial11:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single539
+	TBZ $1, R7, single555
 	FMOVD 0(R2), F21
-	TBZ $0, R7, loaded540
+	TBZ $0, R7, loaded556
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded540
+	B loaded556
 
-single539:
+single555:
 	FMOVS 0(R2), F21
 
-loaded540:
+loaded556:
 	WORD $0x6e35dc35 // FMUL V21.4S, V1.4S, V21.4S
-	TBZ $1, R7, single541
+	TBZ $1, R7, single557
 	FMOVD 0(R1), F23
-	TBZ $0, R7, loaded542
+	TBZ $0, R7, loaded558
 	ADD $8, R1, R26
 	VLD1 (R26), V23.S[2]
-	B loaded542
+	B loaded558
 
-single541:
+single557:
 	FMOVS 0(R1), F23
 
-loaded542:
+loaded558:
 	VMOV V21.B16, V28.B16
 	VFMLA V23.S4, V0.S4, V28.S4
 	MOVD $0x7f800000, R26
@@ -9039,17 +9323,17 @@ loaded542:
 	VCMTST V22.S4, V28.S4, V23.S4
 	VAND V23.B16, V28.B16, V28.B16
 	VFMLA V28.S4, V2.S4, V21.S4
-	TBZ $1, R7, single543
+	TBZ $1, R7, single559
 	FMOVD 0(R4), F28
-	TBZ $0, R7, loaded544
+	TBZ $0, R7, loaded560
 	ADD $8, R4, R26
 	VLD1 (R26), V28.S[2]
-	B loaded544
+	B loaded560
 
-single543:
+single559:
 	FMOVS 0(R4), F28
 
-loaded544:
+loaded560:
 	WORD $0x6e3cdebc // FMUL V28.4S, V21.4S, V28.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V21.S4
@@ -9060,29 +9344,29 @@ loaded544:
 pass0_partial12:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single545
+	TBZ $1, R7, single561
 	FMOVD 0(R2), F28
-	TBZ $0, R7, loaded546
+	TBZ $0, R7, loaded562
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded546
+	B loaded562
 
-single545:
+single561:
 	FMOVS 0(R2), F28
 
-loaded546:
+loaded562:
 	WORD $0x6e3cdc3c // FMUL V28.4S, V1.4S, V28.4S
-	TBZ $1, R7, single547
+	TBZ $1, R7, single563
 	FMOVD 0(R1), F21
-	TBZ $0, R7, loaded548
+	TBZ $0, R7, loaded564
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded548
+	B loaded564
 
-single547:
+single563:
 	FMOVS 0(R1), F21
 
-loaded548:
+loaded564:
 	VMOV V28.B16, V22.B16
 	VFMLA V21.S4, V0.S4, V22.S4
 	MOVD $0x7f800000, R26
@@ -9090,17 +9374,17 @@ loaded548:
 	VCMTST V23.S4, V22.S4, V21.S4
 	VAND V21.B16, V22.B16, V22.B16
 	VFMLA V22.S4, V2.S4, V28.S4
-	TBZ $1, R7, single549
+	TBZ $1, R7, single565
 	FMOVD 0(R4), F22
-	TBZ $0, R7, loaded550
+	TBZ $0, R7, loaded566
 	ADD $8, R4, R26
 	VLD1 (R26), V22.S[2]
-	B loaded550
+	B loaded566
 
-single549:
+single565:
 	FMOVS 0(R4), F22
 
-loaded550:
+loaded566:
 	WORD $0x6e36df96 // FMUL V22.4S, V28.4S, V22.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V28.S4
@@ -9111,29 +9395,29 @@ loaded550:
 pass0_partial13:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single551
+	TBZ $1, R7, single567
 	FMOVD 0(R2), F22
-	TBZ $0, R7, loaded552
+	TBZ $0, R7, loaded568
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded552
+	B loaded568
 
-single551:
+single567:
 	FMOVS 0(R2), F22
 
-loaded552:
+loaded568:
 	WORD $0x6e36dc36 // FMUL V22.4S, V1.4S, V22.4S
-	TBZ $1, R7, single553
+	TBZ $1, R7, single569
 	FMOVD 0(R1), F28
-	TBZ $0, R7, loaded554
+	TBZ $0, R7, loaded570
 	ADD $8, R1, R26
 	VLD1 (R26), V28.S[2]
-	B loaded554
+	B loaded570
 
-single553:
+single569:
 	FMOVS 0(R1), F28
 
-loaded554:
+loaded570:
 	VMOV V22.B16, V23.B16
 	VFMLA V28.S4, V0.S4, V23.S4
 	MOVD $0x7f800000, R26
@@ -9141,17 +9425,17 @@ loaded554:
 	VCMTST V21.S4, V23.S4, V28.S4
 	VAND V28.B16, V23.B16, V23.B16
 	VFMLA V23.S4, V2.S4, V22.S4
-	TBZ $1, R7, single555
+	TBZ $1, R7, single571
 	FMOVD 0(R4), F23
-	TBZ $0, R7, loaded556
+	TBZ $0, R7, loaded572
 	ADD $8, R4, R26
 	VLD1 (R26), V23.S[2]
-	B loaded556
+	B loaded572
 
-single555:
+single571:
 	FMOVS 0(R4), F23
 
-loaded556:
+loaded572:
 	WORD $0x6e37ded7 // FMUL V23.4S, V22.4S, V23.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V22.S4
@@ -9162,29 +9446,29 @@ loaded556:
 pass0_partial14:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single557
+	TBZ $1, R7, single573
 	FMOVD 0(R2), F23
-	TBZ $0, R7, loaded558
+	TBZ $0, R7, loaded574
 	ADD $8, R2, R26
 	VLD1 (R26), V23.S[2]
-	B loaded558
+	B loaded574
 
-single557:
+single573:
 	FMOVS 0(R2), F23
 
-loaded558:
+loaded574:
 	WORD $0x6e37dc37 // FMUL V23.4S, V1.4S, V23.4S
-	TBZ $1, R7, single559
+	TBZ $1, R7, single575
 	FMOVD 0(R1), F22
-	TBZ $0, R7, loaded560
+	TBZ $0, R7, loaded576
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded560
+	B loaded576
 
-single559:
+single575:
 	FMOVS 0(R1), F22
 
-loaded560:
+loaded576:
 	VMOV V23.B16, V21.B16
 	VFMLA V22.S4, V0.S4, V21.S4
 	MOVD $0x7f800000, R26
@@ -9192,17 +9476,17 @@ loaded560:
 	VCMTST V28.S4, V21.S4, V22.S4
 	VAND V22.B16, V21.B16, V21.B16
 	VFMLA V21.S4, V2.S4, V23.S4
-	TBZ $1, R7, single561
+	TBZ $1, R7, single577
 	FMOVD 0(R4), F21
-	TBZ $0, R7, loaded562
+	TBZ $0, R7, loaded578
 	ADD $8, R4, R26
 	VLD1 (R26), V21.S[2]
-	B loaded562
+	B loaded578
 
-single561:
+single577:
 	FMOVS 0(R4), F21
 
-loaded562:
+loaded578:
 	WORD $0x6e35def5 // FMUL V21.4S, V23.4S, V21.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V23.S4
@@ -9213,29 +9497,29 @@ loaded562:
 pass0_partial15:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single563
+	TBZ $1, R7, single579
 	FMOVD 0(R2), F21
-	TBZ $0, R7, loaded564
+	TBZ $0, R7, loaded580
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded564
+	B loaded580
 
-single563:
+single579:
 	FMOVS 0(R2), F21
 
-loaded564:
+loaded580:
 	WORD $0x6e35dc35 // FMUL V21.4S, V1.4S, V21.4S
-	TBZ $1, R7, single565
+	TBZ $1, R7, single581
 	FMOVD 0(R1), F23
-	TBZ $0, R7, loaded566
+	TBZ $0, R7, loaded582
 	ADD $8, R1, R26
 	VLD1 (R26), V23.S[2]
-	B loaded566
+	B loaded582
 
-single565:
+single581:
 	FMOVS 0(R1), F23
 
-loaded566:
+loaded582:
 	VMOV V21.B16, V28.B16
 	VFMLA V23.S4, V0.S4, V28.S4
 	MOVD $0x7f800000, R26
@@ -9243,17 +9527,17 @@ loaded566:
 	VCMTST V22.S4, V28.S4, V23.S4
 	VAND V23.B16, V28.B16, V28.B16
 	VFMLA V28.S4, V2.S4, V21.S4
-	TBZ $1, R7, single567
+	TBZ $1, R7, single583
 	FMOVD 0(R4), F28
-	TBZ $0, R7, loaded568
+	TBZ $0, R7, loaded584
 	ADD $8, R4, R26
 	VLD1 (R26), V28.S[2]
-	B loaded568
+	B loaded584
 
-single567:
+single583:
 	FMOVS 0(R4), F28
 
-loaded568:
+loaded584:
 	WORD $0x6e3cdebc // FMUL V28.4S, V21.4S, V28.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V21.S4
@@ -9961,41 +10245,41 @@ pass1_blocks_end:
 pass1_partial0:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single569
+	TBZ $1, R9, single585
 	FMOVD 0(R2), F26
-	TBZ $0, R9, loaded570
+	TBZ $0, R9, loaded586
 	ADD $8, R2, R26
 	VLD1 (R26), V26.S[2]
-	B loaded570
+	B loaded586
 
-single569:
+single585:
 	FMOVS 0(R2), F26
 
-loaded570:
-	TBZ $1, R9, single571
+loaded586:
+	TBZ $1, R9, single587
 	FMOVD 0(R6), F25
-	TBZ $0, R9, loaded572
+	TBZ $0, R9, loaded588
 	ADD $8, R6, R26
 	VLD1 (R26), V25.S[2]
-	B loaded572
+	B loaded588
 
-single571:
+single587:
 	FMOVS 0(R6), F25
 
-loaded572:
+loaded588:
 	VFMLS V25.S4, V4.S4, V26.S4
 	WORD $0x6e3adc3a // FMUL V26.4S, V1.4S, V26.4S
-	TBZ $1, R9, single573
+	TBZ $1, R9, single589
 	FMOVD 0(R1), F25
-	TBZ $0, R9, loaded574
+	TBZ $0, R9, loaded590
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded574
+	B loaded590
 
-single573:
+single589:
 	FMOVS 0(R1), F25
 
-loaded574:
+loaded590:
 	VMOV V26.B16, V21.B16
 	VFMLA V25.S4, V0.S4, V21.S4
 	MOVD $0x7f800000, R26
@@ -10003,17 +10287,17 @@ loaded574:
 	VCMTST V22.S4, V21.S4, V25.S4
 	VAND V25.B16, V21.B16, V21.B16
 	VFMLA V21.S4, V2.S4, V26.S4
-	TBZ $1, R9, single575
+	TBZ $1, R9, single591
 	FMOVD 0(R4), F21
-	TBZ $0, R9, loaded576
+	TBZ $0, R9, loaded592
 	ADD $8, R4, R26
 	VLD1 (R26), V21.S[2]
-	B loaded576
+	B loaded592
 
-single575:
+single591:
 	FMOVS 0(R4), F21
 
-loaded576:
+loaded592:
 	WORD $0x6e35df55 // FMUL V21.4S, V26.4S, V21.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V26.S4
@@ -10024,41 +10308,41 @@ loaded576:
 pass1_partial1:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single577
+	TBZ $1, R9, single593
 	FMOVD 0(R2), F21
-	TBZ $0, R9, loaded578
+	TBZ $0, R9, loaded594
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded578
+	B loaded594
 
-single577:
+single593:
 	FMOVS 0(R2), F21
 
-loaded578:
-	TBZ $1, R9, single579
+loaded594:
+	TBZ $1, R9, single595
 	FMOVD 0(R6), F26
-	TBZ $0, R9, loaded580
+	TBZ $0, R9, loaded596
 	ADD $8, R6, R26
 	VLD1 (R26), V26.S[2]
-	B loaded580
+	B loaded596
 
-single579:
+single595:
 	FMOVS 0(R6), F26
 
-loaded580:
+loaded596:
 	VFMLS V26.S4, V4.S4, V21.S4
 	WORD $0x6e35dc35 // FMUL V21.4S, V1.4S, V21.4S
-	TBZ $1, R9, single581
+	TBZ $1, R9, single597
 	FMOVD 0(R1), F26
-	TBZ $0, R9, loaded582
+	TBZ $0, R9, loaded598
 	ADD $8, R1, R26
 	VLD1 (R26), V26.S[2]
-	B loaded582
+	B loaded598
 
-single581:
+single597:
 	FMOVS 0(R1), F26
 
-loaded582:
+loaded598:
 	VMOV V21.B16, V22.B16
 	VFMLA V26.S4, V0.S4, V22.S4
 	MOVD $0x7f800000, R26
@@ -10066,17 +10350,17 @@ loaded582:
 	VCMTST V25.S4, V22.S4, V26.S4
 	VAND V26.B16, V22.B16, V22.B16
 	VFMLA V22.S4, V2.S4, V21.S4
-	TBZ $1, R9, single583
+	TBZ $1, R9, single599
 	FMOVD 0(R4), F22
-	TBZ $0, R9, loaded584
+	TBZ $0, R9, loaded600
 	ADD $8, R4, R26
 	VLD1 (R26), V22.S[2]
-	B loaded584
+	B loaded600
 
-single583:
+single599:
 	FMOVS 0(R4), F22
 
-loaded584:
+loaded600:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V21.S4
@@ -10087,41 +10371,41 @@ loaded584:
 pass1_partial2:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single585
+	TBZ $1, R9, single601
 	FMOVD 0(R2), F22
-	TBZ $0, R9, loaded586
+	TBZ $0, R9, loaded602
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded586
+	B loaded602
 
-single585:
+single601:
 	FMOVS 0(R2), F22
 
-loaded586:
-	TBZ $1, R9, single587
+loaded602:
+	TBZ $1, R9, single603
 	FMOVD 0(R6), F21
-	TBZ $0, R9, loaded588
+	TBZ $0, R9, loaded604
 	ADD $8, R6, R26
 	VLD1 (R26), V21.S[2]
-	B loaded588
+	B loaded604
 
-single587:
+single603:
 	FMOVS 0(R6), F21
 
-loaded588:
+loaded604:
 	VFMLS V21.S4, V4.S4, V22.S4
 	WORD $0x6e36dc36 // FMUL V22.4S, V1.4S, V22.4S
-	TBZ $1, R9, single589
+	TBZ $1, R9, single605
 	FMOVD 0(R1), F21
-	TBZ $0, R9, loaded590
+	TBZ $0, R9, loaded606
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded590
+	B loaded606
 
-single589:
+single605:
 	FMOVS 0(R1), F21
 
-loaded590:
+loaded606:
 	VMOV V22.B16, V25.B16
 	VFMLA V21.S4, V0.S4, V25.S4
 	MOVD $0x7f800000, R26
@@ -10129,17 +10413,17 @@ loaded590:
 	VCMTST V26.S4, V25.S4, V21.S4
 	VAND V21.B16, V25.B16, V25.B16
 	VFMLA V25.S4, V2.S4, V22.S4
-	TBZ $1, R9, single591
+	TBZ $1, R9, single607
 	FMOVD 0(R4), F25
-	TBZ $0, R9, loaded592
+	TBZ $0, R9, loaded608
 	ADD $8, R4, R26
 	VLD1 (R26), V25.S[2]
-	B loaded592
+	B loaded608
 
-single591:
+single607:
 	FMOVS 0(R4), F25
 
-loaded592:
+loaded608:
 	WORD $0x6e39ded9 // FMUL V25.4S, V22.4S, V25.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V22.S4
@@ -10150,41 +10434,41 @@ loaded592:
 pass1_partial3:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single593
+	TBZ $1, R9, single609
 	FMOVD 0(R2), F25
-	TBZ $0, R9, loaded594
+	TBZ $0, R9, loaded610
 	ADD $8, R2, R26
 	VLD1 (R26), V25.S[2]
-	B loaded594
+	B loaded610
 
-single593:
+single609:
 	FMOVS 0(R2), F25
 
-loaded594:
-	TBZ $1, R9, single595
+loaded610:
+	TBZ $1, R9, single611
 	FMOVD 0(R6), F22
-	TBZ $0, R9, loaded596
+	TBZ $0, R9, loaded612
 	ADD $8, R6, R26
 	VLD1 (R26), V22.S[2]
-	B loaded596
+	B loaded612
 
-single595:
+single611:
 	FMOVS 0(R6), F22
 
-loaded596:
+loaded612:
 	VFMLS V22.S4, V4.S4, V25.S4
 	WORD $0x6e39dc39 // FMUL V25.4S, V1.4S, V25.4S
-	TBZ $1, R9, single597
+	TBZ $1, R9, single613
 	FMOVD 0(R1), F22
-	TBZ $0, R9, loaded598
+	TBZ $0, R9, loaded614
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded598
+	B loaded614
 
-single597:
+single613:
 	FMOVS 0(R1), F22
 
-loaded598:
+loaded614:
 	VMOV V25.B16, V26.B16
 	VFMLA V22.S4, V0.S4, V26.S4
 	MOVD $0x7f800000, R26
@@ -10192,17 +10476,17 @@ loaded598:
 	VCMTST V21.S4, V26.S4, V22.S4
 	VAND V22.B16, V26.B16, V26.B16
 	VFMLA V26.S4, V2.S4, V25.S4
-	TBZ $1, R9, single599
+	TBZ $1, R9, single615
 	FMOVD 0(R4), F26
-	TBZ $0, R9, loaded600
+	TBZ $0, R9, loaded616
 	ADD $8, R4, R26
 	VLD1 (R26), V26.S[2]
-	B loaded600
+	B loaded616
 
-single599:
+single615:
 	FMOVS 0(R4), F26
 
-loaded600:
+loaded616:
 	WORD $0x6e3adf3a // FMUL V26.4S, V25.4S, V26.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V25.S4
@@ -10213,41 +10497,41 @@ loaded600:
 pass1_partial4:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single601
+	TBZ $1, R9, single617
 	FMOVD 0(R2), F26
-	TBZ $0, R9, loaded602
+	TBZ $0, R9, loaded618
 	ADD $8, R2, R26
 	VLD1 (R26), V26.S[2]
-	B loaded602
+	B loaded618
 
-single601:
+single617:
 	FMOVS 0(R2), F26
 
-loaded602:
-	TBZ $1, R9, single603
+loaded618:
+	TBZ $1, R9, single619
 	FMOVD 0(R6), F25
-	TBZ $0, R9, loaded604
+	TBZ $0, R9, loaded620
 	ADD $8, R6, R26
 	VLD1 (R26), V25.S[2]
-	B loaded604
+	B loaded620
 
-single603:
+single619:
 	FMOVS 0(R6), F25
 
-loaded604:
+loaded620:
 	VFMLS V25.S4, V4.S4, V26.S4
 	WORD $0x6e3adc3a // FMUL V26.4S, V1.4S, V26.4S
-	TBZ $1, R9, single605
+	TBZ $1, R9, single621
 	FMOVD 0(R1), F25
-	TBZ $0, R9, loaded606
+	TBZ $0, R9, loaded622
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded606
+	B loaded622
 
-single605:
+single621:
 	FMOVS 0(R1), F25
 
-loaded606:
+loaded622:
 	VMOV V26.B16, V21.B16
 	VFMLA V25.S4, V0.S4, V21.S4
 	MOVD $0x7f800000, R26
@@ -10255,17 +10539,17 @@ loaded606:
 	VCMTST V22.S4, V21.S4, V25.S4
 	VAND V25.B16, V21.B16, V21.B16
 	VFMLA V21.S4, V2.S4, V26.S4
-	TBZ $1, R9, single607
+	TBZ $1, R9, single623
 	FMOVD 0(R4), F21
-	TBZ $0, R9, loaded608
+	TBZ $0, R9, loaded624
 	ADD $8, R4, R26
 	VLD1 (R26), V21.S[2]
-	B loaded608
+	B loaded624
 
-single607:
+single623:
 	FMOVS 0(R4), F21
 
-loaded608:
+loaded624:
 	WORD $0x6e35df55 // FMUL V21.4S, V26.4S, V21.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V26.S4
@@ -10276,41 +10560,41 @@ loaded608:
 pass1_partial5:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single609
+	TBZ $1, R9, single625
 	FMOVD 0(R2), F21
-	TBZ $0, R9, loaded610
+	TBZ $0, R9, loaded626
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded610
+	B loaded626
 
-single609:
+single625:
 	FMOVS 0(R2), F21
 
-loaded610:
-	TBZ $1, R9, single611
+loaded626:
+	TBZ $1, R9, single627
 	FMOVD 0(R6), F26
-	TBZ $0, R9, loaded612
+	TBZ $0, R9, loaded628
 	ADD $8, R6, R26
 	VLD1 (R26), V26.S[2]
-	B loaded612
+	B loaded628
 
-single611:
+single627:
 	FMOVS 0(R6), F26
 
-loaded612:
+loaded628:
 	VFMLS V26.S4, V4.S4, V21.S4
 	WORD $0x6e35dc35 // FMUL V21.4S, V1.4S, V21.4S
-	TBZ $1, R9, single613
+	TBZ $1, R9, single629
 	FMOVD 0(R1), F26
-	TBZ $0, R9, loaded614
+	TBZ $0, R9, loaded630
 	ADD $8, R1, R26
 	VLD1 (R26), V26.S[2]
-	B loaded614
+	B loaded630
 
-single613:
+single629:
 	FMOVS 0(R1), F26
 
-loaded614:
+loaded630:
 	VMOV V21.B16, V22.B16
 	VFMLA V26.S4, V0.S4, V22.S4
 	MOVD $0x7f800000, R26
@@ -10318,17 +10602,17 @@ loaded614:
 	VCMTST V25.S4, V22.S4, V26.S4
 	VAND V26.B16, V22.B16, V22.B16
 	VFMLA V22.S4, V2.S4, V21.S4
-	TBZ $1, R9, single615
+	TBZ $1, R9, single631
 	FMOVD 0(R4), F22
-	TBZ $0, R9, loaded616
+	TBZ $0, R9, loaded632
 	ADD $8, R4, R26
 	VLD1 (R26), V22.S[2]
-	B loaded616
+	B loaded632
 
-single615:
+single631:
 	FMOVS 0(R4), F22
 
-loaded616:
+loaded632:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V21.S4
@@ -10339,41 +10623,41 @@ loaded616:
 pass1_partial6:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single617
+	TBZ $1, R9, single633
 	FMOVD 0(R2), F22
-	TBZ $0, R9, loaded618
+	TBZ $0, R9, loaded634
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded618
+	B loaded634
 
-single617:
+single633:
 	FMOVS 0(R2), F22
 
-loaded618:
-	TBZ $1, R9, single619
+loaded634:
+	TBZ $1, R9, single635
 	FMOVD 0(R6), F21
-	TBZ $0, R9, loaded620
+	TBZ $0, R9, loaded636
 	ADD $8, R6, R26
 	VLD1 (R26), V21.S[2]
-	B loaded620
+	B loaded636
 
-single619:
+single635:
 	FMOVS 0(R6), F21
 
-loaded620:
+loaded636:
 	VFMLS V21.S4, V4.S4, V22.S4
 	WORD $0x6e36dc36 // FMUL V22.4S, V1.4S, V22.4S
-	TBZ $1, R9, single621
+	TBZ $1, R9, single637
 	FMOVD 0(R1), F21
-	TBZ $0, R9, loaded622
+	TBZ $0, R9, loaded638
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded622
+	B loaded638
 
-single621:
+single637:
 	FMOVS 0(R1), F21
 
-loaded622:
+loaded638:
 	VMOV V22.B16, V25.B16
 	VFMLA V21.S4, V0.S4, V25.S4
 	MOVD $0x7f800000, R26
@@ -10381,17 +10665,17 @@ loaded622:
 	VCMTST V26.S4, V25.S4, V21.S4
 	VAND V21.B16, V25.B16, V25.B16
 	VFMLA V25.S4, V2.S4, V22.S4
-	TBZ $1, R9, single623
+	TBZ $1, R9, single639
 	FMOVD 0(R4), F25
-	TBZ $0, R9, loaded624
+	TBZ $0, R9, loaded640
 	ADD $8, R4, R26
 	VLD1 (R26), V25.S[2]
-	B loaded624
+	B loaded640
 
-single623:
+single639:
 	FMOVS 0(R4), F25
 
-loaded624:
+loaded640:
 	WORD $0x6e39ded9 // FMUL V25.4S, V22.4S, V25.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V22.S4
@@ -10402,41 +10686,41 @@ loaded624:
 pass1_partial7:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single625
+	TBZ $1, R9, single641
 	FMOVD 0(R2), F25
-	TBZ $0, R9, loaded626
+	TBZ $0, R9, loaded642
 	ADD $8, R2, R26
 	VLD1 (R26), V25.S[2]
-	B loaded626
+	B loaded642
 
-single625:
+single641:
 	FMOVS 0(R2), F25
 
-loaded626:
-	TBZ $1, R9, single627
+loaded642:
+	TBZ $1, R9, single643
 	FMOVD 0(R6), F22
-	TBZ $0, R9, loaded628
+	TBZ $0, R9, loaded644
 	ADD $8, R6, R26
 	VLD1 (R26), V22.S[2]
-	B loaded628
+	B loaded644
 
-single627:
+single643:
 	FMOVS 0(R6), F22
 
-loaded628:
+loaded644:
 	VFMLS V22.S4, V4.S4, V25.S4
 	WORD $0x6e39dc39 // FMUL V25.4S, V1.4S, V25.4S
-	TBZ $1, R9, single629
+	TBZ $1, R9, single645
 	FMOVD 0(R1), F22
-	TBZ $0, R9, loaded630
+	TBZ $0, R9, loaded646
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded630
+	B loaded646
 
-single629:
+single645:
 	FMOVS 0(R1), F22
 
-loaded630:
+loaded646:
 	VMOV V25.B16, V26.B16
 	VFMLA V22.S4, V0.S4, V26.S4
 	MOVD $0x7f800000, R26
@@ -10444,17 +10728,17 @@ loaded630:
 	VCMTST V21.S4, V26.S4, V22.S4
 	VAND V22.B16, V26.B16, V26.B16
 	VFMLA V26.S4, V2.S4, V25.S4
-	TBZ $1, R9, single631
+	TBZ $1, R9, single647
 	FMOVD 0(R4), F26
-	TBZ $0, R9, loaded632
+	TBZ $0, R9, loaded648
 	ADD $8, R4, R26
 	VLD1 (R26), V26.S[2]
-	B loaded632
+	B loaded648
 
-single631:
+single647:
 	FMOVS 0(R4), F26
 
-loaded632:
+loaded648:
 	WORD $0x6e3adf3a // FMUL V26.4S, V25.4S, V26.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V25.S4
@@ -10465,41 +10749,41 @@ loaded632:
 pass1_partial8:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single633
+	TBZ $1, R9, single649
 	FMOVD 0(R2), F26
-	TBZ $0, R9, loaded634
+	TBZ $0, R9, loaded650
 	ADD $8, R2, R26
 	VLD1 (R26), V26.S[2]
-	B loaded634
+	B loaded650
 
-single633:
+single649:
 	FMOVS 0(R2), F26
 
-loaded634:
-	TBZ $1, R9, single635
+loaded650:
+	TBZ $1, R9, single651
 	FMOVD 0(R6), F25
-	TBZ $0, R9, loaded636
+	TBZ $0, R9, loaded652
 	ADD $8, R6, R26
 	VLD1 (R26), V25.S[2]
-	B loaded636
+	B loaded652
 
-single635:
+single651:
 	FMOVS 0(R6), F25
 
-loaded636:
+loaded652:
 	VFMLS V25.S4, V4.S4, V26.S4
 	WORD $0x6e3adc3a // FMUL V26.4S, V1.4S, V26.4S
-	TBZ $1, R9, single637
+	TBZ $1, R9, single653
 	FMOVD 0(R1), F25
-	TBZ $0, R9, loaded638
+	TBZ $0, R9, loaded654
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded638
+	B loaded654
 
-single637:
+single653:
 	FMOVS 0(R1), F25
 
-loaded638:
+loaded654:
 	VMOV V26.B16, V21.B16
 	VFMLA V25.S4, V0.S4, V21.S4
 	MOVD $0x7f800000, R26
@@ -10507,17 +10791,17 @@ loaded638:
 	VCMTST V22.S4, V21.S4, V25.S4
 	VAND V25.B16, V21.B16, V21.B16
 	VFMLA V21.S4, V2.S4, V26.S4
-	TBZ $1, R9, single639
+	TBZ $1, R9, single655
 	FMOVD 0(R4), F21
-	TBZ $0, R9, loaded640
+	TBZ $0, R9, loaded656
 	ADD $8, R4, R26
 	VLD1 (R26), V21.S[2]
-	B loaded640
+	B loaded656
 
-single639:
+single655:
 	FMOVS 0(R4), F21
 
-loaded640:
+loaded656:
 	WORD $0x6e35df55 // FMUL V21.4S, V26.4S, V21.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V26.S4
@@ -10528,41 +10812,41 @@ loaded640:
 pass1_partial9:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single641
+	TBZ $1, R9, single657
 	FMOVD 0(R2), F21
-	TBZ $0, R9, loaded642
+	TBZ $0, R9, loaded658
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded642
+	B loaded658
 
-single641:
+single657:
 	FMOVS 0(R2), F21
 
-loaded642:
-	TBZ $1, R9, single643
+loaded658:
+	TBZ $1, R9, single659
 	FMOVD 0(R6), F26
-	TBZ $0, R9, loaded644
+	TBZ $0, R9, loaded660
 	ADD $8, R6, R26
 	VLD1 (R26), V26.S[2]
-	B loaded644
+	B loaded660
 
-single643:
+single659:
 	FMOVS 0(R6), F26
 
-loaded644:
+loaded660:
 	VFMLS V26.S4, V4.S4, V21.S4
 	WORD $0x6e35dc35 // FMUL V21.4S, V1.4S, V21.4S
-	TBZ $1, R9, single645
+	TBZ $1, R9, single661
 	FMOVD 0(R1), F26
-	TBZ $0, R9, loaded646
+	TBZ $0, R9, loaded662
 	ADD $8, R1, R26
 	VLD1 (R26), V26.S[2]
-	B loaded646
+	B loaded662
 
-single645:
+single661:
 	FMOVS 0(R1), F26
 
-loaded646:
+loaded662:
 	VMOV V21.B16, V22.B16
 	VFMLA V26.S4, V0.S4, V22.S4
 	MOVD $0x7f800000, R26
@@ -10570,17 +10854,17 @@ loaded646:
 	VCMTST V25.S4, V22.S4, V26.S4
 	VAND V26.B16, V22.B16, V22.B16
 	VFMLA V22.S4, V2.S4, V21.S4
-	TBZ $1, R9, single647
+	TBZ $1, R9, single663
 	FMOVD 0(R4), F22
-	TBZ $0, R9, loaded648
+	TBZ $0, R9, loaded664
 	ADD $8, R4, R26
 	VLD1 (R26), V22.S[2]
-	B loaded648
+	B loaded664
 
-single647:
+single663:
 	FMOVS 0(R4), F22
 
-loaded648:
+loaded664:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V21.S4
@@ -10591,41 +10875,41 @@ loaded648:
 pass1_partial10:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single649
+	TBZ $1, R9, single665
 	FMOVD 0(R2), F22
-	TBZ $0, R9, loaded650
+	TBZ $0, R9, loaded666
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded650
+	B loaded666
 
-single649:
+single665:
 	FMOVS 0(R2), F22
 
-loaded650:
-	TBZ $1, R9, single651
+loaded666:
+	TBZ $1, R9, single667
 	FMOVD 0(R6), F21
-	TBZ $0, R9, loaded652
+	TBZ $0, R9, loaded668
 	ADD $8, R6, R26
 	VLD1 (R26), V21.S[2]
-	B loaded652
+	B loaded668
 
-single651:
+single667:
 	FMOVS 0(R6), F21
 
-loaded652:
+loaded668:
 	VFMLS V21.S4, V4.S4, V22.S4
 	WORD $0x6e36dc36 // FMUL V22.4S, V1.4S, V22.4S
-	TBZ $1, R9, single653
+	TBZ $1, R9, single669
 	FMOVD 0(R1), F21
-	TBZ $0, R9, loaded654
+	TBZ $0, R9, loaded670
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded654
+	B loaded670
 
-single653:
+single669:
 	FMOVS 0(R1), F21
 
-loaded654:
+loaded670:
 	VMOV V22.B16, V25.B16
 	VFMLA V21.S4, V0.S4, V25.S4
 	MOVD $0x7f800000, R26
@@ -10633,17 +10917,17 @@ loaded654:
 	VCMTST V26.S4, V25.S4, V21.S4
 	VAND V21.B16, V25.B16, V25.B16
 	VFMLA V25.S4, V2.S4, V22.S4
-	TBZ $1, R9, single655
+	TBZ $1, R9, single671
 	FMOVD 0(R4), F25
-	TBZ $0, R9, loaded656
+	TBZ $0, R9, loaded672
 	ADD $8, R4, R26
 	VLD1 (R26), V25.S[2]
-	B loaded656
+	B loaded672
 
-single655:
+single671:
 	FMOVS 0(R4), F25
 
-loaded656:
+loaded672:
 	WORD $0x6e39ded9 // FMUL V25.4S, V22.4S, V25.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V22.S4
@@ -10654,41 +10938,41 @@ loaded656:
 pass1_partial11:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single657
+	TBZ $1, R9, single673
 	FMOVD 0(R2), F25
-	TBZ $0, R9, loaded658
+	TBZ $0, R9, loaded674
 	ADD $8, R2, R26
 	VLD1 (R26), V25.S[2]
-	B loaded658
+	B loaded674
 
-single657:
+single673:
 	FMOVS 0(R2), F25
 
-loaded658:
-	TBZ $1, R9, single659
+loaded674:
+	TBZ $1, R9, single675
 	FMOVD 0(R6), F22
-	TBZ $0, R9, loaded660
+	TBZ $0, R9, loaded676
 	ADD $8, R6, R26
 	VLD1 (R26), V22.S[2]
-	B loaded660
+	B loaded676
 
-single659:
+single675:
 	FMOVS 0(R6), F22
 
-loaded660:
+loaded676:
 	VFMLS V22.S4, V4.S4, V25.S4
 	WORD $0x6e39dc39 // FMUL V25.4S, V1.4S, V25.4S
-	TBZ $1, R9, single661
+	TBZ $1, R9, single677
 	FMOVD 0(R1), F22
-	TBZ $0, R9, loaded662
+	TBZ $0, R9, loaded678
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded662
+	B loaded678
 
-single661:
+single677:
 	FMOVS 0(R1), F22
 
-loaded662:
+loaded678:
 	VMOV V25.B16, V26.B16
 	VFMLA V22.S4, V0.S4, V26.S4
 	MOVD $0x7f800000, R26
@@ -10696,17 +10980,17 @@ loaded662:
 	VCMTST V21.S4, V26.S4, V22.S4
 	VAND V22.B16, V26.B16, V26.B16
 	VFMLA V26.S4, V2.S4, V25.S4
-	TBZ $1, R9, single663
+	TBZ $1, R9, single679
 	FMOVD 0(R4), F26
-	TBZ $0, R9, loaded664
+	TBZ $0, R9, loaded680
 	ADD $8, R4, R26
 	VLD1 (R26), V26.S[2]
-	B loaded664
+	B loaded680
 
-single663:
+single679:
 	FMOVS 0(R4), F26
 
-loaded664:
+loaded680:
 	WORD $0x6e3adf3a // FMUL V26.4S, V25.4S, V26.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V25.S4
@@ -10717,41 +11001,41 @@ loaded664:
 pass1_partial12:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single665
+	TBZ $1, R9, single681
 	FMOVD 0(R2), F26
-	TBZ $0, R9, loaded666
+	TBZ $0, R9, loaded682
 	ADD $8, R2, R26
 	VLD1 (R26), V26.S[2]
-	B loaded666
+	B loaded682
 
-single665:
+single681:
 	FMOVS 0(R2), F26
 
-loaded666:
-	TBZ $1, R9, single667
+loaded682:
+	TBZ $1, R9, single683
 	FMOVD 0(R6), F25
-	TBZ $0, R9, loaded668
+	TBZ $0, R9, loaded684
 	ADD $8, R6, R26
 	VLD1 (R26), V25.S[2]
-	B loaded668
+	B loaded684
 
-single667:
+single683:
 	FMOVS 0(R6), F25
 
-loaded668:
+loaded684:
 	VFMLS V25.S4, V4.S4, V26.S4
 	WORD $0x6e3adc3a // FMUL V26.4S, V1.4S, V26.4S
-	TBZ $1, R9, single669
+	TBZ $1, R9, single685
 	FMOVD 0(R1), F25
-	TBZ $0, R9, loaded670
+	TBZ $0, R9, loaded686
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded670
+	B loaded686
 
-single669:
+single685:
 	FMOVS 0(R1), F25
 
-loaded670:
+loaded686:
 	VMOV V26.B16, V21.B16
 	VFMLA V25.S4, V0.S4, V21.S4
 	MOVD $0x7f800000, R26
@@ -10759,17 +11043,17 @@ loaded670:
 	VCMTST V22.S4, V21.S4, V25.S4
 	VAND V25.B16, V21.B16, V21.B16
 	VFMLA V21.S4, V2.S4, V26.S4
-	TBZ $1, R9, single671
+	TBZ $1, R9, single687
 	FMOVD 0(R4), F21
-	TBZ $0, R9, loaded672
+	TBZ $0, R9, loaded688
 	ADD $8, R4, R26
 	VLD1 (R26), V21.S[2]
-	B loaded672
+	B loaded688
 
-single671:
+single687:
 	FMOVS 0(R4), F21
 
-loaded672:
+loaded688:
 	WORD $0x6e35df55 // FMUL V21.4S, V26.4S, V21.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V26.S4
@@ -10780,41 +11064,41 @@ loaded672:
 pass1_partial13:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single673
+	TBZ $1, R9, single689
 	FMOVD 0(R2), F21
-	TBZ $0, R9, loaded674
+	TBZ $0, R9, loaded690
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded674
+	B loaded690
 
-single673:
+single689:
 	FMOVS 0(R2), F21
 
-loaded674:
-	TBZ $1, R9, single675
+loaded690:
+	TBZ $1, R9, single691
 	FMOVD 0(R6), F26
-	TBZ $0, R9, loaded676
+	TBZ $0, R9, loaded692
 	ADD $8, R6, R26
 	VLD1 (R26), V26.S[2]
-	B loaded676
+	B loaded692
 
-single675:
+single691:
 	FMOVS 0(R6), F26
 
-loaded676:
+loaded692:
 	VFMLS V26.S4, V4.S4, V21.S4
 	WORD $0x6e35dc35 // FMUL V21.4S, V1.4S, V21.4S
-	TBZ $1, R9, single677
+	TBZ $1, R9, single693
 	FMOVD 0(R1), F26
-	TBZ $0, R9, loaded678
+	TBZ $0, R9, loaded694
 	ADD $8, R1, R26
 	VLD1 (R26), V26.S[2]
-	B loaded678
+	B loaded694
 
-single677:
+single693:
 	FMOVS 0(R1), F26
 
-loaded678:
+loaded694:
 	VMOV V21.B16, V22.B16
 	VFMLA V26.S4, V0.S4, V22.S4
 	MOVD $0x7f800000, R26
@@ -10822,17 +11106,17 @@ loaded678:
 	VCMTST V25.S4, V22.S4, V26.S4
 	VAND V26.B16, V22.B16, V22.B16
 	VFMLA V22.S4, V2.S4, V21.S4
-	TBZ $1, R9, single679
+	TBZ $1, R9, single695
 	FMOVD 0(R4), F22
-	TBZ $0, R9, loaded680
+	TBZ $0, R9, loaded696
 	ADD $8, R4, R26
 	VLD1 (R26), V22.S[2]
-	B loaded680
+	B loaded696
 
-single679:
+single695:
 	FMOVS 0(R4), F22
 
-loaded680:
+loaded696:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V21.S4
@@ -10843,41 +11127,41 @@ loaded680:
 pass1_partial14:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single681
+	TBZ $1, R9, single697
 	FMOVD 0(R2), F22
-	TBZ $0, R9, loaded682
+	TBZ $0, R9, loaded698
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded682
+	B loaded698
 
-single681:
+single697:
 	FMOVS 0(R2), F22
 
-loaded682:
-	TBZ $1, R9, single683
+loaded698:
+	TBZ $1, R9, single699
 	FMOVD 0(R6), F21
-	TBZ $0, R9, loaded684
+	TBZ $0, R9, loaded700
 	ADD $8, R6, R26
 	VLD1 (R26), V21.S[2]
-	B loaded684
+	B loaded700
 
-single683:
+single699:
 	FMOVS 0(R6), F21
 
-loaded684:
+loaded700:
 	VFMLS V21.S4, V4.S4, V22.S4
 	WORD $0x6e36dc36 // FMUL V22.4S, V1.4S, V22.4S
-	TBZ $1, R9, single685
+	TBZ $1, R9, single701
 	FMOVD 0(R1), F21
-	TBZ $0, R9, loaded686
+	TBZ $0, R9, loaded702
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded686
+	B loaded702
 
-single685:
+single701:
 	FMOVS 0(R1), F21
 
-loaded686:
+loaded702:
 	VMOV V22.B16, V25.B16
 	VFMLA V21.S4, V0.S4, V25.S4
 	MOVD $0x7f800000, R26
@@ -10885,17 +11169,17 @@ loaded686:
 	VCMTST V26.S4, V25.S4, V21.S4
 	VAND V21.B16, V25.B16, V25.B16
 	VFMLA V25.S4, V2.S4, V22.S4
-	TBZ $1, R9, single687
+	TBZ $1, R9, single703
 	FMOVD 0(R4), F25
-	TBZ $0, R9, loaded688
+	TBZ $0, R9, loaded704
 	ADD $8, R4, R26
 	VLD1 (R26), V25.S[2]
-	B loaded688
+	B loaded704
 
-single687:
+single703:
 	FMOVS 0(R4), F25
 
-loaded688:
+loaded704:
 	WORD $0x6e39ded9 // FMUL V25.4S, V22.4S, V25.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V22.S4
@@ -10906,41 +11190,41 @@ loaded688:
 pass1_partial15:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single689
+	TBZ $1, R9, single705
 	FMOVD 0(R2), F25
-	TBZ $0, R9, loaded690
+	TBZ $0, R9, loaded706
 	ADD $8, R2, R26
 	VLD1 (R26), V25.S[2]
-	B loaded690
+	B loaded706
 
-single689:
+single705:
 	FMOVS 0(R2), F25
 
-loaded690:
-	TBZ $1, R9, single691
+loaded706:
+	TBZ $1, R9, single707
 	FMOVD 0(R6), F22
-	TBZ $0, R9, loaded692
+	TBZ $0, R9, loaded708
 	ADD $8, R6, R26
 	VLD1 (R26), V22.S[2]
-	B loaded692
+	B loaded708
 
-single691:
+single707:
 	FMOVS 0(R6), F22
 
-loaded692:
+loaded708:
 	VFMLS V22.S4, V4.S4, V25.S4
 	WORD $0x6e39dc39 // FMUL V25.4S, V1.4S, V25.4S
-	TBZ $1, R9, single693
+	TBZ $1, R9, single709
 	FMOVD 0(R1), F22
-	TBZ $0, R9, loaded694
+	TBZ $0, R9, loaded710
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded694
+	B loaded710
 
-single693:
+single709:
 	FMOVS 0(R1), F22
 
-loaded694:
+loaded710:
 	VMOV V25.B16, V26.B16
 	VFMLA V22.S4, V0.S4, V26.S4
 	MOVD $0x7f800000, R26
@@ -10948,17 +11232,17 @@ loaded694:
 	VCMTST V21.S4, V26.S4, V22.S4
 	VAND V22.B16, V26.B16, V26.B16
 	VFMLA V26.S4, V2.S4, V25.S4
-	TBZ $1, R9, single695
+	TBZ $1, R9, single711
 	FMOVD 0(R4), F26
-	TBZ $0, R9, loaded696
+	TBZ $0, R9, loaded712
 	ADD $8, R4, R26
 	VLD1 (R26), V26.S[2]
-	B loaded696
+	B loaded712
 
-single695:
+single711:
 	FMOVS 0(R4), F26
 
-loaded696:
+loaded712:
 	WORD $0x6e3adf3a // FMUL V26.4S, V25.4S, V26.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V25.S4
@@ -11124,69 +11408,69 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V10.S[3]
 	WORD $0x4ea0894a // CMGT V10.4S, V10.4S, #0
-	TBZ $1, R3, single697
+	TBZ $1, R3, single713
 	FMOVD 0(R0), F9
-	TBZ $0, R3, loaded698
+	TBZ $0, R3, loaded714
 	ADD $8, R0, R26
 	VLD1 (R26), V9.S[2]
-	B loaded698
+	B loaded714
 
-single697:
+single713:
 	FMOVS 0(R0), F9
 
-loaded698:
-	TBZ $1, R3, single699
+loaded714:
+	TBZ $1, R3, single715
 	FMOVD 0(R2), F7
-	TBZ $0, R3, loaded700
+	TBZ $0, R3, loaded716
 	ADD $8, R2, R26
 	VLD1 (R26), V7.S[2]
-	B loaded700
+	B loaded716
 
-single699:
+single715:
 	FMOVS 0(R2), F7
 
-loaded700:
+loaded716:
 	VFMLA V9.S4, V5.S4, V7.S4
-	TBZ $1, R3, single701
+	TBZ $1, R3, single717
 	FMOVD 0(R1), F8
-	TBZ $0, R3, loaded702
+	TBZ $0, R3, loaded718
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded702
+	B loaded718
 
-single701:
+single717:
 	FMOVS 0(R1), F8
 
-loaded702:
+loaded718:
 	WORD $0x6e27dc2e // FMUL V14.4S, V1.4S, V7.4S
 	VFMLA V8.S4, V0.S4, V14.S4
 	VCMTST V6.S4, V14.S4, V8.S4
 	VAND V8.B16, V14.B16, V14.B16
-	TBZ $1, R3, single703
+	TBZ $1, R3, single719
 	FMOVD F14, 0(R1)
-	TBZ $0, R3, stored704
+	TBZ $0, R3, stored720
 	ADD $8, R1, R26
 	VST1 V14.S[2], (R26)
-	B stored704
+	B stored720
 
-single703:
+single719:
 	FMOVS F14, 0(R1)
 
-stored704:
+stored720:
 	WORD $0x6e27dc47 // FMUL V7.4S, V2.4S, V7.4S
 	VFMLA V14.S4, V3.S4, V7.S4
 	VFMLS V7.S4, V4.S4, V9.S4
-	TBZ $1, R3, single705
+	TBZ $1, R3, single721
 	FMOVD F9, 0(R0)
-	TBZ $0, R3, stored706
+	TBZ $0, R3, stored722
 	ADD $8, R0, R26
 	VST1 V9.S[2], (R26)
-	B stored706
+	B stored722
 
-single705:
+single721:
 	FMOVS F9, 0(R0)
 
-stored706:
+stored722:
 
 done:
 	RET
@@ -11371,99 +11655,99 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R4, single707
+	TBZ $1, R4, single723
 	FMOVD 0(R0), F12
-	TBZ $0, R4, loaded708
+	TBZ $0, R4, loaded724
 	ADD $8, R0, R26
 	VLD1 (R26), V12.S[2]
-	B loaded708
+	B loaded724
 
-single707:
+single723:
 	FMOVS 0(R0), F12
 
-loaded708:
-	TBZ $1, R4, single709
+loaded724:
+	TBZ $1, R4, single725
 	FMOVD 0(R3), F10
-	TBZ $0, R4, loaded710
+	TBZ $0, R4, loaded726
 	ADD $8, R3, R26
 	VLD1 (R26), V10.S[2]
-	B loaded710
+	B loaded726
 
-single709:
+single725:
 	FMOVS 0(R3), F10
 
-loaded710:
+loaded726:
 	VFMLA V12.S4, V7.S4, V10.S4
-	TBZ $1, R4, single711
+	TBZ $1, R4, single727
 	FMOVD 0(R1), F11
-	TBZ $0, R4, loaded712
+	TBZ $0, R4, loaded728
 	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
-	B loaded712
+	B loaded728
 
-single711:
+single727:
 	FMOVS 0(R1), F11
 
-loaded712:
+loaded728:
 	WORD $0x6e2adc31 // FMUL V17.4S, V1.4S, V10.4S
 	VFMLA V11.S4, V0.S4, V17.S4
 	VCMTST V9.S4, V17.S4, V11.S4
 	VAND V11.B16, V17.B16, V17.B16
-	TBZ $1, R4, single713
+	TBZ $1, R4, single729
 	FMOVD F17, 0(R1)
-	TBZ $0, R4, stored714
+	TBZ $0, R4, stored730
 	ADD $8, R1, R26
 	VST1 V17.S[2], (R26)
-	B stored714
+	B stored730
 
-single713:
+single729:
 	FMOVS F17, 0(R1)
 
-stored714:
-	TBZ $1, R4, single715
+stored730:
+	TBZ $1, R4, single731
 	FMOVD 0(R2), F11
-	TBZ $0, R4, loaded716
+	TBZ $0, R4, loaded732
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded716
+	B loaded732
 
-single715:
+single731:
 	FMOVS 0(R2), F11
 
-loaded716:
+loaded732:
 	WORD $0x6e2adc70 // FMUL V16.4S, V3.4S, V10.4S
 	WORD $0x6e2ade0a // FMUL V10.4S, V16.4S, V10.4S
 	VFMLA V11.S4, V2.S4, V10.S4
 	VCMTST V9.S4, V10.S4, V11.S4
 	VAND V11.B16, V10.B16, V10.B16
-	TBZ $1, R4, single717
+	TBZ $1, R4, single733
 	FMOVD F10, 0(R2)
-	TBZ $0, R4, stored718
+	TBZ $0, R4, stored734
 	ADD $8, R2, R26
 	VST1 V10.S[2], (R26)
-	B stored718
+	B stored734
 
-single717:
+single733:
 	FMOVS F10, 0(R2)
 
-stored718:
+stored734:
 	WORD $0x6e25dd4a // FMUL V10.4S, V10.4S, V5.4S
 	WORD $0x6ea1f94a // FSQRT V10.4S, V10.4S
 	WORD $0x4e26d54a // FADD V10.4S, V10.4S, V6.4S
 	WORD $0x6e2afe2a // FDIV V10.4S, V17.4S, V10.4S
 	WORD $0x6e2cdd0c // FMUL V12.4S, V8.4S, V12.4S
 	VFMLS V10.S4, V4.S4, V12.S4
-	TBZ $1, R4, single719
+	TBZ $1, R4, single735
 	FMOVD F12, 0(R0)
-	TBZ $0, R4, stored720
+	TBZ $0, R4, stored736
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored720
+	B stored736
 
-single719:
+single735:
 	FMOVS F12, 0(R0)
 
-stored720:
+stored736:
 
 done:
 	RET
@@ -11604,99 +11888,99 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R4, single721
+	TBZ $1, R4, single737
 	FMOVD 0(R0), F11
-	TBZ $0, R4, loaded722
+	TBZ $0, R4, loaded738
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded722
+	B loaded738
 
-single721:
+single737:
 	FMOVS 0(R0), F11
 
-loaded722:
-	TBZ $1, R4, single723
+loaded738:
+	TBZ $1, R4, single739
 	FMOVD 0(R3), F13
-	TBZ $0, R4, loaded724
+	TBZ $0, R4, loaded740
 	ADD $8, R3, R26
 	VLD1 (R26), V13.S[2]
-	B loaded724
+	B loaded740
 
-single723:
+single739:
 	FMOVS 0(R3), F13
 
-loaded724:
+loaded740:
 	VFMLA V11.S4, V7.S4, V13.S4
-	TBZ $1, R4, single725
+	TBZ $1, R4, single741
 	FMOVD 0(R1), F14
-	TBZ $0, R4, loaded726
+	TBZ $0, R4, loaded742
 	ADD $8, R1, R26
 	VLD1 (R26), V14.S[2]
-	B loaded726
+	B loaded742
 
-single725:
+single741:
 	FMOVS 0(R1), F14
 
-loaded726:
+loaded742:
 	WORD $0x6e2ddc32 // FMUL V18.4S, V1.4S, V13.4S
 	VFMLA V14.S4, V0.S4, V18.S4
 	VCMTST V10.S4, V18.S4, V14.S4
 	VAND V14.B16, V18.B16, V18.B16
-	TBZ $1, R4, single727
+	TBZ $1, R4, single743
 	FMOVD F18, 0(R1)
-	TBZ $0, R4, stored728
+	TBZ $0, R4, stored744
 	ADD $8, R1, R26
 	VST1 V18.S[2], (R26)
-	B stored728
+	B stored744
 
-single727:
+single743:
 	FMOVS F18, 0(R1)
 
-stored728:
-	TBZ $1, R4, single729
+stored744:
+	TBZ $1, R4, single745
 	FMOVD 0(R2), F14
-	TBZ $0, R4, loaded730
+	TBZ $0, R4, loaded746
 	ADD $8, R2, R26
 	VLD1 (R26), V14.S[2]
-	B loaded730
+	B loaded746
 
-single729:
+single745:
 	FMOVS 0(R2), F14
 
-loaded730:
+loaded746:
 	WORD $0x6e2ddc71 // FMUL V17.4S, V3.4S, V13.4S
 	WORD $0x6e2dde2d // FMUL V13.4S, V17.4S, V13.4S
 	VFMLA V14.S4, V2.S4, V13.S4
 	VCMTST V10.S4, V13.S4, V14.S4
 	VAND V14.B16, V13.B16, V13.B16
-	TBZ $1, R4, single731
+	TBZ $1, R4, single747
 	FMOVD F13, 0(R2)
-	TBZ $0, R4, stored732
+	TBZ $0, R4, stored748
 	ADD $8, R2, R26
 	VST1 V13.S[2], (R26)
-	B stored732
+	B stored748
 
-single731:
+single747:
 	FMOVS F13, 0(R2)
 
-stored732:
+stored748:
 	WORD $0x6e25ddae // FMUL V14.4S, V13.4S, V5.4S
 	WORD $0x6ea1f9ce // FSQRT V14.4S, V14.4S
 	WORD $0x4e26d5cd // FADD V13.4S, V14.4S, V6.4S
 	WORD $0x6e2dfe4d // FDIV V13.4S, V18.4S, V13.4S
 	WORD $0x6e2bdd0b // FMUL V11.4S, V8.4S, V11.4S
 	VFMLS V13.S4, V4.S4, V11.S4
-	TBZ $1, R4, single733
+	TBZ $1, R4, single749
 	FMOVD F11, 0(R0)
-	TBZ $0, R4, stored734
+	TBZ $0, R4, stored750
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored734
+	B stored750
 
-single733:
+single749:
 	FMOVS F11, 0(R0)
 
-stored734:
+stored750:
 
 done:
 	RET
@@ -11914,125 +12198,125 @@ vectors_end:
 	SUB $3, R5, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R5, single735
+	TBZ $1, R5, single751
 	FMOVD 0(R0), F11
-	TBZ $0, R5, loaded736
+	TBZ $0, R5, loaded752
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded736
+	B loaded752
 
-single735:
+single751:
 	FMOVS 0(R0), F11
 
-loaded736:
-	TBZ $1, R5, single737
+loaded752:
+	TBZ $1, R5, single753
 	FMOVD 0(R4), F10
-	TBZ $0, R5, loaded738
+	TBZ $0, R5, loaded754
 	ADD $8, R4, R26
 	VLD1 (R26), V10.S[2]
-	B loaded738
+	B loaded754
 
-single737:
+single753:
 	FMOVS 0(R4), F10
 
-loaded738:
+loaded754:
 	VFMLA V11.S4, V7.S4, V10.S4
-	TBZ $1, R5, single739
+	TBZ $1, R5, single755
 	FMOVD 0(R1), F12
-	TBZ $0, R5, loaded740
+	TBZ $0, R5, loaded756
 	ADD $8, R1, R26
 	VLD1 (R26), V12.S[2]
-	B loaded740
+	B loaded756
 
-single739:
+single755:
 	FMOVS 0(R1), F12
 
-loaded740:
+loaded756:
 	WORD $0x6e2adc35 // FMUL V21.4S, V1.4S, V10.4S
 	VFMLA V12.S4, V0.S4, V21.S4
 	VCMTST V9.S4, V21.S4, V12.S4
 	VAND V12.B16, V21.B16, V21.B16
-	TBZ $1, R5, single741
+	TBZ $1, R5, single757
 	FMOVD F21, 0(R1)
-	TBZ $0, R5, stored742
+	TBZ $0, R5, stored758
 	ADD $8, R1, R26
 	VST1 V21.S[2], (R26)
-	B stored742
+	B stored758
 
-single741:
+single757:
 	FMOVS F21, 0(R1)
 
-stored742:
-	TBZ $1, R5, single743
+stored758:
+	TBZ $1, R5, single759
 	FMOVD 0(R2), F12
-	TBZ $0, R5, loaded744
+	TBZ $0, R5, loaded760
 	ADD $8, R2, R26
 	VLD1 (R26), V12.S[2]
-	B loaded744
+	B loaded760
 
-single743:
+single759:
 	FMOVS 0(R2), F12
 
-loaded744:
+loaded760:
 	WORD $0x6e2adc74 // FMUL V20.4S, V3.4S, V10.4S
 	WORD $0x6e2ade8a // FMUL V10.4S, V20.4S, V10.4S
 	VFMLA V12.S4, V2.S4, V10.S4
 	VCMTST V9.S4, V10.S4, V12.S4
 	VAND V12.B16, V10.B16, V10.B16
-	TBZ $1, R5, single745
+	TBZ $1, R5, single761
 	FMOVD F10, 0(R2)
-	TBZ $0, R5, stored746
+	TBZ $0, R5, stored762
 	ADD $8, R2, R26
 	VST1 V10.S[2], (R26)
-	B stored746
+	B stored762
 
-single745:
+single761:
 	FMOVS F10, 0(R2)
 
-stored746:
-	TBZ $1, R5, single747
+stored762:
+	TBZ $1, R5, single763
 	FMOVD 0(R3), F12
-	TBZ $0, R5, loaded748
+	TBZ $0, R5, loaded764
 	ADD $8, R3, R26
 	VLD1 (R26), V12.S[2]
-	B loaded748
+	B loaded764
 
-single747:
+single763:
 	FMOVS 0(R3), F12
 
-loaded748:
+loaded764:
 	WORD $0x6eace554 // FCMGT V20.4S, V10.4S, V12.4S
 	WORD $0x6eb41d4c // BIT V12.16B, V10.16B, V20.16B
 	VCMTST V9.S4, V12.S4, V10.S4
 	VAND V10.B16, V12.B16, V12.B16
-	TBZ $1, R5, single749
+	TBZ $1, R5, single765
 	FMOVD F12, 0(R3)
-	TBZ $0, R5, stored750
+	TBZ $0, R5, stored766
 	ADD $8, R3, R26
 	VST1 V12.S[2], (R26)
-	B stored750
+	B stored766
 
-single749:
+single765:
 	FMOVS F12, 0(R3)
 
-stored750:
+stored766:
 	WORD $0x6e25dd8c // FMUL V12.4S, V12.4S, V5.4S
 	WORD $0x6ea1f98c // FSQRT V12.4S, V12.4S
 	WORD $0x4e26d58c // FADD V12.4S, V12.4S, V6.4S
 	WORD $0x6e2cfeac // FDIV V12.4S, V21.4S, V12.4S
 	WORD $0x6e2bdd0b // FMUL V11.4S, V8.4S, V11.4S
 	VFMLS V12.S4, V4.S4, V11.S4
-	TBZ $1, R5, single751
+	TBZ $1, R5, single767
 	FMOVD F11, 0(R0)
-	TBZ $0, R5, stored752
+	TBZ $0, R5, stored768
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored752
+	B stored768
 
-single751:
+single767:
 	FMOVS F11, 0(R0)
 
-stored752:
+stored768:
 
 done:
 	RET
@@ -12194,125 +12478,125 @@ vectors_end:
 	SUB $3, R5, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R5, single753
+	TBZ $1, R5, single769
 	FMOVD 0(R0), F16
-	TBZ $0, R5, loaded754
+	TBZ $0, R5, loaded770
 	ADD $8, R0, R26
 	VLD1 (R26), V16.S[2]
-	B loaded754
+	B loaded770
 
-single753:
+single769:
 	FMOVS 0(R0), F16
 
-loaded754:
-	TBZ $1, R5, single755
+loaded770:
+	TBZ $1, R5, single771
 	FMOVD 0(R4), F15
-	TBZ $0, R5, loaded756
+	TBZ $0, R5, loaded772
 	ADD $8, R4, R26
 	VLD1 (R26), V15.S[2]
-	B loaded756
+	B loaded772
 
-single755:
+single771:
 	FMOVS 0(R4), F15
 
-loaded756:
+loaded772:
 	VFMLA V16.S4, V7.S4, V15.S4
-	TBZ $1, R5, single757
+	TBZ $1, R5, single773
 	FMOVD 0(R1), F11
-	TBZ $0, R5, loaded758
+	TBZ $0, R5, loaded774
 	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
-	B loaded758
+	B loaded774
 
-single757:
+single773:
 	FMOVS 0(R1), F11
 
-loaded758:
+loaded774:
 	WORD $0x6e2fdc32 // FMUL V18.4S, V1.4S, V15.4S
 	VFMLA V11.S4, V0.S4, V18.S4
 	VCMTST V10.S4, V18.S4, V11.S4
 	VAND V11.B16, V18.B16, V18.B16
-	TBZ $1, R5, single759
+	TBZ $1, R5, single775
 	FMOVD F18, 0(R1)
-	TBZ $0, R5, stored760
+	TBZ $0, R5, stored776
 	ADD $8, R1, R26
 	VST1 V18.S[2], (R26)
-	B stored760
+	B stored776
 
-single759:
+single775:
 	FMOVS F18, 0(R1)
 
-stored760:
-	TBZ $1, R5, single761
+stored776:
+	TBZ $1, R5, single777
 	FMOVD 0(R2), F11
-	TBZ $0, R5, loaded762
+	TBZ $0, R5, loaded778
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded762
+	B loaded778
 
-single761:
+single777:
 	FMOVS 0(R2), F11
 
-loaded762:
+loaded778:
 	WORD $0x6e2fdc71 // FMUL V17.4S, V3.4S, V15.4S
 	WORD $0x6e2fde2f // FMUL V15.4S, V17.4S, V15.4S
 	VFMLA V11.S4, V2.S4, V15.S4
 	VCMTST V10.S4, V15.S4, V11.S4
 	VAND V11.B16, V15.B16, V15.B16
-	TBZ $1, R5, single763
+	TBZ $1, R5, single779
 	FMOVD F15, 0(R2)
-	TBZ $0, R5, stored764
+	TBZ $0, R5, stored780
 	ADD $8, R2, R26
 	VST1 V15.S[2], (R26)
-	B stored764
+	B stored780
 
-single763:
+single779:
 	FMOVS F15, 0(R2)
 
-stored764:
-	TBZ $1, R5, single765
+stored780:
+	TBZ $1, R5, single781
 	FMOVD 0(R3), F11
-	TBZ $0, R5, loaded766
+	TBZ $0, R5, loaded782
 	ADD $8, R3, R26
 	VLD1 (R26), V11.S[2]
-	B loaded766
+	B loaded782
 
-single765:
+single781:
 	FMOVS 0(R3), F11
 
-loaded766:
+loaded782:
 	WORD $0x6eabe5f1 // FCMGT V17.4S, V15.4S, V11.4S
 	WORD $0x6eb11deb // BIT V11.16B, V15.16B, V17.16B
 	VCMTST V10.S4, V11.S4, V15.S4
 	VAND V15.B16, V11.B16, V11.B16
-	TBZ $1, R5, single767
+	TBZ $1, R5, single783
 	FMOVD F11, 0(R3)
-	TBZ $0, R5, stored768
+	TBZ $0, R5, stored784
 	ADD $8, R3, R26
 	VST1 V11.S[2], (R26)
-	B stored768
+	B stored784
 
-single767:
+single783:
 	FMOVS F11, 0(R3)
 
-stored768:
+stored784:
 	WORD $0x6e25dd6f // FMUL V15.4S, V11.4S, V5.4S
 	WORD $0x6ea1f9ef // FSQRT V15.4S, V15.4S
 	WORD $0x4e26d5eb // FADD V11.4S, V15.4S, V6.4S
 	WORD $0x6e2bfe4b // FDIV V11.4S, V18.4S, V11.4S
 	WORD $0x6e30dd10 // FMUL V16.4S, V8.4S, V16.4S
 	VFMLS V11.S4, V4.S4, V16.S4
-	TBZ $1, R5, single769
+	TBZ $1, R5, single785
 	FMOVD F16, 0(R0)
-	TBZ $0, R5, stored770
+	TBZ $0, R5, stored786
 	ADD $8, R0, R26
 	VST1 V16.S[2], (R26)
-	B stored770
+	B stored786
 
-single769:
+single785:
 	FMOVS F16, 0(R0)
 
-stored770:
+stored786:
 
 done:
 	RET
@@ -12432,69 +12716,69 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V7.S[3]
 	WORD $0x4ea088e7 // CMGT V7.4S, V7.4S, #0
-	TBZ $1, R3, single771
+	TBZ $1, R3, single787
 	FMOVD 0(R0), F5
-	TBZ $0, R3, loaded772
+	TBZ $0, R3, loaded788
 	ADD $8, R0, R26
 	VLD1 (R26), V5.S[2]
-	B loaded772
+	B loaded788
 
-single771:
+single787:
 	FMOVS 0(R0), F5
 
-loaded772:
-	TBZ $1, R3, single773
+loaded788:
+	TBZ $1, R3, single789
 	FMOVD 0(R2), F6
-	TBZ $0, R3, loaded774
+	TBZ $0, R3, loaded790
 	ADD $8, R2, R26
 	VLD1 (R26), V6.S[2]
-	B loaded774
+	B loaded790
 
-single773:
+single789:
 	FMOVS 0(R2), F6
 
-loaded774:
+loaded790:
 	VFMLA V5.S4, V2.S4, V6.S4
-	TBZ $1, R3, single775
+	TBZ $1, R3, single791
 	FMOVD 0(R1), F4
-	TBZ $0, R3, loaded776
+	TBZ $0, R3, loaded792
 	ADD $8, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded776
+	B loaded792
 
-single775:
+single791:
 	FMOVS 0(R1), F4
 
-loaded776:
+loaded792:
 	VFMLA V6.S4, V6.S4, V4.S4
 	VCMTST V3.S4, V4.S4, V15.S4
 	VAND V15.B16, V4.B16, V4.B16
-	TBZ $1, R3, single777
+	TBZ $1, R3, single793
 	FMOVD F4, 0(R1)
-	TBZ $0, R3, stored778
+	TBZ $0, R3, stored794
 	ADD $8, R1, R26
 	VST1 V4.S[2], (R26)
-	B stored778
+	B stored794
 
-single777:
+single793:
 	FMOVS F4, 0(R1)
 
-stored778:
+stored794:
 	WORD $0x6ea1f884 // FSQRT V4.4S, V4.4S
 	WORD $0x4e21d484 // FADD V4.4S, V4.4S, V1.4S
 	WORD $0x6e24fcc4 // FDIV V4.4S, V6.4S, V4.4S
 	VFMLS V4.S4, V0.S4, V5.S4
-	TBZ $1, R3, single779
+	TBZ $1, R3, single795
 	FMOVD F5, 0(R0)
-	TBZ $0, R3, stored780
+	TBZ $0, R3, stored796
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored780
+	B stored796
 
-single779:
+single795:
 	FMOVS F5, 0(R0)
 
-stored780:
+stored796:
 
 done:
 	RET
@@ -12628,71 +12912,71 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V9.S[3]
 	WORD $0x4ea08929 // CMGT V9.4S, V9.4S, #0
-	TBZ $1, R3, single781
+	TBZ $1, R3, single797
 	FMOVD 0(R0), F7
-	TBZ $0, R3, loaded782
+	TBZ $0, R3, loaded798
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded782
+	B loaded798
 
-single781:
+single797:
 	FMOVS 0(R0), F7
 
-loaded782:
-	TBZ $1, R3, single783
+loaded798:
+	TBZ $1, R3, single799
 	FMOVD 0(R2), F8
-	TBZ $0, R3, loaded784
+	TBZ $0, R3, loaded800
 	ADD $8, R2, R26
 	VLD1 (R26), V8.S[2]
-	B loaded784
+	B loaded800
 
-single783:
+single799:
 	FMOVS 0(R2), F8
 
-loaded784:
+loaded800:
 	VFMLA V7.S4, V4.S4, V8.S4
 	WORD $0x6e28dc26 // FMUL V6.4S, V1.4S, V8.4S
-	TBZ $1, R3, single785
+	TBZ $1, R3, single801
 	FMOVD 0(R1), F17
-	TBZ $0, R3, loaded786
+	TBZ $0, R3, loaded802
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded786
+	B loaded802
 
-single785:
+single801:
 	FMOVS 0(R1), F17
 
-loaded786:
+loaded802:
 	WORD $0x6e28dcc6 // FMUL V6.4S, V6.4S, V8.4S
 	VFMLA V17.S4, V0.S4, V6.S4
 	VCMTST V5.S4, V6.S4, V17.S4
 	VAND V17.B16, V6.B16, V6.B16
-	TBZ $1, R3, single787
+	TBZ $1, R3, single803
 	FMOVD F6, 0(R1)
-	TBZ $0, R3, stored788
+	TBZ $0, R3, stored804
 	ADD $8, R1, R26
 	VST1 V6.S[2], (R26)
-	B stored788
+	B stored804
 
-single787:
+single803:
 	FMOVS F6, 0(R1)
 
-stored788:
+stored804:
 	WORD $0x6ea1f8c6 // FSQRT V6.4S, V6.4S
 	WORD $0x4e22d4c6 // FADD V6.4S, V6.4S, V2.4S
 	WORD $0x6e26fd06 // FDIV V6.4S, V8.4S, V6.4S
 	VFMLS V6.S4, V3.S4, V7.S4
-	TBZ $1, R3, single789
+	TBZ $1, R3, single805
 	FMOVD F7, 0(R0)
-	TBZ $0, R3, stored790
+	TBZ $0, R3, stored806
 	ADD $8, R0, R26
 	VST1 V7.S[2], (R26)
-	B stored790
+	B stored806
 
-single789:
+single805:
 	FMOVS F7, 0(R0)
 
-stored790:
+stored806:
 
 done:
 	RET
@@ -12871,81 +13155,81 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V10.S[3]
 	WORD $0x4ea0894a // CMGT V10.4S, V10.4S, #0
-	TBZ $1, R4, single791
+	TBZ $1, R4, single807
 	FMOVD 0(R0), F26
-	TBZ $0, R4, loaded792
+	TBZ $0, R4, loaded808
 	ADD $8, R0, R26
 	VLD1 (R26), V26.S[2]
-	B loaded792
+	B loaded808
 
-single791:
+single807:
 	FMOVS 0(R0), F26
 
-loaded792:
-	TBZ $1, R4, single793
+loaded808:
+	TBZ $1, R4, single809
 	FMOVD 0(R3), F9
-	TBZ $0, R4, loaded794
+	TBZ $0, R4, loaded810
 	ADD $8, R3, R26
 	VLD1 (R26), V9.S[2]
-	B loaded794
+	B loaded810
 
-single793:
+single809:
 	FMOVS 0(R3), F9
 
-loaded794:
+loaded810:
 	VFMLA V26.S4, V4.S4, V9.S4
 	WORD $0x6e29dc28 // FMUL V8.4S, V1.4S, V9.4S
-	TBZ $1, R4, single795
+	TBZ $1, R4, single811
 	FMOVD 0(R1), F7
-	TBZ $0, R4, loaded796
+	TBZ $0, R4, loaded812
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded796
+	B loaded812
 
-single795:
+single811:
 	FMOVS 0(R1), F7
 
-loaded796:
+loaded812:
 	WORD $0x6e29dd19 // FMUL V25.4S, V8.4S, V9.4S
 	VFMLA V7.S4, V0.S4, V25.S4
 	VCMTST V5.S4, V25.S4, V7.S4
 	VAND V7.B16, V25.B16, V25.B16
-	TBZ $1, R4, single797
+	TBZ $1, R4, single813
 	FMOVD F25, 0(R1)
-	TBZ $0, R4, stored798
+	TBZ $0, R4, stored814
 	ADD $8, R1, R26
 	VST1 V25.S[2], (R26)
-	B stored798
+	B stored814
 
-single797:
+single813:
 	FMOVS F25, 0(R1)
 
-stored798:
-	TBZ $1, R4, single799
+stored814:
+	TBZ $1, R4, single815
 	FMOVD 0(R2), F7
-	TBZ $0, R4, loaded800
+	TBZ $0, R4, loaded816
 	ADD $8, R2, R26
 	VLD1 (R26), V7.S[2]
-	B loaded800
+	B loaded816
 
-single799:
+single815:
 	FMOVS 0(R2), F7
 
-loaded800:
+loaded816:
 	VFMLA V7.S4, V0.S4, V8.S4
 	VCMTST V5.S4, V8.S4, V7.S4
 	VAND V7.B16, V8.B16, V8.B16
-	TBZ $1, R4, single801
+	TBZ $1, R4, single817
 	FMOVD F8, 0(R2)
-	TBZ $0, R4, stored802
+	TBZ $0, R4, stored818
 	ADD $8, R2, R26
 	VST1 V8.S[2], (R26)
-	B stored802
+	B stored818
 
-single801:
+single817:
 	FMOVS F8, 0(R2)
 
-stored802:
+stored818:
 	VFMLS V8.S4, V8.S4, V25.S4
 	WORD $0x6eb9e4c8 // FCMGT V8.4S, V6.4S, V25.4S
 	WORD $0x6ea81cd9 // BIT V25.16B, V6.16B, V8.16B
@@ -12953,17 +13237,17 @@ stored802:
 	WORD $0x4e22d739 // FADD V25.4S, V25.4S, V2.4S
 	WORD $0x6e39fd39 // FDIV V25.4S, V9.4S, V25.4S
 	VFMLS V25.S4, V3.S4, V26.S4
-	TBZ $1, R4, single803
+	TBZ $1, R4, single819
 	FMOVD F26, 0(R0)
-	TBZ $0, R4, stored804
+	TBZ $0, R4, stored820
 	ADD $8, R0, R26
 	VST1 V26.S[2], (R26)
-	B stored804
+	B stored820
 
-single803:
+single819:
 	FMOVS F26, 0(R0)
 
-stored804:
+stored820:
 
 done:
 	RET
@@ -13127,96 +13411,96 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V10.S[3]
 	WORD $0x4ea0894a // CMGT V10.4S, V10.4S, #0
-	TBZ $1, R4, single805
+	TBZ $1, R4, single821
 	FMOVD 0(R0), F8
-	TBZ $0, R4, loaded806
+	TBZ $0, R4, loaded822
 	ADD $8, R0, R26
 	VLD1 (R26), V8.S[2]
-	B loaded806
+	B loaded822
 
-single805:
+single821:
 	FMOVS 0(R0), F8
 
-loaded806:
-	TBZ $1, R4, single807
+loaded822:
+	TBZ $1, R4, single823
 	FMOVD 0(R3), F9
-	TBZ $0, R4, loaded808
+	TBZ $0, R4, loaded824
 	ADD $8, R3, R26
 	VLD1 (R26), V9.S[2]
-	B loaded808
+	B loaded824
 
-single807:
+single823:
 	FMOVS 0(R3), F9
 
-loaded808:
+loaded824:
 	VFMLA V8.S4, V5.S4, V9.S4
 	WORD $0x6e29dc27 // FMUL V7.4S, V1.4S, V9.4S
-	TBZ $1, R4, single809
+	TBZ $1, R4, single825
 	FMOVD 0(R1), F18
-	TBZ $0, R4, loaded810
+	TBZ $0, R4, loaded826
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded810
+	B loaded826
 
-single809:
+single825:
 	FMOVS 0(R1), F18
 
-loaded810:
+loaded826:
 	WORD $0x6e29dce7 // FMUL V7.4S, V7.4S, V9.4S
 	VFMLA V18.S4, V0.S4, V7.S4
 	VCMTST V6.S4, V7.S4, V18.S4
 	VAND V18.B16, V7.B16, V7.B16
-	TBZ $1, R4, single811
+	TBZ $1, R4, single827
 	FMOVD F7, 0(R1)
-	TBZ $0, R4, stored812
+	TBZ $0, R4, stored828
 	ADD $8, R1, R26
 	VST1 V7.S[2], (R26)
-	B stored812
+	B stored828
 
-single811:
+single827:
 	FMOVS F7, 0(R1)
 
-stored812:
+stored828:
 	WORD $0x6ea1f8e7 // FSQRT V7.4S, V7.4S
 	WORD $0x4e22d4e7 // FADD V7.4S, V7.4S, V2.4S
 	WORD $0x6e27fd27 // FDIV V7.4S, V9.4S, V7.4S
-	TBZ $1, R4, single813
+	TBZ $1, R4, single829
 	FMOVD 0(R2), F9
-	TBZ $0, R4, loaded814
+	TBZ $0, R4, loaded830
 	ADD $8, R2, R26
 	VLD1 (R26), V9.S[2]
-	B loaded814
+	B loaded830
 
-single813:
+single829:
 	FMOVS 0(R2), F9
 
-loaded814:
+loaded830:
 	VFMLA V9.S4, V3.S4, V7.S4
 	VCMTST V6.S4, V7.S4, V9.S4
 	VAND V9.B16, V7.B16, V7.B16
-	TBZ $1, R4, single815
+	TBZ $1, R4, single831
 	FMOVD F7, 0(R2)
-	TBZ $0, R4, stored816
+	TBZ $0, R4, stored832
 	ADD $8, R2, R26
 	VST1 V7.S[2], (R26)
-	B stored816
+	B stored832
 
-single815:
+single831:
 	FMOVS F7, 0(R2)
 
-stored816:
+stored832:
 	VFMLS V7.S4, V4.S4, V8.S4
-	TBZ $1, R4, single817
+	TBZ $1, R4, single833
 	FMOVD F8, 0(R0)
-	TBZ $0, R4, stored818
+	TBZ $0, R4, stored834
 	ADD $8, R0, R26
 	VST1 V8.S[2], (R26)
-	B stored818
+	B stored834
 
-single817:
+single833:
 	FMOVS F8, 0(R0)
 
-stored818:
+stored834:
 
 done:
 	RET
@@ -13425,124 +13709,124 @@ vectors_end:
 	SUB $3, R5, R26
 	VMOV R26, V11.S[3]
 	WORD $0x4ea0896b // CMGT V11.4S, V11.4S, #0
-	TBZ $1, R5, single819
+	TBZ $1, R5, single835
 	FMOVD 0(R0), F27
-	TBZ $0, R5, loaded820
+	TBZ $0, R5, loaded836
 	ADD $8, R0, R26
 	VLD1 (R26), V27.S[2]
-	B loaded820
+	B loaded836
 
-single819:
+single835:
 	FMOVS 0(R0), F27
 
-loaded820:
-	TBZ $1, R5, single821
+loaded836:
+	TBZ $1, R5, single837
 	FMOVD 0(R4), F10
-	TBZ $0, R5, loaded822
+	TBZ $0, R5, loaded838
 	ADD $8, R4, R26
 	VLD1 (R26), V10.S[2]
-	B loaded822
+	B loaded838
 
-single821:
+single837:
 	FMOVS 0(R4), F10
 
-loaded822:
+loaded838:
 	VFMLA V27.S4, V5.S4, V10.S4
 	WORD $0x6e2adc29 // FMUL V9.4S, V1.4S, V10.4S
-	TBZ $1, R5, single823
+	TBZ $1, R5, single839
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded824
+	TBZ $0, R5, loaded840
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded824
+	B loaded840
 
-single823:
+single839:
 	FMOVS 0(R1), F8
 
-loaded824:
+loaded840:
 	WORD $0x6e2add3a // FMUL V26.4S, V9.4S, V10.4S
 	VFMLA V8.S4, V0.S4, V26.S4
 	VCMTST V6.S4, V26.S4, V8.S4
 	VAND V8.B16, V26.B16, V26.B16
-	TBZ $1, R5, single825
+	TBZ $1, R5, single841
 	FMOVD F26, 0(R1)
-	TBZ $0, R5, stored826
+	TBZ $0, R5, stored842
 	ADD $8, R1, R26
 	VST1 V26.S[2], (R26)
-	B stored826
+	B stored842
 
-single825:
+single841:
 	FMOVS F26, 0(R1)
 
-stored826:
-	TBZ $1, R5, single827
+stored842:
+	TBZ $1, R5, single843
 	FMOVD 0(R2), F8
-	TBZ $0, R5, loaded828
+	TBZ $0, R5, loaded844
 	ADD $8, R2, R26
 	VLD1 (R26), V8.S[2]
-	B loaded828
+	B loaded844
 
-single827:
+single843:
 	FMOVS 0(R2), F8
 
-loaded828:
+loaded844:
 	VFMLA V8.S4, V0.S4, V9.S4
 	VCMTST V6.S4, V9.S4, V8.S4
 	VAND V8.B16, V9.B16, V9.B16
-	TBZ $1, R5, single829
+	TBZ $1, R5, single845
 	FMOVD F9, 0(R2)
-	TBZ $0, R5, stored830
+	TBZ $0, R5, stored846
 	ADD $8, R2, R26
 	VST1 V9.S[2], (R26)
-	B stored830
+	B stored846
 
-single829:
+single845:
 	FMOVS F9, 0(R2)
 
-stored830:
+stored846:
 	VFMLS V9.S4, V9.S4, V26.S4
 	WORD $0x6ebae4e9 // FCMGT V9.4S, V7.4S, V26.4S
 	WORD $0x6ea91cfa // BIT V26.16B, V7.16B, V9.16B
 	WORD $0x6ea1fb5a // FSQRT V26.4S, V26.4S
 	WORD $0x4e22d75a // FADD V26.4S, V26.4S, V2.4S
 	WORD $0x6e3afd5a // FDIV V26.4S, V10.4S, V26.4S
-	TBZ $1, R5, single831
+	TBZ $1, R5, single847
 	FMOVD 0(R3), F10
-	TBZ $0, R5, loaded832
+	TBZ $0, R5, loaded848
 	ADD $8, R3, R26
 	VLD1 (R26), V10.S[2]
-	B loaded832
+	B loaded848
 
-single831:
+single847:
 	FMOVS 0(R3), F10
 
-loaded832:
+loaded848:
 	VFMLA V10.S4, V3.S4, V26.S4
 	VCMTST V6.S4, V26.S4, V10.S4
 	VAND V10.B16, V26.B16, V26.B16
-	TBZ $1, R5, single833
+	TBZ $1, R5, single849
 	FMOVD F26, 0(R3)
-	TBZ $0, R5, stored834
+	TBZ $0, R5, stored850
 	ADD $8, R3, R26
 	VST1 V26.S[2], (R26)
-	B stored834
+	B stored850
 
-single833:
+single849:
 	FMOVS F26, 0(R3)
 
-stored834:
+stored850:
 	VFMLS V26.S4, V4.S4, V27.S4
-	TBZ $1, R5, single835
+	TBZ $1, R5, single851
 	FMOVD F27, 0(R0)
-	TBZ $0, R5, stored836
+	TBZ $0, R5, stored852
 	ADD $8, R0, R26
 	VST1 V27.S[2], (R26)
-	B stored836
+	B stored852
 
-single835:
+single851:
 	FMOVS F27, 0(R0)
 
-stored836:
+stored852:
 
 done:
 	RET
@@ -13694,73 +13978,73 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R3, single837
+	TBZ $1, R3, single853
 	FMOVD 0(R2), F11
-	TBZ $0, R3, loaded838
+	TBZ $0, R3, loaded854
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded838
+	B loaded854
 
-single837:
+single853:
 	FMOVS 0(R2), F11
 
-loaded838:
-	TBZ $1, R3, single839
+loaded854:
+	TBZ $1, R3, single855
 	FMOVD 0(R1), F12
-	TBZ $0, R3, loaded840
+	TBZ $0, R3, loaded856
 	ADD $8, R1, R26
 	VLD1 (R26), V12.S[2]
-	B loaded840
+	B loaded856
 
-single839:
+single855:
 	FMOVS 0(R1), F12
 
-loaded840:
+loaded856:
 	WORD $0x6e2bdc2a // FMUL V10.4S, V1.4S, V11.4S
 	VFMLA V12.S4, V0.S4, V10.S4
 	WORD $0x6e2bdc6b // FMUL V11.4S, V3.4S, V11.4S
 	VFMLA V12.S4, V2.S4, V11.S4
 	VCMTST V6.S4, V11.S4, V12.S4
 	VAND V12.B16, V11.B16, V11.B16
-	TBZ $1, R3, single841
+	TBZ $1, R3, single857
 	FMOVD F11, 0(R1)
-	TBZ $0, R3, stored842
+	TBZ $0, R3, stored858
 	ADD $8, R1, R26
 	VST1 V11.S[2], (R26)
-	B stored842
+	B stored858
 
-single841:
+single857:
 	FMOVS F11, 0(R1)
 
-stored842:
+stored858:
 	WORD $0x6ea7e54b // FCMGT V11.4S, V10.4S, V7.4S
 	WORD $0x6eaae4ea // FCMGT V10.4S, V7.4S, V10.4S
 	VAND V10.B16, V8.B16, V10.B16
 	WORD $0x6eab1d2a // BIT V10.16B, V9.16B, V11.16B
-	TBZ $1, R3, single843
+	TBZ $1, R3, single859
 	FMOVD 0(R0), F11
-	TBZ $0, R3, loaded844
+	TBZ $0, R3, loaded860
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded844
+	B loaded860
 
-single843:
+single859:
 	FMOVS 0(R0), F11
 
-loaded844:
+loaded860:
 	WORD $0x6e2bdcab // FMUL V11.4S, V5.4S, V11.4S
 	VFMLS V10.S4, V4.S4, V11.S4
-	TBZ $1, R3, single845
+	TBZ $1, R3, single861
 	FMOVD F11, 0(R0)
-	TBZ $0, R3, stored846
+	TBZ $0, R3, stored862
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored846
+	B stored862
 
-single845:
+single861:
 	FMOVS F11, 0(R0)
 
-stored846:
+stored862:
 
 done:
 	RET
@@ -13826,30 +14110,30 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V4.S[3]
 	WORD $0x4ea08884 // CMGT V4.4S, V4.4S, #0
-	TBZ $1, R2, single847
+	TBZ $1, R2, single863
 	FMOVD 0(R1), F3
-	TBZ $0, R2, loaded848
+	TBZ $0, R2, loaded864
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded848
+	B loaded864
 
-single847:
+single863:
 	FMOVS 0(R1), F3
 
-loaded848:
+loaded864:
 	WORD $0x6ea3e402 // FCMGT V2.4S, V0.4S, V3.4S
 	WORD $0x6ea21c03 // BIT V3.16B, V0.16B, V2.16B
-	TBZ $1, R2, single849
+	TBZ $1, R2, single865
 	FMOVD F3, 0(R0)
-	TBZ $0, R2, stored850
+	TBZ $0, R2, stored866
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored850
+	B stored866
 
-single849:
+single865:
 	FMOVS F3, 0(R0)
 
-stored850:
+stored866:
 
 done:
 	RET
@@ -13923,41 +14207,41 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V7.S[3]
 	WORD $0x4ea088e7 // CMGT V7.4S, V7.4S, #0
-	TBZ $1, R3, single851
+	TBZ $1, R3, single867
 	FMOVD 0(R2), F8
-	TBZ $0, R3, loaded852
+	TBZ $0, R3, loaded868
 	ADD $8, R2, R26
 	VLD1 (R26), V8.S[2]
-	B loaded852
+	B loaded868
 
-single851:
+single867:
 	FMOVS 0(R2), F8
 
-loaded852:
+loaded868:
 	WORD $0x6ea0e508 // FCMGT V8.4S, V8.4S, V0.4S
-	TBZ $1, R3, single853
+	TBZ $1, R3, single869
 	FMOVD 0(R1), F6
-	TBZ $0, R3, loaded854
+	TBZ $0, R3, loaded870
 	ADD $8, R1, R26
 	VLD1 (R26), V6.S[2]
-	B loaded854
+	B loaded870
 
-single853:
+single869:
 	FMOVS 0(R1), F6
 
-loaded854:
+loaded870:
 	VAND V8.B16, V6.B16, V6.B16
-	TBZ $1, R3, single855
+	TBZ $1, R3, single871
 	FMOVD F6, 0(R0)
-	TBZ $0, R3, stored856
+	TBZ $0, R3, stored872
 	ADD $8, R0, R26
 	VST1 V6.S[2], (R26)
-	B stored856
+	B stored872
 
-single855:
+single871:
 	FMOVS F6, 0(R0)
 
-stored856:
+stored872:
 
 done:
 	RET
@@ -14114,17 +14398,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V14.S[3]
 	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R2, single857
+	TBZ $1, R2, single873
 	FMOVD 0(R1), F20
-	TBZ $0, R2, loaded858
+	TBZ $0, R2, loaded874
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded858
+	B loaded874
 
-single857:
+single873:
 	FMOVS 0(R1), F20
 
-loaded858:
+loaded874:
 	VORR V20.B16, V0.B16, V22.B16
 	WORD $0x6eb6e42d // FCMGT V13.4S, V1.4S, V22.4S
 	WORD $0x6ead1c36 // BIT V22.16B, V1.16B, V13.16B
@@ -14152,17 +14436,17 @@ loaded858:
 	VFMLA V22.S4, V13.S4, V21.S4
 	WORD $0x6e35fe75 // FDIV V21.4S, V19.4S, V21.4S
 	WORD $0x6ee01eb4 // BIF V20.16B, V21.16B, V0.16B
-	TBZ $1, R2, single859
+	TBZ $1, R2, single875
 	FMOVD F20, 0(R0)
-	TBZ $0, R2, stored860
+	TBZ $0, R2, stored876
 	ADD $8, R0, R26
 	VST1 V20.S[2], (R26)
-	B stored860
+	B stored876
 
-single859:
+single875:
 	FMOVS F20, 0(R0)
 
-stored860:
+stored876:
 
 done:
 	RET
@@ -14241,42 +14525,42 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V1.S[3]
 	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
-	TBZ $1, R3, single861
+	TBZ $1, R3, single877
 	FMOVD 0(R2), F2
-	TBZ $0, R3, loaded862
+	TBZ $0, R3, loaded878
 	ADD $8, R2, R26
 	VLD1 (R26), V2.S[2]
-	B loaded862
+	B loaded878
 
-single861:
+single877:
 	FMOVS 0(R2), F2
 
-loaded862:
-	TBZ $1, R3, single863
+loaded878:
+	TBZ $1, R3, single879
 	FMOVD 0(R1), F3
-	TBZ $0, R3, loaded864
+	TBZ $0, R3, loaded880
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded864
+	B loaded880
 
-single863:
+single879:
 	FMOVS 0(R1), F3
 
-loaded864:
+loaded880:
 	VMOV V0.B16, V9.B16
 	VFMLS V2.S4, V2.S4, V9.S4
 	WORD $0x6e29dc69 // FMUL V9.4S, V3.4S, V9.4S
-	TBZ $1, R3, single865
+	TBZ $1, R3, single881
 	FMOVD F9, 0(R0)
-	TBZ $0, R3, stored866
+	TBZ $0, R3, stored882
 	ADD $8, R0, R26
 	VST1 V9.S[2], (R26)
-	B stored866
+	B stored882
 
-single865:
+single881:
 	FMOVS F9, 0(R0)
 
-stored866:
+stored882:
 
 done:
 	RET
@@ -14366,17 +14650,17 @@ few:
 	SUB $3, R3, R26
 	VMOV R26, V11.S[3]
 	WORD $0x4ea0896b // CMGT V11.4S, V11.4S, #0
-	TBZ $1, R3, single867
+	TBZ $1, R3, single883
 	FMOVD 0(R2), F12
-	TBZ $0, R3, loaded868
+	TBZ $0, R3, loaded884
 	ADD $8, R2, R26
 	VLD1 (R26), V12.S[2]
-	B loaded868
+	B loaded884
 
-single867:
+single883:
 	FMOVS 0(R2), F12
 
-loaded868:
+loaded884:
 	WORD $0x4ea0d58c // FSUB V12.4S, V12.4S, V0.4S
 	WORD $0x6e21dd8c // FMUL V12.4S, V12.4S, V1.4S
 	WORD $0x6eace44e // FCMGT V14.4S, V2.4S, V12.4S
@@ -14413,17 +14697,17 @@ loaded868:
 	MOVD $0x2f800000, R26
 	VDUP R26, V10.S4
 	WORD $0x6e2addce // FMUL V14.4S, V14.4S, V10.4S
-	TBZ $1, R3, single869
+	TBZ $1, R3, single885
 	FMOVD F14, 0(R1)
-	TBZ $0, R3, stored870
+	TBZ $0, R3, stored886
 	ADD $8, R1, R26
 	VST1 V14.S[2], (R26)
-	B stored870
+	B stored886
 
-single869:
+single885:
 	FMOVS F14, 0(R1)
 
-stored870:
+stored886:
 	MOVD $0x00000000, R26
 	VDUP R26, V13.S4
 	WORD $0x6eeb1dae // BIF V14.16B, V13.16B, V11.16B
@@ -15830,314 +16114,6 @@ partial0:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single871
-	FMOVD 0(R2), F26
-	TBZ $0, R3, loaded872
-	ADD $8, R2, R26
-	VLD1 (R26), V26.S[2]
-	B loaded872
-
-single871:
-	FMOVS 0(R2), F26
-
-loaded872:
-	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
-	WORD $0x6e21df5a // FMUL V26.4S, V26.4S, V1.4S
-	WORD $0x6ebae45b // FCMGT V27.4S, V2.4S, V26.4S
-	WORD $0x6ebb1c5a // BIT V26.16B, V2.16B, V27.16B
-	VMOV V4.B16, V27.B16
-	VFMLA V3.S4, V26.S4, V27.S4
-	WORD $0x4ea4d77c // FSUB V28.4S, V27.4S, V4.4S
-	VFMLS V5.S4, V28.S4, V26.S4
-	VFMLS V6.S4, V28.S4, V26.S4
-	VMOV V8.B16, V29.B16
-	VFMLA V26.S4, V7.S4, V29.S4
-	MOVD $0x3d2aac5c, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V30.B16
-	VFMLA V26.S4, V29.S4, V30.S4
-	MOVD $0x3e2aaa49, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V29.B16
-	VFMLA V26.S4, V30.S4, V29.S4
-	MOVD $0x3efffffe, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V30.B16
-	VFMLA V26.S4, V29.S4, V30.S4
-	MOVD $0x3f800000, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V29.B16
-	VFMLA V26.S4, V30.S4, V29.S4
-	MOVD $0x3f800000, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V30.B16
-	VFMLA V26.S4, V29.S4, V30.S4
-	VSHL $23, V27.S4, V26.S4
-	WORD $0x6e3adfdb // FMUL V27.4S, V30.4S, V26.4S
-	MOVD $0x2f800000, R26
-	VDUP R26, V29.S4
-	WORD $0x6e3ddf7b // FMUL V27.4S, V27.4S, V29.4S
-	TBZ $1, R3, single873
-	FMOVD F27, 0(R1)
-	TBZ $0, R3, stored874
-	ADD $8, R1, R26
-	VST1 V27.S[2], (R26)
-	B stored874
-
-single873:
-	FMOVS F27, 0(R1)
-
-stored874:
-	MOVD $0x00000000, R26
-	VDUP R26, V28.S4
-	WORD $0x6ef91f9b // BIF V27.16B, V28.16B, V25.16B
-	WORD $0x4e3bd529 // FADD V9.4S, V9.4S, V27.4S
-	B fold
-
-partial1:
-	CMP $0, R3
-	BEQ fold
-	VDUP R3, V25.S4
-	SUB $0, R3, R26
-	VMOV R26, V25.S[0]
-	SUB $1, R3, R26
-	VMOV R26, V25.S[1]
-	SUB $2, R3, R26
-	VMOV R26, V25.S[2]
-	SUB $3, R3, R26
-	VMOV R26, V25.S[3]
-	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single875
-	FMOVD 0(R2), F27
-	TBZ $0, R3, loaded876
-	ADD $8, R2, R26
-	VLD1 (R26), V27.S[2]
-	B loaded876
-
-single875:
-	FMOVS 0(R2), F27
-
-loaded876:
-	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
-	WORD $0x6e21df7b // FMUL V27.4S, V27.4S, V1.4S
-	WORD $0x6ebbe45c // FCMGT V28.4S, V2.4S, V27.4S
-	WORD $0x6ebc1c5b // BIT V27.16B, V2.16B, V28.16B
-	VMOV V4.B16, V28.B16
-	VFMLA V3.S4, V27.S4, V28.S4
-	WORD $0x4ea4d79e // FSUB V30.4S, V28.4S, V4.4S
-	VFMLS V5.S4, V30.S4, V27.S4
-	VFMLS V6.S4, V30.S4, V27.S4
-	VMOV V8.B16, V29.B16
-	VFMLA V27.S4, V7.S4, V29.S4
-	MOVD $0x3d2aac5c, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V26.B16
-	VFMLA V27.S4, V29.S4, V26.S4
-	MOVD $0x3e2aaa49, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V29.B16
-	VFMLA V27.S4, V26.S4, V29.S4
-	MOVD $0x3efffffe, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V26.B16
-	VFMLA V27.S4, V29.S4, V26.S4
-	MOVD $0x3f800000, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V29.B16
-	VFMLA V27.S4, V26.S4, V29.S4
-	MOVD $0x3f800000, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V26.B16
-	VFMLA V27.S4, V29.S4, V26.S4
-	VSHL $23, V28.S4, V27.S4
-	WORD $0x6e3bdf5c // FMUL V28.4S, V26.4S, V27.4S
-	MOVD $0x2f800000, R26
-	VDUP R26, V29.S4
-	WORD $0x6e3ddf9c // FMUL V28.4S, V28.4S, V29.4S
-	TBZ $1, R3, single877
-	FMOVD F28, 0(R1)
-	TBZ $0, R3, stored878
-	ADD $8, R1, R26
-	VST1 V28.S[2], (R26)
-	B stored878
-
-single877:
-	FMOVS F28, 0(R1)
-
-stored878:
-	MOVD $0x00000000, R26
-	VDUP R26, V30.S4
-	WORD $0x6ef91fdc // BIF V28.16B, V30.16B, V25.16B
-	WORD $0x4e3cd56b // FADD V11.4S, V11.4S, V28.4S
-	B fold
-
-partial2:
-	CMP $0, R3
-	BEQ fold
-	VDUP R3, V25.S4
-	SUB $0, R3, R26
-	VMOV R26, V25.S[0]
-	SUB $1, R3, R26
-	VMOV R26, V25.S[1]
-	SUB $2, R3, R26
-	VMOV R26, V25.S[2]
-	SUB $3, R3, R26
-	VMOV R26, V25.S[3]
-	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single879
-	FMOVD 0(R2), F28
-	TBZ $0, R3, loaded880
-	ADD $8, R2, R26
-	VLD1 (R26), V28.S[2]
-	B loaded880
-
-single879:
-	FMOVS 0(R2), F28
-
-loaded880:
-	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
-	WORD $0x6e21df9c // FMUL V28.4S, V28.4S, V1.4S
-	WORD $0x6ebce45e // FCMGT V30.4S, V2.4S, V28.4S
-	WORD $0x6ebe1c5c // BIT V28.16B, V2.16B, V30.16B
-	VMOV V4.B16, V30.B16
-	VFMLA V3.S4, V28.S4, V30.S4
-	WORD $0x4ea4d7da // FSUB V26.4S, V30.4S, V4.4S
-	VFMLS V5.S4, V26.S4, V28.S4
-	VFMLS V6.S4, V26.S4, V28.S4
-	VMOV V8.B16, V29.B16
-	VFMLA V28.S4, V7.S4, V29.S4
-	MOVD $0x3d2aac5c, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V27.B16
-	VFMLA V28.S4, V29.S4, V27.S4
-	MOVD $0x3e2aaa49, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V29.B16
-	VFMLA V28.S4, V27.S4, V29.S4
-	MOVD $0x3efffffe, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V27.B16
-	VFMLA V28.S4, V29.S4, V27.S4
-	MOVD $0x3f800000, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V29.B16
-	VFMLA V28.S4, V27.S4, V29.S4
-	MOVD $0x3f800000, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V27.B16
-	VFMLA V28.S4, V29.S4, V27.S4
-	VSHL $23, V30.S4, V28.S4
-	WORD $0x6e3cdf7e // FMUL V30.4S, V27.4S, V28.4S
-	MOVD $0x2f800000, R26
-	VDUP R26, V29.S4
-	WORD $0x6e3ddfde // FMUL V30.4S, V30.4S, V29.4S
-	TBZ $1, R3, single881
-	FMOVD F30, 0(R1)
-	TBZ $0, R3, stored882
-	ADD $8, R1, R26
-	VST1 V30.S[2], (R26)
-	B stored882
-
-single881:
-	FMOVS F30, 0(R1)
-
-stored882:
-	MOVD $0x00000000, R26
-	VDUP R26, V26.S4
-	WORD $0x6ef91f5e // BIF V30.16B, V26.16B, V25.16B
-	WORD $0x4e3ed5ce // FADD V14.4S, V14.4S, V30.4S
-	B fold
-
-partial3:
-	CMP $0, R3
-	BEQ fold
-	VDUP R3, V25.S4
-	SUB $0, R3, R26
-	VMOV R26, V25.S[0]
-	SUB $1, R3, R26
-	VMOV R26, V25.S[1]
-	SUB $2, R3, R26
-	VMOV R26, V25.S[2]
-	SUB $3, R3, R26
-	VMOV R26, V25.S[3]
-	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single883
-	FMOVD 0(R2), F30
-	TBZ $0, R3, loaded884
-	ADD $8, R2, R26
-	VLD1 (R26), V30.S[2]
-	B loaded884
-
-single883:
-	FMOVS 0(R2), F30
-
-loaded884:
-	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
-	WORD $0x6e21dfde // FMUL V30.4S, V30.4S, V1.4S
-	WORD $0x6ebee45a // FCMGT V26.4S, V2.4S, V30.4S
-	WORD $0x6eba1c5e // BIT V30.16B, V2.16B, V26.16B
-	VMOV V4.B16, V26.B16
-	VFMLA V3.S4, V30.S4, V26.S4
-	WORD $0x4ea4d75b // FSUB V27.4S, V26.4S, V4.4S
-	VFMLS V5.S4, V27.S4, V30.S4
-	VFMLS V6.S4, V27.S4, V30.S4
-	VMOV V8.B16, V29.B16
-	VFMLA V30.S4, V7.S4, V29.S4
-	MOVD $0x3d2aac5c, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V28.B16
-	VFMLA V30.S4, V29.S4, V28.S4
-	MOVD $0x3e2aaa49, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V29.B16
-	VFMLA V30.S4, V28.S4, V29.S4
-	MOVD $0x3efffffe, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V28.B16
-	VFMLA V30.S4, V29.S4, V28.S4
-	MOVD $0x3f800000, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V29.B16
-	VFMLA V30.S4, V28.S4, V29.S4
-	MOVD $0x3f800000, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V28.B16
-	VFMLA V30.S4, V29.S4, V28.S4
-	VSHL $23, V26.S4, V30.S4
-	WORD $0x6e3edf9a // FMUL V26.4S, V28.4S, V30.4S
-	MOVD $0x2f800000, R26
-	VDUP R26, V29.S4
-	WORD $0x6e3ddf5a // FMUL V26.4S, V26.4S, V29.4S
-	TBZ $1, R3, single885
-	FMOVD F26, 0(R1)
-	TBZ $0, R3, stored886
-	ADD $8, R1, R26
-	VST1 V26.S[2], (R26)
-	B stored886
-
-single885:
-	FMOVS F26, 0(R1)
-
-stored886:
-	MOVD $0x00000000, R26
-	VDUP R26, V27.S4
-	WORD $0x6ef91f7a // BIF V26.16B, V27.16B, V25.16B
-	WORD $0x4e3ad5ad // FADD V13.4S, V13.4S, V26.4S
-	B fold
-
-partial4:
-	CMP $0, R3
-	BEQ fold
-	VDUP R3, V25.S4
-	SUB $0, R3, R26
-	VMOV R26, V25.S[0]
-	SUB $1, R3, R26
-	VMOV R26, V25.S[1]
-	SUB $2, R3, R26
-	VMOV R26, V25.S[2]
-	SUB $3, R3, R26
-	VMOV R26, V25.S[3]
-	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
 	TBZ $1, R3, single887
 	FMOVD 0(R2), F26
 	TBZ $0, R3, loaded888
@@ -16199,10 +16175,10 @@ stored890:
 	MOVD $0x00000000, R26
 	VDUP R26, V28.S4
 	WORD $0x6ef91f9b // BIF V27.16B, V28.16B, V25.16B
-	WORD $0x4e3bd5ef // FADD V15.4S, V15.4S, V27.4S
+	WORD $0x4e3bd529 // FADD V9.4S, V9.4S, V27.4S
 	B fold
 
-partial5:
+partial1:
 	CMP $0, R3
 	BEQ fold
 	VDUP R3, V25.S4
@@ -16276,10 +16252,10 @@ stored894:
 	MOVD $0x00000000, R26
 	VDUP R26, V30.S4
 	WORD $0x6ef91fdc // BIF V28.16B, V30.16B, V25.16B
-	WORD $0x4e3cd54a // FADD V10.4S, V10.4S, V28.4S
+	WORD $0x4e3cd56b // FADD V11.4S, V11.4S, V28.4S
 	B fold
 
-partial6:
+partial2:
 	CMP $0, R3
 	BEQ fold
 	VDUP R3, V25.S4
@@ -16353,10 +16329,10 @@ stored898:
 	MOVD $0x00000000, R26
 	VDUP R26, V26.S4
 	WORD $0x6ef91f5e // BIF V30.16B, V26.16B, V25.16B
-	WORD $0x4e3ed58c // FADD V12.4S, V12.4S, V30.4S
+	WORD $0x4e3ed5ce // FADD V14.4S, V14.4S, V30.4S
 	B fold
 
-partial7:
+partial3:
 	CMP $0, R3
 	BEQ fold
 	VDUP R3, V25.S4
@@ -16430,10 +16406,10 @@ stored902:
 	MOVD $0x00000000, R26
 	VDUP R26, V27.S4
 	WORD $0x6ef91f7a // BIF V26.16B, V27.16B, V25.16B
-	WORD $0x4e3ad610 // FADD V16.4S, V16.4S, V26.4S
+	WORD $0x4e3ad5ad // FADD V13.4S, V13.4S, V26.4S
 	B fold
 
-partial8:
+partial4:
 	CMP $0, R3
 	BEQ fold
 	VDUP R3, V25.S4
@@ -16507,10 +16483,10 @@ stored906:
 	MOVD $0x00000000, R26
 	VDUP R26, V28.S4
 	WORD $0x6ef91f9b // BIF V27.16B, V28.16B, V25.16B
-	WORD $0x4e3bd631 // FADD V17.4S, V17.4S, V27.4S
+	WORD $0x4e3bd5ef // FADD V15.4S, V15.4S, V27.4S
 	B fold
 
-partial9:
+partial5:
 	CMP $0, R3
 	BEQ fold
 	VDUP R3, V25.S4
@@ -16584,10 +16560,10 @@ stored910:
 	MOVD $0x00000000, R26
 	VDUP R26, V30.S4
 	WORD $0x6ef91fdc // BIF V28.16B, V30.16B, V25.16B
-	WORD $0x4e3cd652 // FADD V18.4S, V18.4S, V28.4S
+	WORD $0x4e3cd54a // FADD V10.4S, V10.4S, V28.4S
 	B fold
 
-partial10:
+partial6:
 	CMP $0, R3
 	BEQ fold
 	VDUP R3, V25.S4
@@ -16661,10 +16637,10 @@ stored914:
 	MOVD $0x00000000, R26
 	VDUP R26, V26.S4
 	WORD $0x6ef91f5e // BIF V30.16B, V26.16B, V25.16B
-	WORD $0x4e3ed673 // FADD V19.4S, V19.4S, V30.4S
+	WORD $0x4e3ed58c // FADD V12.4S, V12.4S, V30.4S
 	B fold
 
-partial11:
+partial7:
 	CMP $0, R3
 	BEQ fold
 	VDUP R3, V25.S4
@@ -16738,10 +16714,10 @@ stored918:
 	MOVD $0x00000000, R26
 	VDUP R26, V27.S4
 	WORD $0x6ef91f7a // BIF V26.16B, V27.16B, V25.16B
-	WORD $0x4e3ad694 // FADD V20.4S, V20.4S, V26.4S
+	WORD $0x4e3ad610 // FADD V16.4S, V16.4S, V26.4S
 	B fold
 
-partial12:
+partial8:
 	CMP $0, R3
 	BEQ fold
 	VDUP R3, V25.S4
@@ -16815,10 +16791,10 @@ stored922:
 	MOVD $0x00000000, R26
 	VDUP R26, V28.S4
 	WORD $0x6ef91f9b // BIF V27.16B, V28.16B, V25.16B
-	WORD $0x4e3bd6b5 // FADD V21.4S, V21.4S, V27.4S
+	WORD $0x4e3bd631 // FADD V17.4S, V17.4S, V27.4S
 	B fold
 
-partial13:
+partial9:
 	CMP $0, R3
 	BEQ fold
 	VDUP R3, V25.S4
@@ -16892,10 +16868,10 @@ stored926:
 	MOVD $0x00000000, R26
 	VDUP R26, V30.S4
 	WORD $0x6ef91fdc // BIF V28.16B, V30.16B, V25.16B
-	WORD $0x4e3cd6d6 // FADD V22.4S, V22.4S, V28.4S
+	WORD $0x4e3cd652 // FADD V18.4S, V18.4S, V28.4S
 	B fold
 
-partial14:
+partial10:
 	CMP $0, R3
 	BEQ fold
 	VDUP R3, V25.S4
@@ -16969,10 +16945,10 @@ stored930:
 	MOVD $0x00000000, R26
 	VDUP R26, V26.S4
 	WORD $0x6ef91f5e // BIF V30.16B, V26.16B, V25.16B
-	WORD $0x4e3ed6f7 // FADD V23.4S, V23.4S, V30.4S
+	WORD $0x4e3ed673 // FADD V19.4S, V19.4S, V30.4S
 	B fold
 
-partial15:
+partial11:
 	CMP $0, R3
 	BEQ fold
 	VDUP R3, V25.S4
@@ -17043,6 +17019,314 @@ single933:
 	FMOVS F26, 0(R1)
 
 stored934:
+	MOVD $0x00000000, R26
+	VDUP R26, V27.S4
+	WORD $0x6ef91f7a // BIF V26.16B, V27.16B, V25.16B
+	WORD $0x4e3ad694 // FADD V20.4S, V20.4S, V26.4S
+	B fold
+
+partial12:
+	CMP $0, R3
+	BEQ fold
+	VDUP R3, V25.S4
+	SUB $0, R3, R26
+	VMOV R26, V25.S[0]
+	SUB $1, R3, R26
+	VMOV R26, V25.S[1]
+	SUB $2, R3, R26
+	VMOV R26, V25.S[2]
+	SUB $3, R3, R26
+	VMOV R26, V25.S[3]
+	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
+	TBZ $1, R3, single935
+	FMOVD 0(R2), F26
+	TBZ $0, R3, loaded936
+	ADD $8, R2, R26
+	VLD1 (R26), V26.S[2]
+	B loaded936
+
+single935:
+	FMOVS 0(R2), F26
+
+loaded936:
+	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
+	WORD $0x6e21df5a // FMUL V26.4S, V26.4S, V1.4S
+	WORD $0x6ebae45b // FCMGT V27.4S, V2.4S, V26.4S
+	WORD $0x6ebb1c5a // BIT V26.16B, V2.16B, V27.16B
+	VMOV V4.B16, V27.B16
+	VFMLA V3.S4, V26.S4, V27.S4
+	WORD $0x4ea4d77c // FSUB V28.4S, V27.4S, V4.4S
+	VFMLS V5.S4, V28.S4, V26.S4
+	VFMLS V6.S4, V28.S4, V26.S4
+	VMOV V8.B16, V29.B16
+	VFMLA V26.S4, V7.S4, V29.S4
+	MOVD $0x3d2aac5c, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V30.B16
+	VFMLA V26.S4, V29.S4, V30.S4
+	MOVD $0x3e2aaa49, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V29.B16
+	VFMLA V26.S4, V30.S4, V29.S4
+	MOVD $0x3efffffe, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V30.B16
+	VFMLA V26.S4, V29.S4, V30.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V29.B16
+	VFMLA V26.S4, V30.S4, V29.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V30.B16
+	VFMLA V26.S4, V29.S4, V30.S4
+	VSHL $23, V27.S4, V26.S4
+	WORD $0x6e3adfdb // FMUL V27.4S, V30.4S, V26.4S
+	MOVD $0x2f800000, R26
+	VDUP R26, V29.S4
+	WORD $0x6e3ddf7b // FMUL V27.4S, V27.4S, V29.4S
+	TBZ $1, R3, single937
+	FMOVD F27, 0(R1)
+	TBZ $0, R3, stored938
+	ADD $8, R1, R26
+	VST1 V27.S[2], (R26)
+	B stored938
+
+single937:
+	FMOVS F27, 0(R1)
+
+stored938:
+	MOVD $0x00000000, R26
+	VDUP R26, V28.S4
+	WORD $0x6ef91f9b // BIF V27.16B, V28.16B, V25.16B
+	WORD $0x4e3bd6b5 // FADD V21.4S, V21.4S, V27.4S
+	B fold
+
+partial13:
+	CMP $0, R3
+	BEQ fold
+	VDUP R3, V25.S4
+	SUB $0, R3, R26
+	VMOV R26, V25.S[0]
+	SUB $1, R3, R26
+	VMOV R26, V25.S[1]
+	SUB $2, R3, R26
+	VMOV R26, V25.S[2]
+	SUB $3, R3, R26
+	VMOV R26, V25.S[3]
+	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
+	TBZ $1, R3, single939
+	FMOVD 0(R2), F27
+	TBZ $0, R3, loaded940
+	ADD $8, R2, R26
+	VLD1 (R26), V27.S[2]
+	B loaded940
+
+single939:
+	FMOVS 0(R2), F27
+
+loaded940:
+	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
+	WORD $0x6e21df7b // FMUL V27.4S, V27.4S, V1.4S
+	WORD $0x6ebbe45c // FCMGT V28.4S, V2.4S, V27.4S
+	WORD $0x6ebc1c5b // BIT V27.16B, V2.16B, V28.16B
+	VMOV V4.B16, V28.B16
+	VFMLA V3.S4, V27.S4, V28.S4
+	WORD $0x4ea4d79e // FSUB V30.4S, V28.4S, V4.4S
+	VFMLS V5.S4, V30.S4, V27.S4
+	VFMLS V6.S4, V30.S4, V27.S4
+	VMOV V8.B16, V29.B16
+	VFMLA V27.S4, V7.S4, V29.S4
+	MOVD $0x3d2aac5c, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V26.B16
+	VFMLA V27.S4, V29.S4, V26.S4
+	MOVD $0x3e2aaa49, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V29.B16
+	VFMLA V27.S4, V26.S4, V29.S4
+	MOVD $0x3efffffe, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V26.B16
+	VFMLA V27.S4, V29.S4, V26.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V29.B16
+	VFMLA V27.S4, V26.S4, V29.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V26.B16
+	VFMLA V27.S4, V29.S4, V26.S4
+	VSHL $23, V28.S4, V27.S4
+	WORD $0x6e3bdf5c // FMUL V28.4S, V26.4S, V27.4S
+	MOVD $0x2f800000, R26
+	VDUP R26, V29.S4
+	WORD $0x6e3ddf9c // FMUL V28.4S, V28.4S, V29.4S
+	TBZ $1, R3, single941
+	FMOVD F28, 0(R1)
+	TBZ $0, R3, stored942
+	ADD $8, R1, R26
+	VST1 V28.S[2], (R26)
+	B stored942
+
+single941:
+	FMOVS F28, 0(R1)
+
+stored942:
+	MOVD $0x00000000, R26
+	VDUP R26, V30.S4
+	WORD $0x6ef91fdc // BIF V28.16B, V30.16B, V25.16B
+	WORD $0x4e3cd6d6 // FADD V22.4S, V22.4S, V28.4S
+	B fold
+
+partial14:
+	CMP $0, R3
+	BEQ fold
+	VDUP R3, V25.S4
+	SUB $0, R3, R26
+	VMOV R26, V25.S[0]
+	SUB $1, R3, R26
+	VMOV R26, V25.S[1]
+	SUB $2, R3, R26
+	VMOV R26, V25.S[2]
+	SUB $3, R3, R26
+	VMOV R26, V25.S[3]
+	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
+	TBZ $1, R3, single943
+	FMOVD 0(R2), F28
+	TBZ $0, R3, loaded944
+	ADD $8, R2, R26
+	VLD1 (R26), V28.S[2]
+	B loaded944
+
+single943:
+	FMOVS 0(R2), F28
+
+loaded944:
+	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
+	WORD $0x6e21df9c // FMUL V28.4S, V28.4S, V1.4S
+	WORD $0x6ebce45e // FCMGT V30.4S, V2.4S, V28.4S
+	WORD $0x6ebe1c5c // BIT V28.16B, V2.16B, V30.16B
+	VMOV V4.B16, V30.B16
+	VFMLA V3.S4, V28.S4, V30.S4
+	WORD $0x4ea4d7da // FSUB V26.4S, V30.4S, V4.4S
+	VFMLS V5.S4, V26.S4, V28.S4
+	VFMLS V6.S4, V26.S4, V28.S4
+	VMOV V8.B16, V29.B16
+	VFMLA V28.S4, V7.S4, V29.S4
+	MOVD $0x3d2aac5c, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V27.B16
+	VFMLA V28.S4, V29.S4, V27.S4
+	MOVD $0x3e2aaa49, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V29.B16
+	VFMLA V28.S4, V27.S4, V29.S4
+	MOVD $0x3efffffe, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V27.B16
+	VFMLA V28.S4, V29.S4, V27.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V29.B16
+	VFMLA V28.S4, V27.S4, V29.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V27.B16
+	VFMLA V28.S4, V29.S4, V27.S4
+	VSHL $23, V30.S4, V28.S4
+	WORD $0x6e3cdf7e // FMUL V30.4S, V27.4S, V28.4S
+	MOVD $0x2f800000, R26
+	VDUP R26, V29.S4
+	WORD $0x6e3ddfde // FMUL V30.4S, V30.4S, V29.4S
+	TBZ $1, R3, single945
+	FMOVD F30, 0(R1)
+	TBZ $0, R3, stored946
+	ADD $8, R1, R26
+	VST1 V30.S[2], (R26)
+	B stored946
+
+single945:
+	FMOVS F30, 0(R1)
+
+stored946:
+	MOVD $0x00000000, R26
+	VDUP R26, V26.S4
+	WORD $0x6ef91f5e // BIF V30.16B, V26.16B, V25.16B
+	WORD $0x4e3ed6f7 // FADD V23.4S, V23.4S, V30.4S
+	B fold
+
+partial15:
+	CMP $0, R3
+	BEQ fold
+	VDUP R3, V25.S4
+	SUB $0, R3, R26
+	VMOV R26, V25.S[0]
+	SUB $1, R3, R26
+	VMOV R26, V25.S[1]
+	SUB $2, R3, R26
+	VMOV R26, V25.S[2]
+	SUB $3, R3, R26
+	VMOV R26, V25.S[3]
+	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
+	TBZ $1, R3, single947
+	FMOVD 0(R2), F30
+	TBZ $0, R3, loaded948
+	ADD $8, R2, R26
+	VLD1 (R26), V30.S[2]
+	B loaded948
+
+single947:
+	FMOVS 0(R2), F30
+
+loaded948:
+	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
+	WORD $0x6e21dfde // FMUL V30.4S, V30.4S, V1.4S
+	WORD $0x6ebee45a // FCMGT V26.4S, V2.4S, V30.4S
+	WORD $0x6eba1c5e // BIT V30.16B, V2.16B, V26.16B
+	VMOV V4.B16, V26.B16
+	VFMLA V3.S4, V30.S4, V26.S4
+	WORD $0x4ea4d75b // FSUB V27.4S, V26.4S, V4.4S
+	VFMLS V5.S4, V27.S4, V30.S4
+	VFMLS V6.S4, V27.S4, V30.S4
+	VMOV V8.B16, V29.B16
+	VFMLA V30.S4, V7.S4, V29.S4
+	MOVD $0x3d2aac5c, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V28.B16
+	VFMLA V30.S4, V29.S4, V28.S4
+	MOVD $0x3e2aaa49, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V29.B16
+	VFMLA V30.S4, V28.S4, V29.S4
+	MOVD $0x3efffffe, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V28.B16
+	VFMLA V30.S4, V29.S4, V28.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V29.B16
+	VFMLA V30.S4, V28.S4, V29.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V28.B16
+	VFMLA V30.S4, V29.S4, V28.S4
+	VSHL $23, V26.S4, V30.S4
+	WORD $0x6e3edf9a // FMUL V26.4S, V28.4S, V30.4S
+	MOVD $0x2f800000, R26
+	VDUP R26, V29.S4
+	WORD $0x6e3ddf5a // FMUL V26.4S, V26.4S, V29.4S
+	TBZ $1, R3, single949
+	FMOVD F26, 0(R1)
+	TBZ $0, R3, stored950
+	ADD $8, R1, R26
+	VST1 V26.S[2], (R26)
+	B stored950
+
+single949:
+	FMOVS F26, 0(R1)
+
+stored950:
 	MOVD $0x00000000, R26
 	VDUP R26, V27.S4
 	WORD $0x6ef91f7a // BIF V26.16B, V27.16B, V25.16B
@@ -17299,17 +17583,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single935
+	TBZ $1, R2, single951
 	FMOVD 0(R1), F17
-	TBZ $0, R2, loaded936
+	TBZ $0, R2, loaded952
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded936
+	B loaded952
 
-single935:
+single951:
 	FMOVS 0(R1), F17
 
-loaded936:
+loaded952:
 	WORD $0x6ea0e637 // FCMGT V23.4S, V17.4S, V0.4S
 	WORD $0x6eb71c11 // BIT V17.16B, V0.16B, V23.16B
 	WORD $0x6eb1e437 // FCMGT V23.4S, V1.4S, V17.4S
@@ -17337,17 +17621,17 @@ loaded936:
 	VSUB V17.S4, V19.S4, V19.S4
 	WORD $0x6e31ddd7 // FMUL V23.4S, V14.4S, V17.4S
 	WORD $0x6e33def7 // FMUL V23.4S, V23.4S, V19.4S
-	TBZ $1, R2, single937
+	TBZ $1, R2, single953
 	FMOVD F23, 0(R0)
-	TBZ $0, R2, stored938
+	TBZ $0, R2, stored954
 	ADD $8, R0, R26
 	VST1 V23.S[2], (R26)
-	B stored938
+	B stored954
 
-single937:
+single953:
 	FMOVS F23, 0(R0)
 
-stored938:
+stored954:
 
 done:
 	RET
@@ -17407,68 +17691,68 @@ blocks:
 	VORR V22.B16, V21.B16, V21.B16
 	WORD $0x6eb0aa57 // UMAXV S23, V18.4S
 	FMOVS F23, R26
-	TBNZ $31, R26, significand_odd939
+	TBNZ $31, R26, significand_odd955
 	VADD V2.S4, V14.S4, V23.S4
 	VAND V0.B16, V23.B16, V23.B16
 	VSUB V23.S4, V14.S4, V22.S4
 
-significand_done940:
+significand_done956:
 	WORD $0x6eb0aa78 // UMAXV S24, V19.4S
 	FMOVS F24, R26
-	TBNZ $31, R26, significand_odd941
+	TBNZ $31, R26, significand_odd957
 	VADD V2.S4, V15.S4, V24.S4
 	VAND V0.B16, V24.B16, V24.B16
 	VSUB V24.S4, V15.S4, V25.S4
 
-significand_done942:
+significand_done958:
 	WORD $0x6eb0aa97 // UMAXV S23, V20.4S
 	FMOVS F23, R26
-	TBNZ $31, R26, significand_odd943
+	TBNZ $31, R26, significand_odd959
 	VADD V2.S4, V16.S4, V23.S4
 	VAND V0.B16, V23.B16, V23.B16
 	VSUB V23.S4, V16.S4, V26.S4
 
-significand_done944:
+significand_done960:
 	WORD $0x6eb0aab8 // UMAXV S24, V21.4S
 	FMOVS F24, R26
-	TBNZ $31, R26, significand_odd945
+	TBNZ $31, R26, significand_odd961
 	VADD V2.S4, V17.S4, V24.S4
 	VAND V0.B16, V24.B16, V24.B16
 	VSUB V24.S4, V17.S4, V27.S4
 
-significand_done946:
+significand_done962:
 	WORD $0x6eb0aa58 // UMAXV S24, V18.4S
 	FMOVS F24, R26
-	TBNZ $31, R26, exponent_odd947
+	TBNZ $31, R26, exponent_odd963
 	VSUB V22.S4, V14.S4, V18.S4
 	WORD $0x4f290652 // SSHR V18.4S, V18.4S, #23
 	WORD $0x4e21da52 // SCVTF V18.4S, V18.4S
 
-exponent_done948:
+exponent_done964:
 	WORD $0x6eb0aa77 // UMAXV S23, V19.4S
 	FMOVS F23, R26
-	TBNZ $31, R26, exponent_odd949
+	TBNZ $31, R26, exponent_odd965
 	VSUB V25.S4, V15.S4, V19.S4
 	WORD $0x4f290673 // SSHR V19.4S, V19.4S, #23
 	WORD $0x4e21da73 // SCVTF V19.4S, V19.4S
 
-exponent_done950:
+exponent_done966:
 	WORD $0x6eb0aa98 // UMAXV S24, V20.4S
 	FMOVS F24, R26
-	TBNZ $31, R26, exponent_odd951
+	TBNZ $31, R26, exponent_odd967
 	VSUB V26.S4, V16.S4, V20.S4
 	WORD $0x4f290694 // SSHR V20.4S, V20.4S, #23
 	WORD $0x4e21da94 // SCVTF V20.4S, V20.4S
 
-exponent_done952:
+exponent_done968:
 	WORD $0x6eb0aab7 // UMAXV S23, V21.4S
 	FMOVS F23, R26
-	TBNZ $31, R26, exponent_odd953
+	TBNZ $31, R26, exponent_odd969
 	VSUB V27.S4, V17.S4, V21.S4
 	WORD $0x4f2906b5 // SSHR V21.4S, V21.4S, #23
 	WORD $0x4e21dab5 // SCVTF V21.4S, V21.4S
 
-exponent_done954:
+exponent_done970:
 	WORD $0x4ea3d6d6 // FSUB V22.4S, V22.4S, V3.4S
 	WORD $0x4ea3d739 // FSUB V25.4S, V25.4S, V3.4S
 	WORD $0x4ea3d75a // FSUB V26.4S, V26.4S, V3.4S
@@ -17570,20 +17854,20 @@ vectors:
 	VORR V25.B16, V26.B16, V26.B16
 	WORD $0x6eb0ab56 // UMAXV S22, V26.4S
 	FMOVS F22, R26
-	TBNZ $31, R26, significand_odd955
+	TBNZ $31, R26, significand_odd971
 	VADD V2.S4, V27.S4, V22.S4
 	VAND V0.B16, V22.B16, V22.B16
 	VSUB V22.S4, V27.S4, V25.S4
 
-significand_done956:
+significand_done972:
 	WORD $0x6eb0ab56 // UMAXV S22, V26.4S
 	FMOVS F22, R26
-	TBNZ $31, R26, exponent_odd957
+	TBNZ $31, R26, exponent_odd973
 	VSUB V25.S4, V27.S4, V26.S4
 	WORD $0x4f29075a // SSHR V26.4S, V26.4S, #23
 	WORD $0x4e21db5a // SCVTF V26.4S, V26.4S
 
-exponent_done958:
+exponent_done974:
 	WORD $0x4ea3d739 // FSUB V25.4S, V25.4S, V3.4S
 	VMOV V5.B16, V27.B16
 	VFMLA V25.S4, V4.S4, V27.S4
@@ -17624,36 +17908,36 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single959
+	TBZ $1, R2, single975
 	FMOVD 0(R1), F26
-	TBZ $0, R2, loaded960
+	TBZ $0, R2, loaded976
 	ADD $8, R1, R26
 	VLD1 (R26), V26.S[2]
-	B loaded960
+	B loaded976
 
-single959:
+single975:
 	FMOVS 0(R1), F26
 
-loaded960:
+loaded976:
 	VADD V0.S4, V26.S4, V27.S4
 	VADD V1.S4, V26.S4, V22.S4
 	VORR V27.B16, V22.B16, V22.B16
 	WORD $0x6eb0aad5 // UMAXV S21, V22.4S
 	FMOVS F21, R26
-	TBNZ $31, R26, significand_odd961
+	TBNZ $31, R26, significand_odd977
 	VADD V2.S4, V26.S4, V21.S4
 	VAND V0.B16, V21.B16, V21.B16
 	VSUB V21.S4, V26.S4, V27.S4
 
-significand_done962:
+significand_done978:
 	WORD $0x6eb0aad5 // UMAXV S21, V22.4S
 	FMOVS F21, R26
-	TBNZ $31, R26, exponent_odd963
+	TBNZ $31, R26, exponent_odd979
 	VSUB V27.S4, V26.S4, V22.S4
 	WORD $0x4f2906d6 // SSHR V22.4S, V22.4S, #23
 	WORD $0x4e21dad6 // SCVTF V22.4S, V22.4S
 
-exponent_done964:
+exponent_done980:
 	WORD $0x4ea3d77b // FSUB V27.4S, V27.4S, V3.4S
 	VMOV V5.B16, V26.B16
 	VFMLA V27.S4, V4.S4, V26.S4
@@ -17674,22 +17958,22 @@ exponent_done964:
 	WORD $0x6e3bdf7a // FMUL V26.4S, V27.4S, V27.4S
 	VFMLA V21.S4, V26.S4, V27.S4
 	VFMLA V13.S4, V22.S4, V27.S4
-	TBZ $1, R2, single965
+	TBZ $1, R2, single981
 	FMOVD F27, 0(R0)
-	TBZ $0, R2, stored966
+	TBZ $0, R2, stored982
 	ADD $8, R0, R26
 	VST1 V27.S[2], (R26)
-	B stored966
+	B stored982
 
-single965:
+single981:
 	FMOVS F27, 0(R0)
 
-stored966:
+stored982:
 
 done:
 	RET
 
-significand_odd939:
+significand_odd955:
 	MOVD $0x00800000, R26
 	VDUP R26, V25.S4
 	WORD $0x6eaee737 // FCMGT V23.4S, V25.4S, V14.4S
@@ -17702,9 +17986,9 @@ significand_odd939:
 	VAND V0.B16, V23.B16, V23.B16
 	VSUB V23.S4, V24.S4, V22.S4
 	WORD $0x4ef91ed6 // ORN V22.16B, V22.16B, V25.16B
-	B significand_done940
+	B significand_done956
 
-significand_odd941:
+significand_odd957:
 	MOVD $0x00800000, R26
 	VDUP R26, V26.S4
 	WORD $0x6eafe758 // FCMGT V24.4S, V26.4S, V15.4S
@@ -17717,9 +18001,9 @@ significand_odd941:
 	VAND V0.B16, V24.B16, V24.B16
 	VSUB V24.S4, V23.S4, V25.S4
 	WORD $0x4efa1f39 // ORN V25.16B, V25.16B, V26.16B
-	B significand_done942
+	B significand_done958
 
-significand_odd943:
+significand_odd959:
 	MOVD $0x00800000, R26
 	VDUP R26, V27.S4
 	WORD $0x6eb0e777 // FCMGT V23.4S, V27.4S, V16.4S
@@ -17732,9 +18016,9 @@ significand_odd943:
 	VAND V0.B16, V23.B16, V23.B16
 	VSUB V23.S4, V24.S4, V26.S4
 	WORD $0x4efb1f5a // ORN V26.16B, V26.16B, V27.16B
-	B significand_done944
+	B significand_done960
 
-significand_odd945:
+significand_odd961:
 	MOVD $0x00800000, R26
 	VDUP R26, V28.S4
 	WORD $0x6eb1e798 // FCMGT V24.4S, V28.4S, V17.4S
@@ -17747,9 +18031,9 @@ significand_odd945:
 	VAND V0.B16, V24.B16, V24.B16
 	VSUB V24.S4, V23.S4, V27.S4
 	WORD $0x4efc1f7b // ORN V27.16B, V27.16B, V28.16B
-	B significand_done946
+	B significand_done962
 
-exponent_odd947:
+exponent_odd963:
 	MOVD $0x00800000, R26
 	VDUP R26, V24.S4
 	WORD $0x6eaee717 // FCMGT V23.4S, V24.4S, V14.4S
@@ -17772,9 +18056,9 @@ exponent_odd947:
 	WORD $0x4e38e5d7 // FCMEQ V23.4S, V14.4S, V24.4S
 	WORD $0x6eb71f1c // BIT V28.16B, V24.16B, V23.16B
 	VMOV V28.B16, V18.B16
-	B exponent_done948
+	B exponent_done964
 
-exponent_odd949:
+exponent_odd965:
 	MOVD $0x00800000, R26
 	VDUP R26, V23.S4
 	WORD $0x6eafe6f8 // FCMGT V24.4S, V23.4S, V15.4S
@@ -17797,9 +18081,9 @@ exponent_odd949:
 	WORD $0x4e37e5f8 // FCMEQ V24.4S, V15.4S, V23.4S
 	WORD $0x6eb81eee // BIT V14.16B, V23.16B, V24.16B
 	VMOV V14.B16, V19.B16
-	B exponent_done950
+	B exponent_done966
 
-exponent_odd951:
+exponent_odd967:
 	MOVD $0x00800000, R26
 	VDUP R26, V24.S4
 	WORD $0x6eb0e717 // FCMGT V23.4S, V24.4S, V16.4S
@@ -17822,9 +18106,9 @@ exponent_odd951:
 	WORD $0x4e38e617 // FCMEQ V23.4S, V16.4S, V24.4S
 	WORD $0x6eb71f0f // BIT V15.16B, V24.16B, V23.16B
 	VMOV V15.B16, V20.B16
-	B exponent_done952
+	B exponent_done968
 
-exponent_odd953:
+exponent_odd969:
 	MOVD $0x00800000, R26
 	VDUP R26, V23.S4
 	WORD $0x6eb1e6f8 // FCMGT V24.4S, V23.4S, V17.4S
@@ -17847,9 +18131,9 @@ exponent_odd953:
 	WORD $0x4e37e638 // FCMEQ V24.4S, V17.4S, V23.4S
 	WORD $0x6eb81ef0 // BIT V16.16B, V23.16B, V24.16B
 	VMOV V16.B16, V21.B16
-	B exponent_done954
+	B exponent_done970
 
-significand_odd955:
+significand_odd971:
 	MOVD $0x00800000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ebbe696 // FCMGT V22.4S, V20.4S, V27.4S
@@ -17862,9 +18146,9 @@ significand_odd955:
 	VAND V0.B16, V22.B16, V22.B16
 	VSUB V22.S4, V21.S4, V25.S4
 	WORD $0x4ef41f39 // ORN V25.16B, V25.16B, V20.16B
-	B significand_done956
+	B significand_done972
 
-exponent_odd957:
+exponent_odd973:
 	MOVD $0x00800000, R26
 	VDUP R26, V22.S4
 	WORD $0x6ebbe6d5 // FCMGT V21.4S, V22.4S, V27.4S
@@ -17887,9 +18171,9 @@ exponent_odd957:
 	WORD $0x4e36e775 // FCMEQ V21.4S, V27.4S, V22.4S
 	WORD $0x6eb51ed4 // BIT V20.16B, V22.16B, V21.16B
 	VMOV V20.B16, V26.B16
-	B exponent_done958
+	B exponent_done974
 
-significand_odd961:
+significand_odd977:
 	MOVD $0x00800000, R26
 	VDUP R26, V19.S4
 	WORD $0x6ebae675 // FCMGT V21.4S, V19.4S, V26.4S
@@ -17902,9 +18186,9 @@ significand_odd961:
 	VAND V0.B16, V21.B16, V21.B16
 	VSUB V21.S4, V20.S4, V27.S4
 	WORD $0x4ef31f7b // ORN V27.16B, V27.16B, V19.16B
-	B significand_done962
+	B significand_done978
 
-exponent_odd963:
+exponent_odd979:
 	MOVD $0x00800000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ebae6b4 // FCMGT V20.4S, V21.4S, V26.4S
@@ -17927,7 +18211,7 @@ exponent_odd963:
 	WORD $0x4e35e754 // FCMEQ V20.4S, V26.4S, V21.4S
 	WORD $0x6eb41eb3 // BIT V19.16B, V21.16B, V20.16B
 	VMOV V19.B16, V22.B16
-	B exponent_done964
+	B exponent_done980
 
 // func SqrtNEON(dst *float32, x *float32, n int)
 TEXT ·SqrtNEON(SB), NOSPLIT, $0-24
@@ -17983,29 +18267,29 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V3.S[3]
 	WORD $0x4ea08863 // CMGT V3.4S, V3.4S, #0
-	TBZ $1, R2, single967
+	TBZ $1, R2, single983
 	FMOVD 0(R1), F2
-	TBZ $0, R2, loaded968
+	TBZ $0, R2, loaded984
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded968
+	B loaded984
 
-single967:
+single983:
 	FMOVS 0(R1), F2
 
-loaded968:
+loaded984:
 	WORD $0x6ea1f842 // FSQRT V2.4S, V2.4S
-	TBZ $1, R2, single969
+	TBZ $1, R2, single985
 	FMOVD F2, 0(R0)
-	TBZ $0, R2, stored970
+	TBZ $0, R2, stored986
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored970
+	B stored986
 
-single969:
+single985:
 	FMOVS F2, 0(R0)
 
-stored970:
+stored986:
 
 done:
 	RET
@@ -18177,17 +18461,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V11.S[3]
 	WORD $0x4ea0896b // CMGT V11.4S, V11.4S, #0
-	TBZ $1, R2, single971
+	TBZ $1, R2, single987
 	FMOVD 0(R1), F10
-	TBZ $0, R2, loaded972
+	TBZ $0, R2, loaded988
 	ADD $8, R1, R26
 	VLD1 (R26), V10.S[2]
-	B loaded972
+	B loaded988
 
-single971:
+single987:
 	FMOVS 0(R1), F10
 
-loaded972:
+loaded988:
 	WORD $0x6ea1f94c // FSQRT V12.4S, V10.4S
 	MOVD $0x3f800000, R26
 	VDUP R26, V8.S4
@@ -18210,17 +18494,17 @@ loaded972:
 	VFMLA V10.S4, V8.S4, V12.S4
 	WORD $0x6ea9e469 // FCMGT V9.4S, V3.4S, V9.4S
 	WORD $0x6ea91d91 // BIT V17.16B, V12.16B, V9.16B
-	TBZ $1, R2, single973
+	TBZ $1, R2, single989
 	FMOVD F17, 0(R0)
-	TBZ $0, R2, stored974
+	TBZ $0, R2, stored990
 	ADD $8, R0, R26
 	VST1 V17.S[2], (R26)
-	B stored974
+	B stored990
 
-single973:
+single989:
 	FMOVS F17, 0(R0)
 
-stored974:
+stored990:
 
 done:
 	RET
@@ -18368,17 +18652,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V20.S[3]
 	WORD $0x4ea08a94 // CMGT V20.4S, V20.4S, #0
-	TBZ $1, R2, single975
+	TBZ $1, R2, single991
 	FMOVD 0(R1), F25
-	TBZ $0, R2, loaded976
+	TBZ $0, R2, loaded992
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded976
+	B loaded992
 
-single975:
+single991:
 	FMOVS 0(R1), F25
 
-loaded976:
+loaded992:
 	WORD $0x4e601f36 // BIC V22.16B, V25.16B, V0.16B
 	WORD $0x6e39df35 // FMUL V21.4S, V25.4S, V25.4S
 	VMOV V2.B16, V24.B16
@@ -18452,17 +18736,17 @@ loaded976:
 	WORD $0x6eb6e776 // FCMGT V22.4S, V27.4S, V22.4S
 	WORD $0x6eb61eba // BIT V26.16B, V21.16B, V22.16B
 	WORD $0x6ee01f59 // BIF V25.16B, V26.16B, V0.16B
-	TBZ $1, R2, single977
+	TBZ $1, R2, single993
 	FMOVD F25, 0(R0)
-	TBZ $0, R2, stored978
+	TBZ $0, R2, stored994
 	ADD $8, R0, R26
 	VST1 V25.S[2], (R26)
-	B stored978
+	B stored994
 
-single977:
+single993:
 	FMOVS F25, 0(R0)
 
-stored978:
+stored994:
 
 done:
 	RET
@@ -18714,17 +18998,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V24.S[3]
 	WORD $0x4ea08b18 // CMGT V24.4S, V24.4S, #0
-	TBZ $1, R2, single979
+	TBZ $1, R2, single995
 	FMOVD 0(R1), F25
-	TBZ $0, R2, loaded980
+	TBZ $0, R2, loaded996
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded980
+	B loaded996
 
-single979:
+single995:
 	FMOVS 0(R1), F25
 
-loaded980:
+loaded996:
 	VORR V25.B16, V0.B16, V21.B16
 	WORD $0x6eb5e437 // FCMGT V23.4S, V1.4S, V21.4S
 	WORD $0x6eb71c35 // BIT V21.16B, V1.16B, V23.16B
@@ -18779,17 +19063,17 @@ loaded980:
 	WORD $0x6eb9e756 // FCMGT V22.4S, V26.4S, V25.4S
 	WORD $0x6eb61f59 // BIT V25.16B, V26.16B, V22.16B
 	WORD $0x4e37d737 // FADD V23.4S, V25.4S, V23.4S
-	TBZ $1, R2, single981
+	TBZ $1, R2, single997
 	FMOVD F23, 0(R0)
-	TBZ $0, R2, stored982
+	TBZ $0, R2, stored998
 	ADD $8, R0, R26
 	VST1 V23.S[2], (R26)
-	B stored982
+	B stored998
 
-single981:
+single997:
 	FMOVS F23, 0(R0)
 
-stored982:
+stored998:
 
 done:
 	RET
@@ -18951,17 +19235,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V14.S[3]
 	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R2, single983
+	TBZ $1, R2, single999
 	FMOVD 0(R1), F21
-	TBZ $0, R2, loaded984
+	TBZ $0, R2, loaded1000
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded984
+	B loaded1000
 
-single983:
+single999:
 	FMOVS 0(R1), F21
 
-loaded984:
+loaded1000:
 	VORR V21.B16, V0.B16, V19.B16
 	WORD $0x6eb3e430 // FCMGT V16.4S, V1.4S, V19.4S
 	WORD $0x6eb01c33 // BIT V19.16B, V1.16B, V16.16B
@@ -18990,17 +19274,17 @@ loaded984:
 	WORD $0x6eb51e12 // BIT V18.16B, V16.16B, V21.16B
 	WORD $0x4e2bd610 // FADD V16.4S, V16.4S, V11.4S
 	WORD $0x6e30fe50 // FDIV V16.4S, V18.4S, V16.4S
-	TBZ $1, R2, single985
+	TBZ $1, R2, single1001
 	FMOVD F16, 0(R0)
-	TBZ $0, R2, stored986
+	TBZ $0, R2, stored1002
 	ADD $8, R0, R26
 	VST1 V16.S[2], (R26)
-	B stored986
+	B stored1002
 
-single985:
+single1001:
 	FMOVS F16, 0(R0)
 
-stored986:
+stored1002:
 
 done:
 	RET
@@ -19072,41 +19356,41 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V3.S[3]
 	WORD $0x4ea08863 // CMGT V3.4S, V3.4S, #0
-	TBZ $1, R3, single987
+	TBZ $1, R3, single1003
 	FMOVD 0(R2), F2
-	TBZ $0, R3, loaded988
+	TBZ $0, R3, loaded1004
 	ADD $8, R2, R26
 	VLD1 (R26), V2.S[2]
-	B loaded988
+	B loaded1004
 
-single987:
+single1003:
 	FMOVS 0(R2), F2
 
-loaded988:
-	TBZ $1, R3, single989
+loaded1004:
+	TBZ $1, R3, single1005
 	FMOVD 0(R1), F1
-	TBZ $0, R3, loaded990
+	TBZ $0, R3, loaded1006
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded990
+	B loaded1006
 
-single989:
+single1005:
 	FMOVS 0(R1), F1
 
-loaded990:
+loaded1006:
 	VFMLS V2.S4, V2.S4, V2.S4
 	WORD $0x6e22dc22 // FMUL V2.4S, V1.4S, V2.4S
-	TBZ $1, R3, single991
+	TBZ $1, R3, single1007
 	FMOVD F2, 0(R0)
-	TBZ $0, R3, stored992
+	TBZ $0, R3, stored1008
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored992
+	B stored1008
 
-single991:
+single1007:
 	FMOVS F2, 0(R0)
 
-stored992:
+stored1008:
 
 done:
 	RET
@@ -19271,17 +19555,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V15.S[3]
 	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
-	TBZ $1, R2, single993
+	TBZ $1, R2, single1009
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded994
+	TBZ $0, R2, loaded1010
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded994
+	B loaded1010
 
-single993:
+single1009:
 	FMOVS 0(R1), F19
 
-loaded994:
+loaded1010:
 	VORR V19.B16, V0.B16, V18.B16
 	WORD $0x6eb2e42e // FCMGT V14.4S, V1.4S, V18.4S
 	WORD $0x6eae1c32 // BIT V18.16B, V1.16B, V14.16B
@@ -19311,17 +19595,17 @@ loaded994:
 	WORD $0x6eb01e53 // BIT V19.16B, V18.16B, V16.16B
 	WORD $0x4e2bd5ce // FADD V14.4S, V14.4S, V11.4S
 	WORD $0x6e2efe6e // FDIV V14.4S, V19.4S, V14.4S
-	TBZ $1, R2, single995
+	TBZ $1, R2, single1011
 	FMOVD F14, 0(R0)
-	TBZ $0, R2, stored996
+	TBZ $0, R2, stored1012
 	ADD $8, R0, R26
 	VST1 V14.S[2], (R26)
-	B stored996
+	B stored1012
 
-single995:
+single1011:
 	FMOVS F14, 0(R0)
 
-stored996:
+stored1012:
 
 done:
 	RET
@@ -19527,17 +19811,17 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V23.S[3]
 	WORD $0x4ea08af7 // CMGT V23.4S, V23.4S, #0
-	TBZ $1, R3, single997
+	TBZ $1, R3, single1013
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded998
+	TBZ $0, R3, loaded1014
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded998
+	B loaded1014
 
-single997:
+single1013:
 	FMOVS 0(R2), F22
 
-loaded998:
+loaded1014:
 	VORR V22.B16, V0.B16, V24.B16
 	WORD $0x6eb8e434 // FCMGT V20.4S, V1.4S, V24.4S
 	WORD $0x6eb41c38 // BIT V24.16B, V1.16B, V20.16B
@@ -19577,29 +19861,29 @@ loaded998:
 	WORD $0x6eb61f14 // BIT V20.16B, V24.16B, V22.16B
 	WORD $0x6e34de74 // FMUL V20.4S, V19.4S, V20.4S
 	VFMLA V18.S4, V20.S4, V18.S4
-	TBZ $1, R3, single999
+	TBZ $1, R3, single1015
 	FMOVD 0(R1), F20
-	TBZ $0, R3, loaded1000
+	TBZ $0, R3, loaded1016
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1000
+	B loaded1016
 
-single999:
+single1015:
 	FMOVS 0(R1), F20
 
-loaded1000:
+loaded1016:
 	WORD $0x6e34de54 // FMUL V20.4S, V18.4S, V20.4S
-	TBZ $1, R3, single1001
+	TBZ $1, R3, single1017
 	FMOVD F20, 0(R0)
-	TBZ $0, R3, stored1002
+	TBZ $0, R3, stored1018
 	ADD $8, R0, R26
 	VST1 V20.S[2], (R26)
-	B stored1002
+	B stored1018
 
-single1001:
+single1017:
 	FMOVS F20, 0(R0)
 
-stored1002:
+stored1018:
 
 done:
 	RET
@@ -19736,17 +20020,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V24.S[3]
 	WORD $0x4ea08b18 // CMGT V24.4S, V24.4S, #0
-	TBZ $1, R2, single1003
+	TBZ $1, R2, single1019
 	FMOVD 0(R1), F25
-	TBZ $0, R2, loaded1004
+	TBZ $0, R2, loaded1020
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1004
+	B loaded1020
 
-single1003:
+single1019:
 	FMOVS 0(R1), F25
 
-loaded1004:
+loaded1020:
 	WORD $0x4e601f35 // BIC V21.16B, V25.16B, V0.16B
 	WORD $0x6ea1e6b4 // FCMGT V20.4S, V21.4S, V1.4S
 	WORD $0x6eb41c35 // BIT V21.16B, V1.16B, V20.16B
@@ -19809,17 +20093,17 @@ loaded1004:
 	WORD $0x4eb5d557 // FSUB V23.4S, V10.4S, V21.4S
 	WORD $0x6eb91eb7 // BIT V23.16B, V21.16B, V25.16B
 	WORD $0x6e37df57 // FMUL V23.4S, V26.4S, V23.4S
-	TBZ $1, R2, single1005
+	TBZ $1, R2, single1021
 	FMOVD F23, 0(R0)
-	TBZ $0, R2, stored1006
+	TBZ $0, R2, stored1022
 	ADD $8, R0, R26
 	VST1 V23.S[2], (R26)
-	B stored1006
+	B stored1022
 
-single1005:
+single1021:
 	FMOVS F23, 0(R0)
 
-stored1006:
+stored1022:
 
 done:
 	RET
@@ -19974,17 +20258,17 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V21.S[3]
 	WORD $0x4ea08ab5 // CMGT V21.4S, V21.4S, #0
-	TBZ $1, R3, single1007
+	TBZ $1, R3, single1023
 	FMOVD 0(R2), F27
-	TBZ $0, R3, loaded1008
+	TBZ $0, R3, loaded1024
 	ADD $8, R2, R26
 	VLD1 (R26), V27.S[2]
-	B loaded1008
+	B loaded1024
 
-single1007:
+single1023:
 	FMOVS 0(R2), F27
 
-loaded1008:
+loaded1024:
 	WORD $0x4e601f79 // BIC V25.16B, V27.16B, V0.16B
 	WORD $0x6ea1e736 // FCMGT V22.4S, V25.4S, V1.4S
 	WORD $0x6eb61c39 // BIT V25.16B, V1.16B, V22.16B
@@ -20061,29 +20345,29 @@ loaded1008:
 	WORD $0x4eb6d55c // FSUB V28.4S, V10.4S, V22.4S
 	WORD $0x6ebb1edc // BIT V28.16B, V22.16B, V27.16B
 	VFMLA V25.S4, V23.S4, V28.S4
-	TBZ $1, R3, single1009
+	TBZ $1, R3, single1025
 	FMOVD 0(R1), F25
-	TBZ $0, R3, loaded1010
+	TBZ $0, R3, loaded1026
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1010
+	B loaded1026
 
-single1009:
+single1025:
 	FMOVS 0(R1), F25
 
-loaded1010:
+loaded1026:
 	WORD $0x6e39df99 // FMUL V25.4S, V28.4S, V25.4S
-	TBZ $1, R3, single1011
+	TBZ $1, R3, single1027
 	FMOVD F25, 0(R0)
-	TBZ $0, R3, stored1012
+	TBZ $0, R3, stored1028
 	ADD $8, R0, R26
 	VST1 V25.S[2], (R26)
-	B stored1012
+	B stored1028
 
-single1011:
+single1027:
 	FMOVS F25, 0(R0)
 
-stored1012:
+stored1028:
 
 done:
 	RET
@@ -20196,17 +20480,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V20.S[3]
 	WORD $0x4ea08a94 // CMGT V20.4S, V20.4S, #0
-	TBZ $1, R2, single1013
+	TBZ $1, R2, single1029
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1014
+	TBZ $0, R2, loaded1030
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1014
+	B loaded1030
 
-single1013:
+single1029:
 	FMOVS 0(R1), F18
 
-loaded1014:
+loaded1030:
 	VORR V18.B16, V0.B16, V19.B16
 	WORD $0x6eb3e435 // FCMGT V21.4S, V1.4S, V19.4S
 	WORD $0x6eb51c33 // BIT V19.16B, V1.16B, V21.16B
@@ -20249,17 +20533,17 @@ loaded1014:
 	WORD $0x6eb61e72 // BIT V18.16B, V19.16B, V22.16B
 	WORD $0x4e2fd6b5 // FADD V21.4S, V21.4S, V15.4S
 	WORD $0x6e35fe55 // FDIV V21.4S, V18.4S, V21.4S
-	TBZ $1, R2, single1015
+	TBZ $1, R2, single1031
 	FMOVD F21, 0(R0)
-	TBZ $0, R2, stored1016
+	TBZ $0, R2, stored1032
 	ADD $8, R0, R26
 	VST1 V21.S[2], (R26)
-	B stored1016
+	B stored1032
 
-single1015:
+single1031:
 	FMOVS F21, 0(R0)
 
-stored1016:
+stored1032:
 
 done:
 	RET
@@ -20399,17 +20683,17 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V22.S[3]
 	WORD $0x4ea08ad6 // CMGT V22.4S, V22.4S, #0
-	TBZ $1, R3, single1017
+	TBZ $1, R3, single1033
 	FMOVD 0(R2), F23
-	TBZ $0, R3, loaded1018
+	TBZ $0, R3, loaded1034
 	ADD $8, R2, R26
 	VLD1 (R26), V23.S[2]
-	B loaded1018
+	B loaded1034
 
-single1017:
+single1033:
 	FMOVS 0(R2), F23
 
-loaded1018:
+loaded1034:
 	VORR V23.B16, V0.B16, V26.B16
 	WORD $0x6ebae435 // FCMGT V21.4S, V1.4S, V26.4S
 	WORD $0x6eb51c3a // BIT V26.16B, V1.16B, V21.16B
@@ -20471,29 +20755,29 @@ loaded1018:
 	WORD $0x6eb71f55 // BIT V21.16B, V26.16B, V23.16B
 	WORD $0x6e35df75 // FMUL V21.4S, V27.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V20.S4
-	TBZ $1, R3, single1019
+	TBZ $1, R3, single1035
 	FMOVD 0(R1), F21
-	TBZ $0, R3, loaded1020
+	TBZ $0, R3, loaded1036
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1020
+	B loaded1036
 
-single1019:
+single1035:
 	FMOVS 0(R1), F21
 
-loaded1020:
+loaded1036:
 	WORD $0x6e35de95 // FMUL V21.4S, V20.4S, V21.4S
-	TBZ $1, R3, single1021
+	TBZ $1, R3, single1037
 	FMOVD F21, 0(R0)
-	TBZ $0, R3, stored1022
+	TBZ $0, R3, stored1038
 	ADD $8, R0, R26
 	VST1 V21.S[2], (R26)
-	B stored1022
+	B stored1038
 
-single1021:
+single1037:
 	FMOVS F21, 0(R0)
 
-stored1022:
+stored1038:
 
 done:
 	RET
@@ -20578,17 +20862,17 @@ few:
 	SUB $3, R2, R26
 	VMOV R26, V11.S[3]
 	WORD $0x4ea0896b // CMGT V11.4S, V11.4S, #0
-	TBZ $1, R2, single1023
+	TBZ $1, R2, single1039
 	FMOVD 0(R1), F12
-	TBZ $0, R2, loaded1024
+	TBZ $0, R2, loaded1040
 	ADD $8, R1, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1024
+	B loaded1040
 
-single1023:
+single1039:
 	FMOVS 0(R1), F12
 
-loaded1024:
+loaded1040:
 	WORD $0x4ea0d58c // FSUB V12.4S, V12.4S, V0.4S
 	WORD $0x6eace42e // FCMGT V14.4S, V1.4S, V12.4S
 	WORD $0x6eae1c2c // BIT V12.16B, V1.16B, V14.16B
@@ -21883,510 +22167,6 @@ partial0:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single1025
-	FMOVD 0(R1), F26
-	TBZ $0, R2, loaded1026
-	ADD $8, R1, R26
-	VLD1 (R26), V26.S[2]
-	B loaded1026
-
-single1025:
-	FMOVS 0(R1), F26
-
-loaded1026:
-	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
-	WORD $0x6ebae43b // FCMGT V27.4S, V1.4S, V26.4S
-	WORD $0x6ebb1c3a // BIT V26.16B, V1.16B, V27.16B
-	VMOV V3.B16, V27.B16
-	VFMLA V2.S4, V26.S4, V27.S4
-	WORD $0x4ea3d77c // FSUB V28.4S, V27.4S, V3.4S
-	VFMLS V4.S4, V28.S4, V26.S4
-	VFMLS V5.S4, V28.S4, V26.S4
-	VMOV V7.B16, V29.B16
-	VFMLA V26.S4, V6.S4, V29.S4
-	VMOV V8.B16, V30.B16
-	VFMLA V26.S4, V29.S4, V30.S4
-	MOVD $0x3e2aaa49, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V29.B16
-	VFMLA V26.S4, V30.S4, V29.S4
-	MOVD $0x3efffffe, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V30.B16
-	VFMLA V26.S4, V29.S4, V30.S4
-	MOVD $0x3f800000, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V29.B16
-	VFMLA V26.S4, V30.S4, V29.S4
-	MOVD $0x3f800000, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V30.B16
-	VFMLA V26.S4, V29.S4, V30.S4
-	VSHL $23, V27.S4, V26.S4
-	WORD $0x6e3adfdb // FMUL V27.4S, V30.4S, V26.4S
-	MOVD $0x2f800000, R26
-	VDUP R26, V29.S4
-	WORD $0x6e3ddf7b // FMUL V27.4S, V27.4S, V29.4S
-	MOVD $0x00000000, R26
-	VDUP R26, V28.S4
-	WORD $0x6ef91f9b // BIF V27.16B, V28.16B, V25.16B
-	WORD $0x4e3bd529 // FADD V9.4S, V9.4S, V27.4S
-	B fold
-
-partial1:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V25.S4
-	SUB $0, R2, R26
-	VMOV R26, V25.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V25.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V25.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V25.S[3]
-	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single1027
-	FMOVD 0(R1), F27
-	TBZ $0, R2, loaded1028
-	ADD $8, R1, R26
-	VLD1 (R26), V27.S[2]
-	B loaded1028
-
-single1027:
-	FMOVS 0(R1), F27
-
-loaded1028:
-	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
-	WORD $0x6ebbe43c // FCMGT V28.4S, V1.4S, V27.4S
-	WORD $0x6ebc1c3b // BIT V27.16B, V1.16B, V28.16B
-	VMOV V3.B16, V28.B16
-	VFMLA V2.S4, V27.S4, V28.S4
-	WORD $0x4ea3d79e // FSUB V30.4S, V28.4S, V3.4S
-	VFMLS V4.S4, V30.S4, V27.S4
-	VFMLS V5.S4, V30.S4, V27.S4
-	VMOV V7.B16, V29.B16
-	VFMLA V27.S4, V6.S4, V29.S4
-	VMOV V8.B16, V26.B16
-	VFMLA V27.S4, V29.S4, V26.S4
-	MOVD $0x3e2aaa49, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V29.B16
-	VFMLA V27.S4, V26.S4, V29.S4
-	MOVD $0x3efffffe, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V26.B16
-	VFMLA V27.S4, V29.S4, V26.S4
-	MOVD $0x3f800000, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V29.B16
-	VFMLA V27.S4, V26.S4, V29.S4
-	MOVD $0x3f800000, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V26.B16
-	VFMLA V27.S4, V29.S4, V26.S4
-	VSHL $23, V28.S4, V27.S4
-	WORD $0x6e3bdf5c // FMUL V28.4S, V26.4S, V27.4S
-	MOVD $0x2f800000, R26
-	VDUP R26, V29.S4
-	WORD $0x6e3ddf9c // FMUL V28.4S, V28.4S, V29.4S
-	MOVD $0x00000000, R26
-	VDUP R26, V30.S4
-	WORD $0x6ef91fdc // BIF V28.16B, V30.16B, V25.16B
-	WORD $0x4e3cd56b // FADD V11.4S, V11.4S, V28.4S
-	B fold
-
-partial2:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V25.S4
-	SUB $0, R2, R26
-	VMOV R26, V25.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V25.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V25.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V25.S[3]
-	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single1029
-	FMOVD 0(R1), F28
-	TBZ $0, R2, loaded1030
-	ADD $8, R1, R26
-	VLD1 (R26), V28.S[2]
-	B loaded1030
-
-single1029:
-	FMOVS 0(R1), F28
-
-loaded1030:
-	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
-	WORD $0x6ebce43e // FCMGT V30.4S, V1.4S, V28.4S
-	WORD $0x6ebe1c3c // BIT V28.16B, V1.16B, V30.16B
-	VMOV V3.B16, V30.B16
-	VFMLA V2.S4, V28.S4, V30.S4
-	WORD $0x4ea3d7da // FSUB V26.4S, V30.4S, V3.4S
-	VFMLS V4.S4, V26.S4, V28.S4
-	VFMLS V5.S4, V26.S4, V28.S4
-	VMOV V7.B16, V29.B16
-	VFMLA V28.S4, V6.S4, V29.S4
-	VMOV V8.B16, V27.B16
-	VFMLA V28.S4, V29.S4, V27.S4
-	MOVD $0x3e2aaa49, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V29.B16
-	VFMLA V28.S4, V27.S4, V29.S4
-	MOVD $0x3efffffe, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V27.B16
-	VFMLA V28.S4, V29.S4, V27.S4
-	MOVD $0x3f800000, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V29.B16
-	VFMLA V28.S4, V27.S4, V29.S4
-	MOVD $0x3f800000, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V27.B16
-	VFMLA V28.S4, V29.S4, V27.S4
-	VSHL $23, V30.S4, V28.S4
-	WORD $0x6e3cdf7e // FMUL V30.4S, V27.4S, V28.4S
-	MOVD $0x2f800000, R26
-	VDUP R26, V29.S4
-	WORD $0x6e3ddfde // FMUL V30.4S, V30.4S, V29.4S
-	MOVD $0x00000000, R26
-	VDUP R26, V26.S4
-	WORD $0x6ef91f5e // BIF V30.16B, V26.16B, V25.16B
-	WORD $0x4e3ed5ce // FADD V14.4S, V14.4S, V30.4S
-	B fold
-
-partial3:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V25.S4
-	SUB $0, R2, R26
-	VMOV R26, V25.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V25.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V25.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V25.S[3]
-	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single1031
-	FMOVD 0(R1), F30
-	TBZ $0, R2, loaded1032
-	ADD $8, R1, R26
-	VLD1 (R26), V30.S[2]
-	B loaded1032
-
-single1031:
-	FMOVS 0(R1), F30
-
-loaded1032:
-	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
-	WORD $0x6ebee43a // FCMGT V26.4S, V1.4S, V30.4S
-	WORD $0x6eba1c3e // BIT V30.16B, V1.16B, V26.16B
-	VMOV V3.B16, V26.B16
-	VFMLA V2.S4, V30.S4, V26.S4
-	WORD $0x4ea3d75b // FSUB V27.4S, V26.4S, V3.4S
-	VFMLS V4.S4, V27.S4, V30.S4
-	VFMLS V5.S4, V27.S4, V30.S4
-	VMOV V7.B16, V29.B16
-	VFMLA V30.S4, V6.S4, V29.S4
-	VMOV V8.B16, V28.B16
-	VFMLA V30.S4, V29.S4, V28.S4
-	MOVD $0x3e2aaa49, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V29.B16
-	VFMLA V30.S4, V28.S4, V29.S4
-	MOVD $0x3efffffe, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V28.B16
-	VFMLA V30.S4, V29.S4, V28.S4
-	MOVD $0x3f800000, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V29.B16
-	VFMLA V30.S4, V28.S4, V29.S4
-	MOVD $0x3f800000, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V28.B16
-	VFMLA V30.S4, V29.S4, V28.S4
-	VSHL $23, V26.S4, V30.S4
-	WORD $0x6e3edf9a // FMUL V26.4S, V28.4S, V30.4S
-	MOVD $0x2f800000, R26
-	VDUP R26, V29.S4
-	WORD $0x6e3ddf5a // FMUL V26.4S, V26.4S, V29.4S
-	MOVD $0x00000000, R26
-	VDUP R26, V27.S4
-	WORD $0x6ef91f7a // BIF V26.16B, V27.16B, V25.16B
-	WORD $0x4e3ad5ad // FADD V13.4S, V13.4S, V26.4S
-	B fold
-
-partial4:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V25.S4
-	SUB $0, R2, R26
-	VMOV R26, V25.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V25.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V25.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V25.S[3]
-	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single1033
-	FMOVD 0(R1), F26
-	TBZ $0, R2, loaded1034
-	ADD $8, R1, R26
-	VLD1 (R26), V26.S[2]
-	B loaded1034
-
-single1033:
-	FMOVS 0(R1), F26
-
-loaded1034:
-	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
-	WORD $0x6ebae43b // FCMGT V27.4S, V1.4S, V26.4S
-	WORD $0x6ebb1c3a // BIT V26.16B, V1.16B, V27.16B
-	VMOV V3.B16, V27.B16
-	VFMLA V2.S4, V26.S4, V27.S4
-	WORD $0x4ea3d77c // FSUB V28.4S, V27.4S, V3.4S
-	VFMLS V4.S4, V28.S4, V26.S4
-	VFMLS V5.S4, V28.S4, V26.S4
-	VMOV V7.B16, V29.B16
-	VFMLA V26.S4, V6.S4, V29.S4
-	VMOV V8.B16, V30.B16
-	VFMLA V26.S4, V29.S4, V30.S4
-	MOVD $0x3e2aaa49, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V29.B16
-	VFMLA V26.S4, V30.S4, V29.S4
-	MOVD $0x3efffffe, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V30.B16
-	VFMLA V26.S4, V29.S4, V30.S4
-	MOVD $0x3f800000, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V29.B16
-	VFMLA V26.S4, V30.S4, V29.S4
-	MOVD $0x3f800000, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V30.B16
-	VFMLA V26.S4, V29.S4, V30.S4
-	VSHL $23, V27.S4, V26.S4
-	WORD $0x6e3adfdb // FMUL V27.4S, V30.4S, V26.4S
-	MOVD $0x2f800000, R26
-	VDUP R26, V29.S4
-	WORD $0x6e3ddf7b // FMUL V27.4S, V27.4S, V29.4S
-	MOVD $0x00000000, R26
-	VDUP R26, V28.S4
-	WORD $0x6ef91f9b // BIF V27.16B, V28.16B, V25.16B
-	WORD $0x4e3bd5ef // FADD V15.4S, V15.4S, V27.4S
-	B fold
-
-partial5:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V25.S4
-	SUB $0, R2, R26
-	VMOV R26, V25.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V25.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V25.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V25.S[3]
-	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single1035
-	FMOVD 0(R1), F27
-	TBZ $0, R2, loaded1036
-	ADD $8, R1, R26
-	VLD1 (R26), V27.S[2]
-	B loaded1036
-
-single1035:
-	FMOVS 0(R1), F27
-
-loaded1036:
-	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
-	WORD $0x6ebbe43c // FCMGT V28.4S, V1.4S, V27.4S
-	WORD $0x6ebc1c3b // BIT V27.16B, V1.16B, V28.16B
-	VMOV V3.B16, V28.B16
-	VFMLA V2.S4, V27.S4, V28.S4
-	WORD $0x4ea3d79e // FSUB V30.4S, V28.4S, V3.4S
-	VFMLS V4.S4, V30.S4, V27.S4
-	VFMLS V5.S4, V30.S4, V27.S4
-	VMOV V7.B16, V29.B16
-	VFMLA V27.S4, V6.S4, V29.S4
-	VMOV V8.B16, V26.B16
-	VFMLA V27.S4, V29.S4, V26.S4
-	MOVD $0x3e2aaa49, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V29.B16
-	VFMLA V27.S4, V26.S4, V29.S4
-	MOVD $0x3efffffe, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V26.B16
-	VFMLA V27.S4, V29.S4, V26.S4
-	MOVD $0x3f800000, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V29.B16
-	VFMLA V27.S4, V26.S4, V29.S4
-	MOVD $0x3f800000, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V26.B16
-	VFMLA V27.S4, V29.S4, V26.S4
-	VSHL $23, V28.S4, V27.S4
-	WORD $0x6e3bdf5c // FMUL V28.4S, V26.4S, V27.4S
-	MOVD $0x2f800000, R26
-	VDUP R26, V29.S4
-	WORD $0x6e3ddf9c // FMUL V28.4S, V28.4S, V29.4S
-	MOVD $0x00000000, R26
-	VDUP R26, V30.S4
-	WORD $0x6ef91fdc // BIF V28.16B, V30.16B, V25.16B
-	WORD $0x4e3cd54a // FADD V10.4S, V10.4S, V28.4S
-	B fold
-
-partial6:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V25.S4
-	SUB $0, R2, R26
-	VMOV R26, V25.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V25.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V25.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V25.S[3]
-	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single1037
-	FMOVD 0(R1), F28
-	TBZ $0, R2, loaded1038
-	ADD $8, R1, R26
-	VLD1 (R26), V28.S[2]
-	B loaded1038
-
-single1037:
-	FMOVS 0(R1), F28
-
-loaded1038:
-	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
-	WORD $0x6ebce43e // FCMGT V30.4S, V1.4S, V28.4S
-	WORD $0x6ebe1c3c // BIT V28.16B, V1.16B, V30.16B
-	VMOV V3.B16, V30.B16
-	VFMLA V2.S4, V28.S4, V30.S4
-	WORD $0x4ea3d7da // FSUB V26.4S, V30.4S, V3.4S
-	VFMLS V4.S4, V26.S4, V28.S4
-	VFMLS V5.S4, V26.S4, V28.S4
-	VMOV V7.B16, V29.B16
-	VFMLA V28.S4, V6.S4, V29.S4
-	VMOV V8.B16, V27.B16
-	VFMLA V28.S4, V29.S4, V27.S4
-	MOVD $0x3e2aaa49, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V29.B16
-	VFMLA V28.S4, V27.S4, V29.S4
-	MOVD $0x3efffffe, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V27.B16
-	VFMLA V28.S4, V29.S4, V27.S4
-	MOVD $0x3f800000, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V29.B16
-	VFMLA V28.S4, V27.S4, V29.S4
-	MOVD $0x3f800000, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V27.B16
-	VFMLA V28.S4, V29.S4, V27.S4
-	VSHL $23, V30.S4, V28.S4
-	WORD $0x6e3cdf7e // FMUL V30.4S, V27.4S, V28.4S
-	MOVD $0x2f800000, R26
-	VDUP R26, V29.S4
-	WORD $0x6e3ddfde // FMUL V30.4S, V30.4S, V29.4S
-	MOVD $0x00000000, R26
-	VDUP R26, V26.S4
-	WORD $0x6ef91f5e // BIF V30.16B, V26.16B, V25.16B
-	WORD $0x4e3ed58c // FADD V12.4S, V12.4S, V30.4S
-	B fold
-
-partial7:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V25.S4
-	SUB $0, R2, R26
-	VMOV R26, V25.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V25.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V25.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V25.S[3]
-	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single1039
-	FMOVD 0(R1), F30
-	TBZ $0, R2, loaded1040
-	ADD $8, R1, R26
-	VLD1 (R26), V30.S[2]
-	B loaded1040
-
-single1039:
-	FMOVS 0(R1), F30
-
-loaded1040:
-	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
-	WORD $0x6ebee43a // FCMGT V26.4S, V1.4S, V30.4S
-	WORD $0x6eba1c3e // BIT V30.16B, V1.16B, V26.16B
-	VMOV V3.B16, V26.B16
-	VFMLA V2.S4, V30.S4, V26.S4
-	WORD $0x4ea3d75b // FSUB V27.4S, V26.4S, V3.4S
-	VFMLS V4.S4, V27.S4, V30.S4
-	VFMLS V5.S4, V27.S4, V30.S4
-	VMOV V7.B16, V29.B16
-	VFMLA V30.S4, V6.S4, V29.S4
-	VMOV V8.B16, V28.B16
-	VFMLA V30.S4, V29.S4, V28.S4
-	MOVD $0x3e2aaa49, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V29.B16
-	VFMLA V30.S4, V28.S4, V29.S4
-	MOVD $0x3efffffe, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V28.B16
-	VFMLA V30.S4, V29.S4, V28.S4
-	MOVD $0x3f800000, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V29.B16
-	VFMLA V30.S4, V28.S4, V29.S4
-	MOVD $0x3f800000, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V28.B16
-	VFMLA V30.S4, V29.S4, V28.S4
-	VSHL $23, V26.S4, V30.S4
-	WORD $0x6e3edf9a // FMUL V26.4S, V28.4S, V30.4S
-	MOVD $0x2f800000, R26
-	VDUP R26, V29.S4
-	WORD $0x6e3ddf5a // FMUL V26.4S, V26.4S, V29.4S
-	MOVD $0x00000000, R26
-	VDUP R26, V27.S4
-	WORD $0x6ef91f7a // BIF V26.16B, V27.16B, V25.16B
-	WORD $0x4e3ad610 // FADD V16.4S, V16.4S, V26.4S
-	B fold
-
-partial8:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V25.S4
-	SUB $0, R2, R26
-	VMOV R26, V25.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V25.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V25.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V25.S[3]
-	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
 	TBZ $1, R2, single1041
 	FMOVD 0(R1), F26
 	TBZ $0, R2, loaded1042
@@ -22434,10 +22214,10 @@ loaded1042:
 	MOVD $0x00000000, R26
 	VDUP R26, V28.S4
 	WORD $0x6ef91f9b // BIF V27.16B, V28.16B, V25.16B
-	WORD $0x4e3bd631 // FADD V17.4S, V17.4S, V27.4S
+	WORD $0x4e3bd529 // FADD V9.4S, V9.4S, V27.4S
 	B fold
 
-partial9:
+partial1:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V25.S4
@@ -22497,10 +22277,10 @@ loaded1044:
 	MOVD $0x00000000, R26
 	VDUP R26, V30.S4
 	WORD $0x6ef91fdc // BIF V28.16B, V30.16B, V25.16B
-	WORD $0x4e3cd652 // FADD V18.4S, V18.4S, V28.4S
+	WORD $0x4e3cd56b // FADD V11.4S, V11.4S, V28.4S
 	B fold
 
-partial10:
+partial2:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V25.S4
@@ -22560,10 +22340,10 @@ loaded1046:
 	MOVD $0x00000000, R26
 	VDUP R26, V26.S4
 	WORD $0x6ef91f5e // BIF V30.16B, V26.16B, V25.16B
-	WORD $0x4e3ed673 // FADD V19.4S, V19.4S, V30.4S
+	WORD $0x4e3ed5ce // FADD V14.4S, V14.4S, V30.4S
 	B fold
 
-partial11:
+partial3:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V25.S4
@@ -22623,10 +22403,10 @@ loaded1048:
 	MOVD $0x00000000, R26
 	VDUP R26, V27.S4
 	WORD $0x6ef91f7a // BIF V26.16B, V27.16B, V25.16B
-	WORD $0x4e3ad694 // FADD V20.4S, V20.4S, V26.4S
+	WORD $0x4e3ad5ad // FADD V13.4S, V13.4S, V26.4S
 	B fold
 
-partial12:
+partial4:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V25.S4
@@ -22686,10 +22466,10 @@ loaded1050:
 	MOVD $0x00000000, R26
 	VDUP R26, V28.S4
 	WORD $0x6ef91f9b // BIF V27.16B, V28.16B, V25.16B
-	WORD $0x4e3bd6b5 // FADD V21.4S, V21.4S, V27.4S
+	WORD $0x4e3bd5ef // FADD V15.4S, V15.4S, V27.4S
 	B fold
 
-partial13:
+partial5:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V25.S4
@@ -22749,10 +22529,10 @@ loaded1052:
 	MOVD $0x00000000, R26
 	VDUP R26, V30.S4
 	WORD $0x6ef91fdc // BIF V28.16B, V30.16B, V25.16B
-	WORD $0x4e3cd6d6 // FADD V22.4S, V22.4S, V28.4S
+	WORD $0x4e3cd54a // FADD V10.4S, V10.4S, V28.4S
 	B fold
 
-partial14:
+partial6:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V25.S4
@@ -22812,10 +22592,10 @@ loaded1054:
 	MOVD $0x00000000, R26
 	VDUP R26, V26.S4
 	WORD $0x6ef91f5e // BIF V30.16B, V26.16B, V25.16B
-	WORD $0x4e3ed6f7 // FADD V23.4S, V23.4S, V30.4S
+	WORD $0x4e3ed58c // FADD V12.4S, V12.4S, V30.4S
 	B fold
 
-partial15:
+partial7:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V25.S4
@@ -22839,6 +22619,510 @@ single1055:
 	FMOVS 0(R1), F30
 
 loaded1056:
+	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
+	WORD $0x6ebee43a // FCMGT V26.4S, V1.4S, V30.4S
+	WORD $0x6eba1c3e // BIT V30.16B, V1.16B, V26.16B
+	VMOV V3.B16, V26.B16
+	VFMLA V2.S4, V30.S4, V26.S4
+	WORD $0x4ea3d75b // FSUB V27.4S, V26.4S, V3.4S
+	VFMLS V4.S4, V27.S4, V30.S4
+	VFMLS V5.S4, V27.S4, V30.S4
+	VMOV V7.B16, V29.B16
+	VFMLA V30.S4, V6.S4, V29.S4
+	VMOV V8.B16, V28.B16
+	VFMLA V30.S4, V29.S4, V28.S4
+	MOVD $0x3e2aaa49, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V29.B16
+	VFMLA V30.S4, V28.S4, V29.S4
+	MOVD $0x3efffffe, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V28.B16
+	VFMLA V30.S4, V29.S4, V28.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V29.B16
+	VFMLA V30.S4, V28.S4, V29.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V28.B16
+	VFMLA V30.S4, V29.S4, V28.S4
+	VSHL $23, V26.S4, V30.S4
+	WORD $0x6e3edf9a // FMUL V26.4S, V28.4S, V30.4S
+	MOVD $0x2f800000, R26
+	VDUP R26, V29.S4
+	WORD $0x6e3ddf5a // FMUL V26.4S, V26.4S, V29.4S
+	MOVD $0x00000000, R26
+	VDUP R26, V27.S4
+	WORD $0x6ef91f7a // BIF V26.16B, V27.16B, V25.16B
+	WORD $0x4e3ad610 // FADD V16.4S, V16.4S, V26.4S
+	B fold
+
+partial8:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V25.S4
+	SUB $0, R2, R26
+	VMOV R26, V25.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V25.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V25.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V25.S[3]
+	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
+	TBZ $1, R2, single1057
+	FMOVD 0(R1), F26
+	TBZ $0, R2, loaded1058
+	ADD $8, R1, R26
+	VLD1 (R26), V26.S[2]
+	B loaded1058
+
+single1057:
+	FMOVS 0(R1), F26
+
+loaded1058:
+	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
+	WORD $0x6ebae43b // FCMGT V27.4S, V1.4S, V26.4S
+	WORD $0x6ebb1c3a // BIT V26.16B, V1.16B, V27.16B
+	VMOV V3.B16, V27.B16
+	VFMLA V2.S4, V26.S4, V27.S4
+	WORD $0x4ea3d77c // FSUB V28.4S, V27.4S, V3.4S
+	VFMLS V4.S4, V28.S4, V26.S4
+	VFMLS V5.S4, V28.S4, V26.S4
+	VMOV V7.B16, V29.B16
+	VFMLA V26.S4, V6.S4, V29.S4
+	VMOV V8.B16, V30.B16
+	VFMLA V26.S4, V29.S4, V30.S4
+	MOVD $0x3e2aaa49, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V29.B16
+	VFMLA V26.S4, V30.S4, V29.S4
+	MOVD $0x3efffffe, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V30.B16
+	VFMLA V26.S4, V29.S4, V30.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V29.B16
+	VFMLA V26.S4, V30.S4, V29.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V30.B16
+	VFMLA V26.S4, V29.S4, V30.S4
+	VSHL $23, V27.S4, V26.S4
+	WORD $0x6e3adfdb // FMUL V27.4S, V30.4S, V26.4S
+	MOVD $0x2f800000, R26
+	VDUP R26, V29.S4
+	WORD $0x6e3ddf7b // FMUL V27.4S, V27.4S, V29.4S
+	MOVD $0x00000000, R26
+	VDUP R26, V28.S4
+	WORD $0x6ef91f9b // BIF V27.16B, V28.16B, V25.16B
+	WORD $0x4e3bd631 // FADD V17.4S, V17.4S, V27.4S
+	B fold
+
+partial9:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V25.S4
+	SUB $0, R2, R26
+	VMOV R26, V25.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V25.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V25.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V25.S[3]
+	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
+	TBZ $1, R2, single1059
+	FMOVD 0(R1), F27
+	TBZ $0, R2, loaded1060
+	ADD $8, R1, R26
+	VLD1 (R26), V27.S[2]
+	B loaded1060
+
+single1059:
+	FMOVS 0(R1), F27
+
+loaded1060:
+	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
+	WORD $0x6ebbe43c // FCMGT V28.4S, V1.4S, V27.4S
+	WORD $0x6ebc1c3b // BIT V27.16B, V1.16B, V28.16B
+	VMOV V3.B16, V28.B16
+	VFMLA V2.S4, V27.S4, V28.S4
+	WORD $0x4ea3d79e // FSUB V30.4S, V28.4S, V3.4S
+	VFMLS V4.S4, V30.S4, V27.S4
+	VFMLS V5.S4, V30.S4, V27.S4
+	VMOV V7.B16, V29.B16
+	VFMLA V27.S4, V6.S4, V29.S4
+	VMOV V8.B16, V26.B16
+	VFMLA V27.S4, V29.S4, V26.S4
+	MOVD $0x3e2aaa49, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V29.B16
+	VFMLA V27.S4, V26.S4, V29.S4
+	MOVD $0x3efffffe, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V26.B16
+	VFMLA V27.S4, V29.S4, V26.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V29.B16
+	VFMLA V27.S4, V26.S4, V29.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V26.B16
+	VFMLA V27.S4, V29.S4, V26.S4
+	VSHL $23, V28.S4, V27.S4
+	WORD $0x6e3bdf5c // FMUL V28.4S, V26.4S, V27.4S
+	MOVD $0x2f800000, R26
+	VDUP R26, V29.S4
+	WORD $0x6e3ddf9c // FMUL V28.4S, V28.4S, V29.4S
+	MOVD $0x00000000, R26
+	VDUP R26, V30.S4
+	WORD $0x6ef91fdc // BIF V28.16B, V30.16B, V25.16B
+	WORD $0x4e3cd652 // FADD V18.4S, V18.4S, V28.4S
+	B fold
+
+partial10:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V25.S4
+	SUB $0, R2, R26
+	VMOV R26, V25.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V25.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V25.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V25.S[3]
+	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
+	TBZ $1, R2, single1061
+	FMOVD 0(R1), F28
+	TBZ $0, R2, loaded1062
+	ADD $8, R1, R26
+	VLD1 (R26), V28.S[2]
+	B loaded1062
+
+single1061:
+	FMOVS 0(R1), F28
+
+loaded1062:
+	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
+	WORD $0x6ebce43e // FCMGT V30.4S, V1.4S, V28.4S
+	WORD $0x6ebe1c3c // BIT V28.16B, V1.16B, V30.16B
+	VMOV V3.B16, V30.B16
+	VFMLA V2.S4, V28.S4, V30.S4
+	WORD $0x4ea3d7da // FSUB V26.4S, V30.4S, V3.4S
+	VFMLS V4.S4, V26.S4, V28.S4
+	VFMLS V5.S4, V26.S4, V28.S4
+	VMOV V7.B16, V29.B16
+	VFMLA V28.S4, V6.S4, V29.S4
+	VMOV V8.B16, V27.B16
+	VFMLA V28.S4, V29.S4, V27.S4
+	MOVD $0x3e2aaa49, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V29.B16
+	VFMLA V28.S4, V27.S4, V29.S4
+	MOVD $0x3efffffe, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V27.B16
+	VFMLA V28.S4, V29.S4, V27.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V29.B16
+	VFMLA V28.S4, V27.S4, V29.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V27.B16
+	VFMLA V28.S4, V29.S4, V27.S4
+	VSHL $23, V30.S4, V28.S4
+	WORD $0x6e3cdf7e // FMUL V30.4S, V27.4S, V28.4S
+	MOVD $0x2f800000, R26
+	VDUP R26, V29.S4
+	WORD $0x6e3ddfde // FMUL V30.4S, V30.4S, V29.4S
+	MOVD $0x00000000, R26
+	VDUP R26, V26.S4
+	WORD $0x6ef91f5e // BIF V30.16B, V26.16B, V25.16B
+	WORD $0x4e3ed673 // FADD V19.4S, V19.4S, V30.4S
+	B fold
+
+partial11:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V25.S4
+	SUB $0, R2, R26
+	VMOV R26, V25.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V25.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V25.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V25.S[3]
+	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
+	TBZ $1, R2, single1063
+	FMOVD 0(R1), F30
+	TBZ $0, R2, loaded1064
+	ADD $8, R1, R26
+	VLD1 (R26), V30.S[2]
+	B loaded1064
+
+single1063:
+	FMOVS 0(R1), F30
+
+loaded1064:
+	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
+	WORD $0x6ebee43a // FCMGT V26.4S, V1.4S, V30.4S
+	WORD $0x6eba1c3e // BIT V30.16B, V1.16B, V26.16B
+	VMOV V3.B16, V26.B16
+	VFMLA V2.S4, V30.S4, V26.S4
+	WORD $0x4ea3d75b // FSUB V27.4S, V26.4S, V3.4S
+	VFMLS V4.S4, V27.S4, V30.S4
+	VFMLS V5.S4, V27.S4, V30.S4
+	VMOV V7.B16, V29.B16
+	VFMLA V30.S4, V6.S4, V29.S4
+	VMOV V8.B16, V28.B16
+	VFMLA V30.S4, V29.S4, V28.S4
+	MOVD $0x3e2aaa49, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V29.B16
+	VFMLA V30.S4, V28.S4, V29.S4
+	MOVD $0x3efffffe, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V28.B16
+	VFMLA V30.S4, V29.S4, V28.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V29.B16
+	VFMLA V30.S4, V28.S4, V29.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V28.B16
+	VFMLA V30.S4, V29.S4, V28.S4
+	VSHL $23, V26.S4, V30.S4
+	WORD $0x6e3edf9a // FMUL V26.4S, V28.4S, V30.4S
+	MOVD $0x2f800000, R26
+	VDUP R26, V29.S4
+	WORD $0x6e3ddf5a // FMUL V26.4S, V26.4S, V29.4S
+	MOVD $0x00000000, R26
+	VDUP R26, V27.S4
+	WORD $0x6ef91f7a // BIF V26.16B, V27.16B, V25.16B
+	WORD $0x4e3ad694 // FADD V20.4S, V20.4S, V26.4S
+	B fold
+
+partial12:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V25.S4
+	SUB $0, R2, R26
+	VMOV R26, V25.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V25.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V25.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V25.S[3]
+	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
+	TBZ $1, R2, single1065
+	FMOVD 0(R1), F26
+	TBZ $0, R2, loaded1066
+	ADD $8, R1, R26
+	VLD1 (R26), V26.S[2]
+	B loaded1066
+
+single1065:
+	FMOVS 0(R1), F26
+
+loaded1066:
+	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
+	WORD $0x6ebae43b // FCMGT V27.4S, V1.4S, V26.4S
+	WORD $0x6ebb1c3a // BIT V26.16B, V1.16B, V27.16B
+	VMOV V3.B16, V27.B16
+	VFMLA V2.S4, V26.S4, V27.S4
+	WORD $0x4ea3d77c // FSUB V28.4S, V27.4S, V3.4S
+	VFMLS V4.S4, V28.S4, V26.S4
+	VFMLS V5.S4, V28.S4, V26.S4
+	VMOV V7.B16, V29.B16
+	VFMLA V26.S4, V6.S4, V29.S4
+	VMOV V8.B16, V30.B16
+	VFMLA V26.S4, V29.S4, V30.S4
+	MOVD $0x3e2aaa49, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V29.B16
+	VFMLA V26.S4, V30.S4, V29.S4
+	MOVD $0x3efffffe, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V30.B16
+	VFMLA V26.S4, V29.S4, V30.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V29.B16
+	VFMLA V26.S4, V30.S4, V29.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V30.B16
+	VFMLA V26.S4, V29.S4, V30.S4
+	VSHL $23, V27.S4, V26.S4
+	WORD $0x6e3adfdb // FMUL V27.4S, V30.4S, V26.4S
+	MOVD $0x2f800000, R26
+	VDUP R26, V29.S4
+	WORD $0x6e3ddf7b // FMUL V27.4S, V27.4S, V29.4S
+	MOVD $0x00000000, R26
+	VDUP R26, V28.S4
+	WORD $0x6ef91f9b // BIF V27.16B, V28.16B, V25.16B
+	WORD $0x4e3bd6b5 // FADD V21.4S, V21.4S, V27.4S
+	B fold
+
+partial13:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V25.S4
+	SUB $0, R2, R26
+	VMOV R26, V25.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V25.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V25.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V25.S[3]
+	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
+	TBZ $1, R2, single1067
+	FMOVD 0(R1), F27
+	TBZ $0, R2, loaded1068
+	ADD $8, R1, R26
+	VLD1 (R26), V27.S[2]
+	B loaded1068
+
+single1067:
+	FMOVS 0(R1), F27
+
+loaded1068:
+	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
+	WORD $0x6ebbe43c // FCMGT V28.4S, V1.4S, V27.4S
+	WORD $0x6ebc1c3b // BIT V27.16B, V1.16B, V28.16B
+	VMOV V3.B16, V28.B16
+	VFMLA V2.S4, V27.S4, V28.S4
+	WORD $0x4ea3d79e // FSUB V30.4S, V28.4S, V3.4S
+	VFMLS V4.S4, V30.S4, V27.S4
+	VFMLS V5.S4, V30.S4, V27.S4
+	VMOV V7.B16, V29.B16
+	VFMLA V27.S4, V6.S4, V29.S4
+	VMOV V8.B16, V26.B16
+	VFMLA V27.S4, V29.S4, V26.S4
+	MOVD $0x3e2aaa49, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V29.B16
+	VFMLA V27.S4, V26.S4, V29.S4
+	MOVD $0x3efffffe, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V26.B16
+	VFMLA V27.S4, V29.S4, V26.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V29.B16
+	VFMLA V27.S4, V26.S4, V29.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V26.B16
+	VFMLA V27.S4, V29.S4, V26.S4
+	VSHL $23, V28.S4, V27.S4
+	WORD $0x6e3bdf5c // FMUL V28.4S, V26.4S, V27.4S
+	MOVD $0x2f800000, R26
+	VDUP R26, V29.S4
+	WORD $0x6e3ddf9c // FMUL V28.4S, V28.4S, V29.4S
+	MOVD $0x00000000, R26
+	VDUP R26, V30.S4
+	WORD $0x6ef91fdc // BIF V28.16B, V30.16B, V25.16B
+	WORD $0x4e3cd6d6 // FADD V22.4S, V22.4S, V28.4S
+	B fold
+
+partial14:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V25.S4
+	SUB $0, R2, R26
+	VMOV R26, V25.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V25.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V25.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V25.S[3]
+	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
+	TBZ $1, R2, single1069
+	FMOVD 0(R1), F28
+	TBZ $0, R2, loaded1070
+	ADD $8, R1, R26
+	VLD1 (R26), V28.S[2]
+	B loaded1070
+
+single1069:
+	FMOVS 0(R1), F28
+
+loaded1070:
+	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
+	WORD $0x6ebce43e // FCMGT V30.4S, V1.4S, V28.4S
+	WORD $0x6ebe1c3c // BIT V28.16B, V1.16B, V30.16B
+	VMOV V3.B16, V30.B16
+	VFMLA V2.S4, V28.S4, V30.S4
+	WORD $0x4ea3d7da // FSUB V26.4S, V30.4S, V3.4S
+	VFMLS V4.S4, V26.S4, V28.S4
+	VFMLS V5.S4, V26.S4, V28.S4
+	VMOV V7.B16, V29.B16
+	VFMLA V28.S4, V6.S4, V29.S4
+	VMOV V8.B16, V27.B16
+	VFMLA V28.S4, V29.S4, V27.S4
+	MOVD $0x3e2aaa49, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V29.B16
+	VFMLA V28.S4, V27.S4, V29.S4
+	MOVD $0x3efffffe, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V27.B16
+	VFMLA V28.S4, V29.S4, V27.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V29.B16
+	VFMLA V28.S4, V27.S4, V29.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V27.B16
+	VFMLA V28.S4, V29.S4, V27.S4
+	VSHL $23, V30.S4, V28.S4
+	WORD $0x6e3cdf7e // FMUL V30.4S, V27.4S, V28.4S
+	MOVD $0x2f800000, R26
+	VDUP R26, V29.S4
+	WORD $0x6e3ddfde // FMUL V30.4S, V30.4S, V29.4S
+	MOVD $0x00000000, R26
+	VDUP R26, V26.S4
+	WORD $0x6ef91f5e // BIF V30.16B, V26.16B, V25.16B
+	WORD $0x4e3ed6f7 // FADD V23.4S, V23.4S, V30.4S
+	B fold
+
+partial15:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V25.S4
+	SUB $0, R2, R26
+	VMOV R26, V25.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V25.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V25.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V25.S[3]
+	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
+	TBZ $1, R2, single1071
+	FMOVD 0(R1), F30
+	TBZ $0, R2, loaded1072
+	ADD $8, R1, R26
+	VLD1 (R26), V30.S[2]
+	B loaded1072
+
+single1071:
+	FMOVS 0(R1), F30
+
+loaded1072:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6ebee43a // FCMGT V26.4S, V1.4S, V30.4S
 	WORD $0x6eba1c3e // BIT V30.16B, V1.16B, V26.16B
@@ -22983,30 +23267,30 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V5.S[3]
 	WORD $0x4ea088a5 // CMGT V5.4S, V5.4S, #0
-	TBZ $1, R2, single1057
+	TBZ $1, R2, single1073
 	FMOVD 0(R1), F4
-	TBZ $0, R2, loaded1058
+	TBZ $0, R2, loaded1074
 	ADD $8, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1058
+	B loaded1074
 
-single1057:
+single1073:
 	FMOVS 0(R1), F4
 
-loaded1058:
+loaded1074:
 	WORD $0x4ea0d484 // FSUB V4.4S, V4.4S, V0.4S
 	WORD $0x4ea1d484 // FSUB V4.4S, V4.4S, V1.4S
-	TBZ $1, R2, single1059
+	TBZ $1, R2, single1075
 	FMOVD F4, 0(R0)
-	TBZ $0, R2, stored1060
+	TBZ $0, R2, stored1076
 	ADD $8, R0, R26
 	VST1 V4.S[2], (R26)
-	B stored1060
+	B stored1076
 
-single1059:
+single1075:
 	FMOVS F4, 0(R0)
 
-stored1060:
+stored1076:
 
 done:
 	RET
@@ -23234,17 +23518,17 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V15.S[3]
 	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
-	TBZ $1, R3, single1061
+	TBZ $1, R3, single1077
 	FMOVD 0(R2), F14
-	TBZ $0, R3, loaded1062
+	TBZ $0, R3, loaded1078
 	ADD $8, R2, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1062
+	B loaded1078
 
-single1061:
+single1077:
 	FMOVS 0(R2), F14
 
-loaded1062:
+loaded1078:
 	WORD $0x6ea1e5d4 // FCMGT V20.4S, V14.4S, V1.4S
 	WORD $0x6eb41c2e // BIT V14.16B, V1.16B, V20.16B
 	WORD $0x6eaee454 // FCMGT V20.4S, V2.4S, V14.4S
@@ -23272,29 +23556,29 @@ loaded1062:
 	VSUB V14.S4, V23.S4, V23.S4
 	WORD $0x6e2ede74 // FMUL V20.4S, V19.4S, V14.4S
 	WORD $0x6e37de94 // FMUL V20.4S, V20.4S, V23.4S
-	TBZ $1, R3, single1063
+	TBZ $1, R3, single1079
 	FMOVD 0(R1), F24
-	TBZ $0, R3, loaded1064
+	TBZ $0, R3, loaded1080
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1064
+	B loaded1080
 
-single1063:
+single1079:
 	FMOVS 0(R1), F24
 
-loaded1064:
+loaded1080:
 	VFMLS V0.S4, V20.S4, V24.S4
-	TBZ $1, R3, single1065
+	TBZ $1, R3, single1081
 	FMOVD F24, 0(R0)
-	TBZ $0, R3, stored1066
+	TBZ $0, R3, stored1082
 	ADD $8, R0, R26
 	VST1 V24.S[2], (R26)
-	B stored1066
+	B stored1082
 
-single1065:
+single1081:
 	FMOVS F24, 0(R0)
 
-stored1066:
+stored1082:
 
 done:
 	RET
@@ -23361,40 +23645,40 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V6.S[3]
 	WORD $0x4ea088c6 // CMGT V6.4S, V6.4S, #0
-	TBZ $1, R3, single1067
+	TBZ $1, R3, single1083
 	FMOVD 0(R1), F7
-	TBZ $0, R3, loaded1068
+	TBZ $0, R3, loaded1084
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1068
+	B loaded1084
 
-single1067:
+single1083:
 	FMOVS 0(R1), F7
 
-loaded1068:
-	TBZ $1, R3, single1069
+loaded1084:
+	TBZ $1, R3, single1085
 	FMOVD 0(R2), F5
-	TBZ $0, R3, loaded1070
+	TBZ $0, R3, loaded1086
 	ADD $8, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1070
+	B loaded1086
 
-single1069:
+single1085:
 	FMOVS 0(R2), F5
 
-loaded1070:
+loaded1086:
 	WORD $0x4e25d4e5 // FADD V5.4S, V7.4S, V5.4S
-	TBZ $1, R3, single1071
+	TBZ $1, R3, single1087
 	FMOVD F5, 0(R0)
-	TBZ $0, R3, stored1072
+	TBZ $0, R3, stored1088
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored1072
+	B stored1088
 
-single1071:
+single1087:
 	FMOVS F5, 0(R0)
 
-stored1072:
+stored1088:
 
 done:
 	RET
@@ -23461,40 +23745,40 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V6.S[3]
 	WORD $0x4ea088c6 // CMGT V6.4S, V6.4S, #0
-	TBZ $1, R3, single1073
+	TBZ $1, R3, single1089
 	FMOVD 0(R1), F7
-	TBZ $0, R3, loaded1074
+	TBZ $0, R3, loaded1090
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1074
+	B loaded1090
 
-single1073:
+single1089:
 	FMOVS 0(R1), F7
 
-loaded1074:
-	TBZ $1, R3, single1075
+loaded1090:
+	TBZ $1, R3, single1091
 	FMOVD 0(R2), F5
-	TBZ $0, R3, loaded1076
+	TBZ $0, R3, loaded1092
 	ADD $8, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1076
+	B loaded1092
 
-single1075:
+single1091:
 	FMOVS 0(R2), F5
 
-loaded1076:
+loaded1092:
 	WORD $0x4ea5d4e5 // FSUB V5.4S, V7.4S, V5.4S
-	TBZ $1, R3, single1077
+	TBZ $1, R3, single1093
 	FMOVD F5, 0(R0)
-	TBZ $0, R3, stored1078
+	TBZ $0, R3, stored1094
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored1078
+	B stored1094
 
-single1077:
+single1093:
 	FMOVS F5, 0(R0)
 
-stored1078:
+stored1094:
 
 done:
 	RET
@@ -23561,40 +23845,40 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V6.S[3]
 	WORD $0x4ea088c6 // CMGT V6.4S, V6.4S, #0
-	TBZ $1, R3, single1079
+	TBZ $1, R3, single1095
 	FMOVD 0(R1), F7
-	TBZ $0, R3, loaded1080
+	TBZ $0, R3, loaded1096
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1080
+	B loaded1096
 
-single1079:
+single1095:
 	FMOVS 0(R1), F7
 
-loaded1080:
-	TBZ $1, R3, single1081
+loaded1096:
+	TBZ $1, R3, single1097
 	FMOVD 0(R2), F5
-	TBZ $0, R3, loaded1082
+	TBZ $0, R3, loaded1098
 	ADD $8, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1082
+	B loaded1098
 
-single1081:
+single1097:
 	FMOVS 0(R2), F5
 
-loaded1082:
+loaded1098:
 	WORD $0x6e25dce5 // FMUL V5.4S, V7.4S, V5.4S
-	TBZ $1, R3, single1083
+	TBZ $1, R3, single1099
 	FMOVD F5, 0(R0)
-	TBZ $0, R3, stored1084
+	TBZ $0, R3, stored1100
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored1084
+	B stored1100
 
-single1083:
+single1099:
 	FMOVS F5, 0(R0)
 
-stored1084:
+stored1100:
 
 done:
 	RET
@@ -23661,40 +23945,40 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V6.S[3]
 	WORD $0x4ea088c6 // CMGT V6.4S, V6.4S, #0
-	TBZ $1, R3, single1085
+	TBZ $1, R3, single1101
 	FMOVD 0(R1), F7
-	TBZ $0, R3, loaded1086
+	TBZ $0, R3, loaded1102
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1086
+	B loaded1102
 
-single1085:
+single1101:
 	FMOVS 0(R1), F7
 
-loaded1086:
-	TBZ $1, R3, single1087
+loaded1102:
+	TBZ $1, R3, single1103
 	FMOVD 0(R2), F5
-	TBZ $0, R3, loaded1088
+	TBZ $0, R3, loaded1104
 	ADD $8, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1088
+	B loaded1104
 
-single1087:
+single1103:
 	FMOVS 0(R2), F5
 
-loaded1088:
+loaded1104:
 	WORD $0x6e25fce5 // FDIV V5.4S, V7.4S, V5.4S
-	TBZ $1, R3, single1089
+	TBZ $1, R3, single1105
 	FMOVD F5, 0(R0)
-	TBZ $0, R3, stored1090
+	TBZ $0, R3, stored1106
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored1090
+	B stored1106
 
-single1089:
+single1105:
 	FMOVS F5, 0(R0)
 
-stored1090:
+stored1106:
 
 done:
 	RET
@@ -23769,51 +24053,51 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V9.S[3]
 	WORD $0x4ea08929 // CMGT V9.4S, V9.4S, #0
-	TBZ $1, R4, single1091
+	TBZ $1, R4, single1107
 	FMOVD 0(R1), F10
-	TBZ $0, R4, loaded1092
+	TBZ $0, R4, loaded1108
 	ADD $8, R1, R26
 	VLD1 (R26), V10.S[2]
-	B loaded1092
+	B loaded1108
 
-single1091:
+single1107:
 	FMOVS 0(R1), F10
 
-loaded1092:
-	TBZ $1, R4, single1093
+loaded1108:
+	TBZ $1, R4, single1109
 	FMOVD 0(R2), F11
-	TBZ $0, R4, loaded1094
+	TBZ $0, R4, loaded1110
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1094
+	B loaded1110
 
-single1093:
+single1109:
 	FMOVS 0(R2), F11
 
-loaded1094:
-	TBZ $1, R4, single1095
+loaded1110:
+	TBZ $1, R4, single1111
 	FMOVD 0(R3), F8
-	TBZ $0, R4, loaded1096
+	TBZ $0, R4, loaded1112
 	ADD $8, R3, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1096
+	B loaded1112
 
-single1095:
+single1111:
 	FMOVS 0(R3), F8
 
-loaded1096:
+loaded1112:
 	VFMLA V11.S4, V10.S4, V8.S4
-	TBZ $1, R4, single1097
+	TBZ $1, R4, single1113
 	FMOVD F8, 0(R0)
-	TBZ $0, R4, stored1098
+	TBZ $0, R4, stored1114
 	ADD $8, R0, R26
 	VST1 V8.S[2], (R26)
-	B stored1098
+	B stored1114
 
-single1097:
+single1113:
 	FMOVS F8, 0(R0)
 
-stored1098:
+stored1114:
 
 done:
 	RET
@@ -23889,41 +24173,41 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R3, single1099
+	TBZ $1, R3, single1115
 	FMOVD 0(R1), F9
-	TBZ $0, R3, loaded1100
+	TBZ $0, R3, loaded1116
 	ADD $8, R1, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1100
+	B loaded1116
 
-single1099:
+single1115:
 	FMOVS 0(R1), F9
 
-loaded1100:
-	TBZ $1, R3, single1101
+loaded1116:
+	TBZ $1, R3, single1117
 	FMOVD 0(R2), F7
-	TBZ $0, R3, loaded1102
+	TBZ $0, R3, loaded1118
 	ADD $8, R2, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1102
+	B loaded1118
 
-single1101:
+single1117:
 	FMOVS 0(R2), F7
 
-loaded1102:
+loaded1118:
 	WORD $0x6e27dc27 // FMUL V7.4S, V1.4S, V7.4S
 	VFMLA V9.S4, V0.S4, V7.S4
-	TBZ $1, R3, single1103
+	TBZ $1, R3, single1119
 	FMOVD F7, 0(R0)
-	TBZ $0, R3, stored1104
+	TBZ $0, R3, stored1120
 	ADD $8, R0, R26
 	VST1 V7.S[2], (R26)
-	B stored1104
+	B stored1120
 
-single1103:
+single1119:
 	FMOVS F7, 0(R0)
 
-stored1104:
+stored1120:
 
 done:
 	RET
@@ -23985,28 +24269,28 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V7.S[3]
 	WORD $0x4ea088e7 // CMGT V7.4S, V7.4S, #0
-	TBZ $1, R2, single1105
+	TBZ $1, R2, single1121
 	FMOVD 0(R1), F6
-	TBZ $0, R2, loaded1106
+	TBZ $0, R2, loaded1122
 	ADD $8, R1, R26
 	VLD1 (R26), V6.S[2]
-	B loaded1106
+	B loaded1122
 
-single1105:
+single1121:
 	FMOVS 0(R1), F6
 
-loaded1106:
-	TBZ $1, R2, single1107
+loaded1122:
+	TBZ $1, R2, single1123
 	FMOVD F6, 0(R0)
-	TBZ $0, R2, stored1108
+	TBZ $0, R2, stored1124
 	ADD $8, R0, R26
 	VST1 V6.S[2], (R26)
-	B stored1108
+	B stored1124
 
-single1107:
+single1123:
 	FMOVS F6, 0(R0)
 
-stored1108:
+stored1124:
 
 done:
 	RET
@@ -24058,17 +24342,17 @@ vectors_end:
 	SUB $3, R1, R26
 	VMOV R26, V1.S[3]
 	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
-	TBZ $1, R1, single1109
+	TBZ $1, R1, single1125
 	FMOVD F0, 0(R0)
-	TBZ $0, R1, stored1110
+	TBZ $0, R1, stored1126
 	ADD $8, R0, R26
 	VST1 V0.S[2], (R26)
-	B stored1110
+	B stored1126
 
-single1109:
+single1125:
 	FMOVS F0, 0(R0)
 
-stored1110:
+stored1126:
 
 done:
 	RET
@@ -24146,32 +24430,32 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V5.S[3]
 	WORD $0x4ea088a5 // CMGT V5.4S, V5.4S, #0
-	TBZ $1, R2, single1111
+	TBZ $1, R2, single1127
 	FMOVD 0(R1), F4
-	TBZ $0, R2, loaded1112
+	TBZ $0, R2, loaded1128
 	ADD $8, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1112
+	B loaded1128
 
-single1111:
+single1127:
 	FMOVS 0(R1), F4
 
-loaded1112:
+loaded1128:
 	WORD $0x6ea4e403 // FCMGT V3.4S, V0.4S, V4.4S
 	WORD $0x6ea31c04 // BIT V4.16B, V0.16B, V3.16B
 	WORD $0x6ea1e483 // FCMGT V3.4S, V4.4S, V1.4S
 	WORD $0x6ea31c24 // BIT V4.16B, V1.16B, V3.16B
-	TBZ $1, R2, single1113
+	TBZ $1, R2, single1129
 	FMOVD F4, 0(R0)
-	TBZ $0, R2, stored1114
+	TBZ $0, R2, stored1130
 	ADD $8, R0, R26
 	VST1 V4.S[2], (R26)
-	B stored1114
+	B stored1130
 
-single1113:
+single1129:
 	FMOVS F4, 0(R0)
 
-stored1114:
+stored1130:
 
 done:
 	RET
@@ -24232,29 +24516,29 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V4.S[3]
 	WORD $0x4ea08884 // CMGT V4.4S, V4.4S, #0
-	TBZ $1, R2, single1115
+	TBZ $1, R2, single1131
 	FMOVD 0(R1), F3
-	TBZ $0, R2, loaded1116
+	TBZ $0, R2, loaded1132
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1116
+	B loaded1132
 
-single1115:
+single1131:
 	FMOVS 0(R1), F3
 
-loaded1116:
+loaded1132:
 	WORD $0x4e601c63 // BIC V3.16B, V3.16B, V0.16B
-	TBZ $1, R2, single1117
+	TBZ $1, R2, single1133
 	FMOVD F3, 0(R0)
-	TBZ $0, R2, stored1118
+	TBZ $0, R2, stored1134
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored1118
+	B stored1134
 
-single1117:
+single1133:
 	FMOVS F3, 0(R0)
 
-stored1118:
+stored1134:
 
 done:
 	RET
@@ -24291,17 +24575,17 @@ few:
 	SUB $3, R2, R26
 	VMOV R26, V2.S[3]
 	WORD $0x4ea08842 // CMGT V2.4S, V2.4S, #0
-	TBZ $1, R2, single1119
+	TBZ $1, R2, single1135
 	FMOVD 0(R1), F3
-	TBZ $0, R2, loaded1120
+	TBZ $0, R2, loaded1136
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1120
+	B loaded1136
 
-single1119:
+single1135:
 	FMOVS 0(R1), F3
 
-loaded1120:
+loaded1136:
 	WORD $0x4e601c63 // BIC V3.16B, V3.16B, V0.16B
 	WORD $0x4e23d421 // FADD V1.4S, V1.4S, V3.4S
 
@@ -24537,230 +24821,6 @@ partial0:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1121
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1122
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded1122
-
-single1121:
-	FMOVS 0(R1), F18
-
-loaded1122:
-	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d421 // FADD V1.4S, V1.4S, V18.4S
-	B fold
-
-partial1:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1123
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1124
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded1124
-
-single1123:
-	FMOVS 0(R1), F18
-
-loaded1124:
-	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d442 // FADD V2.4S, V2.4S, V18.4S
-	B fold
-
-partial2:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1125
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1126
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded1126
-
-single1125:
-	FMOVS 0(R1), F18
-
-loaded1126:
-	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d463 // FADD V3.4S, V3.4S, V18.4S
-	B fold
-
-partial3:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1127
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1128
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded1128
-
-single1127:
-	FMOVS 0(R1), F18
-
-loaded1128:
-	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d484 // FADD V4.4S, V4.4S, V18.4S
-	B fold
-
-partial4:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1129
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1130
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded1130
-
-single1129:
-	FMOVS 0(R1), F18
-
-loaded1130:
-	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d4a5 // FADD V5.4S, V5.4S, V18.4S
-	B fold
-
-partial5:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1131
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1132
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded1132
-
-single1131:
-	FMOVS 0(R1), F18
-
-loaded1132:
-	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d4c6 // FADD V6.4S, V6.4S, V18.4S
-	B fold
-
-partial6:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1133
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1134
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded1134
-
-single1133:
-	FMOVS 0(R1), F18
-
-loaded1134:
-	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d4e7 // FADD V7.4S, V7.4S, V18.4S
-	B fold
-
-partial7:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1135
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1136
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded1136
-
-single1135:
-	FMOVS 0(R1), F18
-
-loaded1136:
-	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d508 // FADD V8.4S, V8.4S, V18.4S
-	B fold
-
-partial8:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
 	TBZ $1, R2, single1137
 	FMOVD 0(R1), F18
 	TBZ $0, R2, loaded1138
@@ -24773,10 +24833,10 @@ single1137:
 
 loaded1138:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d529 // FADD V9.4S, V9.4S, V18.4S
+	WORD $0x4e32d421 // FADD V1.4S, V1.4S, V18.4S
 	B fold
 
-partial9:
+partial1:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -24801,10 +24861,10 @@ single1139:
 
 loaded1140:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d54a // FADD V10.4S, V10.4S, V18.4S
+	WORD $0x4e32d442 // FADD V2.4S, V2.4S, V18.4S
 	B fold
 
-partial10:
+partial2:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -24829,10 +24889,10 @@ single1141:
 
 loaded1142:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d56b // FADD V11.4S, V11.4S, V18.4S
+	WORD $0x4e32d463 // FADD V3.4S, V3.4S, V18.4S
 	B fold
 
-partial11:
+partial3:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -24857,10 +24917,10 @@ single1143:
 
 loaded1144:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d58c // FADD V12.4S, V12.4S, V18.4S
+	WORD $0x4e32d484 // FADD V4.4S, V4.4S, V18.4S
 	B fold
 
-partial12:
+partial4:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -24885,10 +24945,10 @@ single1145:
 
 loaded1146:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d5ad // FADD V13.4S, V13.4S, V18.4S
+	WORD $0x4e32d4a5 // FADD V5.4S, V5.4S, V18.4S
 	B fold
 
-partial13:
+partial5:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -24913,10 +24973,10 @@ single1147:
 
 loaded1148:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d5ce // FADD V14.4S, V14.4S, V18.4S
+	WORD $0x4e32d4c6 // FADD V6.4S, V6.4S, V18.4S
 	B fold
 
-partial14:
+partial6:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -24941,10 +25001,10 @@ single1149:
 
 loaded1150:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d5ef // FADD V15.4S, V15.4S, V18.4S
+	WORD $0x4e32d4e7 // FADD V7.4S, V7.4S, V18.4S
 	B fold
 
-partial15:
+partial7:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -24968,6 +25028,230 @@ single1151:
 	FMOVS 0(R1), F18
 
 loaded1152:
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e32d508 // FADD V8.4S, V8.4S, V18.4S
+	B fold
+
+partial8:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single1153
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded1154
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded1154
+
+single1153:
+	FMOVS 0(R1), F18
+
+loaded1154:
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e32d529 // FADD V9.4S, V9.4S, V18.4S
+	B fold
+
+partial9:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single1155
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded1156
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded1156
+
+single1155:
+	FMOVS 0(R1), F18
+
+loaded1156:
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e32d54a // FADD V10.4S, V10.4S, V18.4S
+	B fold
+
+partial10:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single1157
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded1158
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded1158
+
+single1157:
+	FMOVS 0(R1), F18
+
+loaded1158:
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e32d56b // FADD V11.4S, V11.4S, V18.4S
+	B fold
+
+partial11:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single1159
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded1160
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded1160
+
+single1159:
+	FMOVS 0(R1), F18
+
+loaded1160:
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e32d58c // FADD V12.4S, V12.4S, V18.4S
+	B fold
+
+partial12:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single1161
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded1162
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded1162
+
+single1161:
+	FMOVS 0(R1), F18
+
+loaded1162:
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e32d5ad // FADD V13.4S, V13.4S, V18.4S
+	B fold
+
+partial13:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single1163
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded1164
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded1164
+
+single1163:
+	FMOVS 0(R1), F18
+
+loaded1164:
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e32d5ce // FADD V14.4S, V14.4S, V18.4S
+	B fold
+
+partial14:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single1165
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded1166
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded1166
+
+single1165:
+	FMOVS 0(R1), F18
+
+loaded1166:
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e32d5ef // FADD V15.4S, V15.4S, V18.4S
+	B fold
+
+partial15:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single1167
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded1168
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded1168
+
+single1167:
+	FMOVS 0(R1), F18
+
+loaded1168:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d610 // FADD V16.4S, V16.4S, V18.4S
 
@@ -25046,17 +25330,17 @@ few:
 	SUB $3, R2, R26
 	VMOV R26, V2.S[3]
 	WORD $0x4ea08842 // CMGT V2.4S, V2.4S, #0
-	TBZ $1, R2, single1153
+	TBZ $1, R2, single1169
 	FMOVD 0(R1), F3
-	TBZ $0, R2, loaded1154
+	TBZ $0, R2, loaded1170
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1154
+	B loaded1170
 
-single1153:
+single1169:
 	FMOVS 0(R1), F3
 
-loaded1154:
+loaded1170:
 	WORD $0x6e23dc03 // FMUL V3.4S, V0.4S, V3.4S
 	VFMLA V3.S4, V3.S4, V1.S4
 
@@ -25292,230 +25576,6 @@ partial0:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1155
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1156
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded1156
-
-single1155:
-	FMOVS 0(R1), F18
-
-loaded1156:
-	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V1.S4
-	B fold
-
-partial1:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1157
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1158
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded1158
-
-single1157:
-	FMOVS 0(R1), F18
-
-loaded1158:
-	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V2.S4
-	B fold
-
-partial2:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1159
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1160
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded1160
-
-single1159:
-	FMOVS 0(R1), F18
-
-loaded1160:
-	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V3.S4
-	B fold
-
-partial3:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1161
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1162
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded1162
-
-single1161:
-	FMOVS 0(R1), F18
-
-loaded1162:
-	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V4.S4
-	B fold
-
-partial4:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1163
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1164
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded1164
-
-single1163:
-	FMOVS 0(R1), F18
-
-loaded1164:
-	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V5.S4
-	B fold
-
-partial5:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1165
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1166
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded1166
-
-single1165:
-	FMOVS 0(R1), F18
-
-loaded1166:
-	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V6.S4
-	B fold
-
-partial6:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1167
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1168
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded1168
-
-single1167:
-	FMOVS 0(R1), F18
-
-loaded1168:
-	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V7.S4
-	B fold
-
-partial7:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1169
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1170
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded1170
-
-single1169:
-	FMOVS 0(R1), F18
-
-loaded1170:
-	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V8.S4
-	B fold
-
-partial8:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
 	TBZ $1, R2, single1171
 	FMOVD 0(R1), F18
 	TBZ $0, R2, loaded1172
@@ -25528,10 +25588,10 @@ single1171:
 
 loaded1172:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V9.S4
+	VFMLA V18.S4, V18.S4, V1.S4
 	B fold
 
-partial9:
+partial1:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -25556,10 +25616,10 @@ single1173:
 
 loaded1174:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V10.S4
+	VFMLA V18.S4, V18.S4, V2.S4
 	B fold
 
-partial10:
+partial2:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -25584,10 +25644,10 @@ single1175:
 
 loaded1176:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V11.S4
+	VFMLA V18.S4, V18.S4, V3.S4
 	B fold
 
-partial11:
+partial3:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -25612,10 +25672,10 @@ single1177:
 
 loaded1178:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V12.S4
+	VFMLA V18.S4, V18.S4, V4.S4
 	B fold
 
-partial12:
+partial4:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -25640,10 +25700,10 @@ single1179:
 
 loaded1180:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V13.S4
+	VFMLA V18.S4, V18.S4, V5.S4
 	B fold
 
-partial13:
+partial5:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -25668,10 +25728,10 @@ single1181:
 
 loaded1182:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V14.S4
+	VFMLA V18.S4, V18.S4, V6.S4
 	B fold
 
-partial14:
+partial6:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -25696,10 +25756,10 @@ single1183:
 
 loaded1184:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V15.S4
+	VFMLA V18.S4, V18.S4, V7.S4
 	B fold
 
-partial15:
+partial7:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -25723,6 +25783,230 @@ single1185:
 	FMOVS 0(R1), F18
 
 loaded1186:
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	VFMLA V18.S4, V18.S4, V8.S4
+	B fold
+
+partial8:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single1187
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded1188
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded1188
+
+single1187:
+	FMOVS 0(R1), F18
+
+loaded1188:
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	VFMLA V18.S4, V18.S4, V9.S4
+	B fold
+
+partial9:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single1189
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded1190
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded1190
+
+single1189:
+	FMOVS 0(R1), F18
+
+loaded1190:
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	VFMLA V18.S4, V18.S4, V10.S4
+	B fold
+
+partial10:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single1191
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded1192
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded1192
+
+single1191:
+	FMOVS 0(R1), F18
+
+loaded1192:
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	VFMLA V18.S4, V18.S4, V11.S4
+	B fold
+
+partial11:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single1193
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded1194
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded1194
+
+single1193:
+	FMOVS 0(R1), F18
+
+loaded1194:
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	VFMLA V18.S4, V18.S4, V12.S4
+	B fold
+
+partial12:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single1195
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded1196
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded1196
+
+single1195:
+	FMOVS 0(R1), F18
+
+loaded1196:
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	VFMLA V18.S4, V18.S4, V13.S4
+	B fold
+
+partial13:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single1197
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded1198
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded1198
+
+single1197:
+	FMOVS 0(R1), F18
+
+loaded1198:
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	VFMLA V18.S4, V18.S4, V14.S4
+	B fold
+
+partial14:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single1199
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded1200
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded1200
+
+single1199:
+	FMOVS 0(R1), F18
+
+loaded1200:
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	VFMLA V18.S4, V18.S4, V15.S4
+	B fold
+
+partial15:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single1201
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded1202
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded1202
+
+single1201:
+	FMOVS 0(R1), F18
+
+loaded1202:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V16.S4
 
@@ -25844,17 +26128,17 @@ partial0:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single1187
+	TBZ $1, R1, single1203
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded1188
+	TBZ $0, R1, loaded1204
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1188
+	B loaded1204
 
-single1187:
+single1203:
 	FMOVS 0(R0), F7
 
-loaded1188:
+loaded1204:
 	WORD $0x4e601ce7 // BIC V7.16B, V7.16B, V0.16B
 	WORD $0x4ea164e1 // SMAX V1.4S, V7.4S, V1.4S
 	B fold
@@ -25872,17 +26156,17 @@ partial1:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single1189
+	TBZ $1, R1, single1205
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded1190
+	TBZ $0, R1, loaded1206
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1190
+	B loaded1206
 
-single1189:
+single1205:
 	FMOVS 0(R0), F7
 
-loaded1190:
+loaded1206:
 	WORD $0x4e601ce7 // BIC V7.16B, V7.16B, V0.16B
 	WORD $0x4ea264e2 // SMAX V2.4S, V7.4S, V2.4S
 	B fold
@@ -25900,17 +26184,17 @@ partial2:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single1191
+	TBZ $1, R1, single1207
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded1192
+	TBZ $0, R1, loaded1208
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1192
+	B loaded1208
 
-single1191:
+single1207:
 	FMOVS 0(R0), F7
 
-loaded1192:
+loaded1208:
 	WORD $0x4e601ce7 // BIC V7.16B, V7.16B, V0.16B
 	WORD $0x4ea364e3 // SMAX V3.4S, V7.4S, V3.4S
 	B fold
@@ -25928,17 +26212,17 @@ partial3:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single1193
+	TBZ $1, R1, single1209
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded1194
+	TBZ $0, R1, loaded1210
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1194
+	B loaded1210
 
-single1193:
+single1209:
 	FMOVS 0(R0), F7
 
-loaded1194:
+loaded1210:
 	WORD $0x4e601ce7 // BIC V7.16B, V7.16B, V0.16B
 	WORD $0x4ea464e4 // SMAX V4.4S, V7.4S, V4.4S
 
@@ -26032,17 +26316,17 @@ partial0:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single1195
+	TBZ $1, R1, single1211
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded1196
+	TBZ $0, R1, loaded1212
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1196
+	B loaded1212
 
-single1195:
+single1211:
 	FMOVS 0(R0), F7
 
-loaded1196:
+loaded1212:
 	WORD $0x6ee81c07 // BIF V7.16B, V0.16B, V8.16B
 	WORD $0x6ea1e4e6 // FCMGT V6.4S, V7.4S, V1.4S
 	WORD $0x6ea61ce1 // BIT V1.16B, V7.16B, V6.16B
@@ -26061,17 +26345,17 @@ partial1:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single1197
+	TBZ $1, R1, single1213
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded1198
+	TBZ $0, R1, loaded1214
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1198
+	B loaded1214
 
-single1197:
+single1213:
 	FMOVS 0(R0), F7
 
-loaded1198:
+loaded1214:
 	WORD $0x6ee81c07 // BIF V7.16B, V0.16B, V8.16B
 	WORD $0x6ea2e4e6 // FCMGT V6.4S, V7.4S, V2.4S
 	WORD $0x6ea61ce2 // BIT V2.16B, V7.16B, V6.16B
@@ -26090,17 +26374,17 @@ partial2:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single1199
+	TBZ $1, R1, single1215
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded1200
+	TBZ $0, R1, loaded1216
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1200
+	B loaded1216
 
-single1199:
+single1215:
 	FMOVS 0(R0), F7
 
-loaded1200:
+loaded1216:
 	WORD $0x6ee81c07 // BIF V7.16B, V0.16B, V8.16B
 	WORD $0x6ea3e4e6 // FCMGT V6.4S, V7.4S, V3.4S
 	WORD $0x6ea61ce3 // BIT V3.16B, V7.16B, V6.16B
@@ -26119,17 +26403,17 @@ partial3:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single1201
+	TBZ $1, R1, single1217
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded1202
+	TBZ $0, R1, loaded1218
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1202
+	B loaded1218
 
-single1201:
+single1217:
 	FMOVS 0(R0), F7
 
-loaded1202:
+loaded1218:
 	WORD $0x6ee81c07 // BIF V7.16B, V0.16B, V8.16B
 	WORD $0x6ea4e4e6 // FCMGT V6.4S, V7.4S, V4.4S
 	WORD $0x6ea61ce4 // BIT V4.16B, V7.16B, V6.16B
@@ -26290,17 +26574,17 @@ partial0:
 	SUB $3, R1, R26
 	VMOV R26, V15.S[3]
 	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
-	TBZ $1, R1, single1203
+	TBZ $1, R1, single1219
 	FMOVD 0(R0), F14
-	TBZ $0, R1, loaded1204
+	TBZ $0, R1, loaded1220
 	ADD $8, R0, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1204
+	B loaded1220
 
-single1203:
+single1219:
 	FMOVS 0(R0), F14
 
-loaded1204:
+loaded1220:
 	WORD $0x6eef1c2e // BIF V14.16B, V1.16B, V15.16B
 	WORD $0x4e20e5ce // FCMEQ V14.4S, V14.4S, V0.4S
 	VMOV V3.B16, V13.B16
@@ -26323,17 +26607,17 @@ partial1:
 	SUB $3, R1, R26
 	VMOV R26, V15.S[3]
 	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
-	TBZ $1, R1, single1205
+	TBZ $1, R1, single1221
 	FMOVD 0(R0), F13
-	TBZ $0, R1, loaded1206
+	TBZ $0, R1, loaded1222
 	ADD $8, R0, R26
 	VLD1 (R26), V13.S[2]
-	B loaded1206
+	B loaded1222
 
-single1205:
+single1221:
 	FMOVS 0(R0), F13
 
-loaded1206:
+loaded1222:
 	WORD $0x6eef1c2d // BIF V13.16B, V1.16B, V15.16B
 	WORD $0x4e20e5ad // FCMEQ V13.4S, V13.4S, V0.4S
 	VMOV V3.B16, V14.B16
@@ -26356,17 +26640,17 @@ partial2:
 	SUB $3, R1, R26
 	VMOV R26, V15.S[3]
 	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
-	TBZ $1, R1, single1207
+	TBZ $1, R1, single1223
 	FMOVD 0(R0), F14
-	TBZ $0, R1, loaded1208
+	TBZ $0, R1, loaded1224
 	ADD $8, R0, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1208
+	B loaded1224
 
-single1207:
+single1223:
 	FMOVS 0(R0), F14
 
-loaded1208:
+loaded1224:
 	WORD $0x6eef1c2e // BIF V14.16B, V1.16B, V15.16B
 	WORD $0x4e20e5ce // FCMEQ V14.4S, V14.4S, V0.4S
 	VMOV V3.B16, V13.B16
@@ -26389,17 +26673,17 @@ partial3:
 	SUB $3, R1, R26
 	VMOV R26, V15.S[3]
 	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
-	TBZ $1, R1, single1209
+	TBZ $1, R1, single1225
 	FMOVD 0(R0), F13
-	TBZ $0, R1, loaded1210
+	TBZ $0, R1, loaded1226
 	ADD $8, R0, R26
 	VLD1 (R26), V13.S[2]
-	B loaded1210
+	B loaded1226
 
-single1209:
+single1225:
 	FMOVS 0(R0), F13
 
-loaded1210:
+loaded1226:
 	WORD $0x6eef1c2d // BIF V13.16B, V1.16B, V15.16B
 	WORD $0x4e20e5ad // FCMEQ V13.4S, V13.4S, V0.4S
 	VMOV V3.B16, V14.B16
@@ -26458,17 +26742,17 @@ few:
 	SUB $3, R2, R26
 	VMOV R26, V3.S[3]
 	WORD $0x4ea08863 // CMGT V3.4S, V3.4S, #0
-	TBZ $1, R2, single1211
+	TBZ $1, R2, single1227
 	FMOVD 0(R1), F4
-	TBZ $0, R2, loaded1212
+	TBZ $0, R2, loaded1228
 	ADD $8, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1212
+	B loaded1228
 
-single1211:
+single1227:
 	FMOVS 0(R1), F4
 
-loaded1212:
+loaded1228:
 	WORD $0x4ea0d484 // FSUB V4.4S, V4.4S, V0.4S
 	WORD $0x6ee31c24 // BIF V4.16B, V1.16B, V3.16B
 	WORD $0x4e24d442 // FADD V2.4S, V2.4S, V4.4S
@@ -26705,238 +26989,6 @@ partial0:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1213
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1214
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded1214
-
-single1213:
-	FMOVS 0(R1), F19
-
-loaded1214:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d442 // FADD V2.4S, V2.4S, V19.4S
-	B fold
-
-partial1:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1215
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1216
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded1216
-
-single1215:
-	FMOVS 0(R1), F19
-
-loaded1216:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d463 // FADD V3.4S, V3.4S, V19.4S
-	B fold
-
-partial2:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1217
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1218
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded1218
-
-single1217:
-	FMOVS 0(R1), F19
-
-loaded1218:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d484 // FADD V4.4S, V4.4S, V19.4S
-	B fold
-
-partial3:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1219
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1220
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded1220
-
-single1219:
-	FMOVS 0(R1), F19
-
-loaded1220:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d4a5 // FADD V5.4S, V5.4S, V19.4S
-	B fold
-
-partial4:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1221
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1222
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded1222
-
-single1221:
-	FMOVS 0(R1), F19
-
-loaded1222:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d4c6 // FADD V6.4S, V6.4S, V19.4S
-	B fold
-
-partial5:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1223
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1224
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded1224
-
-single1223:
-	FMOVS 0(R1), F19
-
-loaded1224:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d4e7 // FADD V7.4S, V7.4S, V19.4S
-	B fold
-
-partial6:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1225
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1226
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded1226
-
-single1225:
-	FMOVS 0(R1), F19
-
-loaded1226:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d508 // FADD V8.4S, V8.4S, V19.4S
-	B fold
-
-partial7:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1227
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1228
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded1228
-
-single1227:
-	FMOVS 0(R1), F19
-
-loaded1228:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d529 // FADD V9.4S, V9.4S, V19.4S
-	B fold
-
-partial8:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
 	TBZ $1, R2, single1229
 	FMOVD 0(R1), F19
 	TBZ $0, R2, loaded1230
@@ -26950,10 +27002,10 @@ single1229:
 loaded1230:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d54a // FADD V10.4S, V10.4S, V19.4S
+	WORD $0x4e33d442 // FADD V2.4S, V2.4S, V19.4S
 	B fold
 
-partial9:
+partial1:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -26979,10 +27031,10 @@ single1231:
 loaded1232:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d56b // FADD V11.4S, V11.4S, V19.4S
+	WORD $0x4e33d463 // FADD V3.4S, V3.4S, V19.4S
 	B fold
 
-partial10:
+partial2:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -27008,10 +27060,10 @@ single1233:
 loaded1234:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d58c // FADD V12.4S, V12.4S, V19.4S
+	WORD $0x4e33d484 // FADD V4.4S, V4.4S, V19.4S
 	B fold
 
-partial11:
+partial3:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -27037,10 +27089,10 @@ single1235:
 loaded1236:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d5ad // FADD V13.4S, V13.4S, V19.4S
+	WORD $0x4e33d4a5 // FADD V5.4S, V5.4S, V19.4S
 	B fold
 
-partial12:
+partial4:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -27066,10 +27118,10 @@ single1237:
 loaded1238:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d5ce // FADD V14.4S, V14.4S, V19.4S
+	WORD $0x4e33d4c6 // FADD V6.4S, V6.4S, V19.4S
 	B fold
 
-partial13:
+partial5:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -27095,10 +27147,10 @@ single1239:
 loaded1240:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d5ef // FADD V15.4S, V15.4S, V19.4S
+	WORD $0x4e33d4e7 // FADD V7.4S, V7.4S, V19.4S
 	B fold
 
-partial14:
+partial6:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -27124,10 +27176,10 @@ single1241:
 loaded1242:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d610 // FADD V16.4S, V16.4S, V19.4S
+	WORD $0x4e33d508 // FADD V8.4S, V8.4S, V19.4S
 	B fold
 
-partial15:
+partial7:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -27151,6 +27203,238 @@ single1243:
 	FMOVS 0(R1), F19
 
 loaded1244:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d529 // FADD V9.4S, V9.4S, V19.4S
+	B fold
+
+partial8:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single1245
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded1246
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded1246
+
+single1245:
+	FMOVS 0(R1), F19
+
+loaded1246:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d54a // FADD V10.4S, V10.4S, V19.4S
+	B fold
+
+partial9:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single1247
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded1248
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded1248
+
+single1247:
+	FMOVS 0(R1), F19
+
+loaded1248:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d56b // FADD V11.4S, V11.4S, V19.4S
+	B fold
+
+partial10:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single1249
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded1250
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded1250
+
+single1249:
+	FMOVS 0(R1), F19
+
+loaded1250:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d58c // FADD V12.4S, V12.4S, V19.4S
+	B fold
+
+partial11:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single1251
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded1252
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded1252
+
+single1251:
+	FMOVS 0(R1), F19
+
+loaded1252:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d5ad // FADD V13.4S, V13.4S, V19.4S
+	B fold
+
+partial12:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single1253
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded1254
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded1254
+
+single1253:
+	FMOVS 0(R1), F19
+
+loaded1254:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d5ce // FADD V14.4S, V14.4S, V19.4S
+	B fold
+
+partial13:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single1255
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded1256
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded1256
+
+single1255:
+	FMOVS 0(R1), F19
+
+loaded1256:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d5ef // FADD V15.4S, V15.4S, V19.4S
+	B fold
+
+partial14:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single1257
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded1258
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded1258
+
+single1257:
+	FMOVS 0(R1), F19
+
+loaded1258:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d610 // FADD V16.4S, V16.4S, V19.4S
+	B fold
+
+partial15:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single1259
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded1260
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded1260
+
+single1259:
+	FMOVS 0(R1), F19
+
+loaded1260:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d631 // FADD V17.4S, V17.4S, V19.4S
@@ -27232,17 +27516,17 @@ few:
 	SUB $3, R2, R26
 	VMOV R26, V3.S[3]
 	WORD $0x4ea08863 // CMGT V3.4S, V3.4S, #0
-	TBZ $1, R2, single1245
+	TBZ $1, R2, single1261
 	FMOVD 0(R1), F4
-	TBZ $0, R2, loaded1246
+	TBZ $0, R2, loaded1262
 	ADD $8, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1246
+	B loaded1262
 
-single1245:
+single1261:
 	FMOVS 0(R1), F4
 
-loaded1246:
+loaded1262:
 	WORD $0x4ea0d484 // FSUB V4.4S, V4.4S, V0.4S
 	WORD $0x6ee31c24 // BIF V4.16B, V1.16B, V3.16B
 	VFMLA V4.S4, V4.S4, V2.S4
@@ -27479,238 +27763,6 @@ partial0:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1247
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1248
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded1248
-
-single1247:
-	FMOVS 0(R1), F19
-
-loaded1248:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V2.S4
-	B fold
-
-partial1:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1249
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1250
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded1250
-
-single1249:
-	FMOVS 0(R1), F19
-
-loaded1250:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V3.S4
-	B fold
-
-partial2:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1251
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1252
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded1252
-
-single1251:
-	FMOVS 0(R1), F19
-
-loaded1252:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V4.S4
-	B fold
-
-partial3:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1253
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1254
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded1254
-
-single1253:
-	FMOVS 0(R1), F19
-
-loaded1254:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V5.S4
-	B fold
-
-partial4:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1255
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1256
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded1256
-
-single1255:
-	FMOVS 0(R1), F19
-
-loaded1256:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V6.S4
-	B fold
-
-partial5:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1257
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1258
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded1258
-
-single1257:
-	FMOVS 0(R1), F19
-
-loaded1258:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V7.S4
-	B fold
-
-partial6:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1259
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1260
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded1260
-
-single1259:
-	FMOVS 0(R1), F19
-
-loaded1260:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V8.S4
-	B fold
-
-partial7:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1261
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1262
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded1262
-
-single1261:
-	FMOVS 0(R1), F19
-
-loaded1262:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V9.S4
-	B fold
-
-partial8:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
 	TBZ $1, R2, single1263
 	FMOVD 0(R1), F19
 	TBZ $0, R2, loaded1264
@@ -27724,10 +27776,10 @@ single1263:
 loaded1264:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V10.S4
+	VFMLA V19.S4, V19.S4, V2.S4
 	B fold
 
-partial9:
+partial1:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -27753,10 +27805,10 @@ single1265:
 loaded1266:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V11.S4
+	VFMLA V19.S4, V19.S4, V3.S4
 	B fold
 
-partial10:
+partial2:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -27782,10 +27834,10 @@ single1267:
 loaded1268:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V12.S4
+	VFMLA V19.S4, V19.S4, V4.S4
 	B fold
 
-partial11:
+partial3:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -27811,10 +27863,10 @@ single1269:
 loaded1270:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V13.S4
+	VFMLA V19.S4, V19.S4, V5.S4
 	B fold
 
-partial12:
+partial4:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -27840,10 +27892,10 @@ single1271:
 loaded1272:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V14.S4
+	VFMLA V19.S4, V19.S4, V6.S4
 	B fold
 
-partial13:
+partial5:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -27869,10 +27921,10 @@ single1273:
 loaded1274:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V15.S4
+	VFMLA V19.S4, V19.S4, V7.S4
 	B fold
 
-partial14:
+partial6:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -27898,10 +27950,10 @@ single1275:
 loaded1276:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V16.S4
+	VFMLA V19.S4, V19.S4, V8.S4
 	B fold
 
-partial15:
+partial7:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -27925,6 +27977,238 @@ single1277:
 	FMOVS 0(R1), F19
 
 loaded1278:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V9.S4
+	B fold
+
+partial8:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single1279
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded1280
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded1280
+
+single1279:
+	FMOVS 0(R1), F19
+
+loaded1280:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V10.S4
+	B fold
+
+partial9:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single1281
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded1282
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded1282
+
+single1281:
+	FMOVS 0(R1), F19
+
+loaded1282:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V11.S4
+	B fold
+
+partial10:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single1283
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded1284
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded1284
+
+single1283:
+	FMOVS 0(R1), F19
+
+loaded1284:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V12.S4
+	B fold
+
+partial11:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single1285
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded1286
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded1286
+
+single1285:
+	FMOVS 0(R1), F19
+
+loaded1286:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V13.S4
+	B fold
+
+partial12:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single1287
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded1288
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded1288
+
+single1287:
+	FMOVS 0(R1), F19
+
+loaded1288:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V14.S4
+	B fold
+
+partial13:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single1289
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded1290
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded1290
+
+single1289:
+	FMOVS 0(R1), F19
+
+loaded1290:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V15.S4
+	B fold
+
+partial14:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single1291
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded1292
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded1292
+
+single1291:
+	FMOVS 0(R1), F19
+
+loaded1292:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V16.S4
+	B fold
+
+partial15:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single1293
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded1294
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded1294
+
+single1293:
+	FMOVS 0(R1), F19
+
+loaded1294:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V17.S4
@@ -28158,142 +28442,6 @@ pass0_blocks_end:
 pass0_partial0:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1279
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1280
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded1280
-
-single1279:
-	FMOVS 0(R1), F17
-
-loaded1280:
-	WORD $0x4e31d421 // FADD V1.4S, V1.4S, V17.4S
-	B pass0_fold
-
-pass0_partial1:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single1281
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1282
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded1282
-
-single1281:
-	FMOVS 0(R1), F17
-
-loaded1282:
-	WORD $0x4e31d442 // FADD V2.4S, V2.4S, V17.4S
-	B pass0_fold
-
-pass0_partial2:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single1283
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1284
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded1284
-
-single1283:
-	FMOVS 0(R1), F17
-
-loaded1284:
-	WORD $0x4e31d463 // FADD V3.4S, V3.4S, V17.4S
-	B pass0_fold
-
-pass0_partial3:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single1285
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1286
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded1286
-
-single1285:
-	FMOVS 0(R1), F17
-
-loaded1286:
-	WORD $0x4e31d484 // FADD V4.4S, V4.4S, V17.4S
-	B pass0_fold
-
-pass0_partial4:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single1287
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1288
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded1288
-
-single1287:
-	FMOVS 0(R1), F17
-
-loaded1288:
-	WORD $0x4e31d4a5 // FADD V5.4S, V5.4S, V17.4S
-	B pass0_fold
-
-pass0_partial5:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single1289
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1290
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded1290
-
-single1289:
-	FMOVS 0(R1), F17
-
-loaded1290:
-	WORD $0x4e31d4c6 // FADD V6.4S, V6.4S, V17.4S
-	B pass0_fold
-
-pass0_partial6:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single1291
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1292
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded1292
-
-single1291:
-	FMOVS 0(R1), F17
-
-loaded1292:
-	WORD $0x4e31d4e7 // FADD V7.4S, V7.4S, V17.4S
-	B pass0_fold
-
-pass0_partial7:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single1293
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1294
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded1294
-
-single1293:
-	FMOVS 0(R1), F17
-
-loaded1294:
-	WORD $0x4e31d508 // FADD V8.4S, V8.4S, V17.4S
-	B pass0_fold
-
-pass0_partial8:
-	CMP $0, R5
-	BEQ pass0_fold
 	TBZ $1, R5, single1295
 	FMOVD 0(R1), F17
 	TBZ $0, R5, loaded1296
@@ -28305,10 +28453,10 @@ single1295:
 	FMOVS 0(R1), F17
 
 loaded1296:
-	WORD $0x4e31d529 // FADD V9.4S, V9.4S, V17.4S
+	WORD $0x4e31d421 // FADD V1.4S, V1.4S, V17.4S
 	B pass0_fold
 
-pass0_partial9:
+pass0_partial1:
 	CMP $0, R5
 	BEQ pass0_fold
 	TBZ $1, R5, single1297
@@ -28322,10 +28470,10 @@ single1297:
 	FMOVS 0(R1), F17
 
 loaded1298:
-	WORD $0x4e31d54a // FADD V10.4S, V10.4S, V17.4S
+	WORD $0x4e31d442 // FADD V2.4S, V2.4S, V17.4S
 	B pass0_fold
 
-pass0_partial10:
+pass0_partial2:
 	CMP $0, R5
 	BEQ pass0_fold
 	TBZ $1, R5, single1299
@@ -28339,10 +28487,10 @@ single1299:
 	FMOVS 0(R1), F17
 
 loaded1300:
-	WORD $0x4e31d56b // FADD V11.4S, V11.4S, V17.4S
+	WORD $0x4e31d463 // FADD V3.4S, V3.4S, V17.4S
 	B pass0_fold
 
-pass0_partial11:
+pass0_partial3:
 	CMP $0, R5
 	BEQ pass0_fold
 	TBZ $1, R5, single1301
@@ -28356,10 +28504,10 @@ single1301:
 	FMOVS 0(R1), F17
 
 loaded1302:
-	WORD $0x4e31d58c // FADD V12.4S, V12.4S, V17.4S
+	WORD $0x4e31d484 // FADD V4.4S, V4.4S, V17.4S
 	B pass0_fold
 
-pass0_partial12:
+pass0_partial4:
 	CMP $0, R5
 	BEQ pass0_fold
 	TBZ $1, R5, single1303
@@ -28373,10 +28521,10 @@ single1303:
 	FMOVS 0(R1), F17
 
 loaded1304:
-	WORD $0x4e31d5ad // FADD V13.4S, V13.4S, V17.4S
+	WORD $0x4e31d4a5 // FADD V5.4S, V5.4S, V17.4S
 	B pass0_fold
 
-pass0_partial13:
+pass0_partial5:
 	CMP $0, R5
 	BEQ pass0_fold
 	TBZ $1, R5, single1305
@@ -28390,10 +28538,10 @@ single1305:
 	FMOVS 0(R1), F17
 
 loaded1306:
-	WORD $0x4e31d5ce // FADD V14.4S, V14.4S, V17.4S
+	WORD $0x4e31d4c6 // FADD V6.4S, V6.4S, V17.4S
 	B pass0_fold
 
-pass0_partial14:
+pass0_partial6:
 	CMP $0, R5
 	BEQ pass0_fold
 	TBZ $1, R5, single1307
@@ -28407,10 +28555,10 @@ single1307:
 	FMOVS 0(R1), F17
 
 loaded1308:
-	WORD $0x4e31d5ef // FADD V15.4S, V15.4S, V17.4S
+	WORD $0x4e31d4e7 // FADD V7.4S, V7.4S, V17.4S
 	B pass0_fold
 
-pass0_partial15:
+pass0_partial7:
 	CMP $0, R5
 	BEQ pass0_fold
 	TBZ $1, R5, single1309
@@ -28424,6 +28572,142 @@ single1309:
 	FMOVS 0(R1), F17
 
 loaded1310:
+	WORD $0x4e31d508 // FADD V8.4S, V8.4S, V17.4S
+	B pass0_fold
+
+pass0_partial8:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single1311
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded1312
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded1312
+
+single1311:
+	FMOVS 0(R1), F17
+
+loaded1312:
+	WORD $0x4e31d529 // FADD V9.4S, V9.4S, V17.4S
+	B pass0_fold
+
+pass0_partial9:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single1313
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded1314
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded1314
+
+single1313:
+	FMOVS 0(R1), F17
+
+loaded1314:
+	WORD $0x4e31d54a // FADD V10.4S, V10.4S, V17.4S
+	B pass0_fold
+
+pass0_partial10:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single1315
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded1316
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded1316
+
+single1315:
+	FMOVS 0(R1), F17
+
+loaded1316:
+	WORD $0x4e31d56b // FADD V11.4S, V11.4S, V17.4S
+	B pass0_fold
+
+pass0_partial11:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single1317
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded1318
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded1318
+
+single1317:
+	FMOVS 0(R1), F17
+
+loaded1318:
+	WORD $0x4e31d58c // FADD V12.4S, V12.4S, V17.4S
+	B pass0_fold
+
+pass0_partial12:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single1319
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded1320
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded1320
+
+single1319:
+	FMOVS 0(R1), F17
+
+loaded1320:
+	WORD $0x4e31d5ad // FADD V13.4S, V13.4S, V17.4S
+	B pass0_fold
+
+pass0_partial13:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single1321
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded1322
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded1322
+
+single1321:
+	FMOVS 0(R1), F17
+
+loaded1322:
+	WORD $0x4e31d5ce // FADD V14.4S, V14.4S, V17.4S
+	B pass0_fold
+
+pass0_partial14:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single1323
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded1324
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded1324
+
+single1323:
+	FMOVS 0(R1), F17
+
+loaded1324:
+	WORD $0x4e31d5ef // FADD V15.4S, V15.4S, V17.4S
+	B pass0_fold
+
+pass0_partial15:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single1325
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded1326
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded1326
+
+single1325:
+	FMOVS 0(R1), F17
+
+loaded1326:
 	WORD $0x4e31d610 // FADD V16.4S, V16.4S, V17.4S
 
 pass0_fold:
@@ -28684,158 +28968,6 @@ pass1_blocks_end:
 pass1_partial0:
 	CMP $0, R5
 	BEQ pass1_fold
-	TBZ $1, R5, single1311
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1312
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded1312
-
-single1311:
-	FMOVS 0(R2), F20
-
-loaded1312:
-	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d484 // FADD V4.4S, V4.4S, V20.4S
-	B pass1_fold
-
-pass1_partial1:
-	CMP $0, R5
-	BEQ pass1_fold
-	TBZ $1, R5, single1313
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1314
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded1314
-
-single1313:
-	FMOVS 0(R2), F20
-
-loaded1314:
-	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d4a5 // FADD V5.4S, V5.4S, V20.4S
-	B pass1_fold
-
-pass1_partial2:
-	CMP $0, R5
-	BEQ pass1_fold
-	TBZ $1, R5, single1315
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1316
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded1316
-
-single1315:
-	FMOVS 0(R2), F20
-
-loaded1316:
-	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d4c6 // FADD V6.4S, V6.4S, V20.4S
-	B pass1_fold
-
-pass1_partial3:
-	CMP $0, R5
-	BEQ pass1_fold
-	TBZ $1, R5, single1317
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1318
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded1318
-
-single1317:
-	FMOVS 0(R2), F20
-
-loaded1318:
-	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d4e7 // FADD V7.4S, V7.4S, V20.4S
-	B pass1_fold
-
-pass1_partial4:
-	CMP $0, R5
-	BEQ pass1_fold
-	TBZ $1, R5, single1319
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1320
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded1320
-
-single1319:
-	FMOVS 0(R2), F20
-
-loaded1320:
-	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d508 // FADD V8.4S, V8.4S, V20.4S
-	B pass1_fold
-
-pass1_partial5:
-	CMP $0, R5
-	BEQ pass1_fold
-	TBZ $1, R5, single1321
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1322
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded1322
-
-single1321:
-	FMOVS 0(R2), F20
-
-loaded1322:
-	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d529 // FADD V9.4S, V9.4S, V20.4S
-	B pass1_fold
-
-pass1_partial6:
-	CMP $0, R5
-	BEQ pass1_fold
-	TBZ $1, R5, single1323
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1324
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded1324
-
-single1323:
-	FMOVS 0(R2), F20
-
-loaded1324:
-	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d54a // FADD V10.4S, V10.4S, V20.4S
-	B pass1_fold
-
-pass1_partial7:
-	CMP $0, R5
-	BEQ pass1_fold
-	TBZ $1, R5, single1325
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1326
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded1326
-
-single1325:
-	FMOVS 0(R2), F20
-
-loaded1326:
-	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d56b // FADD V11.4S, V11.4S, V20.4S
-	B pass1_fold
-
-pass1_partial8:
-	CMP $0, R5
-	BEQ pass1_fold
 	TBZ $1, R5, single1327
 	FMOVD 0(R2), F20
 	TBZ $0, R5, loaded1328
@@ -28849,10 +28981,10 @@ single1327:
 loaded1328:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d58c // FADD V12.4S, V12.4S, V20.4S
+	WORD $0x4e34d484 // FADD V4.4S, V4.4S, V20.4S
 	B pass1_fold
 
-pass1_partial9:
+pass1_partial1:
 	CMP $0, R5
 	BEQ pass1_fold
 	TBZ $1, R5, single1329
@@ -28868,10 +29000,10 @@ single1329:
 loaded1330:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d5ad // FADD V13.4S, V13.4S, V20.4S
+	WORD $0x4e34d4a5 // FADD V5.4S, V5.4S, V20.4S
 	B pass1_fold
 
-pass1_partial10:
+pass1_partial2:
 	CMP $0, R5
 	BEQ pass1_fold
 	TBZ $1, R5, single1331
@@ -28887,10 +29019,10 @@ single1331:
 loaded1332:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d5ce // FADD V14.4S, V14.4S, V20.4S
+	WORD $0x4e34d4c6 // FADD V6.4S, V6.4S, V20.4S
 	B pass1_fold
 
-pass1_partial11:
+pass1_partial3:
 	CMP $0, R5
 	BEQ pass1_fold
 	TBZ $1, R5, single1333
@@ -28906,10 +29038,10 @@ single1333:
 loaded1334:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d5ef // FADD V15.4S, V15.4S, V20.4S
+	WORD $0x4e34d4e7 // FADD V7.4S, V7.4S, V20.4S
 	B pass1_fold
 
-pass1_partial12:
+pass1_partial4:
 	CMP $0, R5
 	BEQ pass1_fold
 	TBZ $1, R5, single1335
@@ -28925,10 +29057,10 @@ single1335:
 loaded1336:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d610 // FADD V16.4S, V16.4S, V20.4S
+	WORD $0x4e34d508 // FADD V8.4S, V8.4S, V20.4S
 	B pass1_fold
 
-pass1_partial13:
+pass1_partial5:
 	CMP $0, R5
 	BEQ pass1_fold
 	TBZ $1, R5, single1337
@@ -28944,10 +29076,10 @@ single1337:
 loaded1338:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d631 // FADD V17.4S, V17.4S, V20.4S
+	WORD $0x4e34d529 // FADD V9.4S, V9.4S, V20.4S
 	B pass1_fold
 
-pass1_partial14:
+pass1_partial6:
 	CMP $0, R5
 	BEQ pass1_fold
 	TBZ $1, R5, single1339
@@ -28963,10 +29095,10 @@ single1339:
 loaded1340:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d652 // FADD V18.4S, V18.4S, V20.4S
+	WORD $0x4e34d54a // FADD V10.4S, V10.4S, V20.4S
 	B pass1_fold
 
-pass1_partial15:
+pass1_partial7:
 	CMP $0, R5
 	BEQ pass1_fold
 	TBZ $1, R5, single1341
@@ -28980,6 +29112,158 @@ single1341:
 	FMOVS 0(R2), F20
 
 loaded1342:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d56b // FADD V11.4S, V11.4S, V20.4S
+	B pass1_fold
+
+pass1_partial8:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single1343
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded1344
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded1344
+
+single1343:
+	FMOVS 0(R2), F20
+
+loaded1344:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d58c // FADD V12.4S, V12.4S, V20.4S
+	B pass1_fold
+
+pass1_partial9:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single1345
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded1346
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded1346
+
+single1345:
+	FMOVS 0(R2), F20
+
+loaded1346:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d5ad // FADD V13.4S, V13.4S, V20.4S
+	B pass1_fold
+
+pass1_partial10:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single1347
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded1348
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded1348
+
+single1347:
+	FMOVS 0(R2), F20
+
+loaded1348:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d5ce // FADD V14.4S, V14.4S, V20.4S
+	B pass1_fold
+
+pass1_partial11:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single1349
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded1350
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded1350
+
+single1349:
+	FMOVS 0(R2), F20
+
+loaded1350:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d5ef // FADD V15.4S, V15.4S, V20.4S
+	B pass1_fold
+
+pass1_partial12:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single1351
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded1352
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded1352
+
+single1351:
+	FMOVS 0(R2), F20
+
+loaded1352:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d610 // FADD V16.4S, V16.4S, V20.4S
+	B pass1_fold
+
+pass1_partial13:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single1353
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded1354
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded1354
+
+single1353:
+	FMOVS 0(R2), F20
+
+loaded1354:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d631 // FADD V17.4S, V17.4S, V20.4S
+	B pass1_fold
+
+pass1_partial14:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single1355
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded1356
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded1356
+
+single1355:
+	FMOVS 0(R2), F20
+
+loaded1356:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d652 // FADD V18.4S, V18.4S, V20.4S
+	B pass1_fold
+
+pass1_partial15:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single1357
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded1358
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded1358
+
+single1357:
+	FMOVS 0(R2), F20
+
+loaded1358:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
 	WORD $0x4e34d673 // FADD V19.4S, V19.4S, V20.4S
@@ -29202,158 +29486,6 @@ pass6_blocks_end:
 pass6_partial0:
 	CMP $0, R5
 	BEQ pass6_fold
-	TBZ $1, R5, single1343
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1344
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1344
-
-single1343:
-	FMOVS 0(R2), F21
-
-loaded1344:
-	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V18.S4
-	B pass6_fold
-
-pass6_partial1:
-	CMP $0, R5
-	BEQ pass6_fold
-	TBZ $1, R5, single1345
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1346
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1346
-
-single1345:
-	FMOVS 0(R2), F21
-
-loaded1346:
-	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V19.S4
-	B pass6_fold
-
-pass6_partial2:
-	CMP $0, R5
-	BEQ pass6_fold
-	TBZ $1, R5, single1347
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1348
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1348
-
-single1347:
-	FMOVS 0(R2), F21
-
-loaded1348:
-	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V17.S4
-	B pass6_fold
-
-pass6_partial3:
-	CMP $0, R5
-	BEQ pass6_fold
-	TBZ $1, R5, single1349
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1350
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1350
-
-single1349:
-	FMOVS 0(R2), F21
-
-loaded1350:
-	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V16.S4
-	B pass6_fold
-
-pass6_partial4:
-	CMP $0, R5
-	BEQ pass6_fold
-	TBZ $1, R5, single1351
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1352
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1352
-
-single1351:
-	FMOVS 0(R2), F21
-
-loaded1352:
-	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V15.S4
-	B pass6_fold
-
-pass6_partial5:
-	CMP $0, R5
-	BEQ pass6_fold
-	TBZ $1, R5, single1353
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1354
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1354
-
-single1353:
-	FMOVS 0(R2), F21
-
-loaded1354:
-	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V14.S4
-	B pass6_fold
-
-pass6_partial6:
-	CMP $0, R5
-	BEQ pass6_fold
-	TBZ $1, R5, single1355
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1356
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1356
-
-single1355:
-	FMOVS 0(R2), F21
-
-loaded1356:
-	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V13.S4
-	B pass6_fold
-
-pass6_partial7:
-	CMP $0, R5
-	BEQ pass6_fold
-	TBZ $1, R5, single1357
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1358
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1358
-
-single1357:
-	FMOVS 0(R2), F21
-
-loaded1358:
-	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V12.S4
-	B pass6_fold
-
-pass6_partial8:
-	CMP $0, R5
-	BEQ pass6_fold
 	TBZ $1, R5, single1359
 	FMOVD 0(R2), F21
 	TBZ $0, R5, loaded1360
@@ -29367,10 +29499,10 @@ single1359:
 loaded1360:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V11.S4
+	VFMLA V21.S4, V21.S4, V18.S4
 	B pass6_fold
 
-pass6_partial9:
+pass6_partial1:
 	CMP $0, R5
 	BEQ pass6_fold
 	TBZ $1, R5, single1361
@@ -29386,10 +29518,10 @@ single1361:
 loaded1362:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V10.S4
+	VFMLA V21.S4, V21.S4, V19.S4
 	B pass6_fold
 
-pass6_partial10:
+pass6_partial2:
 	CMP $0, R5
 	BEQ pass6_fold
 	TBZ $1, R5, single1363
@@ -29405,10 +29537,10 @@ single1363:
 loaded1364:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V9.S4
+	VFMLA V21.S4, V21.S4, V17.S4
 	B pass6_fold
 
-pass6_partial11:
+pass6_partial3:
 	CMP $0, R5
 	BEQ pass6_fold
 	TBZ $1, R5, single1365
@@ -29424,10 +29556,10 @@ single1365:
 loaded1366:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V8.S4
+	VFMLA V21.S4, V21.S4, V16.S4
 	B pass6_fold
 
-pass6_partial12:
+pass6_partial4:
 	CMP $0, R5
 	BEQ pass6_fold
 	TBZ $1, R5, single1367
@@ -29443,10 +29575,10 @@ single1367:
 loaded1368:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V7.S4
+	VFMLA V21.S4, V21.S4, V15.S4
 	B pass6_fold
 
-pass6_partial13:
+pass6_partial5:
 	CMP $0, R5
 	BEQ pass6_fold
 	TBZ $1, R5, single1369
@@ -29462,10 +29594,10 @@ single1369:
 loaded1370:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V6.S4
+	VFMLA V21.S4, V21.S4, V14.S4
 	B pass6_fold
 
-pass6_partial14:
+pass6_partial6:
 	CMP $0, R5
 	BEQ pass6_fold
 	TBZ $1, R5, single1371
@@ -29481,10 +29613,10 @@ single1371:
 loaded1372:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V5.S4
+	VFMLA V21.S4, V21.S4, V13.S4
 	B pass6_fold
 
-pass6_partial15:
+pass6_partial7:
 	CMP $0, R5
 	BEQ pass6_fold
 	TBZ $1, R5, single1373
@@ -29498,6 +29630,158 @@ single1373:
 	FMOVS 0(R2), F21
 
 loaded1374:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V12.S4
+	B pass6_fold
+
+pass6_partial8:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single1375
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded1376
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1376
+
+single1375:
+	FMOVS 0(R2), F21
+
+loaded1376:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V11.S4
+	B pass6_fold
+
+pass6_partial9:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single1377
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded1378
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1378
+
+single1377:
+	FMOVS 0(R2), F21
+
+loaded1378:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V10.S4
+	B pass6_fold
+
+pass6_partial10:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single1379
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded1380
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1380
+
+single1379:
+	FMOVS 0(R2), F21
+
+loaded1380:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V9.S4
+	B pass6_fold
+
+pass6_partial11:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single1381
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded1382
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1382
+
+single1381:
+	FMOVS 0(R2), F21
+
+loaded1382:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V8.S4
+	B pass6_fold
+
+pass6_partial12:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single1383
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded1384
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1384
+
+single1383:
+	FMOVS 0(R2), F21
+
+loaded1384:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V7.S4
+	B pass6_fold
+
+pass6_partial13:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single1385
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded1386
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1386
+
+single1385:
+	FMOVS 0(R2), F21
+
+loaded1386:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V6.S4
+	B pass6_fold
+
+pass6_partial14:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single1387
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded1388
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1388
+
+single1387:
+	FMOVS 0(R2), F21
+
+loaded1388:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V5.S4
+	B pass6_fold
+
+pass6_partial15:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single1389
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded1390
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1390
+
+single1389:
+	FMOVS 0(R2), F21
+
+loaded1390:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
 	VFMLA V21.S4, V21.S4, V20.S4
@@ -29769,158 +30053,6 @@ pass1_blocks_end:
 pass1_partial0:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single1375
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1376
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded1376
-
-single1375:
-	FMOVS 0(R3), F22
-
-loaded1376:
-	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d4c6 // FADD V6.4S, V6.4S, V22.4S
-	B pass1_fold
-
-pass1_partial1:
-	CMP $0, R8
-	BEQ pass1_fold
-	TBZ $1, R8, single1377
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1378
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded1378
-
-single1377:
-	FMOVS 0(R3), F22
-
-loaded1378:
-	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d4e7 // FADD V7.4S, V7.4S, V22.4S
-	B pass1_fold
-
-pass1_partial2:
-	CMP $0, R8
-	BEQ pass1_fold
-	TBZ $1, R8, single1379
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1380
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded1380
-
-single1379:
-	FMOVS 0(R3), F22
-
-loaded1380:
-	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d508 // FADD V8.4S, V8.4S, V22.4S
-	B pass1_fold
-
-pass1_partial3:
-	CMP $0, R8
-	BEQ pass1_fold
-	TBZ $1, R8, single1381
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1382
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded1382
-
-single1381:
-	FMOVS 0(R3), F22
-
-loaded1382:
-	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d529 // FADD V9.4S, V9.4S, V22.4S
-	B pass1_fold
-
-pass1_partial4:
-	CMP $0, R8
-	BEQ pass1_fold
-	TBZ $1, R8, single1383
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1384
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded1384
-
-single1383:
-	FMOVS 0(R3), F22
-
-loaded1384:
-	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d54a // FADD V10.4S, V10.4S, V22.4S
-	B pass1_fold
-
-pass1_partial5:
-	CMP $0, R8
-	BEQ pass1_fold
-	TBZ $1, R8, single1385
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1386
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded1386
-
-single1385:
-	FMOVS 0(R3), F22
-
-loaded1386:
-	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d56b // FADD V11.4S, V11.4S, V22.4S
-	B pass1_fold
-
-pass1_partial6:
-	CMP $0, R8
-	BEQ pass1_fold
-	TBZ $1, R8, single1387
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1388
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded1388
-
-single1387:
-	FMOVS 0(R3), F22
-
-loaded1388:
-	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d58c // FADD V12.4S, V12.4S, V22.4S
-	B pass1_fold
-
-pass1_partial7:
-	CMP $0, R8
-	BEQ pass1_fold
-	TBZ $1, R8, single1389
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1390
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded1390
-
-single1389:
-	FMOVS 0(R3), F22
-
-loaded1390:
-	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d5ad // FADD V13.4S, V13.4S, V22.4S
-	B pass1_fold
-
-pass1_partial8:
-	CMP $0, R8
-	BEQ pass1_fold
 	TBZ $1, R8, single1391
 	FMOVD 0(R3), F22
 	TBZ $0, R8, loaded1392
@@ -29934,10 +30066,10 @@ single1391:
 loaded1392:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d5ce // FADD V14.4S, V14.4S, V22.4S
+	WORD $0x4e36d4c6 // FADD V6.4S, V6.4S, V22.4S
 	B pass1_fold
 
-pass1_partial9:
+pass1_partial1:
 	CMP $0, R8
 	BEQ pass1_fold
 	TBZ $1, R8, single1393
@@ -29953,10 +30085,10 @@ single1393:
 loaded1394:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d5ef // FADD V15.4S, V15.4S, V22.4S
+	WORD $0x4e36d4e7 // FADD V7.4S, V7.4S, V22.4S
 	B pass1_fold
 
-pass1_partial10:
+pass1_partial2:
 	CMP $0, R8
 	BEQ pass1_fold
 	TBZ $1, R8, single1395
@@ -29972,10 +30104,10 @@ single1395:
 loaded1396:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d610 // FADD V16.4S, V16.4S, V22.4S
+	WORD $0x4e36d508 // FADD V8.4S, V8.4S, V22.4S
 	B pass1_fold
 
-pass1_partial11:
+pass1_partial3:
 	CMP $0, R8
 	BEQ pass1_fold
 	TBZ $1, R8, single1397
@@ -29991,10 +30123,10 @@ single1397:
 loaded1398:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d631 // FADD V17.4S, V17.4S, V22.4S
+	WORD $0x4e36d529 // FADD V9.4S, V9.4S, V22.4S
 	B pass1_fold
 
-pass1_partial12:
+pass1_partial4:
 	CMP $0, R8
 	BEQ pass1_fold
 	TBZ $1, R8, single1399
@@ -30010,10 +30142,10 @@ single1399:
 loaded1400:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d652 // FADD V18.4S, V18.4S, V22.4S
+	WORD $0x4e36d54a // FADD V10.4S, V10.4S, V22.4S
 	B pass1_fold
 
-pass1_partial13:
+pass1_partial5:
 	CMP $0, R8
 	BEQ pass1_fold
 	TBZ $1, R8, single1401
@@ -30029,10 +30161,10 @@ single1401:
 loaded1402:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d673 // FADD V19.4S, V19.4S, V22.4S
+	WORD $0x4e36d56b // FADD V11.4S, V11.4S, V22.4S
 	B pass1_fold
 
-pass1_partial14:
+pass1_partial6:
 	CMP $0, R8
 	BEQ pass1_fold
 	TBZ $1, R8, single1403
@@ -30048,10 +30180,10 @@ single1403:
 loaded1404:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d694 // FADD V20.4S, V20.4S, V22.4S
+	WORD $0x4e36d58c // FADD V12.4S, V12.4S, V22.4S
 	B pass1_fold
 
-pass1_partial15:
+pass1_partial7:
 	CMP $0, R8
 	BEQ pass1_fold
 	TBZ $1, R8, single1405
@@ -30065,6 +30197,158 @@ single1405:
 	FMOVS 0(R3), F22
 
 loaded1406:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d5ad // FADD V13.4S, V13.4S, V22.4S
+	B pass1_fold
+
+pass1_partial8:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single1407
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded1408
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1408
+
+single1407:
+	FMOVS 0(R3), F22
+
+loaded1408:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d5ce // FADD V14.4S, V14.4S, V22.4S
+	B pass1_fold
+
+pass1_partial9:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single1409
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded1410
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1410
+
+single1409:
+	FMOVS 0(R3), F22
+
+loaded1410:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d5ef // FADD V15.4S, V15.4S, V22.4S
+	B pass1_fold
+
+pass1_partial10:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single1411
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded1412
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1412
+
+single1411:
+	FMOVS 0(R3), F22
+
+loaded1412:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d610 // FADD V16.4S, V16.4S, V22.4S
+	B pass1_fold
+
+pass1_partial11:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single1413
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded1414
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1414
+
+single1413:
+	FMOVS 0(R3), F22
+
+loaded1414:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d631 // FADD V17.4S, V17.4S, V22.4S
+	B pass1_fold
+
+pass1_partial12:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single1415
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded1416
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1416
+
+single1415:
+	FMOVS 0(R3), F22
+
+loaded1416:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d652 // FADD V18.4S, V18.4S, V22.4S
+	B pass1_fold
+
+pass1_partial13:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single1417
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded1418
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1418
+
+single1417:
+	FMOVS 0(R3), F22
+
+loaded1418:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d673 // FADD V19.4S, V19.4S, V22.4S
+	B pass1_fold
+
+pass1_partial14:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single1419
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded1420
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1420
+
+single1419:
+	FMOVS 0(R3), F22
+
+loaded1420:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d694 // FADD V20.4S, V20.4S, V22.4S
+	B pass1_fold
+
+pass1_partial15:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single1421
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded1422
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1422
+
+single1421:
+	FMOVS 0(R3), F22
+
+loaded1422:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
 	WORD $0x4e36d6b5 // FADD V21.4S, V21.4S, V22.4S
@@ -30287,158 +30571,6 @@ pass6_blocks_end:
 pass6_partial0:
 	CMP $0, R8
 	BEQ pass6_fold
-	TBZ $1, R8, single1407
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1408
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded1408
-
-single1407:
-	FMOVS 0(R3), F23
-
-loaded1408:
-	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V20.S4
-	B pass6_fold
-
-pass6_partial1:
-	CMP $0, R8
-	BEQ pass6_fold
-	TBZ $1, R8, single1409
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1410
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded1410
-
-single1409:
-	FMOVS 0(R3), F23
-
-loaded1410:
-	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V21.S4
-	B pass6_fold
-
-pass6_partial2:
-	CMP $0, R8
-	BEQ pass6_fold
-	TBZ $1, R8, single1411
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1412
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded1412
-
-single1411:
-	FMOVS 0(R3), F23
-
-loaded1412:
-	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V19.S4
-	B pass6_fold
-
-pass6_partial3:
-	CMP $0, R8
-	BEQ pass6_fold
-	TBZ $1, R8, single1413
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1414
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded1414
-
-single1413:
-	FMOVS 0(R3), F23
-
-loaded1414:
-	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V18.S4
-	B pass6_fold
-
-pass6_partial4:
-	CMP $0, R8
-	BEQ pass6_fold
-	TBZ $1, R8, single1415
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1416
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded1416
-
-single1415:
-	FMOVS 0(R3), F23
-
-loaded1416:
-	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V17.S4
-	B pass6_fold
-
-pass6_partial5:
-	CMP $0, R8
-	BEQ pass6_fold
-	TBZ $1, R8, single1417
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1418
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded1418
-
-single1417:
-	FMOVS 0(R3), F23
-
-loaded1418:
-	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V16.S4
-	B pass6_fold
-
-pass6_partial6:
-	CMP $0, R8
-	BEQ pass6_fold
-	TBZ $1, R8, single1419
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1420
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded1420
-
-single1419:
-	FMOVS 0(R3), F23
-
-loaded1420:
-	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V15.S4
-	B pass6_fold
-
-pass6_partial7:
-	CMP $0, R8
-	BEQ pass6_fold
-	TBZ $1, R8, single1421
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1422
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded1422
-
-single1421:
-	FMOVS 0(R3), F23
-
-loaded1422:
-	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V14.S4
-	B pass6_fold
-
-pass6_partial8:
-	CMP $0, R8
-	BEQ pass6_fold
 	TBZ $1, R8, single1423
 	FMOVD 0(R3), F23
 	TBZ $0, R8, loaded1424
@@ -30452,10 +30584,10 @@ single1423:
 loaded1424:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V13.S4
+	VFMLA V23.S4, V23.S4, V20.S4
 	B pass6_fold
 
-pass6_partial9:
+pass6_partial1:
 	CMP $0, R8
 	BEQ pass6_fold
 	TBZ $1, R8, single1425
@@ -30471,10 +30603,10 @@ single1425:
 loaded1426:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V12.S4
+	VFMLA V23.S4, V23.S4, V21.S4
 	B pass6_fold
 
-pass6_partial10:
+pass6_partial2:
 	CMP $0, R8
 	BEQ pass6_fold
 	TBZ $1, R8, single1427
@@ -30490,10 +30622,10 @@ single1427:
 loaded1428:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V11.S4
+	VFMLA V23.S4, V23.S4, V19.S4
 	B pass6_fold
 
-pass6_partial11:
+pass6_partial3:
 	CMP $0, R8
 	BEQ pass6_fold
 	TBZ $1, R8, single1429
@@ -30509,10 +30641,10 @@ single1429:
 loaded1430:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V10.S4
+	VFMLA V23.S4, V23.S4, V18.S4
 	B pass6_fold
 
-pass6_partial12:
+pass6_partial4:
 	CMP $0, R8
 	BEQ pass6_fold
 	TBZ $1, R8, single1431
@@ -30528,10 +30660,10 @@ single1431:
 loaded1432:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V9.S4
+	VFMLA V23.S4, V23.S4, V17.S4
 	B pass6_fold
 
-pass6_partial13:
+pass6_partial5:
 	CMP $0, R8
 	BEQ pass6_fold
 	TBZ $1, R8, single1433
@@ -30547,10 +30679,10 @@ single1433:
 loaded1434:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V8.S4
+	VFMLA V23.S4, V23.S4, V16.S4
 	B pass6_fold
 
-pass6_partial14:
+pass6_partial6:
 	CMP $0, R8
 	BEQ pass6_fold
 	TBZ $1, R8, single1435
@@ -30566,10 +30698,10 @@ single1435:
 loaded1436:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V7.S4
+	VFMLA V23.S4, V23.S4, V15.S4
 	B pass6_fold
 
-pass6_partial15:
+pass6_partial7:
 	CMP $0, R8
 	BEQ pass6_fold
 	TBZ $1, R8, single1437
@@ -30583,6 +30715,158 @@ single1437:
 	FMOVS 0(R3), F23
 
 loaded1438:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V14.S4
+	B pass6_fold
+
+pass6_partial8:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single1439
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded1440
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded1440
+
+single1439:
+	FMOVS 0(R3), F23
+
+loaded1440:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V13.S4
+	B pass6_fold
+
+pass6_partial9:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single1441
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded1442
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded1442
+
+single1441:
+	FMOVS 0(R3), F23
+
+loaded1442:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V12.S4
+	B pass6_fold
+
+pass6_partial10:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single1443
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded1444
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded1444
+
+single1443:
+	FMOVS 0(R3), F23
+
+loaded1444:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V11.S4
+	B pass6_fold
+
+pass6_partial11:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single1445
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded1446
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded1446
+
+single1445:
+	FMOVS 0(R3), F23
+
+loaded1446:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V10.S4
+	B pass6_fold
+
+pass6_partial12:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single1447
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded1448
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded1448
+
+single1447:
+	FMOVS 0(R3), F23
+
+loaded1448:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V9.S4
+	B pass6_fold
+
+pass6_partial13:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single1449
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded1450
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded1450
+
+single1449:
+	FMOVS 0(R3), F23
+
+loaded1450:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V8.S4
+	B pass6_fold
+
+pass6_partial14:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single1451
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded1452
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded1452
+
+single1451:
+	FMOVS 0(R3), F23
+
+loaded1452:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V7.S4
+	B pass6_fold
+
+pass6_partial15:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single1453
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded1454
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded1454
+
+single1453:
+	FMOVS 0(R3), F23
+
+loaded1454:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
 	VFMLA V23.S4, V23.S4, V22.S4
@@ -30686,53 +30970,53 @@ pass16_vectors_end:
 	ADD $4, R8
 	CMP $0, R8
 	BEQ pass16_end
-	TBZ $1, R8, single1439
+	TBZ $1, R8, single1455
 	FMOVD 0(R3), F14
-	TBZ $0, R8, loaded1440
+	TBZ $0, R8, loaded1456
 	ADD $8, R3, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1440
+	B loaded1456
 
-single1439:
+single1455:
 	FMOVS 0(R3), F14
 
-loaded1440:
+loaded1456:
 	WORD $0x4ea6d5ce // FSUB V14.4S, V14.4S, V6.4S
 	WORD $0x6e25ddce // FMUL V14.4S, V14.4S, V5.4S
-	TBZ $1, R8, single1441
+	TBZ $1, R8, single1457
 	FMOVD 0(R4), F15
-	TBZ $0, R8, loaded1442
+	TBZ $0, R8, loaded1458
 	ADD $8, R4, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1442
+	B loaded1458
 
-single1441:
+single1457:
 	FMOVS 0(R4), F15
 
-loaded1442:
-	TBZ $1, R8, single1443
+loaded1458:
+	TBZ $1, R8, single1459
 	FMOVD 0(R5), F16
-	TBZ $0, R8, loaded1444
+	TBZ $0, R8, loaded1460
 	ADD $8, R5, R26
 	VLD1 (R26), V16.S[2]
-	B loaded1444
+	B loaded1460
 
-single1443:
+single1459:
 	FMOVS 0(R5), F16
 
-loaded1444:
+loaded1460:
 	VFMLA V15.S4, V14.S4, V16.S4
-	TBZ $1, R8, single1445
+	TBZ $1, R8, single1461
 	FMOVD F16, 0(R0)
-	TBZ $0, R8, stored1446
+	TBZ $0, R8, stored1462
 	ADD $8, R0, R26
 	VST1 V16.S[2], (R26)
-	B stored1446
+	B stored1462
 
-single1445:
+single1461:
 	FMOVS F16, 0(R0)
 
-stored1446:
+stored1462:
 
 pass16_end:
 	SUB R9, R3
@@ -30992,130 +31276,6 @@ pass2_blocks_end:
 pass2_partial0:
 	CMP $0, R10
 	BEQ pass2_fold
-	TBZ $1, R10, single1447
-	FMOVD 0(R3), F20
-	TBZ $0, R10, loaded1448
-	ADD $8, R3, R26
-	VLD1 (R26), V20.S[2]
-	B loaded1448
-
-single1447:
-	FMOVS 0(R3), F20
-
-loaded1448:
-	MOVD $0x80000000, R26
-	VDUP R26, V24.S4
-	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R10, single1449
-	FMOVD 0(R7), F24
-	TBZ $0, R10, loaded1450
-	ADD $8, R7, R26
-	VLD1 (R26), V24.S[2]
-	B loaded1450
-
-single1449:
-	FMOVS 0(R7), F24
-
-loaded1450:
-	VFMLA V24.S4, V20.S4, V4.S4
-	B pass2_fold
-
-pass2_partial1:
-	CMP $0, R10
-	BEQ pass2_fold
-	TBZ $1, R10, single1451
-	FMOVD 0(R3), F24
-	TBZ $0, R10, loaded1452
-	ADD $8, R3, R26
-	VLD1 (R26), V24.S[2]
-	B loaded1452
-
-single1451:
-	FMOVS 0(R3), F24
-
-loaded1452:
-	MOVD $0x80000000, R26
-	VDUP R26, V20.S4
-	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R10, single1453
-	FMOVD 0(R7), F20
-	TBZ $0, R10, loaded1454
-	ADD $8, R7, R26
-	VLD1 (R26), V20.S[2]
-	B loaded1454
-
-single1453:
-	FMOVS 0(R7), F20
-
-loaded1454:
-	VFMLA V20.S4, V24.S4, V5.S4
-	B pass2_fold
-
-pass2_partial2:
-	CMP $0, R10
-	BEQ pass2_fold
-	TBZ $1, R10, single1455
-	FMOVD 0(R3), F20
-	TBZ $0, R10, loaded1456
-	ADD $8, R3, R26
-	VLD1 (R26), V20.S[2]
-	B loaded1456
-
-single1455:
-	FMOVS 0(R3), F20
-
-loaded1456:
-	MOVD $0x80000000, R26
-	VDUP R26, V24.S4
-	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R10, single1457
-	FMOVD 0(R7), F24
-	TBZ $0, R10, loaded1458
-	ADD $8, R7, R26
-	VLD1 (R26), V24.S[2]
-	B loaded1458
-
-single1457:
-	FMOVS 0(R7), F24
-
-loaded1458:
-	VFMLA V24.S4, V20.S4, V6.S4
-	B pass2_fold
-
-pass2_partial3:
-	CMP $0, R10
-	BEQ pass2_fold
-	TBZ $1, R10, single1459
-	FMOVD 0(R3), F24
-	TBZ $0, R10, loaded1460
-	ADD $8, R3, R26
-	VLD1 (R26), V24.S[2]
-	B loaded1460
-
-single1459:
-	FMOVS 0(R3), F24
-
-loaded1460:
-	MOVD $0x80000000, R26
-	VDUP R26, V20.S4
-	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R10, single1461
-	FMOVD 0(R7), F20
-	TBZ $0, R10, loaded1462
-	ADD $8, R7, R26
-	VLD1 (R26), V20.S[2]
-	B loaded1462
-
-single1461:
-	FMOVS 0(R7), F20
-
-loaded1462:
-	VFMLA V20.S4, V24.S4, V7.S4
-	B pass2_fold
-
-pass2_partial4:
-	CMP $0, R10
-	BEQ pass2_fold
 	TBZ $1, R10, single1463
 	FMOVD 0(R3), F20
 	TBZ $0, R10, loaded1464
@@ -31141,10 +31301,10 @@ single1465:
 	FMOVS 0(R7), F24
 
 loaded1466:
-	VFMLA V24.S4, V20.S4, V8.S4
+	VFMLA V24.S4, V20.S4, V4.S4
 	B pass2_fold
 
-pass2_partial5:
+pass2_partial1:
 	CMP $0, R10
 	BEQ pass2_fold
 	TBZ $1, R10, single1467
@@ -31172,10 +31332,10 @@ single1469:
 	FMOVS 0(R7), F20
 
 loaded1470:
-	VFMLA V20.S4, V24.S4, V9.S4
+	VFMLA V20.S4, V24.S4, V5.S4
 	B pass2_fold
 
-pass2_partial6:
+pass2_partial2:
 	CMP $0, R10
 	BEQ pass2_fold
 	TBZ $1, R10, single1471
@@ -31203,10 +31363,10 @@ single1473:
 	FMOVS 0(R7), F24
 
 loaded1474:
-	VFMLA V24.S4, V20.S4, V10.S4
+	VFMLA V24.S4, V20.S4, V6.S4
 	B pass2_fold
 
-pass2_partial7:
+pass2_partial3:
 	CMP $0, R10
 	BEQ pass2_fold
 	TBZ $1, R10, single1475
@@ -31234,10 +31394,10 @@ single1477:
 	FMOVS 0(R7), F20
 
 loaded1478:
-	VFMLA V20.S4, V24.S4, V11.S4
+	VFMLA V20.S4, V24.S4, V7.S4
 	B pass2_fold
 
-pass2_partial8:
+pass2_partial4:
 	CMP $0, R10
 	BEQ pass2_fold
 	TBZ $1, R10, single1479
@@ -31265,10 +31425,10 @@ single1481:
 	FMOVS 0(R7), F24
 
 loaded1482:
-	VFMLA V24.S4, V20.S4, V12.S4
+	VFMLA V24.S4, V20.S4, V8.S4
 	B pass2_fold
 
-pass2_partial9:
+pass2_partial5:
 	CMP $0, R10
 	BEQ pass2_fold
 	TBZ $1, R10, single1483
@@ -31296,10 +31456,10 @@ single1485:
 	FMOVS 0(R7), F20
 
 loaded1486:
-	VFMLA V20.S4, V24.S4, V13.S4
+	VFMLA V20.S4, V24.S4, V9.S4
 	B pass2_fold
 
-pass2_partial10:
+pass2_partial6:
 	CMP $0, R10
 	BEQ pass2_fold
 	TBZ $1, R10, single1487
@@ -31327,10 +31487,10 @@ single1489:
 	FMOVS 0(R7), F24
 
 loaded1490:
-	VFMLA V24.S4, V20.S4, V14.S4
+	VFMLA V24.S4, V20.S4, V10.S4
 	B pass2_fold
 
-pass2_partial11:
+pass2_partial7:
 	CMP $0, R10
 	BEQ pass2_fold
 	TBZ $1, R10, single1491
@@ -31358,10 +31518,10 @@ single1493:
 	FMOVS 0(R7), F20
 
 loaded1494:
-	VFMLA V20.S4, V24.S4, V15.S4
+	VFMLA V20.S4, V24.S4, V11.S4
 	B pass2_fold
 
-pass2_partial12:
+pass2_partial8:
 	CMP $0, R10
 	BEQ pass2_fold
 	TBZ $1, R10, single1495
@@ -31389,10 +31549,10 @@ single1497:
 	FMOVS 0(R7), F24
 
 loaded1498:
-	VFMLA V24.S4, V20.S4, V16.S4
+	VFMLA V24.S4, V20.S4, V12.S4
 	B pass2_fold
 
-pass2_partial13:
+pass2_partial9:
 	CMP $0, R10
 	BEQ pass2_fold
 	TBZ $1, R10, single1499
@@ -31420,10 +31580,10 @@ single1501:
 	FMOVS 0(R7), F20
 
 loaded1502:
-	VFMLA V20.S4, V24.S4, V17.S4
+	VFMLA V20.S4, V24.S4, V13.S4
 	B pass2_fold
 
-pass2_partial14:
+pass2_partial10:
 	CMP $0, R10
 	BEQ pass2_fold
 	TBZ $1, R10, single1503
@@ -31451,10 +31611,10 @@ single1505:
 	FMOVS 0(R7), F24
 
 loaded1506:
-	VFMLA V24.S4, V20.S4, V18.S4
+	VFMLA V24.S4, V20.S4, V14.S4
 	B pass2_fold
 
-pass2_partial15:
+pass2_partial11:
 	CMP $0, R10
 	BEQ pass2_fold
 	TBZ $1, R10, single1507
@@ -31482,6 +31642,130 @@ single1509:
 	FMOVS 0(R7), F20
 
 loaded1510:
+	VFMLA V20.S4, V24.S4, V15.S4
+	B pass2_fold
+
+pass2_partial12:
+	CMP $0, R10
+	BEQ pass2_fold
+	TBZ $1, R10, single1511
+	FMOVD 0(R3), F20
+	TBZ $0, R10, loaded1512
+	ADD $8, R3, R26
+	VLD1 (R26), V20.S[2]
+	B loaded1512
+
+single1511:
+	FMOVS 0(R3), F20
+
+loaded1512:
+	MOVD $0x80000000, R26
+	VDUP R26, V24.S4
+	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
+	TBZ $1, R10, single1513
+	FMOVD 0(R7), F24
+	TBZ $0, R10, loaded1514
+	ADD $8, R7, R26
+	VLD1 (R26), V24.S[2]
+	B loaded1514
+
+single1513:
+	FMOVS 0(R7), F24
+
+loaded1514:
+	VFMLA V24.S4, V20.S4, V16.S4
+	B pass2_fold
+
+pass2_partial13:
+	CMP $0, R10
+	BEQ pass2_fold
+	TBZ $1, R10, single1515
+	FMOVD 0(R3), F24
+	TBZ $0, R10, loaded1516
+	ADD $8, R3, R26
+	VLD1 (R26), V24.S[2]
+	B loaded1516
+
+single1515:
+	FMOVS 0(R3), F24
+
+loaded1516:
+	MOVD $0x80000000, R26
+	VDUP R26, V20.S4
+	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
+	TBZ $1, R10, single1517
+	FMOVD 0(R7), F20
+	TBZ $0, R10, loaded1518
+	ADD $8, R7, R26
+	VLD1 (R26), V20.S[2]
+	B loaded1518
+
+single1517:
+	FMOVS 0(R7), F20
+
+loaded1518:
+	VFMLA V20.S4, V24.S4, V17.S4
+	B pass2_fold
+
+pass2_partial14:
+	CMP $0, R10
+	BEQ pass2_fold
+	TBZ $1, R10, single1519
+	FMOVD 0(R3), F20
+	TBZ $0, R10, loaded1520
+	ADD $8, R3, R26
+	VLD1 (R26), V20.S[2]
+	B loaded1520
+
+single1519:
+	FMOVS 0(R3), F20
+
+loaded1520:
+	MOVD $0x80000000, R26
+	VDUP R26, V24.S4
+	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
+	TBZ $1, R10, single1521
+	FMOVD 0(R7), F24
+	TBZ $0, R10, loaded1522
+	ADD $8, R7, R26
+	VLD1 (R26), V24.S[2]
+	B loaded1522
+
+single1521:
+	FMOVS 0(R7), F24
+
+loaded1522:
+	VFMLA V24.S4, V20.S4, V18.S4
+	B pass2_fold
+
+pass2_partial15:
+	CMP $0, R10
+	BEQ pass2_fold
+	TBZ $1, R10, single1523
+	FMOVD 0(R3), F24
+	TBZ $0, R10, loaded1524
+	ADD $8, R3, R26
+	VLD1 (R26), V24.S[2]
+	B loaded1524
+
+single1523:
+	FMOVS 0(R3), F24
+
+loaded1524:
+	MOVD $0x80000000, R26
+	VDUP R26, V20.S4
+	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
+	TBZ $1, R10, single1525
+	FMOVD 0(R7), F20
+	TBZ $0, R10, loaded1526
+	ADD $8, R7, R26
+	VLD1 (R26), V20.S[2]
+	B loaded1526
+
+single1525:
+	FMOVS 0(R7), F20
+
+loaded1526:
 	VFMLA V20.S4, V24.S4, V19.S4
 
 pass2_fold:
@@ -31862,44 +32146,44 @@ pass4_blocks_end:
 pass4_partial0:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1511
+	TBZ $1, R10, single1527
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1512
+	TBZ $0, R10, loaded1528
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1512
+	B loaded1528
 
-single1511:
+single1527:
 	FMOVS 0(R4), F24
 
-loaded1512:
+loaded1528:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R10, single1513
+	TBZ $1, R10, single1529
 	FMOVD 0(R3), F21
-	TBZ $0, R10, loaded1514
+	TBZ $0, R10, loaded1530
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1514
+	B loaded1530
 
-single1513:
+single1529:
 	FMOVS 0(R3), F21
 
-loaded1514:
-	TBZ $1, R10, single1515
+loaded1530:
+	TBZ $1, R10, single1531
 	FMOVD 0(R7), F25
-	TBZ $0, R10, loaded1516
+	TBZ $0, R10, loaded1532
 	ADD $8, R7, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1516
+	B loaded1532
 
-single1515:
+single1531:
 	FMOVS 0(R7), F25
 
-loaded1516:
+loaded1532:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V4.S4
 	B pass4_fold
@@ -31907,44 +32191,44 @@ loaded1516:
 pass4_partial1:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1517
+	TBZ $1, R10, single1533
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1518
+	TBZ $0, R10, loaded1534
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1518
+	B loaded1534
 
-single1517:
+single1533:
 	FMOVS 0(R4), F24
 
-loaded1518:
+loaded1534:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V25.S4
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R10, single1519
+	TBZ $1, R10, single1535
 	FMOVD 0(R3), F25
-	TBZ $0, R10, loaded1520
+	TBZ $0, R10, loaded1536
 	ADD $8, R3, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1520
+	B loaded1536
 
-single1519:
+single1535:
 	FMOVS 0(R3), F25
 
-loaded1520:
-	TBZ $1, R10, single1521
+loaded1536:
+	TBZ $1, R10, single1537
 	FMOVD 0(R7), F21
-	TBZ $0, R10, loaded1522
+	TBZ $0, R10, loaded1538
 	ADD $8, R7, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1522
+	B loaded1538
 
-single1521:
+single1537:
 	FMOVS 0(R7), F21
 
-loaded1522:
+loaded1538:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V18.S4
 	B pass4_fold
@@ -31952,44 +32236,44 @@ loaded1522:
 pass4_partial2:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1523
+	TBZ $1, R10, single1539
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1524
+	TBZ $0, R10, loaded1540
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1524
+	B loaded1540
 
-single1523:
+single1539:
 	FMOVS 0(R4), F24
 
-loaded1524:
+loaded1540:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R10, single1525
+	TBZ $1, R10, single1541
 	FMOVD 0(R3), F21
-	TBZ $0, R10, loaded1526
+	TBZ $0, R10, loaded1542
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1526
+	B loaded1542
 
-single1525:
+single1541:
 	FMOVS 0(R3), F21
 
-loaded1526:
-	TBZ $1, R10, single1527
+loaded1542:
+	TBZ $1, R10, single1543
 	FMOVD 0(R7), F25
-	TBZ $0, R10, loaded1528
+	TBZ $0, R10, loaded1544
 	ADD $8, R7, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1528
+	B loaded1544
 
-single1527:
+single1543:
 	FMOVS 0(R7), F25
 
-loaded1528:
+loaded1544:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V17.S4
 	B pass4_fold
@@ -31997,44 +32281,44 @@ loaded1528:
 pass4_partial3:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1529
+	TBZ $1, R10, single1545
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1530
+	TBZ $0, R10, loaded1546
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1530
+	B loaded1546
 
-single1529:
+single1545:
 	FMOVS 0(R4), F24
 
-loaded1530:
+loaded1546:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V25.S4
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R10, single1531
+	TBZ $1, R10, single1547
 	FMOVD 0(R3), F25
-	TBZ $0, R10, loaded1532
+	TBZ $0, R10, loaded1548
 	ADD $8, R3, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1532
+	B loaded1548
 
-single1531:
+single1547:
 	FMOVS 0(R3), F25
 
-loaded1532:
-	TBZ $1, R10, single1533
+loaded1548:
+	TBZ $1, R10, single1549
 	FMOVD 0(R7), F21
-	TBZ $0, R10, loaded1534
+	TBZ $0, R10, loaded1550
 	ADD $8, R7, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1534
+	B loaded1550
 
-single1533:
+single1549:
 	FMOVS 0(R7), F21
 
-loaded1534:
+loaded1550:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V16.S4
 	B pass4_fold
@@ -32042,44 +32326,44 @@ loaded1534:
 pass4_partial4:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1535
+	TBZ $1, R10, single1551
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1536
+	TBZ $0, R10, loaded1552
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1536
+	B loaded1552
 
-single1535:
+single1551:
 	FMOVS 0(R4), F24
 
-loaded1536:
+loaded1552:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R10, single1537
+	TBZ $1, R10, single1553
 	FMOVD 0(R3), F21
-	TBZ $0, R10, loaded1538
+	TBZ $0, R10, loaded1554
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1538
+	B loaded1554
 
-single1537:
+single1553:
 	FMOVS 0(R3), F21
 
-loaded1538:
-	TBZ $1, R10, single1539
+loaded1554:
+	TBZ $1, R10, single1555
 	FMOVD 0(R7), F25
-	TBZ $0, R10, loaded1540
+	TBZ $0, R10, loaded1556
 	ADD $8, R7, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1540
+	B loaded1556
 
-single1539:
+single1555:
 	FMOVS 0(R7), F25
 
-loaded1540:
+loaded1556:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V15.S4
 	B pass4_fold
@@ -32087,44 +32371,44 @@ loaded1540:
 pass4_partial5:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1541
+	TBZ $1, R10, single1557
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1542
+	TBZ $0, R10, loaded1558
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1542
+	B loaded1558
 
-single1541:
+single1557:
 	FMOVS 0(R4), F24
 
-loaded1542:
+loaded1558:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V25.S4
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R10, single1543
+	TBZ $1, R10, single1559
 	FMOVD 0(R3), F25
-	TBZ $0, R10, loaded1544
+	TBZ $0, R10, loaded1560
 	ADD $8, R3, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1544
+	B loaded1560
 
-single1543:
+single1559:
 	FMOVS 0(R3), F25
 
-loaded1544:
-	TBZ $1, R10, single1545
+loaded1560:
+	TBZ $1, R10, single1561
 	FMOVD 0(R7), F21
-	TBZ $0, R10, loaded1546
+	TBZ $0, R10, loaded1562
 	ADD $8, R7, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1546
+	B loaded1562
 
-single1545:
+single1561:
 	FMOVS 0(R7), F21
 
-loaded1546:
+loaded1562:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V14.S4
 	B pass4_fold
@@ -32132,44 +32416,44 @@ loaded1546:
 pass4_partial6:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1547
+	TBZ $1, R10, single1563
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1548
+	TBZ $0, R10, loaded1564
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1548
+	B loaded1564
 
-single1547:
+single1563:
 	FMOVS 0(R4), F24
 
-loaded1548:
+loaded1564:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R10, single1549
+	TBZ $1, R10, single1565
 	FMOVD 0(R3), F21
-	TBZ $0, R10, loaded1550
+	TBZ $0, R10, loaded1566
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1550
+	B loaded1566
 
-single1549:
+single1565:
 	FMOVS 0(R3), F21
 
-loaded1550:
-	TBZ $1, R10, single1551
+loaded1566:
+	TBZ $1, R10, single1567
 	FMOVD 0(R7), F25
-	TBZ $0, R10, loaded1552
+	TBZ $0, R10, loaded1568
 	ADD $8, R7, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1552
+	B loaded1568
 
-single1551:
+single1567:
 	FMOVS 0(R7), F25
 
-loaded1552:
+loaded1568:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V13.S4
 	B pass4_fold
@@ -32177,44 +32461,44 @@ loaded1552:
 pass4_partial7:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1553
+	TBZ $1, R10, single1569
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1554
+	TBZ $0, R10, loaded1570
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1554
+	B loaded1570
 
-single1553:
+single1569:
 	FMOVS 0(R4), F24
 
-loaded1554:
+loaded1570:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V25.S4
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R10, single1555
+	TBZ $1, R10, single1571
 	FMOVD 0(R3), F25
-	TBZ $0, R10, loaded1556
+	TBZ $0, R10, loaded1572
 	ADD $8, R3, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1556
+	B loaded1572
 
-single1555:
+single1571:
 	FMOVS 0(R3), F25
 
-loaded1556:
-	TBZ $1, R10, single1557
+loaded1572:
+	TBZ $1, R10, single1573
 	FMOVD 0(R7), F21
-	TBZ $0, R10, loaded1558
+	TBZ $0, R10, loaded1574
 	ADD $8, R7, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1558
+	B loaded1574
 
-single1557:
+single1573:
 	FMOVS 0(R7), F21
 
-loaded1558:
+loaded1574:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V12.S4
 	B pass4_fold
@@ -32222,44 +32506,44 @@ loaded1558:
 pass4_partial8:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1559
+	TBZ $1, R10, single1575
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1560
+	TBZ $0, R10, loaded1576
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1560
+	B loaded1576
 
-single1559:
+single1575:
 	FMOVS 0(R4), F24
 
-loaded1560:
+loaded1576:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R10, single1561
+	TBZ $1, R10, single1577
 	FMOVD 0(R3), F21
-	TBZ $0, R10, loaded1562
+	TBZ $0, R10, loaded1578
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1562
+	B loaded1578
 
-single1561:
+single1577:
 	FMOVS 0(R3), F21
 
-loaded1562:
-	TBZ $1, R10, single1563
+loaded1578:
+	TBZ $1, R10, single1579
 	FMOVD 0(R7), F25
-	TBZ $0, R10, loaded1564
+	TBZ $0, R10, loaded1580
 	ADD $8, R7, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1564
+	B loaded1580
 
-single1563:
+single1579:
 	FMOVS 0(R7), F25
 
-loaded1564:
+loaded1580:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V11.S4
 	B pass4_fold
@@ -32267,44 +32551,44 @@ loaded1564:
 pass4_partial9:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1565
+	TBZ $1, R10, single1581
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1566
+	TBZ $0, R10, loaded1582
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1566
+	B loaded1582
 
-single1565:
+single1581:
 	FMOVS 0(R4), F24
 
-loaded1566:
+loaded1582:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V25.S4
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R10, single1567
+	TBZ $1, R10, single1583
 	FMOVD 0(R3), F25
-	TBZ $0, R10, loaded1568
+	TBZ $0, R10, loaded1584
 	ADD $8, R3, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1568
+	B loaded1584
 
-single1567:
+single1583:
 	FMOVS 0(R3), F25
 
-loaded1568:
-	TBZ $1, R10, single1569
+loaded1584:
+	TBZ $1, R10, single1585
 	FMOVD 0(R7), F21
-	TBZ $0, R10, loaded1570
+	TBZ $0, R10, loaded1586
 	ADD $8, R7, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1570
+	B loaded1586
 
-single1569:
+single1585:
 	FMOVS 0(R7), F21
 
-loaded1570:
+loaded1586:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V10.S4
 	B pass4_fold
@@ -32312,44 +32596,44 @@ loaded1570:
 pass4_partial10:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1571
+	TBZ $1, R10, single1587
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1572
+	TBZ $0, R10, loaded1588
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1572
+	B loaded1588
 
-single1571:
+single1587:
 	FMOVS 0(R4), F24
 
-loaded1572:
+loaded1588:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R10, single1573
+	TBZ $1, R10, single1589
 	FMOVD 0(R3), F21
-	TBZ $0, R10, loaded1574
+	TBZ $0, R10, loaded1590
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1574
+	B loaded1590
 
-single1573:
+single1589:
 	FMOVS 0(R3), F21
 
-loaded1574:
-	TBZ $1, R10, single1575
+loaded1590:
+	TBZ $1, R10, single1591
 	FMOVD 0(R7), F25
-	TBZ $0, R10, loaded1576
+	TBZ $0, R10, loaded1592
 	ADD $8, R7, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1576
+	B loaded1592
 
-single1575:
+single1591:
 	FMOVS 0(R7), F25
 
-loaded1576:
+loaded1592:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V9.S4
 	B pass4_fold
@@ -32357,44 +32641,44 @@ loaded1576:
 pass4_partial11:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1577
+	TBZ $1, R10, single1593
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1578
+	TBZ $0, R10, loaded1594
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1578
+	B loaded1594
 
-single1577:
+single1593:
 	FMOVS 0(R4), F24
 
-loaded1578:
+loaded1594:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V25.S4
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R10, single1579
+	TBZ $1, R10, single1595
 	FMOVD 0(R3), F25
-	TBZ $0, R10, loaded1580
+	TBZ $0, R10, loaded1596
 	ADD $8, R3, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1580
+	B loaded1596
 
-single1579:
+single1595:
 	FMOVS 0(R3), F25
 
-loaded1580:
-	TBZ $1, R10, single1581
+loaded1596:
+	TBZ $1, R10, single1597
 	FMOVD 0(R7), F21
-	TBZ $0, R10, loaded1582
+	TBZ $0, R10, loaded1598
 	ADD $8, R7, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1582
+	B loaded1598
 
-single1581:
+single1597:
 	FMOVS 0(R7), F21
 
-loaded1582:
+loaded1598:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V8.S4
 	B pass4_fold
@@ -32402,44 +32686,44 @@ loaded1582:
 pass4_partial12:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1583
+	TBZ $1, R10, single1599
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1584
+	TBZ $0, R10, loaded1600
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1584
+	B loaded1600
 
-single1583:
+single1599:
 	FMOVS 0(R4), F24
 
-loaded1584:
+loaded1600:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R10, single1585
+	TBZ $1, R10, single1601
 	FMOVD 0(R3), F21
-	TBZ $0, R10, loaded1586
+	TBZ $0, R10, loaded1602
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1586
+	B loaded1602
 
-single1585:
+single1601:
 	FMOVS 0(R3), F21
 
-loaded1586:
-	TBZ $1, R10, single1587
+loaded1602:
+	TBZ $1, R10, single1603
 	FMOVD 0(R7), F25
-	TBZ $0, R10, loaded1588
+	TBZ $0, R10, loaded1604
 	ADD $8, R7, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1588
+	B loaded1604
 
-single1587:
+single1603:
 	FMOVS 0(R7), F25
 
-loaded1588:
+loaded1604:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V7.S4
 	B pass4_fold
@@ -32447,44 +32731,44 @@ loaded1588:
 pass4_partial13:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1589
+	TBZ $1, R10, single1605
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1590
+	TBZ $0, R10, loaded1606
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1590
+	B loaded1606
 
-single1589:
+single1605:
 	FMOVS 0(R4), F24
 
-loaded1590:
+loaded1606:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V25.S4
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R10, single1591
+	TBZ $1, R10, single1607
 	FMOVD 0(R3), F25
-	TBZ $0, R10, loaded1592
+	TBZ $0, R10, loaded1608
 	ADD $8, R3, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1592
+	B loaded1608
 
-single1591:
+single1607:
 	FMOVS 0(R3), F25
 
-loaded1592:
-	TBZ $1, R10, single1593
+loaded1608:
+	TBZ $1, R10, single1609
 	FMOVD 0(R7), F21
-	TBZ $0, R10, loaded1594
+	TBZ $0, R10, loaded1610
 	ADD $8, R7, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1594
+	B loaded1610
 
-single1593:
+single1609:
 	FMOVS 0(R7), F21
 
-loaded1594:
+loaded1610:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V6.S4
 	B pass4_fold
@@ -32492,44 +32776,44 @@ loaded1594:
 pass4_partial14:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1595
+	TBZ $1, R10, single1611
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1596
+	TBZ $0, R10, loaded1612
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1596
+	B loaded1612
 
-single1595:
+single1611:
 	FMOVS 0(R4), F24
 
-loaded1596:
+loaded1612:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R10, single1597
+	TBZ $1, R10, single1613
 	FMOVD 0(R3), F21
-	TBZ $0, R10, loaded1598
+	TBZ $0, R10, loaded1614
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1598
+	B loaded1614
 
-single1597:
+single1613:
 	FMOVS 0(R3), F21
 
-loaded1598:
-	TBZ $1, R10, single1599
+loaded1614:
+	TBZ $1, R10, single1615
 	FMOVD 0(R7), F25
-	TBZ $0, R10, loaded1600
+	TBZ $0, R10, loaded1616
 	ADD $8, R7, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1600
+	B loaded1616
 
-single1599:
+single1615:
 	FMOVS 0(R7), F25
 
-loaded1600:
+loaded1616:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V5.S4
 	B pass4_fold
@@ -32537,44 +32821,44 @@ loaded1600:
 pass4_partial15:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1601
+	TBZ $1, R10, single1617
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1602
+	TBZ $0, R10, loaded1618
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1602
+	B loaded1618
 
-single1601:
+single1617:
 	FMOVS 0(R4), F24
 
-loaded1602:
+loaded1618:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V25.S4
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R10, single1603
+	TBZ $1, R10, single1619
 	FMOVD 0(R3), F25
-	TBZ $0, R10, loaded1604
+	TBZ $0, R10, loaded1620
 	ADD $8, R3, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1604
+	B loaded1620
 
-single1603:
+single1619:
 	FMOVS 0(R3), F25
 
-loaded1604:
-	TBZ $1, R10, single1605
+loaded1620:
+	TBZ $1, R10, single1621
 	FMOVD 0(R7), F21
-	TBZ $0, R10, loaded1606
+	TBZ $0, R10, loaded1622
 	ADD $8, R7, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1606
+	B loaded1622
 
-single1605:
+single1621:
 	FMOVS 0(R7), F21
 
-loaded1606:
+loaded1622:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V20.S4
 
@@ -32716,102 +33000,102 @@ pass6_vectors_end:
 	ADD $4, R10
 	CMP $0, R10
 	BEQ pass6_end
-	TBZ $1, R10, single1607
+	TBZ $1, R10, single1623
 	FMOVD 0(R4), F13
-	TBZ $0, R10, loaded1608
+	TBZ $0, R10, loaded1624
 	ADD $8, R4, R26
 	VLD1 (R26), V13.S[2]
-	B loaded1608
+	B loaded1624
 
-single1607:
+single1623:
 	FMOVS 0(R4), F13
 
-loaded1608:
+loaded1624:
 	WORD $0x4ea2d5ad // FSUB V13.4S, V13.4S, V2.4S
 	WORD $0x6e23ddad // FMUL V13.4S, V13.4S, V3.4S
-	TBZ $1, R10, single1609
+	TBZ $1, R10, single1625
 	FMOVD 0(R3), F15
-	TBZ $0, R10, loaded1610
+	TBZ $0, R10, loaded1626
 	ADD $8, R3, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1610
+	B loaded1626
 
-single1609:
+single1625:
 	FMOVS 0(R3), F15
 
-loaded1610:
-	TBZ $1, R10, single1611
+loaded1626:
+	TBZ $1, R10, single1627
 	FMOVD 0(R7), F12
-	TBZ $0, R10, loaded1612
+	TBZ $0, R10, loaded1628
 	ADD $8, R7, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1612
+	B loaded1628
 
-single1611:
+single1627:
 	FMOVS 0(R7), F12
 
-loaded1612:
+loaded1628:
 	WORD $0x6e2cddec // FMUL V12.4S, V15.4S, V12.4S
 	WORD $0x4eb3d58c // FSUB V12.4S, V12.4S, V19.4S
-	TBZ $1, R10, single1613
+	TBZ $1, R10, single1629
 	FMOVD 0(R1), F14
-	TBZ $0, R10, loaded1614
+	TBZ $0, R10, loaded1630
 	ADD $8, R1, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1614
+	B loaded1630
 
-single1613:
+single1629:
 	FMOVS 0(R1), F14
 
-loaded1614:
+loaded1630:
 	VFMLA V13.S4, V15.S4, V14.S4
-	TBZ $1, R10, single1615
+	TBZ $1, R10, single1631
 	FMOVD F14, 0(R1)
-	TBZ $0, R10, stored1616
+	TBZ $0, R10, stored1632
 	ADD $8, R1, R26
 	VST1 V14.S[2], (R26)
-	B stored1616
+	B stored1632
 
-single1615:
+single1631:
 	FMOVS F14, 0(R1)
 
-stored1616:
-	TBZ $1, R10, single1617
+stored1632:
+	TBZ $1, R10, single1633
 	FMOVD 0(R2), F14
-	TBZ $0, R10, loaded1618
+	TBZ $0, R10, loaded1634
 	ADD $8, R2, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1618
+	B loaded1634
 
-single1617:
+single1633:
 	FMOVS 0(R2), F14
 
-loaded1618:
+loaded1634:
 	WORD $0x4e2ed5ee // FADD V14.4S, V15.4S, V14.4S
-	TBZ $1, R10, single1619
+	TBZ $1, R10, single1635
 	FMOVD F14, 0(R2)
-	TBZ $0, R10, stored1620
+	TBZ $0, R10, stored1636
 	ADD $8, R2, R26
 	VST1 V14.S[2], (R26)
-	B stored1620
+	B stored1636
 
-single1619:
+single1635:
 	FMOVS F14, 0(R2)
 
-stored1620:
+stored1636:
 	VFMLS V20.S4, V13.S4, V12.S4
 	WORD $0x6e2cdc6c // FMUL V12.4S, V3.4S, V12.4S
-	TBZ $1, R10, single1621
+	TBZ $1, R10, single1637
 	FMOVD F12, 0(R0)
-	TBZ $0, R10, stored1622
+	TBZ $0, R10, stored1638
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored1622
+	B stored1638
 
-single1621:
+single1637:
 	FMOVS F12, 0(R0)
 
-stored1622:
+stored1638:
 
 pass6_end:
 	SUB R11, R4
@@ -32913,53 +33197,53 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V11.S[3]
 	WORD $0x4ea0896b // CMGT V11.4S, V11.4S, #0
-	TBZ $1, R4, single1623
+	TBZ $1, R4, single1639
 	FMOVD 0(R1), F12
-	TBZ $0, R4, loaded1624
+	TBZ $0, R4, loaded1640
 	ADD $8, R1, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1624
+	B loaded1640
 
-single1623:
+single1639:
 	FMOVS 0(R1), F12
 
-loaded1624:
+loaded1640:
 	WORD $0x4ea0d58c // FSUB V12.4S, V12.4S, V0.4S
 	WORD $0x6e21dd8c // FMUL V12.4S, V12.4S, V1.4S
-	TBZ $1, R4, single1625
+	TBZ $1, R4, single1641
 	FMOVD 0(R2), F13
-	TBZ $0, R4, loaded1626
+	TBZ $0, R4, loaded1642
 	ADD $8, R2, R26
 	VLD1 (R26), V13.S[2]
-	B loaded1626
+	B loaded1642
 
-single1625:
+single1641:
 	FMOVS 0(R2), F13
 
-loaded1626:
-	TBZ $1, R4, single1627
+loaded1642:
+	TBZ $1, R4, single1643
 	FMOVD 0(R3), F10
-	TBZ $0, R4, loaded1628
+	TBZ $0, R4, loaded1644
 	ADD $8, R3, R26
 	VLD1 (R26), V10.S[2]
-	B loaded1628
+	B loaded1644
 
-single1627:
+single1643:
 	FMOVS 0(R3), F10
 
-loaded1628:
+loaded1644:
 	VFMLA V13.S4, V12.S4, V10.S4
-	TBZ $1, R4, single1629
+	TBZ $1, R4, single1645
 	FMOVD F10, 0(R0)
-	TBZ $0, R4, stored1630
+	TBZ $0, R4, stored1646
 	ADD $8, R0, R26
 	VST1 V10.S[2], (R26)
-	B stored1630
+	B stored1646
 
-single1629:
+single1645:
 	FMOVS F10, 0(R0)
 
-stored1630:
+stored1646:
 
 done:
 	RET
@@ -33006,42 +33290,42 @@ few:
 	SUB $3, R4, R26
 	VMOV R26, V4.S[3]
 	WORD $0x4ea08884 // CMGT V4.4S, V4.4S, #0
-	TBZ $1, R4, single1631
+	TBZ $1, R4, single1647
 	FMOVD 0(R2), F6
-	TBZ $0, R4, loaded1632
+	TBZ $0, R4, loaded1648
 	ADD $8, R2, R26
 	VLD1 (R26), V6.S[2]
-	B loaded1632
+	B loaded1648
 
-single1631:
+single1647:
 	FMOVS 0(R2), F6
 
-loaded1632:
+loaded1648:
 	WORD $0x4ea0d4c6 // FSUB V6.4S, V6.4S, V0.4S
 	WORD $0x6e21dcc6 // FMUL V6.4S, V6.4S, V1.4S
 	WORD $0x6ee41c46 // BIF V6.16B, V2.16B, V4.16B
-	TBZ $1, R4, single1633
+	TBZ $1, R4, single1649
 	FMOVD 0(R1), F5
-	TBZ $0, R4, loaded1634
+	TBZ $0, R4, loaded1650
 	ADD $8, R1, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1634
+	B loaded1650
 
-single1633:
+single1649:
 	FMOVS 0(R1), F5
 
-loaded1634:
-	TBZ $1, R4, single1635
+loaded1650:
+	TBZ $1, R4, single1651
 	FMOVD 0(R3), F7
-	TBZ $0, R4, loaded1636
+	TBZ $0, R4, loaded1652
 	ADD $8, R3, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1636
+	B loaded1652
 
-single1635:
+single1651:
 	FMOVS 0(R3), F7
 
-loaded1636:
+loaded1652:
 	WORD $0x6e27dca7 // FMUL V7.4S, V5.4S, V7.4S
 	VFMLA V6.S4, V7.S4, V3.S4
 
@@ -33439,42 +33723,42 @@ partial0:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1637
+	TBZ $1, R4, single1653
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1638
+	TBZ $0, R4, loaded1654
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1638
+	B loaded1654
 
-single1637:
+single1653:
 	FMOVS 0(R2), F20
 
-loaded1638:
+loaded1654:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1639
+	TBZ $1, R4, single1655
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1640
+	TBZ $0, R4, loaded1656
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1640
+	B loaded1656
 
-single1639:
+single1655:
 	FMOVS 0(R1), F21
 
-loaded1640:
-	TBZ $1, R4, single1641
+loaded1656:
+	TBZ $1, R4, single1657
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1642
+	TBZ $0, R4, loaded1658
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1642
+	B loaded1658
 
-single1641:
+single1657:
 	FMOVS 0(R3), F22
 
-loaded1642:
+loaded1658:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V3.S4
 	B fold
@@ -33492,42 +33776,42 @@ partial1:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1643
+	TBZ $1, R4, single1659
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1644
+	TBZ $0, R4, loaded1660
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1644
+	B loaded1660
 
-single1643:
+single1659:
 	FMOVS 0(R2), F20
 
-loaded1644:
+loaded1660:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1645
+	TBZ $1, R4, single1661
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1646
+	TBZ $0, R4, loaded1662
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1646
+	B loaded1662
 
-single1645:
+single1661:
 	FMOVS 0(R1), F22
 
-loaded1646:
-	TBZ $1, R4, single1647
+loaded1662:
+	TBZ $1, R4, single1663
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1648
+	TBZ $0, R4, loaded1664
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1648
+	B loaded1664
 
-single1647:
+single1663:
 	FMOVS 0(R3), F21
 
-loaded1648:
+loaded1664:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V4.S4
 	B fold
@@ -33545,42 +33829,42 @@ partial2:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1649
+	TBZ $1, R4, single1665
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1650
+	TBZ $0, R4, loaded1666
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1650
+	B loaded1666
 
-single1649:
+single1665:
 	FMOVS 0(R2), F20
 
-loaded1650:
+loaded1666:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1651
+	TBZ $1, R4, single1667
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1652
+	TBZ $0, R4, loaded1668
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1652
+	B loaded1668
 
-single1651:
+single1667:
 	FMOVS 0(R1), F21
 
-loaded1652:
-	TBZ $1, R4, single1653
+loaded1668:
+	TBZ $1, R4, single1669
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1654
+	TBZ $0, R4, loaded1670
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1654
+	B loaded1670
 
-single1653:
+single1669:
 	FMOVS 0(R3), F22
 
-loaded1654:
+loaded1670:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V6.S4
 	B fold
@@ -33598,42 +33882,42 @@ partial3:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1655
+	TBZ $1, R4, single1671
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1656
+	TBZ $0, R4, loaded1672
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1656
+	B loaded1672
 
-single1655:
+single1671:
 	FMOVS 0(R2), F20
 
-loaded1656:
+loaded1672:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1657
+	TBZ $1, R4, single1673
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1658
+	TBZ $0, R4, loaded1674
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1658
+	B loaded1674
 
-single1657:
+single1673:
 	FMOVS 0(R1), F22
 
-loaded1658:
-	TBZ $1, R4, single1659
+loaded1674:
+	TBZ $1, R4, single1675
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1660
+	TBZ $0, R4, loaded1676
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1660
+	B loaded1676
 
-single1659:
+single1675:
 	FMOVS 0(R3), F21
 
-loaded1660:
+loaded1676:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V7.S4
 	B fold
@@ -33651,42 +33935,42 @@ partial4:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1661
+	TBZ $1, R4, single1677
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1662
+	TBZ $0, R4, loaded1678
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1662
+	B loaded1678
 
-single1661:
+single1677:
 	FMOVS 0(R2), F20
 
-loaded1662:
+loaded1678:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1663
+	TBZ $1, R4, single1679
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1664
+	TBZ $0, R4, loaded1680
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1664
+	B loaded1680
 
-single1663:
+single1679:
 	FMOVS 0(R1), F21
 
-loaded1664:
-	TBZ $1, R4, single1665
+loaded1680:
+	TBZ $1, R4, single1681
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1666
+	TBZ $0, R4, loaded1682
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1666
+	B loaded1682
 
-single1665:
+single1681:
 	FMOVS 0(R3), F22
 
-loaded1666:
+loaded1682:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V5.S4
 	B fold
@@ -33704,42 +33988,42 @@ partial5:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1667
+	TBZ $1, R4, single1683
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1668
+	TBZ $0, R4, loaded1684
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1668
+	B loaded1684
 
-single1667:
+single1683:
 	FMOVS 0(R2), F20
 
-loaded1668:
+loaded1684:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1669
+	TBZ $1, R4, single1685
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1670
+	TBZ $0, R4, loaded1686
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1670
+	B loaded1686
 
-single1669:
+single1685:
 	FMOVS 0(R1), F22
 
-loaded1670:
-	TBZ $1, R4, single1671
+loaded1686:
+	TBZ $1, R4, single1687
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1672
+	TBZ $0, R4, loaded1688
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1672
+	B loaded1688
 
-single1671:
+single1687:
 	FMOVS 0(R3), F21
 
-loaded1672:
+loaded1688:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V8.S4
 	B fold
@@ -33757,42 +34041,42 @@ partial6:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1673
+	TBZ $1, R4, single1689
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1674
+	TBZ $0, R4, loaded1690
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1674
+	B loaded1690
 
-single1673:
+single1689:
 	FMOVS 0(R2), F20
 
-loaded1674:
+loaded1690:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1675
+	TBZ $1, R4, single1691
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1676
+	TBZ $0, R4, loaded1692
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1676
+	B loaded1692
 
-single1675:
+single1691:
 	FMOVS 0(R1), F21
 
-loaded1676:
-	TBZ $1, R4, single1677
+loaded1692:
+	TBZ $1, R4, single1693
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1678
+	TBZ $0, R4, loaded1694
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1678
+	B loaded1694
 
-single1677:
+single1693:
 	FMOVS 0(R3), F22
 
-loaded1678:
+loaded1694:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V9.S4
 	B fold
@@ -33810,42 +34094,42 @@ partial7:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1679
+	TBZ $1, R4, single1695
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1680
+	TBZ $0, R4, loaded1696
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1680
+	B loaded1696
 
-single1679:
+single1695:
 	FMOVS 0(R2), F20
 
-loaded1680:
+loaded1696:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1681
+	TBZ $1, R4, single1697
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1682
+	TBZ $0, R4, loaded1698
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1682
+	B loaded1698
 
-single1681:
+single1697:
 	FMOVS 0(R1), F22
 
-loaded1682:
-	TBZ $1, R4, single1683
+loaded1698:
+	TBZ $1, R4, single1699
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1684
+	TBZ $0, R4, loaded1700
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1684
+	B loaded1700
 
-single1683:
+single1699:
 	FMOVS 0(R3), F21
 
-loaded1684:
+loaded1700:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V10.S4
 	B fold
@@ -33863,42 +34147,42 @@ partial8:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1685
+	TBZ $1, R4, single1701
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1686
+	TBZ $0, R4, loaded1702
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1686
+	B loaded1702
 
-single1685:
+single1701:
 	FMOVS 0(R2), F20
 
-loaded1686:
+loaded1702:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1687
+	TBZ $1, R4, single1703
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1688
+	TBZ $0, R4, loaded1704
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1688
+	B loaded1704
 
-single1687:
+single1703:
 	FMOVS 0(R1), F21
 
-loaded1688:
-	TBZ $1, R4, single1689
+loaded1704:
+	TBZ $1, R4, single1705
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1690
+	TBZ $0, R4, loaded1706
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1690
+	B loaded1706
 
-single1689:
+single1705:
 	FMOVS 0(R3), F22
 
-loaded1690:
+loaded1706:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V11.S4
 	B fold
@@ -33916,42 +34200,42 @@ partial9:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1691
+	TBZ $1, R4, single1707
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1692
+	TBZ $0, R4, loaded1708
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1692
+	B loaded1708
 
-single1691:
+single1707:
 	FMOVS 0(R2), F20
 
-loaded1692:
+loaded1708:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1693
+	TBZ $1, R4, single1709
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1694
+	TBZ $0, R4, loaded1710
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1694
+	B loaded1710
 
-single1693:
+single1709:
 	FMOVS 0(R1), F22
 
-loaded1694:
-	TBZ $1, R4, single1695
+loaded1710:
+	TBZ $1, R4, single1711
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1696
+	TBZ $0, R4, loaded1712
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1696
+	B loaded1712
 
-single1695:
+single1711:
 	FMOVS 0(R3), F21
 
-loaded1696:
+loaded1712:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V12.S4
 	B fold
@@ -33969,42 +34253,42 @@ partial10:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1697
+	TBZ $1, R4, single1713
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1698
+	TBZ $0, R4, loaded1714
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1698
+	B loaded1714
 
-single1697:
+single1713:
 	FMOVS 0(R2), F20
 
-loaded1698:
+loaded1714:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1699
+	TBZ $1, R4, single1715
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1700
+	TBZ $0, R4, loaded1716
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1700
+	B loaded1716
 
-single1699:
+single1715:
 	FMOVS 0(R1), F21
 
-loaded1700:
-	TBZ $1, R4, single1701
+loaded1716:
+	TBZ $1, R4, single1717
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1702
+	TBZ $0, R4, loaded1718
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1702
+	B loaded1718
 
-single1701:
+single1717:
 	FMOVS 0(R3), F22
 
-loaded1702:
+loaded1718:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V13.S4
 	B fold
@@ -34022,42 +34306,42 @@ partial11:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1703
+	TBZ $1, R4, single1719
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1704
+	TBZ $0, R4, loaded1720
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1704
+	B loaded1720
 
-single1703:
+single1719:
 	FMOVS 0(R2), F20
 
-loaded1704:
+loaded1720:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1705
+	TBZ $1, R4, single1721
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1706
+	TBZ $0, R4, loaded1722
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1706
+	B loaded1722
 
-single1705:
+single1721:
 	FMOVS 0(R1), F22
 
-loaded1706:
-	TBZ $1, R4, single1707
+loaded1722:
+	TBZ $1, R4, single1723
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1708
+	TBZ $0, R4, loaded1724
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1708
+	B loaded1724
 
-single1707:
+single1723:
 	FMOVS 0(R3), F21
 
-loaded1708:
+loaded1724:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V14.S4
 	B fold
@@ -34075,42 +34359,42 @@ partial12:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1709
+	TBZ $1, R4, single1725
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1710
+	TBZ $0, R4, loaded1726
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1710
+	B loaded1726
 
-single1709:
+single1725:
 	FMOVS 0(R2), F20
 
-loaded1710:
+loaded1726:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1711
+	TBZ $1, R4, single1727
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1712
+	TBZ $0, R4, loaded1728
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1712
+	B loaded1728
 
-single1711:
+single1727:
 	FMOVS 0(R1), F21
 
-loaded1712:
-	TBZ $1, R4, single1713
+loaded1728:
+	TBZ $1, R4, single1729
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1714
+	TBZ $0, R4, loaded1730
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1714
+	B loaded1730
 
-single1713:
+single1729:
 	FMOVS 0(R3), F22
 
-loaded1714:
+loaded1730:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V15.S4
 	B fold
@@ -34128,42 +34412,42 @@ partial13:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1715
+	TBZ $1, R4, single1731
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1716
+	TBZ $0, R4, loaded1732
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1716
+	B loaded1732
 
-single1715:
+single1731:
 	FMOVS 0(R2), F20
 
-loaded1716:
+loaded1732:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1717
+	TBZ $1, R4, single1733
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1718
+	TBZ $0, R4, loaded1734
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1718
+	B loaded1734
 
-single1717:
+single1733:
 	FMOVS 0(R1), F22
 
-loaded1718:
-	TBZ $1, R4, single1719
+loaded1734:
+	TBZ $1, R4, single1735
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1720
+	TBZ $0, R4, loaded1736
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1720
+	B loaded1736
 
-single1719:
+single1735:
 	FMOVS 0(R3), F21
 
-loaded1720:
+loaded1736:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V16.S4
 	B fold
@@ -34181,42 +34465,42 @@ partial14:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1721
+	TBZ $1, R4, single1737
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1722
+	TBZ $0, R4, loaded1738
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1722
+	B loaded1738
 
-single1721:
+single1737:
 	FMOVS 0(R2), F20
 
-loaded1722:
+loaded1738:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1723
+	TBZ $1, R4, single1739
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1724
+	TBZ $0, R4, loaded1740
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1724
+	B loaded1740
 
-single1723:
+single1739:
 	FMOVS 0(R1), F21
 
-loaded1724:
-	TBZ $1, R4, single1725
+loaded1740:
+	TBZ $1, R4, single1741
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1726
+	TBZ $0, R4, loaded1742
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1726
+	B loaded1742
 
-single1725:
+single1741:
 	FMOVS 0(R3), F22
 
-loaded1726:
+loaded1742:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V17.S4
 	B fold
@@ -34234,42 +34518,42 @@ partial15:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1727
+	TBZ $1, R4, single1743
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1728
+	TBZ $0, R4, loaded1744
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1728
+	B loaded1744
 
-single1727:
+single1743:
 	FMOVS 0(R2), F20
 
-loaded1728:
+loaded1744:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1729
+	TBZ $1, R4, single1745
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1730
+	TBZ $0, R4, loaded1746
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1730
+	B loaded1746
 
-single1729:
+single1745:
 	FMOVS 0(R1), F22
 
-loaded1730:
-	TBZ $1, R4, single1731
+loaded1746:
+	TBZ $1, R4, single1747
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1732
+	TBZ $0, R4, loaded1748
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1732
+	B loaded1748
 
-single1731:
+single1747:
 	FMOVS 0(R3), F21
 
-loaded1732:
+loaded1748:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V18.S4
 
@@ -34419,56 +34703,56 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R4, single1733
+	TBZ $1, R4, single1749
 	FMOVD 0(R2), F15
-	TBZ $0, R4, loaded1734
+	TBZ $0, R4, loaded1750
 	ADD $8, R2, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1734
+	B loaded1750
 
-single1733:
+single1749:
 	FMOVS 0(R2), F15
 
-loaded1734:
+loaded1750:
 	WORD $0x4ea0d5ef // FSUB V15.4S, V15.4S, V0.4S
 	WORD $0x6e21ddef // FMUL V15.4S, V15.4S, V1.4S
-	TBZ $1, R4, single1735
+	TBZ $1, R4, single1751
 	FMOVD 0(R1), F14
-	TBZ $0, R4, loaded1736
+	TBZ $0, R4, loaded1752
 	ADD $8, R1, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1736
+	B loaded1752
 
-single1735:
+single1751:
 	FMOVS 0(R1), F14
 
-loaded1736:
-	TBZ $1, R4, single1737
+loaded1752:
+	TBZ $1, R4, single1753
 	FMOVD 0(R3), F12
-	TBZ $0, R4, loaded1738
+	TBZ $0, R4, loaded1754
 	ADD $8, R3, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1738
+	B loaded1754
 
-single1737:
+single1753:
 	FMOVS 0(R3), F12
 
-loaded1738:
+loaded1754:
 	WORD $0x6e2cddcc // FMUL V12.4S, V14.4S, V12.4S
 	WORD $0x4ea2d58c // FSUB V12.4S, V12.4S, V2.4S
 	VFMLS V3.S4, V15.S4, V12.S4
 	WORD $0x6e2cdc2c // FMUL V12.4S, V1.4S, V12.4S
-	TBZ $1, R4, single1739
+	TBZ $1, R4, single1755
 	FMOVD F12, 0(R0)
-	TBZ $0, R4, stored1740
+	TBZ $0, R4, stored1756
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored1740
+	B stored1756
 
-single1739:
+single1755:
 	FMOVS F12, 0(R0)
 
-stored1740:
+stored1756:
 
 done:
 	RET
@@ -34734,28 +35018,28 @@ columns1_end:
 	MOVD add+72(FP), R9
 	CMP $2, R9
 	BNE partial_begin
-	TBZ $1, R6, single1741
+	TBZ $1, R6, single1757
 	FMOVD 0(R0), F5
-	TBZ $0, R6, loaded1742
+	TBZ $0, R6, loaded1758
 	ADD $8, R0, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1742
+	B loaded1758
 
-single1741:
+single1757:
 	FMOVS 0(R0), F5
 
-loaded1742:
-	TBZ $1, R6, single1743
+loaded1758:
+	TBZ $1, R6, single1759
 	FMOVD 0(R1), F3
-	TBZ $0, R6, loaded1744
+	TBZ $0, R6, loaded1760
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1744
+	B loaded1760
 
-single1743:
+single1759:
 	FMOVS 0(R1), F3
 
-loaded1744:
+loaded1760:
 
 partial_begin:
 	MOVD rows+56(FP), R9
@@ -34765,28 +35049,28 @@ partial_rows:
 	ADD $4, R4
 	VLD1R (R5), [V1.S4]
 	ADD $4, R5
-	TBZ $1, R6, single1745
+	TBZ $1, R6, single1761
 	FMOVD 0(R2), F2
-	TBZ $0, R6, loaded1746
+	TBZ $0, R6, loaded1762
 	ADD $8, R2, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1746
+	B loaded1762
 
-single1745:
+single1761:
 	FMOVS 0(R2), F2
 
-loaded1746:
-	TBZ $1, R6, single1747
+loaded1762:
+	TBZ $1, R6, single1763
 	FMOVD 0(R3), F7
-	TBZ $0, R6, loaded1748
+	TBZ $0, R6, loaded1764
 	ADD $8, R3, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1748
+	B loaded1764
 
-single1747:
+single1763:
 	FMOVS 0(R3), F7
 
-loaded1748:
+loaded1764:
 	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
 	WORD $0x6e21dce7 // FMUL V7.4S, V7.4S, V1.4S
 	VFMLA V7.S4, V2.S4, V5.S4
@@ -34798,54 +35082,54 @@ loaded1748:
 	MOVD add+72(FP), R9
 	CMP $1, R9
 	BNE partial_store
-	TBZ $1, R6, single1749
+	TBZ $1, R6, single1765
 	FMOVD 0(R0), F2
-	TBZ $0, R6, loaded1750
+	TBZ $0, R6, loaded1766
 	ADD $8, R0, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1750
+	B loaded1766
 
-single1749:
+single1765:
 	FMOVS 0(R0), F2
 
-loaded1750:
+loaded1766:
 	WORD $0x4e25d445 // FADD V5.4S, V2.4S, V5.4S
-	TBZ $1, R6, single1751
+	TBZ $1, R6, single1767
 	FMOVD 0(R1), F2
-	TBZ $0, R6, loaded1752
+	TBZ $0, R6, loaded1768
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1752
+	B loaded1768
 
-single1751:
+single1767:
 	FMOVS 0(R1), F2
 
-loaded1752:
+loaded1768:
 	WORD $0x4e23d443 // FADD V3.4S, V2.4S, V3.4S
 
 partial_store:
-	TBZ $1, R6, single1753
+	TBZ $1, R6, single1769
 	FMOVD F5, 0(R0)
-	TBZ $0, R6, stored1754
+	TBZ $0, R6, stored1770
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored1754
+	B stored1770
 
-single1753:
+single1769:
 	FMOVS F5, 0(R0)
 
-stored1754:
-	TBZ $1, R6, single1755
+stored1770:
+	TBZ $1, R6, single1771
 	FMOVD F3, 0(R1)
-	TBZ $0, R6, stored1756
+	TBZ $0, R6, stored1772
 	ADD $8, R1, R26
 	VST1 V3.S[2], (R26)
-	B stored1756
+	B stored1772
 
-single1755:
+single1771:
 	FMOVS F3, 0(R1)
 
-stored1756:
+stored1772:
 
 done:
 	RET
@@ -35130,48 +35414,48 @@ columns1_end:
 	ADD R5, R1
 	MOVD shift+16(FP), R2
 	ADD R5, R2
-	TBZ $1, R3, single1757
+	TBZ $1, R3, single1773
 	FMOVD 0(R2), F4
-	TBZ $0, R3, loaded1758
+	TBZ $0, R3, loaded1774
 	ADD $8, R2, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1758
+	B loaded1774
 
-single1757:
+single1773:
 	FMOVS 0(R2), F4
 
-loaded1758:
+loaded1774:
 	VEOR V6.B16, V6.B16, V6.B16
 	MOVD add+48(FP), R6
 	CMP $2, R6
 	BNE partial_begin
-	TBZ $1, R3, single1759
+	TBZ $1, R3, single1775
 	FMOVD 0(R0), F6
-	TBZ $0, R3, loaded1760
+	TBZ $0, R3, loaded1776
 	ADD $8, R0, R26
 	VLD1 (R26), V6.S[2]
-	B loaded1760
+	B loaded1776
 
-single1759:
+single1775:
 	FMOVS 0(R0), F6
 
-loaded1760:
+loaded1776:
 
 partial_begin:
 	MOVD rows+32(FP), R6
 
 partial_rows:
-	TBZ $1, R3, single1761
+	TBZ $1, R3, single1777
 	FMOVD 0(R1), F7
-	TBZ $0, R3, loaded1762
+	TBZ $0, R3, loaded1778
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1762
+	B loaded1778
 
-single1761:
+single1777:
 	FMOVS 0(R1), F7
 
-loaded1762:
+loaded1778:
 	WORD $0x4ea4d4e7 // FSUB V7.4S, V7.4S, V4.4S
 	WORD $0x4e27d4c6 // FADD V6.4S, V6.4S, V7.4S
 	ADD R4, R1
@@ -35180,31 +35464,31 @@ loaded1762:
 	MOVD add+48(FP), R6
 	CMP $1, R6
 	BNE partial_store
-	TBZ $1, R3, single1763
+	TBZ $1, R3, single1779
 	FMOVD 0(R0), F7
-	TBZ $0, R3, loaded1764
+	TBZ $0, R3, loaded1780
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1764
+	B loaded1780
 
-single1763:
+single1779:
 	FMOVS 0(R0), F7
 
-loaded1764:
+loaded1780:
 	WORD $0x4e26d4e6 // FADD V6.4S, V7.4S, V6.4S
 
 partial_store:
-	TBZ $1, R3, single1765
+	TBZ $1, R3, single1781
 	FMOVD F6, 0(R0)
-	TBZ $0, R3, stored1766
+	TBZ $0, R3, stored1782
 	ADD $8, R0, R26
 	VST1 V6.S[2], (R26)
-	B stored1766
+	B stored1782
 
-single1765:
+single1781:
 	FMOVS F6, 0(R0)
 
-stored1766:
+stored1782:
 
 done:
 	RET
@@ -35300,17 +35584,17 @@ columns_end:
 	ADD R5, R8
 	MOVD shift+16(FP), R5
 	ADD R4, R5
-	TBZ $1, R2, single1767
+	TBZ $1, R2, single1783
 	FMOVD 0(R5), F0
-	TBZ $0, R2, loaded1768
+	TBZ $0, R2, loaded1784
 	ADD $8, R5, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1768
+	B loaded1784
 
-single1767:
+single1783:
 	FMOVS 0(R5), F0
 
-loaded1768:
+loaded1784:
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
@@ -35318,50 +35602,50 @@ loaded1768:
 	MOVD rows+32(FP), R5
 
 partial_rows:
-	TBZ $1, R2, single1769
+	TBZ $1, R2, single1785
 	FMOVD 0(R1), F7
-	TBZ $0, R2, loaded1770
+	TBZ $0, R2, loaded1786
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1770
+	B loaded1786
 
-single1769:
+single1785:
 	FMOVS 0(R1), F7
 
-loaded1770:
-	TBZ $1, R2, single1771
+loaded1786:
+	TBZ $1, R2, single1787
 	FMOVD 0(R6), F6
-	TBZ $0, R2, loaded1772
+	TBZ $0, R2, loaded1788
 	ADD $8, R6, R26
 	VLD1 (R26), V6.S[2]
-	B loaded1772
+	B loaded1788
 
-single1771:
+single1787:
 	FMOVS 0(R6), F6
 
-loaded1772:
-	TBZ $1, R2, single1773
+loaded1788:
+	TBZ $1, R2, single1789
 	FMOVD 0(R7), F5
-	TBZ $0, R2, loaded1774
+	TBZ $0, R2, loaded1790
 	ADD $8, R7, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1774
+	B loaded1790
 
-single1773:
+single1789:
 	FMOVS 0(R7), F5
 
-loaded1774:
-	TBZ $1, R2, single1775
+loaded1790:
+	TBZ $1, R2, single1791
 	FMOVD 0(R8), F9
-	TBZ $0, R2, loaded1776
+	TBZ $0, R2, loaded1792
 	ADD $8, R8, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1776
+	B loaded1792
 
-single1775:
+single1791:
 	FMOVS 0(R8), F9
 
-loaded1776:
+loaded1792:
 	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
 	WORD $0x4ea0d4c6 // FSUB V6.4S, V6.4S, V0.4S
 	WORD $0x4ea0d4a5 // FSUB V5.4S, V5.4S, V0.4S
@@ -35379,34 +35663,34 @@ loaded1776:
 	MOVD add+56(FP), R5
 	CMP $0, R5
 	BEQ partial_store
-	TBZ $1, R2, single1777
+	TBZ $1, R2, single1793
 	FMOVD 0(R0), F9
-	TBZ $0, R2, loaded1778
+	TBZ $0, R2, loaded1794
 	ADD $8, R0, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1778
+	B loaded1794
 
-single1777:
+single1793:
 	FMOVS 0(R0), F9
 
-loaded1778:
+loaded1794:
 	WORD $0x4e21d521 // FADD V1.4S, V9.4S, V1.4S
 
 partial_store:
 	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
 	WORD $0x4e23d421 // FADD V1.4S, V1.4S, V3.4S
 	WORD $0x4e24d421 // FADD V1.4S, V1.4S, V4.4S
-	TBZ $1, R2, single1779
+	TBZ $1, R2, single1795
 	FMOVD F1, 0(R0)
-	TBZ $0, R2, stored1780
+	TBZ $0, R2, stored1796
 	ADD $8, R0, R26
 	VST1 V1.S[2], (R26)
-	B stored1780
+	B stored1796
 
-single1779:
+single1795:
 	FMOVS F1, 0(R0)
 
-stored1780:
+stored1796:
 
 done:
 	RET
@@ -35691,48 +35975,48 @@ columns1_end:
 	ADD R5, R1
 	MOVD shift+16(FP), R2
 	ADD R5, R2
-	TBZ $1, R3, single1781
+	TBZ $1, R3, single1797
 	FMOVD 0(R2), F4
-	TBZ $0, R3, loaded1782
+	TBZ $0, R3, loaded1798
 	ADD $8, R2, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1782
+	B loaded1798
 
-single1781:
+single1797:
 	FMOVS 0(R2), F4
 
-loaded1782:
+loaded1798:
 	VEOR V6.B16, V6.B16, V6.B16
 	MOVD add+48(FP), R6
 	CMP $2, R6
 	BNE partial_begin
-	TBZ $1, R3, single1783
+	TBZ $1, R3, single1799
 	FMOVD 0(R0), F6
-	TBZ $0, R3, loaded1784
+	TBZ $0, R3, loaded1800
 	ADD $8, R0, R26
 	VLD1 (R26), V6.S[2]
-	B loaded1784
+	B loaded1800
 
-single1783:
+single1799:
 	FMOVS 0(R0), F6
 
-loaded1784:
+loaded1800:
 
 partial_begin:
 	MOVD rows+32(FP), R6
 
 partial_rows:
-	TBZ $1, R3, single1785
+	TBZ $1, R3, single1801
 	FMOVD 0(R1), F7
-	TBZ $0, R3, loaded1786
+	TBZ $0, R3, loaded1802
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1786
+	B loaded1802
 
-single1785:
+single1801:
 	FMOVS 0(R1), F7
 
-loaded1786:
+loaded1802:
 	WORD $0x4ea4d4e7 // FSUB V7.4S, V7.4S, V4.4S
 	VFMLA V7.S4, V7.S4, V6.S4
 	ADD R4, R1
@@ -35741,31 +36025,31 @@ loaded1786:
 	MOVD add+48(FP), R6
 	CMP $1, R6
 	BNE partial_store
-	TBZ $1, R3, single1787
+	TBZ $1, R3, single1803
 	FMOVD 0(R0), F7
-	TBZ $0, R3, loaded1788
+	TBZ $0, R3, loaded1804
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1788
+	B loaded1804
 
-single1787:
+single1803:
 	FMOVS 0(R0), F7
 
-loaded1788:
+loaded1804:
 	WORD $0x4e26d4e6 // FADD V6.4S, V7.4S, V6.4S
 
 partial_store:
-	TBZ $1, R3, single1789
+	TBZ $1, R3, single1805
 	FMOVD F6, 0(R0)
-	TBZ $0, R3, stored1790
+	TBZ $0, R3, stored1806
 	ADD $8, R0, R26
 	VST1 V6.S[2], (R26)
-	B stored1790
+	B stored1806
 
-single1789:
+single1805:
 	FMOVS F6, 0(R0)
 
-stored1790:
+stored1806:
 
 done:
 	RET
@@ -35861,17 +36145,17 @@ columns_end:
 	ADD R5, R8
 	MOVD shift+16(FP), R5
 	ADD R4, R5
-	TBZ $1, R2, single1791
+	TBZ $1, R2, single1807
 	FMOVD 0(R5), F0
-	TBZ $0, R2, loaded1792
+	TBZ $0, R2, loaded1808
 	ADD $8, R5, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1792
+	B loaded1808
 
-single1791:
+single1807:
 	FMOVS 0(R5), F0
 
-loaded1792:
+loaded1808:
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
@@ -35879,50 +36163,50 @@ loaded1792:
 	MOVD rows+32(FP), R5
 
 partial_rows:
-	TBZ $1, R2, single1793
+	TBZ $1, R2, single1809
 	FMOVD 0(R1), F7
-	TBZ $0, R2, loaded1794
+	TBZ $0, R2, loaded1810
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1794
+	B loaded1810
 
-single1793:
+single1809:
 	FMOVS 0(R1), F7
 
-loaded1794:
-	TBZ $1, R2, single1795
+loaded1810:
+	TBZ $1, R2, single1811
 	FMOVD 0(R6), F6
-	TBZ $0, R2, loaded1796
+	TBZ $0, R2, loaded1812
 	ADD $8, R6, R26
 	VLD1 (R26), V6.S[2]
-	B loaded1796
+	B loaded1812
 
-single1795:
+single1811:
 	FMOVS 0(R6), F6
 
-loaded1796:
-	TBZ $1, R2, single1797
+loaded1812:
+	TBZ $1, R2, single1813
 	FMOVD 0(R7), F5
-	TBZ $0, R2, loaded1798
+	TBZ $0, R2, loaded1814
 	ADD $8, R7, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1798
+	B loaded1814
 
-single1797:
+single1813:
 	FMOVS 0(R7), F5
 
-loaded1798:
-	TBZ $1, R2, single1799
+loaded1814:
+	TBZ $1, R2, single1815
 	FMOVD 0(R8), F9
-	TBZ $0, R2, loaded1800
+	TBZ $0, R2, loaded1816
 	ADD $8, R8, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1800
+	B loaded1816
 
-single1799:
+single1815:
 	FMOVS 0(R8), F9
 
-loaded1800:
+loaded1816:
 	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
 	WORD $0x4ea0d4c6 // FSUB V6.4S, V6.4S, V0.4S
 	WORD $0x4ea0d4a5 // FSUB V5.4S, V5.4S, V0.4S
@@ -35940,34 +36224,34 @@ loaded1800:
 	MOVD add+56(FP), R5
 	CMP $0, R5
 	BEQ partial_store
-	TBZ $1, R2, single1801
+	TBZ $1, R2, single1817
 	FMOVD 0(R0), F9
-	TBZ $0, R2, loaded1802
+	TBZ $0, R2, loaded1818
 	ADD $8, R0, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1802
+	B loaded1818
 
-single1801:
+single1817:
 	FMOVS 0(R0), F9
 
-loaded1802:
+loaded1818:
 	WORD $0x4e21d521 // FADD V1.4S, V9.4S, V1.4S
 
 partial_store:
 	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
 	WORD $0x4e23d421 // FADD V1.4S, V1.4S, V3.4S
 	WORD $0x4e24d421 // FADD V1.4S, V1.4S, V4.4S
-	TBZ $1, R2, single1803
+	TBZ $1, R2, single1819
 	FMOVD F1, 0(R0)
-	TBZ $0, R2, stored1804
+	TBZ $0, R2, stored1820
 	ADD $8, R0, R26
 	VST1 V1.S[2], (R26)
-	B stored1804
+	B stored1820
 
-single1803:
+single1819:
 	FMOVS F1, 0(R0)
 
-stored1804:
+stored1820:
 
 done:
 	RET
@@ -36040,54 +36324,54 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V2.S[3]
 	WORD $0x4ea08842 // CMGT V2.4S, V2.4S, #0
-	TBZ $1, R3, single1805
+	TBZ $1, R3, single1821
 	FMOVD 0(R2), F1
-	TBZ $0, R3, loaded1806
+	TBZ $0, R3, loaded1822
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1806
+	B loaded1822
 
-single1805:
+single1821:
 	FMOVS 0(R2), F1
 
-loaded1806:
-	TBZ $1, R3, single1807
+loaded1822:
+	TBZ $1, R3, single1823
 	FMOVD 0(R0), F4
-	TBZ $0, R3, loaded1808
+	TBZ $0, R3, loaded1824
 	ADD $8, R0, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1808
+	B loaded1824
 
-single1807:
+single1823:
 	FMOVS 0(R0), F4
 
-loaded1808:
+loaded1824:
 	WORD $0x6e20fc84 // FDIV V4.4S, V4.4S, V0.4S
 	WORD $0x4e24d423 // FADD V3.4S, V1.4S, V4.4S
-	TBZ $1, R3, single1809
+	TBZ $1, R3, single1825
 	FMOVD F3, 0(R0)
-	TBZ $0, R3, stored1810
+	TBZ $0, R3, stored1826
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored1810
+	B stored1826
 
-single1809:
+single1825:
 	FMOVS F3, 0(R0)
 
-stored1810:
+stored1826:
 	WORD $0x4ea1d461 // FSUB V1.4S, V3.4S, V1.4S
 	WORD $0x4ea1d481 // FSUB V1.4S, V4.4S, V1.4S
-	TBZ $1, R3, single1811
+	TBZ $1, R3, single1827
 	FMOVD F1, 0(R1)
-	TBZ $0, R3, stored1812
+	TBZ $0, R3, stored1828
 	ADD $8, R1, R26
 	VST1 V1.S[2], (R26)
-	B stored1812
+	B stored1828
 
-single1811:
+single1827:
 	FMOVS F1, 0(R1)
 
-stored1812:
+stored1828:
 
 done:
 	RET
@@ -36159,44 +36443,44 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V3.S[3]
 	WORD $0x4ea08863 // CMGT V3.4S, V3.4S, #0
-	TBZ $1, R2, single1813
+	TBZ $1, R2, single1829
 	FMOVD 0(R1), F2
-	TBZ $0, R2, loaded1814
+	TBZ $0, R2, loaded1830
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1814
+	B loaded1830
 
-single1813:
+single1829:
 	FMOVS 0(R1), F2
 
-loaded1814:
-	TBZ $1, R2, single1815
+loaded1830:
+	TBZ $1, R2, single1831
 	FMOVD 0(R0), F5
-	TBZ $0, R2, loaded1816
+	TBZ $0, R2, loaded1832
 	ADD $8, R0, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1816
+	B loaded1832
 
-single1815:
+single1831:
 	FMOVS 0(R0), F5
 
-loaded1816:
+loaded1832:
 	WORD $0x6e20fca5 // FDIV V5.4S, V5.4S, V0.4S
 	WORD $0x6e22dc42 // FMUL V2.4S, V2.4S, V2.4S
 	WORD $0x4ea2d4a2 // FSUB V2.4S, V5.4S, V2.4S
 	WORD $0x6ea2e425 // FCMGT V5.4S, V1.4S, V2.4S
 	WORD $0x6ea51c22 // BIT V2.16B, V1.16B, V5.16B
-	TBZ $1, R2, single1817
+	TBZ $1, R2, single1833
 	FMOVD F2, 0(R0)
-	TBZ $0, R2, stored1818
+	TBZ $0, R2, stored1834
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored1818
+	B stored1834
 
-single1817:
+single1833:
 	FMOVS F2, 0(R0)
 
-stored1818:
+stored1834:
 
 done:
 	RET
@@ -36279,51 +36563,51 @@ vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ row_end
-	TBZ $1, R6, single1819
+	TBZ $1, R6, single1835
 	FMOVD 0(R1), F10
-	TBZ $0, R6, loaded1820
+	TBZ $0, R6, loaded1836
 	ADD $8, R1, R26
 	VLD1 (R26), V10.S[2]
-	B loaded1820
+	B loaded1836
 
-single1819:
+single1835:
 	FMOVS 0(R1), F10
 
-loaded1820:
-	TBZ $1, R6, single1821
+loaded1836:
+	TBZ $1, R6, single1837
 	FMOVD 0(R2), F11
-	TBZ $0, R6, loaded1822
+	TBZ $0, R6, loaded1838
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1822
+	B loaded1838
 
-single1821:
+single1837:
 	FMOVS 0(R2), F11
 
-loaded1822:
-	TBZ $1, R6, single1823
+loaded1838:
+	TBZ $1, R6, single1839
 	FMOVD 0(R3), F12
-	TBZ $0, R6, loaded1824
+	TBZ $0, R6, loaded1840
 	ADD $8, R3, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1824
+	B loaded1840
 
-single1823:
+single1839:
 	FMOVS 0(R3), F12
 
-loaded1824:
+loaded1840:
 	VFMLA V11.S4, V10.S4, V12.S4
-	TBZ $1, R6, single1825
+	TBZ $1, R6, single1841
 	FMOVD F12, 0(R0)
-	TBZ $0, R6, stored1826
+	TBZ $0, R6, stored1842
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored1826
+	B stored1842
 
-single1825:
+single1841:
 	FMOVS F12, 0(R0)
 
-stored1826:
+stored1842:
 	LSL $2, R6
 	ADD R6, R0
 	ADD R6, R1
@@ -36423,53 +36707,53 @@ vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ row_end
-	TBZ $1, R6, single1827
+	TBZ $1, R6, single1843
 	FMOVD 0(R1), F11
-	TBZ $0, R6, loaded1828
+	TBZ $0, R6, loaded1844
 	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1828
+	B loaded1844
 
-single1827:
+single1843:
 	FMOVS 0(R1), F11
 
-loaded1828:
-	TBZ $1, R6, single1829
+loaded1844:
+	TBZ $1, R6, single1845
 	FMOVD 0(R2), F12
-	TBZ $0, R6, loaded1830
+	TBZ $0, R6, loaded1846
 	ADD $8, R2, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1830
+	B loaded1846
 
-single1829:
+single1845:
 	FMOVS 0(R2), F12
 
-loaded1830:
-	TBZ $1, R6, single1831
+loaded1846:
+	TBZ $1, R6, single1847
 	FMOVD 0(R3), F13
-	TBZ $0, R6, loaded1832
+	TBZ $0, R6, loaded1848
 	ADD $8, R3, R26
 	VLD1 (R26), V13.S[2]
-	B loaded1832
+	B loaded1848
 
-single1831:
+single1847:
 	FMOVS 0(R3), F13
 
-loaded1832:
+loaded1848:
 	VFMLA V12.S4, V11.S4, V13.S4
 	WORD $0x6eade40c // FCMGT V12.4S, V0.4S, V13.4S
 	WORD $0x6eac1c0d // BIT V13.16B, V0.16B, V12.16B
-	TBZ $1, R6, single1833
+	TBZ $1, R6, single1849
 	FMOVD F13, 0(R0)
-	TBZ $0, R6, stored1834
+	TBZ $0, R6, stored1850
 	ADD $8, R0, R26
 	VST1 V13.S[2], (R26)
-	B stored1834
+	B stored1850
 
-single1833:
+single1849:
 	FMOVS F13, 0(R0)
 
-stored1834:
+stored1850:
 	LSL $2, R6
 	ADD R6, R0
 	ADD R6, R1
@@ -36560,42 +36844,42 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single1835
+	TBZ $1, R5, single1851
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded1836
+	TBZ $0, R5, loaded1852
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1836
+	B loaded1852
 
-single1835:
+single1851:
 	FMOVS 0(R1), F8
 
-loaded1836:
-	TBZ $1, R5, single1837
+loaded1852:
+	TBZ $1, R5, single1853
 	FMOVD 0(R2), F9
-	TBZ $0, R5, loaded1838
+	TBZ $0, R5, loaded1854
 	ADD $8, R2, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1838
+	B loaded1854
 
-single1837:
+single1853:
 	FMOVS 0(R2), F9
 
-loaded1838:
+loaded1854:
 	WORD $0x4e29d509 // FADD V9.4S, V8.4S, V9.4S
 	WORD $0x6ea9e408 // FCMGT V8.4S, V0.4S, V9.4S
 	WORD $0x6ea81c09 // BIT V9.16B, V0.16B, V8.16B
-	TBZ $1, R5, single1839
+	TBZ $1, R5, single1855
 	FMOVD F9, 0(R0)
-	TBZ $0, R5, stored1840
+	TBZ $0, R5, stored1856
 	ADD $8, R0, R26
 	VST1 V9.S[2], (R26)
-	B stored1840
+	B stored1856
 
-single1839:
+single1855:
 	FMOVS F9, 0(R0)
 
-stored1840:
+stored1856:
 	LSL $2, R5
 	ADD R5, R0
 	ADD R5, R1
@@ -36773,28 +37057,28 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single1841
+	TBZ $1, R5, single1857
 	FMOVD 0(R1), F16
-	TBZ $0, R5, loaded1842
+	TBZ $0, R5, loaded1858
 	ADD $8, R1, R26
 	VLD1 (R26), V16.S[2]
-	B loaded1842
+	B loaded1858
 
-single1841:
+single1857:
 	FMOVS 0(R1), F16
 
-loaded1842:
-	TBZ $1, R5, single1843
+loaded1858:
+	TBZ $1, R5, single1859
 	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1844
+	TBZ $0, R5, loaded1860
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1844
+	B loaded1860
 
-single1843:
+single1859:
 	FMOVS 0(R2), F21
 
-loaded1844:
+loaded1860:
 	WORD $0x4e35d615 // FADD V21.4S, V16.4S, V21.4S
 	VORR V21.B16, V0.B16, V16.B16
 	WORD $0x6eb0e437 // FCMGT V23.4S, V1.4S, V16.4S
@@ -36823,17 +37107,17 @@ loaded1844:
 	VFMLA V16.S4, V23.S4, V17.S4
 	WORD $0x6e31fed1 // FDIV V17.4S, V22.4S, V17.4S
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R5, single1845
+	TBZ $1, R5, single1861
 	FMOVD F21, 0(R0)
-	TBZ $0, R5, stored1846
+	TBZ $0, R5, stored1862
 	ADD $8, R0, R26
 	VST1 V21.S[2], (R26)
-	B stored1846
+	B stored1862
 
-single1845:
+single1861:
 	FMOVS F21, 0(R0)
 
-stored1846:
+stored1862:
 	LSL $2, R5
 	ADD R5, R0
 	ADD R5, R1
@@ -36993,30 +37277,30 @@ vectors_end:
 	VEOR V14.B16, V12.B16, V12.B16
 	WORD $0x4ea69d8c // MUL V12.4S, V12.4S, V6.4S
 	WORD $0x4eac346c // CMGT V12.4S, V3.4S, V12.4S
-	TBZ $1, R2, single1847
+	TBZ $1, R2, single1863
 	FMOVD 0(R1), F14
-	TBZ $0, R2, loaded1848
+	TBZ $0, R2, loaded1864
 	ADD $8, R1, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1848
+	B loaded1864
 
-single1847:
+single1863:
 	FMOVS 0(R1), F14
 
-loaded1848:
+loaded1864:
 	WORD $0x6e2edc8e // FMUL V14.4S, V4.4S, V14.4S
 	WORD $0x4e6c1dce // BIC V14.16B, V14.16B, V12.16B
-	TBZ $1, R2, single1849
+	TBZ $1, R2, single1865
 	FMOVD F14, 0(R0)
-	TBZ $0, R2, stored1850
+	TBZ $0, R2, stored1866
 	ADD $8, R0, R26
 	VST1 V14.S[2], (R26)
-	B stored1850
+	B stored1866
 
-single1849:
+single1865:
 	FMOVS F14, 0(R0)
 
-stored1850:
+stored1866:
 
 done:
 	RET
@@ -37264,71 +37548,71 @@ columns1_end:
 	ADD R7, R3
 	MOVD mean+32(FP), R4
 	ADD R7, R4
-	TBZ $1, R5, single1851
+	TBZ $1, R5, single1867
 	FMOVD 0(R4), F4
-	TBZ $0, R5, loaded1852
+	TBZ $0, R5, loaded1868
 	ADD $8, R4, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1852
+	B loaded1868
 
-single1851:
+single1867:
 	FMOVS 0(R4), F4
 
-loaded1852:
+loaded1868:
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	MOVD add+64(FP), R8
 	CMP $2, R8
 	BNE partial_begin
-	TBZ $1, R5, single1853
+	TBZ $1, R5, single1869
 	FMOVD 0(R0), F5
-	TBZ $0, R5, loaded1854
+	TBZ $0, R5, loaded1870
 	ADD $8, R0, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1854
+	B loaded1870
 
-single1853:
+single1869:
 	FMOVS 0(R0), F5
 
-loaded1854:
-	TBZ $1, R5, single1855
+loaded1870:
+	TBZ $1, R5, single1871
 	FMOVD 0(R1), F2
-	TBZ $0, R5, loaded1856
+	TBZ $0, R5, loaded1872
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1856
+	B loaded1872
 
-single1855:
+single1871:
 	FMOVS 0(R1), F2
 
-loaded1856:
+loaded1872:
 
 partial_begin:
 	MOVD rows+48(FP), R8
 
 partial_rows:
-	TBZ $1, R5, single1857
+	TBZ $1, R5, single1873
 	FMOVD 0(R2), F1
-	TBZ $0, R5, loaded1858
+	TBZ $0, R5, loaded1874
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1858
+	B loaded1874
 
-single1857:
+single1873:
 	FMOVS 0(R2), F1
 
-loaded1858:
-	TBZ $1, R5, single1859
+loaded1874:
+	TBZ $1, R5, single1875
 	FMOVD 0(R3), F0
-	TBZ $0, R5, loaded1860
+	TBZ $0, R5, loaded1876
 	ADD $8, R3, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1860
+	B loaded1876
 
-single1859:
+single1875:
 	FMOVS 0(R3), F0
 
-loaded1860:
+loaded1876:
 	WORD $0x4ea4d400 // FSUB V0.4S, V0.4S, V4.4S
 	VFMLA V0.S4, V1.S4, V5.S4
 	WORD $0x4e21d442 // FADD V2.4S, V2.4S, V1.4S
@@ -37339,54 +37623,54 @@ loaded1860:
 	MOVD add+64(FP), R8
 	CMP $1, R8
 	BNE partial_store
-	TBZ $1, R5, single1861
+	TBZ $1, R5, single1877
 	FMOVD 0(R0), F1
-	TBZ $0, R5, loaded1862
+	TBZ $0, R5, loaded1878
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1862
+	B loaded1878
 
-single1861:
+single1877:
 	FMOVS 0(R0), F1
 
-loaded1862:
+loaded1878:
 	WORD $0x4e25d425 // FADD V5.4S, V1.4S, V5.4S
-	TBZ $1, R5, single1863
+	TBZ $1, R5, single1879
 	FMOVD 0(R1), F1
-	TBZ $0, R5, loaded1864
+	TBZ $0, R5, loaded1880
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1864
+	B loaded1880
 
-single1863:
+single1879:
 	FMOVS 0(R1), F1
 
-loaded1864:
+loaded1880:
 	WORD $0x4e22d422 // FADD V2.4S, V1.4S, V2.4S
 
 partial_store:
-	TBZ $1, R5, single1865
+	TBZ $1, R5, single1881
 	FMOVD F5, 0(R0)
-	TBZ $0, R5, stored1866
+	TBZ $0, R5, stored1882
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored1866
+	B stored1882
 
-single1865:
+single1881:
 	FMOVS F5, 0(R0)
 
-stored1866:
-	TBZ $1, R5, single1867
+stored1882:
+	TBZ $1, R5, single1883
 	FMOVD F2, 0(R1)
-	TBZ $0, R5, stored1868
+	TBZ $0, R5, stored1884
 	ADD $8, R1, R26
 	VST1 V2.S[2], (R26)
-	B stored1868
+	B stored1884
 
-single1867:
+single1883:
 	FMOVS F2, 0(R1)
 
-stored1868:
+stored1884:
 
 done:
 	RET
@@ -37485,17 +37769,17 @@ columns_end:
 	ADD R7, R9
 	MOVD mean+32(FP), R7
 	ADD R6, R7
-	TBZ $1, R4, single1869
+	TBZ $1, R4, single1885
 	FMOVD 0(R7), F0
-	TBZ $0, R4, loaded1870
+	TBZ $0, R4, loaded1886
 	ADD $8, R7, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1870
+	B loaded1886
 
-single1869:
+single1885:
 	FMOVS 0(R7), F0
 
-loaded1870:
+loaded1886:
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
@@ -37503,50 +37787,50 @@ loaded1870:
 	MOVD rows+48(FP), R7
 
 partial_rows:
-	TBZ $1, R4, single1871
+	TBZ $1, R4, single1887
 	FMOVD 0(R2), F5
-	TBZ $0, R4, loaded1872
+	TBZ $0, R4, loaded1888
 	ADD $8, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1872
+	B loaded1888
 
-single1871:
+single1887:
 	FMOVS 0(R2), F5
 
-loaded1872:
-	TBZ $1, R4, single1873
+loaded1888:
+	TBZ $1, R4, single1889
 	FMOVD 0(R8), F8
-	TBZ $0, R4, loaded1874
+	TBZ $0, R4, loaded1890
 	ADD $8, R8, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1874
+	B loaded1890
 
-single1873:
+single1889:
 	FMOVS 0(R8), F8
 
-loaded1874:
-	TBZ $1, R4, single1875
+loaded1890:
+	TBZ $1, R4, single1891
 	FMOVD 0(R3), F7
-	TBZ $0, R4, loaded1876
+	TBZ $0, R4, loaded1892
 	ADD $8, R3, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1876
+	B loaded1892
 
-single1875:
+single1891:
 	FMOVS 0(R3), F7
 
-loaded1876:
-	TBZ $1, R4, single1877
+loaded1892:
+	TBZ $1, R4, single1893
 	FMOVD 0(R9), F9
-	TBZ $0, R4, loaded1878
+	TBZ $0, R4, loaded1894
 	ADD $8, R9, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1878
+	B loaded1894
 
-single1877:
+single1893:
 	FMOVS 0(R9), F9
 
-loaded1878:
+loaded1894:
 	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
 	WORD $0x4ea0d529 // FSUB V9.4S, V9.4S, V0.4S
 	VFMLA V7.S4, V5.S4, V1.S4
@@ -37562,56 +37846,56 @@ loaded1878:
 	MOVD add+72(FP), R7
 	CMP $0, R7
 	BEQ partial_store
-	TBZ $1, R4, single1879
+	TBZ $1, R4, single1895
 	FMOVD 0(R0), F8
-	TBZ $0, R4, loaded1880
+	TBZ $0, R4, loaded1896
 	ADD $8, R0, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1880
+	B loaded1896
 
-single1879:
+single1895:
 	FMOVS 0(R0), F8
 
-loaded1880:
+loaded1896:
 	WORD $0x4e21d501 // FADD V1.4S, V8.4S, V1.4S
-	TBZ $1, R4, single1881
+	TBZ $1, R4, single1897
 	FMOVD 0(R1), F8
-	TBZ $0, R4, loaded1882
+	TBZ $0, R4, loaded1898
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1882
+	B loaded1898
 
-single1881:
+single1897:
 	FMOVS 0(R1), F8
 
-loaded1882:
+loaded1898:
 	WORD $0x4e23d503 // FADD V3.4S, V8.4S, V3.4S
 
 partial_store:
 	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
-	TBZ $1, R4, single1883
+	TBZ $1, R4, single1899
 	FMOVD F1, 0(R0)
-	TBZ $0, R4, stored1884
+	TBZ $0, R4, stored1900
 	ADD $8, R0, R26
 	VST1 V1.S[2], (R26)
-	B stored1884
+	B stored1900
 
-single1883:
+single1899:
 	FMOVS F1, 0(R0)
 
-stored1884:
+stored1900:
 	WORD $0x4e24d463 // FADD V3.4S, V3.4S, V4.4S
-	TBZ $1, R4, single1885
+	TBZ $1, R4, single1901
 	FMOVD F3, 0(R1)
-	TBZ $0, R4, stored1886
+	TBZ $0, R4, stored1902
 	ADD $8, R1, R26
 	VST1 V3.S[2], (R26)
-	B stored1886
+	B stored1902
 
-single1885:
+single1901:
 	FMOVS F3, 0(R1)
 
-stored1886:
+stored1902:
 
 done:
 	RET
@@ -37735,87 +38019,87 @@ vectors_end:
 	ADD $4, R9
 	CMP $0, R9
 	BEQ row_end
-	TBZ $1, R9, single1887
+	TBZ $1, R9, single1903
 	FMOVD 0(R2), F11
-	TBZ $0, R9, loaded1888
+	TBZ $0, R9, loaded1904
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1888
+	B loaded1904
 
-single1887:
+single1903:
 	FMOVS 0(R2), F11
 
-loaded1888:
-	TBZ $1, R9, single1889
+loaded1904:
+	TBZ $1, R9, single1905
 	FMOVD 0(R1), F1
-	TBZ $0, R9, loaded1890
+	TBZ $0, R9, loaded1906
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1890
+	B loaded1906
 
-single1889:
+single1905:
 	FMOVS 0(R1), F1
 
-loaded1890:
-	TBZ $1, R9, single1891
+loaded1906:
+	TBZ $1, R9, single1907
 	FMOVD 0(R3), F12
-	TBZ $0, R9, loaded1892
+	TBZ $0, R9, loaded1908
 	ADD $8, R3, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1892
+	B loaded1908
 
-single1891:
+single1907:
 	FMOVS 0(R3), F12
 
-loaded1892:
+loaded1908:
 	WORD $0x4eacd56c // FSUB V12.4S, V11.4S, V12.4S
-	TBZ $1, R9, single1893
+	TBZ $1, R9, single1909
 	FMOVD 0(R6), F11
-	TBZ $0, R9, loaded1894
+	TBZ $0, R9, loaded1910
 	ADD $8, R6, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1894
+	B loaded1910
 
-single1893:
+single1909:
 	FMOVS 0(R6), F11
 
-loaded1894:
-	TBZ $1, R9, single1895
+loaded1910:
+	TBZ $1, R9, single1911
 	FMOVD 0(R5), F2
-	TBZ $0, R9, loaded1896
+	TBZ $0, R9, loaded1912
 	ADD $8, R5, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1896
+	B loaded1912
 
-single1895:
+single1911:
 	FMOVS 0(R5), F2
 
-loaded1896:
+loaded1912:
 	WORD $0x4ea2d422 // FSUB V2.4S, V1.4S, V2.4S
 	VFMLS V11.S4, V12.S4, V2.S4
-	TBZ $1, R9, single1897
+	TBZ $1, R9, single1913
 	FMOVD 0(R4), F11
-	TBZ $0, R9, loaded1898
+	TBZ $0, R9, loaded1914
 	ADD $8, R4, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1898
+	B loaded1914
 
-single1897:
+single1913:
 	FMOVS 0(R4), F11
 
-loaded1898:
+loaded1914:
 	WORD $0x6e2bdc4b // FMUL V11.4S, V2.4S, V11.4S
-	TBZ $1, R9, single1899
+	TBZ $1, R9, single1915
 	FMOVD F11, 0(R0)
-	TBZ $0, R9, stored1900
+	TBZ $0, R9, stored1916
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored1900
+	B stored1916
 
-single1899:
+single1915:
 	FMOVS F11, 0(R0)
 
-stored1900:
+stored1916:
 	LSL $2, R9
 	ADD R9, R0
 	ADD R9, R1
@@ -38127,97 +38411,97 @@ columns1_end:
 	ADD R9, R3
 	MOVD scale+40(FP), R5
 	ADD R9, R5
-	TBZ $1, R7, single1901
+	TBZ $1, R7, single1917
 	FMOVD 0(R5), F7
-	TBZ $0, R7, loaded1902
+	TBZ $0, R7, loaded1918
 	ADD $8, R5, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1902
+	B loaded1918
 
-single1901:
+single1917:
 	FMOVS 0(R5), F7
 
-loaded1902:
+loaded1918:
 	MOVD shift+48(FP), R6
 	ADD R9, R6
-	TBZ $1, R7, single1903
+	TBZ $1, R7, single1919
 	FMOVD 0(R6), F8
-	TBZ $0, R7, loaded1904
+	TBZ $0, R7, loaded1920
 	ADD $8, R6, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1904
+	B loaded1920
 
-single1903:
+single1919:
 	FMOVS 0(R6), F8
 
-loaded1904:
+loaded1920:
 	MOVD mean+32(FP), R4
 	ADD R9, R4
-	TBZ $1, R7, single1905
+	TBZ $1, R7, single1921
 	FMOVD 0(R4), F9
-	TBZ $0, R7, loaded1906
+	TBZ $0, R7, loaded1922
 	ADD $8, R4, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1906
+	B loaded1922
 
-single1905:
+single1921:
 	FMOVS 0(R4), F9
 
-loaded1906:
+loaded1922:
 	VEOR V10.B16, V10.B16, V10.B16
 	VEOR V5.B16, V5.B16, V5.B16
 	MOVD add+80(FP), R10
 	CMP $2, R10
 	BNE partial_begin
-	TBZ $1, R7, single1907
+	TBZ $1, R7, single1923
 	FMOVD 0(R0), F10
-	TBZ $0, R7, loaded1908
+	TBZ $0, R7, loaded1924
 	ADD $8, R0, R26
 	VLD1 (R26), V10.S[2]
-	B loaded1908
+	B loaded1924
 
-single1907:
+single1923:
 	FMOVS 0(R0), F10
 
-loaded1908:
-	TBZ $1, R7, single1909
+loaded1924:
+	TBZ $1, R7, single1925
 	FMOVD 0(R1), F5
-	TBZ $0, R7, loaded1910
+	TBZ $0, R7, loaded1926
 	ADD $8, R1, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1910
+	B loaded1926
 
-single1909:
+single1925:
 	FMOVS 0(R1), F5
 
-loaded1910:
+loaded1926:
 
 partial_begin:
 	MOVD rows+64(FP), R10
 
 partial_rows:
-	TBZ $1, R7, single1911
+	TBZ $1, R7, single1927
 	FMOVD 0(R2), F4
-	TBZ $0, R7, loaded1912
+	TBZ $0, R7, loaded1928
 	ADD $8, R2, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1912
+	B loaded1928
 
-single1911:
+single1927:
 	FMOVS 0(R2), F4
 
-loaded1912:
-	TBZ $1, R7, single1913
+loaded1928:
+	TBZ $1, R7, single1929
 	FMOVD 0(R3), F3
-	TBZ $0, R7, loaded1914
+	TBZ $0, R7, loaded1930
 	ADD $8, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1914
+	B loaded1930
 
-single1913:
+single1929:
 	FMOVS 0(R3), F3
 
-loaded1914:
+loaded1930:
 	VMOV V8.B16, V2.B16
 	VFMLA V7.S4, V3.S4, V2.S4
 	WORD $0x6ea0e442 // FCMGT V2.4S, V2.4S, V0.4S
@@ -38232,54 +38516,54 @@ loaded1914:
 	MOVD add+80(FP), R10
 	CMP $1, R10
 	BNE partial_store
-	TBZ $1, R7, single1915
+	TBZ $1, R7, single1931
 	FMOVD 0(R0), F4
-	TBZ $0, R7, loaded1916
+	TBZ $0, R7, loaded1932
 	ADD $8, R0, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1916
+	B loaded1932
 
-single1915:
+single1931:
 	FMOVS 0(R0), F4
 
-loaded1916:
+loaded1932:
 	WORD $0x4e2ad48a // FADD V10.4S, V4.4S, V10.4S
-	TBZ $1, R7, single1917
+	TBZ $1, R7, single1933
 	FMOVD 0(R1), F4
-	TBZ $0, R7, loaded1918
+	TBZ $0, R7, loaded1934
 	ADD $8, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1918
+	B loaded1934
 
-single1917:
+single1933:
 	FMOVS 0(R1), F4
 
-loaded1918:
+loaded1934:
 	WORD $0x4e25d485 // FADD V5.4S, V4.4S, V5.4S
 
 partial_store:
-	TBZ $1, R7, single1919
+	TBZ $1, R7, single1935
 	FMOVD F10, 0(R0)
-	TBZ $0, R7, stored1920
+	TBZ $0, R7, stored1936
 	ADD $8, R0, R26
 	VST1 V10.S[2], (R26)
-	B stored1920
+	B stored1936
 
-single1919:
+single1935:
 	FMOVS F10, 0(R0)
 
-stored1920:
-	TBZ $1, R7, single1921
+stored1936:
+	TBZ $1, R7, single1937
 	FMOVD F5, 0(R1)
-	TBZ $0, R7, stored1922
+	TBZ $0, R7, stored1938
 	ADD $8, R1, R26
 	VST1 V5.S[2], (R26)
-	B stored1922
+	B stored1938
 
-single1921:
+single1937:
 	FMOVS F5, 0(R1)
 
-stored1922:
+stored1938:
 
 done:
 	RET
@@ -38394,43 +38678,43 @@ columns_end:
 	ADD R7, R9
 	MOVD scale+40(FP), R7
 	ADD R6, R7
-	TBZ $1, R4, single1923
+	TBZ $1, R4, single1939
 	FMOVD 0(R7), F1
-	TBZ $0, R4, loaded1924
+	TBZ $0, R4, loaded1940
 	ADD $8, R7, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1924
+	B loaded1940
 
-single1923:
+single1939:
 	FMOVS 0(R7), F1
 
-loaded1924:
+loaded1940:
 	MOVD shift+48(FP), R7
 	ADD R6, R7
-	TBZ $1, R4, single1925
+	TBZ $1, R4, single1941
 	FMOVD 0(R7), F2
-	TBZ $0, R4, loaded1926
+	TBZ $0, R4, loaded1942
 	ADD $8, R7, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1926
+	B loaded1942
 
-single1925:
+single1941:
 	FMOVS 0(R7), F2
 
-loaded1926:
+loaded1942:
 	MOVD mean+32(FP), R7
 	ADD R6, R7
-	TBZ $1, R4, single1927
+	TBZ $1, R4, single1943
 	FMOVD 0(R7), F3
-	TBZ $0, R4, loaded1928
+	TBZ $0, R4, loaded1944
 	ADD $8, R7, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1928
+	B loaded1944
 
-single1927:
+single1943:
 	FMOVS 0(R7), F3
 
-loaded1928:
+loaded1944:
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V6.B16, V6.B16, V6.B16
@@ -38438,50 +38722,50 @@ loaded1928:
 	MOVD rows+64(FP), R7
 
 partial_rows:
-	TBZ $1, R4, single1929
+	TBZ $1, R4, single1945
 	FMOVD 0(R2), F8
-	TBZ $0, R4, loaded1930
+	TBZ $0, R4, loaded1946
 	ADD $8, R2, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1930
+	B loaded1946
 
-single1929:
+single1945:
 	FMOVS 0(R2), F8
 
-loaded1930:
-	TBZ $1, R4, single1931
+loaded1946:
+	TBZ $1, R4, single1947
 	FMOVD 0(R8), F11
-	TBZ $0, R4, loaded1932
+	TBZ $0, R4, loaded1948
 	ADD $8, R8, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1932
+	B loaded1948
 
-single1931:
+single1947:
 	FMOVS 0(R8), F11
 
-loaded1932:
-	TBZ $1, R4, single1933
+loaded1948:
+	TBZ $1, R4, single1949
 	FMOVD 0(R3), F10
-	TBZ $0, R4, loaded1934
+	TBZ $0, R4, loaded1950
 	ADD $8, R3, R26
 	VLD1 (R26), V10.S[2]
-	B loaded1934
+	B loaded1950
 
-single1933:
+single1949:
 	FMOVS 0(R3), F10
 
-loaded1934:
-	TBZ $1, R4, single1935
+loaded1950:
+	TBZ $1, R4, single1951
 	FMOVD 0(R9), F13
-	TBZ $0, R4, loaded1936
+	TBZ $0, R4, loaded1952
 	ADD $8, R9, R26
 	VLD1 (R26), V13.S[2]
-	B loaded1936
+	B loaded1952
 
-single1935:
+single1951:
 	FMOVS 0(R9), F13
 
-loaded1936:
+loaded1952:
 	VMOV V2.B16, V12.B16
 	VFMLA V1.S4, V10.S4, V12.S4
 	VMOV V2.B16, V14.B16
@@ -38505,56 +38789,56 @@ loaded1936:
 	MOVD add+88(FP), R7
 	CMP $0, R7
 	BEQ partial_store
-	TBZ $1, R4, single1937
+	TBZ $1, R4, single1953
 	FMOVD 0(R0), F11
-	TBZ $0, R4, loaded1938
+	TBZ $0, R4, loaded1954
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1938
+	B loaded1954
 
-single1937:
+single1953:
 	FMOVS 0(R0), F11
 
-loaded1938:
+loaded1954:
 	WORD $0x4e24d564 // FADD V4.4S, V11.4S, V4.4S
-	TBZ $1, R4, single1939
+	TBZ $1, R4, single1955
 	FMOVD 0(R1), F11
-	TBZ $0, R4, loaded1940
+	TBZ $0, R4, loaded1956
 	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1940
+	B loaded1956
 
-single1939:
+single1955:
 	FMOVS 0(R1), F11
 
-loaded1940:
+loaded1956:
 	WORD $0x4e26d566 // FADD V6.4S, V11.4S, V6.4S
 
 partial_store:
 	WORD $0x4e25d484 // FADD V4.4S, V4.4S, V5.4S
-	TBZ $1, R4, single1941
+	TBZ $1, R4, single1957
 	FMOVD F4, 0(R0)
-	TBZ $0, R4, stored1942
+	TBZ $0, R4, stored1958
 	ADD $8, R0, R26
 	VST1 V4.S[2], (R26)
-	B stored1942
+	B stored1958
 
-single1941:
+single1957:
 	FMOVS F4, 0(R0)
 
-stored1942:
+stored1958:
 	WORD $0x4e27d4c6 // FADD V6.4S, V6.4S, V7.4S
-	TBZ $1, R4, single1943
+	TBZ $1, R4, single1959
 	FMOVD F6, 0(R1)
-	TBZ $0, R4, stored1944
+	TBZ $0, R4, stored1960
 	ADD $8, R1, R26
 	VST1 V6.S[2], (R26)
-	B stored1944
+	B stored1960
 
-single1943:
+single1959:
 	FMOVS F6, 0(R1)
 
-stored1944:
+stored1960:
 
 done:
 	RET
@@ -38713,112 +38997,112 @@ vectors_end:
 	ADD $4, R11
 	CMP $0, R11
 	BEQ row_end
-	TBZ $1, R11, single1945
+	TBZ $1, R11, single1961
 	FMOVD 0(R2), F15
-	TBZ $0, R11, loaded1946
+	TBZ $0, R11, loaded1962
 	ADD $8, R2, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1946
+	B loaded1962
 
-single1945:
+single1961:
 	FMOVS 0(R2), F15
 
-loaded1946:
-	TBZ $1, R11, single1947
+loaded1962:
+	TBZ $1, R11, single1963
 	FMOVD 0(R1), F14
-	TBZ $0, R11, loaded1948
+	TBZ $0, R11, loaded1964
 	ADD $8, R1, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1948
+	B loaded1964
 
-single1947:
+single1963:
 	FMOVS 0(R1), F14
 
-loaded1948:
-	TBZ $1, R11, single1949
+loaded1964:
+	TBZ $1, R11, single1965
 	FMOVD 0(R7), F2
-	TBZ $0, R11, loaded1950
+	TBZ $0, R11, loaded1966
 	ADD $8, R7, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1950
+	B loaded1966
 
-single1949:
+single1965:
 	FMOVS 0(R7), F2
 
-loaded1950:
-	TBZ $1, R11, single1951
+loaded1966:
+	TBZ $1, R11, single1967
 	FMOVD 0(R8), F3
-	TBZ $0, R11, loaded1952
+	TBZ $0, R11, loaded1968
 	ADD $8, R8, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1952
+	B loaded1968
 
-single1951:
+single1967:
 	FMOVS 0(R8), F3
 
-loaded1952:
+loaded1968:
 	VFMLA V2.S4, V15.S4, V3.S4
 	WORD $0x6ea0e463 // FCMGT V3.4S, V3.4S, V0.4S
 	VAND V3.B16, V14.B16, V14.B16
-	TBZ $1, R11, single1953
+	TBZ $1, R11, single1969
 	FMOVD 0(R3), F3
-	TBZ $0, R11, loaded1954
+	TBZ $0, R11, loaded1970
 	ADD $8, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1954
+	B loaded1970
 
-single1953:
+single1969:
 	FMOVS 0(R3), F3
 
-loaded1954:
+loaded1970:
 	WORD $0x4ea3d5e3 // FSUB V3.4S, V15.4S, V3.4S
-	TBZ $1, R11, single1955
+	TBZ $1, R11, single1971
 	FMOVD 0(R6), F15
-	TBZ $0, R11, loaded1956
+	TBZ $0, R11, loaded1972
 	ADD $8, R6, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1956
+	B loaded1972
 
-single1955:
+single1971:
 	FMOVS 0(R6), F15
 
-loaded1956:
-	TBZ $1, R11, single1957
+loaded1972:
+	TBZ $1, R11, single1973
 	FMOVD 0(R5), F2
-	TBZ $0, R11, loaded1958
+	TBZ $0, R11, loaded1974
 	ADD $8, R5, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1958
+	B loaded1974
 
-single1957:
+single1973:
 	FMOVS 0(R5), F2
 
-loaded1958:
+loaded1974:
 	WORD $0x4ea2d5c2 // FSUB V2.4S, V14.4S, V2.4S
 	VFMLS V15.S4, V3.S4, V2.S4
-	TBZ $1, R11, single1959
+	TBZ $1, R11, single1975
 	FMOVD 0(R4), F15
-	TBZ $0, R11, loaded1960
+	TBZ $0, R11, loaded1976
 	ADD $8, R4, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1960
+	B loaded1976
 
-single1959:
+single1975:
 	FMOVS 0(R4), F15
 
-loaded1960:
+loaded1976:
 	WORD $0x6e2fdc4f // FMUL V15.4S, V2.4S, V15.4S
-	TBZ $1, R11, single1961
+	TBZ $1, R11, single1977
 	FMOVD F15, 0(R0)
-	TBZ $0, R11, stored1962
+	TBZ $0, R11, stored1978
 	ADD $8, R0, R26
 	VST1 V15.S[2], (R26)
-	B stored1962
+	B stored1978
 
-single1961:
+single1977:
 	FMOVS F15, 0(R0)
 
-stored1962:
+stored1978:
 	LSL $2, R11
 	ADD R11, R0
 	ADD R11, R1
@@ -39010,17 +39294,17 @@ vectors1_end:
 	MOVD more+64(FP), R5
 	CMP $0, R5
 	BEQ partial_start
-	TBZ $1, R4, single1963
+	TBZ $1, R4, single1979
 	FMOVD 0(R0), F2
-	TBZ $0, R4, loaded1964
+	TBZ $0, R4, loaded1980
 	ADD $8, R0, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1964
+	B loaded1980
 
-single1963:
+single1979:
 	FMOVS 0(R0), F2
 
-loaded1964:
+loaded1980:
 	B partial_begin
 
 partial_start:
@@ -39032,17 +39316,17 @@ partial_begin:
 	MOVD taps+48(FP), R5
 
 partial_taps:
-	TBZ $1, R4, single1965
+	TBZ $1, R4, single1981
 	FMOVD 0(R7), F1
-	TBZ $0, R4, loaded1966
+	TBZ $0, R4, loaded1982
 	ADD $8, R7, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1966
+	B loaded1982
 
-single1965:
+single1981:
 	FMOVS 0(R7), F1
 
-loaded1966:
+loaded1982:
 	WORD $0x4e21e427 // FCMEQ V7.4S, V1.4S, V1.4S
 	WORD $0x6ea2e430 // FCMGT V16.4S, V1.4S, V2.4S
 	VMOV V2.B16, V4.B16
@@ -39052,17 +39336,17 @@ loaded1966:
 	ADD R3, R7
 	SUBS $1, R5
 	BNE partial_taps
-	TBZ $1, R4, single1967
+	TBZ $1, R4, single1983
 	FMOVD F2, 0(R0)
-	TBZ $0, R4, stored1968
+	TBZ $0, R4, stored1984
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored1968
+	B stored1984
 
-single1967:
+single1983:
 	FMOVS F2, 0(R0)
 
-stored1968:
+stored1984:
 
 next:
 	MOVD srcStep+40(FP), R5
@@ -39229,28 +39513,28 @@ vectors1_end:
 	MOVD more+72(FP), R6
 	CMP $0, R6
 	BEQ partial_start
-	TBZ $1, R5, single1969
+	TBZ $1, R5, single1985
 	FMOVD 0(R1), F12
-	TBZ $0, R5, loaded1970
+	TBZ $0, R5, loaded1986
 	ADD $8, R1, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1970
+	B loaded1986
 
-single1969:
+single1985:
 	FMOVS 0(R1), F12
 
-loaded1970:
-	TBZ $1, R5, single1971
+loaded1986:
+	TBZ $1, R5, single1987
 	FMOVD 0(R0), F13
-	TBZ $0, R5, loaded1972
+	TBZ $0, R5, loaded1988
 	ADD $8, R0, R26
 	VLD1 (R26), V13.S[2]
-	B loaded1972
+	B loaded1988
 
-single1971:
+single1987:
 	FMOVS 0(R0), F13
 
-loaded1972:
+loaded1988:
 	VMOV V0.B16, V14.B16
 	B partial_begin
 
@@ -39265,17 +39549,17 @@ partial_begin:
 	MOVD taps+56(FP), R6
 
 partial_taps:
-	TBZ $1, R5, single1973
+	TBZ $1, R5, single1989
 	FMOVD 0(R8), F11
-	TBZ $0, R5, loaded1974
+	TBZ $0, R5, loaded1990
 	ADD $8, R8, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1974
+	B loaded1990
 
-single1973:
+single1989:
 	FMOVS 0(R8), F11
 
-loaded1974:
+loaded1990:
 	WORD $0x6eade56a // FCMGT V10.4S, V11.4S, V13.4S
 	VMOV V12.B16, V7.B16
 	WORD $0x6eaa1dc7 // BIT V7.16B, V14.16B, V10.16B
@@ -39291,28 +39575,28 @@ loaded1974:
 	ADD R4, R8
 	SUBS $1, R6
 	BNE partial_taps
-	TBZ $1, R5, single1975
+	TBZ $1, R5, single1991
 	FMOVD F12, 0(R1)
-	TBZ $0, R5, stored1976
+	TBZ $0, R5, stored1992
 	ADD $8, R1, R26
 	VST1 V12.S[2], (R26)
-	B stored1976
+	B stored1992
 
-single1975:
+single1991:
 	FMOVS F12, 0(R1)
 
-stored1976:
-	TBZ $1, R5, single1977
+stored1992:
+	TBZ $1, R5, single1993
 	FMOVD F13, 0(R0)
-	TBZ $0, R5, stored1978
+	TBZ $0, R5, stored1994
 	ADD $8, R0, R26
 	VST1 V13.S[2], (R26)
-	B stored1978
+	B stored1994
 
-single1977:
+single1993:
 	FMOVS F13, 0(R0)
 
-stored1978:
+stored1994:
 
 next:
 	MOVD srcStep+48(FP), R6
@@ -39467,17 +39751,17 @@ vectors1_end:
 	MOVD more+64(FP), R5
 	CMP $0, R5
 	BEQ partial_start
-	TBZ $1, R4, single1979
+	TBZ $1, R4, single1995
 	FMOVD 0(R0), F2
-	TBZ $0, R4, loaded1980
+	TBZ $0, R4, loaded1996
 	ADD $8, R0, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1980
+	B loaded1996
 
-single1979:
+single1995:
 	FMOVS 0(R0), F2
 
-loaded1980:
+loaded1996:
 	B partial_begin
 
 partial_start:
@@ -39488,32 +39772,32 @@ partial_begin:
 	MOVD taps+48(FP), R5
 
 partial_taps:
-	TBZ $1, R4, single1981
+	TBZ $1, R4, single1997
 	FMOVD 0(R7), F1
-	TBZ $0, R4, loaded1982
+	TBZ $0, R4, loaded1998
 	ADD $8, R7, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1982
+	B loaded1998
 
-single1981:
+single1997:
 	FMOVS 0(R7), F1
 
-loaded1982:
+loaded1998:
 	WORD $0x4e21d442 // FADD V2.4S, V2.4S, V1.4S
 	ADD R3, R7
 	SUBS $1, R5
 	BNE partial_taps
-	TBZ $1, R4, single1983
+	TBZ $1, R4, single1999
 	FMOVD F2, 0(R0)
-	TBZ $0, R4, stored1984
+	TBZ $0, R4, stored2000
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored1984
+	B stored2000
 
-single1983:
+single1999:
 	FMOVS F2, 0(R0)
 
-stored1984:
+stored2000:
 
 next:
 	MOVD srcStep+40(FP), R5
@@ -39676,17 +39960,17 @@ vectors1_end:
 	MOVD more+64(FP), R5
 	CMP $0, R5
 	BEQ partial_start
-	TBZ $1, R4, single1985
+	TBZ $1, R4, single2001
 	FMOVD 0(R0), F3
-	TBZ $0, R4, loaded1986
+	TBZ $0, R4, loaded2002
 	ADD $8, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1986
+	B loaded2002
 
-single1985:
+single2001:
 	FMOVS 0(R0), F3
 
-loaded1986:
+loaded2002:
 	B partial_begin
 
 partial_start:
@@ -39697,33 +39981,33 @@ partial_begin:
 	MOVD taps+48(FP), R5
 
 partial_taps:
-	TBZ $1, R4, single1987
+	TBZ $1, R4, single2003
 	FMOVD 0(R7), F2
-	TBZ $0, R4, loaded1988
+	TBZ $0, R4, loaded2004
 	ADD $8, R7, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1988
+	B loaded2004
 
-single1987:
+single2003:
 	FMOVS 0(R7), F2
 
-loaded1988:
+loaded2004:
 	WORD $0x6e20fc42 // FDIV V2.4S, V2.4S, V0.4S
 	WORD $0x4e22d463 // FADD V3.4S, V3.4S, V2.4S
 	ADD R3, R7
 	SUBS $1, R5
 	BNE partial_taps
-	TBZ $1, R4, single1989
+	TBZ $1, R4, single2005
 	FMOVD F3, 0(R0)
-	TBZ $0, R4, stored1990
+	TBZ $0, R4, stored2006
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored1990
+	B stored2006
 
-single1989:
+single2005:
 	FMOVS F3, 0(R0)
 
-stored1990:
+stored2006:
 
 next:
 	MOVD srcStep+40(FP), R5
@@ -39917,17 +40201,17 @@ vectors1_end:
 	MOVD more+72(FP), R6
 	CMP $0, R6
 	BEQ partial_start
-	TBZ $1, R5, single1991
+	TBZ $1, R5, single2007
 	FMOVD 0(R0), F3
-	TBZ $0, R5, loaded1992
+	TBZ $0, R5, loaded2008
 	ADD $8, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1992
+	B loaded2008
 
-single1991:
+single2007:
 	FMOVS 0(R0), F3
 
-loaded1992:
+loaded2008:
 	B partial_begin
 
 partial_start:
@@ -39939,47 +40223,47 @@ partial_begin:
 	MOVD taps+56(FP), R6
 
 partial_taps:
-	TBZ $1, R5, single1993
+	TBZ $1, R5, single2009
 	FMOVD 0(R9), F12
-	TBZ $0, R5, loaded1994
+	TBZ $0, R5, loaded2010
 	ADD $8, R9, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1994
+	B loaded2010
 
-single1993:
+single2009:
 	FMOVS 0(R9), F12
 
-loaded1994:
+loaded2010:
 	WORD $0x4e21d98c // SCVTF V12.4S, V12.4S
 	WORD $0x4e20e58c // FCMEQ V12.4S, V12.4S, V0.4S
-	TBZ $1, R5, single1995
+	TBZ $1, R5, single2011
 	FMOVD 0(R8), F2
-	TBZ $0, R5, loaded1996
+	TBZ $0, R5, loaded2012
 	ADD $8, R8, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1996
+	B loaded2012
 
-single1995:
+single2011:
 	FMOVS 0(R8), F2
 
-loaded1996:
+loaded2012:
 	VAND V12.B16, V2.B16, V2.B16
 	WORD $0x4e22d463 // FADD V3.4S, V3.4S, V2.4S
 	ADD R4, R8
 	ADD R4, R9
 	SUBS $1, R6
 	BNE partial_taps
-	TBZ $1, R5, single1997
+	TBZ $1, R5, single2013
 	FMOVD F3, 0(R0)
-	TBZ $0, R5, stored1998
+	TBZ $0, R5, stored2014
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored1998
+	B stored2014
 
-single1997:
+single2013:
 	FMOVS F3, 0(R0)
 
-stored1998:
+stored2014:
 
 next:
 	MOVD srcStep+48(FP), R6
@@ -40085,17 +40369,17 @@ pass0_blocks_end:
 pass0_partial0:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1999
+	TBZ $1, R5, single2015
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded2000
+	TBZ $0, R5, loaded2016
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2000
+	B loaded2016
 
-single1999:
+single2015:
 	FMOVS 0(R1), F8
 
-loaded2000:
+loaded2016:
 	MOVD $0xff800000, R26
 	VDUP R26, V7.S4
 	WORD $0x6ee01ce8 // BIF V8.16B, V7.16B, V0.16B
@@ -40106,17 +40390,17 @@ loaded2000:
 pass0_partial1:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single2001
+	TBZ $1, R5, single2017
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded2002
+	TBZ $0, R5, loaded2018
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2002
+	B loaded2018
 
-single2001:
+single2017:
 	FMOVS 0(R1), F8
 
-loaded2002:
+loaded2018:
 	MOVD $0xff800000, R26
 	VDUP R26, V7.S4
 	WORD $0x6ee01ce8 // BIF V8.16B, V7.16B, V0.16B
@@ -40127,17 +40411,17 @@ loaded2002:
 pass0_partial2:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single2003
+	TBZ $1, R5, single2019
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded2004
+	TBZ $0, R5, loaded2020
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2004
+	B loaded2020
 
-single2003:
+single2019:
 	FMOVS 0(R1), F8
 
-loaded2004:
+loaded2020:
 	MOVD $0xff800000, R26
 	VDUP R26, V7.S4
 	WORD $0x6ee01ce8 // BIF V8.16B, V7.16B, V0.16B
@@ -40148,17 +40432,17 @@ loaded2004:
 pass0_partial3:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single2005
+	TBZ $1, R5, single2021
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded2006
+	TBZ $0, R5, loaded2022
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2006
+	B loaded2022
 
-single2005:
+single2021:
 	FMOVS 0(R1), F8
 
-loaded2006:
+loaded2022:
 	MOVD $0xff800000, R26
 	VDUP R26, V7.S4
 	WORD $0x6ee01ce8 // BIF V8.16B, V7.16B, V0.16B
@@ -40521,17 +40805,17 @@ pass1_vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ pass1_end
-	TBZ $1, R6, single2007
+	TBZ $1, R6, single2023
 	FMOVD 0(R1), F9
-	TBZ $0, R6, loaded2008
+	TBZ $0, R6, loaded2024
 	ADD $8, R1, R26
 	VLD1 (R26), V9.S[2]
-	B loaded2008
+	B loaded2024
 
-single2007:
+single2023:
 	FMOVS 0(R1), F9
 
-loaded2008:
+loaded2024:
 	WORD $0x4ea2d529 // FSUB V9.4S, V9.4S, V2.4S
 	WORD $0x6e20dd29 // FMUL V9.4S, V9.4S, V0.4S
 	MOVD $0xc2d00000, R26
@@ -40584,17 +40868,17 @@ loaded2008:
 	MOVD $0x2f800000, R26
 	VDUP R26, V7.S4
 	WORD $0x6e27dca5 // FMUL V5.4S, V5.4S, V7.4S
-	TBZ $1, R6, single2009
+	TBZ $1, R6, single2025
 	FMOVD F5, 0(R0)
-	TBZ $0, R6, stored2010
+	TBZ $0, R6, stored2026
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored2010
+	B stored2026
 
-single2009:
+single2025:
 	FMOVS F5, 0(R0)
 
-stored2010:
+stored2026:
 
 pass1_end:
 	SUB R7, R1
@@ -40697,29 +40981,29 @@ pass1_vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ pass1_end
-	TBZ $1, R6, single2011
+	TBZ $1, R6, single2027
 	FMOVD 0(R1), F9
-	TBZ $0, R6, loaded2012
+	TBZ $0, R6, loaded2028
 	ADD $8, R1, R26
 	VLD1 (R26), V9.S[2]
-	B loaded2012
+	B loaded2028
 
-single2011:
+single2027:
 	FMOVS 0(R1), F9
 
-loaded2012:
+loaded2028:
 	WORD $0x6e21dd29 // FMUL V9.4S, V9.4S, V1.4S
-	TBZ $1, R6, single2013
+	TBZ $1, R6, single2029
 	FMOVD F9, 0(R0)
-	TBZ $0, R6, stored2014
+	TBZ $0, R6, stored2030
 	ADD $8, R0, R26
 	VST1 V9.S[2], (R26)
-	B stored2014
+	B stored2030
 
-single2013:
+single2029:
 	FMOVS F9, 0(R0)
 
-stored2014:
+stored2030:
 
 pass1_end:
 	SUB R7, R1
@@ -40756,17 +41040,17 @@ clear_dst_vectors_end:
 	SUB $3, R6, R26
 	VMOV R26, V0.S[3]
 	WORD $0x4ea08800 // CMGT V0.4S, V0.4S, #0
-	TBZ $1, R6, single2015
+	TBZ $1, R6, single2031
 	FMOVD F1, 0(R7)
-	TBZ $0, R6, stored2016
+	TBZ $0, R6, stored2032
 	ADD $8, R7, R26
 	VST1 V1.S[2], (R26)
-	B stored2016
+	B stored2032
 
-single2015:
+single2031:
 	FMOVS F1, 0(R7)
 
-stored2016:
+stored2032:
 
 clear_dst_end:
 	MOVD dstStride+40(FP), R6
@@ -41022,130 +41306,6 @@ pass0_blocks_end:
 pass0_partial0:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2017
-	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded2018
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded2018
-
-single2017:
-	FMOVS 0(R1), F17
-
-loaded2018:
-	MOVD $0x80000000, R26
-	VDUP R26, V21.S4
-	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single2019
-	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded2020
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded2020
-
-single2019:
-	FMOVS 0(R2), F21
-
-loaded2020:
-	VFMLA V21.S4, V17.S4, V1.S4
-	B pass0_fold
-
-pass0_partial1:
-	CMP $0, R6
-	BEQ pass0_fold
-	TBZ $1, R6, single2021
-	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded2022
-	ADD $8, R1, R26
-	VLD1 (R26), V21.S[2]
-	B loaded2022
-
-single2021:
-	FMOVS 0(R1), F21
-
-loaded2022:
-	MOVD $0x80000000, R26
-	VDUP R26, V17.S4
-	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single2023
-	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded2024
-	ADD $8, R2, R26
-	VLD1 (R26), V17.S[2]
-	B loaded2024
-
-single2023:
-	FMOVS 0(R2), F17
-
-loaded2024:
-	VFMLA V17.S4, V21.S4, V2.S4
-	B pass0_fold
-
-pass0_partial2:
-	CMP $0, R6
-	BEQ pass0_fold
-	TBZ $1, R6, single2025
-	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded2026
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded2026
-
-single2025:
-	FMOVS 0(R1), F17
-
-loaded2026:
-	MOVD $0x80000000, R26
-	VDUP R26, V21.S4
-	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single2027
-	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded2028
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded2028
-
-single2027:
-	FMOVS 0(R2), F21
-
-loaded2028:
-	VFMLA V21.S4, V17.S4, V3.S4
-	B pass0_fold
-
-pass0_partial3:
-	CMP $0, R6
-	BEQ pass0_fold
-	TBZ $1, R6, single2029
-	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded2030
-	ADD $8, R1, R26
-	VLD1 (R26), V21.S[2]
-	B loaded2030
-
-single2029:
-	FMOVS 0(R1), F21
-
-loaded2030:
-	MOVD $0x80000000, R26
-	VDUP R26, V17.S4
-	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single2031
-	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded2032
-	ADD $8, R2, R26
-	VLD1 (R26), V17.S[2]
-	B loaded2032
-
-single2031:
-	FMOVS 0(R2), F17
-
-loaded2032:
-	VFMLA V17.S4, V21.S4, V4.S4
-	B pass0_fold
-
-pass0_partial4:
-	CMP $0, R6
-	BEQ pass0_fold
 	TBZ $1, R6, single2033
 	FMOVD 0(R1), F17
 	TBZ $0, R6, loaded2034
@@ -41171,10 +41331,10 @@ single2035:
 	FMOVS 0(R2), F21
 
 loaded2036:
-	VFMLA V21.S4, V17.S4, V5.S4
+	VFMLA V21.S4, V17.S4, V1.S4
 	B pass0_fold
 
-pass0_partial5:
+pass0_partial1:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single2037
@@ -41202,10 +41362,10 @@ single2039:
 	FMOVS 0(R2), F17
 
 loaded2040:
-	VFMLA V17.S4, V21.S4, V6.S4
+	VFMLA V17.S4, V21.S4, V2.S4
 	B pass0_fold
 
-pass0_partial6:
+pass0_partial2:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single2041
@@ -41233,10 +41393,10 @@ single2043:
 	FMOVS 0(R2), F21
 
 loaded2044:
-	VFMLA V21.S4, V17.S4, V7.S4
+	VFMLA V21.S4, V17.S4, V3.S4
 	B pass0_fold
 
-pass0_partial7:
+pass0_partial3:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single2045
@@ -41264,10 +41424,10 @@ single2047:
 	FMOVS 0(R2), F17
 
 loaded2048:
-	VFMLA V17.S4, V21.S4, V8.S4
+	VFMLA V17.S4, V21.S4, V4.S4
 	B pass0_fold
 
-pass0_partial8:
+pass0_partial4:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single2049
@@ -41295,10 +41455,10 @@ single2051:
 	FMOVS 0(R2), F21
 
 loaded2052:
-	VFMLA V21.S4, V17.S4, V9.S4
+	VFMLA V21.S4, V17.S4, V5.S4
 	B pass0_fold
 
-pass0_partial9:
+pass0_partial5:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single2053
@@ -41326,10 +41486,10 @@ single2055:
 	FMOVS 0(R2), F17
 
 loaded2056:
-	VFMLA V17.S4, V21.S4, V10.S4
+	VFMLA V17.S4, V21.S4, V6.S4
 	B pass0_fold
 
-pass0_partial10:
+pass0_partial6:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single2057
@@ -41357,10 +41517,10 @@ single2059:
 	FMOVS 0(R2), F21
 
 loaded2060:
-	VFMLA V21.S4, V17.S4, V11.S4
+	VFMLA V21.S4, V17.S4, V7.S4
 	B pass0_fold
 
-pass0_partial11:
+pass0_partial7:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single2061
@@ -41388,10 +41548,10 @@ single2063:
 	FMOVS 0(R2), F17
 
 loaded2064:
-	VFMLA V17.S4, V21.S4, V12.S4
+	VFMLA V17.S4, V21.S4, V8.S4
 	B pass0_fold
 
-pass0_partial12:
+pass0_partial8:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single2065
@@ -41419,10 +41579,10 @@ single2067:
 	FMOVS 0(R2), F21
 
 loaded2068:
-	VFMLA V21.S4, V17.S4, V13.S4
+	VFMLA V21.S4, V17.S4, V9.S4
 	B pass0_fold
 
-pass0_partial13:
+pass0_partial9:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single2069
@@ -41450,10 +41610,10 @@ single2071:
 	FMOVS 0(R2), F17
 
 loaded2072:
-	VFMLA V17.S4, V21.S4, V14.S4
+	VFMLA V17.S4, V21.S4, V10.S4
 	B pass0_fold
 
-pass0_partial14:
+pass0_partial10:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single2073
@@ -41481,10 +41641,10 @@ single2075:
 	FMOVS 0(R2), F21
 
 loaded2076:
-	VFMLA V21.S4, V17.S4, V15.S4
+	VFMLA V21.S4, V17.S4, V11.S4
 	B pass0_fold
 
-pass0_partial15:
+pass0_partial11:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single2077
@@ -41512,6 +41672,130 @@ single2079:
 	FMOVS 0(R2), F17
 
 loaded2080:
+	VFMLA V17.S4, V21.S4, V12.S4
+	B pass0_fold
+
+pass0_partial12:
+	CMP $0, R6
+	BEQ pass0_fold
+	TBZ $1, R6, single2081
+	FMOVD 0(R1), F17
+	TBZ $0, R6, loaded2082
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded2082
+
+single2081:
+	FMOVS 0(R1), F17
+
+loaded2082:
+	MOVD $0x80000000, R26
+	VDUP R26, V21.S4
+	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
+	TBZ $1, R6, single2083
+	FMOVD 0(R2), F21
+	TBZ $0, R6, loaded2084
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded2084
+
+single2083:
+	FMOVS 0(R2), F21
+
+loaded2084:
+	VFMLA V21.S4, V17.S4, V13.S4
+	B pass0_fold
+
+pass0_partial13:
+	CMP $0, R6
+	BEQ pass0_fold
+	TBZ $1, R6, single2085
+	FMOVD 0(R1), F21
+	TBZ $0, R6, loaded2086
+	ADD $8, R1, R26
+	VLD1 (R26), V21.S[2]
+	B loaded2086
+
+single2085:
+	FMOVS 0(R1), F21
+
+loaded2086:
+	MOVD $0x80000000, R26
+	VDUP R26, V17.S4
+	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
+	TBZ $1, R6, single2087
+	FMOVD 0(R2), F17
+	TBZ $0, R6, loaded2088
+	ADD $8, R2, R26
+	VLD1 (R26), V17.S[2]
+	B loaded2088
+
+single2087:
+	FMOVS 0(R2), F17
+
+loaded2088:
+	VFMLA V17.S4, V21.S4, V14.S4
+	B pass0_fold
+
+pass0_partial14:
+	CMP $0, R6
+	BEQ pass0_fold
+	TBZ $1, R6, single2089
+	FMOVD 0(R1), F17
+	TBZ $0, R6, loaded2090
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded2090
+
+single2089:
+	FMOVS 0(R1), F17
+
+loaded2090:
+	MOVD $0x80000000, R26
+	VDUP R26, V21.S4
+	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
+	TBZ $1, R6, single2091
+	FMOVD 0(R2), F21
+	TBZ $0, R6, loaded2092
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded2092
+
+single2091:
+	FMOVS 0(R2), F21
+
+loaded2092:
+	VFMLA V21.S4, V17.S4, V15.S4
+	B pass0_fold
+
+pass0_partial15:
+	CMP $0, R6
+	BEQ pass0_fold
+	TBZ $1, R6, single2093
+	FMOVD 0(R1), F21
+	TBZ $0, R6, loaded2094
+	ADD $8, R1, R26
+	VLD1 (R26), V21.S[2]
+	B loaded2094
+
+single2093:
+	FMOVS 0(R1), F21
+
+loaded2094:
+	MOVD $0x80000000, R26
+	VDUP R26, V17.S4
+	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
+	TBZ $1, R6, single2095
+	FMOVD 0(R2), F17
+	TBZ $0, R6, loaded2096
+	ADD $8, R2, R26
+	VLD1 (R26), V17.S[2]
+	B loaded2096
+
+single2095:
+	FMOVS 0(R2), F17
+
+loaded2096:
 	VFMLA V17.S4, V21.S4, V16.S4
 
 pass0_fold:
@@ -41644,42 +41928,42 @@ pass1_vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ pass1_end
-	TBZ $1, R7, single2081
+	TBZ $1, R7, single2097
 	FMOVD 0(R2), F9
-	TBZ $0, R7, loaded2082
+	TBZ $0, R7, loaded2098
 	ADD $8, R2, R26
 	VLD1 (R26), V9.S[2]
-	B loaded2082
+	B loaded2098
 
-single2081:
+single2097:
 	FMOVS 0(R2), F9
 
-loaded2082:
-	TBZ $1, R7, single2083
+loaded2098:
+	TBZ $1, R7, single2099
 	FMOVD 0(R1), F10
-	TBZ $0, R7, loaded2084
+	TBZ $0, R7, loaded2100
 	ADD $8, R1, R26
 	VLD1 (R26), V10.S[2]
-	B loaded2084
+	B loaded2100
 
-single2083:
+single2099:
 	FMOVS 0(R1), F10
 
-loaded2084:
+loaded2100:
 	WORD $0x4ea2d54a // FSUB V10.4S, V10.4S, V2.4S
 	WORD $0x6e2add2a // FMUL V10.4S, V9.4S, V10.4S
 	WORD $0x6e2adc0a // FMUL V10.4S, V0.4S, V10.4S
-	TBZ $1, R7, single2085
+	TBZ $1, R7, single2101
 	FMOVD F10, 0(R0)
-	TBZ $0, R7, stored2086
+	TBZ $0, R7, stored2102
 	ADD $8, R0, R26
 	VST1 V10.S[2], (R26)
-	B stored2086
+	B stored2102
 
-single2085:
+single2101:
 	FMOVS F10, 0(R0)
 
-stored2086:
+stored2102:
 
 pass1_end:
 	SUB R8, R2
@@ -41717,17 +42001,17 @@ clear_dx_vectors_end:
 	SUB $3, R7, R26
 	VMOV R26, V1.S[3]
 	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
-	TBZ $1, R7, single2087
+	TBZ $1, R7, single2103
 	FMOVD F2, 0(R8)
-	TBZ $0, R7, stored2088
+	TBZ $0, R7, stored2104
 	ADD $8, R8, R26
 	VST1 V2.S[2], (R26)
-	B stored2088
+	B stored2104
 
-single2087:
+single2103:
 	FMOVS F2, 0(R8)
 
-stored2088:
+stored2104:
 
 clear_dx_end:
 	MOVD dxStride+48(FP), R7
@@ -41843,30 +42127,30 @@ pass2_vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ pass2_end
-	TBZ $1, R7, single2089
+	TBZ $1, R7, single2105
 	FMOVD 0(R1), F10
-	TBZ $0, R7, loaded2090
+	TBZ $0, R7, loaded2106
 	ADD $8, R1, R26
 	VLD1 (R26), V10.S[2]
-	B loaded2090
+	B loaded2106
 
-single2089:
+single2105:
 	FMOVS 0(R1), F10
 
-loaded2090:
+loaded2106:
 	WORD $0x4ea2d54a // FSUB V10.4S, V10.4S, V2.4S
 	WORD $0x4ea1d54a // FSUB V10.4S, V10.4S, V1.4S
-	TBZ $1, R7, single2091
+	TBZ $1, R7, single2107
 	FMOVD F10, 0(R0)
-	TBZ $0, R7, stored2092
+	TBZ $0, R7, stored2108
 	ADD $8, R0, R26
 	VST1 V10.S[2], (R26)
-	B stored2092
+	B stored2108
 
-single2091:
+single2107:
 	FMOVS F10, 0(R0)
 
-stored2092:
+stored2108:
 
 pass2_end:
 	SUB R8, R1
@@ -42240,17 +42524,17 @@ pass1_vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ pass1_end
-	TBZ $1, R7, single2093
+	TBZ $1, R7, single2109
 	FMOVD 0(R2), F13
-	TBZ $0, R7, loaded2094
+	TBZ $0, R7, loaded2110
 	ADD $8, R2, R26
 	VLD1 (R26), V13.S[2]
-	B loaded2094
+	B loaded2110
 
-single2093:
+single2109:
 	FMOVS 0(R2), F13
 
-loaded2094:
+loaded2110:
 	MOVD $0x42b20000, R26
 	VDUP R26, V9.S4
 	WORD $0x6ea9e5a3 // FCMGT V3.4S, V13.4S, V9.4S
@@ -42306,29 +42590,29 @@ loaded2094:
 	VSUB V13.S4, V9.S4, V9.S4
 	WORD $0x6e2ddd43 // FMUL V3.4S, V10.4S, V13.4S
 	WORD $0x6e29dc63 // FMUL V3.4S, V3.4S, V9.4S
-	TBZ $1, R7, single2095
+	TBZ $1, R7, single2111
 	FMOVD 0(R1), F4
-	TBZ $0, R7, loaded2096
+	TBZ $0, R7, loaded2112
 	ADD $8, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded2096
+	B loaded2112
 
-single2095:
+single2111:
 	FMOVS 0(R1), F4
 
-loaded2096:
+loaded2112:
 	VFMLS V1.S4, V3.S4, V4.S4
-	TBZ $1, R7, single2097
+	TBZ $1, R7, single2113
 	FMOVD F4, 0(R0)
-	TBZ $0, R7, stored2098
+	TBZ $0, R7, stored2114
 	ADD $8, R0, R26
 	VST1 V4.S[2], (R26)
-	B stored2098
+	B stored2114
 
-single2097:
+single2113:
 	FMOVS F4, 0(R0)
 
-stored2098:
+stored2114:
 
 pass1_end:
 	SUB R8, R2
@@ -42390,30 +42674,30 @@ few:
 	SUB $3, R3, R26
 	VMOV R26, V4.S[3]
 	WORD $0x4ea08884 // CMGT V4.4S, V4.4S, #0
-	TBZ $1, R3, single2099
+	TBZ $1, R3, single2115
 	FMOVD 0(R1), F3
-	TBZ $0, R3, loaded2100
+	TBZ $0, R3, loaded2116
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2100
+	B loaded2116
 
-single2099:
+single2115:
 	FMOVS 0(R1), F3
 
-loaded2100:
+loaded2116:
 	WORD $0x4ea0d463 // FSUB V3.4S, V3.4S, V0.4S
 	WORD $0x6ee41c23 // BIF V3.16B, V1.16B, V4.16B
-	TBZ $1, R3, single2101
+	TBZ $1, R3, single2117
 	FMOVD 0(R2), F5
-	TBZ $0, R3, loaded2102
+	TBZ $0, R3, loaded2118
 	ADD $8, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded2102
+	B loaded2118
 
-single2101:
+single2117:
 	FMOVS 0(R2), F5
 
-loaded2102:
+loaded2118:
 	VFMLA V5.S4, V3.S4, V2.S4
 
 few_lanes:
@@ -42697,166 +42981,6 @@ partial0:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2103
-	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2104
-	ADD $8, R1, R26
-	VLD1 (R26), V22.S[2]
-	B loaded2104
-
-single2103:
-	FMOVS 0(R1), F22
-
-loaded2104:
-	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
-	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2105
-	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2106
-	ADD $8, R2, R26
-	VLD1 (R26), V19.S[2]
-	B loaded2106
-
-single2105:
-	FMOVS 0(R2), F19
-
-loaded2106:
-	VFMLA V19.S4, V22.S4, V2.S4
-	B fold
-
-partial1:
-	CMP $0, R3
-	BEQ fold
-	VDUP R3, V18.S4
-	SUB $0, R3, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R3, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R3, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R3, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2107
-	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2108
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded2108
-
-single2107:
-	FMOVS 0(R1), F19
-
-loaded2108:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2109
-	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2110
-	ADD $8, R2, R26
-	VLD1 (R26), V22.S[2]
-	B loaded2110
-
-single2109:
-	FMOVS 0(R2), F22
-
-loaded2110:
-	VFMLA V22.S4, V19.S4, V4.S4
-	B fold
-
-partial2:
-	CMP $0, R3
-	BEQ fold
-	VDUP R3, V18.S4
-	SUB $0, R3, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R3, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R3, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R3, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2111
-	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2112
-	ADD $8, R1, R26
-	VLD1 (R26), V22.S[2]
-	B loaded2112
-
-single2111:
-	FMOVS 0(R1), F22
-
-loaded2112:
-	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
-	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2113
-	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2114
-	ADD $8, R2, R26
-	VLD1 (R26), V19.S[2]
-	B loaded2114
-
-single2113:
-	FMOVS 0(R2), F19
-
-loaded2114:
-	VFMLA V19.S4, V22.S4, V5.S4
-	B fold
-
-partial3:
-	CMP $0, R3
-	BEQ fold
-	VDUP R3, V18.S4
-	SUB $0, R3, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R3, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R3, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R3, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2115
-	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2116
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded2116
-
-single2115:
-	FMOVS 0(R1), F19
-
-loaded2116:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2117
-	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2118
-	ADD $8, R2, R26
-	VLD1 (R26), V22.S[2]
-	B loaded2118
-
-single2117:
-	FMOVS 0(R2), F22
-
-loaded2118:
-	VFMLA V22.S4, V19.S4, V3.S4
-	B fold
-
-partial4:
-	CMP $0, R3
-	BEQ fold
-	VDUP R3, V18.S4
-	SUB $0, R3, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R3, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R3, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R3, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
 	TBZ $1, R3, single2119
 	FMOVD 0(R1), F22
 	TBZ $0, R3, loaded2120
@@ -42881,10 +43005,10 @@ single2121:
 	FMOVS 0(R2), F19
 
 loaded2122:
-	VFMLA V19.S4, V22.S4, V6.S4
+	VFMLA V19.S4, V22.S4, V2.S4
 	B fold
 
-partial5:
+partial1:
 	CMP $0, R3
 	BEQ fold
 	VDUP R3, V18.S4
@@ -42921,10 +43045,10 @@ single2125:
 	FMOVS 0(R2), F22
 
 loaded2126:
-	VFMLA V22.S4, V19.S4, V7.S4
+	VFMLA V22.S4, V19.S4, V4.S4
 	B fold
 
-partial6:
+partial2:
 	CMP $0, R3
 	BEQ fold
 	VDUP R3, V18.S4
@@ -42961,10 +43085,10 @@ single2129:
 	FMOVS 0(R2), F19
 
 loaded2130:
-	VFMLA V19.S4, V22.S4, V8.S4
+	VFMLA V19.S4, V22.S4, V5.S4
 	B fold
 
-partial7:
+partial3:
 	CMP $0, R3
 	BEQ fold
 	VDUP R3, V18.S4
@@ -43001,10 +43125,10 @@ single2133:
 	FMOVS 0(R2), F22
 
 loaded2134:
-	VFMLA V22.S4, V19.S4, V9.S4
+	VFMLA V22.S4, V19.S4, V3.S4
 	B fold
 
-partial8:
+partial4:
 	CMP $0, R3
 	BEQ fold
 	VDUP R3, V18.S4
@@ -43041,10 +43165,10 @@ single2137:
 	FMOVS 0(R2), F19
 
 loaded2138:
-	VFMLA V19.S4, V22.S4, V10.S4
+	VFMLA V19.S4, V22.S4, V6.S4
 	B fold
 
-partial9:
+partial5:
 	CMP $0, R3
 	BEQ fold
 	VDUP R3, V18.S4
@@ -43081,10 +43205,10 @@ single2141:
 	FMOVS 0(R2), F22
 
 loaded2142:
-	VFMLA V22.S4, V19.S4, V11.S4
+	VFMLA V22.S4, V19.S4, V7.S4
 	B fold
 
-partial10:
+partial6:
 	CMP $0, R3
 	BEQ fold
 	VDUP R3, V18.S4
@@ -43121,10 +43245,10 @@ single2145:
 	FMOVS 0(R2), F19
 
 loaded2146:
-	VFMLA V19.S4, V22.S4, V12.S4
+	VFMLA V19.S4, V22.S4, V8.S4
 	B fold
 
-partial11:
+partial7:
 	CMP $0, R3
 	BEQ fold
 	VDUP R3, V18.S4
@@ -43161,10 +43285,10 @@ single2149:
 	FMOVS 0(R2), F22
 
 loaded2150:
-	VFMLA V22.S4, V19.S4, V13.S4
+	VFMLA V22.S4, V19.S4, V9.S4
 	B fold
 
-partial12:
+partial8:
 	CMP $0, R3
 	BEQ fold
 	VDUP R3, V18.S4
@@ -43201,10 +43325,10 @@ single2153:
 	FMOVS 0(R2), F19
 
 loaded2154:
-	VFMLA V19.S4, V22.S4, V14.S4
+	VFMLA V19.S4, V22.S4, V10.S4
 	B fold
 
-partial13:
+partial9:
 	CMP $0, R3
 	BEQ fold
 	VDUP R3, V18.S4
@@ -43241,10 +43365,10 @@ single2157:
 	FMOVS 0(R2), F22
 
 loaded2158:
-	VFMLA V22.S4, V19.S4, V15.S4
+	VFMLA V22.S4, V19.S4, V11.S4
 	B fold
 
-partial14:
+partial10:
 	CMP $0, R3
 	BEQ fold
 	VDUP R3, V18.S4
@@ -43281,10 +43405,10 @@ single2161:
 	FMOVS 0(R2), F19
 
 loaded2162:
-	VFMLA V19.S4, V22.S4, V16.S4
+	VFMLA V19.S4, V22.S4, V12.S4
 	B fold
 
-partial15:
+partial11:
 	CMP $0, R3
 	BEQ fold
 	VDUP R3, V18.S4
@@ -43321,6 +43445,166 @@ single2165:
 	FMOVS 0(R2), F22
 
 loaded2166:
+	VFMLA V22.S4, V19.S4, V13.S4
+	B fold
+
+partial12:
+	CMP $0, R3
+	BEQ fold
+	VDUP R3, V18.S4
+	SUB $0, R3, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R3, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R3, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R3, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R3, single2167
+	FMOVD 0(R1), F22
+	TBZ $0, R3, loaded2168
+	ADD $8, R1, R26
+	VLD1 (R26), V22.S[2]
+	B loaded2168
+
+single2167:
+	FMOVS 0(R1), F22
+
+loaded2168:
+	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
+	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
+	TBZ $1, R3, single2169
+	FMOVD 0(R2), F19
+	TBZ $0, R3, loaded2170
+	ADD $8, R2, R26
+	VLD1 (R26), V19.S[2]
+	B loaded2170
+
+single2169:
+	FMOVS 0(R2), F19
+
+loaded2170:
+	VFMLA V19.S4, V22.S4, V14.S4
+	B fold
+
+partial13:
+	CMP $0, R3
+	BEQ fold
+	VDUP R3, V18.S4
+	SUB $0, R3, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R3, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R3, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R3, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R3, single2171
+	FMOVD 0(R1), F19
+	TBZ $0, R3, loaded2172
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded2172
+
+single2171:
+	FMOVS 0(R1), F19
+
+loaded2172:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	TBZ $1, R3, single2173
+	FMOVD 0(R2), F22
+	TBZ $0, R3, loaded2174
+	ADD $8, R2, R26
+	VLD1 (R26), V22.S[2]
+	B loaded2174
+
+single2173:
+	FMOVS 0(R2), F22
+
+loaded2174:
+	VFMLA V22.S4, V19.S4, V15.S4
+	B fold
+
+partial14:
+	CMP $0, R3
+	BEQ fold
+	VDUP R3, V18.S4
+	SUB $0, R3, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R3, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R3, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R3, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R3, single2175
+	FMOVD 0(R1), F22
+	TBZ $0, R3, loaded2176
+	ADD $8, R1, R26
+	VLD1 (R26), V22.S[2]
+	B loaded2176
+
+single2175:
+	FMOVS 0(R1), F22
+
+loaded2176:
+	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
+	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
+	TBZ $1, R3, single2177
+	FMOVD 0(R2), F19
+	TBZ $0, R3, loaded2178
+	ADD $8, R2, R26
+	VLD1 (R26), V19.S[2]
+	B loaded2178
+
+single2177:
+	FMOVS 0(R2), F19
+
+loaded2178:
+	VFMLA V19.S4, V22.S4, V16.S4
+	B fold
+
+partial15:
+	CMP $0, R3
+	BEQ fold
+	VDUP R3, V18.S4
+	SUB $0, R3, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R3, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R3, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R3, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R3, single2179
+	FMOVD 0(R1), F19
+	TBZ $0, R3, loaded2180
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded2180
+
+single2179:
+	FMOVS 0(R1), F19
+
+loaded2180:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	TBZ $1, R3, single2181
+	FMOVD 0(R2), F22
+	TBZ $0, R3, loaded2182
+	ADD $8, R2, R26
+	VLD1 (R26), V22.S[2]
+	B loaded2182
+
+single2181:
+	FMOVS 0(R2), F22
+
+loaded2182:
 	VFMLA V22.S4, V19.S4, V17.S4
 
 fold:
@@ -43532,17 +43816,17 @@ vectors_end:
 	SUB $3, R6, R26
 	VMOV R26, V24.S[3]
 	WORD $0x4ea08b18 // CMGT V24.4S, V24.4S, #0
-	TBZ $1, R6, single2167
+	TBZ $1, R6, single2183
 	FMOVD 0(R2), F22
-	TBZ $0, R6, loaded2168
+	TBZ $0, R6, loaded2184
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2168
+	B loaded2184
 
-single2167:
+single2183:
 	FMOVS 0(R2), F22
 
-loaded2168:
+loaded2184:
 	VORR V22.B16, V1.B16, V23.B16
 	WORD $0x6eb7e459 // FCMGT V25.4S, V2.4S, V23.4S
 	WORD $0x6eb91c57 // BIT V23.16B, V2.16B, V25.16B
@@ -43604,28 +43888,28 @@ loaded2168:
 	VMOV V21.B16, V26.B16
 	WORD $0x6eb41f3a // BIT V26.16B, V25.16B, V20.16B
 	WORD $0x6eb41eb9 // BIT V25.16B, V21.16B, V20.16B
-	TBZ $1, R6, single2169
+	TBZ $1, R6, single2185
 	FMOVD 0(R3), F21
-	TBZ $0, R6, loaded2170
+	TBZ $0, R6, loaded2186
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2170
+	B loaded2186
 
-single2169:
+single2185:
 	FMOVS 0(R3), F21
 
-loaded2170:
-	TBZ $1, R6, single2171
+loaded2186:
+	TBZ $1, R6, single2187
 	FMOVD 0(R5), F20
-	TBZ $0, R6, loaded2172
+	TBZ $0, R6, loaded2188
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded2172
+	B loaded2188
 
-single2171:
+single2187:
 	FMOVS 0(R5), F20
 
-loaded2172:
+loaded2188:
 	WORD $0x6e34deb4 // FMUL V20.4S, V21.4S, V20.4S
 	WORD $0x4eb5d595 // FSUB V21.4S, V12.4S, V21.4S
 	MOVD $0x00000000, R26
@@ -43642,56 +43926,56 @@ loaded2172:
 	WORD $0x6ebd1f96 // BIT V22.16B, V28.16B, V29.16B
 	WORD $0x4e37d6d7 // FADD V23.4S, V22.4S, V23.4S
 	VFMLA V23.S4, V20.S4, V27.S4
-	TBZ $1, R6, single2173
+	TBZ $1, R6, single2189
 	FMOVD 0(R4), F23
-	TBZ $0, R6, loaded2174
+	TBZ $0, R6, loaded2190
 	ADD $8, R4, R26
 	VLD1 (R26), V23.S[2]
-	B loaded2174
+	B loaded2190
 
-single2173:
+single2189:
 	FMOVS 0(R4), F23
 
-loaded2174:
+loaded2190:
 	WORD $0x6e37df77 // FMUL V23.4S, V27.4S, V23.4S
-	TBZ $1, R6, single2175
+	TBZ $1, R6, single2191
 	FMOVD F23, 0(R1)
-	TBZ $0, R6, stored2176
+	TBZ $0, R6, stored2192
 	ADD $8, R1, R26
 	VST1 V23.S[2], (R26)
-	B stored2176
+	B stored2192
 
-single2175:
+single2191:
 	FMOVS F23, 0(R1)
 
-stored2176:
+stored2192:
 	WORD $0x6e39de99 // FMUL V25.4S, V20.4S, V25.4S
 	WORD $0x6ea0fb39 // FNEG V25.4S, V25.4S
 	VFMLA V26.S4, V21.S4, V25.S4
-	TBZ $1, R6, single2177
+	TBZ $1, R6, single2193
 	FMOVD 0(R4), F26
-	TBZ $0, R6, loaded2178
+	TBZ $0, R6, loaded2194
 	ADD $8, R4, R26
 	VLD1 (R26), V26.S[2]
-	B loaded2178
+	B loaded2194
 
-single2177:
+single2193:
 	FMOVS 0(R4), F26
 
-loaded2178:
+loaded2194:
 	WORD $0x6e3adc1a // FMUL V26.4S, V0.4S, V26.4S
 	WORD $0x6e3adf3a // FMUL V26.4S, V25.4S, V26.4S
-	TBZ $1, R6, single2179
+	TBZ $1, R6, single2195
 	FMOVD F26, 0(R0)
-	TBZ $0, R6, stored2180
+	TBZ $0, R6, stored2196
 	ADD $8, R0, R26
 	VST1 V26.S[2], (R26)
-	B stored2180
+	B stored2196
 
-single2179:
+single2195:
 	FMOVS F26, 0(R0)
 
-stored2180:
+stored2196:
 
 done:
 	RET
@@ -43920,17 +44204,17 @@ partial0:
 	SUB $3, R1, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R1, single2181
+	TBZ $1, R1, single2197
 	FMOVD 0(R0), F11
-	TBZ $0, R1, loaded2182
+	TBZ $0, R1, loaded2198
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded2182
+	B loaded2198
 
-single2181:
+single2197:
 	FMOVS 0(R0), F11
 
-loaded2182:
+loaded2198:
 	WORD $0x6ea1e576 // FCMGT V22.4S, V11.4S, V1.4S
 	VMOV V11.B16, V10.B16
 	WORD $0x6eb61c2a // BIT V10.16B, V1.16B, V22.16B
@@ -43963,17 +44247,17 @@ partial1:
 	SUB $3, R1, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R1, single2183
+	TBZ $1, R1, single2199
 	FMOVD 0(R0), F14
-	TBZ $0, R1, loaded2184
+	TBZ $0, R1, loaded2200
 	ADD $8, R0, R26
 	VLD1 (R26), V14.S[2]
-	B loaded2184
+	B loaded2200
 
-single2183:
+single2199:
 	FMOVS 0(R0), F14
 
-loaded2184:
+loaded2200:
 	WORD $0x6ea1e5d6 // FCMGT V22.4S, V14.4S, V1.4S
 	VMOV V14.B16, V10.B16
 	WORD $0x6eb61c2a // BIT V10.16B, V1.16B, V22.16B
@@ -44006,17 +44290,17 @@ partial2:
 	SUB $3, R1, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R1, single2185
+	TBZ $1, R1, single2201
 	FMOVD 0(R0), F11
-	TBZ $0, R1, loaded2186
+	TBZ $0, R1, loaded2202
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded2186
+	B loaded2202
 
-single2185:
+single2201:
 	FMOVS 0(R0), F11
 
-loaded2186:
+loaded2202:
 	WORD $0x6ea1e576 // FCMGT V22.4S, V11.4S, V1.4S
 	VMOV V11.B16, V10.B16
 	WORD $0x6eb61c2a // BIT V10.16B, V1.16B, V22.16B
@@ -44049,17 +44333,17 @@ partial3:
 	SUB $3, R1, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R1, single2187
+	TBZ $1, R1, single2203
 	FMOVD 0(R0), F14
-	TBZ $0, R1, loaded2188
+	TBZ $0, R1, loaded2204
 	ADD $8, R0, R26
 	VLD1 (R26), V14.S[2]
-	B loaded2188
+	B loaded2204
 
-single2187:
+single2203:
 	FMOVS 0(R0), F14
 
-loaded2188:
+loaded2204:
 	WORD $0x6ea1e5d6 // FCMGT V22.4S, V14.4S, V1.4S
 	VMOV V14.B16, V10.B16
 	WORD $0x6eb61c2a // BIT V10.16B, V1.16B, V22.16B
@@ -44163,28 +44447,28 @@ vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ row_end
-	TBZ $1, R7, single2189
+	TBZ $1, R7, single2205
 	FMOVD 0(R1), F5
-	TBZ $0, R7, loaded2190
+	TBZ $0, R7, loaded2206
 	ADD $8, R1, R26
 	VLD1 (R26), V5.S[2]
-	B loaded2190
+	B loaded2206
 
-single2189:
+single2205:
 	FMOVS 0(R1), F5
 
-loaded2190:
-	TBZ $1, R7, single2191
+loaded2206:
+	TBZ $1, R7, single2207
 	FMOVD F5, 0(R0)
-	TBZ $0, R7, stored2192
+	TBZ $0, R7, stored2208
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored2192
+	B stored2208
 
-single2191:
+single2207:
 	FMOVS F5, 0(R0)
 
-stored2192:
+stored2208:
 
 row_end:
 	SUBS $1, R3
@@ -44270,40 +44554,40 @@ vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ row_end
-	TBZ $1, R7, single2193
+	TBZ $1, R7, single2209
 	FMOVD 0(R0), F8
-	TBZ $0, R7, loaded2194
+	TBZ $0, R7, loaded2210
 	ADD $8, R0, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2194
+	B loaded2210
 
-single2193:
+single2209:
 	FMOVS 0(R0), F8
 
-loaded2194:
-	TBZ $1, R7, single2195
+loaded2210:
+	TBZ $1, R7, single2211
 	FMOVD 0(R1), F9
-	TBZ $0, R7, loaded2196
+	TBZ $0, R7, loaded2212
 	ADD $8, R1, R26
 	VLD1 (R26), V9.S[2]
-	B loaded2196
+	B loaded2212
 
-single2195:
+single2211:
 	FMOVS 0(R1), F9
 
-loaded2196:
+loaded2212:
 	WORD $0x4e29d509 // FADD V9.4S, V8.4S, V9.4S
-	TBZ $1, R7, single2197
+	TBZ $1, R7, single2213
 	FMOVD F9, 0(R0)
-	TBZ $0, R7, stored2198
+	TBZ $0, R7, stored2214
 	ADD $8, R0, R26
 	VST1 V9.S[2], (R26)
-	B stored2198
+	B stored2214
 
-single2197:
+single2213:
 	FMOVS F9, 0(R0)
 
-stored2198:
+stored2214:
 
 row_end:
 	SUBS $1, R3
@@ -44379,40 +44663,40 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single2199
+	TBZ $1, R5, single2215
 	FMOVD 0(R1), F7
-	TBZ $0, R5, loaded2200
+	TBZ $0, R5, loaded2216
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2200
+	B loaded2216
 
-single2199:
+single2215:
 	FMOVS 0(R1), F7
 
-loaded2200:
-	TBZ $1, R5, single2201
+loaded2216:
+	TBZ $1, R5, single2217
 	FMOVD 0(R2), F8
-	TBZ $0, R5, loaded2202
+	TBZ $0, R5, loaded2218
 	ADD $8, R2, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2202
+	B loaded2218
 
-single2201:
+single2217:
 	FMOVS 0(R2), F8
 
-loaded2202:
+loaded2218:
 	WORD $0x6e28dce8 // FMUL V8.4S, V7.4S, V8.4S
-	TBZ $1, R5, single2203
+	TBZ $1, R5, single2219
 	FMOVD F8, 0(R0)
-	TBZ $0, R5, stored2204
+	TBZ $0, R5, stored2220
 	ADD $8, R0, R26
 	VST1 V8.S[2], (R26)
-	B stored2204
+	B stored2220
 
-single2203:
+single2219:
 	FMOVS F8, 0(R0)
 
-stored2204:
+stored2220:
 	LSL $2, R5
 	ADD R5, R0
 	ADD R5, R1
@@ -44695,44 +44979,44 @@ columns1_end:
 	MOVD add+48(FP), R6
 	CMP $2, R6
 	BNE partial_begin
-	TBZ $1, R3, single2205
+	TBZ $1, R3, single2221
 	FMOVD 0(R0), F7
-	TBZ $0, R3, loaded2206
+	TBZ $0, R3, loaded2222
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2206
+	B loaded2222
 
-single2205:
+single2221:
 	FMOVS 0(R0), F7
 
-loaded2206:
+loaded2222:
 
 partial_begin:
 	MOVD rows+32(FP), R6
 
 partial_rows:
-	TBZ $1, R3, single2207
+	TBZ $1, R3, single2223
 	FMOVD 0(R1), F3
-	TBZ $0, R3, loaded2208
+	TBZ $0, R3, loaded2224
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2208
+	B loaded2224
 
-single2207:
+single2223:
 	FMOVS 0(R1), F3
 
-loaded2208:
-	TBZ $1, R3, single2209
+loaded2224:
+	TBZ $1, R3, single2225
 	FMOVD 0(R2), F0
-	TBZ $0, R3, loaded2210
+	TBZ $0, R3, loaded2226
 	ADD $8, R2, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2210
+	B loaded2226
 
-single2209:
+single2225:
 	FMOVS 0(R2), F0
 
-loaded2210:
+loaded2226:
 	VFMLA V0.S4, V3.S4, V7.S4
 	ADD R4, R1
 	ADD R4, R2
@@ -44741,31 +45025,31 @@ loaded2210:
 	MOVD add+48(FP), R6
 	CMP $1, R6
 	BNE partial_store
-	TBZ $1, R3, single2211
+	TBZ $1, R3, single2227
 	FMOVD 0(R0), F0
-	TBZ $0, R3, loaded2212
+	TBZ $0, R3, loaded2228
 	ADD $8, R0, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2212
+	B loaded2228
 
-single2211:
+single2227:
 	FMOVS 0(R0), F0
 
-loaded2212:
+loaded2228:
 	WORD $0x4e27d407 // FADD V7.4S, V0.4S, V7.4S
 
 partial_store:
-	TBZ $1, R3, single2213
+	TBZ $1, R3, single2229
 	FMOVD F7, 0(R0)
-	TBZ $0, R3, stored2214
+	TBZ $0, R3, stored2230
 	ADD $8, R0, R26
 	VST1 V7.S[2], (R26)
-	B stored2214
+	B stored2230
 
-single2213:
+single2229:
 	FMOVS F7, 0(R0)
 
-stored2214:
+stored2230:
 
 done:
 	RET
@@ -44828,25 +45112,25 @@ vectors_end:
 	ADD $0, R1, R26
 	VLD1.P 2(R26), V2.H[0]
 	CMP $1, R2
-	BEQ loaded2215
+	BEQ loaded2231
 	VLD1.P 2(R26), V2.H[1]
 	CMP $2, R2
-	BEQ loaded2215
+	BEQ loaded2231
 	VLD1.P 2(R26), V2.H[2]
 
-loaded2215:
+loaded2231:
 	WORD $0x0e217842 // FCVTL V2.4S, V2.4H
-	TBZ $1, R2, single2216
+	TBZ $1, R2, single2232
 	FMOVD F2, 0(R0)
-	TBZ $0, R2, stored2217
+	TBZ $0, R2, stored2233
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored2217
+	B stored2233
 
-single2216:
+single2232:
 	FMOVS F2, 0(R0)
 
-stored2217:
+stored2233:
 
 done:
 	RET
@@ -44905,28 +45189,28 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V3.S[3]
 	WORD $0x4ea08863 // CMGT V3.4S, V3.4S, #0
-	TBZ $1, R2, single2218
+	TBZ $1, R2, single2234
 	FMOVD 0(R1), F2
-	TBZ $0, R2, loaded2219
+	TBZ $0, R2, loaded2235
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded2219
+	B loaded2235
 
-single2218:
+single2234:
 	FMOVS 0(R1), F2
 
-loaded2219:
+loaded2235:
 	WORD $0x0e216841 // FCVTN V1.4H, V2.4S
 	ADD $0, R0, R26
 	VST1.P V1.H[0], 2(R26)
 	CMP $1, R2
-	BEQ stored2220
+	BEQ stored2236
 	VST1.P V1.H[1], 2(R26)
 	CMP $2, R2
-	BEQ stored2220
+	BEQ stored2236
 	VST1.P V1.H[2], 2(R26)
 
-stored2220:
+stored2236:
 
 done:
 	RET
@@ -45072,56 +45356,56 @@ start:
 
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
-	TBZ $1, R20, single2221
+	TBZ $1, R20, single2237
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2222
+	TBZ $0, R20, loaded2238
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2222
+	B loaded2238
 
-single2221:
+single2237:
 	FMOVS 0(R10), F0
 
-loaded2222:
+loaded2238:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
-	TBZ $1, R20, single2223
+	TBZ $1, R20, single2239
 	FMOVD 0(R10), F2
-	TBZ $0, R20, loaded2224
+	TBZ $0, R20, loaded2240
 	ADD $8, R10, R26
 	VLD1 (R26), V2.S[2]
-	B loaded2224
+	B loaded2240
 
-single2223:
+single2239:
 	FMOVS 0(R10), F2
 
-loaded2224:
+loaded2240:
 	ADD R12, R10
 	WORD $0x4fa1105f // FMLA V31.4S, V2.4S, V1.S[1]
-	TBZ $1, R20, single2225
+	TBZ $1, R20, single2241
 	FMOVD 0(R10), F3
-	TBZ $0, R20, loaded2226
+	TBZ $0, R20, loaded2242
 	ADD $8, R10, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2226
+	B loaded2242
 
-single2225:
+single2241:
 	FMOVS 0(R10), F3
 
-loaded2226:
+loaded2242:
 	ADD R12, R10
 	WORD $0x4f81187f // FMLA V31.4S, V3.4S, V1.S[2]
-	TBZ $1, R20, single2227
+	TBZ $1, R20, single2243
 	FMOVD 0(R10), F4
-	TBZ $0, R20, loaded2228
+	TBZ $0, R20, loaded2244
 	ADD $8, R10, R26
 	VLD1 (R26), V4.S[2]
-	B loaded2228
+	B loaded2244
 
-single2227:
+single2243:
 	FMOVS 0(R10), F4
 
-loaded2228:
+loaded2244:
 	ADD R12, R10
 	WORD $0x4fa1189f // FMLA V31.4S, V4.4S, V1.S[3]
 	SUBS $4, R9
@@ -45134,17 +45418,17 @@ rest:
 single:
 	FMOVS (R0), F1
 	ADD $4, R0
-	TBZ $1, R20, single2229
+	TBZ $1, R20, single2245
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2230
+	TBZ $0, R20, loaded2246
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2230
+	B loaded2246
 
-single2229:
+single2245:
 	FMOVS 0(R10), F0
 
-loaded2230:
+loaded2246:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -45158,34 +45442,34 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2231
+	TBZ $1, R20, single2247
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2232
+	TBZ $0, R20, loaded2248
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2232
+	B loaded2248
 
-single2231:
+single2247:
 	FMOVS 0(R21), F0
 
-loaded2232:
+loaded2248:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2233
+	TBZ $1, R20, single2249
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2234
+	TBZ $0, R20, loaded2250
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2234
+	B loaded2250
 
-single2233:
+single2249:
 	FMOVS 0(R21), F0
 
-loaded2234:
+loaded2250:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 rectify:
@@ -45197,17 +45481,17 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2235
+	TBZ $1, R20, single2251
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2236
+	TBZ $0, R20, stored2252
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2236
+	B stored2252
 
-single2235:
+single2251:
 	FMOVS F31, 0(R21)
 
-stored2236:
+stored2252:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -45402,62 +45686,62 @@ start:
 unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2237
+	TBZ $1, R20, single2253
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2238
+	TBZ $0, R20, loaded2254
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2238
+	B loaded2254
 
-single2237:
+single2253:
 	FMOVS 16(R10), F1
 
-loaded2238:
+loaded2254:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2239
+	TBZ $1, R20, single2255
 	FMOVD 16(R10), F3
-	TBZ $0, R20, loaded2240
+	TBZ $0, R20, loaded2256
 	ADD $24, R10, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2240
+	B loaded2256
 
-single2239:
+single2255:
 	FMOVS 16(R10), F3
 
-loaded2240:
+loaded2256:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2107e // FMLA V30.4S, V3.4S, V2.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2241
+	TBZ $1, R20, single2257
 	FMOVD 16(R10), F4
-	TBZ $0, R20, loaded2242
+	TBZ $0, R20, loaded2258
 	ADD $24, R10, R26
 	VLD1 (R26), V4.S[2]
-	B loaded2242
+	B loaded2258
 
-single2241:
+single2257:
 	FMOVS 16(R10), F4
 
-loaded2242:
+loaded2258:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82189e // FMLA V30.4S, V4.4S, V2.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2243
+	TBZ $1, R20, single2259
 	FMOVD 16(R10), F5
-	TBZ $0, R20, loaded2244
+	TBZ $0, R20, loaded2260
 	ADD $24, R10, R26
 	VLD1 (R26), V5.S[2]
-	B loaded2244
+	B loaded2260
 
-single2243:
+single2259:
 	FMOVS 16(R10), F5
 
-loaded2244:
+loaded2260:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa218be // FMLA V30.4S, V5.4S, V2.S[3]
@@ -45472,17 +45756,17 @@ single:
 	FMOVS (R0), F2
 	ADD $4, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2245
+	TBZ $1, R20, single2261
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2246
+	TBZ $0, R20, loaded2262
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2246
+	B loaded2262
 
-single2245:
+single2261:
 	FMOVS 16(R10), F1
 
-loaded2246:
+loaded2262:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -45500,17 +45784,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2247
+	TBZ $1, R20, single2263
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2248
+	TBZ $0, R20, loaded2264
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2248
+	B loaded2264
 
-single2247:
+single2263:
 	FMOVS 16(R21), F0
 
-loaded2248:
+loaded2264:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -45519,17 +45803,17 @@ bias:
 	CBZ R21, rectify
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single2249
+	TBZ $1, R20, single2265
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2250
+	TBZ $0, R20, loaded2266
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2250
+	B loaded2266
 
-single2249:
+single2265:
 	FMOVS 16(R21), F0
 
-loaded2250:
+loaded2266:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 rectify:
@@ -45544,17 +45828,17 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2251
+	TBZ $1, R20, single2267
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2252
+	TBZ $0, R20, stored2268
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2252
+	B stored2268
 
-single2251:
+single2267:
 	FMOVS F30, 16(R21)
 
-stored2252:
+stored2268:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -45751,59 +46035,59 @@ start:
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
-	TBZ $1, R20, single2253
+	TBZ $1, R20, single2269
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2254
+	TBZ $0, R20, loaded2270
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2254
+	B loaded2270
 
-single2253:
+single2269:
 	FMOVS 0(R10), F0
 
-loaded2254:
+loaded2270:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
-	TBZ $1, R20, single2255
+	TBZ $1, R20, single2271
 	FMOVD 0(R10), F3
-	TBZ $0, R20, loaded2256
+	TBZ $0, R20, loaded2272
 	ADD $8, R10, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2256
+	B loaded2272
 
-single2255:
+single2271:
 	FMOVS 0(R10), F3
 
-loaded2256:
+loaded2272:
 	ADD R12, R10
 	WORD $0x4fa1107f // FMLA V31.4S, V3.4S, V1.S[1]
 	WORD $0x4fa2107e // FMLA V30.4S, V3.4S, V2.S[1]
-	TBZ $1, R20, single2257
+	TBZ $1, R20, single2273
 	FMOVD 0(R10), F4
-	TBZ $0, R20, loaded2258
+	TBZ $0, R20, loaded2274
 	ADD $8, R10, R26
 	VLD1 (R26), V4.S[2]
-	B loaded2258
+	B loaded2274
 
-single2257:
+single2273:
 	FMOVS 0(R10), F4
 
-loaded2258:
+loaded2274:
 	ADD R12, R10
 	WORD $0x4f81189f // FMLA V31.4S, V4.4S, V1.S[2]
 	WORD $0x4f82189e // FMLA V30.4S, V4.4S, V2.S[2]
-	TBZ $1, R20, single2259
+	TBZ $1, R20, single2275
 	FMOVD 0(R10), F5
-	TBZ $0, R20, loaded2260
+	TBZ $0, R20, loaded2276
 	ADD $8, R10, R26
 	VLD1 (R26), V5.S[2]
-	B loaded2260
+	B loaded2276
 
-single2259:
+single2275:
 	FMOVS 0(R10), F5
 
-loaded2260:
+loaded2276:
 	ADD R12, R10
 	WORD $0x4fa118bf // FMLA V31.4S, V5.4S, V1.S[3]
 	WORD $0x4fa218be // FMLA V30.4S, V5.4S, V2.S[3]
@@ -45819,17 +46103,17 @@ single:
 	ADD $4, R0
 	FMOVS (R1), F2
 	ADD $4, R1
-	TBZ $1, R20, single2261
+	TBZ $1, R20, single2277
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2262
+	TBZ $0, R20, loaded2278
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2262
+	B loaded2278
 
-single2261:
+single2277:
 	FMOVS 0(R10), F0
 
-loaded2262:
+loaded2278:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -45844,48 +46128,48 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2263
+	TBZ $1, R20, single2279
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2264
+	TBZ $0, R20, loaded2280
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2264
+	B loaded2280
 
-single2263:
+single2279:
 	FMOVS 0(R21), F0
 
-loaded2264:
+loaded2280:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2265
+	TBZ $1, R20, single2281
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2266
+	TBZ $0, R20, loaded2282
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2266
+	B loaded2282
 
-single2265:
+single2281:
 	FMOVS 0(R21), F0
 
-loaded2266:
+loaded2282:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2267
+	TBZ $1, R20, single2283
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2268
+	TBZ $0, R20, loaded2284
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2268
+	B loaded2284
 
-single2267:
+single2283:
 	FMOVS 0(R21), F0
 
-loaded2268:
+loaded2284:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
@@ -45900,29 +46184,29 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2269
+	TBZ $1, R20, single2285
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2270
+	TBZ $0, R20, stored2286
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2270
+	B stored2286
 
-single2269:
+single2285:
 	FMOVS F31, 0(R21)
 
-stored2270:
+stored2286:
 	ADD R13, R21
-	TBZ $1, R20, single2271
+	TBZ $1, R20, single2287
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2272
+	TBZ $0, R20, stored2288
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2272
+	B stored2288
 
-single2271:
+single2287:
 	FMOVS F30, 0(R21)
 
-stored2272:
+stored2288:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -46155,68 +46439,68 @@ unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	VLD1.P 16(R1), [V3.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2273
+	TBZ $1, R20, single2289
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2274
+	TBZ $0, R20, loaded2290
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2274
+	B loaded2290
 
-single2273:
+single2289:
 	FMOVS 16(R10), F1
 
-loaded2274:
+loaded2290:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2275
+	TBZ $1, R20, single2291
 	FMOVD 16(R10), F4
-	TBZ $0, R20, loaded2276
+	TBZ $0, R20, loaded2292
 	ADD $24, R10, R26
 	VLD1 (R26), V4.S[2]
-	B loaded2276
+	B loaded2292
 
-single2275:
+single2291:
 	FMOVS 16(R10), F4
 
-loaded2276:
+loaded2292:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2109e // FMLA V30.4S, V4.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa3109c // FMLA V28.4S, V4.4S, V3.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2277
+	TBZ $1, R20, single2293
 	FMOVD 16(R10), F5
-	TBZ $0, R20, loaded2278
+	TBZ $0, R20, loaded2294
 	ADD $24, R10, R26
 	VLD1 (R26), V5.S[2]
-	B loaded2278
+	B loaded2294
 
-single2277:
+single2293:
 	FMOVS 16(R10), F5
 
-loaded2278:
+loaded2294:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f8218be // FMLA V30.4S, V5.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f8318bc // FMLA V28.4S, V5.4S, V3.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2279
+	TBZ $1, R20, single2295
 	FMOVD 16(R10), F6
-	TBZ $0, R20, loaded2280
+	TBZ $0, R20, loaded2296
 	ADD $24, R10, R26
 	VLD1 (R26), V6.S[2]
-	B loaded2280
+	B loaded2296
 
-single2279:
+single2295:
 	FMOVS 16(R10), F6
 
-loaded2280:
+loaded2296:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa218de // FMLA V30.4S, V6.4S, V2.S[3]
@@ -46235,17 +46519,17 @@ single:
 	FMOVS (R1), F3
 	ADD $4, R1
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2281
+	TBZ $1, R20, single2297
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2282
+	TBZ $0, R20, loaded2298
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2282
+	B loaded2298
 
-single2281:
+single2297:
 	FMOVS 16(R10), F1
 
-loaded2282:
+loaded2298:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -46265,34 +46549,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2283
+	TBZ $1, R20, single2299
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2284
+	TBZ $0, R20, loaded2300
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2284
+	B loaded2300
 
-single2283:
+single2299:
 	FMOVS 16(R21), F0
 
-loaded2284:
+loaded2300:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2285
+	TBZ $1, R20, single2301
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2286
+	TBZ $0, R20, loaded2302
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2286
+	B loaded2302
 
-single2285:
+single2301:
 	FMOVS 16(R21), F0
 
-loaded2286:
+loaded2302:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -46302,17 +46586,17 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single2287
+	TBZ $1, R20, single2303
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2288
+	TBZ $0, R20, loaded2304
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2288
+	B loaded2304
 
-single2287:
+single2303:
 	FMOVS 16(R21), F0
 
-loaded2288:
+loaded2304:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
@@ -46332,30 +46616,30 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2289
+	TBZ $1, R20, single2305
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2290
+	TBZ $0, R20, stored2306
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2290
+	B stored2306
 
-single2289:
+single2305:
 	FMOVS F30, 16(R21)
 
-stored2290:
+stored2306:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2291
+	TBZ $1, R20, single2307
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2292
+	TBZ $0, R20, stored2308
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2292
+	B stored2308
 
-single2291:
+single2307:
 	FMOVS F28, 16(R21)
 
-stored2292:
+stored2308:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -46576,62 +46860,62 @@ unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
-	TBZ $1, R20, single2293
+	TBZ $1, R20, single2309
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2294
+	TBZ $0, R20, loaded2310
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2294
+	B loaded2310
 
-single2293:
+single2309:
 	FMOVS 0(R10), F0
 
-loaded2294:
+loaded2310:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
-	TBZ $1, R20, single2295
+	TBZ $1, R20, single2311
 	FMOVD 0(R10), F4
-	TBZ $0, R20, loaded2296
+	TBZ $0, R20, loaded2312
 	ADD $8, R10, R26
 	VLD1 (R26), V4.S[2]
-	B loaded2296
+	B loaded2312
 
-single2295:
+single2311:
 	FMOVS 0(R10), F4
 
-loaded2296:
+loaded2312:
 	ADD R12, R10
 	WORD $0x4fa1109f // FMLA V31.4S, V4.4S, V1.S[1]
 	WORD $0x4fa2109e // FMLA V30.4S, V4.4S, V2.S[1]
 	WORD $0x4fa3109d // FMLA V29.4S, V4.4S, V3.S[1]
-	TBZ $1, R20, single2297
+	TBZ $1, R20, single2313
 	FMOVD 0(R10), F5
-	TBZ $0, R20, loaded2298
+	TBZ $0, R20, loaded2314
 	ADD $8, R10, R26
 	VLD1 (R26), V5.S[2]
-	B loaded2298
+	B loaded2314
 
-single2297:
+single2313:
 	FMOVS 0(R10), F5
 
-loaded2298:
+loaded2314:
 	ADD R12, R10
 	WORD $0x4f8118bf // FMLA V31.4S, V5.4S, V1.S[2]
 	WORD $0x4f8218be // FMLA V30.4S, V5.4S, V2.S[2]
 	WORD $0x4f8318bd // FMLA V29.4S, V5.4S, V3.S[2]
-	TBZ $1, R20, single2299
+	TBZ $1, R20, single2315
 	FMOVD 0(R10), F6
-	TBZ $0, R20, loaded2300
+	TBZ $0, R20, loaded2316
 	ADD $8, R10, R26
 	VLD1 (R26), V6.S[2]
-	B loaded2300
+	B loaded2316
 
-single2299:
+single2315:
 	FMOVS 0(R10), F6
 
-loaded2300:
+loaded2316:
 	ADD R12, R10
 	WORD $0x4fa118df // FMLA V31.4S, V6.4S, V1.S[3]
 	WORD $0x4fa218de // FMLA V30.4S, V6.4S, V2.S[3]
@@ -46650,17 +46934,17 @@ single:
 	ADD $4, R1
 	FMOVS (R2), F3
 	ADD $4, R2
-	TBZ $1, R20, single2301
+	TBZ $1, R20, single2317
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2302
+	TBZ $0, R20, loaded2318
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2302
+	B loaded2318
 
-single2301:
+single2317:
 	FMOVS 0(R10), F0
 
-loaded2302:
+loaded2318:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -46676,62 +46960,62 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2303
+	TBZ $1, R20, single2319
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2304
+	TBZ $0, R20, loaded2320
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2304
+	B loaded2320
 
-single2303:
+single2319:
 	FMOVS 0(R21), F0
 
-loaded2304:
+loaded2320:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2305
+	TBZ $1, R20, single2321
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2306
+	TBZ $0, R20, loaded2322
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2306
+	B loaded2322
 
-single2305:
+single2321:
 	FMOVS 0(R21), F0
 
-loaded2306:
+loaded2322:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2307
+	TBZ $1, R20, single2323
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2308
+	TBZ $0, R20, loaded2324
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2308
+	B loaded2324
 
-single2307:
+single2323:
 	FMOVS 0(R21), F0
 
-loaded2308:
+loaded2324:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2309
+	TBZ $1, R20, single2325
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2310
+	TBZ $0, R20, loaded2326
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2310
+	B loaded2326
 
-single2309:
+single2325:
 	FMOVS 0(R21), F0
 
-loaded2310:
+loaded2326:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -46749,41 +47033,41 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2311
+	TBZ $1, R20, single2327
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2312
+	TBZ $0, R20, stored2328
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2312
+	B stored2328
 
-single2311:
+single2327:
 	FMOVS F31, 0(R21)
 
-stored2312:
+stored2328:
 	ADD R13, R21
-	TBZ $1, R20, single2313
+	TBZ $1, R20, single2329
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2314
+	TBZ $0, R20, stored2330
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2314
+	B stored2330
 
-single2313:
+single2329:
 	FMOVS F30, 0(R21)
 
-stored2314:
+stored2330:
 	ADD R13, R21
-	TBZ $1, R20, single2315
+	TBZ $1, R20, single2331
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2316
+	TBZ $0, R20, stored2332
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2316
+	B stored2332
 
-single2315:
+single2331:
 	FMOVS F29, 0(R21)
 
-stored2316:
+stored2332:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -47054,17 +47338,17 @@ unrolled:
 	VLD1.P 16(R1), [V3.B16]
 	VLD1.P 16(R2), [V4.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2317
+	TBZ $1, R20, single2333
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2318
+	TBZ $0, R20, loaded2334
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2318
+	B loaded2334
 
-single2317:
+single2333:
 	FMOVS 16(R10), F1
 
-loaded2318:
+loaded2334:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -47073,17 +47357,17 @@ loaded2318:
 	WORD $0x4f84101b // FMLA V27.4S, V0.4S, V4.S[0]
 	WORD $0x4f84103a // FMLA V26.4S, V1.4S, V4.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2319
+	TBZ $1, R20, single2335
 	FMOVD 16(R10), F5
-	TBZ $0, R20, loaded2320
+	TBZ $0, R20, loaded2336
 	ADD $24, R10, R26
 	VLD1 (R26), V5.S[2]
-	B loaded2320
+	B loaded2336
 
-single2319:
+single2335:
 	FMOVS 16(R10), F5
 
-loaded2320:
+loaded2336:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa210be // FMLA V30.4S, V5.4S, V2.S[1]
@@ -47092,17 +47376,17 @@ loaded2320:
 	WORD $0x4fa4101b // FMLA V27.4S, V0.4S, V4.S[1]
 	WORD $0x4fa410ba // FMLA V26.4S, V5.4S, V4.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2321
+	TBZ $1, R20, single2337
 	FMOVD 16(R10), F6
-	TBZ $0, R20, loaded2322
+	TBZ $0, R20, loaded2338
 	ADD $24, R10, R26
 	VLD1 (R26), V6.S[2]
-	B loaded2322
+	B loaded2338
 
-single2321:
+single2337:
 	FMOVS 16(R10), F6
 
-loaded2322:
+loaded2338:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f8218de // FMLA V30.4S, V6.4S, V2.S[2]
@@ -47111,17 +47395,17 @@ loaded2322:
 	WORD $0x4f84181b // FMLA V27.4S, V0.4S, V4.S[2]
 	WORD $0x4f8418da // FMLA V26.4S, V6.4S, V4.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2323
+	TBZ $1, R20, single2339
 	FMOVD 16(R10), F7
-	TBZ $0, R20, loaded2324
+	TBZ $0, R20, loaded2340
 	ADD $24, R10, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2324
+	B loaded2340
 
-single2323:
+single2339:
 	FMOVS 16(R10), F7
 
-loaded2324:
+loaded2340:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa218fe // FMLA V30.4S, V7.4S, V2.S[3]
@@ -47144,17 +47428,17 @@ single:
 	FMOVS (R2), F4
 	ADD $4, R2
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2325
+	TBZ $1, R20, single2341
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2326
+	TBZ $0, R20, loaded2342
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2326
+	B loaded2342
 
-single2325:
+single2341:
 	FMOVS 16(R10), F1
 
-loaded2326:
+loaded2342:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -47176,51 +47460,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2327
+	TBZ $1, R20, single2343
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2328
+	TBZ $0, R20, loaded2344
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2328
+	B loaded2344
 
-single2327:
+single2343:
 	FMOVS 16(R21), F0
 
-loaded2328:
+loaded2344:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2329
+	TBZ $1, R20, single2345
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2330
+	TBZ $0, R20, loaded2346
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2330
+	B loaded2346
 
-single2329:
+single2345:
 	FMOVS 16(R21), F0
 
-loaded2330:
+loaded2346:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2331
+	TBZ $1, R20, single2347
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2332
+	TBZ $0, R20, loaded2348
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2332
+	B loaded2348
 
-single2331:
+single2347:
 	FMOVS 16(R21), F0
 
-loaded2332:
+loaded2348:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -47231,17 +47515,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single2333
+	TBZ $1, R20, single2349
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2334
+	TBZ $0, R20, loaded2350
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2334
+	B loaded2350
 
-single2333:
+single2349:
 	FMOVS 16(R21), F0
 
-loaded2334:
+loaded2350:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -47266,43 +47550,43 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2335
+	TBZ $1, R20, single2351
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2336
+	TBZ $0, R20, stored2352
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2336
+	B stored2352
 
-single2335:
+single2351:
 	FMOVS F30, 16(R21)
 
-stored2336:
+stored2352:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2337
+	TBZ $1, R20, single2353
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2338
+	TBZ $0, R20, stored2354
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2338
+	B stored2354
 
-single2337:
+single2353:
 	FMOVS F28, 16(R21)
 
-stored2338:
+stored2354:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2339
+	TBZ $1, R20, single2355
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2340
+	TBZ $0, R20, stored2356
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2340
+	B stored2356
 
-single2339:
+single2355:
 	FMOVS F26, 16(R21)
 
-stored2340:
+stored2356:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -47547,65 +47831,65 @@ unrolled:
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
-	TBZ $1, R20, single2341
+	TBZ $1, R20, single2357
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2342
+	TBZ $0, R20, loaded2358
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2342
+	B loaded2358
 
-single2341:
+single2357:
 	FMOVS 0(R10), F0
 
-loaded2342:
+loaded2358:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
-	TBZ $1, R20, single2343
+	TBZ $1, R20, single2359
 	FMOVD 0(R10), F5
-	TBZ $0, R20, loaded2344
+	TBZ $0, R20, loaded2360
 	ADD $8, R10, R26
 	VLD1 (R26), V5.S[2]
-	B loaded2344
+	B loaded2360
 
-single2343:
+single2359:
 	FMOVS 0(R10), F5
 
-loaded2344:
+loaded2360:
 	ADD R12, R10
 	WORD $0x4fa110bf // FMLA V31.4S, V5.4S, V1.S[1]
 	WORD $0x4fa210be // FMLA V30.4S, V5.4S, V2.S[1]
 	WORD $0x4fa310bd // FMLA V29.4S, V5.4S, V3.S[1]
 	WORD $0x4fa410bc // FMLA V28.4S, V5.4S, V4.S[1]
-	TBZ $1, R20, single2345
+	TBZ $1, R20, single2361
 	FMOVD 0(R10), F6
-	TBZ $0, R20, loaded2346
+	TBZ $0, R20, loaded2362
 	ADD $8, R10, R26
 	VLD1 (R26), V6.S[2]
-	B loaded2346
+	B loaded2362
 
-single2345:
+single2361:
 	FMOVS 0(R10), F6
 
-loaded2346:
+loaded2362:
 	ADD R12, R10
 	WORD $0x4f8118df // FMLA V31.4S, V6.4S, V1.S[2]
 	WORD $0x4f8218de // FMLA V30.4S, V6.4S, V2.S[2]
 	WORD $0x4f8318dd // FMLA V29.4S, V6.4S, V3.S[2]
 	WORD $0x4f8418dc // FMLA V28.4S, V6.4S, V4.S[2]
-	TBZ $1, R20, single2347
+	TBZ $1, R20, single2363
 	FMOVD 0(R10), F7
-	TBZ $0, R20, loaded2348
+	TBZ $0, R20, loaded2364
 	ADD $8, R10, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2348
+	B loaded2364
 
-single2347:
+single2363:
 	FMOVS 0(R10), F7
 
-loaded2348:
+loaded2364:
 	ADD R12, R10
 	WORD $0x4fa118ff // FMLA V31.4S, V7.4S, V1.S[3]
 	WORD $0x4fa218fe // FMLA V30.4S, V7.4S, V2.S[3]
@@ -47627,17 +47911,17 @@ single:
 	ADD $4, R2
 	FMOVS (R3), F4
 	ADD $4, R3
-	TBZ $1, R20, single2349
+	TBZ $1, R20, single2365
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2350
+	TBZ $0, R20, loaded2366
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2350
+	B loaded2366
 
-single2349:
+single2365:
 	FMOVS 0(R10), F0
 
-loaded2350:
+loaded2366:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -47654,76 +47938,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2351
+	TBZ $1, R20, single2367
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2352
+	TBZ $0, R20, loaded2368
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2352
+	B loaded2368
 
-single2351:
+single2367:
 	FMOVS 0(R21), F0
 
-loaded2352:
+loaded2368:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2353
+	TBZ $1, R20, single2369
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2354
+	TBZ $0, R20, loaded2370
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2354
+	B loaded2370
 
-single2353:
+single2369:
 	FMOVS 0(R21), F0
 
-loaded2354:
+loaded2370:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2355
+	TBZ $1, R20, single2371
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2356
+	TBZ $0, R20, loaded2372
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2356
+	B loaded2372
 
-single2355:
+single2371:
 	FMOVS 0(R21), F0
 
-loaded2356:
+loaded2372:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2357
+	TBZ $1, R20, single2373
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2358
+	TBZ $0, R20, loaded2374
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2358
+	B loaded2374
 
-single2357:
+single2373:
 	FMOVS 0(R21), F0
 
-loaded2358:
+loaded2374:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2359
+	TBZ $1, R20, single2375
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2360
+	TBZ $0, R20, loaded2376
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2360
+	B loaded2376
 
-single2359:
+single2375:
 	FMOVS 0(R21), F0
 
-loaded2360:
+loaded2376:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -47744,53 +48028,53 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2361
+	TBZ $1, R20, single2377
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2362
+	TBZ $0, R20, stored2378
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2362
+	B stored2378
 
-single2361:
+single2377:
 	FMOVS F31, 0(R21)
 
-stored2362:
+stored2378:
 	ADD R13, R21
-	TBZ $1, R20, single2363
+	TBZ $1, R20, single2379
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2364
+	TBZ $0, R20, stored2380
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2364
+	B stored2380
 
-single2363:
+single2379:
 	FMOVS F30, 0(R21)
 
-stored2364:
+stored2380:
 	ADD R13, R21
-	TBZ $1, R20, single2365
+	TBZ $1, R20, single2381
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2366
+	TBZ $0, R20, stored2382
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2366
+	B stored2382
 
-single2365:
+single2381:
 	FMOVS F29, 0(R21)
 
-stored2366:
+stored2382:
 	ADD R13, R21
-	TBZ $1, R20, single2367
+	TBZ $1, R20, single2383
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2368
+	TBZ $0, R20, stored2384
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2368
+	B stored2384
 
-single2367:
+single2383:
 	FMOVS F28, 0(R21)
 
-stored2368:
+stored2384:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -48099,17 +48383,17 @@ unrolled:
 	VLD1.P 16(R2), [V4.B16]
 	VLD1.P 16(R3), [V5.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2369
+	TBZ $1, R20, single2385
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2370
+	TBZ $0, R20, loaded2386
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2370
+	B loaded2386
 
-single2369:
+single2385:
 	FMOVS 16(R10), F1
 
-loaded2370:
+loaded2386:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -48120,17 +48404,17 @@ loaded2370:
 	WORD $0x4f851019 // FMLA V25.4S, V0.4S, V5.S[0]
 	WORD $0x4f851038 // FMLA V24.4S, V1.4S, V5.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2371
+	TBZ $1, R20, single2387
 	FMOVD 16(R10), F6
-	TBZ $0, R20, loaded2372
+	TBZ $0, R20, loaded2388
 	ADD $24, R10, R26
 	VLD1 (R26), V6.S[2]
-	B loaded2372
+	B loaded2388
 
-single2371:
+single2387:
 	FMOVS 16(R10), F6
 
-loaded2372:
+loaded2388:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa210de // FMLA V30.4S, V6.4S, V2.S[1]
@@ -48141,17 +48425,17 @@ loaded2372:
 	WORD $0x4fa51019 // FMLA V25.4S, V0.4S, V5.S[1]
 	WORD $0x4fa510d8 // FMLA V24.4S, V6.4S, V5.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2373
+	TBZ $1, R20, single2389
 	FMOVD 16(R10), F7
-	TBZ $0, R20, loaded2374
+	TBZ $0, R20, loaded2390
 	ADD $24, R10, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2374
+	B loaded2390
 
-single2373:
+single2389:
 	FMOVS 16(R10), F7
 
-loaded2374:
+loaded2390:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f8218fe // FMLA V30.4S, V7.4S, V2.S[2]
@@ -48162,17 +48446,17 @@ loaded2374:
 	WORD $0x4f851819 // FMLA V25.4S, V0.4S, V5.S[2]
 	WORD $0x4f8518f8 // FMLA V24.4S, V7.4S, V5.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2375
+	TBZ $1, R20, single2391
 	FMOVD 16(R10), F8
-	TBZ $0, R20, loaded2376
+	TBZ $0, R20, loaded2392
 	ADD $24, R10, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2376
+	B loaded2392
 
-single2375:
+single2391:
 	FMOVS 16(R10), F8
 
-loaded2376:
+loaded2392:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2191e // FMLA V30.4S, V8.4S, V2.S[3]
@@ -48199,17 +48483,17 @@ single:
 	FMOVS (R3), F5
 	ADD $4, R3
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2377
+	TBZ $1, R20, single2393
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2378
+	TBZ $0, R20, loaded2394
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2378
+	B loaded2394
 
-single2377:
+single2393:
 	FMOVS 16(R10), F1
 
-loaded2378:
+loaded2394:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -48233,68 +48517,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2379
+	TBZ $1, R20, single2395
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2380
+	TBZ $0, R20, loaded2396
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2380
+	B loaded2396
 
-single2379:
+single2395:
 	FMOVS 16(R21), F0
 
-loaded2380:
+loaded2396:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2381
+	TBZ $1, R20, single2397
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2382
+	TBZ $0, R20, loaded2398
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2382
+	B loaded2398
 
-single2381:
+single2397:
 	FMOVS 16(R21), F0
 
-loaded2382:
+loaded2398:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2383
+	TBZ $1, R20, single2399
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2384
+	TBZ $0, R20, loaded2400
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2384
+	B loaded2400
 
-single2383:
+single2399:
 	FMOVS 16(R21), F0
 
-loaded2384:
+loaded2400:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2385
+	TBZ $1, R20, single2401
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2386
+	TBZ $0, R20, loaded2402
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2386
+	B loaded2402
 
-single2385:
+single2401:
 	FMOVS 16(R21), F0
 
-loaded2386:
+loaded2402:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -48306,17 +48590,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single2387
+	TBZ $1, R20, single2403
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2388
+	TBZ $0, R20, loaded2404
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2388
+	B loaded2404
 
-single2387:
+single2403:
 	FMOVS 16(R21), F0
 
-loaded2388:
+loaded2404:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -48346,56 +48630,56 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2389
+	TBZ $1, R20, single2405
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2390
+	TBZ $0, R20, stored2406
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2390
+	B stored2406
 
-single2389:
+single2405:
 	FMOVS F30, 16(R21)
 
-stored2390:
+stored2406:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2391
+	TBZ $1, R20, single2407
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2392
+	TBZ $0, R20, stored2408
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2392
+	B stored2408
 
-single2391:
+single2407:
 	FMOVS F28, 16(R21)
 
-stored2392:
+stored2408:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2393
+	TBZ $1, R20, single2409
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2394
+	TBZ $0, R20, stored2410
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2394
+	B stored2410
 
-single2393:
+single2409:
 	FMOVS F26, 16(R21)
 
-stored2394:
+stored2410:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2395
+	TBZ $1, R20, single2411
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2396
+	TBZ $0, R20, stored2412
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2396
+	B stored2412
 
-single2395:
+single2411:
 	FMOVS F24, 16(R21)
 
-stored2396:
+stored2412:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -48664,68 +48948,68 @@ unrolled:
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
-	TBZ $1, R20, single2397
+	TBZ $1, R20, single2413
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2398
+	TBZ $0, R20, loaded2414
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2398
+	B loaded2414
 
-single2397:
+single2413:
 	FMOVS 0(R10), F0
 
-loaded2398:
+loaded2414:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
-	TBZ $1, R20, single2399
+	TBZ $1, R20, single2415
 	FMOVD 0(R10), F6
-	TBZ $0, R20, loaded2400
+	TBZ $0, R20, loaded2416
 	ADD $8, R10, R26
 	VLD1 (R26), V6.S[2]
-	B loaded2400
+	B loaded2416
 
-single2399:
+single2415:
 	FMOVS 0(R10), F6
 
-loaded2400:
+loaded2416:
 	ADD R12, R10
 	WORD $0x4fa110df // FMLA V31.4S, V6.4S, V1.S[1]
 	WORD $0x4fa210de // FMLA V30.4S, V6.4S, V2.S[1]
 	WORD $0x4fa310dd // FMLA V29.4S, V6.4S, V3.S[1]
 	WORD $0x4fa410dc // FMLA V28.4S, V6.4S, V4.S[1]
 	WORD $0x4fa510db // FMLA V27.4S, V6.4S, V5.S[1]
-	TBZ $1, R20, single2401
+	TBZ $1, R20, single2417
 	FMOVD 0(R10), F7
-	TBZ $0, R20, loaded2402
+	TBZ $0, R20, loaded2418
 	ADD $8, R10, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2402
+	B loaded2418
 
-single2401:
+single2417:
 	FMOVS 0(R10), F7
 
-loaded2402:
+loaded2418:
 	ADD R12, R10
 	WORD $0x4f8118ff // FMLA V31.4S, V7.4S, V1.S[2]
 	WORD $0x4f8218fe // FMLA V30.4S, V7.4S, V2.S[2]
 	WORD $0x4f8318fd // FMLA V29.4S, V7.4S, V3.S[2]
 	WORD $0x4f8418fc // FMLA V28.4S, V7.4S, V4.S[2]
 	WORD $0x4f8518fb // FMLA V27.4S, V7.4S, V5.S[2]
-	TBZ $1, R20, single2403
+	TBZ $1, R20, single2419
 	FMOVD 0(R10), F8
-	TBZ $0, R20, loaded2404
+	TBZ $0, R20, loaded2420
 	ADD $8, R10, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2404
+	B loaded2420
 
-single2403:
+single2419:
 	FMOVS 0(R10), F8
 
-loaded2404:
+loaded2420:
 	ADD R12, R10
 	WORD $0x4fa1191f // FMLA V31.4S, V8.4S, V1.S[3]
 	WORD $0x4fa2191e // FMLA V30.4S, V8.4S, V2.S[3]
@@ -48750,17 +49034,17 @@ single:
 	ADD $4, R3
 	FMOVS (R4), F5
 	ADD $4, R4
-	TBZ $1, R20, single2405
+	TBZ $1, R20, single2421
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2406
+	TBZ $0, R20, loaded2422
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2406
+	B loaded2422
 
-single2405:
+single2421:
 	FMOVS 0(R10), F0
 
-loaded2406:
+loaded2422:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -48778,90 +49062,90 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2407
+	TBZ $1, R20, single2423
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2408
+	TBZ $0, R20, loaded2424
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2408
+	B loaded2424
 
-single2407:
+single2423:
 	FMOVS 0(R21), F0
 
-loaded2408:
+loaded2424:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2409
+	TBZ $1, R20, single2425
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2410
+	TBZ $0, R20, loaded2426
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2410
+	B loaded2426
 
-single2409:
+single2425:
 	FMOVS 0(R21), F0
 
-loaded2410:
+loaded2426:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2411
+	TBZ $1, R20, single2427
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2412
+	TBZ $0, R20, loaded2428
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2412
+	B loaded2428
 
-single2411:
+single2427:
 	FMOVS 0(R21), F0
 
-loaded2412:
+loaded2428:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2413
+	TBZ $1, R20, single2429
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2414
+	TBZ $0, R20, loaded2430
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2414
+	B loaded2430
 
-single2413:
+single2429:
 	FMOVS 0(R21), F0
 
-loaded2414:
+loaded2430:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2415
+	TBZ $1, R20, single2431
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2416
+	TBZ $0, R20, loaded2432
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2416
+	B loaded2432
 
-single2415:
+single2431:
 	FMOVS 0(R21), F0
 
-loaded2416:
+loaded2432:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2417
+	TBZ $1, R20, single2433
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2418
+	TBZ $0, R20, loaded2434
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2418
+	B loaded2434
 
-single2417:
+single2433:
 	FMOVS 0(R21), F0
 
-loaded2418:
+loaded2434:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -48885,65 +49169,65 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2419
+	TBZ $1, R20, single2435
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2420
+	TBZ $0, R20, stored2436
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2420
+	B stored2436
 
-single2419:
+single2435:
 	FMOVS F31, 0(R21)
 
-stored2420:
+stored2436:
 	ADD R13, R21
-	TBZ $1, R20, single2421
+	TBZ $1, R20, single2437
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2422
+	TBZ $0, R20, stored2438
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2422
+	B stored2438
 
-single2421:
+single2437:
 	FMOVS F30, 0(R21)
 
-stored2422:
+stored2438:
 	ADD R13, R21
-	TBZ $1, R20, single2423
+	TBZ $1, R20, single2439
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2424
+	TBZ $0, R20, stored2440
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2424
+	B stored2440
 
-single2423:
+single2439:
 	FMOVS F29, 0(R21)
 
-stored2424:
+stored2440:
 	ADD R13, R21
-	TBZ $1, R20, single2425
+	TBZ $1, R20, single2441
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2426
+	TBZ $0, R20, stored2442
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2426
+	B stored2442
 
-single2425:
+single2441:
 	FMOVS F28, 0(R21)
 
-stored2426:
+stored2442:
 	ADD R13, R21
-	TBZ $1, R20, single2427
+	TBZ $1, R20, single2443
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2428
+	TBZ $0, R20, stored2444
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2428
+	B stored2444
 
-single2427:
+single2443:
 	FMOVS F27, 0(R21)
 
-stored2428:
+stored2444:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -49290,17 +49574,17 @@ unrolled:
 	VLD1.P 16(R3), [V5.B16]
 	VLD1.P 16(R4), [V6.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2429
+	TBZ $1, R20, single2445
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2430
+	TBZ $0, R20, loaded2446
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2430
+	B loaded2446
 
-single2429:
+single2445:
 	FMOVS 16(R10), F1
 
-loaded2430:
+loaded2446:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -49313,17 +49597,17 @@ loaded2430:
 	WORD $0x4f861017 // FMLA V23.4S, V0.4S, V6.S[0]
 	WORD $0x4f861036 // FMLA V22.4S, V1.4S, V6.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2431
+	TBZ $1, R20, single2447
 	FMOVD 16(R10), F7
-	TBZ $0, R20, loaded2432
+	TBZ $0, R20, loaded2448
 	ADD $24, R10, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2432
+	B loaded2448
 
-single2431:
+single2447:
 	FMOVS 16(R10), F7
 
-loaded2432:
+loaded2448:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa210fe // FMLA V30.4S, V7.4S, V2.S[1]
@@ -49336,17 +49620,17 @@ loaded2432:
 	WORD $0x4fa61017 // FMLA V23.4S, V0.4S, V6.S[1]
 	WORD $0x4fa610f6 // FMLA V22.4S, V7.4S, V6.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2433
+	TBZ $1, R20, single2449
 	FMOVD 16(R10), F8
-	TBZ $0, R20, loaded2434
+	TBZ $0, R20, loaded2450
 	ADD $24, R10, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2434
+	B loaded2450
 
-single2433:
+single2449:
 	FMOVS 16(R10), F8
 
-loaded2434:
+loaded2450:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82191e // FMLA V30.4S, V8.4S, V2.S[2]
@@ -49359,17 +49643,17 @@ loaded2434:
 	WORD $0x4f861817 // FMLA V23.4S, V0.4S, V6.S[2]
 	WORD $0x4f861916 // FMLA V22.4S, V8.4S, V6.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2435
+	TBZ $1, R20, single2451
 	FMOVD 16(R10), F9
-	TBZ $0, R20, loaded2436
+	TBZ $0, R20, loaded2452
 	ADD $24, R10, R26
 	VLD1 (R26), V9.S[2]
-	B loaded2436
+	B loaded2452
 
-single2435:
+single2451:
 	FMOVS 16(R10), F9
 
-loaded2436:
+loaded2452:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2193e // FMLA V30.4S, V9.4S, V2.S[3]
@@ -49400,17 +49684,17 @@ single:
 	FMOVS (R4), F6
 	ADD $4, R4
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2437
+	TBZ $1, R20, single2453
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2438
+	TBZ $0, R20, loaded2454
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2438
+	B loaded2454
 
-single2437:
+single2453:
 	FMOVS 16(R10), F1
 
-loaded2438:
+loaded2454:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -49436,85 +49720,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2439
+	TBZ $1, R20, single2455
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2440
+	TBZ $0, R20, loaded2456
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2440
+	B loaded2456
 
-single2439:
+single2455:
 	FMOVS 16(R21), F0
 
-loaded2440:
+loaded2456:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2441
+	TBZ $1, R20, single2457
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2442
+	TBZ $0, R20, loaded2458
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2442
+	B loaded2458
 
-single2441:
+single2457:
 	FMOVS 16(R21), F0
 
-loaded2442:
+loaded2458:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2443
+	TBZ $1, R20, single2459
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2444
+	TBZ $0, R20, loaded2460
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2444
+	B loaded2460
 
-single2443:
+single2459:
 	FMOVS 16(R21), F0
 
-loaded2444:
+loaded2460:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2445
+	TBZ $1, R20, single2461
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2446
+	TBZ $0, R20, loaded2462
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2446
+	B loaded2462
 
-single2445:
+single2461:
 	FMOVS 16(R21), F0
 
-loaded2446:
+loaded2462:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2447
+	TBZ $1, R20, single2463
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2448
+	TBZ $0, R20, loaded2464
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2448
+	B loaded2464
 
-single2447:
+single2463:
 	FMOVS 16(R21), F0
 
-loaded2448:
+loaded2464:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -49527,17 +49811,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single2449
+	TBZ $1, R20, single2465
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2450
+	TBZ $0, R20, loaded2466
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2450
+	B loaded2466
 
-single2449:
+single2465:
 	FMOVS 16(R21), F0
 
-loaded2450:
+loaded2466:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -49572,69 +49856,69 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2451
+	TBZ $1, R20, single2467
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2452
+	TBZ $0, R20, stored2468
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2452
+	B stored2468
 
-single2451:
+single2467:
 	FMOVS F30, 16(R21)
 
-stored2452:
+stored2468:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2453
+	TBZ $1, R20, single2469
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2454
+	TBZ $0, R20, stored2470
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2454
+	B stored2470
 
-single2453:
+single2469:
 	FMOVS F28, 16(R21)
 
-stored2454:
+stored2470:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2455
+	TBZ $1, R20, single2471
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2456
+	TBZ $0, R20, stored2472
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2456
+	B stored2472
 
-single2455:
+single2471:
 	FMOVS F26, 16(R21)
 
-stored2456:
+stored2472:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2457
+	TBZ $1, R20, single2473
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2458
+	TBZ $0, R20, stored2474
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2458
+	B stored2474
 
-single2457:
+single2473:
 	FMOVS F24, 16(R21)
 
-stored2458:
+stored2474:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2459
+	TBZ $1, R20, single2475
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2460
+	TBZ $0, R20, stored2476
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2460
+	B stored2476
 
-single2459:
+single2475:
 	FMOVS F22, 16(R21)
 
-stored2460:
+stored2476:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -49927,17 +50211,17 @@ unrolled:
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
-	TBZ $1, R20, single2461
+	TBZ $1, R20, single2477
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2462
+	TBZ $0, R20, loaded2478
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2462
+	B loaded2478
 
-single2461:
+single2477:
 	FMOVS 0(R10), F0
 
-loaded2462:
+loaded2478:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -49945,17 +50229,17 @@ loaded2462:
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
-	TBZ $1, R20, single2463
+	TBZ $1, R20, single2479
 	FMOVD 0(R10), F7
-	TBZ $0, R20, loaded2464
+	TBZ $0, R20, loaded2480
 	ADD $8, R10, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2464
+	B loaded2480
 
-single2463:
+single2479:
 	FMOVS 0(R10), F7
 
-loaded2464:
+loaded2480:
 	ADD R12, R10
 	WORD $0x4fa110ff // FMLA V31.4S, V7.4S, V1.S[1]
 	WORD $0x4fa210fe // FMLA V30.4S, V7.4S, V2.S[1]
@@ -49963,17 +50247,17 @@ loaded2464:
 	WORD $0x4fa410fc // FMLA V28.4S, V7.4S, V4.S[1]
 	WORD $0x4fa510fb // FMLA V27.4S, V7.4S, V5.S[1]
 	WORD $0x4fa610fa // FMLA V26.4S, V7.4S, V6.S[1]
-	TBZ $1, R20, single2465
+	TBZ $1, R20, single2481
 	FMOVD 0(R10), F8
-	TBZ $0, R20, loaded2466
+	TBZ $0, R20, loaded2482
 	ADD $8, R10, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2466
+	B loaded2482
 
-single2465:
+single2481:
 	FMOVS 0(R10), F8
 
-loaded2466:
+loaded2482:
 	ADD R12, R10
 	WORD $0x4f81191f // FMLA V31.4S, V8.4S, V1.S[2]
 	WORD $0x4f82191e // FMLA V30.4S, V8.4S, V2.S[2]
@@ -49981,17 +50265,17 @@ loaded2466:
 	WORD $0x4f84191c // FMLA V28.4S, V8.4S, V4.S[2]
 	WORD $0x4f85191b // FMLA V27.4S, V8.4S, V5.S[2]
 	WORD $0x4f86191a // FMLA V26.4S, V8.4S, V6.S[2]
-	TBZ $1, R20, single2467
+	TBZ $1, R20, single2483
 	FMOVD 0(R10), F9
-	TBZ $0, R20, loaded2468
+	TBZ $0, R20, loaded2484
 	ADD $8, R10, R26
 	VLD1 (R26), V9.S[2]
-	B loaded2468
+	B loaded2484
 
-single2467:
+single2483:
 	FMOVS 0(R10), F9
 
-loaded2468:
+loaded2484:
 	ADD R12, R10
 	WORD $0x4fa1193f // FMLA V31.4S, V9.4S, V1.S[3]
 	WORD $0x4fa2193e // FMLA V30.4S, V9.4S, V2.S[3]
@@ -50019,17 +50303,17 @@ single:
 	ADD $4, R4
 	FMOVS (R5), F6
 	ADD $4, R5
-	TBZ $1, R20, single2469
+	TBZ $1, R20, single2485
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2470
+	TBZ $0, R20, loaded2486
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2470
+	B loaded2486
 
-single2469:
+single2485:
 	FMOVS 0(R10), F0
 
-loaded2470:
+loaded2486:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -50048,104 +50332,104 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2471
+	TBZ $1, R20, single2487
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2472
+	TBZ $0, R20, loaded2488
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2472
+	B loaded2488
 
-single2471:
+single2487:
 	FMOVS 0(R21), F0
 
-loaded2472:
+loaded2488:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2473
+	TBZ $1, R20, single2489
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2474
+	TBZ $0, R20, loaded2490
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2474
+	B loaded2490
 
-single2473:
+single2489:
 	FMOVS 0(R21), F0
 
-loaded2474:
+loaded2490:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2475
+	TBZ $1, R20, single2491
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2476
+	TBZ $0, R20, loaded2492
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2476
+	B loaded2492
 
-single2475:
+single2491:
 	FMOVS 0(R21), F0
 
-loaded2476:
+loaded2492:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2477
+	TBZ $1, R20, single2493
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2478
+	TBZ $0, R20, loaded2494
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2478
+	B loaded2494
 
-single2477:
+single2493:
 	FMOVS 0(R21), F0
 
-loaded2478:
+loaded2494:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2479
+	TBZ $1, R20, single2495
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2480
+	TBZ $0, R20, loaded2496
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2480
+	B loaded2496
 
-single2479:
+single2495:
 	FMOVS 0(R21), F0
 
-loaded2480:
+loaded2496:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2481
+	TBZ $1, R20, single2497
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2482
+	TBZ $0, R20, loaded2498
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2482
+	B loaded2498
 
-single2481:
+single2497:
 	FMOVS 0(R21), F0
 
-loaded2482:
+loaded2498:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2483
+	TBZ $1, R20, single2499
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2484
+	TBZ $0, R20, loaded2500
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2484
+	B loaded2500
 
-single2483:
+single2499:
 	FMOVS 0(R21), F0
 
-loaded2484:
+loaded2500:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -50172,77 +50456,77 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2485
+	TBZ $1, R20, single2501
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2486
+	TBZ $0, R20, stored2502
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2486
+	B stored2502
 
-single2485:
+single2501:
 	FMOVS F31, 0(R21)
 
-stored2486:
+stored2502:
 	ADD R13, R21
-	TBZ $1, R20, single2487
+	TBZ $1, R20, single2503
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2488
+	TBZ $0, R20, stored2504
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2488
+	B stored2504
 
-single2487:
+single2503:
 	FMOVS F30, 0(R21)
 
-stored2488:
+stored2504:
 	ADD R13, R21
-	TBZ $1, R20, single2489
+	TBZ $1, R20, single2505
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2490
+	TBZ $0, R20, stored2506
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2490
+	B stored2506
 
-single2489:
+single2505:
 	FMOVS F29, 0(R21)
 
-stored2490:
+stored2506:
 	ADD R13, R21
-	TBZ $1, R20, single2491
+	TBZ $1, R20, single2507
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2492
+	TBZ $0, R20, stored2508
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2492
+	B stored2508
 
-single2491:
+single2507:
 	FMOVS F28, 0(R21)
 
-stored2492:
+stored2508:
 	ADD R13, R21
-	TBZ $1, R20, single2493
+	TBZ $1, R20, single2509
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2494
+	TBZ $0, R20, stored2510
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2494
+	B stored2510
 
-single2493:
+single2509:
 	FMOVS F27, 0(R21)
 
-stored2494:
+stored2510:
 	ADD R13, R21
-	TBZ $1, R20, single2495
+	TBZ $1, R20, single2511
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2496
+	TBZ $0, R20, stored2512
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2496
+	B stored2512
 
-single2495:
+single2511:
 	FMOVS F26, 0(R21)
 
-stored2496:
+stored2512:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -50627,17 +50911,17 @@ unrolled:
 	VLD1.P 16(R4), [V6.B16]
 	VLD1.P 16(R5), [V7.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2497
+	TBZ $1, R20, single2513
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2498
+	TBZ $0, R20, loaded2514
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2498
+	B loaded2514
 
-single2497:
+single2513:
 	FMOVS 16(R10), F1
 
-loaded2498:
+loaded2514:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -50652,17 +50936,17 @@ loaded2498:
 	WORD $0x4f871015 // FMLA V21.4S, V0.4S, V7.S[0]
 	WORD $0x4f871034 // FMLA V20.4S, V1.4S, V7.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2499
+	TBZ $1, R20, single2515
 	FMOVD 16(R10), F8
-	TBZ $0, R20, loaded2500
+	TBZ $0, R20, loaded2516
 	ADD $24, R10, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2500
+	B loaded2516
 
-single2499:
+single2515:
 	FMOVS 16(R10), F8
 
-loaded2500:
+loaded2516:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2111e // FMLA V30.4S, V8.4S, V2.S[1]
@@ -50677,17 +50961,17 @@ loaded2500:
 	WORD $0x4fa71015 // FMLA V21.4S, V0.4S, V7.S[1]
 	WORD $0x4fa71114 // FMLA V20.4S, V8.4S, V7.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2501
+	TBZ $1, R20, single2517
 	FMOVD 16(R10), F9
-	TBZ $0, R20, loaded2502
+	TBZ $0, R20, loaded2518
 	ADD $24, R10, R26
 	VLD1 (R26), V9.S[2]
-	B loaded2502
+	B loaded2518
 
-single2501:
+single2517:
 	FMOVS 16(R10), F9
 
-loaded2502:
+loaded2518:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82193e // FMLA V30.4S, V9.4S, V2.S[2]
@@ -50702,17 +50986,17 @@ loaded2502:
 	WORD $0x4f871815 // FMLA V21.4S, V0.4S, V7.S[2]
 	WORD $0x4f871934 // FMLA V20.4S, V9.4S, V7.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2503
+	TBZ $1, R20, single2519
 	FMOVD 16(R10), F10
-	TBZ $0, R20, loaded2504
+	TBZ $0, R20, loaded2520
 	ADD $24, R10, R26
 	VLD1 (R26), V10.S[2]
-	B loaded2504
+	B loaded2520
 
-single2503:
+single2519:
 	FMOVS 16(R10), F10
 
-loaded2504:
+loaded2520:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2195e // FMLA V30.4S, V10.4S, V2.S[3]
@@ -50747,17 +51031,17 @@ single:
 	FMOVS (R5), F7
 	ADD $4, R5
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2505
+	TBZ $1, R20, single2521
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2506
+	TBZ $0, R20, loaded2522
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2506
+	B loaded2522
 
-single2505:
+single2521:
 	FMOVS 16(R10), F1
 
-loaded2506:
+loaded2522:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -50785,102 +51069,102 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2507
+	TBZ $1, R20, single2523
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2508
+	TBZ $0, R20, loaded2524
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2508
+	B loaded2524
 
-single2507:
+single2523:
 	FMOVS 16(R21), F0
 
-loaded2508:
+loaded2524:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2509
+	TBZ $1, R20, single2525
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2510
+	TBZ $0, R20, loaded2526
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2510
+	B loaded2526
 
-single2509:
+single2525:
 	FMOVS 16(R21), F0
 
-loaded2510:
+loaded2526:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2511
+	TBZ $1, R20, single2527
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2512
+	TBZ $0, R20, loaded2528
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2512
+	B loaded2528
 
-single2511:
+single2527:
 	FMOVS 16(R21), F0
 
-loaded2512:
+loaded2528:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2513
+	TBZ $1, R20, single2529
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2514
+	TBZ $0, R20, loaded2530
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2514
+	B loaded2530
 
-single2513:
+single2529:
 	FMOVS 16(R21), F0
 
-loaded2514:
+loaded2530:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2515
+	TBZ $1, R20, single2531
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2516
+	TBZ $0, R20, loaded2532
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2516
+	B loaded2532
 
-single2515:
+single2531:
 	FMOVS 16(R21), F0
 
-loaded2516:
+loaded2532:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2517
+	TBZ $1, R20, single2533
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2518
+	TBZ $0, R20, loaded2534
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2518
+	B loaded2534
 
-single2517:
+single2533:
 	FMOVS 16(R21), F0
 
-loaded2518:
+loaded2534:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -50894,17 +51178,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single2519
+	TBZ $1, R20, single2535
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2520
+	TBZ $0, R20, loaded2536
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2520
+	B loaded2536
 
-single2519:
+single2535:
 	FMOVS 16(R21), F0
 
-loaded2520:
+loaded2536:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -50944,82 +51228,82 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2521
+	TBZ $1, R20, single2537
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2522
+	TBZ $0, R20, stored2538
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2522
+	B stored2538
 
-single2521:
+single2537:
 	FMOVS F30, 16(R21)
 
-stored2522:
+stored2538:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2523
+	TBZ $1, R20, single2539
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2524
+	TBZ $0, R20, stored2540
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2524
+	B stored2540
 
-single2523:
+single2539:
 	FMOVS F28, 16(R21)
 
-stored2524:
+stored2540:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2525
+	TBZ $1, R20, single2541
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2526
+	TBZ $0, R20, stored2542
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2526
+	B stored2542
 
-single2525:
+single2541:
 	FMOVS F26, 16(R21)
 
-stored2526:
+stored2542:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2527
+	TBZ $1, R20, single2543
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2528
+	TBZ $0, R20, stored2544
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2528
+	B stored2544
 
-single2527:
+single2543:
 	FMOVS F24, 16(R21)
 
-stored2528:
+stored2544:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2529
+	TBZ $1, R20, single2545
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2530
+	TBZ $0, R20, stored2546
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2530
+	B stored2546
 
-single2529:
+single2545:
 	FMOVS F22, 16(R21)
 
-stored2530:
+stored2546:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2531
+	TBZ $1, R20, single2547
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2532
+	TBZ $0, R20, stored2548
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2532
+	B stored2548
 
-single2531:
+single2547:
 	FMOVS F20, 16(R21)
 
-stored2532:
+stored2548:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -51336,17 +51620,17 @@ unrolled:
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
-	TBZ $1, R20, single2533
+	TBZ $1, R20, single2549
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2534
+	TBZ $0, R20, loaded2550
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2534
+	B loaded2550
 
-single2533:
+single2549:
 	FMOVS 0(R10), F0
 
-loaded2534:
+loaded2550:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -51355,17 +51639,17 @@ loaded2534:
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
 	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
-	TBZ $1, R20, single2535
+	TBZ $1, R20, single2551
 	FMOVD 0(R10), F8
-	TBZ $0, R20, loaded2536
+	TBZ $0, R20, loaded2552
 	ADD $8, R10, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2536
+	B loaded2552
 
-single2535:
+single2551:
 	FMOVS 0(R10), F8
 
-loaded2536:
+loaded2552:
 	ADD R12, R10
 	WORD $0x4fa1111f // FMLA V31.4S, V8.4S, V1.S[1]
 	WORD $0x4fa2111e // FMLA V30.4S, V8.4S, V2.S[1]
@@ -51374,17 +51658,17 @@ loaded2536:
 	WORD $0x4fa5111b // FMLA V27.4S, V8.4S, V5.S[1]
 	WORD $0x4fa6111a // FMLA V26.4S, V8.4S, V6.S[1]
 	WORD $0x4fa71119 // FMLA V25.4S, V8.4S, V7.S[1]
-	TBZ $1, R20, single2537
+	TBZ $1, R20, single2553
 	FMOVD 0(R10), F9
-	TBZ $0, R20, loaded2538
+	TBZ $0, R20, loaded2554
 	ADD $8, R10, R26
 	VLD1 (R26), V9.S[2]
-	B loaded2538
+	B loaded2554
 
-single2537:
+single2553:
 	FMOVS 0(R10), F9
 
-loaded2538:
+loaded2554:
 	ADD R12, R10
 	WORD $0x4f81193f // FMLA V31.4S, V9.4S, V1.S[2]
 	WORD $0x4f82193e // FMLA V30.4S, V9.4S, V2.S[2]
@@ -51393,17 +51677,17 @@ loaded2538:
 	WORD $0x4f85193b // FMLA V27.4S, V9.4S, V5.S[2]
 	WORD $0x4f86193a // FMLA V26.4S, V9.4S, V6.S[2]
 	WORD $0x4f871939 // FMLA V25.4S, V9.4S, V7.S[2]
-	TBZ $1, R20, single2539
+	TBZ $1, R20, single2555
 	FMOVD 0(R10), F10
-	TBZ $0, R20, loaded2540
+	TBZ $0, R20, loaded2556
 	ADD $8, R10, R26
 	VLD1 (R26), V10.S[2]
-	B loaded2540
+	B loaded2556
 
-single2539:
+single2555:
 	FMOVS 0(R10), F10
 
-loaded2540:
+loaded2556:
 	ADD R12, R10
 	WORD $0x4fa1195f // FMLA V31.4S, V10.4S, V1.S[3]
 	WORD $0x4fa2195e // FMLA V30.4S, V10.4S, V2.S[3]
@@ -51434,17 +51718,17 @@ single:
 	ADD $4, R5
 	FMOVS (R6), F7
 	ADD $4, R6
-	TBZ $1, R20, single2541
+	TBZ $1, R20, single2557
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2542
+	TBZ $0, R20, loaded2558
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2542
+	B loaded2558
 
-single2541:
+single2557:
 	FMOVS 0(R10), F0
 
-loaded2542:
+loaded2558:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -51464,118 +51748,118 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2543
+	TBZ $1, R20, single2559
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2544
+	TBZ $0, R20, loaded2560
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2544
+	B loaded2560
 
-single2543:
+single2559:
 	FMOVS 0(R21), F0
 
-loaded2544:
+loaded2560:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2545
+	TBZ $1, R20, single2561
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2546
+	TBZ $0, R20, loaded2562
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2546
+	B loaded2562
 
-single2545:
+single2561:
 	FMOVS 0(R21), F0
 
-loaded2546:
+loaded2562:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2547
+	TBZ $1, R20, single2563
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2548
+	TBZ $0, R20, loaded2564
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2548
+	B loaded2564
 
-single2547:
+single2563:
 	FMOVS 0(R21), F0
 
-loaded2548:
+loaded2564:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2549
+	TBZ $1, R20, single2565
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2550
+	TBZ $0, R20, loaded2566
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2550
+	B loaded2566
 
-single2549:
+single2565:
 	FMOVS 0(R21), F0
 
-loaded2550:
+loaded2566:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2551
+	TBZ $1, R20, single2567
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2552
+	TBZ $0, R20, loaded2568
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2552
+	B loaded2568
 
-single2551:
+single2567:
 	FMOVS 0(R21), F0
 
-loaded2552:
+loaded2568:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2553
+	TBZ $1, R20, single2569
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2554
+	TBZ $0, R20, loaded2570
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2554
+	B loaded2570
 
-single2553:
+single2569:
 	FMOVS 0(R21), F0
 
-loaded2554:
+loaded2570:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single2555
+	TBZ $1, R20, single2571
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2556
+	TBZ $0, R20, loaded2572
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2556
+	B loaded2572
 
-single2555:
+single2571:
 	FMOVS 0(R21), F0
 
-loaded2556:
+loaded2572:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2557
+	TBZ $1, R20, single2573
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2558
+	TBZ $0, R20, loaded2574
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2558
+	B loaded2574
 
-single2557:
+single2573:
 	FMOVS 0(R21), F0
 
-loaded2558:
+loaded2574:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -51605,89 +51889,89 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2559
+	TBZ $1, R20, single2575
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2560
+	TBZ $0, R20, stored2576
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2560
+	B stored2576
 
-single2559:
+single2575:
 	FMOVS F31, 0(R21)
 
-stored2560:
+stored2576:
 	ADD R13, R21
-	TBZ $1, R20, single2561
+	TBZ $1, R20, single2577
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2562
+	TBZ $0, R20, stored2578
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2562
+	B stored2578
 
-single2561:
+single2577:
 	FMOVS F30, 0(R21)
 
-stored2562:
+stored2578:
 	ADD R13, R21
-	TBZ $1, R20, single2563
+	TBZ $1, R20, single2579
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2564
+	TBZ $0, R20, stored2580
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2564
+	B stored2580
 
-single2563:
+single2579:
 	FMOVS F29, 0(R21)
 
-stored2564:
+stored2580:
 	ADD R13, R21
-	TBZ $1, R20, single2565
+	TBZ $1, R20, single2581
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2566
+	TBZ $0, R20, stored2582
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2566
+	B stored2582
 
-single2565:
+single2581:
 	FMOVS F28, 0(R21)
 
-stored2566:
+stored2582:
 	ADD R13, R21
-	TBZ $1, R20, single2567
+	TBZ $1, R20, single2583
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2568
+	TBZ $0, R20, stored2584
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2568
+	B stored2584
 
-single2567:
+single2583:
 	FMOVS F27, 0(R21)
 
-stored2568:
+stored2584:
 	ADD R13, R21
-	TBZ $1, R20, single2569
+	TBZ $1, R20, single2585
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2570
+	TBZ $0, R20, stored2586
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2570
+	B stored2586
 
-single2569:
+single2585:
 	FMOVS F26, 0(R21)
 
-stored2570:
+stored2586:
 	ADD R13, R21
-	TBZ $1, R20, single2571
+	TBZ $1, R20, single2587
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2572
+	TBZ $0, R20, stored2588
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2572
+	B stored2588
 
-single2571:
+single2587:
 	FMOVS F25, 0(R21)
 
-stored2572:
+stored2588:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -52110,17 +52394,17 @@ unrolled:
 	VLD1.P 16(R5), [V7.B16]
 	VLD1.P 16(R6), [V8.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2573
+	TBZ $1, R20, single2589
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2574
+	TBZ $0, R20, loaded2590
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2574
+	B loaded2590
 
-single2573:
+single2589:
 	FMOVS 16(R10), F1
 
-loaded2574:
+loaded2590:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -52137,17 +52421,17 @@ loaded2574:
 	WORD $0x4f881013 // FMLA V19.4S, V0.4S, V8.S[0]
 	WORD $0x4f881032 // FMLA V18.4S, V1.4S, V8.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2575
+	TBZ $1, R20, single2591
 	FMOVD 16(R10), F9
-	TBZ $0, R20, loaded2576
+	TBZ $0, R20, loaded2592
 	ADD $24, R10, R26
 	VLD1 (R26), V9.S[2]
-	B loaded2576
+	B loaded2592
 
-single2575:
+single2591:
 	FMOVS 16(R10), F9
 
-loaded2576:
+loaded2592:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2113e // FMLA V30.4S, V9.4S, V2.S[1]
@@ -52164,17 +52448,17 @@ loaded2576:
 	WORD $0x4fa81013 // FMLA V19.4S, V0.4S, V8.S[1]
 	WORD $0x4fa81132 // FMLA V18.4S, V9.4S, V8.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2577
+	TBZ $1, R20, single2593
 	FMOVD 16(R10), F10
-	TBZ $0, R20, loaded2578
+	TBZ $0, R20, loaded2594
 	ADD $24, R10, R26
 	VLD1 (R26), V10.S[2]
-	B loaded2578
+	B loaded2594
 
-single2577:
+single2593:
 	FMOVS 16(R10), F10
 
-loaded2578:
+loaded2594:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82195e // FMLA V30.4S, V10.4S, V2.S[2]
@@ -52191,17 +52475,17 @@ loaded2578:
 	WORD $0x4f881813 // FMLA V19.4S, V0.4S, V8.S[2]
 	WORD $0x4f881952 // FMLA V18.4S, V10.4S, V8.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2579
+	TBZ $1, R20, single2595
 	FMOVD 16(R10), F11
-	TBZ $0, R20, loaded2580
+	TBZ $0, R20, loaded2596
 	ADD $24, R10, R26
 	VLD1 (R26), V11.S[2]
-	B loaded2580
+	B loaded2596
 
-single2579:
+single2595:
 	FMOVS 16(R10), F11
 
-loaded2580:
+loaded2596:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2197e // FMLA V30.4S, V11.4S, V2.S[3]
@@ -52240,17 +52524,17 @@ single:
 	FMOVS (R6), F8
 	ADD $4, R6
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2581
+	TBZ $1, R20, single2597
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2582
+	TBZ $0, R20, loaded2598
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2582
+	B loaded2598
 
-single2581:
+single2597:
 	FMOVS 16(R10), F1
 
-loaded2582:
+loaded2598:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -52280,119 +52564,119 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2583
+	TBZ $1, R20, single2599
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2584
+	TBZ $0, R20, loaded2600
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2584
+	B loaded2600
 
-single2583:
+single2599:
 	FMOVS 16(R21), F0
 
-loaded2584:
+loaded2600:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2585
+	TBZ $1, R20, single2601
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2586
+	TBZ $0, R20, loaded2602
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2586
+	B loaded2602
 
-single2585:
+single2601:
 	FMOVS 16(R21), F0
 
-loaded2586:
+loaded2602:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2587
+	TBZ $1, R20, single2603
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2588
+	TBZ $0, R20, loaded2604
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2588
+	B loaded2604
 
-single2587:
+single2603:
 	FMOVS 16(R21), F0
 
-loaded2588:
+loaded2604:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2589
+	TBZ $1, R20, single2605
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2590
+	TBZ $0, R20, loaded2606
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2590
+	B loaded2606
 
-single2589:
+single2605:
 	FMOVS 16(R21), F0
 
-loaded2590:
+loaded2606:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2591
+	TBZ $1, R20, single2607
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2592
+	TBZ $0, R20, loaded2608
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2592
+	B loaded2608
 
-single2591:
+single2607:
 	FMOVS 16(R21), F0
 
-loaded2592:
+loaded2608:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2593
+	TBZ $1, R20, single2609
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2594
+	TBZ $0, R20, loaded2610
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2594
+	B loaded2610
 
-single2593:
+single2609:
 	FMOVS 16(R21), F0
 
-loaded2594:
+loaded2610:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2595
+	TBZ $1, R20, single2611
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2596
+	TBZ $0, R20, loaded2612
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2596
+	B loaded2612
 
-single2595:
+single2611:
 	FMOVS 16(R21), F0
 
-loaded2596:
+loaded2612:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -52407,17 +52691,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single2597
+	TBZ $1, R20, single2613
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2598
+	TBZ $0, R20, loaded2614
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2598
+	B loaded2614
 
-single2597:
+single2613:
 	FMOVS 16(R21), F0
 
-loaded2598:
+loaded2614:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -52462,95 +52746,95 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2599
+	TBZ $1, R20, single2615
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2600
+	TBZ $0, R20, stored2616
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2600
+	B stored2616
 
-single2599:
+single2615:
 	FMOVS F30, 16(R21)
 
-stored2600:
+stored2616:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2601
+	TBZ $1, R20, single2617
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2602
+	TBZ $0, R20, stored2618
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2602
+	B stored2618
 
-single2601:
+single2617:
 	FMOVS F28, 16(R21)
 
-stored2602:
+stored2618:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2603
+	TBZ $1, R20, single2619
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2604
+	TBZ $0, R20, stored2620
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2604
+	B stored2620
 
-single2603:
+single2619:
 	FMOVS F26, 16(R21)
 
-stored2604:
+stored2620:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2605
+	TBZ $1, R20, single2621
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2606
+	TBZ $0, R20, stored2622
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2606
+	B stored2622
 
-single2605:
+single2621:
 	FMOVS F24, 16(R21)
 
-stored2606:
+stored2622:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2607
+	TBZ $1, R20, single2623
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2608
+	TBZ $0, R20, stored2624
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2608
+	B stored2624
 
-single2607:
+single2623:
 	FMOVS F22, 16(R21)
 
-stored2608:
+stored2624:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2609
+	TBZ $1, R20, single2625
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2610
+	TBZ $0, R20, stored2626
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2610
+	B stored2626
 
-single2609:
+single2625:
 	FMOVS F20, 16(R21)
 
-stored2610:
+stored2626:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2611
+	TBZ $1, R20, single2627
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2612
+	TBZ $0, R20, stored2628
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2612
+	B stored2628
 
-single2611:
+single2627:
 	FMOVS F18, 16(R21)
 
-stored2612:
+stored2628:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -52891,17 +53175,17 @@ unrolled:
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
 	VLD1.P 16(R7), [V8.B16]
-	TBZ $1, R20, single2613
+	TBZ $1, R20, single2629
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2614
+	TBZ $0, R20, loaded2630
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2614
+	B loaded2630
 
-single2613:
+single2629:
 	FMOVS 0(R10), F0
 
-loaded2614:
+loaded2630:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -52911,17 +53195,17 @@ loaded2614:
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
 	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
 	WORD $0x4f881018 // FMLA V24.4S, V0.4S, V8.S[0]
-	TBZ $1, R20, single2615
+	TBZ $1, R20, single2631
 	FMOVD 0(R10), F9
-	TBZ $0, R20, loaded2616
+	TBZ $0, R20, loaded2632
 	ADD $8, R10, R26
 	VLD1 (R26), V9.S[2]
-	B loaded2616
+	B loaded2632
 
-single2615:
+single2631:
 	FMOVS 0(R10), F9
 
-loaded2616:
+loaded2632:
 	ADD R12, R10
 	WORD $0x4fa1113f // FMLA V31.4S, V9.4S, V1.S[1]
 	WORD $0x4fa2113e // FMLA V30.4S, V9.4S, V2.S[1]
@@ -52931,17 +53215,17 @@ loaded2616:
 	WORD $0x4fa6113a // FMLA V26.4S, V9.4S, V6.S[1]
 	WORD $0x4fa71139 // FMLA V25.4S, V9.4S, V7.S[1]
 	WORD $0x4fa81138 // FMLA V24.4S, V9.4S, V8.S[1]
-	TBZ $1, R20, single2617
+	TBZ $1, R20, single2633
 	FMOVD 0(R10), F10
-	TBZ $0, R20, loaded2618
+	TBZ $0, R20, loaded2634
 	ADD $8, R10, R26
 	VLD1 (R26), V10.S[2]
-	B loaded2618
+	B loaded2634
 
-single2617:
+single2633:
 	FMOVS 0(R10), F10
 
-loaded2618:
+loaded2634:
 	ADD R12, R10
 	WORD $0x4f81195f // FMLA V31.4S, V10.4S, V1.S[2]
 	WORD $0x4f82195e // FMLA V30.4S, V10.4S, V2.S[2]
@@ -52951,17 +53235,17 @@ loaded2618:
 	WORD $0x4f86195a // FMLA V26.4S, V10.4S, V6.S[2]
 	WORD $0x4f871959 // FMLA V25.4S, V10.4S, V7.S[2]
 	WORD $0x4f881958 // FMLA V24.4S, V10.4S, V8.S[2]
-	TBZ $1, R20, single2619
+	TBZ $1, R20, single2635
 	FMOVD 0(R10), F11
-	TBZ $0, R20, loaded2620
+	TBZ $0, R20, loaded2636
 	ADD $8, R10, R26
 	VLD1 (R26), V11.S[2]
-	B loaded2620
+	B loaded2636
 
-single2619:
+single2635:
 	FMOVS 0(R10), F11
 
-loaded2620:
+loaded2636:
 	ADD R12, R10
 	WORD $0x4fa1197f // FMLA V31.4S, V11.4S, V1.S[3]
 	WORD $0x4fa2197e // FMLA V30.4S, V11.4S, V2.S[3]
@@ -52995,17 +53279,17 @@ single:
 	ADD $4, R6
 	FMOVS (R7), F8
 	ADD $4, R7
-	TBZ $1, R20, single2621
+	TBZ $1, R20, single2637
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2622
+	TBZ $0, R20, loaded2638
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2622
+	B loaded2638
 
-single2621:
+single2637:
 	FMOVS 0(R10), F0
 
-loaded2622:
+loaded2638:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -53026,121 +53310,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2623
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2624
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2624
-
-single2623:
-	FMOVS 0(R21), F0
-
-loaded2624:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2625
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2626
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2626
-
-single2625:
-	FMOVS 0(R21), F0
-
-loaded2626:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2627
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2628
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2628
-
-single2627:
-	FMOVS 0(R21), F0
-
-loaded2628:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single2629
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2630
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2630
-
-single2629:
-	FMOVS 0(R21), F0
-
-loaded2630:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single2631
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2632
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2632
-
-single2631:
-	FMOVS 0(R21), F0
-
-loaded2632:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
-	TBZ $1, R20, single2633
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2634
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2634
-
-single2633:
-	FMOVS 0(R21), F0
-
-loaded2634:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	TBZ $1, R20, single2635
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2636
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2636
-
-single2635:
-	FMOVS 0(R21), F0
-
-loaded2636:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	ADD R13, R21
-	TBZ $1, R20, single2637
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2638
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2638
-
-single2637:
-	FMOVS 0(R21), F0
-
-loaded2638:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, rectify
 	TBZ $1, R20, single2639
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2640
@@ -53152,6 +53321,121 @@ single2639:
 	FMOVS 0(R21), F0
 
 loaded2640:
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	TBZ $1, R20, single2641
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2642
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2642
+
+single2641:
+	FMOVS 0(R21), F0
+
+loaded2642:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single2643
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2644
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2644
+
+single2643:
+	FMOVS 0(R21), F0
+
+loaded2644:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2645
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2646
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2646
+
+single2645:
+	FMOVS 0(R21), F0
+
+loaded2646:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2647
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2648
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2648
+
+single2647:
+	FMOVS 0(R21), F0
+
+loaded2648:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single2649
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2650
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2650
+
+single2649:
+	FMOVS 0(R21), F0
+
+loaded2650:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single2651
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2652
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2652
+
+single2651:
+	FMOVS 0(R21), F0
+
+loaded2652:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	ADD R13, R21
+	TBZ $1, R20, single2653
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2654
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2654
+
+single2653:
+	FMOVS 0(R21), F0
+
+loaded2654:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, rectify
+	TBZ $1, R20, single2655
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2656
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2656
+
+single2655:
+	FMOVS 0(R21), F0
+
+loaded2656:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -53184,101 +53468,101 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2641
+	TBZ $1, R20, single2657
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2642
+	TBZ $0, R20, stored2658
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2642
+	B stored2658
 
-single2641:
+single2657:
 	FMOVS F31, 0(R21)
 
-stored2642:
+stored2658:
 	ADD R13, R21
-	TBZ $1, R20, single2643
+	TBZ $1, R20, single2659
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2644
+	TBZ $0, R20, stored2660
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2644
+	B stored2660
 
-single2643:
+single2659:
 	FMOVS F30, 0(R21)
 
-stored2644:
+stored2660:
 	ADD R13, R21
-	TBZ $1, R20, single2645
+	TBZ $1, R20, single2661
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2646
+	TBZ $0, R20, stored2662
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2646
+	B stored2662
 
-single2645:
+single2661:
 	FMOVS F29, 0(R21)
 
-stored2646:
+stored2662:
 	ADD R13, R21
-	TBZ $1, R20, single2647
+	TBZ $1, R20, single2663
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2648
+	TBZ $0, R20, stored2664
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2648
+	B stored2664
 
-single2647:
+single2663:
 	FMOVS F28, 0(R21)
 
-stored2648:
+stored2664:
 	ADD R13, R21
-	TBZ $1, R20, single2649
+	TBZ $1, R20, single2665
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2650
+	TBZ $0, R20, stored2666
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2650
+	B stored2666
 
-single2649:
+single2665:
 	FMOVS F27, 0(R21)
 
-stored2650:
+stored2666:
 	ADD R13, R21
-	TBZ $1, R20, single2651
+	TBZ $1, R20, single2667
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2652
+	TBZ $0, R20, stored2668
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2652
+	B stored2668
 
-single2651:
+single2667:
 	FMOVS F26, 0(R21)
 
-stored2652:
+stored2668:
 	ADD R13, R21
-	TBZ $1, R20, single2653
+	TBZ $1, R20, single2669
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2654
+	TBZ $0, R20, stored2670
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2654
+	B stored2670
 
-single2653:
+single2669:
 	FMOVS F25, 0(R21)
 
-stored2654:
+stored2670:
 	ADD R13, R21
-	TBZ $1, R20, single2655
+	TBZ $1, R20, single2671
 	FMOVD F24, 0(R21)
-	TBZ $0, R20, stored2656
+	TBZ $0, R20, stored2672
 	ADD $8, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2656
+	B stored2672
 
-single2655:
+single2671:
 	FMOVS F24, 0(R21)
 
-stored2656:
+stored2672:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -53739,17 +54023,17 @@ unrolled:
 	VLD1.P 16(R6), [V8.B16]
 	VLD1.P 16(R7), [V9.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2657
+	TBZ $1, R20, single2673
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2658
+	TBZ $0, R20, loaded2674
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2658
+	B loaded2674
 
-single2657:
+single2673:
 	FMOVS 16(R10), F1
 
-loaded2658:
+loaded2674:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -53768,17 +54052,17 @@ loaded2658:
 	WORD $0x4f891011 // FMLA V17.4S, V0.4S, V9.S[0]
 	WORD $0x4f891030 // FMLA V16.4S, V1.4S, V9.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2659
+	TBZ $1, R20, single2675
 	FMOVD 16(R10), F10
-	TBZ $0, R20, loaded2660
+	TBZ $0, R20, loaded2676
 	ADD $24, R10, R26
 	VLD1 (R26), V10.S[2]
-	B loaded2660
+	B loaded2676
 
-single2659:
+single2675:
 	FMOVS 16(R10), F10
 
-loaded2660:
+loaded2676:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2115e // FMLA V30.4S, V10.4S, V2.S[1]
@@ -53797,17 +54081,17 @@ loaded2660:
 	WORD $0x4fa91011 // FMLA V17.4S, V0.4S, V9.S[1]
 	WORD $0x4fa91150 // FMLA V16.4S, V10.4S, V9.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2661
+	TBZ $1, R20, single2677
 	FMOVD 16(R10), F11
-	TBZ $0, R20, loaded2662
+	TBZ $0, R20, loaded2678
 	ADD $24, R10, R26
 	VLD1 (R26), V11.S[2]
-	B loaded2662
+	B loaded2678
 
-single2661:
+single2677:
 	FMOVS 16(R10), F11
 
-loaded2662:
+loaded2678:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82197e // FMLA V30.4S, V11.4S, V2.S[2]
@@ -53826,17 +54110,17 @@ loaded2662:
 	WORD $0x4f891811 // FMLA V17.4S, V0.4S, V9.S[2]
 	WORD $0x4f891970 // FMLA V16.4S, V11.4S, V9.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2663
+	TBZ $1, R20, single2679
 	FMOVD 16(R10), F12
-	TBZ $0, R20, loaded2664
+	TBZ $0, R20, loaded2680
 	ADD $24, R10, R26
 	VLD1 (R26), V12.S[2]
-	B loaded2664
+	B loaded2680
 
-single2663:
+single2679:
 	FMOVS 16(R10), F12
 
-loaded2664:
+loaded2680:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2199e // FMLA V30.4S, V12.4S, V2.S[3]
@@ -53879,17 +54163,17 @@ single:
 	FMOVS (R7), F9
 	ADD $4, R7
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2665
+	TBZ $1, R20, single2681
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2666
+	TBZ $0, R20, loaded2682
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2666
+	B loaded2682
 
-single2665:
+single2681:
 	FMOVS 16(R10), F1
 
-loaded2666:
+loaded2682:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -53921,136 +54205,136 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2667
+	TBZ $1, R20, single2683
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2668
+	TBZ $0, R20, loaded2684
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2668
+	B loaded2684
 
-single2667:
+single2683:
 	FMOVS 16(R21), F0
 
-loaded2668:
+loaded2684:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2669
+	TBZ $1, R20, single2685
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2670
+	TBZ $0, R20, loaded2686
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2670
+	B loaded2686
 
-single2669:
+single2685:
 	FMOVS 16(R21), F0
 
-loaded2670:
+loaded2686:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2671
+	TBZ $1, R20, single2687
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2672
+	TBZ $0, R20, loaded2688
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2672
+	B loaded2688
 
-single2671:
+single2687:
 	FMOVS 16(R21), F0
 
-loaded2672:
+loaded2688:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2673
+	TBZ $1, R20, single2689
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2674
+	TBZ $0, R20, loaded2690
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2674
+	B loaded2690
 
-single2673:
+single2689:
 	FMOVS 16(R21), F0
 
-loaded2674:
+loaded2690:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2675
+	TBZ $1, R20, single2691
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2676
+	TBZ $0, R20, loaded2692
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2676
+	B loaded2692
 
-single2675:
+single2691:
 	FMOVS 16(R21), F0
 
-loaded2676:
+loaded2692:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2677
+	TBZ $1, R20, single2693
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2678
+	TBZ $0, R20, loaded2694
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2678
+	B loaded2694
 
-single2677:
+single2693:
 	FMOVS 16(R21), F0
 
-loaded2678:
+loaded2694:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2679
+	TBZ $1, R20, single2695
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2680
+	TBZ $0, R20, loaded2696
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2680
+	B loaded2696
 
-single2679:
+single2695:
 	FMOVS 16(R21), F0
 
-loaded2680:
+loaded2696:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
 	VMOV V0.B16, V17.B16
-	TBZ $1, R20, single2681
+	TBZ $1, R20, single2697
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2682
+	TBZ $0, R20, loaded2698
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2682
+	B loaded2698
 
-single2681:
+single2697:
 	FMOVS 16(R21), F0
 
-loaded2682:
+loaded2698:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -54066,17 +54350,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single2683
+	TBZ $1, R20, single2699
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2684
+	TBZ $0, R20, loaded2700
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2684
+	B loaded2700
 
-single2683:
+single2699:
 	FMOVS 16(R21), F0
 
-loaded2684:
+loaded2700:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -54126,108 +54410,108 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2685
+	TBZ $1, R20, single2701
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2686
+	TBZ $0, R20, stored2702
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2686
+	B stored2702
 
-single2685:
+single2701:
 	FMOVS F30, 16(R21)
 
-stored2686:
+stored2702:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2687
+	TBZ $1, R20, single2703
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2688
+	TBZ $0, R20, stored2704
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2688
+	B stored2704
 
-single2687:
+single2703:
 	FMOVS F28, 16(R21)
 
-stored2688:
+stored2704:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2689
+	TBZ $1, R20, single2705
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2690
+	TBZ $0, R20, stored2706
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2690
+	B stored2706
 
-single2689:
+single2705:
 	FMOVS F26, 16(R21)
 
-stored2690:
+stored2706:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2691
+	TBZ $1, R20, single2707
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2692
+	TBZ $0, R20, stored2708
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2692
+	B stored2708
 
-single2691:
+single2707:
 	FMOVS F24, 16(R21)
 
-stored2692:
+stored2708:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2693
+	TBZ $1, R20, single2709
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2694
+	TBZ $0, R20, stored2710
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2694
+	B stored2710
 
-single2693:
+single2709:
 	FMOVS F22, 16(R21)
 
-stored2694:
+stored2710:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2695
+	TBZ $1, R20, single2711
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2696
+	TBZ $0, R20, stored2712
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2696
+	B stored2712
 
-single2695:
+single2711:
 	FMOVS F20, 16(R21)
 
-stored2696:
+stored2712:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2697
+	TBZ $1, R20, single2713
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2698
+	TBZ $0, R20, stored2714
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2698
+	B stored2714
 
-single2697:
+single2713:
 	FMOVS F18, 16(R21)
 
-stored2698:
+stored2714:
 	ADD R13, R21
 	FMOVQ F17, 0(R21)
-	TBZ $1, R20, single2699
+	TBZ $1, R20, single2715
 	FMOVD F16, 16(R21)
-	TBZ $0, R20, stored2700
+	TBZ $0, R20, stored2716
 	ADD $24, R21, R26
 	VST1 V16.S[2], (R26)
-	B stored2700
+	B stored2716
 
-single2699:
+single2715:
 	FMOVS F16, 16(R21)
 
-stored2700:
+stored2716:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -54983,17 +55267,17 @@ tile:
 single:
 	FMOVS 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2701
+	TBZ $1, R20, single2717
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2702
+	TBZ $0, R20, loaded2718
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2702
+	B loaded2718
 
-single2701:
+single2717:
 	FMOVS 0(R10), F0
 
-loaded2702:
+loaded2718:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -55005,34 +55289,34 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2703
+	TBZ $1, R20, single2719
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2704
+	TBZ $0, R20, loaded2720
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2704
+	B loaded2720
 
-single2703:
+single2719:
 	FMOVS 0(R21), F0
 
-loaded2704:
+loaded2720:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2705
+	TBZ $1, R20, single2721
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2706
+	TBZ $0, R20, loaded2722
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2706
+	B loaded2722
 
-single2705:
+single2721:
 	FMOVS 0(R21), F0
 
-loaded2706:
+loaded2722:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 rectify:
@@ -55044,17 +55328,17 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2707
+	TBZ $1, R20, single2723
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2708
+	TBZ $0, R20, stored2724
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2708
+	B stored2724
 
-single2707:
+single2723:
 	FMOVS F31, 0(R21)
 
-stored2708:
+stored2724:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -55211,17 +55495,17 @@ single:
 	FMOVS 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2709
+	TBZ $1, R20, single2725
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2710
+	TBZ $0, R20, loaded2726
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2710
+	B loaded2726
 
-single2709:
+single2725:
 	FMOVS 16(R10), F1
 
-loaded2710:
+loaded2726:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -55237,17 +55521,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2711
+	TBZ $1, R20, single2727
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2712
+	TBZ $0, R20, loaded2728
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2712
+	B loaded2728
 
-single2711:
+single2727:
 	FMOVS 16(R21), F0
 
-loaded2712:
+loaded2728:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -55256,17 +55540,17 @@ bias:
 	CBZ R21, rectify
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single2713
+	TBZ $1, R20, single2729
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2714
+	TBZ $0, R20, loaded2730
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2714
+	B loaded2730
 
-single2713:
+single2729:
 	FMOVS 16(R21), F0
 
-loaded2714:
+loaded2730:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 rectify:
@@ -55281,17 +55565,17 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2715
+	TBZ $1, R20, single2731
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2716
+	TBZ $0, R20, stored2732
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2716
+	B stored2732
 
-single2715:
+single2731:
 	FMOVS F30, 16(R21)
 
-stored2716:
+stored2732:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -55447,17 +55731,17 @@ tile:
 single:
 	FMOVD 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2717
+	TBZ $1, R20, single2733
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2718
+	TBZ $0, R20, loaded2734
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2718
+	B loaded2734
 
-single2717:
+single2733:
 	FMOVS 0(R10), F0
 
-loaded2718:
+loaded2734:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -55470,48 +55754,48 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2719
+	TBZ $1, R20, single2735
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2720
+	TBZ $0, R20, loaded2736
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2720
+	B loaded2736
 
-single2719:
+single2735:
 	FMOVS 0(R21), F0
 
-loaded2720:
+loaded2736:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2721
+	TBZ $1, R20, single2737
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2722
+	TBZ $0, R20, loaded2738
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2722
+	B loaded2738
 
-single2721:
+single2737:
 	FMOVS 0(R21), F0
 
-loaded2722:
+loaded2738:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2723
+	TBZ $1, R20, single2739
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2724
+	TBZ $0, R20, loaded2740
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2724
+	B loaded2740
 
-single2723:
+single2739:
 	FMOVS 0(R21), F0
 
-loaded2724:
+loaded2740:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
@@ -55526,29 +55810,29 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2725
+	TBZ $1, R20, single2741
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2726
+	TBZ $0, R20, stored2742
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2726
+	B stored2742
 
-single2725:
+single2741:
 	FMOVS F31, 0(R21)
 
-stored2726:
+stored2742:
 	ADD R13, R21
-	TBZ $1, R20, single2727
+	TBZ $1, R20, single2743
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2728
+	TBZ $0, R20, stored2744
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2728
+	B stored2744
 
-single2727:
+single2743:
 	FMOVS F30, 0(R21)
 
-stored2728:
+stored2744:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -55727,17 +56011,17 @@ single:
 	FMOVD 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2729
+	TBZ $1, R20, single2745
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2730
+	TBZ $0, R20, loaded2746
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2730
+	B loaded2746
 
-single2729:
+single2745:
 	FMOVS 16(R10), F1
 
-loaded2730:
+loaded2746:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -55755,34 +56039,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2731
+	TBZ $1, R20, single2747
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2732
+	TBZ $0, R20, loaded2748
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2732
+	B loaded2748
 
-single2731:
+single2747:
 	FMOVS 16(R21), F0
 
-loaded2732:
+loaded2748:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2733
+	TBZ $1, R20, single2749
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2734
+	TBZ $0, R20, loaded2750
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2734
+	B loaded2750
 
-single2733:
+single2749:
 	FMOVS 16(R21), F0
 
-loaded2734:
+loaded2750:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -55792,17 +56076,17 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single2735
+	TBZ $1, R20, single2751
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2736
+	TBZ $0, R20, loaded2752
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2736
+	B loaded2752
 
-single2735:
+single2751:
 	FMOVS 16(R21), F0
 
-loaded2736:
+loaded2752:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
@@ -55822,30 +56106,30 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2737
+	TBZ $1, R20, single2753
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2738
+	TBZ $0, R20, stored2754
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2738
+	B stored2754
 
-single2737:
+single2753:
 	FMOVS F30, 16(R21)
 
-stored2738:
+stored2754:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2739
+	TBZ $1, R20, single2755
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2740
+	TBZ $0, R20, stored2756
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2740
+	B stored2756
 
-single2739:
+single2755:
 	FMOVS F28, 16(R21)
 
-stored2740:
+stored2756:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -56017,17 +56301,17 @@ single:
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single2741
+	TBZ $1, R20, single2757
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2742
+	TBZ $0, R20, loaded2758
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2742
+	B loaded2758
 
-single2741:
+single2757:
 	FMOVS 0(R10), F0
 
-loaded2742:
+loaded2758:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -56041,62 +56325,62 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2743
+	TBZ $1, R20, single2759
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2744
+	TBZ $0, R20, loaded2760
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2744
+	B loaded2760
 
-single2743:
+single2759:
 	FMOVS 0(R21), F0
 
-loaded2744:
+loaded2760:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2745
+	TBZ $1, R20, single2761
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2746
+	TBZ $0, R20, loaded2762
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2746
+	B loaded2762
 
-single2745:
+single2761:
 	FMOVS 0(R21), F0
 
-loaded2746:
+loaded2762:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2747
+	TBZ $1, R20, single2763
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2748
+	TBZ $0, R20, loaded2764
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2748
+	B loaded2764
 
-single2747:
+single2763:
 	FMOVS 0(R21), F0
 
-loaded2748:
+loaded2764:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2749
+	TBZ $1, R20, single2765
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2750
+	TBZ $0, R20, loaded2766
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2750
+	B loaded2766
 
-single2749:
+single2765:
 	FMOVS 0(R21), F0
 
-loaded2750:
+loaded2766:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -56114,41 +56398,41 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2751
+	TBZ $1, R20, single2767
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2752
+	TBZ $0, R20, stored2768
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2752
+	B stored2768
 
-single2751:
+single2767:
 	FMOVS F31, 0(R21)
 
-stored2752:
+stored2768:
 	ADD R13, R21
-	TBZ $1, R20, single2753
+	TBZ $1, R20, single2769
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2754
+	TBZ $0, R20, stored2770
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2754
+	B stored2770
 
-single2753:
+single2769:
 	FMOVS F30, 0(R21)
 
-stored2754:
+stored2770:
 	ADD R13, R21
-	TBZ $1, R20, single2755
+	TBZ $1, R20, single2771
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2756
+	TBZ $0, R20, stored2772
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2756
+	B stored2772
 
-single2755:
+single2771:
 	FMOVS F29, 0(R21)
 
-stored2756:
+stored2772:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -56353,17 +56637,17 @@ single:
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2757
+	TBZ $1, R20, single2773
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2758
+	TBZ $0, R20, loaded2774
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2758
+	B loaded2774
 
-single2757:
+single2773:
 	FMOVS 16(R10), F1
 
-loaded2758:
+loaded2774:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -56383,51 +56667,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2759
+	TBZ $1, R20, single2775
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2760
+	TBZ $0, R20, loaded2776
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2760
+	B loaded2776
 
-single2759:
+single2775:
 	FMOVS 16(R21), F0
 
-loaded2760:
+loaded2776:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2761
+	TBZ $1, R20, single2777
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2762
+	TBZ $0, R20, loaded2778
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2762
+	B loaded2778
 
-single2761:
+single2777:
 	FMOVS 16(R21), F0
 
-loaded2762:
+loaded2778:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2763
+	TBZ $1, R20, single2779
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2764
+	TBZ $0, R20, loaded2780
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2764
+	B loaded2780
 
-single2763:
+single2779:
 	FMOVS 16(R21), F0
 
-loaded2764:
+loaded2780:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -56438,17 +56722,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single2765
+	TBZ $1, R20, single2781
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2766
+	TBZ $0, R20, loaded2782
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2766
+	B loaded2782
 
-single2765:
+single2781:
 	FMOVS 16(R21), F0
 
-loaded2766:
+loaded2782:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -56473,43 +56757,43 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2767
+	TBZ $1, R20, single2783
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2768
+	TBZ $0, R20, stored2784
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2768
+	B stored2784
 
-single2767:
+single2783:
 	FMOVS F30, 16(R21)
 
-stored2768:
+stored2784:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2769
+	TBZ $1, R20, single2785
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2770
+	TBZ $0, R20, stored2786
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2770
+	B stored2786
 
-single2769:
+single2785:
 	FMOVS F28, 16(R21)
 
-stored2770:
+stored2786:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2771
+	TBZ $1, R20, single2787
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2772
+	TBZ $0, R20, stored2788
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2772
+	B stored2788
 
-single2771:
+single2787:
 	FMOVS F26, 16(R21)
 
-stored2772:
+stored2788:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -56689,17 +56973,17 @@ tile:
 single:
 	FMOVQ 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2773
+	TBZ $1, R20, single2789
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2774
+	TBZ $0, R20, loaded2790
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2774
+	B loaded2790
 
-single2773:
+single2789:
 	FMOVS 0(R10), F0
 
-loaded2774:
+loaded2790:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -56714,76 +56998,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2775
+	TBZ $1, R20, single2791
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2776
+	TBZ $0, R20, loaded2792
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2776
+	B loaded2792
 
-single2775:
+single2791:
 	FMOVS 0(R21), F0
 
-loaded2776:
+loaded2792:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2777
+	TBZ $1, R20, single2793
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2778
+	TBZ $0, R20, loaded2794
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2778
+	B loaded2794
 
-single2777:
+single2793:
 	FMOVS 0(R21), F0
 
-loaded2778:
+loaded2794:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2779
+	TBZ $1, R20, single2795
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2780
+	TBZ $0, R20, loaded2796
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2780
+	B loaded2796
 
-single2779:
+single2795:
 	FMOVS 0(R21), F0
 
-loaded2780:
+loaded2796:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2781
+	TBZ $1, R20, single2797
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2782
+	TBZ $0, R20, loaded2798
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2782
+	B loaded2798
 
-single2781:
+single2797:
 	FMOVS 0(R21), F0
 
-loaded2782:
+loaded2798:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2783
+	TBZ $1, R20, single2799
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2784
+	TBZ $0, R20, loaded2800
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2784
+	B loaded2800
 
-single2783:
+single2799:
 	FMOVS 0(R21), F0
 
-loaded2784:
+loaded2800:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -56804,53 +57088,53 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2785
+	TBZ $1, R20, single2801
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2786
+	TBZ $0, R20, stored2802
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2786
+	B stored2802
 
-single2785:
+single2801:
 	FMOVS F31, 0(R21)
 
-stored2786:
+stored2802:
 	ADD R13, R21
-	TBZ $1, R20, single2787
+	TBZ $1, R20, single2803
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2788
+	TBZ $0, R20, stored2804
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2788
+	B stored2804
 
-single2787:
+single2803:
 	FMOVS F30, 0(R21)
 
-stored2788:
+stored2804:
 	ADD R13, R21
-	TBZ $1, R20, single2789
+	TBZ $1, R20, single2805
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2790
+	TBZ $0, R20, stored2806
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2790
+	B stored2806
 
-single2789:
+single2805:
 	FMOVS F29, 0(R21)
 
-stored2790:
+stored2806:
 	ADD R13, R21
-	TBZ $1, R20, single2791
+	TBZ $1, R20, single2807
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2792
+	TBZ $0, R20, stored2808
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2792
+	B stored2808
 
-single2791:
+single2807:
 	FMOVS F28, 0(R21)
 
-stored2792:
+stored2808:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -57073,17 +57357,17 @@ single:
 	FMOVQ 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2793
+	TBZ $1, R20, single2809
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2794
+	TBZ $0, R20, loaded2810
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2794
+	B loaded2810
 
-single2793:
+single2809:
 	FMOVS 16(R10), F1
 
-loaded2794:
+loaded2810:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -57105,68 +57389,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2795
+	TBZ $1, R20, single2811
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2796
+	TBZ $0, R20, loaded2812
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2796
+	B loaded2812
 
-single2795:
+single2811:
 	FMOVS 16(R21), F0
 
-loaded2796:
+loaded2812:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2797
+	TBZ $1, R20, single2813
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2798
+	TBZ $0, R20, loaded2814
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2798
+	B loaded2814
 
-single2797:
+single2813:
 	FMOVS 16(R21), F0
 
-loaded2798:
+loaded2814:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2799
+	TBZ $1, R20, single2815
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2800
+	TBZ $0, R20, loaded2816
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2800
+	B loaded2816
 
-single2799:
+single2815:
 	FMOVS 16(R21), F0
 
-loaded2800:
+loaded2816:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2801
+	TBZ $1, R20, single2817
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2802
+	TBZ $0, R20, loaded2818
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2802
+	B loaded2818
 
-single2801:
+single2817:
 	FMOVS 16(R21), F0
 
-loaded2802:
+loaded2818:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -57178,17 +57462,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single2803
+	TBZ $1, R20, single2819
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2804
+	TBZ $0, R20, loaded2820
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2804
+	B loaded2820
 
-single2803:
+single2819:
 	FMOVS 16(R21), F0
 
-loaded2804:
+loaded2820:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -57218,56 +57502,56 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2805
+	TBZ $1, R20, single2821
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2806
+	TBZ $0, R20, stored2822
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2806
+	B stored2822
 
-single2805:
+single2821:
 	FMOVS F30, 16(R21)
 
-stored2806:
+stored2822:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2807
+	TBZ $1, R20, single2823
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2808
+	TBZ $0, R20, stored2824
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2808
+	B stored2824
 
-single2807:
+single2823:
 	FMOVS F28, 16(R21)
 
-stored2808:
+stored2824:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2809
+	TBZ $1, R20, single2825
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2810
+	TBZ $0, R20, stored2826
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2810
+	B stored2826
 
-single2809:
+single2825:
 	FMOVS F26, 16(R21)
 
-stored2810:
+stored2826:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2811
+	TBZ $1, R20, single2827
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2812
+	TBZ $0, R20, stored2828
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2812
+	B stored2828
 
-single2811:
+single2827:
 	FMOVS F24, 16(R21)
 
-stored2812:
+stored2828:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -57461,17 +57745,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVS 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2813
+	TBZ $1, R20, single2829
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2814
+	TBZ $0, R20, loaded2830
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2814
+	B loaded2830
 
-single2813:
+single2829:
 	FMOVS 0(R10), F0
 
-loaded2814:
+loaded2830:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -57487,90 +57771,90 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2815
+	TBZ $1, R20, single2831
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2816
+	TBZ $0, R20, loaded2832
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2816
+	B loaded2832
 
-single2815:
+single2831:
 	FMOVS 0(R21), F0
 
-loaded2816:
+loaded2832:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2817
+	TBZ $1, R20, single2833
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2818
+	TBZ $0, R20, loaded2834
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2818
+	B loaded2834
 
-single2817:
+single2833:
 	FMOVS 0(R21), F0
 
-loaded2818:
+loaded2834:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2819
+	TBZ $1, R20, single2835
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2820
+	TBZ $0, R20, loaded2836
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2820
+	B loaded2836
 
-single2819:
+single2835:
 	FMOVS 0(R21), F0
 
-loaded2820:
+loaded2836:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2821
+	TBZ $1, R20, single2837
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2822
+	TBZ $0, R20, loaded2838
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2822
+	B loaded2838
 
-single2821:
+single2837:
 	FMOVS 0(R21), F0
 
-loaded2822:
+loaded2838:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2823
+	TBZ $1, R20, single2839
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2824
+	TBZ $0, R20, loaded2840
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2824
+	B loaded2840
 
-single2823:
+single2839:
 	FMOVS 0(R21), F0
 
-loaded2824:
+loaded2840:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2825
+	TBZ $1, R20, single2841
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2826
+	TBZ $0, R20, loaded2842
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2826
+	B loaded2842
 
-single2825:
+single2841:
 	FMOVS 0(R21), F0
 
-loaded2826:
+loaded2842:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -57594,65 +57878,65 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2827
+	TBZ $1, R20, single2843
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2828
+	TBZ $0, R20, stored2844
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2828
+	B stored2844
 
-single2827:
+single2843:
 	FMOVS F31, 0(R21)
 
-stored2828:
+stored2844:
 	ADD R13, R21
-	TBZ $1, R20, single2829
+	TBZ $1, R20, single2845
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2830
+	TBZ $0, R20, stored2846
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2830
+	B stored2846
 
-single2829:
+single2845:
 	FMOVS F30, 0(R21)
 
-stored2830:
+stored2846:
 	ADD R13, R21
-	TBZ $1, R20, single2831
+	TBZ $1, R20, single2847
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2832
+	TBZ $0, R20, stored2848
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2832
+	B stored2848
 
-single2831:
+single2847:
 	FMOVS F29, 0(R21)
 
-stored2832:
+stored2848:
 	ADD R13, R21
-	TBZ $1, R20, single2833
+	TBZ $1, R20, single2849
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2834
+	TBZ $0, R20, stored2850
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2834
+	B stored2850
 
-single2833:
+single2849:
 	FMOVS F28, 0(R21)
 
-stored2834:
+stored2850:
 	ADD R13, R21
-	TBZ $1, R20, single2835
+	TBZ $1, R20, single2851
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2836
+	TBZ $0, R20, stored2852
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2836
+	B stored2852
 
-single2835:
+single2851:
 	FMOVS F27, 0(R21)
 
-stored2836:
+stored2852:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -57899,17 +58183,17 @@ single:
 	FMOVS 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2837
+	TBZ $1, R20, single2853
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2838
+	TBZ $0, R20, loaded2854
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2838
+	B loaded2854
 
-single2837:
+single2853:
 	FMOVS 16(R10), F1
 
-loaded2838:
+loaded2854:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -57933,85 +58217,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2839
+	TBZ $1, R20, single2855
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2840
+	TBZ $0, R20, loaded2856
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2840
+	B loaded2856
 
-single2839:
+single2855:
 	FMOVS 16(R21), F0
 
-loaded2840:
+loaded2856:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2841
+	TBZ $1, R20, single2857
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2842
+	TBZ $0, R20, loaded2858
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2842
+	B loaded2858
 
-single2841:
+single2857:
 	FMOVS 16(R21), F0
 
-loaded2842:
+loaded2858:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2843
+	TBZ $1, R20, single2859
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2844
+	TBZ $0, R20, loaded2860
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2844
+	B loaded2860
 
-single2843:
+single2859:
 	FMOVS 16(R21), F0
 
-loaded2844:
+loaded2860:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2845
+	TBZ $1, R20, single2861
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2846
+	TBZ $0, R20, loaded2862
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2846
+	B loaded2862
 
-single2845:
+single2861:
 	FMOVS 16(R21), F0
 
-loaded2846:
+loaded2862:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2847
+	TBZ $1, R20, single2863
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2848
+	TBZ $0, R20, loaded2864
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2848
+	B loaded2864
 
-single2847:
+single2863:
 	FMOVS 16(R21), F0
 
-loaded2848:
+loaded2864:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -58024,17 +58308,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single2849
+	TBZ $1, R20, single2865
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2850
+	TBZ $0, R20, loaded2866
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2850
+	B loaded2866
 
-single2849:
+single2865:
 	FMOVS 16(R21), F0
 
-loaded2850:
+loaded2866:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -58069,69 +58353,69 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2851
+	TBZ $1, R20, single2867
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2852
+	TBZ $0, R20, stored2868
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2852
+	B stored2868
 
-single2851:
+single2867:
 	FMOVS F30, 16(R21)
 
-stored2852:
+stored2868:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2853
+	TBZ $1, R20, single2869
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2854
+	TBZ $0, R20, stored2870
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2854
+	B stored2870
 
-single2853:
+single2869:
 	FMOVS F28, 16(R21)
 
-stored2854:
+stored2870:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2855
+	TBZ $1, R20, single2871
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2856
+	TBZ $0, R20, stored2872
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2856
+	B stored2872
 
-single2855:
+single2871:
 	FMOVS F26, 16(R21)
 
-stored2856:
+stored2872:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2857
+	TBZ $1, R20, single2873
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2858
+	TBZ $0, R20, stored2874
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2858
+	B stored2874
 
-single2857:
+single2873:
 	FMOVS F24, 16(R21)
 
-stored2858:
+stored2874:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2859
+	TBZ $1, R20, single2875
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2860
+	TBZ $0, R20, stored2876
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2860
+	B stored2876
 
-single2859:
+single2875:
 	FMOVS F22, 16(R21)
 
-stored2860:
+stored2876:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -58337,17 +58621,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVD 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2861
+	TBZ $1, R20, single2877
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2862
+	TBZ $0, R20, loaded2878
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2862
+	B loaded2878
 
-single2861:
+single2877:
 	FMOVS 0(R10), F0
 
-loaded2862:
+loaded2878:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -58364,104 +58648,104 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2863
+	TBZ $1, R20, single2879
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2864
+	TBZ $0, R20, loaded2880
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2864
+	B loaded2880
 
-single2863:
+single2879:
 	FMOVS 0(R21), F0
 
-loaded2864:
+loaded2880:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2865
+	TBZ $1, R20, single2881
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2866
+	TBZ $0, R20, loaded2882
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2866
+	B loaded2882
 
-single2865:
+single2881:
 	FMOVS 0(R21), F0
 
-loaded2866:
+loaded2882:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2867
+	TBZ $1, R20, single2883
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2868
+	TBZ $0, R20, loaded2884
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2868
+	B loaded2884
 
-single2867:
+single2883:
 	FMOVS 0(R21), F0
 
-loaded2868:
+loaded2884:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2869
+	TBZ $1, R20, single2885
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2870
+	TBZ $0, R20, loaded2886
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2870
+	B loaded2886
 
-single2869:
+single2885:
 	FMOVS 0(R21), F0
 
-loaded2870:
+loaded2886:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2871
+	TBZ $1, R20, single2887
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2872
+	TBZ $0, R20, loaded2888
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2872
+	B loaded2888
 
-single2871:
+single2887:
 	FMOVS 0(R21), F0
 
-loaded2872:
+loaded2888:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2873
+	TBZ $1, R20, single2889
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2874
+	TBZ $0, R20, loaded2890
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2874
+	B loaded2890
 
-single2873:
+single2889:
 	FMOVS 0(R21), F0
 
-loaded2874:
+loaded2890:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2875
+	TBZ $1, R20, single2891
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2876
+	TBZ $0, R20, loaded2892
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2876
+	B loaded2892
 
-single2875:
+single2891:
 	FMOVS 0(R21), F0
 
-loaded2876:
+loaded2892:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -58488,77 +58772,77 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2877
+	TBZ $1, R20, single2893
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2878
+	TBZ $0, R20, stored2894
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2878
+	B stored2894
 
-single2877:
+single2893:
 	FMOVS F31, 0(R21)
 
-stored2878:
+stored2894:
 	ADD R13, R21
-	TBZ $1, R20, single2879
+	TBZ $1, R20, single2895
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2880
+	TBZ $0, R20, stored2896
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2880
+	B stored2896
 
-single2879:
+single2895:
 	FMOVS F30, 0(R21)
 
-stored2880:
+stored2896:
 	ADD R13, R21
-	TBZ $1, R20, single2881
+	TBZ $1, R20, single2897
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2882
+	TBZ $0, R20, stored2898
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2882
+	B stored2898
 
-single2881:
+single2897:
 	FMOVS F29, 0(R21)
 
-stored2882:
+stored2898:
 	ADD R13, R21
-	TBZ $1, R20, single2883
+	TBZ $1, R20, single2899
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2884
+	TBZ $0, R20, stored2900
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2884
+	B stored2900
 
-single2883:
+single2899:
 	FMOVS F28, 0(R21)
 
-stored2884:
+stored2900:
 	ADD R13, R21
-	TBZ $1, R20, single2885
+	TBZ $1, R20, single2901
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2886
+	TBZ $0, R20, stored2902
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2886
+	B stored2902
 
-single2885:
+single2901:
 	FMOVS F27, 0(R21)
 
-stored2886:
+stored2902:
 	ADD R13, R21
-	TBZ $1, R20, single2887
+	TBZ $1, R20, single2903
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2888
+	TBZ $0, R20, stored2904
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2888
+	B stored2904
 
-single2887:
+single2903:
 	FMOVS F26, 0(R21)
 
-stored2888:
+stored2904:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -58827,17 +59111,17 @@ single:
 	FMOVD 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2889
+	TBZ $1, R20, single2905
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2890
+	TBZ $0, R20, loaded2906
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2890
+	B loaded2906
 
-single2889:
+single2905:
 	FMOVS 16(R10), F1
 
-loaded2890:
+loaded2906:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -58863,102 +59147,102 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2891
+	TBZ $1, R20, single2907
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2892
+	TBZ $0, R20, loaded2908
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2892
+	B loaded2908
 
-single2891:
+single2907:
 	FMOVS 16(R21), F0
 
-loaded2892:
+loaded2908:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2893
+	TBZ $1, R20, single2909
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2894
+	TBZ $0, R20, loaded2910
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2894
+	B loaded2910
 
-single2893:
+single2909:
 	FMOVS 16(R21), F0
 
-loaded2894:
+loaded2910:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2895
+	TBZ $1, R20, single2911
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2896
+	TBZ $0, R20, loaded2912
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2896
+	B loaded2912
 
-single2895:
+single2911:
 	FMOVS 16(R21), F0
 
-loaded2896:
+loaded2912:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2897
+	TBZ $1, R20, single2913
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2898
+	TBZ $0, R20, loaded2914
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2898
+	B loaded2914
 
-single2897:
+single2913:
 	FMOVS 16(R21), F0
 
-loaded2898:
+loaded2914:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2899
+	TBZ $1, R20, single2915
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2900
+	TBZ $0, R20, loaded2916
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2900
+	B loaded2916
 
-single2899:
+single2915:
 	FMOVS 16(R21), F0
 
-loaded2900:
+loaded2916:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2901
+	TBZ $1, R20, single2917
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2902
+	TBZ $0, R20, loaded2918
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2902
+	B loaded2918
 
-single2901:
+single2917:
 	FMOVS 16(R21), F0
 
-loaded2902:
+loaded2918:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -58972,17 +59256,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single2903
+	TBZ $1, R20, single2919
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2904
+	TBZ $0, R20, loaded2920
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2904
+	B loaded2920
 
-single2903:
+single2919:
 	FMOVS 16(R21), F0
 
-loaded2904:
+loaded2920:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -59022,82 +59306,82 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2905
+	TBZ $1, R20, single2921
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2906
+	TBZ $0, R20, stored2922
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2906
+	B stored2922
 
-single2905:
+single2921:
 	FMOVS F30, 16(R21)
 
-stored2906:
+stored2922:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2907
+	TBZ $1, R20, single2923
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2908
+	TBZ $0, R20, stored2924
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2908
+	B stored2924
 
-single2907:
+single2923:
 	FMOVS F28, 16(R21)
 
-stored2908:
+stored2924:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2909
+	TBZ $1, R20, single2925
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2910
+	TBZ $0, R20, stored2926
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2910
+	B stored2926
 
-single2909:
+single2925:
 	FMOVS F26, 16(R21)
 
-stored2910:
+stored2926:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2911
+	TBZ $1, R20, single2927
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2912
+	TBZ $0, R20, stored2928
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2912
+	B stored2928
 
-single2911:
+single2927:
 	FMOVS F24, 16(R21)
 
-stored2912:
+stored2928:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2913
+	TBZ $1, R20, single2929
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2914
+	TBZ $0, R20, stored2930
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2914
+	B stored2930
 
-single2913:
+single2929:
 	FMOVS F22, 16(R21)
 
-stored2914:
+stored2930:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2915
+	TBZ $1, R20, single2931
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2916
+	TBZ $0, R20, stored2932
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2916
+	B stored2932
 
-single2915:
+single2931:
 	FMOVS F20, 16(R21)
 
-stored2916:
+stored2932:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -59319,17 +59603,17 @@ single:
 	ADD $24, R0, R26
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single2917
+	TBZ $1, R20, single2933
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2918
+	TBZ $0, R20, loaded2934
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2918
+	B loaded2934
 
-single2917:
+single2933:
 	FMOVS 0(R10), F0
 
-loaded2918:
+loaded2934:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -59347,118 +59631,118 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2919
+	TBZ $1, R20, single2935
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2920
+	TBZ $0, R20, loaded2936
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2920
+	B loaded2936
 
-single2919:
+single2935:
 	FMOVS 0(R21), F0
 
-loaded2920:
+loaded2936:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2921
+	TBZ $1, R20, single2937
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2922
+	TBZ $0, R20, loaded2938
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2922
+	B loaded2938
 
-single2921:
+single2937:
 	FMOVS 0(R21), F0
 
-loaded2922:
+loaded2938:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2923
+	TBZ $1, R20, single2939
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2924
+	TBZ $0, R20, loaded2940
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2924
+	B loaded2940
 
-single2923:
+single2939:
 	FMOVS 0(R21), F0
 
-loaded2924:
+loaded2940:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2925
+	TBZ $1, R20, single2941
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2926
+	TBZ $0, R20, loaded2942
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2926
+	B loaded2942
 
-single2925:
+single2941:
 	FMOVS 0(R21), F0
 
-loaded2926:
+loaded2942:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2927
+	TBZ $1, R20, single2943
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2928
+	TBZ $0, R20, loaded2944
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2928
+	B loaded2944
 
-single2927:
+single2943:
 	FMOVS 0(R21), F0
 
-loaded2928:
+loaded2944:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2929
+	TBZ $1, R20, single2945
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2930
+	TBZ $0, R20, loaded2946
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2930
+	B loaded2946
 
-single2929:
+single2945:
 	FMOVS 0(R21), F0
 
-loaded2930:
+loaded2946:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single2931
+	TBZ $1, R20, single2947
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2932
+	TBZ $0, R20, loaded2948
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2932
+	B loaded2948
 
-single2931:
+single2947:
 	FMOVS 0(R21), F0
 
-loaded2932:
+loaded2948:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2933
+	TBZ $1, R20, single2949
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2934
+	TBZ $0, R20, loaded2950
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2934
+	B loaded2950
 
-single2933:
+single2949:
 	FMOVS 0(R21), F0
 
-loaded2934:
+loaded2950:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -59488,89 +59772,89 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2935
+	TBZ $1, R20, single2951
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2936
+	TBZ $0, R20, stored2952
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2936
+	B stored2952
 
-single2935:
+single2951:
 	FMOVS F31, 0(R21)
 
-stored2936:
+stored2952:
 	ADD R13, R21
-	TBZ $1, R20, single2937
+	TBZ $1, R20, single2953
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2938
+	TBZ $0, R20, stored2954
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2938
+	B stored2954
 
-single2937:
+single2953:
 	FMOVS F30, 0(R21)
 
-stored2938:
+stored2954:
 	ADD R13, R21
-	TBZ $1, R20, single2939
+	TBZ $1, R20, single2955
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2940
+	TBZ $0, R20, stored2956
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2940
+	B stored2956
 
-single2939:
+single2955:
 	FMOVS F29, 0(R21)
 
-stored2940:
+stored2956:
 	ADD R13, R21
-	TBZ $1, R20, single2941
+	TBZ $1, R20, single2957
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2942
+	TBZ $0, R20, stored2958
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2942
+	B stored2958
 
-single2941:
+single2957:
 	FMOVS F28, 0(R21)
 
-stored2942:
+stored2958:
 	ADD R13, R21
-	TBZ $1, R20, single2943
+	TBZ $1, R20, single2959
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2944
+	TBZ $0, R20, stored2960
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2944
+	B stored2960
 
-single2943:
+single2959:
 	FMOVS F27, 0(R21)
 
-stored2944:
+stored2960:
 	ADD R13, R21
-	TBZ $1, R20, single2945
+	TBZ $1, R20, single2961
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2946
+	TBZ $0, R20, stored2962
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2946
+	B stored2962
 
-single2945:
+single2961:
 	FMOVS F26, 0(R21)
 
-stored2946:
+stored2962:
 	ADD R13, R21
-	TBZ $1, R20, single2947
+	TBZ $1, R20, single2963
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2948
+	TBZ $0, R20, stored2964
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2948
+	B stored2964
 
-single2947:
+single2963:
 	FMOVS F25, 0(R21)
 
-stored2948:
+stored2964:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -59865,17 +60149,17 @@ single:
 	VLD1 (R26), V3.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2949
+	TBZ $1, R20, single2965
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2950
+	TBZ $0, R20, loaded2966
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2950
+	B loaded2966
 
-single2949:
+single2965:
 	FMOVS 16(R10), F1
 
-loaded2950:
+loaded2966:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -59903,119 +60187,119 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2951
+	TBZ $1, R20, single2967
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2952
+	TBZ $0, R20, loaded2968
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2952
+	B loaded2968
 
-single2951:
+single2967:
 	FMOVS 16(R21), F0
 
-loaded2952:
+loaded2968:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2953
+	TBZ $1, R20, single2969
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2954
+	TBZ $0, R20, loaded2970
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2954
+	B loaded2970
 
-single2953:
+single2969:
 	FMOVS 16(R21), F0
 
-loaded2954:
+loaded2970:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2955
+	TBZ $1, R20, single2971
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2956
+	TBZ $0, R20, loaded2972
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2956
+	B loaded2972
 
-single2955:
+single2971:
 	FMOVS 16(R21), F0
 
-loaded2956:
+loaded2972:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2957
+	TBZ $1, R20, single2973
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2958
+	TBZ $0, R20, loaded2974
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2958
+	B loaded2974
 
-single2957:
+single2973:
 	FMOVS 16(R21), F0
 
-loaded2958:
+loaded2974:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2959
+	TBZ $1, R20, single2975
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2960
+	TBZ $0, R20, loaded2976
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2960
+	B loaded2976
 
-single2959:
+single2975:
 	FMOVS 16(R21), F0
 
-loaded2960:
+loaded2976:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2961
+	TBZ $1, R20, single2977
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2962
+	TBZ $0, R20, loaded2978
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2962
+	B loaded2978
 
-single2961:
+single2977:
 	FMOVS 16(R21), F0
 
-loaded2962:
+loaded2978:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2963
+	TBZ $1, R20, single2979
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2964
+	TBZ $0, R20, loaded2980
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2964
+	B loaded2980
 
-single2963:
+single2979:
 	FMOVS 16(R21), F0
 
-loaded2964:
+loaded2980:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -60030,17 +60314,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single2965
+	TBZ $1, R20, single2981
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2966
+	TBZ $0, R20, loaded2982
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2966
+	B loaded2982
 
-single2965:
+single2981:
 	FMOVS 16(R21), F0
 
-loaded2966:
+loaded2982:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -60085,95 +60369,95 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2967
+	TBZ $1, R20, single2983
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2968
+	TBZ $0, R20, stored2984
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2968
+	B stored2984
 
-single2967:
+single2983:
 	FMOVS F30, 16(R21)
 
-stored2968:
+stored2984:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2969
+	TBZ $1, R20, single2985
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2970
+	TBZ $0, R20, stored2986
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2970
+	B stored2986
 
-single2969:
+single2985:
 	FMOVS F28, 16(R21)
 
-stored2970:
+stored2986:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2971
+	TBZ $1, R20, single2987
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2972
+	TBZ $0, R20, stored2988
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2972
+	B stored2988
 
-single2971:
+single2987:
 	FMOVS F26, 16(R21)
 
-stored2972:
+stored2988:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2973
+	TBZ $1, R20, single2989
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2974
+	TBZ $0, R20, stored2990
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2974
+	B stored2990
 
-single2973:
+single2989:
 	FMOVS F24, 16(R21)
 
-stored2974:
+stored2990:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2975
+	TBZ $1, R20, single2991
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2976
+	TBZ $0, R20, stored2992
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2976
+	B stored2992
 
-single2975:
+single2991:
 	FMOVS F22, 16(R21)
 
-stored2976:
+stored2992:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2977
+	TBZ $1, R20, single2993
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2978
+	TBZ $0, R20, stored2994
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2978
+	B stored2994
 
-single2977:
+single2993:
 	FMOVS F20, 16(R21)
 
-stored2978:
+stored2994:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2979
+	TBZ $1, R20, single2995
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2980
+	TBZ $0, R20, stored2996
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2980
+	B stored2996
 
-single2979:
+single2995:
 	FMOVS F18, 16(R21)
 
-stored2980:
+stored2996:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -60403,17 +60687,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVQ 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2981
+	TBZ $1, R20, single2997
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2982
+	TBZ $0, R20, loaded2998
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2982
+	B loaded2998
 
-single2981:
+single2997:
 	FMOVS 0(R10), F0
 
-loaded2982:
+loaded2998:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -60432,121 +60716,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2983
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2984
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2984
-
-single2983:
-	FMOVS 0(R21), F0
-
-loaded2984:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2985
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2986
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2986
-
-single2985:
-	FMOVS 0(R21), F0
-
-loaded2986:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2987
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2988
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2988
-
-single2987:
-	FMOVS 0(R21), F0
-
-loaded2988:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single2989
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2990
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2990
-
-single2989:
-	FMOVS 0(R21), F0
-
-loaded2990:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single2991
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2992
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2992
-
-single2991:
-	FMOVS 0(R21), F0
-
-loaded2992:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
-	TBZ $1, R20, single2993
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2994
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2994
-
-single2993:
-	FMOVS 0(R21), F0
-
-loaded2994:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	TBZ $1, R20, single2995
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2996
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2996
-
-single2995:
-	FMOVS 0(R21), F0
-
-loaded2996:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	ADD R13, R21
-	TBZ $1, R20, single2997
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2998
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2998
-
-single2997:
-	FMOVS 0(R21), F0
-
-loaded2998:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, rectify
 	TBZ $1, R20, single2999
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded3000
@@ -60558,6 +60727,121 @@ single2999:
 	FMOVS 0(R21), F0
 
 loaded3000:
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	TBZ $1, R20, single3001
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3002
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3002
+
+single3001:
+	FMOVS 0(R21), F0
+
+loaded3002:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single3003
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3004
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3004
+
+single3003:
+	FMOVS 0(R21), F0
+
+loaded3004:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single3005
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3006
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3006
+
+single3005:
+	FMOVS 0(R21), F0
+
+loaded3006:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single3007
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3008
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3008
+
+single3007:
+	FMOVS 0(R21), F0
+
+loaded3008:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single3009
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3010
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3010
+
+single3009:
+	FMOVS 0(R21), F0
+
+loaded3010:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single3011
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3012
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3012
+
+single3011:
+	FMOVS 0(R21), F0
+
+loaded3012:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	ADD R13, R21
+	TBZ $1, R20, single3013
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3014
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3014
+
+single3013:
+	FMOVS 0(R21), F0
+
+loaded3014:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, rectify
+	TBZ $1, R20, single3015
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3016
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3016
+
+single3015:
+	FMOVS 0(R21), F0
+
+loaded3016:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -60590,101 +60874,101 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3001
+	TBZ $1, R20, single3017
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3002
+	TBZ $0, R20, stored3018
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3002
+	B stored3018
 
-single3001:
+single3017:
 	FMOVS F31, 0(R21)
 
-stored3002:
+stored3018:
 	ADD R13, R21
-	TBZ $1, R20, single3003
+	TBZ $1, R20, single3019
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3004
+	TBZ $0, R20, stored3020
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3004
+	B stored3020
 
-single3003:
+single3019:
 	FMOVS F30, 0(R21)
 
-stored3004:
+stored3020:
 	ADD R13, R21
-	TBZ $1, R20, single3005
+	TBZ $1, R20, single3021
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3006
+	TBZ $0, R20, stored3022
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3006
+	B stored3022
 
-single3005:
+single3021:
 	FMOVS F29, 0(R21)
 
-stored3006:
+stored3022:
 	ADD R13, R21
-	TBZ $1, R20, single3007
+	TBZ $1, R20, single3023
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3008
+	TBZ $0, R20, stored3024
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3008
+	B stored3024
 
-single3007:
+single3023:
 	FMOVS F28, 0(R21)
 
-stored3008:
+stored3024:
 	ADD R13, R21
-	TBZ $1, R20, single3009
+	TBZ $1, R20, single3025
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3010
+	TBZ $0, R20, stored3026
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored3010
+	B stored3026
 
-single3009:
+single3025:
 	FMOVS F27, 0(R21)
 
-stored3010:
+stored3026:
 	ADD R13, R21
-	TBZ $1, R20, single3011
+	TBZ $1, R20, single3027
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored3012
+	TBZ $0, R20, stored3028
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3012
+	B stored3028
 
-single3011:
+single3027:
 	FMOVS F26, 0(R21)
 
-stored3012:
+stored3028:
 	ADD R13, R21
-	TBZ $1, R20, single3013
+	TBZ $1, R20, single3029
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored3014
+	TBZ $0, R20, stored3030
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored3014
+	B stored3030
 
-single3013:
+single3029:
 	FMOVS F25, 0(R21)
 
-stored3014:
+stored3030:
 	ADD R13, R21
-	TBZ $1, R20, single3015
+	TBZ $1, R20, single3031
 	FMOVD F24, 0(R21)
-	TBZ $0, R20, stored3016
+	TBZ $0, R20, stored3032
 	ADD $8, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3016
+	B stored3032
 
-single3015:
+single3031:
 	FMOVS F24, 0(R21)
 
-stored3016:
+stored3032:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -60997,17 +61281,17 @@ single:
 	FMOVQ 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3017
+	TBZ $1, R20, single3033
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3018
+	TBZ $0, R20, loaded3034
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3018
+	B loaded3034
 
-single3017:
+single3033:
 	FMOVS 16(R10), F1
 
-loaded3018:
+loaded3034:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -61037,136 +61321,136 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3019
+	TBZ $1, R20, single3035
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3020
+	TBZ $0, R20, loaded3036
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3020
+	B loaded3036
 
-single3019:
+single3035:
 	FMOVS 16(R21), F0
 
-loaded3020:
+loaded3036:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3021
+	TBZ $1, R20, single3037
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3022
+	TBZ $0, R20, loaded3038
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3022
+	B loaded3038
 
-single3021:
+single3037:
 	FMOVS 16(R21), F0
 
-loaded3022:
+loaded3038:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3023
+	TBZ $1, R20, single3039
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3024
+	TBZ $0, R20, loaded3040
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3024
+	B loaded3040
 
-single3023:
+single3039:
 	FMOVS 16(R21), F0
 
-loaded3024:
+loaded3040:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3025
+	TBZ $1, R20, single3041
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3026
+	TBZ $0, R20, loaded3042
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3026
+	B loaded3042
 
-single3025:
+single3041:
 	FMOVS 16(R21), F0
 
-loaded3026:
+loaded3042:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3027
+	TBZ $1, R20, single3043
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3028
+	TBZ $0, R20, loaded3044
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3028
+	B loaded3044
 
-single3027:
+single3043:
 	FMOVS 16(R21), F0
 
-loaded3028:
+loaded3044:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single3029
+	TBZ $1, R20, single3045
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3030
+	TBZ $0, R20, loaded3046
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3030
+	B loaded3046
 
-single3029:
+single3045:
 	FMOVS 16(R21), F0
 
-loaded3030:
+loaded3046:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single3031
+	TBZ $1, R20, single3047
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3032
+	TBZ $0, R20, loaded3048
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3032
+	B loaded3048
 
-single3031:
+single3047:
 	FMOVS 16(R21), F0
 
-loaded3032:
+loaded3048:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
 	VMOV V0.B16, V17.B16
-	TBZ $1, R20, single3033
+	TBZ $1, R20, single3049
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3034
+	TBZ $0, R20, loaded3050
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3034
+	B loaded3050
 
-single3033:
+single3049:
 	FMOVS 16(R21), F0
 
-loaded3034:
+loaded3050:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -61182,17 +61466,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single3035
+	TBZ $1, R20, single3051
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3036
+	TBZ $0, R20, loaded3052
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3036
+	B loaded3052
 
-single3035:
+single3051:
 	FMOVS 16(R21), F0
 
-loaded3036:
+loaded3052:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -61242,108 +61526,108 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3037
+	TBZ $1, R20, single3053
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3038
+	TBZ $0, R20, stored3054
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3038
+	B stored3054
 
-single3037:
+single3053:
 	FMOVS F30, 16(R21)
 
-stored3038:
+stored3054:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3039
+	TBZ $1, R20, single3055
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3040
+	TBZ $0, R20, stored3056
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3040
+	B stored3056
 
-single3039:
+single3055:
 	FMOVS F28, 16(R21)
 
-stored3040:
+stored3056:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3041
+	TBZ $1, R20, single3057
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3042
+	TBZ $0, R20, stored3058
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3042
+	B stored3058
 
-single3041:
+single3057:
 	FMOVS F26, 16(R21)
 
-stored3042:
+stored3058:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3043
+	TBZ $1, R20, single3059
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3044
+	TBZ $0, R20, stored3060
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3044
+	B stored3060
 
-single3043:
+single3059:
 	FMOVS F24, 16(R21)
 
-stored3044:
+stored3060:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3045
+	TBZ $1, R20, single3061
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3046
+	TBZ $0, R20, stored3062
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored3046
+	B stored3062
 
-single3045:
+single3061:
 	FMOVS F22, 16(R21)
 
-stored3046:
+stored3062:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single3047
+	TBZ $1, R20, single3063
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored3048
+	TBZ $0, R20, stored3064
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored3048
+	B stored3064
 
-single3047:
+single3063:
 	FMOVS F20, 16(R21)
 
-stored3048:
+stored3064:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single3049
+	TBZ $1, R20, single3065
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored3050
+	TBZ $0, R20, stored3066
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored3050
+	B stored3066
 
-single3049:
+single3065:
 	FMOVS F18, 16(R21)
 
-stored3050:
+stored3066:
 	ADD R13, R21
 	FMOVQ F17, 0(R21)
-	TBZ $1, R20, single3051
+	TBZ $1, R20, single3067
 	FMOVD F16, 16(R21)
-	TBZ $0, R20, stored3052
+	TBZ $0, R20, stored3068
 	ADD $24, R21, R26
 	VST1 V16.S[2], (R26)
-	B stored3052
+	B stored3068
 
-single3051:
+single3067:
 	FMOVS F16, 16(R21)
 
-stored3052:
+stored3068:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -61889,29 +62173,29 @@ tile:
 	VEOR V31.B16, V31.B16, V31.B16
 
 single:
-	TBZ $1, R20, single3053
+	TBZ $1, R20, single3069
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3054
+	TBZ $0, R20, loaded3070
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3054
+	B loaded3070
 
-single3053:
+single3069:
 	FMOVS 0(R10), F0
 
-loaded3054:
+loaded3070:
 	ADD R12, R10
-	TBZ $1, R20, single3055
+	TBZ $1, R20, single3071
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3056
+	TBZ $0, R20, loaded3072
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3056
+	B loaded3072
 
-single3055:
+single3071:
 	FMOVS 0(R0), F1
 
-loaded3056:
+loaded3072:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
 	SUBS $1, R9
@@ -61923,34 +62207,34 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3057
+	TBZ $1, R20, single3073
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3058
+	TBZ $0, R20, loaded3074
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3058
+	B loaded3074
 
-single3057:
+single3073:
 	FMOVS 0(R21), F0
 
-loaded3058:
+loaded3074:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3059
+	TBZ $1, R20, single3075
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3060
+	TBZ $0, R20, loaded3076
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3060
+	B loaded3076
 
-single3059:
+single3075:
 	FMOVS 0(R21), F0
 
-loaded3060:
+loaded3076:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 rectify:
@@ -61962,17 +62246,17 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3061
+	TBZ $1, R20, single3077
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3062
+	TBZ $0, R20, stored3078
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3062
+	B stored3078
 
-single3061:
+single3077:
 	FMOVS F31, 0(R21)
 
-stored3062:
+stored3078:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -62130,31 +62414,31 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3063
+	TBZ $1, R20, single3079
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3064
+	TBZ $0, R20, loaded3080
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3064
+	B loaded3080
 
-single3063:
+single3079:
 	FMOVS 16(R10), F1
 
-loaded3064:
+loaded3080:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3065
+	TBZ $1, R20, single3081
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3066
+	TBZ $0, R20, loaded3082
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3066
+	B loaded3082
 
-single3065:
+single3081:
 	FMOVS 16(R0), F3
 
-loaded3066:
+loaded3082:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	SUBS $1, R9
@@ -62169,17 +62453,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3067
+	TBZ $1, R20, single3083
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3068
+	TBZ $0, R20, loaded3084
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3068
+	B loaded3084
 
-single3067:
+single3083:
 	FMOVS 16(R21), F0
 
-loaded3068:
+loaded3084:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -62188,17 +62472,17 @@ bias:
 	CBZ R21, rectify
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single3069
+	TBZ $1, R20, single3085
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3070
+	TBZ $0, R20, loaded3086
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3070
+	B loaded3086
 
-single3069:
+single3085:
 	FMOVS 16(R21), F0
 
-loaded3070:
+loaded3086:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 rectify:
@@ -62213,17 +62497,17 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3071
+	TBZ $1, R20, single3087
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3072
+	TBZ $0, R20, stored3088
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3072
+	B stored3088
 
-single3071:
+single3087:
 	FMOVS F30, 16(R21)
 
-stored3072:
+stored3088:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -62384,42 +62668,42 @@ tile:
 	VEOR V30.B16, V30.B16, V30.B16
 
 single:
-	TBZ $1, R20, single3073
+	TBZ $1, R20, single3089
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3074
+	TBZ $0, R20, loaded3090
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3074
+	B loaded3090
 
-single3073:
+single3089:
 	FMOVS 0(R10), F0
 
-loaded3074:
+loaded3090:
 	ADD R12, R10
-	TBZ $1, R20, single3075
+	TBZ $1, R20, single3091
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3076
+	TBZ $0, R20, loaded3092
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3076
+	B loaded3092
 
-single3075:
+single3091:
 	FMOVS 0(R0), F1
 
-loaded3076:
+loaded3092:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3077
+	TBZ $1, R20, single3093
 	FMOVD 0(R1), F2
-	TBZ $0, R20, loaded3078
+	TBZ $0, R20, loaded3094
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded3078
+	B loaded3094
 
-single3077:
+single3093:
 	FMOVS 0(R1), F2
 
-loaded3078:
+loaded3094:
 	VFMLA V0.S4, V2.S4, V30.S4
 	ADD R24, R1
 	SUBS $1, R9
@@ -62431,48 +62715,48 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3079
+	TBZ $1, R20, single3095
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3080
+	TBZ $0, R20, loaded3096
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3080
+	B loaded3096
 
-single3079:
+single3095:
 	FMOVS 0(R21), F0
 
-loaded3080:
+loaded3096:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3081
+	TBZ $1, R20, single3097
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3082
+	TBZ $0, R20, loaded3098
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3082
+	B loaded3098
 
-single3081:
+single3097:
 	FMOVS 0(R21), F0
 
-loaded3082:
+loaded3098:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3083
+	TBZ $1, R20, single3099
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3084
+	TBZ $0, R20, loaded3100
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3084
+	B loaded3100
 
-single3083:
+single3099:
 	FMOVS 0(R21), F0
 
-loaded3084:
+loaded3100:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
@@ -62487,29 +62771,29 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3085
+	TBZ $1, R20, single3101
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3086
+	TBZ $0, R20, stored3102
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3086
+	B stored3102
 
-single3085:
+single3101:
 	FMOVS F31, 0(R21)
 
-stored3086:
+stored3102:
 	ADD R13, R21
-	TBZ $1, R20, single3087
+	TBZ $1, R20, single3103
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3088
+	TBZ $0, R20, stored3104
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3088
+	B stored3104
 
-single3087:
+single3103:
 	FMOVS F30, 0(R21)
 
-stored3088:
+stored3104:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -62696,46 +62980,46 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3089
+	TBZ $1, R20, single3105
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3090
+	TBZ $0, R20, loaded3106
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3090
+	B loaded3106
 
-single3089:
+single3105:
 	FMOVS 16(R10), F1
 
-loaded3090:
+loaded3106:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3091
+	TBZ $1, R20, single3107
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3092
+	TBZ $0, R20, loaded3108
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3092
+	B loaded3108
 
-single3091:
+single3107:
 	FMOVS 16(R0), F3
 
-loaded3092:
+loaded3108:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3093
+	TBZ $1, R20, single3109
 	FMOVD 16(R1), F4
-	TBZ $0, R20, loaded3094
+	TBZ $0, R20, loaded3110
 	ADD $24, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3094
+	B loaded3110
 
-single3093:
+single3109:
 	FMOVS 16(R1), F4
 
-loaded3094:
+loaded3110:
 	VFMLA V1.S4, V4.S4, V28.S4
 	ADD R24, R1
 	SUBS $1, R9
@@ -62750,34 +63034,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3095
+	TBZ $1, R20, single3111
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3096
+	TBZ $0, R20, loaded3112
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3096
+	B loaded3112
 
-single3095:
+single3111:
 	FMOVS 16(R21), F0
 
-loaded3096:
+loaded3112:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3097
+	TBZ $1, R20, single3113
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3098
+	TBZ $0, R20, loaded3114
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3098
+	B loaded3114
 
-single3097:
+single3113:
 	FMOVS 16(R21), F0
 
-loaded3098:
+loaded3114:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -62787,17 +63071,17 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single3099
+	TBZ $1, R20, single3115
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3100
+	TBZ $0, R20, loaded3116
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3100
+	B loaded3116
 
-single3099:
+single3115:
 	FMOVS 16(R21), F0
 
-loaded3100:
+loaded3116:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
@@ -62817,30 +63101,30 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3101
+	TBZ $1, R20, single3117
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3102
+	TBZ $0, R20, stored3118
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3102
+	B stored3118
 
-single3101:
+single3117:
 	FMOVS F30, 16(R21)
 
-stored3102:
+stored3118:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3103
+	TBZ $1, R20, single3119
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3104
+	TBZ $0, R20, stored3120
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3104
+	B stored3120
 
-single3103:
+single3119:
 	FMOVS F28, 16(R21)
 
-stored3104:
+stored3120:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -63019,55 +63303,55 @@ tile:
 	VEOR V29.B16, V29.B16, V29.B16
 
 single:
-	TBZ $1, R20, single3105
+	TBZ $1, R20, single3121
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3106
+	TBZ $0, R20, loaded3122
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3106
+	B loaded3122
 
-single3105:
+single3121:
 	FMOVS 0(R10), F0
 
-loaded3106:
+loaded3122:
 	ADD R12, R10
-	TBZ $1, R20, single3107
+	TBZ $1, R20, single3123
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3108
+	TBZ $0, R20, loaded3124
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3108
+	B loaded3124
 
-single3107:
+single3123:
 	FMOVS 0(R0), F1
 
-loaded3108:
+loaded3124:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3109
+	TBZ $1, R20, single3125
 	FMOVD 0(R1), F2
-	TBZ $0, R20, loaded3110
+	TBZ $0, R20, loaded3126
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded3110
+	B loaded3126
 
-single3109:
+single3125:
 	FMOVS 0(R1), F2
 
-loaded3110:
+loaded3126:
 	VFMLA V0.S4, V2.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single3111
+	TBZ $1, R20, single3127
 	FMOVD 0(R2), F3
-	TBZ $0, R20, loaded3112
+	TBZ $0, R20, loaded3128
 	ADD $8, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3112
+	B loaded3128
 
-single3111:
+single3127:
 	FMOVS 0(R2), F3
 
-loaded3112:
+loaded3128:
 	VFMLA V0.S4, V3.S4, V29.S4
 	ADD R24, R2
 	SUBS $1, R9
@@ -63079,62 +63363,62 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3113
+	TBZ $1, R20, single3129
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3114
+	TBZ $0, R20, loaded3130
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3114
+	B loaded3130
 
-single3113:
+single3129:
 	FMOVS 0(R21), F0
 
-loaded3114:
+loaded3130:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3115
+	TBZ $1, R20, single3131
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3116
+	TBZ $0, R20, loaded3132
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3116
+	B loaded3132
 
-single3115:
+single3131:
 	FMOVS 0(R21), F0
 
-loaded3116:
+loaded3132:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single3117
+	TBZ $1, R20, single3133
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3118
+	TBZ $0, R20, loaded3134
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3118
+	B loaded3134
 
-single3117:
+single3133:
 	FMOVS 0(R21), F0
 
-loaded3118:
+loaded3134:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3119
+	TBZ $1, R20, single3135
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3120
+	TBZ $0, R20, loaded3136
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3120
+	B loaded3136
 
-single3119:
+single3135:
 	FMOVS 0(R21), F0
 
-loaded3120:
+loaded3136:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -63152,41 +63436,41 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3121
+	TBZ $1, R20, single3137
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3122
+	TBZ $0, R20, stored3138
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3122
+	B stored3138
 
-single3121:
+single3137:
 	FMOVS F31, 0(R21)
 
-stored3122:
+stored3138:
 	ADD R13, R21
-	TBZ $1, R20, single3123
+	TBZ $1, R20, single3139
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3124
+	TBZ $0, R20, stored3140
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3124
+	B stored3140
 
-single3123:
+single3139:
 	FMOVS F30, 0(R21)
 
-stored3124:
+stored3140:
 	ADD R13, R21
-	TBZ $1, R20, single3125
+	TBZ $1, R20, single3141
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3126
+	TBZ $0, R20, stored3142
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3126
+	B stored3142
 
-single3125:
+single3141:
 	FMOVS F29, 0(R21)
 
-stored3126:
+stored3142:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -63402,61 +63686,61 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3127
+	TBZ $1, R20, single3143
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3128
+	TBZ $0, R20, loaded3144
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3128
+	B loaded3144
 
-single3127:
+single3143:
 	FMOVS 16(R10), F1
 
-loaded3128:
+loaded3144:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3129
+	TBZ $1, R20, single3145
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3130
+	TBZ $0, R20, loaded3146
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3130
+	B loaded3146
 
-single3129:
+single3145:
 	FMOVS 16(R0), F3
 
-loaded3130:
+loaded3146:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3131
+	TBZ $1, R20, single3147
 	FMOVD 16(R1), F4
-	TBZ $0, R20, loaded3132
+	TBZ $0, R20, loaded3148
 	ADD $24, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3132
+	B loaded3148
 
-single3131:
+single3147:
 	FMOVS 16(R1), F4
 
-loaded3132:
+loaded3148:
 	VFMLA V1.S4, V4.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3133
+	TBZ $1, R20, single3149
 	FMOVD 16(R2), F5
-	TBZ $0, R20, loaded3134
+	TBZ $0, R20, loaded3150
 	ADD $24, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3134
+	B loaded3150
 
-single3133:
+single3149:
 	FMOVS 16(R2), F5
 
-loaded3134:
+loaded3150:
 	VFMLA V1.S4, V5.S4, V26.S4
 	ADD R24, R2
 	SUBS $1, R9
@@ -63471,51 +63755,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3135
+	TBZ $1, R20, single3151
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3136
+	TBZ $0, R20, loaded3152
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3136
+	B loaded3152
 
-single3135:
+single3151:
 	FMOVS 16(R21), F0
 
-loaded3136:
+loaded3152:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3137
+	TBZ $1, R20, single3153
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3138
+	TBZ $0, R20, loaded3154
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3138
+	B loaded3154
 
-single3137:
+single3153:
 	FMOVS 16(R21), F0
 
-loaded3138:
+loaded3154:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3139
+	TBZ $1, R20, single3155
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3140
+	TBZ $0, R20, loaded3156
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3140
+	B loaded3156
 
-single3139:
+single3155:
 	FMOVS 16(R21), F0
 
-loaded3140:
+loaded3156:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -63526,17 +63810,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single3141
+	TBZ $1, R20, single3157
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3142
+	TBZ $0, R20, loaded3158
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3142
+	B loaded3158
 
-single3141:
+single3157:
 	FMOVS 16(R21), F0
 
-loaded3142:
+loaded3158:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -63561,43 +63845,43 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3143
+	TBZ $1, R20, single3159
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3144
+	TBZ $0, R20, stored3160
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3144
+	B stored3160
 
-single3143:
+single3159:
 	FMOVS F30, 16(R21)
 
-stored3144:
+stored3160:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3145
+	TBZ $1, R20, single3161
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3146
+	TBZ $0, R20, stored3162
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3146
+	B stored3162
 
-single3145:
+single3161:
 	FMOVS F28, 16(R21)
 
-stored3146:
+stored3162:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3147
+	TBZ $1, R20, single3163
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3148
+	TBZ $0, R20, stored3164
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3148
+	B stored3164
 
-single3147:
+single3163:
 	FMOVS F26, 16(R21)
 
-stored3148:
+stored3164:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -63794,68 +64078,68 @@ tile:
 	VEOR V28.B16, V28.B16, V28.B16
 
 single:
-	TBZ $1, R20, single3149
+	TBZ $1, R20, single3165
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3150
+	TBZ $0, R20, loaded3166
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3150
+	B loaded3166
 
-single3149:
+single3165:
 	FMOVS 0(R10), F0
 
-loaded3150:
+loaded3166:
 	ADD R12, R10
-	TBZ $1, R20, single3151
+	TBZ $1, R20, single3167
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3152
+	TBZ $0, R20, loaded3168
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3152
+	B loaded3168
 
-single3151:
+single3167:
 	FMOVS 0(R0), F1
 
-loaded3152:
+loaded3168:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3153
+	TBZ $1, R20, single3169
 	FMOVD 0(R1), F2
-	TBZ $0, R20, loaded3154
+	TBZ $0, R20, loaded3170
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded3154
+	B loaded3170
 
-single3153:
+single3169:
 	FMOVS 0(R1), F2
 
-loaded3154:
+loaded3170:
 	VFMLA V0.S4, V2.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single3155
+	TBZ $1, R20, single3171
 	FMOVD 0(R2), F3
-	TBZ $0, R20, loaded3156
+	TBZ $0, R20, loaded3172
 	ADD $8, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3156
+	B loaded3172
 
-single3155:
+single3171:
 	FMOVS 0(R2), F3
 
-loaded3156:
+loaded3172:
 	VFMLA V0.S4, V3.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single3157
+	TBZ $1, R20, single3173
 	FMOVD 0(R3), F4
-	TBZ $0, R20, loaded3158
+	TBZ $0, R20, loaded3174
 	ADD $8, R3, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3158
+	B loaded3174
 
-single3157:
+single3173:
 	FMOVS 0(R3), F4
 
-loaded3158:
+loaded3174:
 	VFMLA V0.S4, V4.S4, V28.S4
 	ADD R24, R3
 	SUBS $1, R9
@@ -63867,76 +64151,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3159
+	TBZ $1, R20, single3175
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3160
+	TBZ $0, R20, loaded3176
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3160
+	B loaded3176
 
-single3159:
+single3175:
 	FMOVS 0(R21), F0
 
-loaded3160:
+loaded3176:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3161
+	TBZ $1, R20, single3177
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3162
+	TBZ $0, R20, loaded3178
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3162
+	B loaded3178
 
-single3161:
+single3177:
 	FMOVS 0(R21), F0
 
-loaded3162:
+loaded3178:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single3163
+	TBZ $1, R20, single3179
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3164
+	TBZ $0, R20, loaded3180
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3164
+	B loaded3180
 
-single3163:
+single3179:
 	FMOVS 0(R21), F0
 
-loaded3164:
+loaded3180:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single3165
+	TBZ $1, R20, single3181
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3166
+	TBZ $0, R20, loaded3182
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3166
+	B loaded3182
 
-single3165:
+single3181:
 	FMOVS 0(R21), F0
 
-loaded3166:
+loaded3182:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3167
+	TBZ $1, R20, single3183
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3168
+	TBZ $0, R20, loaded3184
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3168
+	B loaded3184
 
-single3167:
+single3183:
 	FMOVS 0(R21), F0
 
-loaded3168:
+loaded3184:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -63957,53 +64241,53 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3169
+	TBZ $1, R20, single3185
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3170
+	TBZ $0, R20, stored3186
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3170
+	B stored3186
 
-single3169:
+single3185:
 	FMOVS F31, 0(R21)
 
-stored3170:
+stored3186:
 	ADD R13, R21
-	TBZ $1, R20, single3171
+	TBZ $1, R20, single3187
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3172
+	TBZ $0, R20, stored3188
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3172
+	B stored3188
 
-single3171:
+single3187:
 	FMOVS F30, 0(R21)
 
-stored3172:
+stored3188:
 	ADD R13, R21
-	TBZ $1, R20, single3173
+	TBZ $1, R20, single3189
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3174
+	TBZ $0, R20, stored3190
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3174
+	B stored3190
 
-single3173:
+single3189:
 	FMOVS F29, 0(R21)
 
-stored3174:
+stored3190:
 	ADD R13, R21
-	TBZ $1, R20, single3175
+	TBZ $1, R20, single3191
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3176
+	TBZ $0, R20, stored3192
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3176
+	B stored3192
 
-single3175:
+single3191:
 	FMOVS F28, 0(R21)
 
-stored3176:
+stored3192:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -64248,76 +64532,76 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3177
+	TBZ $1, R20, single3193
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3178
+	TBZ $0, R20, loaded3194
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3178
+	B loaded3194
 
-single3177:
+single3193:
 	FMOVS 16(R10), F1
 
-loaded3178:
+loaded3194:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3179
+	TBZ $1, R20, single3195
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3180
+	TBZ $0, R20, loaded3196
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3180
+	B loaded3196
 
-single3179:
+single3195:
 	FMOVS 16(R0), F3
 
-loaded3180:
+loaded3196:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3181
+	TBZ $1, R20, single3197
 	FMOVD 16(R1), F4
-	TBZ $0, R20, loaded3182
+	TBZ $0, R20, loaded3198
 	ADD $24, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3182
+	B loaded3198
 
-single3181:
+single3197:
 	FMOVS 16(R1), F4
 
-loaded3182:
+loaded3198:
 	VFMLA V1.S4, V4.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3183
+	TBZ $1, R20, single3199
 	FMOVD 16(R2), F5
-	TBZ $0, R20, loaded3184
+	TBZ $0, R20, loaded3200
 	ADD $24, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3184
+	B loaded3200
 
-single3183:
+single3199:
 	FMOVS 16(R2), F5
 
-loaded3184:
+loaded3200:
 	VFMLA V1.S4, V5.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single3185
+	TBZ $1, R20, single3201
 	FMOVD 16(R3), F6
-	TBZ $0, R20, loaded3186
+	TBZ $0, R20, loaded3202
 	ADD $24, R3, R26
 	VLD1 (R26), V6.S[2]
-	B loaded3186
+	B loaded3202
 
-single3185:
+single3201:
 	FMOVS 16(R3), F6
 
-loaded3186:
+loaded3202:
 	VFMLA V1.S4, V6.S4, V24.S4
 	ADD R24, R3
 	SUBS $1, R9
@@ -64332,68 +64616,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3187
+	TBZ $1, R20, single3203
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3188
+	TBZ $0, R20, loaded3204
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3188
+	B loaded3204
 
-single3187:
+single3203:
 	FMOVS 16(R21), F0
 
-loaded3188:
+loaded3204:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3189
+	TBZ $1, R20, single3205
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3190
+	TBZ $0, R20, loaded3206
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3190
+	B loaded3206
 
-single3189:
+single3205:
 	FMOVS 16(R21), F0
 
-loaded3190:
+loaded3206:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3191
+	TBZ $1, R20, single3207
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3192
+	TBZ $0, R20, loaded3208
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3192
+	B loaded3208
 
-single3191:
+single3207:
 	FMOVS 16(R21), F0
 
-loaded3192:
+loaded3208:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3193
+	TBZ $1, R20, single3209
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3194
+	TBZ $0, R20, loaded3210
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3194
+	B loaded3210
 
-single3193:
+single3209:
 	FMOVS 16(R21), F0
 
-loaded3194:
+loaded3210:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -64405,17 +64689,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single3195
+	TBZ $1, R20, single3211
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3196
+	TBZ $0, R20, loaded3212
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3196
+	B loaded3212
 
-single3195:
+single3211:
 	FMOVS 16(R21), F0
 
-loaded3196:
+loaded3212:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -64445,56 +64729,56 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3197
+	TBZ $1, R20, single3213
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3198
+	TBZ $0, R20, stored3214
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3198
+	B stored3214
 
-single3197:
+single3213:
 	FMOVS F30, 16(R21)
 
-stored3198:
+stored3214:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3199
+	TBZ $1, R20, single3215
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3200
+	TBZ $0, R20, stored3216
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3200
+	B stored3216
 
-single3199:
+single3215:
 	FMOVS F28, 16(R21)
 
-stored3200:
+stored3216:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3201
+	TBZ $1, R20, single3217
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3202
+	TBZ $0, R20, stored3218
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3202
+	B stored3218
 
-single3201:
+single3217:
 	FMOVS F26, 16(R21)
 
-stored3202:
+stored3218:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3203
+	TBZ $1, R20, single3219
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3204
+	TBZ $0, R20, stored3220
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3204
+	B stored3220
 
-single3203:
+single3219:
 	FMOVS F24, 16(R21)
 
-stored3204:
+stored3220:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -64709,81 +64993,81 @@ tile:
 	VEOR V27.B16, V27.B16, V27.B16
 
 single:
-	TBZ $1, R20, single3205
+	TBZ $1, R20, single3221
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3206
+	TBZ $0, R20, loaded3222
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3206
+	B loaded3222
 
-single3205:
+single3221:
 	FMOVS 0(R10), F0
 
-loaded3206:
+loaded3222:
 	ADD R12, R10
-	TBZ $1, R20, single3207
+	TBZ $1, R20, single3223
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3208
+	TBZ $0, R20, loaded3224
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3208
+	B loaded3224
 
-single3207:
+single3223:
 	FMOVS 0(R0), F1
 
-loaded3208:
+loaded3224:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3209
+	TBZ $1, R20, single3225
 	FMOVD 0(R1), F2
-	TBZ $0, R20, loaded3210
+	TBZ $0, R20, loaded3226
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded3210
+	B loaded3226
 
-single3209:
+single3225:
 	FMOVS 0(R1), F2
 
-loaded3210:
+loaded3226:
 	VFMLA V0.S4, V2.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single3211
+	TBZ $1, R20, single3227
 	FMOVD 0(R2), F3
-	TBZ $0, R20, loaded3212
+	TBZ $0, R20, loaded3228
 	ADD $8, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3212
+	B loaded3228
 
-single3211:
+single3227:
 	FMOVS 0(R2), F3
 
-loaded3212:
+loaded3228:
 	VFMLA V0.S4, V3.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single3213
+	TBZ $1, R20, single3229
 	FMOVD 0(R3), F4
-	TBZ $0, R20, loaded3214
+	TBZ $0, R20, loaded3230
 	ADD $8, R3, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3214
+	B loaded3230
 
-single3213:
+single3229:
 	FMOVS 0(R3), F4
 
-loaded3214:
+loaded3230:
 	VFMLA V0.S4, V4.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single3215
+	TBZ $1, R20, single3231
 	FMOVD 0(R4), F5
-	TBZ $0, R20, loaded3216
+	TBZ $0, R20, loaded3232
 	ADD $8, R4, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3216
+	B loaded3232
 
-single3215:
+single3231:
 	FMOVS 0(R4), F5
 
-loaded3216:
+loaded3232:
 	VFMLA V0.S4, V5.S4, V27.S4
 	ADD R24, R4
 	SUBS $1, R9
@@ -64795,90 +65079,90 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3217
+	TBZ $1, R20, single3233
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3218
+	TBZ $0, R20, loaded3234
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3218
+	B loaded3234
 
-single3217:
+single3233:
 	FMOVS 0(R21), F0
 
-loaded3218:
+loaded3234:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3219
+	TBZ $1, R20, single3235
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3220
+	TBZ $0, R20, loaded3236
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3220
+	B loaded3236
 
-single3219:
+single3235:
 	FMOVS 0(R21), F0
 
-loaded3220:
+loaded3236:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single3221
+	TBZ $1, R20, single3237
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3222
+	TBZ $0, R20, loaded3238
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3222
+	B loaded3238
 
-single3221:
+single3237:
 	FMOVS 0(R21), F0
 
-loaded3222:
+loaded3238:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single3223
+	TBZ $1, R20, single3239
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3224
+	TBZ $0, R20, loaded3240
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3224
+	B loaded3240
 
-single3223:
+single3239:
 	FMOVS 0(R21), F0
 
-loaded3224:
+loaded3240:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single3225
+	TBZ $1, R20, single3241
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3226
+	TBZ $0, R20, loaded3242
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3226
+	B loaded3242
 
-single3225:
+single3241:
 	FMOVS 0(R21), F0
 
-loaded3226:
+loaded3242:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3227
+	TBZ $1, R20, single3243
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3228
+	TBZ $0, R20, loaded3244
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3228
+	B loaded3244
 
-single3227:
+single3243:
 	FMOVS 0(R21), F0
 
-loaded3228:
+loaded3244:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -64902,65 +65186,65 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3229
+	TBZ $1, R20, single3245
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3230
+	TBZ $0, R20, stored3246
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3230
+	B stored3246
 
-single3229:
+single3245:
 	FMOVS F31, 0(R21)
 
-stored3230:
+stored3246:
 	ADD R13, R21
-	TBZ $1, R20, single3231
+	TBZ $1, R20, single3247
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3232
+	TBZ $0, R20, stored3248
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3232
+	B stored3248
 
-single3231:
+single3247:
 	FMOVS F30, 0(R21)
 
-stored3232:
+stored3248:
 	ADD R13, R21
-	TBZ $1, R20, single3233
+	TBZ $1, R20, single3249
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3234
+	TBZ $0, R20, stored3250
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3234
+	B stored3250
 
-single3233:
+single3249:
 	FMOVS F29, 0(R21)
 
-stored3234:
+stored3250:
 	ADD R13, R21
-	TBZ $1, R20, single3235
+	TBZ $1, R20, single3251
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3236
+	TBZ $0, R20, stored3252
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3236
+	B stored3252
 
-single3235:
+single3251:
 	FMOVS F28, 0(R21)
 
-stored3236:
+stored3252:
 	ADD R13, R21
-	TBZ $1, R20, single3237
+	TBZ $1, R20, single3253
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3238
+	TBZ $0, R20, stored3254
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored3238
+	B stored3254
 
-single3237:
+single3253:
 	FMOVS F27, 0(R21)
 
-stored3238:
+stored3254:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -65234,91 +65518,91 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3239
+	TBZ $1, R20, single3255
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3240
+	TBZ $0, R20, loaded3256
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3240
+	B loaded3256
 
-single3239:
+single3255:
 	FMOVS 16(R10), F1
 
-loaded3240:
+loaded3256:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3241
+	TBZ $1, R20, single3257
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3242
+	TBZ $0, R20, loaded3258
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3242
+	B loaded3258
 
-single3241:
+single3257:
 	FMOVS 16(R0), F3
 
-loaded3242:
+loaded3258:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3243
+	TBZ $1, R20, single3259
 	FMOVD 16(R1), F4
-	TBZ $0, R20, loaded3244
+	TBZ $0, R20, loaded3260
 	ADD $24, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3244
+	B loaded3260
 
-single3243:
+single3259:
 	FMOVS 16(R1), F4
 
-loaded3244:
+loaded3260:
 	VFMLA V1.S4, V4.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3245
+	TBZ $1, R20, single3261
 	FMOVD 16(R2), F5
-	TBZ $0, R20, loaded3246
+	TBZ $0, R20, loaded3262
 	ADD $24, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3246
+	B loaded3262
 
-single3245:
+single3261:
 	FMOVS 16(R2), F5
 
-loaded3246:
+loaded3262:
 	VFMLA V1.S4, V5.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single3247
+	TBZ $1, R20, single3263
 	FMOVD 16(R3), F6
-	TBZ $0, R20, loaded3248
+	TBZ $0, R20, loaded3264
 	ADD $24, R3, R26
 	VLD1 (R26), V6.S[2]
-	B loaded3248
+	B loaded3264
 
-single3247:
+single3263:
 	FMOVS 16(R3), F6
 
-loaded3248:
+loaded3264:
 	VFMLA V1.S4, V6.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single3249
+	TBZ $1, R20, single3265
 	FMOVD 16(R4), F7
-	TBZ $0, R20, loaded3250
+	TBZ $0, R20, loaded3266
 	ADD $24, R4, R26
 	VLD1 (R26), V7.S[2]
-	B loaded3250
+	B loaded3266
 
-single3249:
+single3265:
 	FMOVS 16(R4), F7
 
-loaded3250:
+loaded3266:
 	VFMLA V1.S4, V7.S4, V22.S4
 	ADD R24, R4
 	SUBS $1, R9
@@ -65333,85 +65617,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3251
+	TBZ $1, R20, single3267
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3252
+	TBZ $0, R20, loaded3268
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3252
+	B loaded3268
 
-single3251:
+single3267:
 	FMOVS 16(R21), F0
 
-loaded3252:
+loaded3268:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3253
+	TBZ $1, R20, single3269
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3254
+	TBZ $0, R20, loaded3270
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3254
+	B loaded3270
 
-single3253:
+single3269:
 	FMOVS 16(R21), F0
 
-loaded3254:
+loaded3270:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3255
+	TBZ $1, R20, single3271
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3256
+	TBZ $0, R20, loaded3272
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3256
+	B loaded3272
 
-single3255:
+single3271:
 	FMOVS 16(R21), F0
 
-loaded3256:
+loaded3272:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3257
+	TBZ $1, R20, single3273
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3258
+	TBZ $0, R20, loaded3274
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3258
+	B loaded3274
 
-single3257:
+single3273:
 	FMOVS 16(R21), F0
 
-loaded3258:
+loaded3274:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3259
+	TBZ $1, R20, single3275
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3260
+	TBZ $0, R20, loaded3276
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3260
+	B loaded3276
 
-single3259:
+single3275:
 	FMOVS 16(R21), F0
 
-loaded3260:
+loaded3276:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -65424,17 +65708,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single3261
+	TBZ $1, R20, single3277
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3262
+	TBZ $0, R20, loaded3278
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3262
+	B loaded3278
 
-single3261:
+single3277:
 	FMOVS 16(R21), F0
 
-loaded3262:
+loaded3278:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -65469,69 +65753,69 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3263
+	TBZ $1, R20, single3279
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3264
+	TBZ $0, R20, stored3280
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3264
+	B stored3280
 
-single3263:
+single3279:
 	FMOVS F30, 16(R21)
 
-stored3264:
+stored3280:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3265
+	TBZ $1, R20, single3281
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3266
+	TBZ $0, R20, stored3282
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3266
+	B stored3282
 
-single3265:
+single3281:
 	FMOVS F28, 16(R21)
 
-stored3266:
+stored3282:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3267
+	TBZ $1, R20, single3283
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3268
+	TBZ $0, R20, stored3284
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3268
+	B stored3284
 
-single3267:
+single3283:
 	FMOVS F26, 16(R21)
 
-stored3268:
+stored3284:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3269
+	TBZ $1, R20, single3285
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3270
+	TBZ $0, R20, stored3286
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3270
+	B stored3286
 
-single3269:
+single3285:
 	FMOVS F24, 16(R21)
 
-stored3270:
+stored3286:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3271
+	TBZ $1, R20, single3287
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3272
+	TBZ $0, R20, stored3288
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored3272
+	B stored3288
 
-single3271:
+single3287:
 	FMOVS F22, 16(R21)
 
-stored3272:
+stored3288:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -65764,94 +66048,94 @@ tile:
 	VEOR V26.B16, V26.B16, V26.B16
 
 single:
-	TBZ $1, R20, single3273
+	TBZ $1, R20, single3289
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3274
+	TBZ $0, R20, loaded3290
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3274
+	B loaded3290
 
-single3273:
+single3289:
 	FMOVS 0(R10), F0
 
-loaded3274:
+loaded3290:
 	ADD R12, R10
-	TBZ $1, R20, single3275
+	TBZ $1, R20, single3291
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3276
+	TBZ $0, R20, loaded3292
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3276
+	B loaded3292
 
-single3275:
+single3291:
 	FMOVS 0(R0), F1
 
-loaded3276:
+loaded3292:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3277
+	TBZ $1, R20, single3293
 	FMOVD 0(R1), F2
-	TBZ $0, R20, loaded3278
+	TBZ $0, R20, loaded3294
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded3278
+	B loaded3294
 
-single3277:
+single3293:
 	FMOVS 0(R1), F2
 
-loaded3278:
+loaded3294:
 	VFMLA V0.S4, V2.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single3279
+	TBZ $1, R20, single3295
 	FMOVD 0(R2), F3
-	TBZ $0, R20, loaded3280
+	TBZ $0, R20, loaded3296
 	ADD $8, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3280
+	B loaded3296
 
-single3279:
+single3295:
 	FMOVS 0(R2), F3
 
-loaded3280:
+loaded3296:
 	VFMLA V0.S4, V3.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single3281
+	TBZ $1, R20, single3297
 	FMOVD 0(R3), F4
-	TBZ $0, R20, loaded3282
+	TBZ $0, R20, loaded3298
 	ADD $8, R3, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3282
+	B loaded3298
 
-single3281:
+single3297:
 	FMOVS 0(R3), F4
 
-loaded3282:
+loaded3298:
 	VFMLA V0.S4, V4.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single3283
+	TBZ $1, R20, single3299
 	FMOVD 0(R4), F5
-	TBZ $0, R20, loaded3284
+	TBZ $0, R20, loaded3300
 	ADD $8, R4, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3284
+	B loaded3300
 
-single3283:
+single3299:
 	FMOVS 0(R4), F5
 
-loaded3284:
+loaded3300:
 	VFMLA V0.S4, V5.S4, V27.S4
 	ADD R24, R4
-	TBZ $1, R20, single3285
+	TBZ $1, R20, single3301
 	FMOVD 0(R5), F6
-	TBZ $0, R20, loaded3286
+	TBZ $0, R20, loaded3302
 	ADD $8, R5, R26
 	VLD1 (R26), V6.S[2]
-	B loaded3286
+	B loaded3302
 
-single3285:
+single3301:
 	FMOVS 0(R5), F6
 
-loaded3286:
+loaded3302:
 	VFMLA V0.S4, V6.S4, V26.S4
 	ADD R24, R5
 	SUBS $1, R9
@@ -65863,104 +66147,104 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3287
+	TBZ $1, R20, single3303
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3288
+	TBZ $0, R20, loaded3304
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3288
+	B loaded3304
 
-single3287:
+single3303:
 	FMOVS 0(R21), F0
 
-loaded3288:
+loaded3304:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3289
+	TBZ $1, R20, single3305
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3290
+	TBZ $0, R20, loaded3306
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3290
+	B loaded3306
 
-single3289:
+single3305:
 	FMOVS 0(R21), F0
 
-loaded3290:
+loaded3306:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single3291
+	TBZ $1, R20, single3307
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3292
+	TBZ $0, R20, loaded3308
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3292
+	B loaded3308
 
-single3291:
+single3307:
 	FMOVS 0(R21), F0
 
-loaded3292:
+loaded3308:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single3293
+	TBZ $1, R20, single3309
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3294
+	TBZ $0, R20, loaded3310
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3294
+	B loaded3310
 
-single3293:
+single3309:
 	FMOVS 0(R21), F0
 
-loaded3294:
+loaded3310:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single3295
+	TBZ $1, R20, single3311
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3296
+	TBZ $0, R20, loaded3312
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3296
+	B loaded3312
 
-single3295:
+single3311:
 	FMOVS 0(R21), F0
 
-loaded3296:
+loaded3312:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single3297
+	TBZ $1, R20, single3313
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3298
+	TBZ $0, R20, loaded3314
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3298
+	B loaded3314
 
-single3297:
+single3313:
 	FMOVS 0(R21), F0
 
-loaded3298:
+loaded3314:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3299
+	TBZ $1, R20, single3315
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3300
+	TBZ $0, R20, loaded3316
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3300
+	B loaded3316
 
-single3299:
+single3315:
 	FMOVS 0(R21), F0
 
-loaded3300:
+loaded3316:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -65987,77 +66271,77 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3301
+	TBZ $1, R20, single3317
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3302
+	TBZ $0, R20, stored3318
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3302
+	B stored3318
 
-single3301:
+single3317:
 	FMOVS F31, 0(R21)
 
-stored3302:
+stored3318:
 	ADD R13, R21
-	TBZ $1, R20, single3303
+	TBZ $1, R20, single3319
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3304
+	TBZ $0, R20, stored3320
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3304
+	B stored3320
 
-single3303:
+single3319:
 	FMOVS F30, 0(R21)
 
-stored3304:
+stored3320:
 	ADD R13, R21
-	TBZ $1, R20, single3305
+	TBZ $1, R20, single3321
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3306
+	TBZ $0, R20, stored3322
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3306
+	B stored3322
 
-single3305:
+single3321:
 	FMOVS F29, 0(R21)
 
-stored3306:
+stored3322:
 	ADD R13, R21
-	TBZ $1, R20, single3307
+	TBZ $1, R20, single3323
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3308
+	TBZ $0, R20, stored3324
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3308
+	B stored3324
 
-single3307:
+single3323:
 	FMOVS F28, 0(R21)
 
-stored3308:
+stored3324:
 	ADD R13, R21
-	TBZ $1, R20, single3309
+	TBZ $1, R20, single3325
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3310
+	TBZ $0, R20, stored3326
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored3310
+	B stored3326
 
-single3309:
+single3325:
 	FMOVS F27, 0(R21)
 
-stored3310:
+stored3326:
 	ADD R13, R21
-	TBZ $1, R20, single3311
+	TBZ $1, R20, single3327
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored3312
+	TBZ $0, R20, stored3328
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3312
+	B stored3328
 
-single3311:
+single3327:
 	FMOVS F26, 0(R21)
 
-stored3312:
+stored3328:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -66360,106 +66644,106 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3313
+	TBZ $1, R20, single3329
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3314
+	TBZ $0, R20, loaded3330
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3314
+	B loaded3330
 
-single3313:
+single3329:
 	FMOVS 16(R10), F1
 
-loaded3314:
+loaded3330:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3315
+	TBZ $1, R20, single3331
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3316
+	TBZ $0, R20, loaded3332
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3316
+	B loaded3332
 
-single3315:
+single3331:
 	FMOVS 16(R0), F3
 
-loaded3316:
+loaded3332:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3317
+	TBZ $1, R20, single3333
 	FMOVD 16(R1), F4
-	TBZ $0, R20, loaded3318
+	TBZ $0, R20, loaded3334
 	ADD $24, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3318
+	B loaded3334
 
-single3317:
+single3333:
 	FMOVS 16(R1), F4
 
-loaded3318:
+loaded3334:
 	VFMLA V1.S4, V4.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3319
+	TBZ $1, R20, single3335
 	FMOVD 16(R2), F5
-	TBZ $0, R20, loaded3320
+	TBZ $0, R20, loaded3336
 	ADD $24, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3320
+	B loaded3336
 
-single3319:
+single3335:
 	FMOVS 16(R2), F5
 
-loaded3320:
+loaded3336:
 	VFMLA V1.S4, V5.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single3321
+	TBZ $1, R20, single3337
 	FMOVD 16(R3), F6
-	TBZ $0, R20, loaded3322
+	TBZ $0, R20, loaded3338
 	ADD $24, R3, R26
 	VLD1 (R26), V6.S[2]
-	B loaded3322
+	B loaded3338
 
-single3321:
+single3337:
 	FMOVS 16(R3), F6
 
-loaded3322:
+loaded3338:
 	VFMLA V1.S4, V6.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single3323
+	TBZ $1, R20, single3339
 	FMOVD 16(R4), F7
-	TBZ $0, R20, loaded3324
+	TBZ $0, R20, loaded3340
 	ADD $24, R4, R26
 	VLD1 (R26), V7.S[2]
-	B loaded3324
+	B loaded3340
 
-single3323:
+single3339:
 	FMOVS 16(R4), F7
 
-loaded3324:
+loaded3340:
 	VFMLA V1.S4, V7.S4, V22.S4
 	ADD R24, R4
 	FMOVQ 0(R5), F2
 	VFMLA V0.S4, V2.S4, V21.S4
-	TBZ $1, R20, single3325
+	TBZ $1, R20, single3341
 	FMOVD 16(R5), F8
-	TBZ $0, R20, loaded3326
+	TBZ $0, R20, loaded3342
 	ADD $24, R5, R26
 	VLD1 (R26), V8.S[2]
-	B loaded3326
+	B loaded3342
 
-single3325:
+single3341:
 	FMOVS 16(R5), F8
 
-loaded3326:
+loaded3342:
 	VFMLA V1.S4, V8.S4, V20.S4
 	ADD R24, R5
 	SUBS $1, R9
@@ -66474,102 +66758,102 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3327
+	TBZ $1, R20, single3343
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3328
+	TBZ $0, R20, loaded3344
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3328
+	B loaded3344
 
-single3327:
+single3343:
 	FMOVS 16(R21), F0
 
-loaded3328:
+loaded3344:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3329
+	TBZ $1, R20, single3345
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3330
+	TBZ $0, R20, loaded3346
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3330
+	B loaded3346
 
-single3329:
+single3345:
 	FMOVS 16(R21), F0
 
-loaded3330:
+loaded3346:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3331
+	TBZ $1, R20, single3347
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3332
+	TBZ $0, R20, loaded3348
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3332
+	B loaded3348
 
-single3331:
+single3347:
 	FMOVS 16(R21), F0
 
-loaded3332:
+loaded3348:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3333
+	TBZ $1, R20, single3349
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3334
+	TBZ $0, R20, loaded3350
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3334
+	B loaded3350
 
-single3333:
+single3349:
 	FMOVS 16(R21), F0
 
-loaded3334:
+loaded3350:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3335
+	TBZ $1, R20, single3351
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3336
+	TBZ $0, R20, loaded3352
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3336
+	B loaded3352
 
-single3335:
+single3351:
 	FMOVS 16(R21), F0
 
-loaded3336:
+loaded3352:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single3337
+	TBZ $1, R20, single3353
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3338
+	TBZ $0, R20, loaded3354
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3338
+	B loaded3354
 
-single3337:
+single3353:
 	FMOVS 16(R21), F0
 
-loaded3338:
+loaded3354:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -66583,17 +66867,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single3339
+	TBZ $1, R20, single3355
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3340
+	TBZ $0, R20, loaded3356
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3340
+	B loaded3356
 
-single3339:
+single3355:
 	FMOVS 16(R21), F0
 
-loaded3340:
+loaded3356:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -66633,82 +66917,82 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3341
+	TBZ $1, R20, single3357
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3342
+	TBZ $0, R20, stored3358
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3342
+	B stored3358
 
-single3341:
+single3357:
 	FMOVS F30, 16(R21)
 
-stored3342:
+stored3358:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3343
+	TBZ $1, R20, single3359
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3344
+	TBZ $0, R20, stored3360
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3344
+	B stored3360
 
-single3343:
+single3359:
 	FMOVS F28, 16(R21)
 
-stored3344:
+stored3360:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3345
+	TBZ $1, R20, single3361
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3346
+	TBZ $0, R20, stored3362
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3346
+	B stored3362
 
-single3345:
+single3361:
 	FMOVS F26, 16(R21)
 
-stored3346:
+stored3362:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3347
+	TBZ $1, R20, single3363
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3348
+	TBZ $0, R20, stored3364
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3348
+	B stored3364
 
-single3347:
+single3363:
 	FMOVS F24, 16(R21)
 
-stored3348:
+stored3364:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3349
+	TBZ $1, R20, single3365
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3350
+	TBZ $0, R20, stored3366
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored3350
+	B stored3366
 
-single3349:
+single3365:
 	FMOVS F22, 16(R21)
 
-stored3350:
+stored3366:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single3351
+	TBZ $1, R20, single3367
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored3352
+	TBZ $0, R20, stored3368
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored3352
+	B stored3368
 
-single3351:
+single3367:
 	FMOVS F20, 16(R21)
 
-stored3352:
+stored3368:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -66959,107 +67243,107 @@ tile:
 	VEOR V25.B16, V25.B16, V25.B16
 
 single:
-	TBZ $1, R20, single3353
+	TBZ $1, R20, single3369
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3354
+	TBZ $0, R20, loaded3370
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3354
+	B loaded3370
 
-single3353:
+single3369:
 	FMOVS 0(R10), F0
 
-loaded3354:
+loaded3370:
 	ADD R12, R10
-	TBZ $1, R20, single3355
+	TBZ $1, R20, single3371
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3356
+	TBZ $0, R20, loaded3372
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3356
+	B loaded3372
 
-single3355:
+single3371:
 	FMOVS 0(R0), F1
 
-loaded3356:
+loaded3372:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3357
+	TBZ $1, R20, single3373
 	FMOVD 0(R1), F2
-	TBZ $0, R20, loaded3358
+	TBZ $0, R20, loaded3374
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded3358
+	B loaded3374
 
-single3357:
+single3373:
 	FMOVS 0(R1), F2
 
-loaded3358:
+loaded3374:
 	VFMLA V0.S4, V2.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single3359
+	TBZ $1, R20, single3375
 	FMOVD 0(R2), F3
-	TBZ $0, R20, loaded3360
+	TBZ $0, R20, loaded3376
 	ADD $8, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3360
+	B loaded3376
 
-single3359:
+single3375:
 	FMOVS 0(R2), F3
 
-loaded3360:
+loaded3376:
 	VFMLA V0.S4, V3.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single3361
+	TBZ $1, R20, single3377
 	FMOVD 0(R3), F4
-	TBZ $0, R20, loaded3362
+	TBZ $0, R20, loaded3378
 	ADD $8, R3, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3362
+	B loaded3378
 
-single3361:
+single3377:
 	FMOVS 0(R3), F4
 
-loaded3362:
+loaded3378:
 	VFMLA V0.S4, V4.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single3363
+	TBZ $1, R20, single3379
 	FMOVD 0(R4), F5
-	TBZ $0, R20, loaded3364
+	TBZ $0, R20, loaded3380
 	ADD $8, R4, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3364
+	B loaded3380
 
-single3363:
+single3379:
 	FMOVS 0(R4), F5
 
-loaded3364:
+loaded3380:
 	VFMLA V0.S4, V5.S4, V27.S4
 	ADD R24, R4
-	TBZ $1, R20, single3365
+	TBZ $1, R20, single3381
 	FMOVD 0(R5), F6
-	TBZ $0, R20, loaded3366
+	TBZ $0, R20, loaded3382
 	ADD $8, R5, R26
 	VLD1 (R26), V6.S[2]
-	B loaded3366
+	B loaded3382
 
-single3365:
+single3381:
 	FMOVS 0(R5), F6
 
-loaded3366:
+loaded3382:
 	VFMLA V0.S4, V6.S4, V26.S4
 	ADD R24, R5
-	TBZ $1, R20, single3367
+	TBZ $1, R20, single3383
 	FMOVD 0(R6), F7
-	TBZ $0, R20, loaded3368
+	TBZ $0, R20, loaded3384
 	ADD $8, R6, R26
 	VLD1 (R26), V7.S[2]
-	B loaded3368
+	B loaded3384
 
-single3367:
+single3383:
 	FMOVS 0(R6), F7
 
-loaded3368:
+loaded3384:
 	VFMLA V0.S4, V7.S4, V25.S4
 	ADD R24, R6
 	SUBS $1, R9
@@ -67071,118 +67355,118 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3369
+	TBZ $1, R20, single3385
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3370
+	TBZ $0, R20, loaded3386
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3370
+	B loaded3386
 
-single3369:
+single3385:
 	FMOVS 0(R21), F0
 
-loaded3370:
+loaded3386:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3371
+	TBZ $1, R20, single3387
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3372
+	TBZ $0, R20, loaded3388
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3372
+	B loaded3388
 
-single3371:
+single3387:
 	FMOVS 0(R21), F0
 
-loaded3372:
+loaded3388:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single3373
+	TBZ $1, R20, single3389
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3374
+	TBZ $0, R20, loaded3390
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3374
+	B loaded3390
 
-single3373:
+single3389:
 	FMOVS 0(R21), F0
 
-loaded3374:
+loaded3390:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single3375
+	TBZ $1, R20, single3391
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3376
+	TBZ $0, R20, loaded3392
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3376
+	B loaded3392
 
-single3375:
+single3391:
 	FMOVS 0(R21), F0
 
-loaded3376:
+loaded3392:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single3377
+	TBZ $1, R20, single3393
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3378
+	TBZ $0, R20, loaded3394
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3378
+	B loaded3394
 
-single3377:
+single3393:
 	FMOVS 0(R21), F0
 
-loaded3378:
+loaded3394:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single3379
+	TBZ $1, R20, single3395
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3380
+	TBZ $0, R20, loaded3396
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3380
+	B loaded3396
 
-single3379:
+single3395:
 	FMOVS 0(R21), F0
 
-loaded3380:
+loaded3396:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single3381
+	TBZ $1, R20, single3397
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3382
+	TBZ $0, R20, loaded3398
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3382
+	B loaded3398
 
-single3381:
+single3397:
 	FMOVS 0(R21), F0
 
-loaded3382:
+loaded3398:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3383
+	TBZ $1, R20, single3399
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3384
+	TBZ $0, R20, loaded3400
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3384
+	B loaded3400
 
-single3383:
+single3399:
 	FMOVS 0(R21), F0
 
-loaded3384:
+loaded3400:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -67212,89 +67496,89 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3385
+	TBZ $1, R20, single3401
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3386
+	TBZ $0, R20, stored3402
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3386
+	B stored3402
 
-single3385:
+single3401:
 	FMOVS F31, 0(R21)
 
-stored3386:
+stored3402:
 	ADD R13, R21
-	TBZ $1, R20, single3387
+	TBZ $1, R20, single3403
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3388
+	TBZ $0, R20, stored3404
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3388
+	B stored3404
 
-single3387:
+single3403:
 	FMOVS F30, 0(R21)
 
-stored3388:
+stored3404:
 	ADD R13, R21
-	TBZ $1, R20, single3389
+	TBZ $1, R20, single3405
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3390
+	TBZ $0, R20, stored3406
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3390
+	B stored3406
 
-single3389:
+single3405:
 	FMOVS F29, 0(R21)
 
-stored3390:
+stored3406:
 	ADD R13, R21
-	TBZ $1, R20, single3391
+	TBZ $1, R20, single3407
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3392
+	TBZ $0, R20, stored3408
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3392
+	B stored3408
 
-single3391:
+single3407:
 	FMOVS F28, 0(R21)
 
-stored3392:
+stored3408:
 	ADD R13, R21
-	TBZ $1, R20, single3393
+	TBZ $1, R20, single3409
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3394
+	TBZ $0, R20, stored3410
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored3394
+	B stored3410
 
-single3393:
+single3409:
 	FMOVS F27, 0(R21)
 
-stored3394:
+stored3410:
 	ADD R13, R21
-	TBZ $1, R20, single3395
+	TBZ $1, R20, single3411
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored3396
+	TBZ $0, R20, stored3412
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3396
+	B stored3412
 
-single3395:
+single3411:
 	FMOVS F26, 0(R21)
 
-stored3396:
+stored3412:
 	ADD R13, R21
-	TBZ $1, R20, single3397
+	TBZ $1, R20, single3413
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored3398
+	TBZ $0, R20, stored3414
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored3398
+	B stored3414
 
-single3397:
+single3413:
 	FMOVS F25, 0(R21)
 
-stored3398:
+stored3414:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -67626,121 +67910,121 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3399
+	TBZ $1, R20, single3415
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3400
+	TBZ $0, R20, loaded3416
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3400
+	B loaded3416
 
-single3399:
+single3415:
 	FMOVS 16(R10), F1
 
-loaded3400:
+loaded3416:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3401
+	TBZ $1, R20, single3417
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3402
+	TBZ $0, R20, loaded3418
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3402
+	B loaded3418
 
-single3401:
+single3417:
 	FMOVS 16(R0), F3
 
-loaded3402:
+loaded3418:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3403
+	TBZ $1, R20, single3419
 	FMOVD 16(R1), F4
-	TBZ $0, R20, loaded3404
+	TBZ $0, R20, loaded3420
 	ADD $24, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3404
+	B loaded3420
 
-single3403:
+single3419:
 	FMOVS 16(R1), F4
 
-loaded3404:
+loaded3420:
 	VFMLA V1.S4, V4.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3405
+	TBZ $1, R20, single3421
 	FMOVD 16(R2), F5
-	TBZ $0, R20, loaded3406
+	TBZ $0, R20, loaded3422
 	ADD $24, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3406
+	B loaded3422
 
-single3405:
+single3421:
 	FMOVS 16(R2), F5
 
-loaded3406:
+loaded3422:
 	VFMLA V1.S4, V5.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single3407
+	TBZ $1, R20, single3423
 	FMOVD 16(R3), F6
-	TBZ $0, R20, loaded3408
+	TBZ $0, R20, loaded3424
 	ADD $24, R3, R26
 	VLD1 (R26), V6.S[2]
-	B loaded3408
+	B loaded3424
 
-single3407:
+single3423:
 	FMOVS 16(R3), F6
 
-loaded3408:
+loaded3424:
 	VFMLA V1.S4, V6.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single3409
+	TBZ $1, R20, single3425
 	FMOVD 16(R4), F7
-	TBZ $0, R20, loaded3410
+	TBZ $0, R20, loaded3426
 	ADD $24, R4, R26
 	VLD1 (R26), V7.S[2]
-	B loaded3410
+	B loaded3426
 
-single3409:
+single3425:
 	FMOVS 16(R4), F7
 
-loaded3410:
+loaded3426:
 	VFMLA V1.S4, V7.S4, V22.S4
 	ADD R24, R4
 	FMOVQ 0(R5), F2
 	VFMLA V0.S4, V2.S4, V21.S4
-	TBZ $1, R20, single3411
+	TBZ $1, R20, single3427
 	FMOVD 16(R5), F8
-	TBZ $0, R20, loaded3412
+	TBZ $0, R20, loaded3428
 	ADD $24, R5, R26
 	VLD1 (R26), V8.S[2]
-	B loaded3412
+	B loaded3428
 
-single3411:
+single3427:
 	FMOVS 16(R5), F8
 
-loaded3412:
+loaded3428:
 	VFMLA V1.S4, V8.S4, V20.S4
 	ADD R24, R5
 	FMOVQ 0(R6), F2
 	VFMLA V0.S4, V2.S4, V19.S4
-	TBZ $1, R20, single3413
+	TBZ $1, R20, single3429
 	FMOVD 16(R6), F9
-	TBZ $0, R20, loaded3414
+	TBZ $0, R20, loaded3430
 	ADD $24, R6, R26
 	VLD1 (R26), V9.S[2]
-	B loaded3414
+	B loaded3430
 
-single3413:
+single3429:
 	FMOVS 16(R6), F9
 
-loaded3414:
+loaded3430:
 	VFMLA V1.S4, V9.S4, V18.S4
 	ADD R24, R6
 	SUBS $1, R9
@@ -67755,119 +68039,119 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3415
+	TBZ $1, R20, single3431
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3416
+	TBZ $0, R20, loaded3432
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3416
+	B loaded3432
 
-single3415:
+single3431:
 	FMOVS 16(R21), F0
 
-loaded3416:
+loaded3432:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3417
+	TBZ $1, R20, single3433
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3418
+	TBZ $0, R20, loaded3434
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3418
+	B loaded3434
 
-single3417:
+single3433:
 	FMOVS 16(R21), F0
 
-loaded3418:
+loaded3434:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3419
+	TBZ $1, R20, single3435
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3420
+	TBZ $0, R20, loaded3436
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3420
+	B loaded3436
 
-single3419:
+single3435:
 	FMOVS 16(R21), F0
 
-loaded3420:
+loaded3436:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3421
+	TBZ $1, R20, single3437
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3422
+	TBZ $0, R20, loaded3438
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3422
+	B loaded3438
 
-single3421:
+single3437:
 	FMOVS 16(R21), F0
 
-loaded3422:
+loaded3438:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3423
+	TBZ $1, R20, single3439
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3424
+	TBZ $0, R20, loaded3440
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3424
+	B loaded3440
 
-single3423:
+single3439:
 	FMOVS 16(R21), F0
 
-loaded3424:
+loaded3440:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single3425
+	TBZ $1, R20, single3441
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3426
+	TBZ $0, R20, loaded3442
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3426
+	B loaded3442
 
-single3425:
+single3441:
 	FMOVS 16(R21), F0
 
-loaded3426:
+loaded3442:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single3427
+	TBZ $1, R20, single3443
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3428
+	TBZ $0, R20, loaded3444
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3428
+	B loaded3444
 
-single3427:
+single3443:
 	FMOVS 16(R21), F0
 
-loaded3428:
+loaded3444:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -67882,17 +68166,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single3429
+	TBZ $1, R20, single3445
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3430
+	TBZ $0, R20, loaded3446
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3430
+	B loaded3446
 
-single3429:
+single3445:
 	FMOVS 16(R21), F0
 
-loaded3430:
+loaded3446:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -67937,95 +68221,95 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3431
+	TBZ $1, R20, single3447
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3432
+	TBZ $0, R20, stored3448
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3432
+	B stored3448
 
-single3431:
+single3447:
 	FMOVS F30, 16(R21)
 
-stored3432:
+stored3448:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3433
+	TBZ $1, R20, single3449
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3434
+	TBZ $0, R20, stored3450
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3434
+	B stored3450
 
-single3433:
+single3449:
 	FMOVS F28, 16(R21)
 
-stored3434:
+stored3450:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3435
+	TBZ $1, R20, single3451
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3436
+	TBZ $0, R20, stored3452
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3436
+	B stored3452
 
-single3435:
+single3451:
 	FMOVS F26, 16(R21)
 
-stored3436:
+stored3452:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3437
+	TBZ $1, R20, single3453
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3438
+	TBZ $0, R20, stored3454
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3438
+	B stored3454
 
-single3437:
+single3453:
 	FMOVS F24, 16(R21)
 
-stored3438:
+stored3454:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3439
+	TBZ $1, R20, single3455
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3440
+	TBZ $0, R20, stored3456
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored3440
+	B stored3456
 
-single3439:
+single3455:
 	FMOVS F22, 16(R21)
 
-stored3440:
+stored3456:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single3441
+	TBZ $1, R20, single3457
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored3442
+	TBZ $0, R20, stored3458
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored3442
+	B stored3458
 
-single3441:
+single3457:
 	FMOVS F20, 16(R21)
 
-stored3442:
+stored3458:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single3443
+	TBZ $1, R20, single3459
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored3444
+	TBZ $0, R20, stored3460
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored3444
+	B stored3460
 
-single3443:
+single3459:
 	FMOVS F18, 16(R21)
 
-stored3444:
+stored3460:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -68294,120 +68578,120 @@ tile:
 	VEOR V24.B16, V24.B16, V24.B16
 
 single:
-	TBZ $1, R20, single3445
+	TBZ $1, R20, single3461
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3446
+	TBZ $0, R20, loaded3462
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3446
-
-single3445:
-	FMOVS 0(R10), F0
-
-loaded3446:
-	ADD R12, R10
-	TBZ $1, R20, single3447
-	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3448
-	ADD $8, R0, R26
-	VLD1 (R26), V1.S[2]
-	B loaded3448
-
-single3447:
-	FMOVS 0(R0), F1
-
-loaded3448:
-	VFMLA V0.S4, V1.S4, V31.S4
-	ADD R24, R0
-	TBZ $1, R20, single3449
-	FMOVD 0(R1), F2
-	TBZ $0, R20, loaded3450
-	ADD $8, R1, R26
-	VLD1 (R26), V2.S[2]
-	B loaded3450
-
-single3449:
-	FMOVS 0(R1), F2
-
-loaded3450:
-	VFMLA V0.S4, V2.S4, V30.S4
-	ADD R24, R1
-	TBZ $1, R20, single3451
-	FMOVD 0(R2), F3
-	TBZ $0, R20, loaded3452
-	ADD $8, R2, R26
-	VLD1 (R26), V3.S[2]
-	B loaded3452
-
-single3451:
-	FMOVS 0(R2), F3
-
-loaded3452:
-	VFMLA V0.S4, V3.S4, V29.S4
-	ADD R24, R2
-	TBZ $1, R20, single3453
-	FMOVD 0(R3), F4
-	TBZ $0, R20, loaded3454
-	ADD $8, R3, R26
-	VLD1 (R26), V4.S[2]
-	B loaded3454
-
-single3453:
-	FMOVS 0(R3), F4
-
-loaded3454:
-	VFMLA V0.S4, V4.S4, V28.S4
-	ADD R24, R3
-	TBZ $1, R20, single3455
-	FMOVD 0(R4), F5
-	TBZ $0, R20, loaded3456
-	ADD $8, R4, R26
-	VLD1 (R26), V5.S[2]
-	B loaded3456
-
-single3455:
-	FMOVS 0(R4), F5
-
-loaded3456:
-	VFMLA V0.S4, V5.S4, V27.S4
-	ADD R24, R4
-	TBZ $1, R20, single3457
-	FMOVD 0(R5), F6
-	TBZ $0, R20, loaded3458
-	ADD $8, R5, R26
-	VLD1 (R26), V6.S[2]
-	B loaded3458
-
-single3457:
-	FMOVS 0(R5), F6
-
-loaded3458:
-	VFMLA V0.S4, V6.S4, V26.S4
-	ADD R24, R5
-	TBZ $1, R20, single3459
-	FMOVD 0(R6), F7
-	TBZ $0, R20, loaded3460
-	ADD $8, R6, R26
-	VLD1 (R26), V7.S[2]
-	B loaded3460
-
-single3459:
-	FMOVS 0(R6), F7
-
-loaded3460:
-	VFMLA V0.S4, V7.S4, V25.S4
-	ADD R24, R6
-	TBZ $1, R20, single3461
-	FMOVD 0(R7), F8
-	TBZ $0, R20, loaded3462
-	ADD $8, R7, R26
-	VLD1 (R26), V8.S[2]
 	B loaded3462
 
 single3461:
-	FMOVS 0(R7), F8
+	FMOVS 0(R10), F0
 
 loaded3462:
+	ADD R12, R10
+	TBZ $1, R20, single3463
+	FMOVD 0(R0), F1
+	TBZ $0, R20, loaded3464
+	ADD $8, R0, R26
+	VLD1 (R26), V1.S[2]
+	B loaded3464
+
+single3463:
+	FMOVS 0(R0), F1
+
+loaded3464:
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	TBZ $1, R20, single3465
+	FMOVD 0(R1), F2
+	TBZ $0, R20, loaded3466
+	ADD $8, R1, R26
+	VLD1 (R26), V2.S[2]
+	B loaded3466
+
+single3465:
+	FMOVS 0(R1), F2
+
+loaded3466:
+	VFMLA V0.S4, V2.S4, V30.S4
+	ADD R24, R1
+	TBZ $1, R20, single3467
+	FMOVD 0(R2), F3
+	TBZ $0, R20, loaded3468
+	ADD $8, R2, R26
+	VLD1 (R26), V3.S[2]
+	B loaded3468
+
+single3467:
+	FMOVS 0(R2), F3
+
+loaded3468:
+	VFMLA V0.S4, V3.S4, V29.S4
+	ADD R24, R2
+	TBZ $1, R20, single3469
+	FMOVD 0(R3), F4
+	TBZ $0, R20, loaded3470
+	ADD $8, R3, R26
+	VLD1 (R26), V4.S[2]
+	B loaded3470
+
+single3469:
+	FMOVS 0(R3), F4
+
+loaded3470:
+	VFMLA V0.S4, V4.S4, V28.S4
+	ADD R24, R3
+	TBZ $1, R20, single3471
+	FMOVD 0(R4), F5
+	TBZ $0, R20, loaded3472
+	ADD $8, R4, R26
+	VLD1 (R26), V5.S[2]
+	B loaded3472
+
+single3471:
+	FMOVS 0(R4), F5
+
+loaded3472:
+	VFMLA V0.S4, V5.S4, V27.S4
+	ADD R24, R4
+	TBZ $1, R20, single3473
+	FMOVD 0(R5), F6
+	TBZ $0, R20, loaded3474
+	ADD $8, R5, R26
+	VLD1 (R26), V6.S[2]
+	B loaded3474
+
+single3473:
+	FMOVS 0(R5), F6
+
+loaded3474:
+	VFMLA V0.S4, V6.S4, V26.S4
+	ADD R24, R5
+	TBZ $1, R20, single3475
+	FMOVD 0(R6), F7
+	TBZ $0, R20, loaded3476
+	ADD $8, R6, R26
+	VLD1 (R26), V7.S[2]
+	B loaded3476
+
+single3475:
+	FMOVS 0(R6), F7
+
+loaded3476:
+	VFMLA V0.S4, V7.S4, V25.S4
+	ADD R24, R6
+	TBZ $1, R20, single3477
+	FMOVD 0(R7), F8
+	TBZ $0, R20, loaded3478
+	ADD $8, R7, R26
+	VLD1 (R26), V8.S[2]
+	B loaded3478
+
+single3477:
+	FMOVS 0(R7), F8
+
+loaded3478:
 	VFMLA V0.S4, V8.S4, V24.S4
 	ADD R24, R7
 	SUBS $1, R9
@@ -68419,121 +68703,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3463
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3464
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3464
-
-single3463:
-	FMOVS 0(R21), F0
-
-loaded3464:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single3465
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3466
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3466
-
-single3465:
-	FMOVS 0(R21), F0
-
-loaded3466:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single3467
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3468
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3468
-
-single3467:
-	FMOVS 0(R21), F0
-
-loaded3468:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single3469
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3470
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3470
-
-single3469:
-	FMOVS 0(R21), F0
-
-loaded3470:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single3471
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3472
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3472
-
-single3471:
-	FMOVS 0(R21), F0
-
-loaded3472:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
-	TBZ $1, R20, single3473
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3474
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3474
-
-single3473:
-	FMOVS 0(R21), F0
-
-loaded3474:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	TBZ $1, R20, single3475
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3476
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3476
-
-single3475:
-	FMOVS 0(R21), F0
-
-loaded3476:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	ADD R13, R21
-	TBZ $1, R20, single3477
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3478
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3478
-
-single3477:
-	FMOVS 0(R21), F0
-
-loaded3478:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, rectify
 	TBZ $1, R20, single3479
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded3480
@@ -68545,6 +68714,121 @@ single3479:
 	FMOVS 0(R21), F0
 
 loaded3480:
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	TBZ $1, R20, single3481
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3482
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3482
+
+single3481:
+	FMOVS 0(R21), F0
+
+loaded3482:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single3483
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3484
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3484
+
+single3483:
+	FMOVS 0(R21), F0
+
+loaded3484:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single3485
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3486
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3486
+
+single3485:
+	FMOVS 0(R21), F0
+
+loaded3486:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single3487
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3488
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3488
+
+single3487:
+	FMOVS 0(R21), F0
+
+loaded3488:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single3489
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3490
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3490
+
+single3489:
+	FMOVS 0(R21), F0
+
+loaded3490:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single3491
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3492
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3492
+
+single3491:
+	FMOVS 0(R21), F0
+
+loaded3492:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	ADD R13, R21
+	TBZ $1, R20, single3493
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3494
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3494
+
+single3493:
+	FMOVS 0(R21), F0
+
+loaded3494:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, rectify
+	TBZ $1, R20, single3495
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3496
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3496
+
+single3495:
+	FMOVS 0(R21), F0
+
+loaded3496:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -68577,101 +68861,101 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3481
+	TBZ $1, R20, single3497
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3482
+	TBZ $0, R20, stored3498
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3482
+	B stored3498
 
-single3481:
+single3497:
 	FMOVS F31, 0(R21)
 
-stored3482:
+stored3498:
 	ADD R13, R21
-	TBZ $1, R20, single3483
+	TBZ $1, R20, single3499
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3484
+	TBZ $0, R20, stored3500
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3484
+	B stored3500
 
-single3483:
+single3499:
 	FMOVS F30, 0(R21)
 
-stored3484:
+stored3500:
 	ADD R13, R21
-	TBZ $1, R20, single3485
+	TBZ $1, R20, single3501
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3486
+	TBZ $0, R20, stored3502
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3486
+	B stored3502
 
-single3485:
+single3501:
 	FMOVS F29, 0(R21)
 
-stored3486:
+stored3502:
 	ADD R13, R21
-	TBZ $1, R20, single3487
+	TBZ $1, R20, single3503
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3488
+	TBZ $0, R20, stored3504
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3488
+	B stored3504
 
-single3487:
+single3503:
 	FMOVS F28, 0(R21)
 
-stored3488:
+stored3504:
 	ADD R13, R21
-	TBZ $1, R20, single3489
+	TBZ $1, R20, single3505
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3490
+	TBZ $0, R20, stored3506
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored3490
+	B stored3506
 
-single3489:
+single3505:
 	FMOVS F27, 0(R21)
 
-stored3490:
+stored3506:
 	ADD R13, R21
-	TBZ $1, R20, single3491
+	TBZ $1, R20, single3507
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored3492
+	TBZ $0, R20, stored3508
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3492
+	B stored3508
 
-single3491:
+single3507:
 	FMOVS F26, 0(R21)
 
-stored3492:
+stored3508:
 	ADD R13, R21
-	TBZ $1, R20, single3493
+	TBZ $1, R20, single3509
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored3494
+	TBZ $0, R20, stored3510
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored3494
+	B stored3510
 
-single3493:
+single3509:
 	FMOVS F25, 0(R21)
 
-stored3494:
+stored3510:
 	ADD R13, R21
-	TBZ $1, R20, single3495
+	TBZ $1, R20, single3511
 	FMOVD F24, 0(R21)
-	TBZ $0, R20, stored3496
+	TBZ $0, R20, stored3512
 	ADD $8, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3496
+	B stored3512
 
-single3495:
+single3511:
 	FMOVS F24, 0(R21)
 
-stored3496:
+stored3512:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -69032,136 +69316,136 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3497
+	TBZ $1, R20, single3513
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3498
+	TBZ $0, R20, loaded3514
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3498
+	B loaded3514
 
-single3497:
+single3513:
 	FMOVS 16(R10), F1
 
-loaded3498:
+loaded3514:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3499
+	TBZ $1, R20, single3515
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3500
+	TBZ $0, R20, loaded3516
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3500
+	B loaded3516
 
-single3499:
+single3515:
 	FMOVS 16(R0), F3
 
-loaded3500:
+loaded3516:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3501
+	TBZ $1, R20, single3517
 	FMOVD 16(R1), F4
-	TBZ $0, R20, loaded3502
+	TBZ $0, R20, loaded3518
 	ADD $24, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3502
+	B loaded3518
 
-single3501:
+single3517:
 	FMOVS 16(R1), F4
 
-loaded3502:
+loaded3518:
 	VFMLA V1.S4, V4.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3503
+	TBZ $1, R20, single3519
 	FMOVD 16(R2), F5
-	TBZ $0, R20, loaded3504
+	TBZ $0, R20, loaded3520
 	ADD $24, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3504
+	B loaded3520
 
-single3503:
+single3519:
 	FMOVS 16(R2), F5
 
-loaded3504:
+loaded3520:
 	VFMLA V1.S4, V5.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single3505
+	TBZ $1, R20, single3521
 	FMOVD 16(R3), F6
-	TBZ $0, R20, loaded3506
+	TBZ $0, R20, loaded3522
 	ADD $24, R3, R26
 	VLD1 (R26), V6.S[2]
-	B loaded3506
+	B loaded3522
 
-single3505:
+single3521:
 	FMOVS 16(R3), F6
 
-loaded3506:
+loaded3522:
 	VFMLA V1.S4, V6.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single3507
+	TBZ $1, R20, single3523
 	FMOVD 16(R4), F7
-	TBZ $0, R20, loaded3508
+	TBZ $0, R20, loaded3524
 	ADD $24, R4, R26
 	VLD1 (R26), V7.S[2]
-	B loaded3508
+	B loaded3524
 
-single3507:
+single3523:
 	FMOVS 16(R4), F7
 
-loaded3508:
+loaded3524:
 	VFMLA V1.S4, V7.S4, V22.S4
 	ADD R24, R4
 	FMOVQ 0(R5), F2
 	VFMLA V0.S4, V2.S4, V21.S4
-	TBZ $1, R20, single3509
+	TBZ $1, R20, single3525
 	FMOVD 16(R5), F8
-	TBZ $0, R20, loaded3510
+	TBZ $0, R20, loaded3526
 	ADD $24, R5, R26
 	VLD1 (R26), V8.S[2]
-	B loaded3510
+	B loaded3526
 
-single3509:
+single3525:
 	FMOVS 16(R5), F8
 
-loaded3510:
+loaded3526:
 	VFMLA V1.S4, V8.S4, V20.S4
 	ADD R24, R5
 	FMOVQ 0(R6), F2
 	VFMLA V0.S4, V2.S4, V19.S4
-	TBZ $1, R20, single3511
+	TBZ $1, R20, single3527
 	FMOVD 16(R6), F9
-	TBZ $0, R20, loaded3512
+	TBZ $0, R20, loaded3528
 	ADD $24, R6, R26
 	VLD1 (R26), V9.S[2]
-	B loaded3512
+	B loaded3528
 
-single3511:
+single3527:
 	FMOVS 16(R6), F9
 
-loaded3512:
+loaded3528:
 	VFMLA V1.S4, V9.S4, V18.S4
 	ADD R24, R6
 	FMOVQ 0(R7), F2
 	VFMLA V0.S4, V2.S4, V17.S4
-	TBZ $1, R20, single3513
+	TBZ $1, R20, single3529
 	FMOVD 16(R7), F10
-	TBZ $0, R20, loaded3514
+	TBZ $0, R20, loaded3530
 	ADD $24, R7, R26
 	VLD1 (R26), V10.S[2]
-	B loaded3514
+	B loaded3530
 
-single3513:
+single3529:
 	FMOVS 16(R7), F10
 
-loaded3514:
+loaded3530:
 	VFMLA V1.S4, V10.S4, V16.S4
 	ADD R24, R7
 	SUBS $1, R9
@@ -69176,136 +69460,136 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3515
+	TBZ $1, R20, single3531
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3516
+	TBZ $0, R20, loaded3532
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3516
+	B loaded3532
 
-single3515:
+single3531:
 	FMOVS 16(R21), F0
 
-loaded3516:
+loaded3532:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3517
+	TBZ $1, R20, single3533
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3518
+	TBZ $0, R20, loaded3534
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3518
+	B loaded3534
 
-single3517:
+single3533:
 	FMOVS 16(R21), F0
 
-loaded3518:
+loaded3534:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3519
+	TBZ $1, R20, single3535
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3520
+	TBZ $0, R20, loaded3536
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3520
+	B loaded3536
 
-single3519:
+single3535:
 	FMOVS 16(R21), F0
 
-loaded3520:
+loaded3536:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3521
+	TBZ $1, R20, single3537
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3522
+	TBZ $0, R20, loaded3538
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3522
+	B loaded3538
 
-single3521:
+single3537:
 	FMOVS 16(R21), F0
 
-loaded3522:
+loaded3538:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3523
+	TBZ $1, R20, single3539
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3524
+	TBZ $0, R20, loaded3540
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3524
+	B loaded3540
 
-single3523:
+single3539:
 	FMOVS 16(R21), F0
 
-loaded3524:
+loaded3540:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single3525
+	TBZ $1, R20, single3541
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3526
+	TBZ $0, R20, loaded3542
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3526
+	B loaded3542
 
-single3525:
+single3541:
 	FMOVS 16(R21), F0
 
-loaded3526:
+loaded3542:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single3527
+	TBZ $1, R20, single3543
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3528
+	TBZ $0, R20, loaded3544
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3528
+	B loaded3544
 
-single3527:
+single3543:
 	FMOVS 16(R21), F0
 
-loaded3528:
+loaded3544:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
 	VMOV V0.B16, V17.B16
-	TBZ $1, R20, single3529
+	TBZ $1, R20, single3545
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3530
+	TBZ $0, R20, loaded3546
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3530
+	B loaded3546
 
-single3529:
+single3545:
 	FMOVS 16(R21), F0
 
-loaded3530:
+loaded3546:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -69321,17 +69605,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single3531
+	TBZ $1, R20, single3547
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3532
+	TBZ $0, R20, loaded3548
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3532
+	B loaded3548
 
-single3531:
+single3547:
 	FMOVS 16(R21), F0
 
-loaded3532:
+loaded3548:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -69381,108 +69665,108 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3533
+	TBZ $1, R20, single3549
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3534
+	TBZ $0, R20, stored3550
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3534
+	B stored3550
 
-single3533:
+single3549:
 	FMOVS F30, 16(R21)
 
-stored3534:
+stored3550:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3535
+	TBZ $1, R20, single3551
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3536
+	TBZ $0, R20, stored3552
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3536
+	B stored3552
 
-single3535:
+single3551:
 	FMOVS F28, 16(R21)
 
-stored3536:
+stored3552:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3537
+	TBZ $1, R20, single3553
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3538
+	TBZ $0, R20, stored3554
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3538
+	B stored3554
 
-single3537:
+single3553:
 	FMOVS F26, 16(R21)
 
-stored3538:
+stored3554:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3539
+	TBZ $1, R20, single3555
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3540
+	TBZ $0, R20, stored3556
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3540
+	B stored3556
 
-single3539:
+single3555:
 	FMOVS F24, 16(R21)
 
-stored3540:
+stored3556:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3541
+	TBZ $1, R20, single3557
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3542
+	TBZ $0, R20, stored3558
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored3542
+	B stored3558
 
-single3541:
+single3557:
 	FMOVS F22, 16(R21)
 
-stored3542:
+stored3558:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single3543
+	TBZ $1, R20, single3559
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored3544
+	TBZ $0, R20, stored3560
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored3544
+	B stored3560
 
-single3543:
+single3559:
 	FMOVS F20, 16(R21)
 
-stored3544:
+stored3560:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single3545
+	TBZ $1, R20, single3561
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored3546
+	TBZ $0, R20, stored3562
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored3546
+	B stored3562
 
-single3545:
+single3561:
 	FMOVS F18, 16(R21)
 
-stored3546:
+stored3562:
 	ADD R13, R21
 	FMOVQ F17, 0(R21)
-	TBZ $1, R20, single3547
+	TBZ $1, R20, single3563
 	FMOVD F16, 16(R21)
-	TBZ $0, R20, stored3548
+	TBZ $0, R20, stored3564
 	ADD $24, R21, R26
 	VST1 V16.S[2], (R26)
-	B stored3548
+	B stored3564
 
-single3547:
+single3563:
 	FMOVS F16, 16(R21)
 
-stored3548:
+stored3564:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19

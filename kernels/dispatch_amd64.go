@@ -257,6 +257,20 @@ func normalize(dst, x []float32, lo, width float32) float32 {
 }
 
 //go:noinline
+func normalizeBounded(dst, x []float32, lo, width, inverse float32) float32 {
+	raceWrite(dst)
+	raceRead(x)
+	switch CurrentLevel() {
+	case AVX512:
+		return asm.NormalizeBoundedAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), lo, width, inverse)
+	case AVX2:
+		return asm.NormalizeBoundedAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), lo, width, inverse)
+	default:
+		return normalizeBoundedRef(dst, x, lo, width, inverse)
+	}
+}
+
+//go:noinline
 func normalizeEMA(y, x []float32, lo, width, keep, add float32) float32 {
 	raceWrite(y)
 	raceRead(x)

@@ -50,6 +50,11 @@ func normalize(dst, x []float32, lo, width float32) float32 {
 }
 
 //go:noinline
+func normalizeBounded(dst, x []float32, lo, width, inverse float32) float32 {
+	return normalizeBoundedRef(dst, x, lo, width, inverse)
+}
+
+//go:noinline
 func normalizeEMA(y, x []float32, lo, width, keep, add float32) float32 {
 	return normalizeEMARef(y, x, lo, width, keep, add)
 }

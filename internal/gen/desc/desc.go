@@ -19,6 +19,7 @@ func Kernels() []*vec.Kernel {
 		vec.Describe("finiteSum", finiteSum),
 
 		vec.Describe("normalize", normalize),
+		vec.Describe("normalizeBounded", normalizeBounded),
 		vec.Describe("normalizeEMA", normalizeEMA),
 
 		vec.Describe("ger", ger),
