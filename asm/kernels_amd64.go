@@ -62,6 +62,12 @@ func NormalizeAVX512(dst *float32, x *float32, n int, lo float32, width float32)
 func NormalizeAVX2(dst *float32, x *float32, n int, lo float32, width float32) float32
 
 //go:noescape
+func NormalizeBoundedAVX512(dst *float32, x *float32, n int, lo float32, width float32, inverse float32) float32
+
+//go:noescape
+func NormalizeBoundedAVX2(dst *float32, x *float32, n int, lo float32, width float32, inverse float32) float32
+
+//go:noescape
 func NormalizeEMAAVX512(y *float32, x *float32, n int, lo float32, width float32, keep float32, add float32) float32
 
 //go:noescape
@@ -794,6 +800,18 @@ func FirstInvalidAVX512(x *float32, n int, limit float32) float32
 func FirstInvalidAVX2(x *float32, n int, limit float32) float32
 
 //go:noescape
+func GatherRowsAVX512(dst *float32, table *float32, indices *float32, rows int, cols int, dstStride int, tableStride int)
+
+//go:noescape
+func GatherRowsAVX2(dst *float32, table *float32, indices *float32, rows int, cols int, dstStride int, tableStride int)
+
+//go:noescape
+func ScatterAddRowsAVX512(table *float32, src *float32, indices *float32, rows int, cols int, srcStride int, tableStride int)
+
+//go:noescape
+func ScatterAddRowsAVX2(table *float32, src *float32, indices *float32, rows int, cols int, srcStride int, tableStride int)
+
+//go:noescape
 func ColMulAVX512(dst *float32, x *float32, scale *float32, rows int, cols int)
 
 //go:noescape
@@ -818,10 +836,13 @@ func ToFloat16AVX512(dst *uint16, x *float32, n int)
 func ToFloat16AVX2(dst *uint16, x *float32, n int)
 
 //go:noescape
-func PackAVX512(dst, src *float32, stride, rows int)
+func PackAVX512(dst, src *float32, stride, rows, panels int)
 
 //go:noescape
-func PackHalfAVX512(dst *float32, src *uint16, stride, rows int)
+func PackHalfAVX512(dst *float32, src *uint16, stride, rows, panels int)
+
+//go:noescape
+func PackRoundedAVX512(dst *uint16, src *float32, stride, rows, panels int)
 
 //go:noescape
 func GemmRows1x1AVX512(t *Tile)
@@ -1328,10 +1349,13 @@ func GemmHalfPanels2x8AVX512(t *Tile)
 func GemmPanels2x8AVX512(t *Tile)
 
 //go:noescape
-func PackAVX2(dst, src *float32, stride, rows int)
+func PackAVX2(dst, src *float32, stride, rows, panels int)
 
 //go:noescape
-func PackHalfAVX2(dst *float32, src *uint16, stride, rows int)
+func PackHalfAVX2(dst *float32, src *uint16, stride, rows, panels int)
+
+//go:noescape
+func PackRoundedAVX2(dst *uint16, src *float32, stride, rows, panels int)
 
 //go:noescape
 func TransposeAVX2(dst, src *float32, dstStride, srcStride, blocks, strips int)

@@ -2783,6 +2783,483 @@ fold:
 	VZEROUPPER
 	RET
 
+// func NormalizeBoundedAVX2(dst *float32, x *float32, n int, lo float32, width float32, inverse float32) float32
+// Requires: AVX, FMA3
+TEXT ·NormalizeBoundedAVX2(SB), NOSPLIT, $0-44
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS lo+24(FP), Y0
+	VBROADCASTSS width+28(FP), Y1
+	VBROADCASTSS inverse+32(FP), Y2
+	VPXOR        X3, X3, X3
+	VPXOR        X4, X4, X4
+	VPXOR        X5, X5, X5
+	VPXOR        X6, X6, X6
+	SUBQ         $+32, CX
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (BX), Y7
+	VSUBPS       Y0, Y7, Y8
+	VMULPS       Y2, Y8, Y9
+	VFNMADD231PS Y9, Y1, Y8
+	VFMADD231PS  Y2, Y8, Y9
+	VMOVUPS      Y9, (AX)
+	VFMADD231PS  lanes_00000000<>+0(SB), Y7, Y3
+	VMOVUPS      32(BX), Y7
+	VSUBPS       Y0, Y7, Y9
+	VMULPS       Y2, Y9, Y8
+	VFNMADD231PS Y8, Y1, Y9
+	VFMADD231PS  Y2, Y9, Y8
+	VMOVUPS      Y8, 32(AX)
+	VFMADD231PS  lanes_00000000<>+0(SB), Y7, Y4
+	VMOVUPS      64(BX), Y7
+	VSUBPS       Y0, Y7, Y8
+	VMULPS       Y2, Y8, Y9
+	VFNMADD231PS Y9, Y1, Y8
+	VFMADD231PS  Y2, Y8, Y9
+	VMOVUPS      Y9, 64(AX)
+	VFMADD231PS  lanes_00000000<>+0(SB), Y7, Y5
+	VMOVUPS      96(BX), Y7
+	VSUBPS       Y0, Y7, Y9
+	VMULPS       Y2, Y9, Y8
+	VFNMADD231PS Y8, Y1, Y9
+	VFMADD231PS  Y2, Y9, Y8
+	VMOVUPS      Y8, 96(AX)
+	VFMADD231PS  lanes_00000000<>+0(SB), Y7, Y6
+	ADDQ         $+128, AX
+	ADDQ         $+128, BX
+	SUBQ         $+32, CX
+	JGE          blocks
+
+blocks_end:
+	ADDQ         $+32, CX
+	CMPQ         CX, $+8
+	JL           partial0
+	VMOVUPS      (BX), Y7
+	VSUBPS       Y0, Y7, Y8
+	VMULPS       Y2, Y8, Y9
+	VFNMADD231PS Y9, Y1, Y8
+	VFMADD231PS  Y2, Y8, Y9
+	VMOVUPS      Y9, (AX)
+	VFMADD231PS  lanes_00000000<>+0(SB), Y7, Y3
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $-8, CX
+	CMPQ         CX, $+8
+	JL           partial1
+	VMOVUPS      (BX), Y7
+	VSUBPS       Y0, Y7, Y9
+	VMULPS       Y2, Y9, Y8
+	VFNMADD231PS Y8, Y1, Y9
+	VFMADD231PS  Y2, Y9, Y8
+	VMOVUPS      Y8, (AX)
+	VFMADD231PS  lanes_00000000<>+0(SB), Y7, Y4
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $-8, CX
+	CMPQ         CX, $+8
+	JL           partial2
+	VMOVUPS      (BX), Y7
+	VSUBPS       Y0, Y7, Y8
+	VMULPS       Y2, Y8, Y9
+	VFNMADD231PS Y9, Y1, Y8
+	VFMADD231PS  Y2, Y8, Y9
+	VMOVUPS      Y9, (AX)
+	VFMADD231PS  lanes_00000000<>+0(SB), Y7, Y5
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $-8, CX
+	CMPQ         CX, $+8
+	JL           partial3
+	VMOVUPS      (BX), Y7
+	VSUBPS       Y0, Y7, Y9
+	VMULPS       Y2, Y9, Y8
+	VFNMADD231PS Y8, Y1, Y9
+	VFMADD231PS  Y2, Y9, Y8
+	VMOVUPS      Y8, (AX)
+	VFMADD231PS  lanes_00000000<>+0(SB), Y7, Y6
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $-8, CX
+	JMP          fold
+
+partial0:
+	TESTQ        CX, CX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), DX
+	NEGQ         CX
+	VMOVUPS      32(DX)(CX*4), Y7
+	NEGQ         CX
+	VMASKMOVPS   (BX), Y7, Y8
+	VSUBPS       Y0, Y8, Y9
+	VMULPS       Y2, Y9, Y10
+	VFNMADD231PS Y10, Y1, Y9
+	VFMADD231PS  Y2, Y9, Y10
+	CMPQ         CX, $0x04
+	JL           store8_few
+	VMOVUPS      X10, (AX)
+	JE           store8_end
+	VPERM2F128   $0x01, Y10, Y10, Y10
+	CMPQ         CX, $0x06
+	JL           store8_five
+	VMOVLPS      X10, 16(AX)
+	JE           store8_swap
+	VEXTRACTPS   $0x02, X10, 24(AX)
+	JMP          store8_swap
+
+store8_five:
+	VMOVSS X10, 16(AX)
+
+store8_swap:
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	JMP        store8_end
+
+store8_few:
+	CMPQ       CX, $0x02
+	JL         store8_one
+	VMOVLPS    X10, (AX)
+	JE         store8_end
+	VEXTRACTPS $0x02, X10, 8(AX)
+	JMP        store8_end
+
+store8_one:
+	VMOVSS X10, (AX)
+
+store8_end:
+	VFMADD231PS lanes_00000000<>+0(SB), Y8, Y3
+	JMP         fold
+
+partial1:
+	TESTQ        CX, CX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), DX
+	NEGQ         CX
+	VMOVUPS      32(DX)(CX*4), Y7
+	NEGQ         CX
+	VMASKMOVPS   (BX), Y7, Y8
+	VSUBPS       Y0, Y8, Y10
+	VMULPS       Y2, Y10, Y9
+	VFNMADD231PS Y9, Y1, Y10
+	VFMADD231PS  Y2, Y10, Y9
+	CMPQ         CX, $0x04
+	JL           store9_few
+	VMOVUPS      X9, (AX)
+	JE           store9_end
+	VPERM2F128   $0x01, Y9, Y9, Y9
+	CMPQ         CX, $0x06
+	JL           store9_five
+	VMOVLPS      X9, 16(AX)
+	JE           store9_swap
+	VEXTRACTPS   $0x02, X9, 24(AX)
+	JMP          store9_swap
+
+store9_five:
+	VMOVSS X9, 16(AX)
+
+store9_swap:
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	JMP        store9_end
+
+store9_few:
+	CMPQ       CX, $0x02
+	JL         store9_one
+	VMOVLPS    X9, (AX)
+	JE         store9_end
+	VEXTRACTPS $0x02, X9, 8(AX)
+	JMP        store9_end
+
+store9_one:
+	VMOVSS X9, (AX)
+
+store9_end:
+	VFMADD231PS lanes_00000000<>+0(SB), Y8, Y4
+	JMP         fold
+
+partial2:
+	TESTQ        CX, CX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), DX
+	NEGQ         CX
+	VMOVUPS      32(DX)(CX*4), Y7
+	NEGQ         CX
+	VMASKMOVPS   (BX), Y7, Y8
+	VSUBPS       Y0, Y8, Y9
+	VMULPS       Y2, Y9, Y10
+	VFNMADD231PS Y10, Y1, Y9
+	VFMADD231PS  Y2, Y9, Y10
+	CMPQ         CX, $0x04
+	JL           store10_few
+	VMOVUPS      X10, (AX)
+	JE           store10_end
+	VPERM2F128   $0x01, Y10, Y10, Y10
+	CMPQ         CX, $0x06
+	JL           store10_five
+	VMOVLPS      X10, 16(AX)
+	JE           store10_swap
+	VEXTRACTPS   $0x02, X10, 24(AX)
+	JMP          store10_swap
+
+store10_five:
+	VMOVSS X10, 16(AX)
+
+store10_swap:
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	JMP        store10_end
+
+store10_few:
+	CMPQ       CX, $0x02
+	JL         store10_one
+	VMOVLPS    X10, (AX)
+	JE         store10_end
+	VEXTRACTPS $0x02, X10, 8(AX)
+	JMP        store10_end
+
+store10_one:
+	VMOVSS X10, (AX)
+
+store10_end:
+	VFMADD231PS lanes_00000000<>+0(SB), Y8, Y5
+	JMP         fold
+
+partial3:
+	TESTQ        CX, CX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), DX
+	NEGQ         CX
+	VMOVUPS      32(DX)(CX*4), Y7
+	NEGQ         CX
+	VMASKMOVPS   (BX), Y7, Y8
+	VSUBPS       Y0, Y8, Y10
+	VMULPS       Y2, Y10, Y9
+	VFNMADD231PS Y9, Y1, Y10
+	VFMADD231PS  Y2, Y10, Y9
+	CMPQ         CX, $0x04
+	JL           store11_few
+	VMOVUPS      X9, (AX)
+	JE           store11_end
+	VPERM2F128   $0x01, Y9, Y9, Y9
+	CMPQ         CX, $0x06
+	JL           store11_five
+	VMOVLPS      X9, 16(AX)
+	JE           store11_swap
+	VEXTRACTPS   $0x02, X9, 24(AX)
+	JMP          store11_swap
+
+store11_five:
+	VMOVSS X9, 16(AX)
+
+store11_swap:
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	JMP        store11_end
+
+store11_few:
+	CMPQ       CX, $0x02
+	JL         store11_one
+	VMOVLPS    X9, (AX)
+	JE         store11_end
+	VEXTRACTPS $0x02, X9, 8(AX)
+	JMP        store11_end
+
+store11_one:
+	VMOVSS X9, (AX)
+
+store11_end:
+	VFMADD231PS lanes_00000000<>+0(SB), Y8, Y6
+
+fold:
+	VADDPS       Y5, Y3, Y3
+	VADDPS       Y6, Y4, Y4
+	VADDPS       Y4, Y3, Y3
+	VEXTRACTF128 $0x01, Y3, X7
+	VADDPS       X7, X3, X3
+	VSHUFPS      $0x0e, X3, X3, X7
+	VADDPS       X7, X3, X3
+	VSHUFPS      $0x01, X3, X3, X7
+	VADDPS       X7, X3, X3
+	VMOVSS       X3, ret+40(FP)
+	VZEROUPPER
+	RET
+
+// func NormalizeBoundedAVX512(dst *float32, x *float32, n int, lo float32, width float32, inverse float32) float32
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·NormalizeBoundedAVX512(SB), NOSPLIT, $0-44
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS lo+24(FP), Z0
+	VBROADCASTSS width+28(FP), Z1
+	VBROADCASTSS inverse+32(FP), Z2
+	VPXOR        X3, X3, X3
+	VPXOR        X4, X4, X4
+	VPXOR        X5, X5, X5
+	VPXOR        X6, X6, X6
+	VBROADCASTSS lanes_00000000<>+0(SB), Z8
+	SUBQ         $+64, CX
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (BX), Z7
+	VMOVUPS      64(BX), Z9
+	VMOVUPS      128(BX), Z10
+	VMOVUPS      192(BX), Z11
+	VSUBPS       Z0, Z7, Z12
+	VSUBPS       Z0, Z9, Z13
+	VSUBPS       Z0, Z10, Z14
+	VSUBPS       Z0, Z11, Z15
+	VMULPS       Z2, Z12, Z16
+	VMULPS       Z2, Z13, Z17
+	VMULPS       Z2, Z14, Z18
+	VMULPS       Z2, Z15, Z19
+	VFNMADD231PS Z16, Z1, Z12
+	VFNMADD231PS Z17, Z1, Z13
+	VFNMADD231PS Z18, Z1, Z14
+	VFNMADD231PS Z19, Z1, Z15
+	VFMADD231PS  Z2, Z12, Z16
+	VFMADD231PS  Z2, Z13, Z17
+	VFMADD231PS  Z2, Z14, Z18
+	VFMADD231PS  Z2, Z15, Z19
+	VMOVUPS      Z16, (AX)
+	VMOVUPS      Z17, 64(AX)
+	VMOVUPS      Z18, 128(AX)
+	VMOVUPS      Z19, 192(AX)
+	VFMADD231PS  Z8, Z7, Z3
+	VFMADD231PS  Z8, Z9, Z4
+	VFMADD231PS  Z8, Z10, Z5
+	VFMADD231PS  Z8, Z11, Z6
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	SUBQ         $+64, CX
+	JGE          blocks
+
+blocks_end:
+	ADDQ         $+64, CX
+	CMPQ         CX, $+16
+	JL           partial0
+	VMOVUPS      (BX), Z11
+	VSUBPS       Z0, Z11, Z10
+	VMULPS       Z2, Z10, Z9
+	VFNMADD231PS Z9, Z1, Z10
+	VFMADD231PS  Z2, Z10, Z9
+	VMOVUPS      Z9, (AX)
+	VFMADD231PS  Z8, Z11, Z3
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $-16, CX
+	CMPQ         CX, $+16
+	JL           partial1
+	VMOVUPS      (BX), Z11
+	VSUBPS       Z0, Z11, Z9
+	VMULPS       Z2, Z9, Z10
+	VFNMADD231PS Z10, Z1, Z9
+	VFMADD231PS  Z2, Z9, Z10
+	VMOVUPS      Z10, (AX)
+	VFMADD231PS  Z8, Z11, Z4
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $-16, CX
+	CMPQ         CX, $+16
+	JL           partial2
+	VMOVUPS      (BX), Z11
+	VSUBPS       Z0, Z11, Z10
+	VMULPS       Z2, Z10, Z9
+	VFNMADD231PS Z9, Z1, Z10
+	VFMADD231PS  Z2, Z10, Z9
+	VMOVUPS      Z9, (AX)
+	VFMADD231PS  Z8, Z11, Z5
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $-16, CX
+	CMPQ         CX, $+16
+	JL           partial3
+	VMOVUPS      (BX), Z11
+	VSUBPS       Z0, Z11, Z9
+	VMULPS       Z2, Z9, Z10
+	VFNMADD231PS Z10, Z1, Z9
+	VFMADD231PS  Z2, Z9, Z10
+	VMOVUPS      Z10, (AX)
+	VFMADD231PS  Z8, Z11, Z6
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $-16, CX
+	JMP          fold
+
+partial0:
+	TESTQ        CX, CX
+	JE           fold
+	MOVL         $0x0000ffff, DX
+	BZHIL        CX, DX, DX
+	KMOVW        DX, K1
+	VMOVUPS.Z    (BX), K1, Z11
+	VSUBPS       Z0, Z11, Z10
+	VMULPS       Z2, Z10, Z9
+	VFNMADD231PS Z9, Z1, Z10
+	VFMADD231PS  Z2, Z10, Z9
+	VMOVUPS      Z9, K1, (AX)
+	VFMADD231PS  Z8, Z11, Z3
+	JMP          fold
+
+partial1:
+	TESTQ        CX, CX
+	JE           fold
+	MOVL         $0x0000ffff, DX
+	BZHIL        CX, DX, DX
+	KMOVW        DX, K1
+	VMOVUPS.Z    (BX), K1, Z11
+	VSUBPS       Z0, Z11, Z9
+	VMULPS       Z2, Z9, Z10
+	VFNMADD231PS Z10, Z1, Z9
+	VFMADD231PS  Z2, Z9, Z10
+	VMOVUPS      Z10, K1, (AX)
+	VFMADD231PS  Z8, Z11, Z4
+	JMP          fold
+
+partial2:
+	TESTQ        CX, CX
+	JE           fold
+	MOVL         $0x0000ffff, DX
+	BZHIL        CX, DX, DX
+	KMOVW        DX, K1
+	VMOVUPS.Z    (BX), K1, Z11
+	VSUBPS       Z0, Z11, Z10
+	VMULPS       Z2, Z10, Z9
+	VFNMADD231PS Z9, Z1, Z10
+	VFMADD231PS  Z2, Z10, Z9
+	VMOVUPS      Z9, K1, (AX)
+	VFMADD231PS  Z8, Z11, Z5
+	JMP          fold
+
+partial3:
+	TESTQ        CX, CX
+	JE           fold
+	MOVL         $0x0000ffff, DX
+	BZHIL        CX, DX, DX
+	KMOVW        DX, K1
+	VMOVUPS.Z    (BX), K1, Z11
+	VSUBPS       Z0, Z11, Z9
+	VMULPS       Z2, Z9, Z10
+	VFNMADD231PS Z10, Z1, Z9
+	VFMADD231PS  Z2, Z9, Z10
+	VMOVUPS      Z10, K1, (AX)
+	VFMADD231PS  Z8, Z11, Z6
+
+fold:
+	VADDPS        Z5, Z3, Z3
+	VADDPS        Z6, Z4, Z4
+	VADDPS        Z4, Z3, Z3
+	VEXTRACTF64X4 $0x01, Z3, Y11
+	VADDPS        Y11, Y3, Y3
+	VEXTRACTF32X4 $0x01, Y3, X11
+	VADDPS        X11, X3, X3
+	VSHUFPS       $0x0e, X3, X3, X11
+	VADDPS        X11, X3, X3
+	VSHUFPS       $0x01, X3, X3, X11
+	VADDPS        X11, X3, X3
+	VMOVSS        X3, ret+40(FP)
+	VZEROUPPER
+	RET
+
 // func NormalizeEMAAVX2(y *float32, x *float32, n int, lo float32, width float32, keep float32, add float32) float32
 // Requires: AVX, AVX2, FMA3
 TEXT ·NormalizeEMAAVX2(SB), NOSPLIT, $0-44
@@ -2919,36 +3396,36 @@ partial0:
 	VANDPS      Y9, Y11, Y12
 	VPSIGND     Y12, Y11, Y11
 	CMPQ        CX, $0x04
-	JL          store8_few
+	JL          store12_few
 	VMOVUPS     X11, (AX)
-	JE          store8_end
+	JE          store12_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        CX, $0x06
-	JL          store8_five
+	JL          store12_five
 	VMOVLPS     X11, 16(AX)
-	JE          store8_swap
+	JE          store12_swap
 	VEXTRACTPS  $0x02, X11, 24(AX)
-	JMP         store8_swap
+	JMP         store12_swap
 
-store8_five:
+store12_five:
 	VMOVSS X11, 16(AX)
 
-store8_swap:
+store12_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store8_end
+	JMP        store12_end
 
-store8_few:
+store12_few:
 	CMPQ       CX, $0x02
-	JL         store8_one
+	JL         store12_one
 	VMOVLPS    X11, (AX)
-	JE         store8_end
+	JE         store12_end
 	VEXTRACTPS $0x02, X11, 8(AX)
-	JMP        store8_end
+	JMP        store12_end
 
-store8_one:
+store12_one:
 	VMOVSS X11, (AX)
 
-store8_end:
+store12_end:
 	VFMADD231PS lanes_00000000<>+0(SB), Y10, Y4
 	JMP         fold
 
@@ -2968,36 +3445,36 @@ partial1:
 	VANDPS      Y9, Y11, Y12
 	VPSIGND     Y12, Y11, Y11
 	CMPQ        CX, $0x04
-	JL          store9_few
+	JL          store13_few
 	VMOVUPS     X11, (AX)
-	JE          store9_end
+	JE          store13_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        CX, $0x06
-	JL          store9_five
+	JL          store13_five
 	VMOVLPS     X11, 16(AX)
-	JE          store9_swap
+	JE          store13_swap
 	VEXTRACTPS  $0x02, X11, 24(AX)
-	JMP         store9_swap
+	JMP         store13_swap
 
-store9_five:
+store13_five:
 	VMOVSS X11, 16(AX)
 
-store9_swap:
+store13_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store9_end
+	JMP        store13_end
 
-store9_few:
+store13_few:
 	CMPQ       CX, $0x02
-	JL         store9_one
+	JL         store13_one
 	VMOVLPS    X11, (AX)
-	JE         store9_end
+	JE         store13_end
 	VEXTRACTPS $0x02, X11, 8(AX)
-	JMP        store9_end
+	JMP        store13_end
 
-store9_one:
+store13_one:
 	VMOVSS X11, (AX)
 
-store9_end:
+store13_end:
 	VFMADD231PS lanes_00000000<>+0(SB), Y10, Y5
 	JMP         fold
 
@@ -3017,36 +3494,36 @@ partial2:
 	VANDPS      Y9, Y11, Y12
 	VPSIGND     Y12, Y11, Y11
 	CMPQ        CX, $0x04
-	JL          store10_few
+	JL          store14_few
 	VMOVUPS     X11, (AX)
-	JE          store10_end
+	JE          store14_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        CX, $0x06
-	JL          store10_five
+	JL          store14_five
 	VMOVLPS     X11, 16(AX)
-	JE          store10_swap
+	JE          store14_swap
 	VEXTRACTPS  $0x02, X11, 24(AX)
-	JMP         store10_swap
+	JMP         store14_swap
 
-store10_five:
+store14_five:
 	VMOVSS X11, 16(AX)
 
-store10_swap:
+store14_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store10_end
+	JMP        store14_end
 
-store10_few:
+store14_few:
 	CMPQ       CX, $0x02
-	JL         store10_one
+	JL         store14_one
 	VMOVLPS    X11, (AX)
-	JE         store10_end
+	JE         store14_end
 	VEXTRACTPS $0x02, X11, 8(AX)
-	JMP        store10_end
+	JMP        store14_end
 
-store10_one:
+store14_one:
 	VMOVSS X11, (AX)
 
-store10_end:
+store14_end:
 	VFMADD231PS lanes_00000000<>+0(SB), Y10, Y6
 	JMP         fold
 
@@ -3066,36 +3543,36 @@ partial3:
 	VANDPS      Y9, Y11, Y12
 	VPSIGND     Y12, Y11, Y11
 	CMPQ        CX, $0x04
-	JL          store11_few
+	JL          store15_few
 	VMOVUPS     X11, (AX)
-	JE          store11_end
+	JE          store15_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        CX, $0x06
-	JL          store11_five
+	JL          store15_five
 	VMOVLPS     X11, 16(AX)
-	JE          store11_swap
+	JE          store15_swap
 	VEXTRACTPS  $0x02, X11, 24(AX)
-	JMP         store11_swap
+	JMP         store15_swap
 
-store11_five:
+store15_five:
 	VMOVSS X11, 16(AX)
 
-store11_swap:
+store15_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store11_end
+	JMP        store15_end
 
-store11_few:
+store15_few:
 	CMPQ       CX, $0x02
-	JL         store11_one
+	JL         store15_one
 	VMOVLPS    X11, (AX)
-	JE         store11_end
+	JE         store15_end
 	VEXTRACTPS $0x02, X11, 8(AX)
-	JMP        store11_end
+	JMP        store15_end
 
-store11_one:
+store15_one:
 	VMOVSS X11, (AX)
 
-store11_end:
+store15_end:
 	VFMADD231PS lanes_00000000<>+0(SB), Y10, Y7
 
 fold:
@@ -3393,36 +3870,36 @@ vectors_end:
 	VMASKMOVPS  (AX), Y1, Y5
 	VFMADD231PS Y4, Y3, Y5
 	CMPQ        DI, $0x04
-	JL          store12_few
+	JL          store16_few
 	VMOVUPS     X5, (AX)
-	JE          store12_end
+	JE          store16_end
 	VPERM2F128  $0x01, Y5, Y5, Y5
 	CMPQ        DI, $0x06
-	JL          store12_five
+	JL          store16_five
 	VMOVLPS     X5, 16(AX)
-	JE          store12_swap
+	JE          store16_swap
 	VEXTRACTPS  $0x02, X5, 24(AX)
-	JMP         store12_swap
+	JMP         store16_swap
 
-store12_five:
+store16_five:
 	VMOVSS X5, 16(AX)
 
-store12_swap:
+store16_swap:
 	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store12_end
+	JMP        store16_end
 
-store12_few:
+store16_few:
 	CMPQ       DI, $0x02
-	JL         store12_one
+	JL         store16_one
 	VMOVLPS    X5, (AX)
-	JE         store12_end
+	JE         store16_end
 	VEXTRACTPS $0x02, X5, 8(AX)
-	JMP        store12_end
+	JMP        store16_end
 
-store12_one:
+store16_one:
 	VMOVSS X5, (AX)
 
-store12_end:
+store16_end:
 	SHLQ $0x02, DI
 	ADDQ DI, AX
 
@@ -3573,36 +4050,36 @@ vectors_end:
 	VMASKMOVPS  (CX), Y0, Y2
 	VFMADD213PS Y3, Y1, Y2
 	CMPQ        DI, $0x04
-	JL          store13_few
+	JL          store17_few
 	VMOVUPS     X2, (AX)
-	JE          store13_end
+	JE          store17_end
 	VPERM2F128  $0x01, Y2, Y2, Y2
 	CMPQ        DI, $0x06
-	JL          store13_five
+	JL          store17_five
 	VMOVLPS     X2, 16(AX)
-	JE          store13_swap
+	JE          store17_swap
 	VEXTRACTPS  $0x02, X2, 24(AX)
-	JMP         store13_swap
+	JMP         store17_swap
 
-store13_five:
+store17_five:
 	VMOVSS X2, 16(AX)
 
-store13_swap:
+store17_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store13_end
+	JMP        store17_end
 
-store13_few:
+store17_few:
 	CMPQ       DI, $0x02
-	JL         store13_one
+	JL         store17_one
 	VMOVLPS    X2, (AX)
-	JE         store13_end
+	JE         store17_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store13_end
+	JMP        store17_end
 
-store13_one:
+store17_one:
 	VMOVSS X2, (AX)
 
-store13_end:
+store17_end:
 	SHLQ $0x02, DI
 	ADDQ DI, AX
 
@@ -3754,36 +4231,36 @@ vectors_end:
 	VMASKMOVPS  (AX), Y1, Y5
 	VFMADD231PS Y3, Y0, Y5
 	CMPQ        DI, $0x04
-	JL          store14_few
+	JL          store18_few
 	VMOVUPS     X5, (AX)
-	JE          store14_end
+	JE          store18_end
 	VPERM2F128  $0x01, Y5, Y5, Y5
 	CMPQ        DI, $0x06
-	JL          store14_five
+	JL          store18_five
 	VMOVLPS     X5, 16(AX)
-	JE          store14_swap
+	JE          store18_swap
 	VEXTRACTPS  $0x02, X5, 24(AX)
-	JMP         store14_swap
+	JMP         store18_swap
 
-store14_five:
+store18_five:
 	VMOVSS X5, 16(AX)
 
-store14_swap:
+store18_swap:
 	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store14_end
+	JMP        store18_end
 
-store14_few:
+store18_few:
 	CMPQ       DI, $0x02
-	JL         store14_one
+	JL         store18_one
 	VMOVLPS    X5, (AX)
-	JE         store14_end
+	JE         store18_end
 	VEXTRACTPS $0x02, X5, 8(AX)
-	JMP        store14_end
+	JMP        store18_end
 
-store14_one:
+store18_one:
 	VMOVSS X5, (AX)
 
-store14_end:
+store18_end:
 	SHLQ $0x02, DI
 	ADDQ DI, AX
 
@@ -3955,36 +4432,36 @@ vectors_end:
 	VFMADD213PS Y0, Y2, Y3
 	VDIVPS      Y3, Y4, Y3
 	CMPQ        R8, $0x04
-	JL          store15_few
+	JL          store19_few
 	VMOVUPS     X3, (AX)
-	JE          store15_end
+	JE          store19_end
 	VPERM2F128  $0x01, Y3, Y3, Y3
 	CMPQ        R8, $0x06
-	JL          store15_five
+	JL          store19_five
 	VMOVLPS     X3, 16(AX)
-	JE          store15_swap
+	JE          store19_swap
 	VEXTRACTPS  $0x02, X3, 24(AX)
-	JMP         store15_swap
+	JMP         store19_swap
 
-store15_five:
+store19_five:
 	VMOVSS X3, 16(AX)
 
-store15_swap:
+store19_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store15_end
+	JMP        store19_end
 
-store15_few:
+store19_few:
 	CMPQ       R8, $0x02
-	JL         store15_one
+	JL         store19_one
 	VMOVLPS    X3, (AX)
-	JE         store15_end
+	JE         store19_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store15_end
+	JMP        store19_end
 
-store15_one:
+store19_one:
 	VMOVSS X3, (AX)
 
-store15_end:
+store19_end:
 	SHLQ $0x02, R8
 	ADDQ R8, AX
 	ADDQ R8, BX
@@ -4321,36 +4798,36 @@ partial_rows:
 
 partial_store:
 	CMPQ       CX, $0x04
-	JL         store16_few
+	JL         store20_few
 	VMOVUPS    X3, (AX)
-	JE         store16_end
+	JE         store20_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       CX, $0x06
-	JL         store16_five
+	JL         store20_five
 	VMOVLPS    X3, 16(AX)
-	JE         store16_swap
+	JE         store20_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store16_swap
+	JMP        store20_swap
 
-store16_five:
+store20_five:
 	VMOVSS X3, 16(AX)
 
-store16_swap:
+store20_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store16_end
+	JMP        store20_end
 
-store16_few:
+store20_few:
 	CMPQ       CX, $0x02
-	JL         store16_one
+	JL         store20_one
 	VMOVLPS    X3, (AX)
-	JE         store16_end
+	JE         store20_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store16_end
+	JMP        store20_end
 
-store16_one:
+store20_one:
 	VMOVSS X3, (AX)
 
-store16_end:
+store20_end:
 done:
 	VZEROUPPER
 	RET
@@ -4718,36 +5195,36 @@ partial_store:
 	VADDPS     Y2, Y0, Y0
 	VADDPS     Y3, Y0, Y0
 	CMPQ       CX, $0x04
-	JL         store17_few
+	JL         store21_few
 	VMOVUPS    X0, (AX)
-	JE         store17_end
+	JE         store21_end
 	VPERM2F128 $0x01, Y0, Y0, Y0
 	CMPQ       CX, $0x06
-	JL         store17_five
+	JL         store21_five
 	VMOVLPS    X0, 16(AX)
-	JE         store17_swap
+	JE         store21_swap
 	VEXTRACTPS $0x02, X0, 24(AX)
-	JMP        store17_swap
+	JMP        store21_swap
 
-store17_five:
+store21_five:
 	VMOVSS X0, 16(AX)
 
-store17_swap:
+store21_swap:
 	VPERM2F128 $0x01, Y0, Y0, Y0
-	JMP        store17_end
+	JMP        store21_end
 
-store17_few:
+store21_few:
 	CMPQ       CX, $0x02
-	JL         store17_one
+	JL         store21_one
 	VMOVLPS    X0, (AX)
-	JE         store17_end
+	JE         store21_end
 	VEXTRACTPS $0x02, X0, 8(AX)
-	JMP        store17_end
+	JMP        store21_end
 
-store17_one:
+store21_one:
 	VMOVSS X0, (AX)
 
-store17_end:
+store21_end:
 done:
 	VZEROUPPER
 	RET
@@ -5119,36 +5596,36 @@ partial_rows:
 
 partial_store:
 	CMPQ       CX, $0x04
-	JL         store18_few
+	JL         store22_few
 	VMOVUPS    X3, (AX)
-	JE         store18_end
+	JE         store22_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       CX, $0x06
-	JL         store18_five
+	JL         store22_five
 	VMOVLPS    X3, 16(AX)
-	JE         store18_swap
+	JE         store22_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store18_swap
+	JMP        store22_swap
 
-store18_five:
+store22_five:
 	VMOVSS X3, 16(AX)
 
-store18_swap:
+store22_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store18_end
+	JMP        store22_end
 
-store18_few:
+store22_few:
 	CMPQ       CX, $0x02
-	JL         store18_one
+	JL         store22_one
 	VMOVLPS    X3, (AX)
-	JE         store18_end
+	JE         store22_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store18_end
+	JMP        store22_end
 
-store18_one:
+store22_one:
 	VMOVSS X3, (AX)
 
-store18_end:
+store22_end:
 done:
 	VZEROUPPER
 	RET
@@ -5547,72 +6024,72 @@ vectors_end:
 	VANDPS      Y9, Y11, Y10
 	VPSIGND     Y10, Y11, Y11
 	CMPQ        R9, $0x04
-	JL          store19_few
+	JL          store23_few
 	VMOVUPS     X11, (BX)
-	JE          store19_end
+	JE          store23_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        R9, $0x06
-	JL          store19_five
+	JL          store23_five
 	VMOVLPS     X11, 16(BX)
-	JE          store19_swap
+	JE          store23_swap
 	VEXTRACTPS  $0x02, X11, 24(BX)
-	JMP         store19_swap
+	JMP         store23_swap
 
-store19_five:
+store23_five:
 	VMOVSS X11, 16(BX)
 
-store19_swap:
+store23_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store19_end
+	JMP        store23_end
 
-store19_few:
+store23_few:
 	CMPQ       R9, $0x02
-	JL         store19_one
+	JL         store23_one
 	VMOVLPS    X11, (BX)
-	JE         store19_end
+	JE         store23_end
 	VEXTRACTPS $0x02, X11, 8(BX)
-	JMP        store19_end
+	JMP        store23_end
 
-store19_one:
+store23_one:
 	VMOVSS X11, (BX)
 
-store19_end:
+store23_end:
 	VMASKMOVPS   (SI), Y6, Y10
 	VFMADD213PS  Y3, Y7, Y10
 	VDIVPS       Y10, Y11, Y10
 	VMULPS       Y8, Y5, Y8
 	VFNMADD231PS Y10, Y2, Y8
 	CMPQ         R9, $0x04
-	JL           store20_few
+	JL           store24_few
 	VMOVUPS      X8, (AX)
-	JE           store20_end
+	JE           store24_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         R9, $0x06
-	JL           store20_five
+	JL           store24_five
 	VMOVLPS      X8, 16(AX)
-	JE           store20_swap
+	JE           store24_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store20_swap
+	JMP          store24_swap
 
-store20_five:
+store24_five:
 	VMOVSS X8, 16(AX)
 
-store20_swap:
+store24_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store20_end
+	JMP        store24_end
 
-store20_few:
+store24_few:
 	CMPQ       R9, $0x02
-	JL         store20_one
+	JL         store24_one
 	VMOVLPS    X8, (AX)
-	JE         store20_end
+	JE         store24_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store20_end
+	JMP        store24_end
 
-store20_one:
+store24_one:
 	VMOVSS X8, (AX)
 
-store20_end:
+store24_end:
 	SHLQ $0x02, R9
 	ADDQ R9, AX
 	ADDQ R9, BX
@@ -5925,72 +6402,72 @@ vectors_end:
 	VANDPS      Y9, Y11, Y10
 	VPSIGND     Y10, Y11, Y11
 	CMPQ        R10, $0x04
-	JL          store21_few
+	JL          store25_few
 	VMOVUPS     X11, (BX)
-	JE          store21_end
+	JE          store25_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        R10, $0x06
-	JL          store21_five
+	JL          store25_five
 	VMOVLPS     X11, 16(BX)
-	JE          store21_swap
+	JE          store25_swap
 	VEXTRACTPS  $0x02, X11, 24(BX)
-	JMP         store21_swap
+	JMP         store25_swap
 
-store21_five:
+store25_five:
 	VMOVSS X11, 16(BX)
 
-store21_swap:
+store25_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store21_end
+	JMP        store25_end
 
-store21_few:
+store25_few:
 	CMPQ       R10, $0x02
-	JL         store21_one
+	JL         store25_one
 	VMOVLPS    X11, (BX)
-	JE         store21_end
+	JE         store25_end
 	VEXTRACTPS $0x02, X11, 8(BX)
-	JMP        store21_end
+	JMP        store25_end
 
-store21_one:
+store25_one:
 	VMOVSS X11, (BX)
 
-store21_end:
+store25_end:
 	VMASKMOVPS   (SI), Y6, Y10
 	VFMADD213PS  Y3, Y7, Y10
 	VDIVPS       Y10, Y11, Y10
 	VMULPS       Y8, Y5, Y8
 	VFNMADD231PS Y10, Y2, Y8
 	CMPQ         R10, $0x04
-	JL           store22_few
+	JL           store26_few
 	VMOVUPS      X8, (AX)
-	JE           store22_end
+	JE           store26_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         R10, $0x06
-	JL           store22_five
+	JL           store26_five
 	VMOVLPS      X8, 16(AX)
-	JE           store22_swap
+	JE           store26_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store22_swap
+	JMP          store26_swap
 
-store22_five:
+store26_five:
 	VMOVSS X8, 16(AX)
 
-store22_swap:
+store26_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store22_end
+	JMP        store26_end
 
-store22_few:
+store26_few:
 	CMPQ       R10, $0x02
-	JL         store22_one
+	JL         store26_one
 	VMOVLPS    X8, (AX)
-	JE         store22_end
+	JE         store26_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store22_end
+	JMP        store26_end
 
-store22_one:
+store26_one:
 	VMOVSS X8, (AX)
 
-store22_end:
+store26_end:
 	SHLQ $0x02, R10
 	ADDQ R10, AX
 	ADDQ R10, BX
@@ -6119,71 +6596,71 @@ vectors_end:
 	VANDPS      lanes_7f800000<>+0(SB), Y9, Y10
 	VPSIGND     Y10, Y9, Y9
 	CMPQ        R9, $0x04
-	JL          store23_few
+	JL          store27_few
 	VMOVUPS     X9, (BX)
-	JE          store23_end
+	JE          store27_end
 	VPERM2F128  $0x01, Y9, Y9, Y9
 	CMPQ        R9, $0x06
-	JL          store23_five
+	JL          store27_five
 	VMOVLPS     X9, 16(BX)
-	JE          store23_swap
+	JE          store27_swap
 	VEXTRACTPS  $0x02, X9, 24(BX)
-	JMP         store23_swap
+	JMP         store27_swap
 
-store23_five:
+store27_five:
 	VMOVSS X9, 16(BX)
 
-store23_swap:
+store27_swap:
 	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store23_end
+	JMP        store27_end
 
-store23_few:
+store27_few:
 	CMPQ       R9, $0x02
-	JL         store23_one
+	JL         store27_one
 	VMOVLPS    X9, (BX)
-	JE         store23_end
+	JE         store27_end
 	VEXTRACTPS $0x02, X9, 8(BX)
-	JMP        store23_end
+	JMP        store27_end
 
-store23_one:
+store27_one:
 	VMOVSS X9, (BX)
 
-store23_end:
+store27_end:
 	VMASKMOVPS   (SI), Y5, Y10
 	VFMADD213PS  Y3, Y6, Y10
 	VDIVPS       Y10, Y9, Y11
 	VFNMADD231PS Y11, Y2, Y8
 	CMPQ         R9, $0x04
-	JL           store24_few
+	JL           store28_few
 	VMOVUPS      X8, (AX)
-	JE           store24_end
+	JE           store28_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         R9, $0x06
-	JL           store24_five
+	JL           store28_five
 	VMOVLPS      X8, 16(AX)
-	JE           store24_swap
+	JE           store28_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store24_swap
+	JMP          store28_swap
 
-store24_five:
+store28_five:
 	VMOVSS X8, 16(AX)
 
-store24_swap:
+store28_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store24_end
+	JMP        store28_end
 
-store24_few:
+store28_few:
 	CMPQ       R9, $0x02
-	JL         store24_one
+	JL         store28_one
 	VMOVLPS    X8, (AX)
-	JE         store24_end
+	JE         store28_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store24_end
+	JMP        store28_end
 
-store24_one:
+store28_one:
 	VMOVSS X8, (AX)
 
-store24_end:
+store28_end:
 	SHLQ $0x02, R9
 	ADDQ R9, AX
 	ADDQ R9, BX
@@ -6540,71 +7017,71 @@ vectors_end:
 	VANDPS      lanes_7f800000<>+0(SB), Y9, Y10
 	VPSIGND     Y10, Y9, Y9
 	CMPQ        R10, $0x04
-	JL          store25_few
+	JL          store29_few
 	VMOVUPS     X9, (BX)
-	JE          store25_end
+	JE          store29_end
 	VPERM2F128  $0x01, Y9, Y9, Y9
 	CMPQ        R10, $0x06
-	JL          store25_five
+	JL          store29_five
 	VMOVLPS     X9, 16(BX)
-	JE          store25_swap
+	JE          store29_swap
 	VEXTRACTPS  $0x02, X9, 24(BX)
-	JMP         store25_swap
+	JMP         store29_swap
 
-store25_five:
+store29_five:
 	VMOVSS X9, 16(BX)
 
-store25_swap:
+store29_swap:
 	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store25_end
+	JMP        store29_end
 
-store25_few:
+store29_few:
 	CMPQ       R10, $0x02
-	JL         store25_one
+	JL         store29_one
 	VMOVLPS    X9, (BX)
-	JE         store25_end
+	JE         store29_end
 	VEXTRACTPS $0x02, X9, 8(BX)
-	JMP        store25_end
+	JMP        store29_end
 
-store25_one:
+store29_one:
 	VMOVSS X9, (BX)
 
-store25_end:
+store29_end:
 	VMASKMOVPS   (SI), Y5, Y10
 	VFMADD213PS  Y3, Y6, Y10
 	VDIVPS       Y10, Y9, Y11
 	VFNMADD231PS Y11, Y2, Y8
 	CMPQ         R10, $0x04
-	JL           store26_few
+	JL           store30_few
 	VMOVUPS      X8, (AX)
-	JE           store26_end
+	JE           store30_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         R10, $0x06
-	JL           store26_five
+	JL           store30_five
 	VMOVLPS      X8, 16(AX)
-	JE           store26_swap
+	JE           store30_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store26_swap
+	JMP          store30_swap
 
-store26_five:
+store30_five:
 	VMOVSS X8, 16(AX)
 
-store26_swap:
+store30_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store26_end
+	JMP        store30_end
 
-store26_few:
+store30_few:
 	CMPQ       R10, $0x02
-	JL         store26_one
+	JL         store30_one
 	VMOVLPS    X8, (AX)
-	JE         store26_end
+	JE         store30_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store26_end
+	JMP        store30_end
 
-store26_one:
+store30_one:
 	VMOVSS X8, (AX)
 
-store26_end:
+store30_end:
 	SHLQ $0x02, R10
 	ADDQ R10, AX
 	ADDQ R10, BX
@@ -6741,72 +7218,72 @@ vectors_end:
 	VANDPS      Y9, Y11, Y12
 	VPSIGND     Y12, Y11, Y11
 	CMPQ        R9, $0x04
-	JL          store27_few
+	JL          store31_few
 	VMOVUPS     X11, (BX)
-	JE          store27_end
+	JE          store31_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        R9, $0x06
-	JL          store27_five
+	JL          store31_five
 	VMOVLPS     X11, 16(BX)
-	JE          store27_swap
+	JE          store31_swap
 	VEXTRACTPS  $0x02, X11, 24(BX)
-	JMP         store27_swap
+	JMP         store31_swap
 
-store27_five:
+store31_five:
 	VMOVSS X11, 16(BX)
 
-store27_swap:
+store31_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store27_end
+	JMP        store31_end
 
-store27_few:
+store31_few:
 	CMPQ       R9, $0x02
-	JL         store27_one
+	JL         store31_one
 	VMOVLPS    X11, (BX)
-	JE         store27_end
+	JE         store31_end
 	VEXTRACTPS $0x02, X11, 8(BX)
-	JMP        store27_end
+	JMP        store31_end
 
-store27_one:
+store31_one:
 	VMOVSS X11, (BX)
 
-store27_end:
+store31_end:
 	VFMADD231PS Y11, Y2, Y8
 	VMULPS      Y8, Y7, Y8
 	VMASKMOVPS  (SI), Y5, Y11
 	VMULPS      Y11, Y8, Y11
 	VFMSUB231PS Y10, Y4, Y11
 	CMPQ        R9, $0x04
-	JL          store28_few
+	JL          store32_few
 	VMOVUPS     X11, (AX)
-	JE          store28_end
+	JE          store32_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        R9, $0x06
-	JL          store28_five
+	JL          store32_five
 	VMOVLPS     X11, 16(AX)
-	JE          store28_swap
+	JE          store32_swap
 	VEXTRACTPS  $0x02, X11, 24(AX)
-	JMP         store28_swap
+	JMP         store32_swap
 
-store28_five:
+store32_five:
 	VMOVSS X11, 16(AX)
 
-store28_swap:
+store32_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store28_end
+	JMP        store32_end
 
-store28_few:
+store32_few:
 	CMPQ       R9, $0x02
-	JL         store28_one
+	JL         store32_one
 	VMOVLPS    X11, (AX)
-	JE         store28_end
+	JE         store32_end
 	VEXTRACTPS $0x02, X11, 8(AX)
-	JMP        store28_end
+	JMP        store32_end
 
-store28_one:
+store32_one:
 	VMOVSS X11, (AX)
 
-store28_end:
+store32_end:
 	SHLQ $0x02, R9
 	ADDQ R9, AX
 	ADDQ R9, BX
@@ -7102,72 +7579,72 @@ vectors_end:
 	VANDPS      Y9, Y11, Y12
 	VPSIGND     Y12, Y11, Y11
 	CMPQ        R10, $0x04
-	JL          store29_few
+	JL          store33_few
 	VMOVUPS     X11, (BX)
-	JE          store29_end
+	JE          store33_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        R10, $0x06
-	JL          store29_five
+	JL          store33_five
 	VMOVLPS     X11, 16(BX)
-	JE          store29_swap
+	JE          store33_swap
 	VEXTRACTPS  $0x02, X11, 24(BX)
-	JMP         store29_swap
+	JMP         store33_swap
 
-store29_five:
+store33_five:
 	VMOVSS X11, 16(BX)
 
-store29_swap:
+store33_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store29_end
+	JMP        store33_end
 
-store29_few:
+store33_few:
 	CMPQ       R10, $0x02
-	JL         store29_one
+	JL         store33_one
 	VMOVLPS    X11, (BX)
-	JE         store29_end
+	JE         store33_end
 	VEXTRACTPS $0x02, X11, 8(BX)
-	JMP        store29_end
+	JMP        store33_end
 
-store29_one:
+store33_one:
 	VMOVSS X11, (BX)
 
-store29_end:
+store33_end:
 	VFMADD231PS Y11, Y2, Y8
 	VMULPS      Y8, Y7, Y8
 	VMASKMOVPS  (SI), Y5, Y11
 	VMULPS      Y11, Y8, Y11
 	VFMSUB231PS Y10, Y4, Y11
 	CMPQ        R10, $0x04
-	JL          store30_few
+	JL          store34_few
 	VMOVUPS     X11, (AX)
-	JE          store30_end
+	JE          store34_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        R10, $0x06
-	JL          store30_five
+	JL          store34_five
 	VMOVLPS     X11, 16(AX)
-	JE          store30_swap
+	JE          store34_swap
 	VEXTRACTPS  $0x02, X11, 24(AX)
-	JMP         store30_swap
+	JMP         store34_swap
 
-store30_five:
+store34_five:
 	VMOVSS X11, 16(AX)
 
-store30_swap:
+store34_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store30_end
+	JMP        store34_end
 
-store30_few:
+store34_few:
 	CMPQ       R10, $0x02
-	JL         store30_one
+	JL         store34_one
 	VMOVLPS    X11, (AX)
-	JE         store30_end
+	JE         store34_end
 	VEXTRACTPS $0x02, X11, 8(AX)
-	JMP        store30_end
+	JMP        store34_end
 
-store30_one:
+store34_one:
 	VMOVSS X11, (AX)
 
-store30_end:
+store34_end:
 	SHLQ $0x02, R10
 	ADDQ R10, AX
 	ADDQ R10, BX
@@ -7308,36 +7785,36 @@ vectors_end:
 	VANDPS       Y10, Y12, Y13
 	VPSIGND      Y13, Y12, Y12
 	CMPQ         R12, $0x04
-	JL           store31_few
+	JL           store35_few
 	VMOVUPS      X12, (BX)
-	JE           store31_end
+	JE           store35_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         R12, $0x06
-	JL           store31_five
+	JL           store35_five
 	VMOVLPS      X12, 16(BX)
-	JE           store31_swap
+	JE           store35_swap
 	VEXTRACTPS   $0x02, X12, 24(BX)
-	JMP          store31_swap
+	JMP          store35_swap
 
-store31_five:
+store35_five:
 	VMOVSS X12, 16(BX)
 
-store31_swap:
+store35_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store31_end
+	JMP        store35_end
 
-store31_few:
+store35_few:
 	CMPQ       R12, $0x02
-	JL         store31_one
+	JL         store35_one
 	VMOVLPS    X12, (BX)
-	JE         store31_end
+	JE         store35_end
 	VEXTRACTPS $0x02, X12, 8(BX)
-	JMP        store31_end
+	JMP        store35_end
 
-store31_one:
+store35_one:
 	VMOVSS X12, (BX)
 
-store31_end:
+store35_end:
 	VFMADD231PS Y12, Y2, Y9
 	VMULPS      Y9, Y8, Y9
 	VMASKMOVPS  (SI), Y5, Y12
@@ -7345,68 +7822,68 @@ store31_end:
 	VMASKMOVPS  (R9), Y5, Y9
 	VFMADD231PS Y12, Y6, Y9
 	CMPQ        R12, $0x04
-	JL          store32_few
+	JL          store36_few
 	VMOVUPS     X9, (R9)
-	JE          store32_end
+	JE          store36_end
 	VPERM2F128  $0x01, Y9, Y9, Y9
 	CMPQ        R12, $0x06
-	JL          store32_five
+	JL          store36_five
 	VMOVLPS     X9, 16(R9)
-	JE          store32_swap
+	JE          store36_swap
 	VEXTRACTPS  $0x02, X9, 24(R9)
-	JMP         store32_swap
+	JMP         store36_swap
 
-store32_five:
+store36_five:
 	VMOVSS X9, 16(R9)
 
-store32_swap:
+store36_swap:
 	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store32_end
+	JMP        store36_end
 
-store32_few:
+store36_few:
 	CMPQ       R12, $0x02
-	JL         store32_one
+	JL         store36_one
 	VMOVLPS    X9, (R9)
-	JE         store32_end
+	JE         store36_end
 	VEXTRACTPS $0x02, X9, 8(R9)
-	JMP        store32_end
+	JMP        store36_end
 
-store32_one:
+store36_one:
 	VMOVSS X9, (R9)
 
-store32_end:
+store36_end:
 	VFMSUB231PS Y11, Y4, Y12
 	CMPQ        R12, $0x04
-	JL          store33_few
+	JL          store37_few
 	VMOVUPS     X12, (AX)
-	JE          store33_end
+	JE          store37_end
 	VPERM2F128  $0x01, Y12, Y12, Y12
 	CMPQ        R12, $0x06
-	JL          store33_five
+	JL          store37_five
 	VMOVLPS     X12, 16(AX)
-	JE          store33_swap
+	JE          store37_swap
 	VEXTRACTPS  $0x02, X12, 24(AX)
-	JMP         store33_swap
+	JMP         store37_swap
 
-store33_five:
+store37_five:
 	VMOVSS X12, 16(AX)
 
-store33_swap:
+store37_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store33_end
+	JMP        store37_end
 
-store33_few:
+store37_few:
 	CMPQ       R12, $0x02
-	JL         store33_one
+	JL         store37_one
 	VMOVLPS    X12, (AX)
-	JE         store33_end
+	JE         store37_end
 	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store33_end
+	JMP        store37_end
 
-store33_one:
+store37_one:
 	VMOVSS X12, (AX)
 
-store33_end:
+store37_end:
 	SHLQ $0x02, R12
 	ADDQ R12, AX
 	ADDQ R12, BX
@@ -7744,36 +8221,36 @@ vectors_end:
 	VANDPS       Y10, Y12, Y13
 	VPSIGND      Y13, Y12, Y12
 	CMPQ         R13, $0x04
-	JL           store34_few
+	JL           store38_few
 	VMOVUPS      X12, (BX)
-	JE           store34_end
+	JE           store38_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         R13, $0x06
-	JL           store34_five
+	JL           store38_five
 	VMOVLPS      X12, 16(BX)
-	JE           store34_swap
+	JE           store38_swap
 	VEXTRACTPS   $0x02, X12, 24(BX)
-	JMP          store34_swap
+	JMP          store38_swap
 
-store34_five:
+store38_five:
 	VMOVSS X12, 16(BX)
 
-store34_swap:
+store38_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store34_end
+	JMP        store38_end
 
-store34_few:
+store38_few:
 	CMPQ       R13, $0x02
-	JL         store34_one
+	JL         store38_one
 	VMOVLPS    X12, (BX)
-	JE         store34_end
+	JE         store38_end
 	VEXTRACTPS $0x02, X12, 8(BX)
-	JMP        store34_end
+	JMP        store38_end
 
-store34_one:
+store38_one:
 	VMOVSS X12, (BX)
 
-store34_end:
+store38_end:
 	VFMADD231PS Y12, Y2, Y9
 	VMULPS      Y9, Y8, Y9
 	VMASKMOVPS  (SI), Y5, Y12
@@ -7781,68 +8258,68 @@ store34_end:
 	VMASKMOVPS  (R9), Y5, Y9
 	VFMADD231PS Y12, Y6, Y9
 	CMPQ        R13, $0x04
-	JL          store35_few
+	JL          store39_few
 	VMOVUPS     X9, (R9)
-	JE          store35_end
+	JE          store39_end
 	VPERM2F128  $0x01, Y9, Y9, Y9
 	CMPQ        R13, $0x06
-	JL          store35_five
+	JL          store39_five
 	VMOVLPS     X9, 16(R9)
-	JE          store35_swap
+	JE          store39_swap
 	VEXTRACTPS  $0x02, X9, 24(R9)
-	JMP         store35_swap
+	JMP         store39_swap
 
-store35_five:
+store39_five:
 	VMOVSS X9, 16(R9)
 
-store35_swap:
+store39_swap:
 	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store35_end
+	JMP        store39_end
 
-store35_few:
+store39_few:
 	CMPQ       R13, $0x02
-	JL         store35_one
+	JL         store39_one
 	VMOVLPS    X9, (R9)
-	JE         store35_end
+	JE         store39_end
 	VEXTRACTPS $0x02, X9, 8(R9)
-	JMP        store35_end
+	JMP        store39_end
 
-store35_one:
+store39_one:
 	VMOVSS X9, (R9)
 
-store35_end:
+store39_end:
 	VFMSUB231PS Y11, Y4, Y12
 	CMPQ        R13, $0x04
-	JL          store36_few
+	JL          store40_few
 	VMOVUPS     X12, (AX)
-	JE          store36_end
+	JE          store40_end
 	VPERM2F128  $0x01, Y12, Y12, Y12
 	CMPQ        R13, $0x06
-	JL          store36_five
+	JL          store40_five
 	VMOVLPS     X12, 16(AX)
-	JE          store36_swap
+	JE          store40_swap
 	VEXTRACTPS  $0x02, X12, 24(AX)
-	JMP         store36_swap
+	JMP         store40_swap
 
-store36_five:
+store40_five:
 	VMOVSS X12, 16(AX)
 
-store36_swap:
+store40_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store36_end
+	JMP        store40_end
 
-store36_few:
+store40_few:
 	CMPQ       R13, $0x02
-	JL         store36_one
+	JL         store40_one
 	VMOVLPS    X12, (AX)
-	JE         store36_end
+	JE         store40_end
 	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store36_end
+	JMP        store40_end
 
-store36_one:
+store40_one:
 	VMOVSS X12, (AX)
 
-store36_end:
+store40_end:
 	SHLQ $0x02, R13
 	ADDQ R13, AX
 	ADDQ R13, BX
@@ -10231,70 +10708,70 @@ vectors_end:
 	VANDPS      Y7, Y11, Y10
 	VPSIGND     Y10, Y11, Y11
 	CMPQ        DX, $0x04
-	JL          store37_few
+	JL          store41_few
 	VMOVUPS     X11, (BX)
-	JE          store37_end
+	JE          store41_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        DX, $0x06
-	JL          store37_five
+	JL          store41_five
 	VMOVLPS     X11, 16(BX)
-	JE          store37_swap
+	JE          store41_swap
 	VEXTRACTPS  $0x02, X11, 24(BX)
-	JMP         store37_swap
+	JMP         store41_swap
 
-store37_five:
+store41_five:
 	VMOVSS X11, 16(BX)
 
-store37_swap:
+store41_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store37_end
+	JMP        store41_end
 
-store37_few:
+store41_few:
 	CMPQ       DX, $0x02
-	JL         store37_one
+	JL         store41_one
 	VMOVLPS    X11, (BX)
-	JE         store37_end
+	JE         store41_end
 	VEXTRACTPS $0x02, X11, 8(BX)
-	JMP        store37_end
+	JMP        store41_end
 
-store37_one:
+store41_one:
 	VMOVSS X11, (BX)
 
-store37_end:
+store41_end:
 	VMULPS       Y9, Y2, Y9
 	VFMADD231PS  Y11, Y3, Y9
 	VFNMADD231PS Y9, Y4, Y8
 	CMPQ         DX, $0x04
-	JL           store38_few
+	JL           store42_few
 	VMOVUPS      X8, (AX)
-	JE           store38_end
+	JE           store42_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         DX, $0x06
-	JL           store38_five
+	JL           store42_five
 	VMOVLPS      X8, 16(AX)
-	JE           store38_swap
+	JE           store42_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store38_swap
+	JMP          store42_swap
 
-store38_five:
+store42_five:
 	VMOVSS X8, 16(AX)
 
-store38_swap:
+store42_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store38_end
+	JMP        store42_end
 
-store38_few:
+store42_few:
 	CMPQ       DX, $0x02
-	JL         store38_one
+	JL         store42_one
 	VMOVLPS    X8, (AX)
-	JE         store38_end
+	JE         store42_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store38_end
+	JMP        store42_end
 
-store38_one:
+store42_one:
 	VMOVSS X8, (AX)
 
-store38_end:
+store42_end:
 done:
 	VZEROUPPER
 	RET
@@ -10546,70 +11023,70 @@ vectors_end:
 	VANDPS      Y7, Y11, Y10
 	VPSIGND     Y10, Y11, Y11
 	CMPQ        DX, $0x04
-	JL          store39_few
+	JL          store43_few
 	VMOVUPS     X11, (BX)
-	JE          store39_end
+	JE          store43_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        DX, $0x06
-	JL          store39_five
+	JL          store43_five
 	VMOVLPS     X11, 16(BX)
-	JE          store39_swap
+	JE          store43_swap
 	VEXTRACTPS  $0x02, X11, 24(BX)
-	JMP         store39_swap
+	JMP         store43_swap
 
-store39_five:
+store43_five:
 	VMOVSS X11, 16(BX)
 
-store39_swap:
+store43_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store39_end
+	JMP        store43_end
 
-store39_few:
+store43_few:
 	CMPQ       DX, $0x02
-	JL         store39_one
+	JL         store43_one
 	VMOVLPS    X11, (BX)
-	JE         store39_end
+	JE         store43_end
 	VEXTRACTPS $0x02, X11, 8(BX)
-	JMP        store39_end
+	JMP        store43_end
 
-store39_one:
+store43_one:
 	VMOVSS X11, (BX)
 
-store39_end:
+store43_end:
 	VMULPS       Y9, Y2, Y9
 	VFMADD231PS  Y11, Y3, Y9
 	VFNMADD231PS Y9, Y4, Y8
 	CMPQ         DX, $0x04
-	JL           store40_few
+	JL           store44_few
 	VMOVUPS      X8, (AX)
-	JE           store40_end
+	JE           store44_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         DX, $0x06
-	JL           store40_five
+	JL           store44_five
 	VMOVLPS      X8, 16(AX)
-	JE           store40_swap
+	JE           store44_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store40_swap
+	JMP          store44_swap
 
-store40_five:
+store44_five:
 	VMOVSS X8, 16(AX)
 
-store40_swap:
+store44_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store40_end
+	JMP        store44_end
 
-store40_few:
+store44_few:
 	CMPQ       DX, $0x02
-	JL         store40_one
+	JL         store44_one
 	VMOVLPS    X8, (AX)
-	JE         store40_end
+	JE         store44_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store40_end
+	JMP        store44_end
 
-store40_one:
+store44_one:
 	VMOVSS X8, (AX)
 
-store40_end:
+store44_end:
 done:
 	VZEROUPPER
 	RET
@@ -10735,36 +11212,36 @@ vectors_end:
 	VANDPS      lanes_7f800000<>+0(SB), Y13, Y12
 	VPSIGND     Y12, Y13, Y13
 	CMPQ        SI, $0x04
-	JL          store41_few
+	JL          store45_few
 	VMOVUPS     X13, (BX)
-	JE          store41_end
+	JE          store45_end
 	VPERM2F128  $0x01, Y13, Y13, Y13
 	CMPQ        SI, $0x06
-	JL          store41_five
+	JL          store45_five
 	VMOVLPS     X13, 16(BX)
-	JE          store41_swap
+	JE          store45_swap
 	VEXTRACTPS  $0x02, X13, 24(BX)
-	JMP         store41_swap
+	JMP         store45_swap
 
-store41_five:
+store45_five:
 	VMOVSS X13, 16(BX)
 
-store41_swap:
+store45_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store41_end
+	JMP        store45_end
 
-store41_few:
+store45_few:
 	CMPQ       SI, $0x02
-	JL         store41_one
+	JL         store45_one
 	VMOVLPS    X13, (BX)
-	JE         store41_end
+	JE         store45_end
 	VEXTRACTPS $0x02, X13, 8(BX)
-	JMP        store41_end
+	JMP        store45_end
 
-store41_one:
+store45_one:
 	VMOVSS X13, (BX)
 
-store41_end:
+store45_end:
 	VMASKMOVPS  (CX), Y9, Y12
 	VMULPS      Y11, Y3, Y14
 	VMULPS      Y11, Y14, Y11
@@ -10772,36 +11249,36 @@ store41_end:
 	VANDPS      lanes_7f800000<>+0(SB), Y11, Y12
 	VPSIGND     Y12, Y11, Y11
 	CMPQ        SI, $0x04
-	JL          store42_few
+	JL          store46_few
 	VMOVUPS     X11, (CX)
-	JE          store42_end
+	JE          store46_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        SI, $0x06
-	JL          store42_five
+	JL          store46_five
 	VMOVLPS     X11, 16(CX)
-	JE          store42_swap
+	JE          store46_swap
 	VEXTRACTPS  $0x02, X11, 24(CX)
-	JMP         store42_swap
+	JMP         store46_swap
 
-store42_five:
+store46_five:
 	VMOVSS X11, 16(CX)
 
-store42_swap:
+store46_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store42_end
+	JMP        store46_end
 
-store42_few:
+store46_few:
 	CMPQ       SI, $0x02
-	JL         store42_one
+	JL         store46_one
 	VMOVLPS    X11, (CX)
-	JE         store42_end
+	JE         store46_end
 	VEXTRACTPS $0x02, X11, 8(CX)
-	JMP        store42_end
+	JMP        store46_end
 
-store42_one:
+store46_one:
 	VMOVSS X11, (CX)
 
-store42_end:
+store46_end:
 	VMULPS       Y5, Y11, Y11
 	VSQRTPS      Y11, Y11
 	VADDPS       Y6, Y11, Y11
@@ -10809,36 +11286,36 @@ store42_end:
 	VMULPS       Y10, Y8, Y10
 	VFNMADD231PS Y11, Y4, Y10
 	CMPQ         SI, $0x04
-	JL           store43_few
+	JL           store47_few
 	VMOVUPS      X10, (AX)
-	JE           store43_end
+	JE           store47_end
 	VPERM2F128   $0x01, Y10, Y10, Y10
 	CMPQ         SI, $0x06
-	JL           store43_five
+	JL           store47_five
 	VMOVLPS      X10, 16(AX)
-	JE           store43_swap
+	JE           store47_swap
 	VEXTRACTPS   $0x02, X10, 24(AX)
-	JMP          store43_swap
+	JMP          store47_swap
 
-store43_five:
+store47_five:
 	VMOVSS X10, 16(AX)
 
-store43_swap:
+store47_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store43_end
+	JMP        store47_end
 
-store43_few:
+store47_few:
 	CMPQ       SI, $0x02
-	JL         store43_one
+	JL         store47_one
 	VMOVLPS    X10, (AX)
-	JE         store43_end
+	JE         store47_end
 	VEXTRACTPS $0x02, X10, 8(AX)
-	JMP        store43_end
+	JMP        store47_end
 
-store43_one:
+store47_one:
 	VMOVSS X10, (AX)
 
-store43_end:
+store47_end:
 done:
 	VZEROUPPER
 	RET
@@ -11161,36 +11638,36 @@ vectors_end:
 	VANDPS      lanes_7f800000<>+0(SB), Y13, Y12
 	VPSIGND     Y12, Y13, Y13
 	CMPQ        SI, $0x04
-	JL          store44_few
+	JL          store48_few
 	VMOVUPS     X13, (BX)
-	JE          store44_end
+	JE          store48_end
 	VPERM2F128  $0x01, Y13, Y13, Y13
 	CMPQ        SI, $0x06
-	JL          store44_five
+	JL          store48_five
 	VMOVLPS     X13, 16(BX)
-	JE          store44_swap
+	JE          store48_swap
 	VEXTRACTPS  $0x02, X13, 24(BX)
-	JMP         store44_swap
+	JMP         store48_swap
 
-store44_five:
+store48_five:
 	VMOVSS X13, 16(BX)
 
-store44_swap:
+store48_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store44_end
+	JMP        store48_end
 
-store44_few:
+store48_few:
 	CMPQ       SI, $0x02
-	JL         store44_one
+	JL         store48_one
 	VMOVLPS    X13, (BX)
-	JE         store44_end
+	JE         store48_end
 	VEXTRACTPS $0x02, X13, 8(BX)
-	JMP        store44_end
+	JMP        store48_end
 
-store44_one:
+store48_one:
 	VMOVSS X13, (BX)
 
-store44_end:
+store48_end:
 	VMASKMOVPS  (CX), Y9, Y12
 	VMULPS      Y11, Y3, Y14
 	VMULPS      Y11, Y14, Y11
@@ -11198,36 +11675,36 @@ store44_end:
 	VANDPS      lanes_7f800000<>+0(SB), Y11, Y12
 	VPSIGND     Y12, Y11, Y11
 	CMPQ        SI, $0x04
-	JL          store45_few
+	JL          store49_few
 	VMOVUPS     X11, (CX)
-	JE          store45_end
+	JE          store49_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        SI, $0x06
-	JL          store45_five
+	JL          store49_five
 	VMOVLPS     X11, 16(CX)
-	JE          store45_swap
+	JE          store49_swap
 	VEXTRACTPS  $0x02, X11, 24(CX)
-	JMP         store45_swap
+	JMP         store49_swap
 
-store45_five:
+store49_five:
 	VMOVSS X11, 16(CX)
 
-store45_swap:
+store49_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store45_end
+	JMP        store49_end
 
-store45_few:
+store49_few:
 	CMPQ       SI, $0x02
-	JL         store45_one
+	JL         store49_one
 	VMOVLPS    X11, (CX)
-	JE         store45_end
+	JE         store49_end
 	VEXTRACTPS $0x02, X11, 8(CX)
-	JMP        store45_end
+	JMP        store49_end
 
-store45_one:
+store49_one:
 	VMOVSS X11, (CX)
 
-store45_end:
+store49_end:
 	VMULPS       Y5, Y11, Y11
 	VSQRTPS      Y11, Y11
 	VADDPS       Y6, Y11, Y11
@@ -11235,36 +11712,36 @@ store45_end:
 	VMULPS       Y10, Y8, Y10
 	VFNMADD231PS Y11, Y4, Y10
 	CMPQ         SI, $0x04
-	JL           store46_few
+	JL           store50_few
 	VMOVUPS      X10, (AX)
-	JE           store46_end
+	JE           store50_end
 	VPERM2F128   $0x01, Y10, Y10, Y10
 	CMPQ         SI, $0x06
-	JL           store46_five
+	JL           store50_five
 	VMOVLPS      X10, 16(AX)
-	JE           store46_swap
+	JE           store50_swap
 	VEXTRACTPS   $0x02, X10, 24(AX)
-	JMP          store46_swap
+	JMP          store50_swap
 
-store46_five:
+store50_five:
 	VMOVSS X10, 16(AX)
 
-store46_swap:
+store50_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store46_end
+	JMP        store50_end
 
-store46_few:
+store50_few:
 	CMPQ       SI, $0x02
-	JL         store46_one
+	JL         store50_one
 	VMOVLPS    X10, (AX)
-	JE         store46_end
+	JE         store50_end
 	VEXTRACTPS $0x02, X10, 8(AX)
-	JMP        store46_end
+	JMP        store50_end
 
-store46_one:
+store50_one:
 	VMOVSS X10, (AX)
 
-store46_end:
+store50_end:
 done:
 	VZEROUPPER
 	RET
@@ -11391,36 +11868,36 @@ vectors_end:
 	VANDPS      lanes_7f800000<>+0(SB), Y14, Y11
 	VPSIGND     Y11, Y14, Y14
 	CMPQ        SI, $0x04
-	JL          store47_few
+	JL          store51_few
 	VMOVUPS     X14, (BX)
-	JE          store47_end
+	JE          store51_end
 	VPERM2F128  $0x01, Y14, Y14, Y14
 	CMPQ        SI, $0x06
-	JL          store47_five
+	JL          store51_five
 	VMOVLPS     X14, 16(BX)
-	JE          store47_swap
+	JE          store51_swap
 	VEXTRACTPS  $0x02, X14, 24(BX)
-	JMP         store47_swap
+	JMP         store51_swap
 
-store47_five:
+store51_five:
 	VMOVSS X14, 16(BX)
 
-store47_swap:
+store51_swap:
 	VPERM2F128 $0x01, Y14, Y14, Y14
-	JMP        store47_end
+	JMP        store51_end
 
-store47_few:
+store51_few:
 	CMPQ       SI, $0x02
-	JL         store47_one
+	JL         store51_one
 	VMOVLPS    X14, (BX)
-	JE         store47_end
+	JE         store51_end
 	VEXTRACTPS $0x02, X14, 8(BX)
-	JMP        store47_end
+	JMP        store51_end
 
-store47_one:
+store51_one:
 	VMOVSS X14, (BX)
 
-store47_end:
+store51_end:
 	VMASKMOVPS  (CX), Y10, Y11
 	VMULPS      Y12, Y3, Y15
 	VMULPS      Y12, Y15, Y12
@@ -11428,36 +11905,36 @@ store47_end:
 	VANDPS      lanes_7f800000<>+0(SB), Y12, Y11
 	VPSIGND     Y11, Y12, Y12
 	CMPQ        SI, $0x04
-	JL          store48_few
+	JL          store52_few
 	VMOVUPS     X12, (CX)
-	JE          store48_end
+	JE          store52_end
 	VPERM2F128  $0x01, Y12, Y12, Y12
 	CMPQ        SI, $0x06
-	JL          store48_five
+	JL          store52_five
 	VMOVLPS     X12, 16(CX)
-	JE          store48_swap
+	JE          store52_swap
 	VEXTRACTPS  $0x02, X12, 24(CX)
-	JMP         store48_swap
+	JMP         store52_swap
 
-store48_five:
+store52_five:
 	VMOVSS X12, 16(CX)
 
-store48_swap:
+store52_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store48_end
+	JMP        store52_end
 
-store48_few:
+store52_few:
 	CMPQ       SI, $0x02
-	JL         store48_one
+	JL         store52_one
 	VMOVLPS    X12, (CX)
-	JE         store48_end
+	JE         store52_end
 	VEXTRACTPS $0x02, X12, 8(CX)
-	JMP        store48_end
+	JMP        store52_end
 
-store48_one:
+store52_one:
 	VMOVSS X12, (CX)
 
-store48_end:
+store52_end:
 	VMULPS       Y5, Y12, Y11
 	VSQRTPS      Y11, Y11
 	VADDPS       Y6, Y11, Y11
@@ -11465,36 +11942,36 @@ store48_end:
 	VMULPS       Y13, Y8, Y13
 	VFNMADD231PS Y11, Y4, Y13
 	CMPQ         SI, $0x04
-	JL           store49_few
+	JL           store53_few
 	VMOVUPS      X13, (AX)
-	JE           store49_end
+	JE           store53_end
 	VPERM2F128   $0x01, Y13, Y13, Y13
 	CMPQ         SI, $0x06
-	JL           store49_five
+	JL           store53_five
 	VMOVLPS      X13, 16(AX)
-	JE           store49_swap
+	JE           store53_swap
 	VEXTRACTPS   $0x02, X13, 24(AX)
-	JMP          store49_swap
+	JMP          store53_swap
 
-store49_five:
+store53_five:
 	VMOVSS X13, 16(AX)
 
-store49_swap:
+store53_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store49_end
+	JMP        store53_end
 
-store49_few:
+store53_few:
 	CMPQ       SI, $0x02
-	JL         store49_one
+	JL         store53_one
 	VMOVLPS    X13, (AX)
-	JE         store49_end
+	JE         store53_end
 	VEXTRACTPS $0x02, X13, 8(AX)
-	JMP        store49_end
+	JMP        store53_end
 
-store49_one:
+store53_one:
 	VMOVSS X13, (AX)
 
-store49_end:
+store53_end:
 done:
 	VZEROUPPER
 	RET
@@ -11826,36 +12303,36 @@ vectors_end:
 	VANDPS      lanes_7f800000<>+0(SB), Y14, Y11
 	VPSIGND     Y11, Y14, Y14
 	CMPQ        SI, $0x04
-	JL          store50_few
+	JL          store54_few
 	VMOVUPS     X14, (BX)
-	JE          store50_end
+	JE          store54_end
 	VPERM2F128  $0x01, Y14, Y14, Y14
 	CMPQ        SI, $0x06
-	JL          store50_five
+	JL          store54_five
 	VMOVLPS     X14, 16(BX)
-	JE          store50_swap
+	JE          store54_swap
 	VEXTRACTPS  $0x02, X14, 24(BX)
-	JMP         store50_swap
+	JMP         store54_swap
 
-store50_five:
+store54_five:
 	VMOVSS X14, 16(BX)
 
-store50_swap:
+store54_swap:
 	VPERM2F128 $0x01, Y14, Y14, Y14
-	JMP        store50_end
+	JMP        store54_end
 
-store50_few:
+store54_few:
 	CMPQ       SI, $0x02
-	JL         store50_one
+	JL         store54_one
 	VMOVLPS    X14, (BX)
-	JE         store50_end
+	JE         store54_end
 	VEXTRACTPS $0x02, X14, 8(BX)
-	JMP        store50_end
+	JMP        store54_end
 
-store50_one:
+store54_one:
 	VMOVSS X14, (BX)
 
-store50_end:
+store54_end:
 	VMASKMOVPS  (CX), Y10, Y11
 	VMULPS      Y12, Y3, Y15
 	VMULPS      Y12, Y15, Y12
@@ -11863,36 +12340,36 @@ store50_end:
 	VANDPS      lanes_7f800000<>+0(SB), Y12, Y11
 	VPSIGND     Y11, Y12, Y12
 	CMPQ        SI, $0x04
-	JL          store51_few
+	JL          store55_few
 	VMOVUPS     X12, (CX)
-	JE          store51_end
+	JE          store55_end
 	VPERM2F128  $0x01, Y12, Y12, Y12
 	CMPQ        SI, $0x06
-	JL          store51_five
+	JL          store55_five
 	VMOVLPS     X12, 16(CX)
-	JE          store51_swap
+	JE          store55_swap
 	VEXTRACTPS  $0x02, X12, 24(CX)
-	JMP         store51_swap
+	JMP         store55_swap
 
-store51_five:
+store55_five:
 	VMOVSS X12, 16(CX)
 
-store51_swap:
+store55_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store51_end
+	JMP        store55_end
 
-store51_few:
+store55_few:
 	CMPQ       SI, $0x02
-	JL         store51_one
+	JL         store55_one
 	VMOVLPS    X12, (CX)
-	JE         store51_end
+	JE         store55_end
 	VEXTRACTPS $0x02, X12, 8(CX)
-	JMP        store51_end
+	JMP        store55_end
 
-store51_one:
+store55_one:
 	VMOVSS X12, (CX)
 
-store51_end:
+store55_end:
 	VMULPS       Y5, Y12, Y11
 	VSQRTPS      Y11, Y11
 	VADDPS       Y6, Y11, Y11
@@ -11900,36 +12377,36 @@ store51_end:
 	VMULPS       Y13, Y8, Y13
 	VFNMADD231PS Y11, Y4, Y13
 	CMPQ         SI, $0x04
-	JL           store52_few
+	JL           store56_few
 	VMOVUPS      X13, (AX)
-	JE           store52_end
+	JE           store56_end
 	VPERM2F128   $0x01, Y13, Y13, Y13
 	CMPQ         SI, $0x06
-	JL           store52_five
+	JL           store56_five
 	VMOVLPS      X13, 16(AX)
-	JE           store52_swap
+	JE           store56_swap
 	VEXTRACTPS   $0x02, X13, 24(AX)
-	JMP          store52_swap
+	JMP          store56_swap
 
-store52_five:
+store56_five:
 	VMOVSS X13, 16(AX)
 
-store52_swap:
+store56_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store52_end
+	JMP        store56_end
 
-store52_few:
+store56_few:
 	CMPQ       SI, $0x02
-	JL         store52_one
+	JL         store56_one
 	VMOVLPS    X13, (AX)
-	JE         store52_end
+	JE         store56_end
 	VEXTRACTPS $0x02, X13, 8(AX)
-	JMP        store52_end
+	JMP        store56_end
 
-store52_one:
+store56_one:
 	VMOVSS X13, (AX)
 
-store52_end:
+store56_end:
 done:
 	VZEROUPPER
 	RET
@@ -12070,36 +12547,36 @@ vectors_end:
 	VANDPS      lanes_7f800000<>+0(SB), Y13, Y12
 	VPSIGND     Y12, Y13, Y13
 	CMPQ        DI, $0x04
-	JL          store53_few
+	JL          store57_few
 	VMOVUPS     X13, (BX)
-	JE          store53_end
+	JE          store57_end
 	VPERM2F128  $0x01, Y13, Y13, Y13
 	CMPQ        DI, $0x06
-	JL          store53_five
+	JL          store57_five
 	VMOVLPS     X13, 16(BX)
-	JE          store53_swap
+	JE          store57_swap
 	VEXTRACTPS  $0x02, X13, 24(BX)
-	JMP         store53_swap
+	JMP         store57_swap
 
-store53_five:
+store57_five:
 	VMOVSS X13, 16(BX)
 
-store53_swap:
+store57_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store53_end
+	JMP        store57_end
 
-store53_few:
+store57_few:
 	CMPQ       DI, $0x02
-	JL         store53_one
+	JL         store57_one
 	VMOVLPS    X13, (BX)
-	JE         store53_end
+	JE         store57_end
 	VEXTRACTPS $0x02, X13, 8(BX)
-	JMP        store53_end
+	JMP        store57_end
 
-store53_one:
+store57_one:
 	VMOVSS X13, (BX)
 
-store53_end:
+store57_end:
 	VMASKMOVPS  (CX), Y9, Y12
 	VMULPS      Y11, Y3, Y14
 	VMULPS      Y11, Y14, Y11
@@ -12107,71 +12584,71 @@ store53_end:
 	VANDPS      lanes_7f800000<>+0(SB), Y11, Y12
 	VPSIGND     Y12, Y11, Y11
 	CMPQ        DI, $0x04
-	JL          store54_few
+	JL          store58_few
 	VMOVUPS     X11, (CX)
-	JE          store54_end
+	JE          store58_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        DI, $0x06
-	JL          store54_five
+	JL          store58_five
 	VMOVLPS     X11, 16(CX)
-	JE          store54_swap
+	JE          store58_swap
 	VEXTRACTPS  $0x02, X11, 24(CX)
-	JMP         store54_swap
+	JMP         store58_swap
 
-store54_five:
+store58_five:
 	VMOVSS X11, 16(CX)
 
-store54_swap:
+store58_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store54_end
+	JMP        store58_end
 
-store54_few:
+store58_few:
 	CMPQ       DI, $0x02
-	JL         store54_one
+	JL         store58_one
 	VMOVLPS    X11, (CX)
-	JE         store54_end
+	JE         store58_end
 	VEXTRACTPS $0x02, X11, 8(CX)
-	JMP        store54_end
+	JMP        store58_end
 
-store54_one:
+store58_one:
 	VMOVSS X11, (CX)
 
-store54_end:
+store58_end:
 	VMASKMOVPS (DX), Y9, Y12
 	VMAXPS     Y12, Y11, Y12
 	VANDPS     lanes_7f800000<>+0(SB), Y12, Y11
 	VPSIGND    Y11, Y12, Y12
 	CMPQ       DI, $0x04
-	JL         store55_few
+	JL         store59_few
 	VMOVUPS    X12, (DX)
-	JE         store55_end
+	JE         store59_end
 	VPERM2F128 $0x01, Y12, Y12, Y12
 	CMPQ       DI, $0x06
-	JL         store55_five
+	JL         store59_five
 	VMOVLPS    X12, 16(DX)
-	JE         store55_swap
+	JE         store59_swap
 	VEXTRACTPS $0x02, X12, 24(DX)
-	JMP        store55_swap
+	JMP        store59_swap
 
-store55_five:
+store59_five:
 	VMOVSS X12, 16(DX)
 
-store55_swap:
+store59_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store55_end
+	JMP        store59_end
 
-store55_few:
+store59_few:
 	CMPQ       DI, $0x02
-	JL         store55_one
+	JL         store59_one
 	VMOVLPS    X12, (DX)
-	JE         store55_end
+	JE         store59_end
 	VEXTRACTPS $0x02, X12, 8(DX)
-	JMP        store55_end
+	JMP        store59_end
 
-store55_one:
+store59_one:
 	VMOVSS X12, (DX)
 
-store55_end:
+store59_end:
 	VMULPS       Y5, Y12, Y12
 	VSQRTPS      Y12, Y12
 	VADDPS       Y6, Y12, Y12
@@ -12179,36 +12656,36 @@ store55_end:
 	VMULPS       Y10, Y8, Y10
 	VFNMADD231PS Y12, Y4, Y10
 	CMPQ         DI, $0x04
-	JL           store56_few
+	JL           store60_few
 	VMOVUPS      X10, (AX)
-	JE           store56_end
+	JE           store60_end
 	VPERM2F128   $0x01, Y10, Y10, Y10
 	CMPQ         DI, $0x06
-	JL           store56_five
+	JL           store60_five
 	VMOVLPS      X10, 16(AX)
-	JE           store56_swap
+	JE           store60_swap
 	VEXTRACTPS   $0x02, X10, 24(AX)
-	JMP          store56_swap
+	JMP          store60_swap
 
-store56_five:
+store60_five:
 	VMOVSS X10, 16(AX)
 
-store56_swap:
+store60_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store56_end
+	JMP        store60_end
 
-store56_few:
+store60_few:
 	CMPQ       DI, $0x02
-	JL         store56_one
+	JL         store60_one
 	VMOVLPS    X10, (AX)
-	JE         store56_end
+	JE         store60_end
 	VEXTRACTPS $0x02, X10, 8(AX)
-	JMP        store56_end
+	JMP        store60_end
 
-store56_one:
+store60_one:
 	VMOVSS X10, (AX)
 
-store56_end:
+store60_end:
 done:
 	VZEROUPPER
 	RET
@@ -12580,36 +13057,36 @@ vectors_end:
 	VANDPS      lanes_7f800000<>+0(SB), Y13, Y12
 	VPSIGND     Y12, Y13, Y13
 	CMPQ        DI, $0x04
-	JL          store57_few
+	JL          store61_few
 	VMOVUPS     X13, (BX)
-	JE          store57_end
+	JE          store61_end
 	VPERM2F128  $0x01, Y13, Y13, Y13
 	CMPQ        DI, $0x06
-	JL          store57_five
+	JL          store61_five
 	VMOVLPS     X13, 16(BX)
-	JE          store57_swap
+	JE          store61_swap
 	VEXTRACTPS  $0x02, X13, 24(BX)
-	JMP         store57_swap
+	JMP         store61_swap
 
-store57_five:
+store61_five:
 	VMOVSS X13, 16(BX)
 
-store57_swap:
+store61_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store57_end
+	JMP        store61_end
 
-store57_few:
+store61_few:
 	CMPQ       DI, $0x02
-	JL         store57_one
+	JL         store61_one
 	VMOVLPS    X13, (BX)
-	JE         store57_end
+	JE         store61_end
 	VEXTRACTPS $0x02, X13, 8(BX)
-	JMP        store57_end
+	JMP        store61_end
 
-store57_one:
+store61_one:
 	VMOVSS X13, (BX)
 
-store57_end:
+store61_end:
 	VMASKMOVPS  (CX), Y9, Y12
 	VMULPS      Y11, Y3, Y14
 	VMULPS      Y11, Y14, Y11
@@ -12617,71 +13094,71 @@ store57_end:
 	VANDPS      lanes_7f800000<>+0(SB), Y11, Y12
 	VPSIGND     Y12, Y11, Y11
 	CMPQ        DI, $0x04
-	JL          store58_few
+	JL          store62_few
 	VMOVUPS     X11, (CX)
-	JE          store58_end
+	JE          store62_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        DI, $0x06
-	JL          store58_five
+	JL          store62_five
 	VMOVLPS     X11, 16(CX)
-	JE          store58_swap
+	JE          store62_swap
 	VEXTRACTPS  $0x02, X11, 24(CX)
-	JMP         store58_swap
+	JMP         store62_swap
 
-store58_five:
+store62_five:
 	VMOVSS X11, 16(CX)
 
-store58_swap:
+store62_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store58_end
+	JMP        store62_end
 
-store58_few:
+store62_few:
 	CMPQ       DI, $0x02
-	JL         store58_one
+	JL         store62_one
 	VMOVLPS    X11, (CX)
-	JE         store58_end
+	JE         store62_end
 	VEXTRACTPS $0x02, X11, 8(CX)
-	JMP        store58_end
+	JMP        store62_end
 
-store58_one:
+store62_one:
 	VMOVSS X11, (CX)
 
-store58_end:
+store62_end:
 	VMASKMOVPS (DX), Y9, Y12
 	VMAXPS     Y12, Y11, Y12
 	VANDPS     lanes_7f800000<>+0(SB), Y12, Y11
 	VPSIGND    Y11, Y12, Y12
 	CMPQ       DI, $0x04
-	JL         store59_few
+	JL         store63_few
 	VMOVUPS    X12, (DX)
-	JE         store59_end
+	JE         store63_end
 	VPERM2F128 $0x01, Y12, Y12, Y12
 	CMPQ       DI, $0x06
-	JL         store59_five
+	JL         store63_five
 	VMOVLPS    X12, 16(DX)
-	JE         store59_swap
+	JE         store63_swap
 	VEXTRACTPS $0x02, X12, 24(DX)
-	JMP        store59_swap
+	JMP        store63_swap
 
-store59_five:
+store63_five:
 	VMOVSS X12, 16(DX)
 
-store59_swap:
+store63_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store59_end
+	JMP        store63_end
 
-store59_few:
+store63_few:
 	CMPQ       DI, $0x02
-	JL         store59_one
+	JL         store63_one
 	VMOVLPS    X12, (DX)
-	JE         store59_end
+	JE         store63_end
 	VEXTRACTPS $0x02, X12, 8(DX)
-	JMP        store59_end
+	JMP        store63_end
 
-store59_one:
+store63_one:
 	VMOVSS X12, (DX)
 
-store59_end:
+store63_end:
 	VMULPS       Y5, Y12, Y12
 	VSQRTPS      Y12, Y12
 	VADDPS       Y6, Y12, Y12
@@ -12689,36 +13166,36 @@ store59_end:
 	VMULPS       Y10, Y8, Y10
 	VFNMADD231PS Y12, Y4, Y10
 	CMPQ         DI, $0x04
-	JL           store60_few
+	JL           store64_few
 	VMOVUPS      X10, (AX)
-	JE           store60_end
+	JE           store64_end
 	VPERM2F128   $0x01, Y10, Y10, Y10
 	CMPQ         DI, $0x06
-	JL           store60_five
+	JL           store64_five
 	VMOVLPS      X10, 16(AX)
-	JE           store60_swap
+	JE           store64_swap
 	VEXTRACTPS   $0x02, X10, 24(AX)
-	JMP          store60_swap
+	JMP          store64_swap
 
-store60_five:
+store64_five:
 	VMOVSS X10, 16(AX)
 
-store60_swap:
+store64_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store60_end
+	JMP        store64_end
 
-store60_few:
+store64_few:
 	CMPQ       DI, $0x02
-	JL         store60_one
+	JL         store64_one
 	VMOVLPS    X10, (AX)
-	JE         store60_end
+	JE         store64_end
 	VEXTRACTPS $0x02, X10, 8(AX)
-	JMP        store60_end
+	JMP        store64_end
 
-store60_one:
+store64_one:
 	VMOVSS X10, (AX)
 
-store60_end:
+store64_end:
 done:
 	VZEROUPPER
 	RET
@@ -12860,36 +13337,36 @@ vectors_end:
 	VANDPS      lanes_7f800000<>+0(SB), Y14, Y11
 	VPSIGND     Y11, Y14, Y14
 	CMPQ        DI, $0x04
-	JL          store61_few
+	JL          store65_few
 	VMOVUPS     X14, (BX)
-	JE          store61_end
+	JE          store65_end
 	VPERM2F128  $0x01, Y14, Y14, Y14
 	CMPQ        DI, $0x06
-	JL          store61_five
+	JL          store65_five
 	VMOVLPS     X14, 16(BX)
-	JE          store61_swap
+	JE          store65_swap
 	VEXTRACTPS  $0x02, X14, 24(BX)
-	JMP         store61_swap
+	JMP         store65_swap
 
-store61_five:
+store65_five:
 	VMOVSS X14, 16(BX)
 
-store61_swap:
+store65_swap:
 	VPERM2F128 $0x01, Y14, Y14, Y14
-	JMP        store61_end
+	JMP        store65_end
 
-store61_few:
+store65_few:
 	CMPQ       DI, $0x02
-	JL         store61_one
+	JL         store65_one
 	VMOVLPS    X14, (BX)
-	JE         store61_end
+	JE         store65_end
 	VEXTRACTPS $0x02, X14, 8(BX)
-	JMP        store61_end
+	JMP        store65_end
 
-store61_one:
+store65_one:
 	VMOVSS X14, (BX)
 
-store61_end:
+store65_end:
 	VMASKMOVPS  (CX), Y10, Y11
 	VMULPS      Y12, Y3, Y15
 	VMULPS      Y12, Y15, Y12
@@ -12897,71 +13374,71 @@ store61_end:
 	VANDPS      lanes_7f800000<>+0(SB), Y12, Y11
 	VPSIGND     Y11, Y12, Y12
 	CMPQ        DI, $0x04
-	JL          store62_few
+	JL          store66_few
 	VMOVUPS     X12, (CX)
-	JE          store62_end
+	JE          store66_end
 	VPERM2F128  $0x01, Y12, Y12, Y12
 	CMPQ        DI, $0x06
-	JL          store62_five
+	JL          store66_five
 	VMOVLPS     X12, 16(CX)
-	JE          store62_swap
+	JE          store66_swap
 	VEXTRACTPS  $0x02, X12, 24(CX)
-	JMP         store62_swap
+	JMP         store66_swap
 
-store62_five:
+store66_five:
 	VMOVSS X12, 16(CX)
 
-store62_swap:
+store66_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store62_end
+	JMP        store66_end
 
-store62_few:
+store66_few:
 	CMPQ       DI, $0x02
-	JL         store62_one
+	JL         store66_one
 	VMOVLPS    X12, (CX)
-	JE         store62_end
+	JE         store66_end
 	VEXTRACTPS $0x02, X12, 8(CX)
-	JMP        store62_end
+	JMP        store66_end
 
-store62_one:
+store66_one:
 	VMOVSS X12, (CX)
 
-store62_end:
+store66_end:
 	VMASKMOVPS (DX), Y10, Y11
 	VMAXPS     Y11, Y12, Y11
 	VANDPS     lanes_7f800000<>+0(SB), Y11, Y12
 	VPSIGND    Y12, Y11, Y11
 	CMPQ       DI, $0x04
-	JL         store63_few
+	JL         store67_few
 	VMOVUPS    X11, (DX)
-	JE         store63_end
+	JE         store67_end
 	VPERM2F128 $0x01, Y11, Y11, Y11
 	CMPQ       DI, $0x06
-	JL         store63_five
+	JL         store67_five
 	VMOVLPS    X11, 16(DX)
-	JE         store63_swap
+	JE         store67_swap
 	VEXTRACTPS $0x02, X11, 24(DX)
-	JMP        store63_swap
+	JMP        store67_swap
 
-store63_five:
+store67_five:
 	VMOVSS X11, 16(DX)
 
-store63_swap:
+store67_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store63_end
+	JMP        store67_end
 
-store63_few:
+store67_few:
 	CMPQ       DI, $0x02
-	JL         store63_one
+	JL         store67_one
 	VMOVLPS    X11, (DX)
-	JE         store63_end
+	JE         store67_end
 	VEXTRACTPS $0x02, X11, 8(DX)
-	JMP        store63_end
+	JMP        store67_end
 
-store63_one:
+store67_one:
 	VMOVSS X11, (DX)
 
-store63_end:
+store67_end:
 	VMULPS       Y5, Y11, Y12
 	VSQRTPS      Y12, Y12
 	VADDPS       Y6, Y12, Y12
@@ -12969,36 +13446,36 @@ store63_end:
 	VMULPS       Y13, Y8, Y13
 	VFNMADD231PS Y12, Y4, Y13
 	CMPQ         DI, $0x04
-	JL           store64_few
+	JL           store68_few
 	VMOVUPS      X13, (AX)
-	JE           store64_end
+	JE           store68_end
 	VPERM2F128   $0x01, Y13, Y13, Y13
 	CMPQ         DI, $0x06
-	JL           store64_five
+	JL           store68_five
 	VMOVLPS      X13, 16(AX)
-	JE           store64_swap
+	JE           store68_swap
 	VEXTRACTPS   $0x02, X13, 24(AX)
-	JMP          store64_swap
+	JMP          store68_swap
 
-store64_five:
+store68_five:
 	VMOVSS X13, 16(AX)
 
-store64_swap:
+store68_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store64_end
+	JMP        store68_end
 
-store64_few:
+store68_few:
 	CMPQ       DI, $0x02
-	JL         store64_one
+	JL         store68_one
 	VMOVLPS    X13, (AX)
-	JE         store64_end
+	JE         store68_end
 	VEXTRACTPS $0x02, X13, 8(AX)
-	JMP        store64_end
+	JMP        store68_end
 
-store64_one:
+store68_one:
 	VMOVSS X13, (AX)
 
-store64_end:
+store68_end:
 done:
 	VZEROUPPER
 	RET
@@ -13339,36 +13816,36 @@ vectors_end:
 	VANDPS      lanes_7f800000<>+0(SB), Y14, Y11
 	VPSIGND     Y11, Y14, Y14
 	CMPQ        DI, $0x04
-	JL          store65_few
+	JL          store69_few
 	VMOVUPS     X14, (BX)
-	JE          store65_end
+	JE          store69_end
 	VPERM2F128  $0x01, Y14, Y14, Y14
 	CMPQ        DI, $0x06
-	JL          store65_five
+	JL          store69_five
 	VMOVLPS     X14, 16(BX)
-	JE          store65_swap
+	JE          store69_swap
 	VEXTRACTPS  $0x02, X14, 24(BX)
-	JMP         store65_swap
+	JMP         store69_swap
 
-store65_five:
+store69_five:
 	VMOVSS X14, 16(BX)
 
-store65_swap:
+store69_swap:
 	VPERM2F128 $0x01, Y14, Y14, Y14
-	JMP        store65_end
+	JMP        store69_end
 
-store65_few:
+store69_few:
 	CMPQ       DI, $0x02
-	JL         store65_one
+	JL         store69_one
 	VMOVLPS    X14, (BX)
-	JE         store65_end
+	JE         store69_end
 	VEXTRACTPS $0x02, X14, 8(BX)
-	JMP        store65_end
+	JMP        store69_end
 
-store65_one:
+store69_one:
 	VMOVSS X14, (BX)
 
-store65_end:
+store69_end:
 	VMASKMOVPS  (CX), Y10, Y11
 	VMULPS      Y12, Y3, Y15
 	VMULPS      Y12, Y15, Y12
@@ -13376,71 +13853,71 @@ store65_end:
 	VANDPS      lanes_7f800000<>+0(SB), Y12, Y11
 	VPSIGND     Y11, Y12, Y12
 	CMPQ        DI, $0x04
-	JL          store66_few
+	JL          store70_few
 	VMOVUPS     X12, (CX)
-	JE          store66_end
+	JE          store70_end
 	VPERM2F128  $0x01, Y12, Y12, Y12
 	CMPQ        DI, $0x06
-	JL          store66_five
+	JL          store70_five
 	VMOVLPS     X12, 16(CX)
-	JE          store66_swap
+	JE          store70_swap
 	VEXTRACTPS  $0x02, X12, 24(CX)
-	JMP         store66_swap
+	JMP         store70_swap
 
-store66_five:
+store70_five:
 	VMOVSS X12, 16(CX)
 
-store66_swap:
+store70_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store66_end
+	JMP        store70_end
 
-store66_few:
+store70_few:
 	CMPQ       DI, $0x02
-	JL         store66_one
+	JL         store70_one
 	VMOVLPS    X12, (CX)
-	JE         store66_end
+	JE         store70_end
 	VEXTRACTPS $0x02, X12, 8(CX)
-	JMP        store66_end
+	JMP        store70_end
 
-store66_one:
+store70_one:
 	VMOVSS X12, (CX)
 
-store66_end:
+store70_end:
 	VMASKMOVPS (DX), Y10, Y11
 	VMAXPS     Y11, Y12, Y11
 	VANDPS     lanes_7f800000<>+0(SB), Y11, Y12
 	VPSIGND    Y12, Y11, Y11
 	CMPQ       DI, $0x04
-	JL         store67_few
+	JL         store71_few
 	VMOVUPS    X11, (DX)
-	JE         store67_end
+	JE         store71_end
 	VPERM2F128 $0x01, Y11, Y11, Y11
 	CMPQ       DI, $0x06
-	JL         store67_five
+	JL         store71_five
 	VMOVLPS    X11, 16(DX)
-	JE         store67_swap
+	JE         store71_swap
 	VEXTRACTPS $0x02, X11, 24(DX)
-	JMP        store67_swap
+	JMP        store71_swap
 
-store67_five:
+store71_five:
 	VMOVSS X11, 16(DX)
 
-store67_swap:
+store71_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store67_end
+	JMP        store71_end
 
-store67_few:
+store71_few:
 	CMPQ       DI, $0x02
-	JL         store67_one
+	JL         store71_one
 	VMOVLPS    X11, (DX)
-	JE         store67_end
+	JE         store71_end
 	VEXTRACTPS $0x02, X11, 8(DX)
-	JMP        store67_end
+	JMP        store71_end
 
-store67_one:
+store71_one:
 	VMOVSS X11, (DX)
 
-store67_end:
+store71_end:
 	VMULPS       Y5, Y11, Y12
 	VSQRTPS      Y12, Y12
 	VADDPS       Y6, Y12, Y12
@@ -13448,36 +13925,36 @@ store67_end:
 	VMULPS       Y13, Y8, Y13
 	VFNMADD231PS Y12, Y4, Y13
 	CMPQ         DI, $0x04
-	JL           store68_few
+	JL           store72_few
 	VMOVUPS      X13, (AX)
-	JE           store68_end
+	JE           store72_end
 	VPERM2F128   $0x01, Y13, Y13, Y13
 	CMPQ         DI, $0x06
-	JL           store68_five
+	JL           store72_five
 	VMOVLPS      X13, 16(AX)
-	JE           store68_swap
+	JE           store72_swap
 	VEXTRACTPS   $0x02, X13, 24(AX)
-	JMP          store68_swap
+	JMP          store72_swap
 
-store68_five:
+store72_five:
 	VMOVSS X13, 16(AX)
 
-store68_swap:
+store72_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store68_end
+	JMP        store72_end
 
-store68_few:
+store72_few:
 	CMPQ       DI, $0x02
-	JL         store68_one
+	JL         store72_one
 	VMOVLPS    X13, (AX)
-	JE         store68_end
+	JE         store72_end
 	VEXTRACTPS $0x02, X13, 8(AX)
-	JMP        store68_end
+	JMP        store72_end
 
-store68_one:
+store72_one:
 	VMOVSS X13, (AX)
 
-store68_end:
+store72_end:
 done:
 	VZEROUPPER
 	RET
@@ -13596,71 +14073,71 @@ vectors_end:
 	VANDPS      Y4, Y7, Y8
 	VPSIGND     Y8, Y7, Y7
 	CMPQ        DX, $0x04
-	JL          store69_few
+	JL          store73_few
 	VMOVUPS     X7, (BX)
-	JE          store69_end
+	JE          store73_end
 	VPERM2F128  $0x01, Y7, Y7, Y7
 	CMPQ        DX, $0x06
-	JL          store69_five
+	JL          store73_five
 	VMOVLPS     X7, 16(BX)
-	JE          store69_swap
+	JE          store73_swap
 	VEXTRACTPS  $0x02, X7, 24(BX)
-	JMP         store69_swap
+	JMP         store73_swap
 
-store69_five:
+store73_five:
 	VMOVSS X7, 16(BX)
 
-store69_swap:
+store73_swap:
 	VPERM2F128 $0x01, Y7, Y7, Y7
-	JMP        store69_end
+	JMP        store73_end
 
-store69_few:
+store73_few:
 	CMPQ       DX, $0x02
-	JL         store69_one
+	JL         store73_one
 	VMOVLPS    X7, (BX)
-	JE         store69_end
+	JE         store73_end
 	VEXTRACTPS $0x02, X7, 8(BX)
-	JMP        store69_end
+	JMP        store73_end
 
-store69_one:
+store73_one:
 	VMOVSS X7, (BX)
 
-store69_end:
+store73_end:
 	VSQRTPS      Y7, Y7
 	VADDPS       Y1, Y7, Y7
 	VDIVPS       Y7, Y5, Y7
 	VFNMADD231PS Y7, Y0, Y6
 	CMPQ         DX, $0x04
-	JL           store70_few
+	JL           store74_few
 	VMOVUPS      X6, (AX)
-	JE           store70_end
+	JE           store74_end
 	VPERM2F128   $0x01, Y6, Y6, Y6
 	CMPQ         DX, $0x06
-	JL           store70_five
+	JL           store74_five
 	VMOVLPS      X6, 16(AX)
-	JE           store70_swap
+	JE           store74_swap
 	VEXTRACTPS   $0x02, X6, 24(AX)
-	JMP          store70_swap
+	JMP          store74_swap
 
-store70_five:
+store74_five:
 	VMOVSS X6, 16(AX)
 
-store70_swap:
+store74_swap:
 	VPERM2F128 $0x01, Y6, Y6, Y6
-	JMP        store70_end
+	JMP        store74_end
 
-store70_few:
+store74_few:
 	CMPQ       DX, $0x02
-	JL         store70_one
+	JL         store74_one
 	VMOVLPS    X6, (AX)
-	JE         store70_end
+	JE         store74_end
 	VEXTRACTPS $0x02, X6, 8(AX)
-	JMP        store70_end
+	JMP        store74_end
 
-store70_one:
+store74_one:
 	VMOVSS X6, (AX)
 
-store70_end:
+store74_end:
 done:
 	VZEROUPPER
 	RET
@@ -13910,71 +14387,71 @@ vectors_end:
 	VANDPS      Y4, Y7, Y8
 	VPSIGND     Y8, Y7, Y7
 	CMPQ        DX, $0x04
-	JL          store71_few
+	JL          store75_few
 	VMOVUPS     X7, (BX)
-	JE          store71_end
+	JE          store75_end
 	VPERM2F128  $0x01, Y7, Y7, Y7
 	CMPQ        DX, $0x06
-	JL          store71_five
+	JL          store75_five
 	VMOVLPS     X7, 16(BX)
-	JE          store71_swap
+	JE          store75_swap
 	VEXTRACTPS  $0x02, X7, 24(BX)
-	JMP         store71_swap
+	JMP         store75_swap
 
-store71_five:
+store75_five:
 	VMOVSS X7, 16(BX)
 
-store71_swap:
+store75_swap:
 	VPERM2F128 $0x01, Y7, Y7, Y7
-	JMP        store71_end
+	JMP        store75_end
 
-store71_few:
+store75_few:
 	CMPQ       DX, $0x02
-	JL         store71_one
+	JL         store75_one
 	VMOVLPS    X7, (BX)
-	JE         store71_end
+	JE         store75_end
 	VEXTRACTPS $0x02, X7, 8(BX)
-	JMP        store71_end
+	JMP        store75_end
 
-store71_one:
+store75_one:
 	VMOVSS X7, (BX)
 
-store71_end:
+store75_end:
 	VSQRTPS      Y7, Y7
 	VADDPS       Y1, Y7, Y7
 	VDIVPS       Y7, Y5, Y7
 	VFNMADD231PS Y7, Y0, Y6
 	CMPQ         DX, $0x04
-	JL           store72_few
+	JL           store76_few
 	VMOVUPS      X6, (AX)
-	JE           store72_end
+	JE           store76_end
 	VPERM2F128   $0x01, Y6, Y6, Y6
 	CMPQ         DX, $0x06
-	JL           store72_five
+	JL           store76_five
 	VMOVLPS      X6, 16(AX)
-	JE           store72_swap
+	JE           store76_swap
 	VEXTRACTPS   $0x02, X6, 24(AX)
-	JMP          store72_swap
+	JMP          store76_swap
 
-store72_five:
+store76_five:
 	VMOVSS X6, 16(AX)
 
-store72_swap:
+store76_swap:
 	VPERM2F128 $0x01, Y6, Y6, Y6
-	JMP        store72_end
+	JMP        store76_end
 
-store72_few:
+store76_few:
 	CMPQ       DX, $0x02
-	JL         store72_one
+	JL         store76_one
 	VMOVLPS    X6, (AX)
-	JE         store72_end
+	JE         store76_end
 	VEXTRACTPS $0x02, X6, 8(AX)
-	JMP        store72_end
+	JMP        store76_end
 
-store72_one:
+store76_one:
 	VMOVSS X6, (AX)
 
-store72_end:
+store76_end:
 done:
 	VZEROUPPER
 	RET
@@ -14102,71 +14579,71 @@ vectors_end:
 	VANDPS      Y6, Y9, Y10
 	VPSIGND     Y10, Y9, Y9
 	CMPQ        DX, $0x04
-	JL          store73_few
+	JL          store77_few
 	VMOVUPS     X9, (BX)
-	JE          store73_end
+	JE          store77_end
 	VPERM2F128  $0x01, Y9, Y9, Y9
 	CMPQ        DX, $0x06
-	JL          store73_five
+	JL          store77_five
 	VMOVLPS     X9, 16(BX)
-	JE          store73_swap
+	JE          store77_swap
 	VEXTRACTPS  $0x02, X9, 24(BX)
-	JMP         store73_swap
+	JMP         store77_swap
 
-store73_five:
+store77_five:
 	VMOVSS X9, 16(BX)
 
-store73_swap:
+store77_swap:
 	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store73_end
+	JMP        store77_end
 
-store73_few:
+store77_few:
 	CMPQ       DX, $0x02
-	JL         store73_one
+	JL         store77_one
 	VMOVLPS    X9, (BX)
-	JE         store73_end
+	JE         store77_end
 	VEXTRACTPS $0x02, X9, 8(BX)
-	JMP        store73_end
+	JMP        store77_end
 
-store73_one:
+store77_one:
 	VMOVSS X9, (BX)
 
-store73_end:
+store77_end:
 	VSQRTPS      Y9, Y9
 	VADDPS       Y2, Y9, Y9
 	VDIVPS       Y9, Y7, Y9
 	VFNMADD231PS Y9, Y3, Y8
 	CMPQ         DX, $0x04
-	JL           store74_few
+	JL           store78_few
 	VMOVUPS      X8, (AX)
-	JE           store74_end
+	JE           store78_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         DX, $0x06
-	JL           store74_five
+	JL           store78_five
 	VMOVLPS      X8, 16(AX)
-	JE           store74_swap
+	JE           store78_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store74_swap
+	JMP          store78_swap
 
-store74_five:
+store78_five:
 	VMOVSS X8, 16(AX)
 
-store74_swap:
+store78_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store74_end
+	JMP        store78_end
 
-store74_few:
+store78_few:
 	CMPQ       DX, $0x02
-	JL         store74_one
+	JL         store78_one
 	VMOVLPS    X8, (AX)
-	JE         store74_end
+	JE         store78_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store74_end
+	JMP        store78_end
 
-store74_one:
+store78_one:
 	VMOVSS X8, (AX)
 
-store74_end:
+store78_end:
 done:
 	VZEROUPPER
 	RET
@@ -14439,71 +14916,71 @@ vectors_end:
 	VANDPS      Y6, Y9, Y10
 	VPSIGND     Y10, Y9, Y9
 	CMPQ        DX, $0x04
-	JL          store75_few
+	JL          store79_few
 	VMOVUPS     X9, (BX)
-	JE          store75_end
+	JE          store79_end
 	VPERM2F128  $0x01, Y9, Y9, Y9
 	CMPQ        DX, $0x06
-	JL          store75_five
+	JL          store79_five
 	VMOVLPS     X9, 16(BX)
-	JE          store75_swap
+	JE          store79_swap
 	VEXTRACTPS  $0x02, X9, 24(BX)
-	JMP         store75_swap
+	JMP         store79_swap
 
-store75_five:
+store79_five:
 	VMOVSS X9, 16(BX)
 
-store75_swap:
+store79_swap:
 	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store75_end
+	JMP        store79_end
 
-store75_few:
+store79_few:
 	CMPQ       DX, $0x02
-	JL         store75_one
+	JL         store79_one
 	VMOVLPS    X9, (BX)
-	JE         store75_end
+	JE         store79_end
 	VEXTRACTPS $0x02, X9, 8(BX)
-	JMP        store75_end
+	JMP        store79_end
 
-store75_one:
+store79_one:
 	VMOVSS X9, (BX)
 
-store75_end:
+store79_end:
 	VSQRTPS      Y9, Y9
 	VADDPS       Y2, Y9, Y9
 	VDIVPS       Y9, Y7, Y9
 	VFNMADD231PS Y9, Y3, Y8
 	CMPQ         DX, $0x04
-	JL           store76_few
+	JL           store80_few
 	VMOVUPS      X8, (AX)
-	JE           store76_end
+	JE           store80_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         DX, $0x06
-	JL           store76_five
+	JL           store80_five
 	VMOVLPS      X8, 16(AX)
-	JE           store76_swap
+	JE           store80_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store76_swap
+	JMP          store80_swap
 
-store76_five:
+store80_five:
 	VMOVSS X8, 16(AX)
 
-store76_swap:
+store80_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store76_end
+	JMP        store80_end
 
-store76_few:
+store80_few:
 	CMPQ       DX, $0x02
-	JL         store76_one
+	JL         store80_one
 	VMOVLPS    X8, (AX)
-	JE         store76_end
+	JE         store80_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store76_end
+	JMP        store80_end
 
-store76_one:
+store80_one:
 	VMOVSS X8, (AX)
 
-store76_end:
+store80_end:
 done:
 	VZEROUPPER
 	RET
@@ -14626,71 +15103,71 @@ vectors_end:
 	VANDPS      lanes_7f800000<>+0(SB), Y7, Y8
 	VPSIGND     Y8, Y7, Y7
 	CMPQ        SI, $0x04
-	JL          store77_few
+	JL          store81_few
 	VMOVUPS     X7, (BX)
-	JE          store77_end
+	JE          store81_end
 	VPERM2F128  $0x01, Y7, Y7, Y7
 	CMPQ        SI, $0x06
-	JL          store77_five
+	JL          store81_five
 	VMOVLPS     X7, 16(BX)
-	JE          store77_swap
+	JE          store81_swap
 	VEXTRACTPS  $0x02, X7, 24(BX)
-	JMP         store77_swap
+	JMP         store81_swap
 
-store77_five:
+store81_five:
 	VMOVSS X7, 16(BX)
 
-store77_swap:
+store81_swap:
 	VPERM2F128 $0x01, Y7, Y7, Y7
-	JMP        store77_end
+	JMP        store81_end
 
-store77_few:
+store81_few:
 	CMPQ       SI, $0x02
-	JL         store77_one
+	JL         store81_one
 	VMOVLPS    X7, (BX)
-	JE         store77_end
+	JE         store81_end
 	VEXTRACTPS $0x02, X7, 8(BX)
-	JMP        store77_end
+	JMP        store81_end
 
-store77_one:
+store81_one:
 	VMOVSS X7, (BX)
 
-store77_end:
+store81_end:
 	VMASKMOVPS  (CX), Y6, Y8
 	VFMADD231PS Y8, Y0, Y12
 	VANDPS      lanes_7f800000<>+0(SB), Y12, Y8
 	VPSIGND     Y8, Y12, Y12
 	CMPQ        SI, $0x04
-	JL          store78_few
+	JL          store82_few
 	VMOVUPS     X12, (CX)
-	JE          store78_end
+	JE          store82_end
 	VPERM2F128  $0x01, Y12, Y12, Y12
 	CMPQ        SI, $0x06
-	JL          store78_five
+	JL          store82_five
 	VMOVLPS     X12, 16(CX)
-	JE          store78_swap
+	JE          store82_swap
 	VEXTRACTPS  $0x02, X12, 24(CX)
-	JMP         store78_swap
+	JMP         store82_swap
 
-store78_five:
+store82_five:
 	VMOVSS X12, 16(CX)
 
-store78_swap:
+store82_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store78_end
+	JMP        store82_end
 
-store78_few:
+store82_few:
 	CMPQ       SI, $0x02
-	JL         store78_one
+	JL         store82_one
 	VMOVLPS    X12, (CX)
-	JE         store78_end
+	JE         store82_end
 	VEXTRACTPS $0x02, X12, 8(CX)
-	JMP        store78_end
+	JMP        store82_end
 
-store78_one:
+store82_one:
 	VMOVSS X12, (CX)
 
-store78_end:
+store82_end:
 	VFNMADD231PS Y12, Y12, Y7
 	VBROADCASTSS lanes_00000000<>+0(SB), Y12
 	VMAXPS       Y7, Y12, Y7
@@ -14699,36 +15176,36 @@ store78_end:
 	VDIVPS       Y7, Y5, Y7
 	VFNMADD231PS Y7, Y3, Y11
 	CMPQ         SI, $0x04
-	JL           store79_few
+	JL           store83_few
 	VMOVUPS      X11, (AX)
-	JE           store79_end
+	JE           store83_end
 	VPERM2F128   $0x01, Y11, Y11, Y11
 	CMPQ         SI, $0x06
-	JL           store79_five
+	JL           store83_five
 	VMOVLPS      X11, 16(AX)
-	JE           store79_swap
+	JE           store83_swap
 	VEXTRACTPS   $0x02, X11, 24(AX)
-	JMP          store79_swap
+	JMP          store83_swap
 
-store79_five:
+store83_five:
 	VMOVSS X11, 16(AX)
 
-store79_swap:
+store83_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store79_end
+	JMP        store83_end
 
-store79_few:
+store83_few:
 	CMPQ       SI, $0x02
-	JL         store79_one
+	JL         store83_one
 	VMOVLPS    X11, (AX)
-	JE         store79_end
+	JE         store83_end
 	VEXTRACTPS $0x02, X11, 8(AX)
-	JMP        store79_end
+	JMP        store83_end
 
-store79_one:
+store83_one:
 	VMOVSS X11, (AX)
 
-store79_end:
+store83_end:
 done:
 	VZEROUPPER
 	RET
@@ -15040,71 +15517,71 @@ vectors_end:
 	VANDPS      lanes_7f800000<>+0(SB), Y7, Y8
 	VPSIGND     Y8, Y7, Y7
 	CMPQ        SI, $0x04
-	JL          store80_few
+	JL          store84_few
 	VMOVUPS     X7, (BX)
-	JE          store80_end
+	JE          store84_end
 	VPERM2F128  $0x01, Y7, Y7, Y7
 	CMPQ        SI, $0x06
-	JL          store80_five
+	JL          store84_five
 	VMOVLPS     X7, 16(BX)
-	JE          store80_swap
+	JE          store84_swap
 	VEXTRACTPS  $0x02, X7, 24(BX)
-	JMP         store80_swap
+	JMP         store84_swap
 
-store80_five:
+store84_five:
 	VMOVSS X7, 16(BX)
 
-store80_swap:
+store84_swap:
 	VPERM2F128 $0x01, Y7, Y7, Y7
-	JMP        store80_end
+	JMP        store84_end
 
-store80_few:
+store84_few:
 	CMPQ       SI, $0x02
-	JL         store80_one
+	JL         store84_one
 	VMOVLPS    X7, (BX)
-	JE         store80_end
+	JE         store84_end
 	VEXTRACTPS $0x02, X7, 8(BX)
-	JMP        store80_end
+	JMP        store84_end
 
-store80_one:
+store84_one:
 	VMOVSS X7, (BX)
 
-store80_end:
+store84_end:
 	VMASKMOVPS  (CX), Y6, Y8
 	VFMADD231PS Y8, Y0, Y12
 	VANDPS      lanes_7f800000<>+0(SB), Y12, Y8
 	VPSIGND     Y8, Y12, Y12
 	CMPQ        SI, $0x04
-	JL          store81_few
+	JL          store85_few
 	VMOVUPS     X12, (CX)
-	JE          store81_end
+	JE          store85_end
 	VPERM2F128  $0x01, Y12, Y12, Y12
 	CMPQ        SI, $0x06
-	JL          store81_five
+	JL          store85_five
 	VMOVLPS     X12, 16(CX)
-	JE          store81_swap
+	JE          store85_swap
 	VEXTRACTPS  $0x02, X12, 24(CX)
-	JMP         store81_swap
+	JMP         store85_swap
 
-store81_five:
+store85_five:
 	VMOVSS X12, 16(CX)
 
-store81_swap:
+store85_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store81_end
+	JMP        store85_end
 
-store81_few:
+store85_few:
 	CMPQ       SI, $0x02
-	JL         store81_one
+	JL         store85_one
 	VMOVLPS    X12, (CX)
-	JE         store81_end
+	JE         store85_end
 	VEXTRACTPS $0x02, X12, 8(CX)
-	JMP        store81_end
+	JMP        store85_end
 
-store81_one:
+store85_one:
 	VMOVSS X12, (CX)
 
-store81_end:
+store85_end:
 	VFNMADD231PS Y12, Y12, Y7
 	VBROADCASTSS lanes_00000000<>+0(SB), Y12
 	VMAXPS       Y7, Y12, Y7
@@ -15113,36 +15590,36 @@ store81_end:
 	VDIVPS       Y7, Y5, Y7
 	VFNMADD231PS Y7, Y3, Y11
 	CMPQ         SI, $0x04
-	JL           store82_few
+	JL           store86_few
 	VMOVUPS      X11, (AX)
-	JE           store82_end
+	JE           store86_end
 	VPERM2F128   $0x01, Y11, Y11, Y11
 	CMPQ         SI, $0x06
-	JL           store82_five
+	JL           store86_five
 	VMOVLPS      X11, 16(AX)
-	JE           store82_swap
+	JE           store86_swap
 	VEXTRACTPS   $0x02, X11, 24(AX)
-	JMP          store82_swap
+	JMP          store86_swap
 
-store82_five:
+store86_five:
 	VMOVSS X11, 16(AX)
 
-store82_swap:
+store86_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store82_end
+	JMP        store86_end
 
-store82_few:
+store86_few:
 	CMPQ       SI, $0x02
-	JL         store82_one
+	JL         store86_one
 	VMOVLPS    X11, (AX)
-	JE         store82_end
+	JE         store86_end
 	VEXTRACTPS $0x02, X11, 8(AX)
-	JMP        store82_end
+	JMP        store86_end
 
-store82_one:
+store86_one:
 	VMOVSS X11, (AX)
 
-store82_end:
+store86_end:
 done:
 	VZEROUPPER
 	RET
@@ -15258,36 +15735,36 @@ vectors_end:
 	VANDPS      Y7, Y11, Y10
 	VPSIGND     Y10, Y11, Y11
 	CMPQ        SI, $0x04
-	JL          store83_few
+	JL          store87_few
 	VMOVUPS     X11, (BX)
-	JE          store83_end
+	JE          store87_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        SI, $0x06
-	JL          store83_five
+	JL          store87_five
 	VMOVLPS     X11, 16(BX)
-	JE          store83_swap
+	JE          store87_swap
 	VEXTRACTPS  $0x02, X11, 24(BX)
-	JMP         store83_swap
+	JMP         store87_swap
 
-store83_five:
+store87_five:
 	VMOVSS X11, 16(BX)
 
-store83_swap:
+store87_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store83_end
+	JMP        store87_end
 
-store83_few:
+store87_few:
 	CMPQ       SI, $0x02
-	JL         store83_one
+	JL         store87_one
 	VMOVLPS    X11, (BX)
-	JE         store83_end
+	JE         store87_end
 	VEXTRACTPS $0x02, X11, 8(BX)
-	JMP        store83_end
+	JMP        store87_end
 
-store83_one:
+store87_one:
 	VMOVSS X11, (BX)
 
-store83_end:
+store87_end:
 	VSQRTPS     Y11, Y11
 	VADDPS      Y2, Y11, Y11
 	VDIVPS      Y11, Y6, Y11
@@ -15296,68 +15773,68 @@ store83_end:
 	VANDPS      Y7, Y11, Y6
 	VPSIGND     Y6, Y11, Y11
 	CMPQ        SI, $0x04
-	JL          store84_few
+	JL          store88_few
 	VMOVUPS     X11, (CX)
-	JE          store84_end
+	JE          store88_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        SI, $0x06
-	JL          store84_five
+	JL          store88_five
 	VMOVLPS     X11, 16(CX)
-	JE          store84_swap
+	JE          store88_swap
 	VEXTRACTPS  $0x02, X11, 24(CX)
-	JMP         store84_swap
+	JMP         store88_swap
 
-store84_five:
+store88_five:
 	VMOVSS X11, 16(CX)
 
-store84_swap:
+store88_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store84_end
+	JMP        store88_end
 
-store84_few:
+store88_few:
 	CMPQ       SI, $0x02
-	JL         store84_one
+	JL         store88_one
 	VMOVLPS    X11, (CX)
-	JE         store84_end
+	JE         store88_end
 	VEXTRACTPS $0x02, X11, 8(CX)
-	JMP        store84_end
+	JMP        store88_end
 
-store84_one:
+store88_one:
 	VMOVSS X11, (CX)
 
-store84_end:
+store88_end:
 	VFNMADD231PS Y11, Y4, Y12
 	CMPQ         SI, $0x04
-	JL           store85_few
+	JL           store89_few
 	VMOVUPS      X12, (AX)
-	JE           store85_end
+	JE           store89_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         SI, $0x06
-	JL           store85_five
+	JL           store89_five
 	VMOVLPS      X12, 16(AX)
-	JE           store85_swap
+	JE           store89_swap
 	VEXTRACTPS   $0x02, X12, 24(AX)
-	JMP          store85_swap
+	JMP          store89_swap
 
-store85_five:
+store89_five:
 	VMOVSS X12, 16(AX)
 
-store85_swap:
+store89_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store85_end
+	JMP        store89_end
 
-store85_few:
+store89_few:
 	CMPQ       SI, $0x02
-	JL         store85_one
+	JL         store89_one
 	VMOVLPS    X12, (AX)
-	JE         store85_end
+	JE         store89_end
 	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store85_end
+	JMP        store89_end
 
-store85_one:
+store89_one:
 	VMOVSS X12, (AX)
 
-store85_end:
+store89_end:
 done:
 	VZEROUPPER
 	RET
@@ -15650,36 +16127,36 @@ vectors_end:
 	VANDPS      Y7, Y11, Y10
 	VPSIGND     Y10, Y11, Y11
 	CMPQ        SI, $0x04
-	JL          store86_few
+	JL          store90_few
 	VMOVUPS     X11, (BX)
-	JE          store86_end
+	JE          store90_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        SI, $0x06
-	JL          store86_five
+	JL          store90_five
 	VMOVLPS     X11, 16(BX)
-	JE          store86_swap
+	JE          store90_swap
 	VEXTRACTPS  $0x02, X11, 24(BX)
-	JMP         store86_swap
+	JMP         store90_swap
 
-store86_five:
+store90_five:
 	VMOVSS X11, 16(BX)
 
-store86_swap:
+store90_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store86_end
+	JMP        store90_end
 
-store86_few:
+store90_few:
 	CMPQ       SI, $0x02
-	JL         store86_one
+	JL         store90_one
 	VMOVLPS    X11, (BX)
-	JE         store86_end
+	JE         store90_end
 	VEXTRACTPS $0x02, X11, 8(BX)
-	JMP        store86_end
+	JMP        store90_end
 
-store86_one:
+store90_one:
 	VMOVSS X11, (BX)
 
-store86_end:
+store90_end:
 	VSQRTPS     Y11, Y11
 	VADDPS      Y2, Y11, Y11
 	VDIVPS      Y11, Y6, Y11
@@ -15688,68 +16165,68 @@ store86_end:
 	VANDPS      Y7, Y11, Y6
 	VPSIGND     Y6, Y11, Y11
 	CMPQ        SI, $0x04
-	JL          store87_few
+	JL          store91_few
 	VMOVUPS     X11, (CX)
-	JE          store87_end
+	JE          store91_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        SI, $0x06
-	JL          store87_five
+	JL          store91_five
 	VMOVLPS     X11, 16(CX)
-	JE          store87_swap
+	JE          store91_swap
 	VEXTRACTPS  $0x02, X11, 24(CX)
-	JMP         store87_swap
+	JMP         store91_swap
 
-store87_five:
+store91_five:
 	VMOVSS X11, 16(CX)
 
-store87_swap:
+store91_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store87_end
+	JMP        store91_end
 
-store87_few:
+store91_few:
 	CMPQ       SI, $0x02
-	JL         store87_one
+	JL         store91_one
 	VMOVLPS    X11, (CX)
-	JE         store87_end
+	JE         store91_end
 	VEXTRACTPS $0x02, X11, 8(CX)
-	JMP        store87_end
+	JMP        store91_end
 
-store87_one:
+store91_one:
 	VMOVSS X11, (CX)
 
-store87_end:
+store91_end:
 	VFNMADD231PS Y11, Y4, Y12
 	CMPQ         SI, $0x04
-	JL           store88_few
+	JL           store92_few
 	VMOVUPS      X12, (AX)
-	JE           store88_end
+	JE           store92_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         SI, $0x06
-	JL           store88_five
+	JL           store92_five
 	VMOVLPS      X12, 16(AX)
-	JE           store88_swap
+	JE           store92_swap
 	VEXTRACTPS   $0x02, X12, 24(AX)
-	JMP          store88_swap
+	JMP          store92_swap
 
-store88_five:
+store92_five:
 	VMOVSS X12, 16(AX)
 
-store88_swap:
+store92_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store88_end
+	JMP        store92_end
 
-store88_few:
+store92_few:
 	CMPQ       SI, $0x02
-	JL         store88_one
+	JL         store92_one
 	VMOVLPS    X12, (AX)
-	JE         store88_end
+	JE         store92_end
 	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store88_end
+	JMP        store92_end
 
-store88_one:
+store92_one:
 	VMOVSS X12, (AX)
 
-store88_end:
+store92_end:
 done:
 	VZEROUPPER
 	RET
@@ -15887,71 +16364,71 @@ vectors_end:
 	VANDPS      Y7, Y13, Y12
 	VPSIGND     Y12, Y13, Y13
 	CMPQ        DI, $0x04
-	JL          store89_few
+	JL          store93_few
 	VMOVUPS     X13, (BX)
-	JE          store89_end
+	JE          store93_end
 	VPERM2F128  $0x01, Y13, Y13, Y13
 	CMPQ        DI, $0x06
-	JL          store89_five
+	JL          store93_five
 	VMOVLPS     X13, 16(BX)
-	JE          store89_swap
+	JE          store93_swap
 	VEXTRACTPS  $0x02, X13, 24(BX)
-	JMP         store89_swap
+	JMP         store93_swap
 
-store89_five:
+store93_five:
 	VMOVSS X13, 16(BX)
 
-store89_swap:
+store93_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store89_end
+	JMP        store93_end
 
-store89_few:
+store93_few:
 	CMPQ       DI, $0x02
-	JL         store89_one
+	JL         store93_one
 	VMOVLPS    X13, (BX)
-	JE         store89_end
+	JE         store93_end
 	VEXTRACTPS $0x02, X13, 8(BX)
-	JMP        store89_end
+	JMP        store93_end
 
-store89_one:
+store93_one:
 	VMOVSS X13, (BX)
 
-store89_end:
+store93_end:
 	VMASKMOVPS  (CX), Y6, Y12
 	VFMADD231PS Y12, Y0, Y11
 	VANDPS      Y7, Y11, Y12
 	VPSIGND     Y12, Y11, Y11
 	CMPQ        DI, $0x04
-	JL          store90_few
+	JL          store94_few
 	VMOVUPS     X11, (CX)
-	JE          store90_end
+	JE          store94_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        DI, $0x06
-	JL          store90_five
+	JL          store94_five
 	VMOVLPS     X11, 16(CX)
-	JE          store90_swap
+	JE          store94_swap
 	VEXTRACTPS  $0x02, X11, 24(CX)
-	JMP         store90_swap
+	JMP         store94_swap
 
-store90_five:
+store94_five:
 	VMOVSS X11, 16(CX)
 
-store90_swap:
+store94_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store90_end
+	JMP        store94_end
 
-store90_few:
+store94_few:
 	CMPQ       DI, $0x02
-	JL         store90_one
+	JL         store94_one
 	VMOVLPS    X11, (CX)
-	JE         store90_end
+	JE         store94_end
 	VEXTRACTPS $0x02, X11, 8(CX)
-	JMP        store90_end
+	JMP        store94_end
 
-store90_one:
+store94_one:
 	VMOVSS X11, (CX)
 
-store90_end:
+store94_end:
 	VFNMADD231PS Y11, Y11, Y13
 	VMAXPS       Y13, Y8, Y13
 	VSQRTPS      Y13, Y13
@@ -15962,68 +16439,68 @@ store90_end:
 	VANDPS       Y7, Y13, Y10
 	VPSIGND      Y10, Y13, Y13
 	CMPQ         DI, $0x04
-	JL           store91_few
+	JL           store95_few
 	VMOVUPS      X13, (DX)
-	JE           store91_end
+	JE           store95_end
 	VPERM2F128   $0x01, Y13, Y13, Y13
 	CMPQ         DI, $0x06
-	JL           store91_five
+	JL           store95_five
 	VMOVLPS      X13, 16(DX)
-	JE           store91_swap
+	JE           store95_swap
 	VEXTRACTPS   $0x02, X13, 24(DX)
-	JMP          store91_swap
+	JMP          store95_swap
 
-store91_five:
+store95_five:
 	VMOVSS X13, 16(DX)
 
-store91_swap:
+store95_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store91_end
+	JMP        store95_end
 
-store91_few:
+store95_few:
 	CMPQ       DI, $0x02
-	JL         store91_one
+	JL         store95_one
 	VMOVLPS    X13, (DX)
-	JE         store91_end
+	JE         store95_end
 	VEXTRACTPS $0x02, X13, 8(DX)
-	JMP        store91_end
+	JMP        store95_end
 
-store91_one:
+store95_one:
 	VMOVSS X13, (DX)
 
-store91_end:
+store95_end:
 	VFNMADD231PS Y13, Y4, Y9
 	CMPQ         DI, $0x04
-	JL           store92_few
+	JL           store96_few
 	VMOVUPS      X9, (AX)
-	JE           store92_end
+	JE           store96_end
 	VPERM2F128   $0x01, Y9, Y9, Y9
 	CMPQ         DI, $0x06
-	JL           store92_five
+	JL           store96_five
 	VMOVLPS      X9, 16(AX)
-	JE           store92_swap
+	JE           store96_swap
 	VEXTRACTPS   $0x02, X9, 24(AX)
-	JMP          store92_swap
+	JMP          store96_swap
 
-store92_five:
+store96_five:
 	VMOVSS X9, 16(AX)
 
-store92_swap:
+store96_swap:
 	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store92_end
+	JMP        store96_end
 
-store92_few:
+store96_few:
 	CMPQ       DI, $0x02
-	JL         store92_one
+	JL         store96_one
 	VMOVLPS    X9, (AX)
-	JE         store92_end
+	JE         store96_end
 	VEXTRACTPS $0x02, X9, 8(AX)
-	JMP        store92_end
+	JMP        store96_end
 
-store92_one:
+store96_one:
 	VMOVSS X9, (AX)
 
-store92_end:
+store96_end:
 done:
 	VZEROUPPER
 	RET
@@ -16385,71 +16862,71 @@ vectors_end:
 	VANDPS      Y7, Y13, Y12
 	VPSIGND     Y12, Y13, Y13
 	CMPQ        DI, $0x04
-	JL          store93_few
+	JL          store97_few
 	VMOVUPS     X13, (BX)
-	JE          store93_end
+	JE          store97_end
 	VPERM2F128  $0x01, Y13, Y13, Y13
 	CMPQ        DI, $0x06
-	JL          store93_five
+	JL          store97_five
 	VMOVLPS     X13, 16(BX)
-	JE          store93_swap
+	JE          store97_swap
 	VEXTRACTPS  $0x02, X13, 24(BX)
-	JMP         store93_swap
+	JMP         store97_swap
 
-store93_five:
+store97_five:
 	VMOVSS X13, 16(BX)
 
-store93_swap:
+store97_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store93_end
+	JMP        store97_end
 
-store93_few:
+store97_few:
 	CMPQ       DI, $0x02
-	JL         store93_one
+	JL         store97_one
 	VMOVLPS    X13, (BX)
-	JE         store93_end
+	JE         store97_end
 	VEXTRACTPS $0x02, X13, 8(BX)
-	JMP        store93_end
+	JMP        store97_end
 
-store93_one:
+store97_one:
 	VMOVSS X13, (BX)
 
-store93_end:
+store97_end:
 	VMASKMOVPS  (CX), Y6, Y12
 	VFMADD231PS Y12, Y0, Y11
 	VANDPS      Y7, Y11, Y12
 	VPSIGND     Y12, Y11, Y11
 	CMPQ        DI, $0x04
-	JL          store94_few
+	JL          store98_few
 	VMOVUPS     X11, (CX)
-	JE          store94_end
+	JE          store98_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        DI, $0x06
-	JL          store94_five
+	JL          store98_five
 	VMOVLPS     X11, 16(CX)
-	JE          store94_swap
+	JE          store98_swap
 	VEXTRACTPS  $0x02, X11, 24(CX)
-	JMP         store94_swap
+	JMP         store98_swap
 
-store94_five:
+store98_five:
 	VMOVSS X11, 16(CX)
 
-store94_swap:
+store98_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store94_end
+	JMP        store98_end
 
-store94_few:
+store98_few:
 	CMPQ       DI, $0x02
-	JL         store94_one
+	JL         store98_one
 	VMOVLPS    X11, (CX)
-	JE         store94_end
+	JE         store98_end
 	VEXTRACTPS $0x02, X11, 8(CX)
-	JMP        store94_end
+	JMP        store98_end
 
-store94_one:
+store98_one:
 	VMOVSS X11, (CX)
 
-store94_end:
+store98_end:
 	VFNMADD231PS Y11, Y11, Y13
 	VMAXPS       Y13, Y8, Y13
 	VSQRTPS      Y13, Y13
@@ -16460,68 +16937,68 @@ store94_end:
 	VANDPS       Y7, Y13, Y10
 	VPSIGND      Y10, Y13, Y13
 	CMPQ         DI, $0x04
-	JL           store95_few
+	JL           store99_few
 	VMOVUPS      X13, (DX)
-	JE           store95_end
+	JE           store99_end
 	VPERM2F128   $0x01, Y13, Y13, Y13
 	CMPQ         DI, $0x06
-	JL           store95_five
+	JL           store99_five
 	VMOVLPS      X13, 16(DX)
-	JE           store95_swap
+	JE           store99_swap
 	VEXTRACTPS   $0x02, X13, 24(DX)
-	JMP          store95_swap
+	JMP          store99_swap
 
-store95_five:
+store99_five:
 	VMOVSS X13, 16(DX)
 
-store95_swap:
+store99_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store95_end
+	JMP        store99_end
 
-store95_few:
+store99_few:
 	CMPQ       DI, $0x02
-	JL         store95_one
+	JL         store99_one
 	VMOVLPS    X13, (DX)
-	JE         store95_end
+	JE         store99_end
 	VEXTRACTPS $0x02, X13, 8(DX)
-	JMP        store95_end
+	JMP        store99_end
 
-store95_one:
+store99_one:
 	VMOVSS X13, (DX)
 
-store95_end:
+store99_end:
 	VFNMADD231PS Y13, Y4, Y9
 	CMPQ         DI, $0x04
-	JL           store96_few
+	JL           store100_few
 	VMOVUPS      X9, (AX)
-	JE           store96_end
+	JE           store100_end
 	VPERM2F128   $0x01, Y9, Y9, Y9
 	CMPQ         DI, $0x06
-	JL           store96_five
+	JL           store100_five
 	VMOVLPS      X9, 16(AX)
-	JE           store96_swap
+	JE           store100_swap
 	VEXTRACTPS   $0x02, X9, 24(AX)
-	JMP          store96_swap
+	JMP          store100_swap
 
-store96_five:
+store100_five:
 	VMOVSS X9, 16(AX)
 
-store96_swap:
+store100_swap:
 	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store96_end
+	JMP        store100_end
 
-store96_few:
+store100_few:
 	CMPQ       DI, $0x02
-	JL         store96_one
+	JL         store100_one
 	VMOVLPS    X9, (AX)
-	JE         store96_end
+	JE         store100_end
 	VEXTRACTPS $0x02, X9, 8(AX)
-	JMP        store96_end
+	JMP        store100_end
 
-store96_one:
+store100_one:
 	VMOVSS X9, (AX)
 
-store96_end:
+store100_end:
 done:
 	VZEROUPPER
 	RET
@@ -16630,36 +17107,36 @@ vectors_end:
 	VANDPS      Y7, Y12, Y6
 	VPSIGND     Y6, Y12, Y12
 	CMPQ        DX, $0x04
-	JL          store97_few
+	JL          store101_few
 	VMOVUPS     X12, (BX)
-	JE          store97_end
+	JE          store101_end
 	VPERM2F128  $0x01, Y12, Y12, Y12
 	CMPQ        DX, $0x06
-	JL          store97_five
+	JL          store101_five
 	VMOVLPS     X12, 16(BX)
-	JE          store97_swap
+	JE          store101_swap
 	VEXTRACTPS  $0x02, X12, 24(BX)
-	JMP         store97_swap
+	JMP         store101_swap
 
-store97_five:
+store101_five:
 	VMOVSS X12, 16(BX)
 
-store97_swap:
+store101_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store97_end
+	JMP        store101_end
 
-store97_few:
+store101_few:
 	CMPQ       DX, $0x02
-	JL         store97_one
+	JL         store101_one
 	VMOVLPS    X12, (BX)
-	JE         store97_end
+	JE         store101_end
 	VEXTRACTPS $0x02, X12, 8(BX)
-	JMP        store97_end
+	JMP        store101_end
 
-store97_one:
+store101_one:
 	VMOVSS X12, (BX)
 
-store97_end:
+store101_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y6
 	VCMPPS       $0x01, Y11, Y6, Y12
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y11, Y11
@@ -16669,36 +17146,36 @@ store97_end:
 	VMULPS       Y12, Y5, Y12
 	VFNMADD231PS Y11, Y4, Y12
 	CMPQ         DX, $0x04
-	JL           store98_few
+	JL           store102_few
 	VMOVUPS      X12, (AX)
-	JE           store98_end
+	JE           store102_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         DX, $0x06
-	JL           store98_five
+	JL           store102_five
 	VMOVLPS      X12, 16(AX)
-	JE           store98_swap
+	JE           store102_swap
 	VEXTRACTPS   $0x02, X12, 24(AX)
-	JMP          store98_swap
+	JMP          store102_swap
 
-store98_five:
+store102_five:
 	VMOVSS X12, 16(AX)
 
-store98_swap:
+store102_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store98_end
+	JMP        store102_end
 
-store98_few:
+store102_few:
 	CMPQ       DX, $0x02
-	JL         store98_one
+	JL         store102_one
 	VMOVLPS    X12, (AX)
-	JE         store98_end
+	JE         store102_end
 	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store98_end
+	JMP        store102_end
 
-store98_one:
+store102_one:
 	VMOVSS X12, (AX)
 
-store98_end:
+store102_end:
 done:
 	VZEROUPPER
 	RET
@@ -16941,36 +17418,36 @@ vectors_end:
 	VANDPS      Y7, Y12, Y6
 	VPSIGND     Y6, Y12, Y12
 	CMPQ        DX, $0x04
-	JL          store99_few
+	JL          store103_few
 	VMOVUPS     X12, (BX)
-	JE          store99_end
+	JE          store103_end
 	VPERM2F128  $0x01, Y12, Y12, Y12
 	CMPQ        DX, $0x06
-	JL          store99_five
+	JL          store103_five
 	VMOVLPS     X12, 16(BX)
-	JE          store99_swap
+	JE          store103_swap
 	VEXTRACTPS  $0x02, X12, 24(BX)
-	JMP         store99_swap
+	JMP         store103_swap
 
-store99_five:
+store103_five:
 	VMOVSS X12, 16(BX)
 
-store99_swap:
+store103_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store99_end
+	JMP        store103_end
 
-store99_few:
+store103_few:
 	CMPQ       DX, $0x02
-	JL         store99_one
+	JL         store103_one
 	VMOVLPS    X12, (BX)
-	JE         store99_end
+	JE         store103_end
 	VEXTRACTPS $0x02, X12, 8(BX)
-	JMP        store99_end
+	JMP        store103_end
 
-store99_one:
+store103_one:
 	VMOVSS X12, (BX)
 
-store99_end:
+store103_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y6
 	VCMPPS       $0x01, Y11, Y6, Y12
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y11, Y11
@@ -16980,36 +17457,36 @@ store99_end:
 	VMULPS       Y12, Y5, Y12
 	VFNMADD231PS Y11, Y4, Y12
 	CMPQ         DX, $0x04
-	JL           store100_few
+	JL           store104_few
 	VMOVUPS      X12, (AX)
-	JE           store100_end
+	JE           store104_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         DX, $0x06
-	JL           store100_five
+	JL           store104_five
 	VMOVLPS      X12, 16(AX)
-	JE           store100_swap
+	JE           store104_swap
 	VEXTRACTPS   $0x02, X12, 24(AX)
-	JMP          store100_swap
+	JMP          store104_swap
 
-store100_five:
+store104_five:
 	VMOVSS X12, 16(AX)
 
-store100_swap:
+store104_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store100_end
+	JMP        store104_end
 
-store100_few:
+store104_few:
 	CMPQ       DX, $0x02
-	JL         store100_one
+	JL         store104_one
 	VMOVLPS    X12, (AX)
-	JE         store100_end
+	JE         store104_end
 	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store100_end
+	JMP        store104_end
 
-store100_one:
+store104_one:
 	VMOVSS X12, (AX)
 
-store100_end:
+store104_end:
 done:
 	VZEROUPPER
 	RET
@@ -17062,36 +17539,36 @@ vectors_end:
 	VMASKMOVPS (BX), Y0, Y2
 	VMAXPS     Y2, Y1, Y2
 	CMPQ       CX, $0x04
-	JL         store101_few
+	JL         store105_few
 	VMOVUPS    X2, (AX)
-	JE         store101_end
+	JE         store105_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       CX, $0x06
-	JL         store101_five
+	JL         store105_five
 	VMOVLPS    X2, 16(AX)
-	JE         store101_swap
+	JE         store105_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store101_swap
+	JMP        store105_swap
 
-store101_five:
+store105_five:
 	VMOVSS X2, 16(AX)
 
-store101_swap:
+store105_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store101_end
+	JMP        store105_end
 
-store101_few:
+store105_few:
 	CMPQ       CX, $0x02
-	JL         store101_one
+	JL         store105_one
 	VMOVLPS    X2, (AX)
-	JE         store101_end
+	JE         store105_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store101_end
+	JMP        store105_end
 
-store101_one:
+store105_one:
 	VMOVSS X2, (AX)
 
-store101_end:
+store105_end:
 done:
 	VZEROUPPER
 	RET
@@ -17236,36 +17713,36 @@ vectors_end:
 	VMASKMOVPS (BX), Y0, Y3
 	VANDPS     Y3, Y2, Y3
 	CMPQ       DX, $0x04
-	JL         store102_few
+	JL         store106_few
 	VMOVUPS    X3, (AX)
-	JE         store102_end
+	JE         store106_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       DX, $0x06
-	JL         store102_five
+	JL         store106_five
 	VMOVLPS    X3, 16(AX)
-	JE         store102_swap
+	JE         store106_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store102_swap
+	JMP        store106_swap
 
-store102_five:
+store106_five:
 	VMOVSS X3, 16(AX)
 
-store102_swap:
+store106_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store102_end
+	JMP        store106_end
 
-store102_few:
+store106_few:
 	CMPQ       DX, $0x02
-	JL         store102_one
+	JL         store106_one
 	VMOVLPS    X3, (AX)
-	JE         store102_end
+	JE         store106_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store102_end
+	JMP        store106_end
 
-store102_one:
+store106_one:
 	VMOVSS X3, (AX)
 
-store102_end:
+store106_end:
 done:
 	VZEROUPPER
 	RET
@@ -17514,36 +17991,36 @@ vectors_end:
 	VANDPS       Y1, Y11, Y4
 	VORPS        Y4, Y9, Y9
 	CMPQ         CX, $0x04
-	JL           store103_few
+	JL           store107_few
 	VMOVUPS      X9, (AX)
-	JE           store103_end
+	JE           store107_end
 	VPERM2F128   $0x01, Y9, Y9, Y9
 	CMPQ         CX, $0x06
-	JL           store103_five
+	JL           store107_five
 	VMOVLPS      X9, 16(AX)
-	JE           store103_swap
+	JE           store107_swap
 	VEXTRACTPS   $0x02, X9, 24(AX)
-	JMP          store103_swap
+	JMP          store107_swap
 
-store103_five:
+store107_five:
 	VMOVSS X9, 16(AX)
 
-store103_swap:
+store107_swap:
 	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store103_end
+	JMP        store107_end
 
-store103_few:
+store107_few:
 	CMPQ       CX, $0x02
-	JL         store103_one
+	JL         store107_one
 	VMOVLPS    X9, (AX)
-	JE         store103_end
+	JE         store107_end
 	VEXTRACTPS $0x02, X9, 8(AX)
-	JMP        store103_end
+	JMP        store107_end
 
-store103_one:
+store107_one:
 	VMOVSS X9, (AX)
 
-store103_end:
+store107_end:
 done:
 	VZEROUPPER
 	RET
@@ -17872,36 +18349,36 @@ vectors_end:
 	VFNMADD213PS Y1, Y2, Y2
 	VMULPS       Y2, Y3, Y2
 	CMPQ         DX, $0x04
-	JL           store104_few
+	JL           store108_few
 	VMOVUPS      X2, (AX)
-	JE           store104_end
+	JE           store108_end
 	VPERM2F128   $0x01, Y2, Y2, Y2
 	CMPQ         DX, $0x06
-	JL           store104_five
+	JL           store108_five
 	VMOVLPS      X2, 16(AX)
-	JE           store104_swap
+	JE           store108_swap
 	VEXTRACTPS   $0x02, X2, 24(AX)
-	JMP          store104_swap
+	JMP          store108_swap
 
-store104_five:
+store108_five:
 	VMOVSS X2, 16(AX)
 
-store104_swap:
+store108_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store104_end
+	JMP        store108_end
 
-store104_few:
+store108_few:
 	CMPQ       DX, $0x02
-	JL         store104_one
+	JL         store108_one
 	VMOVLPS    X2, (AX)
-	JE         store104_end
+	JE         store108_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store104_end
+	JMP        store108_end
 
-store104_one:
+store108_one:
 	VMOVSS X2, (AX)
 
-store104_end:
+store108_end:
 done:
 	VZEROUPPER
 	RET
@@ -18081,36 +18558,36 @@ few:
 	VMULPS       Y7, Y5, Y3
 	VMULPS       lanes_2f800000<>+0(SB), Y3, Y3
 	CMPQ         DX, $0x04
-	JL           store105_few
+	JL           store109_few
 	VMOVUPS      X3, (BX)
-	JE           store105_end
+	JE           store109_end
 	VPERM2F128   $0x01, Y3, Y3, Y3
 	CMPQ         DX, $0x06
-	JL           store105_five
+	JL           store109_five
 	VMOVLPS      X3, 16(BX)
-	JE           store105_swap
+	JE           store109_swap
 	VEXTRACTPS   $0x02, X3, 24(BX)
-	JMP          store105_swap
+	JMP          store109_swap
 
-store105_five:
+store109_five:
 	VMOVSS X3, 16(BX)
 
-store105_swap:
+store109_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store105_end
+	JMP        store109_end
 
-store105_few:
+store109_few:
 	CMPQ       DX, $0x02
-	JL         store105_one
+	JL         store109_one
 	VMOVLPS    X3, (BX)
-	JE         store105_end
+	JE         store109_end
 	VEXTRACTPS $0x02, X3, 8(BX)
-	JMP        store105_end
+	JMP        store109_end
 
-store105_one:
+store109_one:
 	VMOVSS X3, (BX)
 
-store105_end:
+store109_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y6
 	VBLENDVPS    Y4, Y3, Y6, Y3
 	VADDPS       Y3, Y2, Y2
@@ -18582,36 +19059,36 @@ partial0:
 	VMULPS       Y14, Y12, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
 	CMPQ         DX, $0x04
-	JL           store106_few
+	JL           store110_few
 	VMOVUPS      X10, (BX)
-	JE           store106_end
+	JE           store110_end
 	VPERM2F128   $0x01, Y10, Y10, Y10
 	CMPQ         DX, $0x06
-	JL           store106_five
+	JL           store110_five
 	VMOVLPS      X10, 16(BX)
-	JE           store106_swap
+	JE           store110_swap
 	VEXTRACTPS   $0x02, X10, 24(BX)
-	JMP          store106_swap
+	JMP          store110_swap
 
-store106_five:
+store110_five:
 	VMOVSS X10, 16(BX)
 
-store106_swap:
+store110_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store106_end
+	JMP        store110_end
 
-store106_few:
+store110_few:
 	CMPQ       DX, $0x02
-	JL         store106_one
+	JL         store110_one
 	VMOVLPS    X10, (BX)
-	JE         store106_end
+	JE         store110_end
 	VEXTRACTPS $0x02, X10, 8(BX)
-	JMP        store106_end
+	JMP        store110_end
 
-store106_one:
+store110_one:
 	VMOVSS X10, (BX)
 
-store106_end:
+store110_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y13
 	VBLENDVPS    Y11, Y10, Y13, Y10
 	VADDPS       Y10, Y2, Y2
@@ -18645,36 +19122,36 @@ partial1:
 	VMULPS       Y14, Y10, Y13
 	VMULPS       lanes_2f800000<>+0(SB), Y13, Y13
 	CMPQ         DX, $0x04
-	JL           store107_few
+	JL           store111_few
 	VMOVUPS      X13, (BX)
-	JE           store107_end
+	JE           store111_end
 	VPERM2F128   $0x01, Y13, Y13, Y13
 	CMPQ         DX, $0x06
-	JL           store107_five
+	JL           store111_five
 	VMOVLPS      X13, 16(BX)
-	JE           store107_swap
+	JE           store111_swap
 	VEXTRACTPS   $0x02, X13, 24(BX)
-	JMP          store107_swap
+	JMP          store111_swap
 
-store107_five:
+store111_five:
 	VMOVSS X13, 16(BX)
 
-store107_swap:
+store111_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store107_end
+	JMP        store111_end
 
-store107_few:
+store111_few:
 	CMPQ       DX, $0x02
-	JL         store107_one
+	JL         store111_one
 	VMOVLPS    X13, (BX)
-	JE         store107_end
+	JE         store111_end
 	VEXTRACTPS $0x02, X13, 8(BX)
-	JMP        store107_end
+	JMP        store111_end
 
-store107_one:
+store111_one:
 	VMOVSS X13, (BX)
 
-store107_end:
+store111_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y12
 	VBLENDVPS    Y11, Y13, Y12, Y13
 	VADDPS       Y13, Y4, Y4
@@ -18708,36 +19185,36 @@ partial2:
 	VMULPS       Y14, Y13, Y12
 	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
 	CMPQ         DX, $0x04
-	JL           store108_few
+	JL           store112_few
 	VMOVUPS      X12, (BX)
-	JE           store108_end
+	JE           store112_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         DX, $0x06
-	JL           store108_five
+	JL           store112_five
 	VMOVLPS      X12, 16(BX)
-	JE           store108_swap
+	JE           store112_swap
 	VEXTRACTPS   $0x02, X12, 24(BX)
-	JMP          store108_swap
+	JMP          store112_swap
 
-store108_five:
+store112_five:
 	VMOVSS X12, 16(BX)
 
-store108_swap:
+store112_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store108_end
+	JMP        store112_end
 
-store108_few:
+store112_few:
 	CMPQ       DX, $0x02
-	JL         store108_one
+	JL         store112_one
 	VMOVLPS    X12, (BX)
-	JE         store108_end
+	JE         store112_end
 	VEXTRACTPS $0x02, X12, 8(BX)
-	JMP        store108_end
+	JMP        store112_end
 
-store108_one:
+store112_one:
 	VMOVSS X12, (BX)
 
-store108_end:
+store112_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y10
 	VBLENDVPS    Y11, Y12, Y10, Y12
 	VADDPS       Y12, Y3, Y3
@@ -18771,36 +19248,36 @@ partial3:
 	VMULPS       Y14, Y12, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
 	CMPQ         DX, $0x04
-	JL           store109_few
+	JL           store113_few
 	VMOVUPS      X10, (BX)
-	JE           store109_end
+	JE           store113_end
 	VPERM2F128   $0x01, Y10, Y10, Y10
 	CMPQ         DX, $0x06
-	JL           store109_five
+	JL           store113_five
 	VMOVLPS      X10, 16(BX)
-	JE           store109_swap
+	JE           store113_swap
 	VEXTRACTPS   $0x02, X10, 24(BX)
-	JMP          store109_swap
+	JMP          store113_swap
 
-store109_five:
+store113_five:
 	VMOVSS X10, 16(BX)
 
-store109_swap:
+store113_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store109_end
+	JMP        store113_end
 
-store109_few:
+store113_few:
 	CMPQ       DX, $0x02
-	JL         store109_one
+	JL         store113_one
 	VMOVLPS    X10, (BX)
-	JE         store109_end
+	JE         store113_end
 	VEXTRACTPS $0x02, X10, 8(BX)
-	JMP        store109_end
+	JMP        store113_end
 
-store109_one:
+store113_one:
 	VMOVSS X10, (BX)
 
-store109_end:
+store113_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y13
 	VBLENDVPS    Y11, Y10, Y13, Y10
 	VADDPS       Y10, Y6, Y6
@@ -18834,36 +19311,36 @@ partial4:
 	VMULPS       Y14, Y10, Y13
 	VMULPS       lanes_2f800000<>+0(SB), Y13, Y13
 	CMPQ         DX, $0x04
-	JL           store110_few
+	JL           store114_few
 	VMOVUPS      X13, (BX)
-	JE           store110_end
+	JE           store114_end
 	VPERM2F128   $0x01, Y13, Y13, Y13
 	CMPQ         DX, $0x06
-	JL           store110_five
+	JL           store114_five
 	VMOVLPS      X13, 16(BX)
-	JE           store110_swap
+	JE           store114_swap
 	VEXTRACTPS   $0x02, X13, 24(BX)
-	JMP          store110_swap
+	JMP          store114_swap
 
-store110_five:
+store114_five:
 	VMOVSS X13, 16(BX)
 
-store110_swap:
+store114_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store110_end
+	JMP        store114_end
 
-store110_few:
+store114_few:
 	CMPQ       DX, $0x02
-	JL         store110_one
+	JL         store114_one
 	VMOVLPS    X13, (BX)
-	JE         store110_end
+	JE         store114_end
 	VEXTRACTPS $0x02, X13, 8(BX)
-	JMP        store110_end
+	JMP        store114_end
 
-store110_one:
+store114_one:
 	VMOVSS X13, (BX)
 
-store110_end:
+store114_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y12
 	VBLENDVPS    Y11, Y13, Y12, Y13
 	VADDPS       Y13, Y5, Y5
@@ -18897,36 +19374,36 @@ partial5:
 	VMULPS       Y14, Y13, Y12
 	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
 	CMPQ         DX, $0x04
-	JL           store111_few
+	JL           store115_few
 	VMOVUPS      X12, (BX)
-	JE           store111_end
+	JE           store115_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         DX, $0x06
-	JL           store111_five
+	JL           store115_five
 	VMOVLPS      X12, 16(BX)
-	JE           store111_swap
+	JE           store115_swap
 	VEXTRACTPS   $0x02, X12, 24(BX)
-	JMP          store111_swap
+	JMP          store115_swap
 
-store111_five:
+store115_five:
 	VMOVSS X12, 16(BX)
 
-store111_swap:
+store115_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store111_end
+	JMP        store115_end
 
-store111_few:
+store115_few:
 	CMPQ       DX, $0x02
-	JL         store111_one
+	JL         store115_one
 	VMOVLPS    X12, (BX)
-	JE         store111_end
+	JE         store115_end
 	VEXTRACTPS $0x02, X12, 8(BX)
-	JMP        store111_end
+	JMP        store115_end
 
-store111_one:
+store115_one:
 	VMOVSS X12, (BX)
 
-store111_end:
+store115_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y10
 	VBLENDVPS    Y11, Y12, Y10, Y12
 	VADDPS       Y12, Y7, Y7
@@ -18960,36 +19437,36 @@ partial6:
 	VMULPS       Y14, Y12, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
 	CMPQ         DX, $0x04
-	JL           store112_few
+	JL           store116_few
 	VMOVUPS      X10, (BX)
-	JE           store112_end
+	JE           store116_end
 	VPERM2F128   $0x01, Y10, Y10, Y10
 	CMPQ         DX, $0x06
-	JL           store112_five
+	JL           store116_five
 	VMOVLPS      X10, 16(BX)
-	JE           store112_swap
+	JE           store116_swap
 	VEXTRACTPS   $0x02, X10, 24(BX)
-	JMP          store112_swap
+	JMP          store116_swap
 
-store112_five:
+store116_five:
 	VMOVSS X10, 16(BX)
 
-store112_swap:
+store116_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store112_end
+	JMP        store116_end
 
-store112_few:
+store116_few:
 	CMPQ       DX, $0x02
-	JL         store112_one
+	JL         store116_one
 	VMOVLPS    X10, (BX)
-	JE         store112_end
+	JE         store116_end
 	VEXTRACTPS $0x02, X10, 8(BX)
-	JMP        store112_end
+	JMP        store116_end
 
-store112_one:
+store116_one:
 	VMOVSS X10, (BX)
 
-store112_end:
+store116_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y13
 	VBLENDVPS    Y11, Y10, Y13, Y10
 	VADDPS       Y10, Y8, Y8
@@ -19023,36 +19500,36 @@ partial7:
 	VMULPS       Y14, Y10, Y13
 	VMULPS       lanes_2f800000<>+0(SB), Y13, Y13
 	CMPQ         DX, $0x04
-	JL           store113_few
+	JL           store117_few
 	VMOVUPS      X13, (BX)
-	JE           store113_end
+	JE           store117_end
 	VPERM2F128   $0x01, Y13, Y13, Y13
 	CMPQ         DX, $0x06
-	JL           store113_five
+	JL           store117_five
 	VMOVLPS      X13, 16(BX)
-	JE           store113_swap
+	JE           store117_swap
 	VEXTRACTPS   $0x02, X13, 24(BX)
-	JMP          store113_swap
+	JMP          store117_swap
 
-store113_five:
+store117_five:
 	VMOVSS X13, 16(BX)
 
-store113_swap:
+store117_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store113_end
+	JMP        store117_end
 
-store113_few:
+store117_few:
 	CMPQ       DX, $0x02
-	JL         store113_one
+	JL         store117_one
 	VMOVLPS    X13, (BX)
-	JE         store113_end
+	JE         store117_end
 	VEXTRACTPS $0x02, X13, 8(BX)
-	JMP        store113_end
+	JMP        store117_end
 
-store113_one:
+store117_one:
 	VMOVSS X13, (BX)
 
-store113_end:
+store117_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y12
 	VBLENDVPS    Y11, Y13, Y12, Y13
 	VADDPS       Y13, Y9, Y9
@@ -19747,36 +20224,36 @@ vectors_end:
 	VMULPS       Y6, Y10, Y8
 	VMULPS       Y9, Y8, Y8
 	CMPQ         CX, $0x04
-	JL           store114_few
+	JL           store118_few
 	VMOVUPS      X8, (AX)
-	JE           store114_end
+	JE           store118_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         CX, $0x06
-	JL           store114_five
+	JL           store118_five
 	VMOVLPS      X8, 16(AX)
-	JE           store114_swap
+	JE           store118_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store114_swap
+	JMP          store118_swap
 
-store114_five:
+store118_five:
 	VMOVSS X8, 16(AX)
 
-store114_swap:
+store118_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store114_end
+	JMP        store118_end
 
-store114_few:
+store118_few:
 	CMPQ       CX, $0x02
-	JL         store114_one
+	JL         store118_one
 	VMOVLPS    X8, (AX)
-	JE         store114_end
+	JE         store118_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store114_end
+	JMP        store118_end
 
-store114_one:
+store118_one:
 	VMOVSS X8, (AX)
 
-store114_end:
+store118_end:
 done:
 	VZEROUPPER
 	RET
@@ -19978,36 +20455,36 @@ blocks:
 	VPOR      Y9, Y8, Y8
 	VMOVMSKPS Y7, R13
 	TESTL     R13, R13
-	JNE       significand_odd115
+	JNE       significand_odd119
 	VPADDD    Y3, Y0, Y10
 	VPAND     Y1, Y10, Y10
 	VPSUBD    Y10, Y0, Y9
 
-significand_done115:
+significand_done119:
 	VMOVMSKPS Y8, R13
 	TESTL     R13, R13
-	JNE       significand_odd116
+	JNE       significand_odd120
 	VPADDD    Y3, Y6, Y11
 	VPAND     Y1, Y11, Y11
 	VPSUBD    Y11, Y6, Y12
 
-significand_done116:
+significand_done120:
 	VMOVMSKPS Y7, R13
 	TESTL     R13, R13
-	JNE       exponent_odd117
+	JNE       exponent_odd121
 	VPSUBD    Y9, Y0, Y7
 	VPSRAD    $0x17, Y7, Y7
 	VCVTDQ2PS Y7, Y7
 
-exponent_done117:
+exponent_done121:
 	VMOVMSKPS Y8, R13
 	TESTL     R13, R13
-	JNE       exponent_odd118
+	JNE       exponent_odd122
 	VPSUBD    Y12, Y6, Y8
 	VPSRAD    $0x17, Y8, Y8
 	VCVTDQ2PS Y8, Y8
 
-exponent_done118:
+exponent_done122:
 	VSUBPS       Y4, Y9, Y9
 	VSUBPS       Y4, Y12, Y12
 	VBROADCASTSS lanes_3dd67a96<>+0(SB), Y6
@@ -20053,20 +20530,20 @@ vectors:
 	VPOR      Y8, Y9, Y9
 	VMOVMSKPS Y9, R13
 	TESTL     R13, R13
-	JNE       significand_odd119
+	JNE       significand_odd123
 	VPADDD    Y3, Y12, Y7
 	VPAND     Y1, Y7, Y7
 	VPSUBD    Y7, Y12, Y8
 
-significand_done119:
+significand_done123:
 	VMOVMSKPS Y9, R13
 	TESTL     R13, R13
-	JNE       exponent_odd120
+	JNE       exponent_odd124
 	VPSUBD    Y8, Y12, Y9
 	VPSRAD    $0x17, Y9, Y9
 	VCVTDQ2PS Y9, Y9
 
-exponent_done120:
+exponent_done124:
 	VSUBPS       Y4, Y8, Y8
 	VBROADCASTSS lanes_3dd67a96<>+0(SB), Y12
 	VFMADD231PS  Y8, Y5, Y12
@@ -20100,20 +20577,20 @@ vectors_end:
 	VPOR       Y7, Y12, Y12
 	VMOVMSKPS  Y12, R13
 	TESTL      R13, R13
-	JNE        significand_odd121
+	JNE        significand_odd125
 	VPADDD     Y3, Y9, Y10
 	VPAND      Y1, Y10, Y10
 	VPSUBD     Y10, Y9, Y7
 
-significand_done121:
+significand_done125:
 	VMOVMSKPS Y12, R13
 	TESTL     R13, R13
-	JNE       exponent_odd122
+	JNE       exponent_odd126
 	VPSUBD    Y7, Y9, Y12
 	VPSRAD    $0x17, Y12, Y12
 	VCVTDQ2PS Y12, Y12
 
-exponent_done122:
+exponent_done126:
 	VSUBPS       Y4, Y7, Y7
 	VBROADCASTSS lanes_3dd67a96<>+0(SB), Y9
 	VFMADD231PS  Y7, Y5, Y9
@@ -20128,41 +20605,41 @@ exponent_done122:
 	VFMADD231PS  Y9, Y10, Y7
 	VFMADD231PS  lanes_3f317218<>+0(SB), Y12, Y7
 	CMPQ         CX, $0x04
-	JL           store123_few
+	JL           store127_few
 	VMOVUPS      X7, (AX)
-	JE           store123_end
+	JE           store127_end
 	VPERM2F128   $0x01, Y7, Y7, Y7
 	CMPQ         CX, $0x06
-	JL           store123_five
+	JL           store127_five
 	VMOVLPS      X7, 16(AX)
-	JE           store123_swap
+	JE           store127_swap
 	VEXTRACTPS   $0x02, X7, 24(AX)
-	JMP          store123_swap
+	JMP          store127_swap
 
-store123_five:
+store127_five:
 	VMOVSS X7, 16(AX)
 
-store123_swap:
+store127_swap:
 	VPERM2F128 $0x01, Y7, Y7, Y7
-	JMP        store123_end
+	JMP        store127_end
 
-store123_few:
+store127_few:
 	CMPQ       CX, $0x02
-	JL         store123_one
+	JL         store127_one
 	VMOVLPS    X7, (AX)
-	JE         store123_end
+	JE         store127_end
 	VEXTRACTPS $0x02, X7, 8(AX)
-	JMP        store123_end
+	JMP        store127_end
 
-store123_one:
+store127_one:
 	VMOVSS X7, (AX)
 
-store123_end:
+store127_end:
 done:
 	VZEROUPPER
 	RET
 
-significand_odd115:
+significand_odd119:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y0, Y12
 	VMULPS    lanes_4b800000<>+0(SB), Y0, Y11
 	VBLENDVPS Y12, Y11, Y0, Y11
@@ -20172,9 +20649,9 @@ significand_odd115:
 	VPAND     Y1, Y10, Y10
 	VPSUBD    Y10, Y11, Y9
 	VORPS     Y12, Y9, Y9
-	JMP       significand_done115
+	JMP       significand_done119
 
-significand_odd116:
+significand_odd120:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y6, Y13
 	VMULPS    lanes_4b800000<>+0(SB), Y6, Y10
 	VBLENDVPS Y13, Y10, Y6, Y10
@@ -20184,9 +20661,9 @@ significand_odd116:
 	VPAND     Y1, Y11, Y11
 	VPSUBD    Y11, Y10, Y12
 	VORPS     Y13, Y12, Y12
-	JMP       significand_done116
+	JMP       significand_done120
 
-exponent_odd117:
+exponent_odd121:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y0, Y11
 	VMULPS    lanes_4b800000<>+0(SB), Y0, Y10
 	VBLENDVPS Y11, Y10, Y0, Y10
@@ -20200,9 +20677,9 @@ exponent_odd117:
 	VBLENDVPS Y13, lanes_ff800000<>+0(SB), Y10, Y10
 	VCMPPS    $0x00, lanes_7f800000<>+0(SB), Y0, Y13
 	VBLENDVPS Y13, Y0, Y10, Y7
-	JMP       exponent_done117
+	JMP       exponent_done121
 
-exponent_odd118:
+exponent_odd122:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y6, Y10
 	VMULPS    lanes_4b800000<>+0(SB), Y6, Y11
 	VBLENDVPS Y10, Y11, Y6, Y11
@@ -20216,9 +20693,9 @@ exponent_odd118:
 	VBLENDVPS Y0, lanes_ff800000<>+0(SB), Y11, Y11
 	VCMPPS    $0x00, lanes_7f800000<>+0(SB), Y6, Y0
 	VBLENDVPS Y0, Y6, Y11, Y8
-	JMP       exponent_done118
+	JMP       exponent_done122
 
-significand_odd119:
+significand_odd123:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y12, Y0
 	VMULPS    lanes_4b800000<>+0(SB), Y12, Y10
 	VBLENDVPS Y0, Y10, Y12, Y10
@@ -20228,9 +20705,9 @@ significand_odd119:
 	VPAND     Y1, Y7, Y7
 	VPSUBD    Y7, Y10, Y8
 	VORPS     Y0, Y8, Y8
-	JMP       significand_done119
+	JMP       significand_done123
 
-exponent_odd120:
+exponent_odd124:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y12, Y7
 	VMULPS    lanes_4b800000<>+0(SB), Y12, Y10
 	VBLENDVPS Y7, Y10, Y12, Y10
@@ -20244,9 +20721,9 @@ exponent_odd120:
 	VBLENDVPS Y0, lanes_ff800000<>+0(SB), Y10, Y10
 	VCMPPS    $0x00, lanes_7f800000<>+0(SB), Y12, Y0
 	VBLENDVPS Y0, Y12, Y10, Y9
-	JMP       exponent_done120
+	JMP       exponent_done124
 
-significand_odd121:
+significand_odd125:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y9, Y6
 	VMULPS    lanes_4b800000<>+0(SB), Y9, Y0
 	VBLENDVPS Y6, Y0, Y9, Y0
@@ -20256,9 +20733,9 @@ significand_odd121:
 	VPAND     Y1, Y10, Y10
 	VPSUBD    Y10, Y0, Y7
 	VORPS     Y6, Y7, Y7
-	JMP       significand_done121
+	JMP       significand_done125
 
-exponent_odd122:
+exponent_odd126:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y9, Y10
 	VMULPS    lanes_4b800000<>+0(SB), Y9, Y0
 	VBLENDVPS Y10, Y0, Y9, Y0
@@ -20272,7 +20749,7 @@ exponent_odd122:
 	VBLENDVPS Y6, lanes_ff800000<>+0(SB), Y0, Y0
 	VCMPPS    $0x00, lanes_7f800000<>+0(SB), Y9, Y6
 	VBLENDVPS Y6, Y9, Y0, Y12
-	JMP       exponent_done122
+	JMP       exponent_done126
 
 DATA lanes_00800000<>+0(SB)/4, $0x00800000
 DATA lanes_00800000<>+4(SB)/4, $0x00800000
@@ -20596,36 +21073,36 @@ vectors_end:
 	VMASKMOVPS (BX), Y0, Y1
 	VSQRTPS    Y1, Y1
 	CMPQ       CX, $0x04
-	JL         store124_few
+	JL         store128_few
 	VMOVUPS    X1, (AX)
-	JE         store124_end
+	JE         store128_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       CX, $0x06
-	JL         store124_five
+	JL         store128_five
 	VMOVLPS    X1, 16(AX)
-	JE         store124_swap
+	JE         store128_swap
 	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store124_swap
+	JMP        store128_swap
 
-store124_five:
+store128_five:
 	VMOVSS X1, 16(AX)
 
-store124_swap:
+store128_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store124_end
+	JMP        store128_end
 
-store124_few:
+store128_few:
 	CMPQ       CX, $0x02
-	JL         store124_one
+	JL         store128_one
 	VMOVLPS    X1, (AX)
-	JE         store124_end
+	JE         store128_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store124_end
+	JMP        store128_end
 
-store124_one:
+store128_one:
 	VMOVSS X1, (AX)
 
-store124_end:
+store128_end:
 done:
 	VZEROUPPER
 	RET
@@ -20825,36 +21302,36 @@ vectors_end:
 	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Y5, Y5
 	VBLENDVPS    Y5, Y7, Y6, Y6
 	CMPQ         CX, $0x04
-	JL           store125_few
+	JL           store129_few
 	VMOVUPS      X6, (AX)
-	JE           store125_end
+	JE           store129_end
 	VPERM2F128   $0x01, Y6, Y6, Y6
 	CMPQ         CX, $0x06
-	JL           store125_five
+	JL           store129_five
 	VMOVLPS      X6, 16(AX)
-	JE           store125_swap
+	JE           store129_swap
 	VEXTRACTPS   $0x02, X6, 24(AX)
-	JMP          store125_swap
+	JMP          store129_swap
 
-store125_five:
+store129_five:
 	VMOVSS X6, 16(AX)
 
-store125_swap:
+store129_swap:
 	VPERM2F128 $0x01, Y6, Y6, Y6
-	JMP        store125_end
+	JMP        store129_end
 
-store125_few:
+store129_few:
 	CMPQ       CX, $0x02
-	JL         store125_one
+	JL         store129_one
 	VMOVLPS    X6, (AX)
-	JE         store125_end
+	JE         store129_end
 	VEXTRACTPS $0x02, X6, 8(AX)
-	JMP        store125_end
+	JMP        store129_end
 
-store125_one:
+store129_one:
 	VMOVSS X6, (AX)
 
-store125_end:
+store129_end:
 done:
 	VZEROUPPER
 	RET
@@ -21133,36 +21610,36 @@ vectors_end:
 	VANDPS       Y1, Y0, Y6
 	VORPS        Y6, Y8, Y8
 	CMPQ         CX, $0x04
-	JL           store126_few
+	JL           store130_few
 	VMOVUPS      X8, (AX)
-	JE           store126_end
+	JE           store130_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         CX, $0x06
-	JL           store126_five
+	JL           store130_five
 	VMOVLPS      X8, 16(AX)
-	JE           store126_swap
+	JE           store130_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store126_swap
+	JMP          store130_swap
 
-store126_five:
+store130_five:
 	VMOVSS X8, 16(AX)
 
-store126_swap:
+store130_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store126_end
+	JMP        store130_end
 
-store126_few:
+store130_few:
 	CMPQ       CX, $0x02
-	JL         store126_one
+	JL         store130_one
 	VMOVLPS    X8, (AX)
-	JE         store126_end
+	JE         store130_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store126_end
+	JMP        store130_end
 
-store126_one:
+store130_one:
 	VMOVSS X8, (AX)
 
-store126_end:
+store130_end:
 done:
 	VZEROUPPER
 	RET
@@ -21769,36 +22246,36 @@ vectors_end:
 	VMAXPS       Y8, Y6, Y8
 	VADDPS       Y7, Y8, Y7
 	CMPQ         CX, $0x04
-	JL           store127_few
+	JL           store131_few
 	VMOVUPS      X7, (AX)
-	JE           store127_end
+	JE           store131_end
 	VPERM2F128   $0x01, Y7, Y7, Y7
 	CMPQ         CX, $0x06
-	JL           store127_five
+	JL           store131_five
 	VMOVLPS      X7, 16(AX)
-	JE           store127_swap
+	JE           store131_swap
 	VEXTRACTPS   $0x02, X7, 24(AX)
-	JMP          store127_swap
+	JMP          store131_swap
 
-store127_five:
+store131_five:
 	VMOVSS X7, 16(AX)
 
-store127_swap:
+store131_swap:
 	VPERM2F128 $0x01, Y7, Y7, Y7
-	JMP        store127_end
+	JMP        store131_end
 
-store127_few:
+store131_few:
 	CMPQ       CX, $0x02
-	JL         store127_one
+	JL         store131_one
 	VMOVLPS    X7, (AX)
-	JE         store127_end
+	JE         store131_end
 	VEXTRACTPS $0x02, X7, 8(AX)
-	JMP        store127_end
+	JMP        store131_end
 
-store127_one:
+store131_one:
 	VMOVSS X7, (AX)
 
-store127_end:
+store131_end:
 done:
 	VZEROUPPER
 	RET
@@ -22275,36 +22752,36 @@ vectors_end:
 	VADDPS       lanes_3f800000<>+0(SB), Y7, Y7
 	VDIVPS       Y7, Y8, Y7
 	CMPQ         CX, $0x04
-	JL           store128_few
+	JL           store132_few
 	VMOVUPS      X7, (AX)
-	JE           store128_end
+	JE           store132_end
 	VPERM2F128   $0x01, Y7, Y7, Y7
 	CMPQ         CX, $0x06
-	JL           store128_five
+	JL           store132_five
 	VMOVLPS      X7, 16(AX)
-	JE           store128_swap
+	JE           store132_swap
 	VEXTRACTPS   $0x02, X7, 24(AX)
-	JMP          store128_swap
+	JMP          store132_swap
 
-store128_five:
+store132_five:
 	VMOVSS X7, 16(AX)
 
-store128_swap:
+store132_swap:
 	VPERM2F128 $0x01, Y7, Y7, Y7
-	JMP        store128_end
+	JMP        store132_end
 
-store128_few:
+store132_few:
 	CMPQ       CX, $0x02
-	JL         store128_one
+	JL         store132_one
 	VMOVLPS    X7, (AX)
-	JE         store128_end
+	JE         store132_end
 	VEXTRACTPS $0x02, X7, 8(AX)
-	JMP        store128_end
+	JMP        store132_end
 
-store128_one:
+store132_one:
 	VMOVSS X7, (AX)
 
-store128_end:
+store132_end:
 done:
 	VZEROUPPER
 	RET
@@ -22550,36 +23027,36 @@ vectors_end:
 	VFNMADD213PS Y1, Y1, Y1
 	VMULPS       Y1, Y2, Y1
 	CMPQ         DX, $0x04
-	JL           store129_few
+	JL           store133_few
 	VMOVUPS      X1, (AX)
-	JE           store129_end
+	JE           store133_end
 	VPERM2F128   $0x01, Y1, Y1, Y1
 	CMPQ         DX, $0x06
-	JL           store129_five
+	JL           store133_five
 	VMOVLPS      X1, 16(AX)
-	JE           store129_swap
+	JE           store133_swap
 	VEXTRACTPS   $0x02, X1, 24(AX)
-	JMP          store129_swap
+	JMP          store133_swap
 
-store129_five:
+store133_five:
 	VMOVSS X1, 16(AX)
 
-store129_swap:
+store133_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store129_end
+	JMP        store133_end
 
-store129_few:
+store133_few:
 	CMPQ       DX, $0x02
-	JL         store129_one
+	JL         store133_one
 	VMOVLPS    X1, (AX)
-	JE         store129_end
+	JE         store133_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store129_end
+	JMP        store133_end
 
-store129_one:
+store133_one:
 	VMOVSS X1, (AX)
 
-store129_end:
+store133_end:
 done:
 	VZEROUPPER
 	RET
@@ -22828,36 +23305,36 @@ vectors_end:
 	VADDPS       lanes_3f800000<>+0(SB), Y0, Y0
 	VDIVPS       Y0, Y6, Y0
 	CMPQ         CX, $0x04
-	JL           store130_few
+	JL           store134_few
 	VMOVUPS      X0, (AX)
-	JE           store130_end
+	JE           store134_end
 	VPERM2F128   $0x01, Y0, Y0, Y0
 	CMPQ         CX, $0x06
-	JL           store130_five
+	JL           store134_five
 	VMOVLPS      X0, 16(AX)
-	JE           store130_swap
+	JE           store134_swap
 	VEXTRACTPS   $0x02, X0, 24(AX)
-	JMP          store130_swap
+	JMP          store134_swap
 
-store130_five:
+store134_five:
 	VMOVSS X0, 16(AX)
 
-store130_swap:
+store134_swap:
 	VPERM2F128 $0x01, Y0, Y0, Y0
-	JMP        store130_end
+	JMP        store134_end
 
-store130_few:
+store134_few:
 	CMPQ       CX, $0x02
-	JL         store130_one
+	JL         store134_one
 	VMOVLPS    X0, (AX)
-	JE         store130_end
+	JE         store134_end
 	VEXTRACTPS $0x02, X0, 8(AX)
-	JMP        store130_end
+	JMP        store134_end
 
-store130_one:
+store134_one:
 	VMOVSS X0, (AX)
 
-store130_end:
+store134_end:
 done:
 	VZEROUPPER
 	RET
@@ -23187,36 +23664,36 @@ vectors_end:
 	VMASKMOVPS   (BX), Y6, Y12
 	VMULPS       Y12, Y10, Y12
 	CMPQ         DX, $0x04
-	JL           store131_few
+	JL           store135_few
 	VMOVUPS      X12, (AX)
-	JE           store131_end
+	JE           store135_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         DX, $0x06
-	JL           store131_five
+	JL           store135_five
 	VMOVLPS      X12, 16(AX)
-	JE           store131_swap
+	JE           store135_swap
 	VEXTRACTPS   $0x02, X12, 24(AX)
-	JMP          store131_swap
+	JMP          store135_swap
 
-store131_five:
+store135_five:
 	VMOVSS X12, 16(AX)
 
-store131_swap:
+store135_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store131_end
+	JMP        store135_end
 
-store131_few:
+store135_few:
 	CMPQ       DX, $0x02
-	JL         store131_one
+	JL         store135_one
 	VMOVLPS    X12, (AX)
-	JE         store131_end
+	JE         store135_end
 	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store131_end
+	JMP        store135_end
 
-store131_one:
+store135_one:
 	VMOVSS X12, (AX)
 
-store131_end:
+store135_end:
 done:
 	VZEROUPPER
 	RET
@@ -23696,36 +24173,36 @@ vectors_end:
 	VBLENDVPS    Y2, Y11, Y8, Y8
 	VMULPS       Y8, Y10, Y8
 	CMPQ         CX, $0x04
-	JL           store132_few
+	JL           store136_few
 	VMOVUPS      X8, (AX)
-	JE           store132_end
+	JE           store136_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         CX, $0x06
-	JL           store132_five
+	JL           store136_five
 	VMOVLPS      X8, 16(AX)
-	JE           store132_swap
+	JE           store136_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store132_swap
+	JMP          store136_swap
 
-store132_five:
+store136_five:
 	VMOVSS X8, 16(AX)
 
-store132_swap:
+store136_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store132_end
+	JMP        store136_end
 
-store132_few:
+store136_few:
 	CMPQ       CX, $0x02
-	JL         store132_one
+	JL         store136_one
 	VMOVLPS    X8, (AX)
-	JE         store132_end
+	JE         store136_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store132_end
+	JMP        store136_end
 
-store132_one:
+store136_one:
 	VMOVSS X8, (AX)
 
-store132_end:
+store136_end:
 done:
 	VZEROUPPER
 	RET
@@ -24208,36 +24685,36 @@ vectors_end:
 	VMASKMOVPS   (BX), Y7, Y6
 	VMULPS       Y6, Y8, Y6
 	CMPQ         DX, $0x04
-	JL           store133_few
+	JL           store137_few
 	VMOVUPS      X6, (AX)
-	JE           store133_end
+	JE           store137_end
 	VPERM2F128   $0x01, Y6, Y6, Y6
 	CMPQ         DX, $0x06
-	JL           store133_five
+	JL           store137_five
 	VMOVLPS      X6, 16(AX)
-	JE           store133_swap
+	JE           store137_swap
 	VEXTRACTPS   $0x02, X6, 24(AX)
-	JMP          store133_swap
+	JMP          store137_swap
 
-store133_five:
+store137_five:
 	VMOVSS X6, 16(AX)
 
-store133_swap:
+store137_swap:
 	VPERM2F128 $0x01, Y6, Y6, Y6
-	JMP        store133_end
+	JMP        store137_end
 
-store133_few:
+store137_few:
 	CMPQ       DX, $0x02
-	JL         store133_one
+	JL         store137_one
 	VMOVLPS    X6, (AX)
-	JE         store133_end
+	JE         store137_end
 	VEXTRACTPS $0x02, X6, 8(AX)
-	JMP        store133_end
+	JMP        store137_end
 
-store133_one:
+store137_one:
 	VMOVSS X6, (AX)
 
-store133_end:
+store137_end:
 done:
 	VZEROUPPER
 	RET
@@ -24701,36 +25178,36 @@ vectors_end:
 	VADDPS       lanes_3f800000<>+0(SB), Y12, Y12
 	VDIVPS       Y12, Y0, Y12
 	CMPQ         CX, $0x04
-	JL           store134_few
+	JL           store138_few
 	VMOVUPS      X12, (AX)
-	JE           store134_end
+	JE           store138_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         CX, $0x06
-	JL           store134_five
+	JL           store138_five
 	VMOVLPS      X12, 16(AX)
-	JE           store134_swap
+	JE           store138_swap
 	VEXTRACTPS   $0x02, X12, 24(AX)
-	JMP          store134_swap
+	JMP          store138_swap
 
-store134_five:
+store138_five:
 	VMOVSS X12, 16(AX)
 
-store134_swap:
+store138_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store134_end
+	JMP        store138_end
 
-store134_few:
+store138_few:
 	CMPQ       CX, $0x02
-	JL         store134_one
+	JL         store138_one
 	VMOVLPS    X12, (AX)
-	JE         store134_end
+	JE         store138_end
 	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store134_end
+	JMP        store138_end
 
-store134_one:
+store138_one:
 	VMOVSS X12, (AX)
 
-store134_end:
+store138_end:
 done:
 	VZEROUPPER
 	RET
@@ -25130,36 +25607,36 @@ vectors_end:
 	VMASKMOVPS   (BX), Y11, Y0
 	VMULPS       Y0, Y10, Y0
 	CMPQ         DX, $0x04
-	JL           store135_few
+	JL           store139_few
 	VMOVUPS      X0, (AX)
-	JE           store135_end
+	JE           store139_end
 	VPERM2F128   $0x01, Y0, Y0, Y0
 	CMPQ         DX, $0x06
-	JL           store135_five
+	JL           store139_five
 	VMOVLPS      X0, 16(AX)
-	JE           store135_swap
+	JE           store139_swap
 	VEXTRACTPS   $0x02, X0, 24(AX)
-	JMP          store135_swap
+	JMP          store139_swap
 
-store135_five:
+store139_five:
 	VMOVSS X0, 16(AX)
 
-store135_swap:
+store139_swap:
 	VPERM2F128 $0x01, Y0, Y0, Y0
-	JMP        store135_end
+	JMP        store139_end
 
-store135_few:
+store139_few:
 	CMPQ       DX, $0x02
-	JL         store135_one
+	JL         store139_one
 	VMOVLPS    X0, (AX)
-	JE         store135_end
+	JE         store139_end
 	VEXTRACTPS $0x02, X0, 8(AX)
-	JMP        store135_end
+	JMP        store139_end
 
-store135_one:
+store139_one:
 	VMOVSS X0, (AX)
 
-store135_end:
+store139_end:
 done:
 	VZEROUPPER
 	RET
@@ -26753,36 +27230,36 @@ vectors_end:
 	VSUBPS     Y0, Y3, Y3
 	VSUBPS     Y1, Y3, Y3
 	CMPQ       CX, $0x04
-	JL         store136_few
+	JL         store140_few
 	VMOVUPS    X3, (AX)
-	JE         store136_end
+	JE         store140_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       CX, $0x06
-	JL         store136_five
+	JL         store140_five
 	VMOVLPS    X3, 16(AX)
-	JE         store136_swap
+	JE         store140_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store136_swap
+	JMP        store140_swap
 
-store136_five:
+store140_five:
 	VMOVSS X3, 16(AX)
 
-store136_swap:
+store140_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store136_end
+	JMP        store140_end
 
-store136_few:
+store140_few:
 	CMPQ       CX, $0x02
-	JL         store136_one
+	JL         store140_one
 	VMOVLPS    X3, (AX)
-	JE         store136_end
+	JE         store140_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store136_end
+	JMP        store140_end
 
-store136_one:
+store140_one:
 	VMOVSS X3, (AX)
 
-store136_end:
+store140_end:
 done:
 	VZEROUPPER
 	RET
@@ -27017,36 +27494,36 @@ vectors_end:
 	VMASKMOVPS   (BX), Y7, Y1
 	VFNMADD231PS Y0, Y8, Y1
 	CMPQ         DX, $0x04
-	JL           store137_few
+	JL           store141_few
 	VMOVUPS      X1, (AX)
-	JE           store137_end
+	JE           store141_end
 	VPERM2F128   $0x01, Y1, Y1, Y1
 	CMPQ         DX, $0x06
-	JL           store137_five
+	JL           store141_five
 	VMOVLPS      X1, 16(AX)
-	JE           store137_swap
+	JE           store141_swap
 	VEXTRACTPS   $0x02, X1, 24(AX)
-	JMP          store137_swap
+	JMP          store141_swap
 
-store137_five:
+store141_five:
 	VMOVSS X1, 16(AX)
 
-store137_swap:
+store141_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store137_end
+	JMP        store141_end
 
-store137_few:
+store141_few:
 	CMPQ       DX, $0x02
-	JL         store137_one
+	JL         store141_one
 	VMOVLPS    X1, (AX)
-	JE         store137_end
+	JE         store141_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store137_end
+	JMP        store141_end
 
-store137_one:
+store141_one:
 	VMOVSS X1, (AX)
 
-store137_end:
+store141_end:
 done:
 	VZEROUPPER
 	RET
@@ -27275,36 +27752,36 @@ vectors_end:
 	VMASKMOVPS (CX), Y0, Y2
 	VADDPS     Y2, Y1, Y2
 	CMPQ       DX, $0x04
-	JL         store138_few
+	JL         store142_few
 	VMOVUPS    X2, (AX)
-	JE         store138_end
+	JE         store142_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       DX, $0x06
-	JL         store138_five
+	JL         store142_five
 	VMOVLPS    X2, 16(AX)
-	JE         store138_swap
+	JE         store142_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store138_swap
+	JMP        store142_swap
 
-store138_five:
+store142_five:
 	VMOVSS X2, 16(AX)
 
-store138_swap:
+store142_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store138_end
+	JMP        store142_end
 
-store138_few:
+store142_few:
 	CMPQ       DX, $0x02
-	JL         store138_one
+	JL         store142_one
 	VMOVLPS    X2, (AX)
-	JE         store138_end
+	JE         store142_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store138_end
+	JMP        store142_end
 
-store138_one:
+store142_one:
 	VMOVSS X2, (AX)
 
-store138_end:
+store142_end:
 done:
 	VZEROUPPER
 	RET
@@ -27460,36 +27937,36 @@ vectors_end:
 	VMASKMOVPS (CX), Y0, Y2
 	VSUBPS     Y2, Y1, Y2
 	CMPQ       DX, $0x04
-	JL         store139_few
+	JL         store143_few
 	VMOVUPS    X2, (AX)
-	JE         store139_end
+	JE         store143_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       DX, $0x06
-	JL         store139_five
+	JL         store143_five
 	VMOVLPS    X2, 16(AX)
-	JE         store139_swap
+	JE         store143_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store139_swap
+	JMP        store143_swap
 
-store139_five:
+store143_five:
 	VMOVSS X2, 16(AX)
 
-store139_swap:
+store143_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store139_end
+	JMP        store143_end
 
-store139_few:
+store143_few:
 	CMPQ       DX, $0x02
-	JL         store139_one
+	JL         store143_one
 	VMOVLPS    X2, (AX)
-	JE         store139_end
+	JE         store143_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store139_end
+	JMP        store143_end
 
-store139_one:
+store143_one:
 	VMOVSS X2, (AX)
 
-store139_end:
+store143_end:
 done:
 	VZEROUPPER
 	RET
@@ -27645,36 +28122,36 @@ vectors_end:
 	VMASKMOVPS (CX), Y0, Y2
 	VMULPS     Y2, Y1, Y2
 	CMPQ       DX, $0x04
-	JL         store140_few
+	JL         store144_few
 	VMOVUPS    X2, (AX)
-	JE         store140_end
+	JE         store144_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       DX, $0x06
-	JL         store140_five
+	JL         store144_five
 	VMOVLPS    X2, 16(AX)
-	JE         store140_swap
+	JE         store144_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store140_swap
+	JMP        store144_swap
 
-store140_five:
+store144_five:
 	VMOVSS X2, 16(AX)
 
-store140_swap:
+store144_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store140_end
+	JMP        store144_end
 
-store140_few:
+store144_few:
 	CMPQ       DX, $0x02
-	JL         store140_one
+	JL         store144_one
 	VMOVLPS    X2, (AX)
-	JE         store140_end
+	JE         store144_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store140_end
+	JMP        store144_end
 
-store140_one:
+store144_one:
 	VMOVSS X2, (AX)
 
-store140_end:
+store144_end:
 done:
 	VZEROUPPER
 	RET
@@ -27830,36 +28307,36 @@ vectors_end:
 	VMASKMOVPS (CX), Y0, Y2
 	VDIVPS     Y2, Y1, Y2
 	CMPQ       DX, $0x04
-	JL         store141_few
+	JL         store145_few
 	VMOVUPS    X2, (AX)
-	JE         store141_end
+	JE         store145_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       DX, $0x06
-	JL         store141_five
+	JL         store145_five
 	VMOVLPS    X2, 16(AX)
-	JE         store141_swap
+	JE         store145_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store141_swap
+	JMP        store145_swap
 
-store141_five:
+store145_five:
 	VMOVSS X2, 16(AX)
 
-store141_swap:
+store145_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store141_end
+	JMP        store145_end
 
-store141_few:
+store145_few:
 	CMPQ       DX, $0x02
-	JL         store141_one
+	JL         store145_one
 	VMOVLPS    X2, (AX)
-	JE         store141_end
+	JE         store145_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store141_end
+	JMP        store145_end
 
-store141_one:
+store145_one:
 	VMOVSS X2, (AX)
 
-store141_end:
+store145_end:
 done:
 	VZEROUPPER
 	RET
@@ -28024,36 +28501,36 @@ vectors_end:
 	VMASKMOVPS  (DX), Y1, Y3
 	VFMADD231PS Y2, Y0, Y3
 	CMPQ        SI, $0x04
-	JL          store142_few
+	JL          store146_few
 	VMOVUPS     X3, (AX)
-	JE          store142_end
+	JE          store146_end
 	VPERM2F128  $0x01, Y3, Y3, Y3
 	CMPQ        SI, $0x06
-	JL          store142_five
+	JL          store146_five
 	VMOVLPS     X3, 16(AX)
-	JE          store142_swap
+	JE          store146_swap
 	VEXTRACTPS  $0x02, X3, 24(AX)
-	JMP         store142_swap
+	JMP         store146_swap
 
-store142_five:
+store146_five:
 	VMOVSS X3, 16(AX)
 
-store142_swap:
+store146_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store142_end
+	JMP        store146_end
 
-store142_few:
+store146_few:
 	CMPQ       SI, $0x02
-	JL         store142_one
+	JL         store146_one
 	VMOVLPS    X3, (AX)
-	JE         store142_end
+	JE         store146_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store142_end
+	JMP        store146_end
 
-store142_one:
+store146_one:
 	VMOVSS X3, (AX)
 
-store142_end:
+store146_end:
 done:
 	VZEROUPPER
 	RET
@@ -28227,36 +28704,36 @@ vectors_end:
 	VMULPS      Y4, Y1, Y4
 	VFMADD231PS Y3, Y0, Y4
 	CMPQ        DX, $0x04
-	JL          store143_few
+	JL          store147_few
 	VMOVUPS     X4, (AX)
-	JE          store143_end
+	JE          store147_end
 	VPERM2F128  $0x01, Y4, Y4, Y4
 	CMPQ        DX, $0x06
-	JL          store143_five
+	JL          store147_five
 	VMOVLPS     X4, 16(AX)
-	JE          store143_swap
+	JE          store147_swap
 	VEXTRACTPS  $0x02, X4, 24(AX)
-	JMP         store143_swap
+	JMP         store147_swap
 
-store143_five:
+store147_five:
 	VMOVSS X4, 16(AX)
 
-store143_swap:
+store147_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store143_end
+	JMP        store147_end
 
-store143_few:
+store147_few:
 	CMPQ       DX, $0x02
-	JL         store143_one
+	JL         store147_one
 	VMOVLPS    X4, (AX)
-	JE         store143_end
+	JE         store147_end
 	VEXTRACTPS $0x02, X4, 8(AX)
-	JMP        store143_end
+	JMP        store147_end
 
-store143_one:
+store147_one:
 	VMOVSS X4, (AX)
 
-store143_end:
+store147_end:
 done:
 	VZEROUPPER
 	RET
@@ -28420,36 +28897,36 @@ vectors_end:
 	NEGQ       CX
 	VMASKMOVPS (BX), Y0, Y1
 	CMPQ       CX, $0x04
-	JL         store144_few
+	JL         store148_few
 	VMOVUPS    X1, (AX)
-	JE         store144_end
+	JE         store148_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       CX, $0x06
-	JL         store144_five
+	JL         store148_five
 	VMOVLPS    X1, 16(AX)
-	JE         store144_swap
+	JE         store148_swap
 	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store144_swap
+	JMP        store148_swap
 
-store144_five:
+store148_five:
 	VMOVSS X1, 16(AX)
 
-store144_swap:
+store148_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store144_end
+	JMP        store148_end
 
-store144_few:
+store148_few:
 	CMPQ       CX, $0x02
-	JL         store144_one
+	JL         store148_one
 	VMOVLPS    X1, (AX)
-	JE         store144_end
+	JE         store148_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store144_end
+	JMP        store148_end
 
-store144_one:
+store148_one:
 	VMOVSS X1, (AX)
 
-store144_end:
+store148_end:
 done:
 	VZEROUPPER
 	RET
@@ -28586,36 +29063,36 @@ vectors_end:
 	VMOVUPS    32(CX)(BX*4), Y1
 	NEGQ       BX
 	CMPQ       BX, $0x04
-	JL         store145_few
+	JL         store149_few
 	VMOVUPS    X0, (AX)
-	JE         store145_end
+	JE         store149_end
 	VPERM2F128 $0x01, Y0, Y0, Y0
 	CMPQ       BX, $0x06
-	JL         store145_five
+	JL         store149_five
 	VMOVLPS    X0, 16(AX)
-	JE         store145_swap
+	JE         store149_swap
 	VEXTRACTPS $0x02, X0, 24(AX)
-	JMP        store145_swap
+	JMP        store149_swap
 
-store145_five:
+store149_five:
 	VMOVSS X0, 16(AX)
 
-store145_swap:
+store149_swap:
 	VPERM2F128 $0x01, Y0, Y0, Y0
-	JMP        store145_end
+	JMP        store149_end
 
-store145_few:
+store149_few:
 	CMPQ       BX, $0x02
-	JL         store145_one
+	JL         store149_one
 	VMOVLPS    X0, (AX)
-	JE         store145_end
+	JE         store149_end
 	VEXTRACTPS $0x02, X0, 8(AX)
-	JMP        store145_end
+	JMP        store149_end
 
-store145_one:
+store149_one:
 	VMOVSS X0, (AX)
 
-store145_end:
+store149_end:
 done:
 	VZEROUPPER
 	RET
@@ -28744,36 +29221,36 @@ vectors_end:
 	VMAXPS     Y3, Y0, Y3
 	VMINPS     Y3, Y1, Y3
 	CMPQ       CX, $0x04
-	JL         store146_few
+	JL         store150_few
 	VMOVUPS    X3, (AX)
-	JE         store146_end
+	JE         store150_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       CX, $0x06
-	JL         store146_five
+	JL         store150_five
 	VMOVLPS    X3, 16(AX)
-	JE         store146_swap
+	JE         store150_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store146_swap
+	JMP        store150_swap
 
-store146_five:
+store150_five:
 	VMOVSS X3, 16(AX)
 
-store146_swap:
+store150_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store146_end
+	JMP        store150_end
 
-store146_few:
+store150_few:
 	CMPQ       CX, $0x02
-	JL         store146_one
+	JL         store150_one
 	VMOVLPS    X3, (AX)
-	JE         store146_end
+	JE         store150_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store146_end
+	JMP        store150_end
 
-store146_one:
+store150_one:
 	VMOVSS X3, (AX)
 
-store146_end:
+store150_end:
 done:
 	VZEROUPPER
 	RET
@@ -28920,36 +29397,36 @@ vectors_end:
 	VMASKMOVPS (BX), Y0, Y2
 	VANDNPS    Y2, Y1, Y2
 	CMPQ       CX, $0x04
-	JL         store147_few
+	JL         store151_few
 	VMOVUPS    X2, (AX)
-	JE         store147_end
+	JE         store151_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       CX, $0x06
-	JL         store147_five
+	JL         store151_five
 	VMOVLPS    X2, 16(AX)
-	JE         store147_swap
+	JE         store151_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store147_swap
+	JMP        store151_swap
 
-store147_five:
+store151_five:
 	VMOVSS X2, 16(AX)
 
-store147_swap:
+store151_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store147_end
+	JMP        store151_end
 
-store147_few:
+store151_few:
 	CMPQ       CX, $0x02
-	JL         store147_one
+	JL         store151_one
 	VMOVLPS    X2, (AX)
-	JE         store147_end
+	JE         store151_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store147_end
+	JMP        store151_end
 
-store147_one:
+store151_one:
 	VMOVSS X2, (AX)
 
-store147_end:
+store151_end:
 done:
 	VZEROUPPER
 	RET
@@ -33273,36 +33750,36 @@ pass16_vectors_end:
 	VMASKMOVPS  (DI), Y2, Y5
 	VFMADD231PS Y10, Y12, Y5
 	CMPQ        R10, $0x04
-	JL          store148_few
+	JL          store152_few
 	VMOVUPS     X5, (AX)
-	JE          store148_end
+	JE          store152_end
 	VPERM2F128  $0x01, Y5, Y5, Y5
 	CMPQ        R10, $0x06
-	JL          store148_five
+	JL          store152_five
 	VMOVLPS     X5, 16(AX)
-	JE          store148_swap
+	JE          store152_swap
 	VEXTRACTPS  $0x02, X5, 24(AX)
-	JMP         store148_swap
+	JMP         store152_swap
 
-store148_five:
+store152_five:
 	VMOVSS X5, 16(AX)
 
-store148_swap:
+store152_swap:
 	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store148_end
+	JMP        store152_end
 
-store148_few:
+store152_few:
 	CMPQ       R10, $0x02
-	JL         store148_one
+	JL         store152_one
 	VMOVLPS    X5, (AX)
-	JE         store148_end
+	JE         store152_end
 	VEXTRACTPS $0x02, X5, 8(AX)
-	JMP        store148_end
+	JMP        store152_end
 
-store148_one:
+store152_one:
 	VMOVSS X5, (AX)
 
-store148_end:
+store152_end:
 pass16_end:
 	SUBQ R11, DX
 	MOVQ gamma+32(FP), SI
@@ -34268,102 +34745,102 @@ pass6_vectors_end:
 	VMASKMOVPS  (BX), Y1, Y4
 	VFMADD231PS Y5, Y9, Y4
 	CMPQ        R12, $0x04
-	JL          store149_few
+	JL          store153_few
 	VMOVUPS     X4, (BX)
-	JE          store149_end
+	JE          store153_end
 	VPERM2F128  $0x01, Y4, Y4, Y4
 	CMPQ        R12, $0x06
-	JL          store149_five
+	JL          store153_five
 	VMOVLPS     X4, 16(BX)
-	JE          store149_swap
+	JE          store153_swap
 	VEXTRACTPS  $0x02, X4, 24(BX)
-	JMP         store149_swap
+	JMP         store153_swap
 
-store149_five:
+store153_five:
 	VMOVSS X4, 16(BX)
 
-store149_swap:
+store153_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store149_end
+	JMP        store153_end
 
-store149_few:
+store153_few:
 	CMPQ       R12, $0x02
-	JL         store149_one
+	JL         store153_one
 	VMOVLPS    X4, (BX)
-	JE         store149_end
+	JE         store153_end
 	VEXTRACTPS $0x02, X4, 8(BX)
-	JMP        store149_end
+	JMP        store153_end
 
-store149_one:
+store153_one:
 	VMOVSS X4, (BX)
 
-store149_end:
+store153_end:
 	VMASKMOVPS (CX), Y1, Y4
 	VADDPS     Y4, Y9, Y4
 	CMPQ       R12, $0x04
-	JL         store150_few
+	JL         store154_few
 	VMOVUPS    X4, (CX)
-	JE         store150_end
+	JE         store154_end
 	VPERM2F128 $0x01, Y4, Y4, Y4
 	CMPQ       R12, $0x06
-	JL         store150_five
+	JL         store154_five
 	VMOVLPS    X4, 16(CX)
-	JE         store150_swap
+	JE         store154_swap
 	VEXTRACTPS $0x02, X4, 24(CX)
-	JMP        store150_swap
+	JMP        store154_swap
 
-store150_five:
+store154_five:
 	VMOVSS X4, 16(CX)
 
-store150_swap:
+store154_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store150_end
+	JMP        store154_end
 
-store150_few:
+store154_few:
 	CMPQ       R12, $0x02
-	JL         store150_one
+	JL         store154_one
 	VMOVLPS    X4, (CX)
-	JE         store150_end
+	JE         store154_end
 	VEXTRACTPS $0x02, X4, 8(CX)
-	JMP        store150_end
+	JMP        store154_end
 
-store150_one:
+store154_one:
 	VMOVSS X4, (CX)
 
-store150_end:
+store154_end:
 	VFNMADD231PS Y12, Y5, Y8
 	VMULPS       Y8, Y3, Y8
 	CMPQ         R12, $0x04
-	JL           store151_few
+	JL           store155_few
 	VMOVUPS      X8, (AX)
-	JE           store151_end
+	JE           store155_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         R12, $0x06
-	JL           store151_five
+	JL           store155_five
 	VMOVLPS      X8, 16(AX)
-	JE           store151_swap
+	JE           store155_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store151_swap
+	JMP          store155_swap
 
-store151_five:
+store155_five:
 	VMOVSS X8, 16(AX)
 
-store151_swap:
+store155_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store151_end
+	JMP        store155_end
 
-store151_few:
+store155_few:
 	CMPQ       R12, $0x02
-	JL         store151_one
+	JL         store155_one
 	VMOVLPS    X8, (AX)
-	JE         store151_end
+	JE         store155_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store151_end
+	JMP        store155_end
 
-store151_one:
+store155_one:
 	VMOVSS X8, (AX)
 
-store151_end:
+store155_end:
 pass6_end:
 	SUBQ R13, SI
 	SUBQ R13, DX
@@ -34924,36 +35401,36 @@ vectors_end:
 	VMASKMOVPS  (DX), Y3, Y5
 	VFMADD231PS Y4, Y2, Y5
 	CMPQ        SI, $0x04
-	JL          store152_few
+	JL          store156_few
 	VMOVUPS     X5, (AX)
-	JE          store152_end
+	JE          store156_end
 	VPERM2F128  $0x01, Y5, Y5, Y5
 	CMPQ        SI, $0x06
-	JL          store152_five
+	JL          store156_five
 	VMOVLPS     X5, 16(AX)
-	JE          store152_swap
+	JE          store156_swap
 	VEXTRACTPS  $0x02, X5, 24(AX)
-	JMP         store152_swap
+	JMP         store156_swap
 
-store152_five:
+store156_five:
 	VMOVSS X5, 16(AX)
 
-store152_swap:
+store156_swap:
 	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store152_end
+	JMP        store156_end
 
-store152_few:
+store156_few:
 	CMPQ       SI, $0x02
-	JL         store152_one
+	JL         store156_one
 	VMOVLPS    X5, (AX)
-	JE         store152_end
+	JE         store156_end
 	VEXTRACTPS $0x02, X5, 8(AX)
-	JMP        store152_end
+	JMP        store156_end
 
-store152_one:
+store156_one:
 	VMOVSS X5, (AX)
 
-store152_end:
+store156_end:
 done:
 	VZEROUPPER
 	RET
@@ -35850,36 +36327,36 @@ vectors_end:
 	VFNMADD231PS Y3, Y11, Y8
 	VMULPS       Y8, Y1, Y8
 	CMPQ         SI, $0x04
-	JL           store153_few
+	JL           store157_few
 	VMOVUPS      X8, (AX)
-	JE           store153_end
+	JE           store157_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         SI, $0x06
-	JL           store153_five
+	JL           store157_five
 	VMOVLPS      X8, 16(AX)
-	JE           store153_swap
+	JE           store157_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store153_swap
+	JMP          store157_swap
 
-store153_five:
+store157_five:
 	VMOVSS X8, 16(AX)
 
-store153_swap:
+store157_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store153_end
+	JMP        store157_end
 
-store153_few:
+store157_few:
 	CMPQ       SI, $0x02
-	JL         store153_one
+	JL         store157_one
 	VMOVLPS    X8, (AX)
-	JE         store153_end
+	JE         store157_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store153_end
+	JMP        store157_end
 
-store153_one:
+store157_one:
 	VMOVSS X8, (AX)
 
-store153_end:
+store157_end:
 done:
 	VZEROUPPER
 	RET
@@ -36277,67 +36754,67 @@ partial_rows:
 
 partial_store:
 	CMPQ       R8, $0x04
-	JL         store154_few
+	JL         store158_few
 	VMOVUPS    X5, (AX)
-	JE         store154_end
+	JE         store158_end
 	VPERM2F128 $0x01, Y5, Y5, Y5
 	CMPQ       R8, $0x06
-	JL         store154_five
+	JL         store158_five
 	VMOVLPS    X5, 16(AX)
-	JE         store154_swap
+	JE         store158_swap
 	VEXTRACTPS $0x02, X5, 24(AX)
-	JMP        store154_swap
+	JMP        store158_swap
 
-store154_five:
+store158_five:
 	VMOVSS X5, 16(AX)
 
-store154_swap:
+store158_swap:
 	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store154_end
+	JMP        store158_end
 
-store154_few:
+store158_few:
 	CMPQ       R8, $0x02
-	JL         store154_one
+	JL         store158_one
 	VMOVLPS    X5, (AX)
-	JE         store154_end
+	JE         store158_end
 	VEXTRACTPS $0x02, X5, 8(AX)
-	JMP        store154_end
+	JMP        store158_end
 
-store154_one:
+store158_one:
 	VMOVSS X5, (AX)
 
-store154_end:
+store158_end:
 	CMPQ       R8, $0x04
-	JL         store155_few
+	JL         store159_few
 	VMOVUPS    X3, (BX)
-	JE         store155_end
+	JE         store159_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R8, $0x06
-	JL         store155_five
+	JL         store159_five
 	VMOVLPS    X3, 16(BX)
-	JE         store155_swap
+	JE         store159_swap
 	VEXTRACTPS $0x02, X3, 24(BX)
-	JMP        store155_swap
+	JMP        store159_swap
 
-store155_five:
+store159_five:
 	VMOVSS X3, 16(BX)
 
-store155_swap:
+store159_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store155_end
+	JMP        store159_end
 
-store155_few:
+store159_few:
 	CMPQ       R8, $0x02
-	JL         store155_one
+	JL         store159_one
 	VMOVLPS    X3, (BX)
-	JE         store155_end
+	JE         store159_end
 	VEXTRACTPS $0x02, X3, 8(BX)
-	JMP        store155_end
+	JMP        store159_end
 
-store155_one:
+store159_one:
 	VMOVSS X3, (BX)
 
-store155_end:
+store159_end:
 done:
 	VZEROUPPER
 	RET
@@ -36828,36 +37305,36 @@ partial_rows:
 
 partial_store:
 	CMPQ       DX, $0x04
-	JL         store156_few
+	JL         store160_few
 	VMOVUPS    X14, (AX)
-	JE         store156_end
+	JE         store160_end
 	VPERM2F128 $0x01, Y14, Y14, Y14
 	CMPQ       DX, $0x06
-	JL         store156_five
+	JL         store160_five
 	VMOVLPS    X14, 16(AX)
-	JE         store156_swap
+	JE         store160_swap
 	VEXTRACTPS $0x02, X14, 24(AX)
-	JMP        store156_swap
+	JMP        store160_swap
 
-store156_five:
+store160_five:
 	VMOVSS X14, 16(AX)
 
-store156_swap:
+store160_swap:
 	VPERM2F128 $0x01, Y14, Y14, Y14
-	JMP        store156_end
+	JMP        store160_end
 
-store156_few:
+store160_few:
 	CMPQ       DX, $0x02
-	JL         store156_one
+	JL         store160_one
 	VMOVLPS    X14, (AX)
-	JE         store156_end
+	JE         store160_end
 	VEXTRACTPS $0x02, X14, 8(AX)
-	JMP        store156_end
+	JMP        store160_end
 
-store156_one:
+store160_one:
 	VMOVSS X14, (AX)
 
-store156_end:
+store160_end:
 done:
 	VZEROUPPER
 	RET
@@ -37286,36 +37763,36 @@ partial_store:
 	VADDPS     Y3, Y1, Y1
 	VADDPS     Y4, Y1, Y1
 	CMPQ       CX, $0x04
-	JL         store157_few
+	JL         store161_few
 	VMOVUPS    X1, (AX)
-	JE         store157_end
+	JE         store161_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       CX, $0x06
-	JL         store157_five
+	JL         store161_five
 	VMOVLPS    X1, 16(AX)
-	JE         store157_swap
+	JE         store161_swap
 	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store157_swap
+	JMP        store161_swap
 
-store157_five:
+store161_five:
 	VMOVSS X1, 16(AX)
 
-store157_swap:
+store161_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store157_end
+	JMP        store161_end
 
-store157_few:
+store161_few:
 	CMPQ       CX, $0x02
-	JL         store157_one
+	JL         store161_one
 	VMOVLPS    X1, (AX)
-	JE         store157_end
+	JE         store161_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store157_end
+	JMP        store161_end
 
-store157_one:
+store161_one:
 	VMOVSS X1, (AX)
 
-store157_end:
+store161_end:
 done:
 	VZEROUPPER
 	RET
@@ -37643,36 +38120,36 @@ partial_rows:
 
 partial_store:
 	CMPQ       DX, $0x04
-	JL         store158_few
+	JL         store162_few
 	VMOVUPS    X14, (AX)
-	JE         store158_end
+	JE         store162_end
 	VPERM2F128 $0x01, Y14, Y14, Y14
 	CMPQ       DX, $0x06
-	JL         store158_five
+	JL         store162_five
 	VMOVLPS    X14, 16(AX)
-	JE         store158_swap
+	JE         store162_swap
 	VEXTRACTPS $0x02, X14, 24(AX)
-	JMP        store158_swap
+	JMP        store162_swap
 
-store158_five:
+store162_five:
 	VMOVSS X14, 16(AX)
 
-store158_swap:
+store162_swap:
 	VPERM2F128 $0x01, Y14, Y14, Y14
-	JMP        store158_end
+	JMP        store162_end
 
-store158_few:
+store162_few:
 	CMPQ       DX, $0x02
-	JL         store158_one
+	JL         store162_one
 	VMOVLPS    X14, (AX)
-	JE         store158_end
+	JE         store162_end
 	VEXTRACTPS $0x02, X14, 8(AX)
-	JMP        store158_end
+	JMP        store162_end
 
-store158_one:
+store162_one:
 	VMOVSS X14, (AX)
 
-store158_end:
+store162_end:
 done:
 	VZEROUPPER
 	RET
@@ -38101,36 +38578,36 @@ partial_store:
 	VADDPS     Y3, Y1, Y1
 	VADDPS     Y4, Y1, Y1
 	CMPQ       CX, $0x04
-	JL         store159_few
+	JL         store163_few
 	VMOVUPS    X1, (AX)
-	JE         store159_end
+	JE         store163_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       CX, $0x06
-	JL         store159_five
+	JL         store163_five
 	VMOVLPS    X1, 16(AX)
-	JE         store159_swap
+	JE         store163_swap
 	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store159_swap
+	JMP        store163_swap
 
-store159_five:
+store163_five:
 	VMOVSS X1, 16(AX)
 
-store159_swap:
+store163_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store159_end
+	JMP        store163_end
 
-store159_few:
+store163_few:
 	CMPQ       CX, $0x02
-	JL         store159_one
+	JL         store163_one
 	VMOVLPS    X1, (AX)
-	JE         store159_end
+	JE         store163_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store159_end
+	JMP        store163_end
 
-store159_one:
+store163_one:
 	VMOVSS X1, (AX)
 
-store159_end:
+store163_end:
 done:
 	VZEROUPPER
 	RET
@@ -38329,69 +38806,69 @@ vectors_end:
 	VDIVPS     Y0, Y3, Y3
 	VADDPS     Y3, Y2, Y4
 	CMPQ       DX, $0x04
-	JL         store160_few
+	JL         store164_few
 	VMOVUPS    X4, (AX)
-	JE         store160_end
+	JE         store164_end
 	VPERM2F128 $0x01, Y4, Y4, Y4
 	CMPQ       DX, $0x06
-	JL         store160_five
+	JL         store164_five
 	VMOVLPS    X4, 16(AX)
-	JE         store160_swap
+	JE         store164_swap
 	VEXTRACTPS $0x02, X4, 24(AX)
-	JMP        store160_swap
+	JMP        store164_swap
 
-store160_five:
+store164_five:
 	VMOVSS X4, 16(AX)
 
-store160_swap:
+store164_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store160_end
+	JMP        store164_end
 
-store160_few:
+store164_few:
 	CMPQ       DX, $0x02
-	JL         store160_one
+	JL         store164_one
 	VMOVLPS    X4, (AX)
-	JE         store160_end
+	JE         store164_end
 	VEXTRACTPS $0x02, X4, 8(AX)
-	JMP        store160_end
+	JMP        store164_end
 
-store160_one:
+store164_one:
 	VMOVSS X4, (AX)
 
-store160_end:
+store164_end:
 	VSUBPS     Y2, Y4, Y2
 	VSUBPS     Y2, Y3, Y2
 	CMPQ       DX, $0x04
-	JL         store161_few
+	JL         store165_few
 	VMOVUPS    X2, (BX)
-	JE         store161_end
+	JE         store165_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       DX, $0x06
-	JL         store161_five
+	JL         store165_five
 	VMOVLPS    X2, 16(BX)
-	JE         store161_swap
+	JE         store165_swap
 	VEXTRACTPS $0x02, X2, 24(BX)
-	JMP        store161_swap
+	JMP        store165_swap
 
-store161_five:
+store165_five:
 	VMOVSS X2, 16(BX)
 
-store161_swap:
+store165_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store161_end
+	JMP        store165_end
 
-store161_few:
+store165_few:
 	CMPQ       DX, $0x02
-	JL         store161_one
+	JL         store165_one
 	VMOVLPS    X2, (BX)
-	JE         store161_end
+	JE         store165_end
 	VEXTRACTPS $0x02, X2, 8(BX)
-	JMP        store161_end
+	JMP        store165_end
 
-store161_one:
+store165_one:
 	VMOVSS X2, (BX)
 
-store161_end:
+store165_end:
 done:
 	VZEROUPPER
 	RET
@@ -38534,36 +39011,36 @@ vectors_end:
 	VSUBPS     Y3, Y4, Y3
 	VMAXPS     Y3, Y2, Y3
 	CMPQ       CX, $0x04
-	JL         store162_few
+	JL         store166_few
 	VMOVUPS    X3, (AX)
-	JE         store162_end
+	JE         store166_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       CX, $0x06
-	JL         store162_five
+	JL         store166_five
 	VMOVLPS    X3, 16(AX)
-	JE         store162_swap
+	JE         store166_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store162_swap
+	JMP        store166_swap
 
-store162_five:
+store166_five:
 	VMOVSS X3, 16(AX)
 
-store162_swap:
+store166_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store162_end
+	JMP        store166_end
 
-store162_few:
+store166_few:
 	CMPQ       CX, $0x02
-	JL         store162_one
+	JL         store166_one
 	VMOVLPS    X3, (AX)
-	JE         store162_end
+	JE         store166_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store162_end
+	JMP        store166_end
 
-store162_one:
+store166_one:
 	VMOVSS X3, (AX)
 
-store162_end:
+store166_end:
 done:
 	VZEROUPPER
 	RET
@@ -38709,36 +39186,36 @@ vectors_end:
 	VMASKMOVPS  (DX), Y0, Y3
 	VFMADD231PS Y1, Y2, Y3
 	CMPQ        R8, $0x04
-	JL          store163_few
+	JL          store167_few
 	VMOVUPS     X3, (AX)
-	JE          store163_end
+	JE          store167_end
 	VPERM2F128  $0x01, Y3, Y3, Y3
 	CMPQ        R8, $0x06
-	JL          store163_five
+	JL          store167_five
 	VMOVLPS     X3, 16(AX)
-	JE          store163_swap
+	JE          store167_swap
 	VEXTRACTPS  $0x02, X3, 24(AX)
-	JMP         store163_swap
+	JMP         store167_swap
 
-store163_five:
+store167_five:
 	VMOVSS X3, 16(AX)
 
-store163_swap:
+store167_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store163_end
+	JMP        store167_end
 
-store163_few:
+store167_few:
 	CMPQ       R8, $0x02
-	JL         store163_one
+	JL         store167_one
 	VMOVLPS    X3, (AX)
-	JE         store163_end
+	JE         store167_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store163_end
+	JMP        store167_end
 
-store163_one:
+store167_one:
 	VMOVSS X3, (AX)
 
-store163_end:
+store167_end:
 	SHLQ $0x02, R8
 	ADDQ R8, AX
 	ADDQ R8, BX
@@ -38916,36 +39393,36 @@ vectors_end:
 	VFMADD231PS Y1, Y3, Y4
 	VMAXPS      Y4, Y2, Y4
 	CMPQ        R8, $0x04
-	JL          store164_few
+	JL          store168_few
 	VMOVUPS     X4, (AX)
-	JE          store164_end
+	JE          store168_end
 	VPERM2F128  $0x01, Y4, Y4, Y4
 	CMPQ        R8, $0x06
-	JL          store164_five
+	JL          store168_five
 	VMOVLPS     X4, 16(AX)
-	JE          store164_swap
+	JE          store168_swap
 	VEXTRACTPS  $0x02, X4, 24(AX)
-	JMP         store164_swap
+	JMP         store168_swap
 
-store164_five:
+store168_five:
 	VMOVSS X4, 16(AX)
 
-store164_swap:
+store168_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store164_end
+	JMP        store168_end
 
-store164_few:
+store168_few:
 	CMPQ       R8, $0x02
-	JL         store164_one
+	JL         store168_one
 	VMOVLPS    X4, (AX)
-	JE         store164_end
+	JE         store168_end
 	VEXTRACTPS $0x02, X4, 8(AX)
-	JMP        store164_end
+	JMP        store168_end
 
-store164_one:
+store168_one:
 	VMOVSS X4, (AX)
 
-store164_end:
+store168_end:
 	SHLQ $0x02, R8
 	ADDQ R8, AX
 	ADDQ R8, BX
@@ -39120,36 +39597,36 @@ vectors_end:
 	VADDPS     Y3, Y1, Y3
 	VMAXPS     Y3, Y2, Y3
 	CMPQ       DI, $0x04
-	JL         store165_few
+	JL         store169_few
 	VMOVUPS    X3, (AX)
-	JE         store165_end
+	JE         store169_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       DI, $0x06
-	JL         store165_five
+	JL         store169_five
 	VMOVLPS    X3, 16(AX)
-	JE         store165_swap
+	JE         store169_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store165_swap
+	JMP        store169_swap
 
-store165_five:
+store169_five:
 	VMOVSS X3, 16(AX)
 
-store165_swap:
+store169_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store165_end
+	JMP        store169_end
 
-store165_few:
+store169_few:
 	CMPQ       DI, $0x02
-	JL         store165_one
+	JL         store169_one
 	VMOVLPS    X3, (AX)
-	JE         store165_end
+	JE         store169_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store165_end
+	JMP        store169_end
 
-store165_one:
+store169_one:
 	VMOVSS X3, (AX)
 
-store165_end:
+store169_end:
 	SHLQ $0x02, DI
 	ADDQ DI, AX
 	ADDQ DI, BX
@@ -39399,36 +39876,36 @@ vectors_end:
 	VANDPS       Y2, Y11, Y10
 	VORPS        Y10, Y4, Y4
 	CMPQ         DI, $0x04
-	JL           store166_few
+	JL           store170_few
 	VMOVUPS      X4, (AX)
-	JE           store166_end
+	JE           store170_end
 	VPERM2F128   $0x01, Y4, Y4, Y4
 	CMPQ         DI, $0x06
-	JL           store166_five
+	JL           store170_five
 	VMOVLPS      X4, 16(AX)
-	JE           store166_swap
+	JE           store170_swap
 	VEXTRACTPS   $0x02, X4, 24(AX)
-	JMP          store166_swap
+	JMP          store170_swap
 
-store166_five:
+store170_five:
 	VMOVSS X4, 16(AX)
 
-store166_swap:
+store170_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store166_end
+	JMP        store170_end
 
-store166_few:
+store170_few:
 	CMPQ       DI, $0x02
-	JL         store166_one
+	JL         store170_one
 	VMOVLPS    X4, (AX)
-	JE         store166_end
+	JE         store170_end
 	VEXTRACTPS $0x02, X4, 8(AX)
-	JMP        store166_end
+	JMP        store170_end
 
-store166_one:
+store170_one:
 	VMOVSS X4, (AX)
 
-store166_end:
+store170_end:
 	SHLQ $0x02, DI
 	ADDQ DI, AX
 	ADDQ DI, BX
@@ -39787,36 +40264,36 @@ vectors_end:
 	VMULPS     Y10, Y4, Y10
 	VANDNPS    Y10, Y6, Y10
 	CMPQ       CX, $0x04
-	JL         store167_few
+	JL         store171_few
 	VMOVUPS    X10, (AX)
-	JE         store167_end
+	JE         store171_end
 	VPERM2F128 $0x01, Y10, Y10, Y10
 	CMPQ       CX, $0x06
-	JL         store167_five
+	JL         store171_five
 	VMOVLPS    X10, 16(AX)
-	JE         store167_swap
+	JE         store171_swap
 	VEXTRACTPS $0x02, X10, 24(AX)
-	JMP        store167_swap
+	JMP        store171_swap
 
-store167_five:
+store171_five:
 	VMOVSS X10, 16(AX)
 
-store167_swap:
+store171_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store167_end
+	JMP        store171_end
 
-store167_few:
+store171_few:
 	CMPQ       CX, $0x02
-	JL         store167_one
+	JL         store171_one
 	VMOVLPS    X10, (AX)
-	JE         store167_end
+	JE         store171_end
 	VEXTRACTPS $0x02, X10, 8(AX)
-	JMP        store167_end
+	JMP        store171_end
 
-store167_one:
+store171_one:
 	VMOVSS X10, (AX)
 
-store167_end:
+store171_end:
 done:
 	VZEROUPPER
 	RET
@@ -40248,67 +40725,67 @@ partial_rows:
 
 partial_store:
 	CMPQ       DI, $0x04
-	JL         store168_few
+	JL         store172_few
 	VMOVUPS    X5, (AX)
-	JE         store168_end
+	JE         store172_end
 	VPERM2F128 $0x01, Y5, Y5, Y5
 	CMPQ       DI, $0x06
-	JL         store168_five
+	JL         store172_five
 	VMOVLPS    X5, 16(AX)
-	JE         store168_swap
+	JE         store172_swap
 	VEXTRACTPS $0x02, X5, 24(AX)
-	JMP        store168_swap
+	JMP        store172_swap
 
-store168_five:
+store172_five:
 	VMOVSS X5, 16(AX)
 
-store168_swap:
+store172_swap:
 	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store168_end
+	JMP        store172_end
 
-store168_few:
+store172_few:
 	CMPQ       DI, $0x02
-	JL         store168_one
+	JL         store172_one
 	VMOVLPS    X5, (AX)
-	JE         store168_end
+	JE         store172_end
 	VEXTRACTPS $0x02, X5, 8(AX)
-	JMP        store168_end
+	JMP        store172_end
 
-store168_one:
+store172_one:
 	VMOVSS X5, (AX)
 
-store168_end:
+store172_end:
 	CMPQ       DI, $0x04
-	JL         store169_few
+	JL         store173_few
 	VMOVUPS    X2, (BX)
-	JE         store169_end
+	JE         store173_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       DI, $0x06
-	JL         store169_five
+	JL         store173_five
 	VMOVLPS    X2, 16(BX)
-	JE         store169_swap
+	JE         store173_swap
 	VEXTRACTPS $0x02, X2, 24(BX)
-	JMP        store169_swap
+	JMP        store173_swap
 
-store169_five:
+store173_five:
 	VMOVSS X2, 16(BX)
 
-store169_swap:
+store173_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store169_end
+	JMP        store173_end
 
-store169_few:
+store173_few:
 	CMPQ       DI, $0x02
-	JL         store169_one
+	JL         store173_one
 	VMOVLPS    X2, (BX)
-	JE         store169_end
+	JE         store173_end
 	VEXTRACTPS $0x02, X2, 8(BX)
-	JMP        store169_end
+	JMP        store173_end
 
-store169_one:
+store173_one:
 	VMOVSS X2, (BX)
 
-store169_end:
+store173_end:
 done:
 	VZEROUPPER
 	RET
@@ -40710,68 +41187,68 @@ partial_rows:
 partial_store:
 	VADDPS     Y2, Y1, Y1
 	CMPQ       SI, $0x04
-	JL         store170_few
+	JL         store174_few
 	VMOVUPS    X1, (AX)
-	JE         store170_end
+	JE         store174_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       SI, $0x06
-	JL         store170_five
+	JL         store174_five
 	VMOVLPS    X1, 16(AX)
-	JE         store170_swap
+	JE         store174_swap
 	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store170_swap
+	JMP        store174_swap
 
-store170_five:
+store174_five:
 	VMOVSS X1, 16(AX)
 
-store170_swap:
+store174_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store170_end
+	JMP        store174_end
 
-store170_few:
+store174_few:
 	CMPQ       SI, $0x02
-	JL         store170_one
+	JL         store174_one
 	VMOVLPS    X1, (AX)
-	JE         store170_end
+	JE         store174_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store170_end
+	JMP        store174_end
 
-store170_one:
+store174_one:
 	VMOVSS X1, (AX)
 
-store170_end:
+store174_end:
 	VADDPS     Y4, Y3, Y3
 	CMPQ       SI, $0x04
-	JL         store171_few
+	JL         store175_few
 	VMOVUPS    X3, (BX)
-	JE         store171_end
+	JE         store175_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       SI, $0x06
-	JL         store171_five
+	JL         store175_five
 	VMOVLPS    X3, 16(BX)
-	JE         store171_swap
+	JE         store175_swap
 	VEXTRACTPS $0x02, X3, 24(BX)
-	JMP        store171_swap
+	JMP        store175_swap
 
-store171_five:
+store175_five:
 	VMOVSS X3, 16(BX)
 
-store171_swap:
+store175_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store171_end
+	JMP        store175_end
 
-store171_few:
+store175_few:
 	CMPQ       SI, $0x02
-	JL         store171_one
+	JL         store175_one
 	VMOVLPS    X3, (BX)
-	JE         store171_end
+	JE         store175_end
 	VEXTRACTPS $0x02, X3, 8(BX)
-	JMP        store171_end
+	JMP        store175_end
 
-store171_one:
+store175_one:
 	VMOVSS X3, (BX)
 
-store171_end:
+store175_end:
 done:
 	VZEROUPPER
 	RET
@@ -41011,36 +41488,36 @@ vectors_end:
 	VMASKMOVPS   (SI), Y0, Y7
 	VMULPS       Y7, Y5, Y7
 	CMPQ         R11, $0x04
-	JL           store172_few
+	JL           store176_few
 	VMOVUPS      X7, (AX)
-	JE           store172_end
+	JE           store176_end
 	VPERM2F128   $0x01, Y7, Y7, Y7
 	CMPQ         R11, $0x06
-	JL           store172_five
+	JL           store176_five
 	VMOVLPS      X7, 16(AX)
-	JE           store172_swap
+	JE           store176_swap
 	VEXTRACTPS   $0x02, X7, 24(AX)
-	JMP          store172_swap
+	JMP          store176_swap
 
-store172_five:
+store176_five:
 	VMOVSS X7, 16(AX)
 
-store172_swap:
+store176_swap:
 	VPERM2F128 $0x01, Y7, Y7, Y7
-	JMP        store172_end
+	JMP        store176_end
 
-store172_few:
+store176_few:
 	CMPQ       R11, $0x02
-	JL         store172_one
+	JL         store176_one
 	VMOVLPS    X7, (AX)
-	JE         store172_end
+	JE         store176_end
 	VEXTRACTPS $0x02, X7, 8(AX)
-	JMP        store172_end
+	JMP        store176_end
 
-store172_one:
+store176_one:
 	VMOVSS X7, (AX)
 
-store172_end:
+store176_end:
 	SHLQ $0x02, R11
 	ADDQ R11, AX
 	ADDQ R11, BX
@@ -41397,67 +41874,67 @@ partial_rows:
 
 partial_store:
 	CMPQ       R9, $0x04
-	JL         store173_few
+	JL         store177_few
 	VMOVUPS    X0, (AX)
-	JE         store173_end
+	JE         store177_end
 	VPERM2F128 $0x01, Y0, Y0, Y0
 	CMPQ       R9, $0x06
-	JL         store173_five
+	JL         store177_five
 	VMOVLPS    X0, 16(AX)
-	JE         store173_swap
+	JE         store177_swap
 	VEXTRACTPS $0x02, X0, 24(AX)
-	JMP        store173_swap
+	JMP        store177_swap
 
-store173_five:
+store177_five:
 	VMOVSS X0, 16(AX)
 
-store173_swap:
+store177_swap:
 	VPERM2F128 $0x01, Y0, Y0, Y0
-	JMP        store173_end
+	JMP        store177_end
 
-store173_few:
+store177_few:
 	CMPQ       R9, $0x02
-	JL         store173_one
+	JL         store177_one
 	VMOVLPS    X0, (AX)
-	JE         store173_end
+	JE         store177_end
 	VEXTRACTPS $0x02, X0, 8(AX)
-	JMP        store173_end
+	JMP        store177_end
 
-store173_one:
+store177_one:
 	VMOVSS X0, (AX)
 
-store173_end:
+store177_end:
 	CMPQ       R9, $0x04
-	JL         store174_few
+	JL         store178_few
 	VMOVUPS    X6, (BX)
-	JE         store174_end
+	JE         store178_end
 	VPERM2F128 $0x01, Y6, Y6, Y6
 	CMPQ       R9, $0x06
-	JL         store174_five
+	JL         store178_five
 	VMOVLPS    X6, 16(BX)
-	JE         store174_swap
+	JE         store178_swap
 	VEXTRACTPS $0x02, X6, 24(BX)
-	JMP        store174_swap
+	JMP        store178_swap
 
-store174_five:
+store178_five:
 	VMOVSS X6, 16(BX)
 
-store174_swap:
+store178_swap:
 	VPERM2F128 $0x01, Y6, Y6, Y6
-	JMP        store174_end
+	JMP        store178_end
 
-store174_few:
+store178_few:
 	CMPQ       R9, $0x02
-	JL         store174_one
+	JL         store178_one
 	VMOVLPS    X6, (BX)
-	JE         store174_end
+	JE         store178_end
 	VEXTRACTPS $0x02, X6, 8(BX)
-	JMP        store174_end
+	JMP        store178_end
 
-store174_one:
+store178_one:
 	VMOVSS X6, (BX)
 
-store174_end:
+store178_end:
 done:
 	VZEROUPPER
 	RET
@@ -41963,68 +42440,68 @@ partial_rows:
 partial_store:
 	VADDPS     Y4, Y3, Y3
 	CMPQ       SI, $0x04
-	JL         store175_few
+	JL         store179_few
 	VMOVUPS    X3, (AX)
-	JE         store175_end
+	JE         store179_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       SI, $0x06
-	JL         store175_five
+	JL         store179_five
 	VMOVLPS    X3, 16(AX)
-	JE         store175_swap
+	JE         store179_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store175_swap
+	JMP        store179_swap
 
-store175_five:
+store179_five:
 	VMOVSS X3, 16(AX)
 
-store175_swap:
+store179_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store175_end
+	JMP        store179_end
 
-store175_few:
+store179_few:
 	CMPQ       SI, $0x02
-	JL         store175_one
+	JL         store179_one
 	VMOVLPS    X3, (AX)
-	JE         store175_end
+	JE         store179_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store175_end
+	JMP        store179_end
 
-store175_one:
+store179_one:
 	VMOVSS X3, (AX)
 
-store175_end:
+store179_end:
 	VADDPS     Y6, Y5, Y5
 	CMPQ       SI, $0x04
-	JL         store176_few
+	JL         store180_few
 	VMOVUPS    X5, (BX)
-	JE         store176_end
+	JE         store180_end
 	VPERM2F128 $0x01, Y5, Y5, Y5
 	CMPQ       SI, $0x06
-	JL         store176_five
+	JL         store180_five
 	VMOVLPS    X5, 16(BX)
-	JE         store176_swap
+	JE         store180_swap
 	VEXTRACTPS $0x02, X5, 24(BX)
-	JMP        store176_swap
+	JMP        store180_swap
 
-store176_five:
+store180_five:
 	VMOVSS X5, 16(BX)
 
-store176_swap:
+store180_swap:
 	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store176_end
+	JMP        store180_end
 
-store176_few:
+store180_few:
 	CMPQ       SI, $0x02
-	JL         store176_one
+	JL         store180_one
 	VMOVLPS    X5, (BX)
-	JE         store176_end
+	JE         store180_end
 	VEXTRACTPS $0x02, X5, 8(BX)
-	JMP        store176_end
+	JMP        store180_end
 
-store176_one:
+store180_one:
 	VMOVSS X5, (BX)
 
-store176_end:
+store180_end:
 done:
 	VZEROUPPER
 	RET
@@ -42325,36 +42802,36 @@ vectors_end:
 	VMASKMOVPS   (SI), Y0, Y8
 	VMULPS       Y8, Y7, Y8
 	CMPQ         R13, $0x04
-	JL           store177_few
+	JL           store181_few
 	VMOVUPS      X8, (AX)
-	JE           store177_end
+	JE           store181_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         R13, $0x06
-	JL           store177_five
+	JL           store181_five
 	VMOVLPS      X8, 16(AX)
-	JE           store177_swap
+	JE           store181_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store177_swap
+	JMP          store181_swap
 
-store177_five:
+store181_five:
 	VMOVSS X8, 16(AX)
 
-store177_swap:
+store181_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store177_end
+	JMP        store181_end
 
-store177_few:
+store181_few:
 	CMPQ       R13, $0x02
-	JL         store177_one
+	JL         store181_one
 	VMOVLPS    X8, (AX)
-	JE         store177_end
+	JE         store181_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store177_end
+	JMP        store181_end
 
-store177_one:
+store181_one:
 	VMOVSS X8, (AX)
 
-store177_end:
+store181_end:
 	SHLQ $0x02, R13
 	ADDQ R13, AX
 	ADDQ R13, BX
@@ -42653,36 +43130,36 @@ partial_taps:
 	SUBQ       $+1, DI
 	JNE        partial_taps
 	CMPQ       SI, $0x04
-	JL         store178_few
+	JL         store182_few
 	VMOVUPS    X4, (AX)
-	JE         store178_end
+	JE         store182_end
 	VPERM2F128 $0x01, Y4, Y4, Y4
 	CMPQ       SI, $0x06
-	JL         store178_five
+	JL         store182_five
 	VMOVLPS    X4, 16(AX)
-	JE         store178_swap
+	JE         store182_swap
 	VEXTRACTPS $0x02, X4, 24(AX)
-	JMP        store178_swap
+	JMP        store182_swap
 
-store178_five:
+store182_five:
 	VMOVSS X4, 16(AX)
 
-store178_swap:
+store182_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store178_end
+	JMP        store182_end
 
-store178_few:
+store182_few:
 	CMPQ       SI, $0x02
-	JL         store178_one
+	JL         store182_one
 	VMOVLPS    X4, (AX)
-	JE         store178_end
+	JE         store182_end
 	VEXTRACTPS $0x02, X4, 8(AX)
-	JMP        store178_end
+	JMP        store182_end
 
-store178_one:
+store182_one:
 	VMOVSS X4, (AX)
 
-store178_end:
+store182_end:
 next:
 	MOVQ srcStep+40(FP), DI
 	SUBQ R8, DI
@@ -42971,67 +43448,67 @@ partial_taps:
 	SUBQ       $+1, R8
 	JNE        partial_taps
 	CMPQ       DI, $0x04
-	JL         store179_few
+	JL         store183_few
 	VMOVUPS    X10, (BX)
-	JE         store179_end
+	JE         store183_end
 	VPERM2F128 $0x01, Y10, Y10, Y10
 	CMPQ       DI, $0x06
-	JL         store179_five
+	JL         store183_five
 	VMOVLPS    X10, 16(BX)
-	JE         store179_swap
+	JE         store183_swap
 	VEXTRACTPS $0x02, X10, 24(BX)
-	JMP        store179_swap
+	JMP        store183_swap
 
-store179_five:
+store183_five:
 	VMOVSS X10, 16(BX)
 
-store179_swap:
+store183_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store179_end
+	JMP        store183_end
 
-store179_few:
+store183_few:
 	CMPQ       DI, $0x02
-	JL         store179_one
+	JL         store183_one
 	VMOVLPS    X10, (BX)
-	JE         store179_end
+	JE         store183_end
 	VEXTRACTPS $0x02, X10, 8(BX)
-	JMP        store179_end
+	JMP        store183_end
 
-store179_one:
+store183_one:
 	VMOVSS X10, (BX)
 
-store179_end:
+store183_end:
 	CMPQ       DI, $0x04
-	JL         store180_few
+	JL         store184_few
 	VMOVUPS    X9, (AX)
-	JE         store180_end
+	JE         store184_end
 	VPERM2F128 $0x01, Y9, Y9, Y9
 	CMPQ       DI, $0x06
-	JL         store180_five
+	JL         store184_five
 	VMOVLPS    X9, 16(AX)
-	JE         store180_swap
+	JE         store184_swap
 	VEXTRACTPS $0x02, X9, 24(AX)
-	JMP        store180_swap
+	JMP        store184_swap
 
-store180_five:
+store184_five:
 	VMOVSS X9, 16(AX)
 
-store180_swap:
+store184_swap:
 	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store180_end
+	JMP        store184_end
 
-store180_few:
+store184_few:
 	CMPQ       DI, $0x02
-	JL         store180_one
+	JL         store184_one
 	VMOVLPS    X9, (AX)
-	JE         store180_end
+	JE         store184_end
 	VEXTRACTPS $0x02, X9, 8(AX)
-	JMP        store180_end
+	JMP        store184_end
 
-store180_one:
+store184_one:
 	VMOVSS X9, (AX)
 
-store180_end:
+store184_end:
 next:
 	MOVQ srcStep+48(FP), R8
 	SUBQ R9, R8
@@ -43456,36 +43933,36 @@ partial_taps:
 	SUBQ       $+1, DI
 	JNE        partial_taps
 	CMPQ       SI, $0x04
-	JL         store181_few
+	JL         store185_few
 	VMOVUPS    X2, (AX)
-	JE         store181_end
+	JE         store185_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       SI, $0x06
-	JL         store181_five
+	JL         store185_five
 	VMOVLPS    X2, 16(AX)
-	JE         store181_swap
+	JE         store185_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store181_swap
+	JMP        store185_swap
 
-store181_five:
+store185_five:
 	VMOVSS X2, 16(AX)
 
-store181_swap:
+store185_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store181_end
+	JMP        store185_end
 
-store181_few:
+store185_few:
 	CMPQ       SI, $0x02
-	JL         store181_one
+	JL         store185_one
 	VMOVLPS    X2, (AX)
-	JE         store181_end
+	JE         store185_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store181_end
+	JMP        store185_end
 
-store181_one:
+store185_one:
 	VMOVSS X2, (AX)
 
-store181_end:
+store185_end:
 next:
 	MOVQ srcStep+40(FP), DI
 	SUBQ R8, DI
@@ -43821,36 +44298,36 @@ partial_taps:
 	SUBQ       $+1, DI
 	JNE        partial_taps
 	CMPQ       SI, $0x04
-	JL         store182_few
+	JL         store186_few
 	VMOVUPS    X3, (AX)
-	JE         store182_end
+	JE         store186_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       SI, $0x06
-	JL         store182_five
+	JL         store186_five
 	VMOVLPS    X3, 16(AX)
-	JE         store182_swap
+	JE         store186_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store182_swap
+	JMP        store186_swap
 
-store182_five:
+store186_five:
 	VMOVSS X3, 16(AX)
 
-store182_swap:
+store186_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store182_end
+	JMP        store186_end
 
-store182_few:
+store186_few:
 	CMPQ       SI, $0x02
-	JL         store182_one
+	JL         store186_one
 	VMOVLPS    X3, (AX)
-	JE         store182_end
+	JE         store186_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store182_end
+	JMP        store186_end
 
-store182_one:
+store186_one:
 	VMOVSS X3, (AX)
 
-store182_end:
+store186_end:
 next:
 	MOVQ srcStep+40(FP), DI
 	SUBQ R8, DI
@@ -44224,36 +44701,36 @@ partial_taps:
 	SUBQ       $+1, R8
 	JNE        partial_taps
 	CMPQ       DI, $0x04
-	JL         store183_few
+	JL         store187_few
 	VMOVUPS    X3, (AX)
-	JE         store183_end
+	JE         store187_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       DI, $0x06
-	JL         store183_five
+	JL         store187_five
 	VMOVLPS    X3, 16(AX)
-	JE         store183_swap
+	JE         store187_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store183_swap
+	JMP        store187_swap
 
-store183_five:
+store187_five:
 	VMOVSS X3, 16(AX)
 
-store183_swap:
+store187_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store183_end
+	JMP        store187_end
 
-store183_few:
+store187_few:
 	CMPQ       DI, $0x02
-	JL         store183_one
+	JL         store187_one
 	VMOVLPS    X3, (AX)
-	JE         store183_end
+	JE         store187_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store183_end
+	JMP        store187_end
 
-store183_one:
+store187_one:
 	VMOVSS X3, (AX)
 
-store183_end:
+store187_end:
 next:
 	MOVQ srcStep+48(FP), R8
 	SUBQ R9, R8
@@ -44877,36 +45354,36 @@ pass1_vectors_end:
 	VMULPS       Y6, Y7, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
 	CMPQ         R8, $0x04
-	JL           store184_few
+	JL           store188_few
 	VMOVUPS      X10, (AX)
-	JE           store184_end
+	JE           store188_end
 	VPERM2F128   $0x01, Y10, Y10, Y10
 	CMPQ         R8, $0x06
-	JL           store184_five
+	JL           store188_five
 	VMOVLPS      X10, 16(AX)
-	JE           store184_swap
+	JE           store188_swap
 	VEXTRACTPS   $0x02, X10, 24(AX)
-	JMP          store184_swap
+	JMP          store188_swap
 
-store184_five:
+store188_five:
 	VMOVSS X10, 16(AX)
 
-store184_swap:
+store188_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store184_end
+	JMP        store188_end
 
-store184_few:
+store188_few:
 	CMPQ       R8, $0x02
-	JL         store184_one
+	JL         store188_one
 	VMOVLPS    X10, (AX)
-	JE         store184_end
+	JE         store188_end
 	VEXTRACTPS $0x02, X10, 8(AX)
-	JMP        store184_end
+	JMP        store188_end
 
-store184_one:
+store188_one:
 	VMOVSS X10, (AX)
 
-store184_end:
+store188_end:
 pass1_end:
 	SUBQ  R9, BX
 	SUBQ  R9, AX
@@ -45188,36 +45665,36 @@ pass1_vectors_end:
 	VMASKMOVPS (BX), Y0, Y2
 	VMULPS     Y1, Y2, Y2
 	CMPQ       R8, $0x04
-	JL         store185_few
+	JL         store189_few
 	VMOVUPS    X2, (AX)
-	JE         store185_end
+	JE         store189_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       R8, $0x06
-	JL         store185_five
+	JL         store189_five
 	VMOVLPS    X2, 16(AX)
-	JE         store185_swap
+	JE         store189_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store185_swap
+	JMP        store189_swap
 
-store185_five:
+store189_five:
 	VMOVSS X2, 16(AX)
 
-store185_swap:
+store189_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store185_end
+	JMP        store189_end
 
-store185_few:
+store189_few:
 	CMPQ       R8, $0x02
-	JL         store185_one
+	JL         store189_one
 	VMOVLPS    X2, (AX)
-	JE         store185_end
+	JE         store189_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store185_end
+	JMP        store189_end
 
-store185_one:
+store189_one:
 	VMOVSS X2, (AX)
 
-store185_end:
+store189_end:
 pass1_end:
 	SUBQ  R9, BX
 	SUBQ  R9, AX
@@ -45248,36 +45725,36 @@ clear_dst_vectors_end:
 	VMOVUPS    32(R10)(R8*4), Y0
 	NEGQ       R8
 	CMPQ       R8, $0x04
-	JL         store186_few
+	JL         store190_few
 	VMOVUPS    X1, (R9)
-	JE         store186_end
+	JE         store190_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       R8, $0x06
-	JL         store186_five
+	JL         store190_five
 	VMOVLPS    X1, 16(R9)
-	JE         store186_swap
+	JE         store190_swap
 	VEXTRACTPS $0x02, X1, 24(R9)
-	JMP        store186_swap
+	JMP        store190_swap
 
-store186_five:
+store190_five:
 	VMOVSS X1, 16(R9)
 
-store186_swap:
+store190_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store186_end
+	JMP        store190_end
 
-store186_few:
+store190_few:
 	CMPQ       R8, $0x02
-	JL         store186_one
+	JL         store190_one
 	VMOVLPS    X1, (R9)
-	JE         store186_end
+	JE         store190_end
 	VEXTRACTPS $0x02, X1, 8(R9)
-	JMP        store186_end
+	JMP        store190_end
 
-store186_one:
+store190_one:
 	VMOVSS X1, (R9)
 
-store186_end:
+store190_end:
 clear_dst_end:
 	MOVQ  dstStride+40(FP), R8
 	SHLQ  $0x02, R8
@@ -45896,36 +46373,36 @@ pass1_vectors_end:
 	VMULPS     Y4, Y3, Y4
 	VMULPS     Y4, Y0, Y4
 	CMPQ       R9, $0x04
-	JL         store187_few
+	JL         store191_few
 	VMOVUPS    X4, (AX)
-	JE         store187_end
+	JE         store191_end
 	VPERM2F128 $0x01, Y4, Y4, Y4
 	CMPQ       R9, $0x06
-	JL         store187_five
+	JL         store191_five
 	VMOVLPS    X4, 16(AX)
-	JE         store187_swap
+	JE         store191_swap
 	VEXTRACTPS $0x02, X4, 24(AX)
-	JMP        store187_swap
+	JMP        store191_swap
 
-store187_five:
+store191_five:
 	VMOVSS X4, 16(AX)
 
-store187_swap:
+store191_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store187_end
+	JMP        store191_end
 
-store187_few:
+store191_few:
 	CMPQ       R9, $0x02
-	JL         store187_one
+	JL         store191_one
 	VMOVLPS    X4, (AX)
-	JE         store187_end
+	JE         store191_end
 	VEXTRACTPS $0x02, X4, 8(AX)
-	JMP        store187_end
+	JMP        store191_end
 
-store187_one:
+store191_one:
 	VMOVSS X4, (AX)
 
-store187_end:
+store191_end:
 pass1_end:
 	SUBQ  R10, CX
 	SUBQ  R10, BX
@@ -45957,36 +46434,36 @@ clear_dx_vectors_end:
 	VMOVUPS    32(R11)(R9*4), Y1
 	NEGQ       R9
 	CMPQ       R9, $0x04
-	JL         store188_few
+	JL         store192_few
 	VMOVUPS    X2, (R10)
-	JE         store188_end
+	JE         store192_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       R9, $0x06
-	JL         store188_five
+	JL         store192_five
 	VMOVLPS    X2, 16(R10)
-	JE         store188_swap
+	JE         store192_swap
 	VEXTRACTPS $0x02, X2, 24(R10)
-	JMP        store188_swap
+	JMP        store192_swap
 
-store188_five:
+store192_five:
 	VMOVSS X2, 16(R10)
 
-store188_swap:
+store192_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store188_end
+	JMP        store192_end
 
-store188_few:
+store192_few:
 	CMPQ       R9, $0x02
-	JL         store188_one
+	JL         store192_one
 	VMOVLPS    X2, (R10)
-	JE         store188_end
+	JE         store192_end
 	VEXTRACTPS $0x02, X2, 8(R10)
-	JMP        store188_end
+	JMP        store192_end
 
-store188_one:
+store192_one:
 	VMOVSS X2, (R10)
 
-store188_end:
+store192_end:
 clear_dx_end:
 	MOVQ  dxStride+48(FP), R9
 	SHLQ  $0x02, R9
@@ -46243,36 +46720,36 @@ pass2_vectors_end:
 	VSUBPS     Y2, Y3, Y3
 	VSUBPS     Y1, Y3, Y3
 	CMPQ       R9, $0x04
-	JL         store189_few
+	JL         store193_few
 	VMOVUPS    X3, (AX)
-	JE         store189_end
+	JE         store193_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R9, $0x06
-	JL         store189_five
+	JL         store193_five
 	VMOVLPS    X3, 16(AX)
-	JE         store189_swap
+	JE         store193_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store189_swap
+	JMP        store193_swap
 
-store189_five:
+store193_five:
 	VMOVSS X3, 16(AX)
 
-store189_swap:
+store193_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store189_end
+	JMP        store193_end
 
-store189_few:
+store193_few:
 	CMPQ       R9, $0x02
-	JL         store189_one
+	JL         store193_one
 	VMOVLPS    X3, (AX)
-	JE         store189_end
+	JE         store193_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store189_end
+	JMP        store193_end
 
-store189_one:
+store193_one:
 	VMOVSS X3, (AX)
 
-store189_end:
+store193_end:
 pass2_end:
 	SUBQ  R10, BX
 	SUBQ  R10, AX
@@ -46552,36 +47029,36 @@ pass1_vectors_end:
 	VMASKMOVPS   (BX), Y0, Y8
 	VFNMADD231PS Y1, Y10, Y8
 	CMPQ         R9, $0x04
-	JL           store190_few
+	JL           store194_few
 	VMOVUPS      X8, (AX)
-	JE           store190_end
+	JE           store194_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         R9, $0x06
-	JL           store190_five
+	JL           store194_five
 	VMOVLPS      X8, 16(AX)
-	JE           store190_swap
+	JE           store194_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store190_swap
+	JMP          store194_swap
 
-store190_five:
+store194_five:
 	VMOVSS X8, 16(AX)
 
-store190_swap:
+store194_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store190_end
+	JMP        store194_end
 
-store190_few:
+store194_few:
 	CMPQ       R9, $0x02
-	JL         store190_one
+	JL         store194_one
 	VMOVLPS    X8, (AX)
-	JE         store190_end
+	JE         store194_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store190_end
+	JMP        store194_end
 
-store190_one:
+store194_one:
 	VMOVSS X8, (AX)
 
-store190_end:
+store194_end:
 pass1_end:
 	SUBQ  R10, CX
 	SUBQ  R10, BX
@@ -47479,72 +47956,72 @@ vectors_end:
 	VMASKMOVPS   (SI), Y11, Y12
 	VMULPS       Y12, Y13, Y12
 	CMPQ         R8, $0x04
-	JL           store191_few
+	JL           store195_few
 	VMOVUPS      X12, (BX)
-	JE           store191_end
+	JE           store195_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         R8, $0x06
-	JL           store191_five
+	JL           store195_five
 	VMOVLPS      X12, 16(BX)
-	JE           store191_swap
+	JE           store195_swap
 	VEXTRACTPS   $0x02, X12, 24(BX)
-	JMP          store191_swap
+	JMP          store195_swap
 
-store191_five:
+store195_five:
 	VMOVSS X12, 16(BX)
 
-store191_swap:
+store195_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store191_end
+	JMP        store195_end
 
-store191_few:
+store195_few:
 	CMPQ       R8, $0x02
-	JL         store191_one
+	JL         store195_one
 	VMOVLPS    X12, (BX)
-	JE         store191_end
+	JE         store195_end
 	VEXTRACTPS $0x02, X12, 8(BX)
-	JMP        store191_end
+	JMP        store195_end
 
-store191_one:
+store195_one:
 	VMOVSS X12, (BX)
 
-store191_end:
+store195_end:
 	VMULPS      Y10, Y9, Y10
 	VFMSUB231PS Y1, Y7, Y10
 	VMASKMOVPS  (SI), Y11, Y1
 	VMULPS      Y1, Y0, Y1
 	VMULPS      Y1, Y10, Y1
 	CMPQ        R8, $0x04
-	JL          store192_few
+	JL          store196_few
 	VMOVUPS     X1, (AX)
-	JE          store192_end
+	JE          store196_end
 	VPERM2F128  $0x01, Y1, Y1, Y1
 	CMPQ        R8, $0x06
-	JL          store192_five
+	JL          store196_five
 	VMOVLPS     X1, 16(AX)
-	JE          store192_swap
+	JE          store196_swap
 	VEXTRACTPS  $0x02, X1, 24(AX)
-	JMP         store192_swap
+	JMP         store196_swap
 
-store192_five:
+store196_five:
 	VMOVSS X1, 16(AX)
 
-store192_swap:
+store196_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store192_end
+	JMP        store196_end
 
-store192_few:
+store196_few:
 	CMPQ       R8, $0x02
-	JL         store192_one
+	JL         store196_one
 	VMOVLPS    X1, (AX)
-	JE         store192_end
+	JE         store196_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store192_end
+	JMP        store196_end
 
-store192_one:
+store196_one:
 	VMOVSS X1, (AX)
 
-store192_end:
+store196_end:
 done:
 	VZEROUPPER
 	RET
@@ -48373,6 +48850,369 @@ fold:
 	VZEROUPPER
 	RET
 
+// func GatherRowsAVX2(dst *float32, table *float32, indices *float32, rows int, cols int, dstStride int, tableStride int)
+// Requires: AVX
+TEXT ·GatherRowsAVX2(SB), NOSPLIT, $0-56
+	MOVQ    dst+0(FP), AX
+	MOVQ    table+8(FP), BX
+	MOVQ    indices+16(FP), CX
+	MOVQ    rows+24(FP), DX
+	MOVQ    cols+32(FP), SI
+	MOVQ    dstStride+40(FP), DI
+	MOVQ    tableStride+48(FP), R8
+	MOVQ    SI, R9
+	ANDQ    $+7, R9
+	LEAQ    partial_masks<>+0(SB), R12
+	NEGQ    R9
+	VMOVUPS 32(R12)(R9*4), Y1
+	NEGQ    R9
+	SHLQ    $0x02, DI
+	SHLQ    $0x02, R8
+	MOVQ    BX, R10
+	MOVQ    AX, R11
+
+row:
+	VCVTTSS2SIQ (CX), BX
+	ADDQ        $+4, CX
+	IMULQ       R8, BX
+	ADDQ        R10, BX
+	MOVQ        R11, AX
+	ADDQ        DI, R11
+	MOVQ        SI, R9
+	SUBQ        $+32, R9
+	JL          blocks_end
+
+blocks:
+	VMOVUPS (BX), Y2
+	VMOVUPS Y2, (AX)
+	VMOVUPS 32(BX), Y2
+	VMOVUPS Y2, 32(AX)
+	VMOVUPS 64(BX), Y2
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS 96(BX), Y2
+	VMOVUPS Y2, 96(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	SUBQ    $+32, R9
+	JGE     blocks
+
+blocks_end:
+	ADDQ $+32, R9
+	SUBQ $+8, R9
+	JL   vectors_end
+
+vectors:
+	VMOVUPS (BX), Y2
+	VMOVUPS Y2, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, BX
+	SUBQ    $+8, R9
+	JGE     vectors
+
+vectors_end:
+	ADDQ       $+8, R9
+	TESTQ      R9, R9
+	JE         row_end
+	VMASKMOVPS (BX), Y1, Y2
+	CMPQ       R9, $0x04
+	JL         store197_few
+	VMOVUPS    X2, (AX)
+	JE         store197_end
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	CMPQ       R9, $0x06
+	JL         store197_five
+	VMOVLPS    X2, 16(AX)
+	JE         store197_swap
+	VEXTRACTPS $0x02, X2, 24(AX)
+	JMP        store197_swap
+
+store197_five:
+	VMOVSS X2, 16(AX)
+
+store197_swap:
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	JMP        store197_end
+
+store197_few:
+	CMPQ       R9, $0x02
+	JL         store197_one
+	VMOVLPS    X2, (AX)
+	JE         store197_end
+	VEXTRACTPS $0x02, X2, 8(AX)
+	JMP        store197_end
+
+store197_one:
+	VMOVSS X2, (AX)
+
+store197_end:
+row_end:
+	SUBQ $+1, DX
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func GatherRowsAVX512(dst *float32, table *float32, indices *float32, rows int, cols int, dstStride int, tableStride int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GatherRowsAVX512(SB), NOSPLIT, $0-56
+	MOVQ  dst+0(FP), AX
+	MOVQ  table+8(FP), BX
+	MOVQ  indices+16(FP), CX
+	MOVQ  rows+24(FP), DX
+	MOVQ  cols+32(FP), SI
+	MOVQ  dstStride+40(FP), DI
+	MOVQ  tableStride+48(FP), R8
+	MOVQ  SI, R9
+	ANDQ  $+15, R9
+	MOVL  $0x0000ffff, R12
+	BZHIL R9, R12, R12
+	KMOVW R12, K1
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  BX, R10
+	MOVQ  AX, R11
+
+row:
+	VCVTTSS2SIQ (CX), BX
+	ADDQ        $+4, CX
+	IMULQ       R8, BX
+	ADDQ        R10, BX
+	MOVQ        R11, AX
+	ADDQ        DI, R11
+	MOVQ        SI, R9
+	SUBQ        $+64, R9
+	JL          blocks_end
+
+blocks:
+	VMOVUPS (BX), Z1
+	VMOVUPS 64(BX), Z2
+	VMOVUPS 128(BX), Z3
+	VMOVUPS 192(BX), Z4
+	VMOVUPS Z1, (AX)
+	VMOVUPS Z2, 64(AX)
+	VMOVUPS Z3, 128(AX)
+	VMOVUPS Z4, 192(AX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, BX
+	SUBQ    $+64, R9
+	JGE     blocks
+
+blocks_end:
+	ADDQ $+64, R9
+	SUBQ $+16, R9
+	JL   vectors_end
+
+vectors:
+	VMOVUPS (BX), Z4
+	VMOVUPS Z4, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	SUBQ    $+16, R9
+	JGE     vectors
+
+vectors_end:
+	ADDQ      $+16, R9
+	TESTQ     R9, R9
+	JE        row_end
+	VMOVUPS.Z (BX), K1, Z4
+	VMOVUPS   Z4, K1, (AX)
+
+row_end:
+	SUBQ $+1, DX
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func ScatterAddRowsAVX2(table *float32, src *float32, indices *float32, rows int, cols int, srcStride int, tableStride int)
+// Requires: AVX
+TEXT ·ScatterAddRowsAVX2(SB), NOSPLIT, $0-56
+	MOVQ    table+0(FP), AX
+	MOVQ    src+8(FP), BX
+	MOVQ    indices+16(FP), CX
+	MOVQ    rows+24(FP), DX
+	MOVQ    cols+32(FP), SI
+	MOVQ    srcStride+40(FP), DI
+	MOVQ    tableStride+48(FP), R8
+	MOVQ    SI, R9
+	ANDQ    $+7, R9
+	LEAQ    partial_masks<>+0(SB), R12
+	NEGQ    R9
+	VMOVUPS 32(R12)(R9*4), Y1
+	NEGQ    R9
+	SHLQ    $0x02, DI
+	SHLQ    $0x02, R8
+	MOVQ    AX, R10
+	MOVQ    BX, R11
+
+row:
+	VCVTTSS2SIQ (CX), AX
+	ADDQ        $+4, CX
+	IMULQ       R8, AX
+	ADDQ        R10, AX
+	MOVQ        R11, BX
+	ADDQ        DI, R11
+	MOVQ        SI, R9
+	SUBQ        $+32, R9
+	JL          blocks_end
+
+blocks:
+	VMOVUPS (BX), Y2
+	VADDPS  (AX), Y2, Y2
+	VMOVUPS Y2, (AX)
+	VMOVUPS 32(BX), Y2
+	VADDPS  32(AX), Y2, Y2
+	VMOVUPS Y2, 32(AX)
+	VMOVUPS 64(BX), Y2
+	VADDPS  64(AX), Y2, Y2
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS 96(BX), Y2
+	VADDPS  96(AX), Y2, Y2
+	VMOVUPS Y2, 96(AX)
+	ADDQ    $+128, BX
+	ADDQ    $+128, AX
+	SUBQ    $+32, R9
+	JGE     blocks
+
+blocks_end:
+	ADDQ $+32, R9
+	SUBQ $+8, R9
+	JL   vectors_end
+
+vectors:
+	VMOVUPS (BX), Y2
+	VADDPS  (AX), Y2, Y2
+	VMOVUPS Y2, (AX)
+	ADDQ    $+32, BX
+	ADDQ    $+32, AX
+	SUBQ    $+8, R9
+	JGE     vectors
+
+vectors_end:
+	ADDQ       $+8, R9
+	TESTQ      R9, R9
+	JE         row_end
+	VMASKMOVPS (AX), Y1, Y2
+	VMASKMOVPS (BX), Y1, Y3
+	VADDPS     Y3, Y2, Y3
+	CMPQ       R9, $0x04
+	JL         store198_few
+	VMOVUPS    X3, (AX)
+	JE         store198_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	CMPQ       R9, $0x06
+	JL         store198_five
+	VMOVLPS    X3, 16(AX)
+	JE         store198_swap
+	VEXTRACTPS $0x02, X3, 24(AX)
+	JMP        store198_swap
+
+store198_five:
+	VMOVSS X3, 16(AX)
+
+store198_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store198_end
+
+store198_few:
+	CMPQ       R9, $0x02
+	JL         store198_one
+	VMOVLPS    X3, (AX)
+	JE         store198_end
+	VEXTRACTPS $0x02, X3, 8(AX)
+	JMP        store198_end
+
+store198_one:
+	VMOVSS X3, (AX)
+
+store198_end:
+row_end:
+	SUBQ $+1, DX
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func ScatterAddRowsAVX512(table *float32, src *float32, indices *float32, rows int, cols int, srcStride int, tableStride int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·ScatterAddRowsAVX512(SB), NOSPLIT, $0-56
+	MOVQ  table+0(FP), AX
+	MOVQ  src+8(FP), BX
+	MOVQ  indices+16(FP), CX
+	MOVQ  rows+24(FP), DX
+	MOVQ  cols+32(FP), SI
+	MOVQ  srcStride+40(FP), DI
+	MOVQ  tableStride+48(FP), R8
+	MOVQ  SI, R9
+	ANDQ  $+15, R9
+	MOVL  $0x0000ffff, R12
+	BZHIL R9, R12, R12
+	KMOVW R12, K1
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  AX, R10
+	MOVQ  BX, R11
+
+row:
+	VCVTTSS2SIQ (CX), AX
+	ADDQ        $+4, CX
+	IMULQ       R8, AX
+	ADDQ        R10, AX
+	MOVQ        R11, BX
+	ADDQ        DI, R11
+	MOVQ        SI, R9
+	SUBQ        $+64, R9
+	JL          blocks_end
+
+blocks:
+	VMOVUPS (AX), Z1
+	VMOVUPS 64(AX), Z2
+	VMOVUPS 128(AX), Z3
+	VMOVUPS 192(AX), Z4
+	VMOVUPS (BX), Z5
+	VMOVUPS 64(BX), Z6
+	VMOVUPS 128(BX), Z7
+	VMOVUPS 192(BX), Z8
+	VADDPS  Z5, Z1, Z5
+	VADDPS  Z6, Z2, Z6
+	VADDPS  Z7, Z3, Z7
+	VADDPS  Z8, Z4, Z8
+	VMOVUPS Z5, (AX)
+	VMOVUPS Z6, 64(AX)
+	VMOVUPS Z7, 128(AX)
+	VMOVUPS Z8, 192(AX)
+	ADDQ    $+256, BX
+	ADDQ    $+256, AX
+	SUBQ    $+64, R9
+	JGE     blocks
+
+blocks_end:
+	ADDQ $+64, R9
+	SUBQ $+16, R9
+	JL   vectors_end
+
+vectors:
+	VMOVUPS (AX), Z8
+	VMOVUPS (BX), Z7
+	VADDPS  Z7, Z8, Z7
+	VMOVUPS Z7, (AX)
+	ADDQ    $+64, BX
+	ADDQ    $+64, AX
+	SUBQ    $+16, R9
+	JGE     vectors
+
+vectors_end:
+	ADDQ      $+16, R9
+	TESTQ     R9, R9
+	JE        row_end
+	VMOVUPS.Z (AX), K1, Z7
+	VMOVUPS.Z (BX), K1, Z8
+	VADDPS    Z8, Z7, Z8
+	VMOVUPS   Z8, K1, (AX)
+
+row_end:
+	SUBQ $+1, DX
+	JNE  row
+	VZEROUPPER
+	RET
+
 // func ColMulAVX2(dst *float32, x *float32, scale *float32, rows int, cols int)
 // Requires: AVX
 TEXT ·ColMulAVX2(SB), NOSPLIT, $0-40
@@ -48436,36 +49276,36 @@ vectors_end:
 	VMASKMOVPS (CX), Y0, Y2
 	VMULPS     Y2, Y1, Y2
 	CMPQ       DI, $0x04
-	JL         store193_few
+	JL         store199_few
 	VMOVUPS    X2, (AX)
-	JE         store193_end
+	JE         store199_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       DI, $0x06
-	JL         store193_five
+	JL         store199_five
 	VMOVLPS    X2, 16(AX)
-	JE         store193_swap
+	JE         store199_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store193_swap
+	JMP        store199_swap
 
-store193_five:
+store199_five:
 	VMOVSS X2, 16(AX)
 
-store193_swap:
+store199_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store193_end
+	JMP        store199_end
 
-store193_few:
+store199_few:
 	CMPQ       DI, $0x02
-	JL         store193_one
+	JL         store199_one
 	VMOVLPS    X2, (AX)
-	JE         store193_end
+	JE         store199_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store193_end
+	JMP        store199_end
 
-store193_one:
+store199_one:
 	VMOVSS X2, (AX)
 
-store193_end:
+store199_end:
 	SHLQ $0x02, DI
 	ADDQ DI, AX
 	ADDQ DI, BX
@@ -48824,36 +49664,36 @@ partial_rows:
 
 partial_store:
 	CMPQ       DX, $0x04
-	JL         store194_few
+	JL         store200_few
 	VMOVUPS    X3, (AX)
-	JE         store194_end
+	JE         store200_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       DX, $0x06
-	JL         store194_five
+	JL         store200_five
 	VMOVLPS    X3, 16(AX)
-	JE         store194_swap
+	JE         store200_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store194_swap
+	JMP        store200_swap
 
-store194_five:
+store200_five:
 	VMOVSS X3, 16(AX)
 
-store194_swap:
+store200_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store194_end
+	JMP        store200_end
 
-store194_few:
+store200_few:
 	CMPQ       DX, $0x02
-	JL         store194_one
+	JL         store200_one
 	VMOVLPS    X3, (AX)
-	JE         store194_end
+	JE         store200_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store194_end
+	JMP        store200_end
 
-store194_one:
+store200_one:
 	VMOVSS X3, (AX)
 
-store194_end:
+store200_end:
 done:
 	VZEROUPPER
 	RET
@@ -49195,57 +50035,57 @@ vectors_end:
 	VPXOR   X1, X1, X1
 	VPINSRW $0x00, (BX), X1, X1
 	CMPQ    CX, $0x01
-	JE      half195
+	JE      half201
 	VPINSRW $0x01, 2(BX), X1, X1
 	CMPQ    CX, $0x02
-	JE      half195
+	JE      half201
 	VPINSRW $0x02, 4(BX), X1, X1
 	CMPQ    CX, $0x03
-	JE      half195
+	JE      half201
 	VPINSRW $0x03, 6(BX), X1, X1
 	CMPQ    CX, $0x04
-	JE      half195
+	JE      half201
 	VPINSRW $0x04, 8(BX), X1, X1
 	CMPQ    CX, $0x05
-	JE      half195
+	JE      half201
 	VPINSRW $0x05, 10(BX), X1, X1
 	CMPQ    CX, $0x06
-	JE      half195
+	JE      half201
 	VPINSRW $0x06, 12(BX), X1, X1
 
-half195:
+half201:
 	VCVTPH2PS  X1, Y1
 	CMPQ       CX, $0x04
-	JL         store196_few
+	JL         store202_few
 	VMOVUPS    X1, (AX)
-	JE         store196_end
+	JE         store202_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       CX, $0x06
-	JL         store196_five
+	JL         store202_five
 	VMOVLPS    X1, 16(AX)
-	JE         store196_swap
+	JE         store202_swap
 	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store196_swap
+	JMP        store202_swap
 
-store196_five:
+store202_five:
 	VMOVSS X1, 16(AX)
 
-store196_swap:
+store202_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store196_end
+	JMP        store202_end
 
-store196_few:
+store202_few:
 	CMPQ       CX, $0x02
-	JL         store196_one
+	JL         store202_one
 	VMOVLPS    X1, (AX)
-	JE         store196_end
+	JE         store202_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store196_end
+	JMP        store202_end
 
-store196_one:
+store202_one:
 	VMOVSS X1, (AX)
 
-store196_end:
+store202_end:
 done:
 	VZEROUPPER
 	RET
@@ -49353,25 +50193,25 @@ vectors_end:
 	VCVTPS2PH  $0x00, Y1, X2
 	VPEXTRW    $0x00, X2, (AX)
 	CMPQ       CX, $0x01
-	JE         half197
+	JE         half203
 	VPEXTRW    $0x01, X2, 2(AX)
 	CMPQ       CX, $0x02
-	JE         half197
+	JE         half203
 	VPEXTRW    $0x02, X2, 4(AX)
 	CMPQ       CX, $0x03
-	JE         half197
+	JE         half203
 	VPEXTRW    $0x03, X2, 6(AX)
 	CMPQ       CX, $0x04
-	JE         half197
+	JE         half203
 	VPEXTRW    $0x04, X2, 8(AX)
 	CMPQ       CX, $0x05
-	JE         half197
+	JE         half203
 	VPEXTRW    $0x05, X2, 10(AX)
 	CMPQ       CX, $0x06
-	JE         half197
+	JE         half203
 	VPEXTRW    $0x06, X2, 12(AX)
 
-half197:
+half203:
 done:
 	VZEROUPPER
 	RET
@@ -86141,45 +86981,89 @@ next:
 	ADDQ AX, 24(R13)
 	JMP  line
 
-// func PackAVX2(dst *float32, src *float32, stride int, rows int)
+// func PackAVX2(dst *float32, src *float32, stride int, rows int, panels int)
 // Requires: AVX
-TEXT ·PackAVX2(SB), NOSPLIT, $0-32
+TEXT ·PackAVX2(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), BX
 	MOVQ stride+16(FP), CX
-	MOVQ rows+24(FP), DX
+	MOVQ panels+32(FP), SI
 	SHLQ $0x02, CX
 
+panel:
+	MOVQ BX, DI
+	MOVQ rows+24(FP), DX
+
 row:
-	VMOVUPS (BX), Y0
-	VMOVUPS 32(BX), Y1
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
-	ADDQ    CX, BX
+	ADDQ    CX, DI
 	ADDQ    $+64, AX
 	SUBQ    $+1, DX
 	JNE     row
+	ADDQ    $+64, BX
+	SUBQ    $+1, SI
+	JNE     panel
 	VZEROUPPER
 	RET
 
-// func PackHalfAVX2(dst *float32, src *uint16, stride int, rows int)
+// func PackHalfAVX2(dst *float32, src *uint16, stride int, rows int, panels int)
 // Requires: AVX, F16C
-TEXT ·PackHalfAVX2(SB), NOSPLIT, $0-32
+TEXT ·PackHalfAVX2(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), BX
 	MOVQ stride+16(FP), CX
-	MOVQ rows+24(FP), DX
+	MOVQ panels+32(FP), SI
 	SHLQ $0x01, CX
 
+panel:
+	MOVQ BX, DI
+	MOVQ rows+24(FP), DX
+
 row:
-	VCVTPH2PS (BX), Y0
-	VCVTPH2PS 16(BX), Y1
+	VCVTPH2PS (DI), Y0
+	VCVTPH2PS 16(DI), Y1
 	VMOVUPS   Y0, (AX)
 	VMOVUPS   Y1, 32(AX)
-	ADDQ      CX, BX
+	ADDQ      CX, DI
 	ADDQ      $+64, AX
 	SUBQ      $+1, DX
 	JNE       row
+	ADDQ      $+32, BX
+	SUBQ      $+1, SI
+	JNE       panel
+	VZEROUPPER
+	RET
+
+// func PackRoundedAVX2(dst *uint16, src *float32, stride int, rows int, panels int)
+// Requires: AVX, F16C
+TEXT ·PackRoundedAVX2(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), BX
+	MOVQ stride+16(FP), CX
+	MOVQ panels+32(FP), SI
+	SHLQ $0x02, CX
+
+panel:
+	MOVQ BX, DI
+	MOVQ rows+24(FP), DX
+
+row:
+	VMOVUPS   (DI), Y0
+	VMOVUPS   32(DI), Y1
+	VCVTPS2PH $0x00, Y0, X0
+	VMOVDQU   X0, (AX)
+	VCVTPS2PH $0x00, Y1, X1
+	VMOVDQU   X1, 16(AX)
+	ADDQ      CX, DI
+	ADDQ      $+32, AX
+	SUBQ      $+1, DX
+	JNE       row
+	ADDQ      $+64, BX
+	SUBQ      $+1, SI
+	JNE       panel
 	VZEROUPPER
 	RET
 
@@ -130714,45 +131598,87 @@ next:
 	ADDQ AX, 24(R13)
 	JMP  line
 
-// func PackAVX512(dst *float32, src *float32, stride int, rows int)
+// func PackAVX512(dst *float32, src *float32, stride int, rows int, panels int)
 // Requires: AVX, AVX512F
-TEXT ·PackAVX512(SB), NOSPLIT, $0-32
+TEXT ·PackAVX512(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), BX
 	MOVQ stride+16(FP), CX
-	MOVQ rows+24(FP), DX
+	MOVQ panels+32(FP), SI
 	SHLQ $0x02, CX
 
+panel:
+	MOVQ BX, DI
+	MOVQ rows+24(FP), DX
+
 row:
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, BX
+	ADDQ    CX, DI
 	ADDQ    $+128, AX
 	SUBQ    $+1, DX
 	JNE     row
+	ADDQ    $+128, BX
+	SUBQ    $+1, SI
+	JNE     panel
 	VZEROUPPER
 	RET
 
-// func PackHalfAVX512(dst *float32, src *uint16, stride int, rows int)
+// func PackHalfAVX512(dst *float32, src *uint16, stride int, rows int, panels int)
 // Requires: AVX, AVX512F
-TEXT ·PackHalfAVX512(SB), NOSPLIT, $0-32
+TEXT ·PackHalfAVX512(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), BX
 	MOVQ stride+16(FP), CX
-	MOVQ rows+24(FP), DX
+	MOVQ panels+32(FP), SI
 	SHLQ $0x01, CX
 
+panel:
+	MOVQ BX, DI
+	MOVQ rows+24(FP), DX
+
 row:
-	VCVTPH2PS (BX), Z0
-	VCVTPH2PS 32(BX), Z1
+	VCVTPH2PS (DI), Z0
+	VCVTPH2PS 32(DI), Z1
 	VMOVUPS   Z0, (AX)
 	VMOVUPS   Z1, 64(AX)
-	ADDQ      CX, BX
+	ADDQ      CX, DI
 	ADDQ      $+128, AX
 	SUBQ      $+1, DX
 	JNE       row
+	ADDQ      $+64, BX
+	SUBQ      $+1, SI
+	JNE       panel
+	VZEROUPPER
+	RET
+
+// func PackRoundedAVX512(dst *uint16, src *float32, stride int, rows int, panels int)
+// Requires: AVX, AVX512F
+TEXT ·PackRoundedAVX512(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), BX
+	MOVQ stride+16(FP), CX
+	MOVQ panels+32(FP), SI
+	SHLQ $0x02, CX
+
+panel:
+	MOVQ BX, DI
+	MOVQ rows+24(FP), DX
+
+row:
+	VMOVUPS   (DI), Z0
+	VMOVUPS   64(DI), Z1
+	VCVTPS2PH $0x00, Z0, (AX)
+	VCVTPS2PH $0x00, Z1, 32(AX)
+	ADDQ      CX, DI
+	ADDQ      $+64, AX
+	SUBQ      $+1, DX
+	JNE       row
+	ADDQ      $+128, BX
+	SUBQ      $+1, SI
+	JNE       panel
 	VZEROUPPER
 	RET
 

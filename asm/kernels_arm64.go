@@ -32,6 +32,9 @@ func FiniteSumNEON(x *float32, n int) float32
 func NormalizeNEON(dst *float32, x *float32, n int, lo float32, width float32) float32
 
 //go:noescape
+func NormalizeBoundedNEON(dst *float32, x *float32, n int, lo float32, width float32, inverse float32) float32
+
+//go:noescape
 func NormalizeEMANEON(y *float32, x *float32, n int, lo float32, width float32, keep float32, add float32) float32
 
 //go:noescape
@@ -350,6 +353,12 @@ func SigmoidCrossEntropyNEON(dx *float32, loss *float32, x *float32, t *float32,
 func FirstInvalidNEON(x *float32, n int, limit float32) float32
 
 //go:noescape
+func GatherRowsNEON(dst *float32, table *float32, indices *float32, rows int, cols int, dstStride int, tableStride int)
+
+//go:noescape
+func ScatterAddRowsNEON(table *float32, src *float32, indices *float32, rows int, cols int, srcStride int, tableStride int)
+
+//go:noescape
 func ColMulNEON(dst *float32, x *float32, scale *float32, rows int, cols int)
 
 //go:noescape
@@ -362,10 +371,13 @@ func FromFloat16NEON(dst *float32, x *uint16, n int)
 func ToFloat16NEON(dst *uint16, x *float32, n int)
 
 //go:noescape
-func PackNEON(dst, src *float32, stride, rows int)
+func PackNEON(dst, src *float32, stride, rows, panels int)
 
 //go:noescape
-func PackHalfNEON(dst *float32, src *uint16, stride, rows int)
+func PackHalfNEON(dst *float32, src *uint16, stride, rows, panels int)
+
+//go:noescape
+func PackRoundedNEON(dst *uint16, src *float32, stride, rows, panels int)
 
 //go:noescape
 func TransposeNEON(dst, src *float32, dstStride, srcStride, blocks, strips int)

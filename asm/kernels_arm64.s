@@ -3950,6 +3950,538 @@ fold:
 	FMOVS F3, ret+32(FP)
 	RET
 
+// func NormalizeBoundedNEON(dst *float32, x *float32, n int, lo float32, width float32, inverse float32) float32
+TEXT ·NormalizeBoundedNEON(SB), NOSPLIT, $0-44
+	MOVD $constants<>(SB), R25
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	FMOVS lo+24(FP), F0
+	VDUP V0.S[0], V0.S4
+	FMOVS width+28(FP), F1
+	VDUP V1.S[0], V1.S4
+	FMOVS inverse+32(FP), F2
+	VDUP V2.S[0], V2.S4
+	FMOVQ 48(R25), F3 // 0x00000000
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V11.B16, V11.B16, V11.B16
+	SUBS $32, R2
+	BLT blocks_end
+
+blocks:
+	FMOVQ 0(R1), F12
+	FMOVQ 16(R1), F13
+	WORD $0x4ea0d58e // FSUB V14.4S, V12.4S, V0.4S
+	WORD $0x4ea0d5af // FSUB V15.4S, V13.4S, V0.4S
+	WORD $0x6e22ddd0 // FMUL V16.4S, V14.4S, V2.4S
+	WORD $0x6e22ddf1 // FMUL V17.4S, V15.4S, V2.4S
+	VFMLS V16.S4, V1.S4, V14.S4
+	VFMLS V17.S4, V1.S4, V15.S4
+	VFMLA V2.S4, V14.S4, V16.S4
+	VFMLA V2.S4, V15.S4, V17.S4
+	FSTPQ (F16, F17), 0(R0)
+	VFMLA V3.S4, V12.S4, V4.S4
+	VFMLA V3.S4, V13.S4, V5.S4
+	FMOVQ 32(R1), F13
+	FMOVQ 48(R1), F12
+	WORD $0x4ea0d5b1 // FSUB V17.4S, V13.4S, V0.4S
+	WORD $0x4ea0d590 // FSUB V16.4S, V12.4S, V0.4S
+	WORD $0x6e22de2f // FMUL V15.4S, V17.4S, V2.4S
+	WORD $0x6e22de0e // FMUL V14.4S, V16.4S, V2.4S
+	VFMLS V15.S4, V1.S4, V17.S4
+	VFMLS V14.S4, V1.S4, V16.S4
+	VFMLA V2.S4, V17.S4, V15.S4
+	VFMLA V2.S4, V16.S4, V14.S4
+	FSTPQ (F15, F14), 32(R0)
+	VFMLA V3.S4, V13.S4, V6.S4
+	VFMLA V3.S4, V12.S4, V7.S4
+	FMOVQ 64(R1), F12
+	FMOVQ 80(R1), F13
+	WORD $0x4ea0d58e // FSUB V14.4S, V12.4S, V0.4S
+	WORD $0x4ea0d5af // FSUB V15.4S, V13.4S, V0.4S
+	WORD $0x6e22ddd0 // FMUL V16.4S, V14.4S, V2.4S
+	WORD $0x6e22ddf1 // FMUL V17.4S, V15.4S, V2.4S
+	VFMLS V16.S4, V1.S4, V14.S4
+	VFMLS V17.S4, V1.S4, V15.S4
+	VFMLA V2.S4, V14.S4, V16.S4
+	VFMLA V2.S4, V15.S4, V17.S4
+	FSTPQ (F16, F17), 64(R0)
+	VFMLA V3.S4, V12.S4, V8.S4
+	VFMLA V3.S4, V13.S4, V9.S4
+	FMOVQ 96(R1), F13
+	FMOVQ 112(R1), F12
+	WORD $0x4ea0d5b1 // FSUB V17.4S, V13.4S, V0.4S
+	WORD $0x4ea0d590 // FSUB V16.4S, V12.4S, V0.4S
+	WORD $0x6e22de2f // FMUL V15.4S, V17.4S, V2.4S
+	WORD $0x6e22de0e // FMUL V14.4S, V16.4S, V2.4S
+	VFMLS V15.S4, V1.S4, V17.S4
+	VFMLS V14.S4, V1.S4, V16.S4
+	VFMLA V2.S4, V17.S4, V15.S4
+	VFMLA V2.S4, V16.S4, V14.S4
+	FSTPQ (F15, F14), 96(R0)
+	VFMLA V3.S4, V13.S4, V10.S4
+	VFMLA V3.S4, V12.S4, V11.S4
+	ADD $128, R0
+	ADD $128, R1
+	SUBS $32, R2
+	BGE blocks
+
+blocks_end:
+	ADD $32, R2
+	CMP $4, R2
+	BLT partial0
+	FMOVQ 0(R1), F12
+	WORD $0x4ea0d58d // FSUB V13.4S, V12.4S, V0.4S
+	WORD $0x6e22ddae // FMUL V14.4S, V13.4S, V2.4S
+	VFMLS V14.S4, V1.S4, V13.S4
+	VFMLA V2.S4, V13.S4, V14.S4
+	FMOVQ F14, 0(R0)
+	VFMLA V3.S4, V12.S4, V4.S4
+	ADD $16, R0
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial1
+	FMOVQ 0(R1), F12
+	WORD $0x4ea0d58e // FSUB V14.4S, V12.4S, V0.4S
+	WORD $0x6e22ddcd // FMUL V13.4S, V14.4S, V2.4S
+	VFMLS V13.S4, V1.S4, V14.S4
+	VFMLA V2.S4, V14.S4, V13.S4
+	FMOVQ F13, 0(R0)
+	VFMLA V3.S4, V12.S4, V5.S4
+	ADD $16, R0
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial2
+	FMOVQ 0(R1), F12
+	WORD $0x4ea0d58d // FSUB V13.4S, V12.4S, V0.4S
+	WORD $0x6e22ddae // FMUL V14.4S, V13.4S, V2.4S
+	VFMLS V14.S4, V1.S4, V13.S4
+	VFMLA V2.S4, V13.S4, V14.S4
+	FMOVQ F14, 0(R0)
+	VFMLA V3.S4, V12.S4, V6.S4
+	ADD $16, R0
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial3
+	FMOVQ 0(R1), F12
+	WORD $0x4ea0d58e // FSUB V14.4S, V12.4S, V0.4S
+	WORD $0x6e22ddcd // FMUL V13.4S, V14.4S, V2.4S
+	VFMLS V13.S4, V1.S4, V14.S4
+	VFMLA V2.S4, V14.S4, V13.S4
+	FMOVQ F13, 0(R0)
+	VFMLA V3.S4, V12.S4, V7.S4
+	ADD $16, R0
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial4
+	FMOVQ 0(R1), F12
+	WORD $0x4ea0d58d // FSUB V13.4S, V12.4S, V0.4S
+	WORD $0x6e22ddae // FMUL V14.4S, V13.4S, V2.4S
+	VFMLS V14.S4, V1.S4, V13.S4
+	VFMLA V2.S4, V13.S4, V14.S4
+	FMOVQ F14, 0(R0)
+	VFMLA V3.S4, V12.S4, V8.S4
+	ADD $16, R0
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial5
+	FMOVQ 0(R1), F12
+	WORD $0x4ea0d58e // FSUB V14.4S, V12.4S, V0.4S
+	WORD $0x6e22ddcd // FMUL V13.4S, V14.4S, V2.4S
+	VFMLS V13.S4, V1.S4, V14.S4
+	VFMLA V2.S4, V14.S4, V13.S4
+	FMOVQ F13, 0(R0)
+	VFMLA V3.S4, V12.S4, V9.S4
+	ADD $16, R0
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial6
+	FMOVQ 0(R1), F12
+	WORD $0x4ea0d58d // FSUB V13.4S, V12.4S, V0.4S
+	WORD $0x6e22ddae // FMUL V14.4S, V13.4S, V2.4S
+	VFMLS V14.S4, V1.S4, V13.S4
+	VFMLA V2.S4, V13.S4, V14.S4
+	FMOVQ F14, 0(R0)
+	VFMLA V3.S4, V12.S4, V10.S4
+	ADD $16, R0
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial7
+	FMOVQ 0(R1), F12
+	WORD $0x4ea0d58e // FSUB V14.4S, V12.4S, V0.4S
+	WORD $0x6e22ddcd // FMUL V13.4S, V14.4S, V2.4S
+	VFMLS V13.S4, V1.S4, V14.S4
+	VFMLA V2.S4, V14.S4, V13.S4
+	FMOVQ F13, 0(R0)
+	VFMLA V3.S4, V12.S4, V11.S4
+	ADD $16, R0
+	ADD $16, R1
+	SUB $4, R2
+	B fold
+
+partial0:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V12.S4
+	SUB $0, R2, R26
+	VMOV R26, V12.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V12.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V12.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V12.S[3]
+	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
+	TBZ $1, R2, single217
+	FMOVD 0(R1), F13
+	TBZ $0, R2, loaded218
+	ADD $8, R1, R26
+	VLD1 (R26), V13.S[2]
+	B loaded218
+
+single217:
+	FMOVS 0(R1), F13
+
+loaded218:
+	WORD $0x4ea0d5ae // FSUB V14.4S, V13.4S, V0.4S
+	WORD $0x6e22ddcf // FMUL V15.4S, V14.4S, V2.4S
+	VFMLS V15.S4, V1.S4, V14.S4
+	VFMLA V2.S4, V14.S4, V15.S4
+	TBZ $1, R2, single219
+	FMOVD F15, 0(R0)
+	TBZ $0, R2, stored220
+	ADD $8, R0, R26
+	VST1 V15.S[2], (R26)
+	B stored220
+
+single219:
+	FMOVS F15, 0(R0)
+
+stored220:
+	VFMLA V3.S4, V13.S4, V4.S4
+	B fold
+
+partial1:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V12.S4
+	SUB $0, R2, R26
+	VMOV R26, V12.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V12.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V12.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V12.S[3]
+	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
+	TBZ $1, R2, single221
+	FMOVD 0(R1), F13
+	TBZ $0, R2, loaded222
+	ADD $8, R1, R26
+	VLD1 (R26), V13.S[2]
+	B loaded222
+
+single221:
+	FMOVS 0(R1), F13
+
+loaded222:
+	WORD $0x4ea0d5af // FSUB V15.4S, V13.4S, V0.4S
+	WORD $0x6e22ddee // FMUL V14.4S, V15.4S, V2.4S
+	VFMLS V14.S4, V1.S4, V15.S4
+	VFMLA V2.S4, V15.S4, V14.S4
+	TBZ $1, R2, single223
+	FMOVD F14, 0(R0)
+	TBZ $0, R2, stored224
+	ADD $8, R0, R26
+	VST1 V14.S[2], (R26)
+	B stored224
+
+single223:
+	FMOVS F14, 0(R0)
+
+stored224:
+	VFMLA V3.S4, V13.S4, V5.S4
+	B fold
+
+partial2:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V12.S4
+	SUB $0, R2, R26
+	VMOV R26, V12.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V12.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V12.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V12.S[3]
+	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
+	TBZ $1, R2, single225
+	FMOVD 0(R1), F13
+	TBZ $0, R2, loaded226
+	ADD $8, R1, R26
+	VLD1 (R26), V13.S[2]
+	B loaded226
+
+single225:
+	FMOVS 0(R1), F13
+
+loaded226:
+	WORD $0x4ea0d5ae // FSUB V14.4S, V13.4S, V0.4S
+	WORD $0x6e22ddcf // FMUL V15.4S, V14.4S, V2.4S
+	VFMLS V15.S4, V1.S4, V14.S4
+	VFMLA V2.S4, V14.S4, V15.S4
+	TBZ $1, R2, single227
+	FMOVD F15, 0(R0)
+	TBZ $0, R2, stored228
+	ADD $8, R0, R26
+	VST1 V15.S[2], (R26)
+	B stored228
+
+single227:
+	FMOVS F15, 0(R0)
+
+stored228:
+	VFMLA V3.S4, V13.S4, V6.S4
+	B fold
+
+partial3:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V12.S4
+	SUB $0, R2, R26
+	VMOV R26, V12.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V12.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V12.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V12.S[3]
+	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
+	TBZ $1, R2, single229
+	FMOVD 0(R1), F13
+	TBZ $0, R2, loaded230
+	ADD $8, R1, R26
+	VLD1 (R26), V13.S[2]
+	B loaded230
+
+single229:
+	FMOVS 0(R1), F13
+
+loaded230:
+	WORD $0x4ea0d5af // FSUB V15.4S, V13.4S, V0.4S
+	WORD $0x6e22ddee // FMUL V14.4S, V15.4S, V2.4S
+	VFMLS V14.S4, V1.S4, V15.S4
+	VFMLA V2.S4, V15.S4, V14.S4
+	TBZ $1, R2, single231
+	FMOVD F14, 0(R0)
+	TBZ $0, R2, stored232
+	ADD $8, R0, R26
+	VST1 V14.S[2], (R26)
+	B stored232
+
+single231:
+	FMOVS F14, 0(R0)
+
+stored232:
+	VFMLA V3.S4, V13.S4, V7.S4
+	B fold
+
+partial4:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V12.S4
+	SUB $0, R2, R26
+	VMOV R26, V12.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V12.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V12.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V12.S[3]
+	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
+	TBZ $1, R2, single233
+	FMOVD 0(R1), F13
+	TBZ $0, R2, loaded234
+	ADD $8, R1, R26
+	VLD1 (R26), V13.S[2]
+	B loaded234
+
+single233:
+	FMOVS 0(R1), F13
+
+loaded234:
+	WORD $0x4ea0d5ae // FSUB V14.4S, V13.4S, V0.4S
+	WORD $0x6e22ddcf // FMUL V15.4S, V14.4S, V2.4S
+	VFMLS V15.S4, V1.S4, V14.S4
+	VFMLA V2.S4, V14.S4, V15.S4
+	TBZ $1, R2, single235
+	FMOVD F15, 0(R0)
+	TBZ $0, R2, stored236
+	ADD $8, R0, R26
+	VST1 V15.S[2], (R26)
+	B stored236
+
+single235:
+	FMOVS F15, 0(R0)
+
+stored236:
+	VFMLA V3.S4, V13.S4, V8.S4
+	B fold
+
+partial5:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V12.S4
+	SUB $0, R2, R26
+	VMOV R26, V12.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V12.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V12.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V12.S[3]
+	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
+	TBZ $1, R2, single237
+	FMOVD 0(R1), F13
+	TBZ $0, R2, loaded238
+	ADD $8, R1, R26
+	VLD1 (R26), V13.S[2]
+	B loaded238
+
+single237:
+	FMOVS 0(R1), F13
+
+loaded238:
+	WORD $0x4ea0d5af // FSUB V15.4S, V13.4S, V0.4S
+	WORD $0x6e22ddee // FMUL V14.4S, V15.4S, V2.4S
+	VFMLS V14.S4, V1.S4, V15.S4
+	VFMLA V2.S4, V15.S4, V14.S4
+	TBZ $1, R2, single239
+	FMOVD F14, 0(R0)
+	TBZ $0, R2, stored240
+	ADD $8, R0, R26
+	VST1 V14.S[2], (R26)
+	B stored240
+
+single239:
+	FMOVS F14, 0(R0)
+
+stored240:
+	VFMLA V3.S4, V13.S4, V9.S4
+	B fold
+
+partial6:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V12.S4
+	SUB $0, R2, R26
+	VMOV R26, V12.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V12.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V12.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V12.S[3]
+	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
+	TBZ $1, R2, single241
+	FMOVD 0(R1), F13
+	TBZ $0, R2, loaded242
+	ADD $8, R1, R26
+	VLD1 (R26), V13.S[2]
+	B loaded242
+
+single241:
+	FMOVS 0(R1), F13
+
+loaded242:
+	WORD $0x4ea0d5ae // FSUB V14.4S, V13.4S, V0.4S
+	WORD $0x6e22ddcf // FMUL V15.4S, V14.4S, V2.4S
+	VFMLS V15.S4, V1.S4, V14.S4
+	VFMLA V2.S4, V14.S4, V15.S4
+	TBZ $1, R2, single243
+	FMOVD F15, 0(R0)
+	TBZ $0, R2, stored244
+	ADD $8, R0, R26
+	VST1 V15.S[2], (R26)
+	B stored244
+
+single243:
+	FMOVS F15, 0(R0)
+
+stored244:
+	VFMLA V3.S4, V13.S4, V10.S4
+	B fold
+
+partial7:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V12.S4
+	SUB $0, R2, R26
+	VMOV R26, V12.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V12.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V12.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V12.S[3]
+	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
+	TBZ $1, R2, single245
+	FMOVD 0(R1), F13
+	TBZ $0, R2, loaded246
+	ADD $8, R1, R26
+	VLD1 (R26), V13.S[2]
+	B loaded246
+
+single245:
+	FMOVS 0(R1), F13
+
+loaded246:
+	WORD $0x4ea0d5af // FSUB V15.4S, V13.4S, V0.4S
+	WORD $0x6e22ddee // FMUL V14.4S, V15.4S, V2.4S
+	VFMLS V14.S4, V1.S4, V15.S4
+	VFMLA V2.S4, V15.S4, V14.S4
+	TBZ $1, R2, single247
+	FMOVD F14, 0(R0)
+	TBZ $0, R2, stored248
+	ADD $8, R0, R26
+	VST1 V14.S[2], (R26)
+	B stored248
+
+single247:
+	FMOVS F14, 0(R0)
+
+stored248:
+	VFMLA V3.S4, V13.S4, V11.S4
+
+fold:
+	WORD $0x4e28d484 // FADD V4.4S, V4.4S, V8.4S
+	WORD $0x4e29d4a5 // FADD V5.4S, V5.4S, V9.4S
+	WORD $0x4e2ad4c6 // FADD V6.4S, V6.4S, V10.4S
+	WORD $0x4e2bd4e7 // FADD V7.4S, V7.4S, V11.4S
+	WORD $0x4e26d484 // FADD V4.4S, V4.4S, V6.4S
+	WORD $0x4e27d4a5 // FADD V5.4S, V5.4S, V7.4S
+	WORD $0x4e25d484 // FADD V4.4S, V4.4S, V5.4S
+	VEXT $8, V4.B16, V4.B16, V12.B16
+	WORD $0x4e2cd484 // FADD V4.4S, V4.4S, V12.4S
+	VMOV V4.S[1], V12.S[0]
+	WORD $0x4e2cd484 // FADD V4.4S, V4.4S, V12.4S
+	FMOVS F4, ret+40(FP)
+	RET
+
 // func NormalizeEMANEON(y *float32, x *float32, n int, lo float32, width float32, keep float32, add float32) float32
 TEXT ·NormalizeEMANEON(SB), NOSPLIT, $0-44
 	MOVD $constants<>(SB), R25
@@ -4196,45 +4728,45 @@ partial0:
 	SUB $3, R2, R26
 	VMOV R26, V14.S[3]
 	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R2, single217
+	TBZ $1, R2, single249
 	FMOVD 0(R1), F15
-	TBZ $0, R2, loaded218
+	TBZ $0, R2, loaded250
 	ADD $8, R1, R26
 	VLD1 (R26), V15.S[2]
-	B loaded218
+	B loaded250
 
-single217:
+single249:
 	FMOVS 0(R1), F15
 
-loaded218:
+loaded250:
 	WORD $0x4ea0d5f0 // FSUB V16.4S, V15.4S, V0.4S
 	WORD $0x6e21fe10 // FDIV V16.4S, V16.4S, V1.4S
-	TBZ $1, R2, single219
+	TBZ $1, R2, single251
 	FMOVD 0(R0), F17
-	TBZ $0, R2, loaded220
+	TBZ $0, R2, loaded252
 	ADD $8, R0, R26
 	VLD1 (R26), V17.S[2]
-	B loaded220
+	B loaded252
 
-single219:
+single251:
 	FMOVS 0(R0), F17
 
-loaded220:
+loaded252:
 	WORD $0x6e30dc70 // FMUL V16.4S, V3.4S, V16.4S
 	VFMLA V17.S4, V2.S4, V16.S4
 	VCMTST V4.S4, V16.S4, V17.S4
 	VAND V17.B16, V16.B16, V16.B16
-	TBZ $1, R2, single221
+	TBZ $1, R2, single253
 	FMOVD F16, 0(R0)
-	TBZ $0, R2, stored222
+	TBZ $0, R2, stored254
 	ADD $8, R0, R26
 	VST1 V16.S[2], (R26)
-	B stored222
+	B stored254
 
-single221:
+single253:
 	FMOVS F16, 0(R0)
 
-stored222:
+stored254:
 	VFMLA V5.S4, V15.S4, V6.S4
 	B fold
 
@@ -4251,45 +4783,45 @@ partial1:
 	SUB $3, R2, R26
 	VMOV R26, V14.S[3]
 	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R2, single223
+	TBZ $1, R2, single255
 	FMOVD 0(R1), F15
-	TBZ $0, R2, loaded224
+	TBZ $0, R2, loaded256
 	ADD $8, R1, R26
 	VLD1 (R26), V15.S[2]
-	B loaded224
+	B loaded256
 
-single223:
+single255:
 	FMOVS 0(R1), F15
 
-loaded224:
+loaded256:
 	WORD $0x4ea0d5f0 // FSUB V16.4S, V15.4S, V0.4S
 	WORD $0x6e21fe10 // FDIV V16.4S, V16.4S, V1.4S
-	TBZ $1, R2, single225
+	TBZ $1, R2, single257
 	FMOVD 0(R0), F17
-	TBZ $0, R2, loaded226
+	TBZ $0, R2, loaded258
 	ADD $8, R0, R26
 	VLD1 (R26), V17.S[2]
-	B loaded226
+	B loaded258
 
-single225:
+single257:
 	FMOVS 0(R0), F17
 
-loaded226:
+loaded258:
 	WORD $0x6e30dc70 // FMUL V16.4S, V3.4S, V16.4S
 	VFMLA V17.S4, V2.S4, V16.S4
 	VCMTST V4.S4, V16.S4, V17.S4
 	VAND V17.B16, V16.B16, V16.B16
-	TBZ $1, R2, single227
+	TBZ $1, R2, single259
 	FMOVD F16, 0(R0)
-	TBZ $0, R2, stored228
+	TBZ $0, R2, stored260
 	ADD $8, R0, R26
 	VST1 V16.S[2], (R26)
-	B stored228
+	B stored260
 
-single227:
+single259:
 	FMOVS F16, 0(R0)
 
-stored228:
+stored260:
 	VFMLA V5.S4, V15.S4, V7.S4
 	B fold
 
@@ -4306,45 +4838,45 @@ partial2:
 	SUB $3, R2, R26
 	VMOV R26, V14.S[3]
 	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R2, single229
+	TBZ $1, R2, single261
 	FMOVD 0(R1), F15
-	TBZ $0, R2, loaded230
+	TBZ $0, R2, loaded262
 	ADD $8, R1, R26
 	VLD1 (R26), V15.S[2]
-	B loaded230
+	B loaded262
 
-single229:
+single261:
 	FMOVS 0(R1), F15
 
-loaded230:
+loaded262:
 	WORD $0x4ea0d5f0 // FSUB V16.4S, V15.4S, V0.4S
 	WORD $0x6e21fe10 // FDIV V16.4S, V16.4S, V1.4S
-	TBZ $1, R2, single231
+	TBZ $1, R2, single263
 	FMOVD 0(R0), F17
-	TBZ $0, R2, loaded232
+	TBZ $0, R2, loaded264
 	ADD $8, R0, R26
 	VLD1 (R26), V17.S[2]
-	B loaded232
+	B loaded264
 
-single231:
+single263:
 	FMOVS 0(R0), F17
 
-loaded232:
+loaded264:
 	WORD $0x6e30dc70 // FMUL V16.4S, V3.4S, V16.4S
 	VFMLA V17.S4, V2.S4, V16.S4
 	VCMTST V4.S4, V16.S4, V17.S4
 	VAND V17.B16, V16.B16, V16.B16
-	TBZ $1, R2, single233
+	TBZ $1, R2, single265
 	FMOVD F16, 0(R0)
-	TBZ $0, R2, stored234
+	TBZ $0, R2, stored266
 	ADD $8, R0, R26
 	VST1 V16.S[2], (R26)
-	B stored234
+	B stored266
 
-single233:
+single265:
 	FMOVS F16, 0(R0)
 
-stored234:
+stored266:
 	VFMLA V5.S4, V15.S4, V8.S4
 	B fold
 
@@ -4361,45 +4893,45 @@ partial3:
 	SUB $3, R2, R26
 	VMOV R26, V14.S[3]
 	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R2, single235
+	TBZ $1, R2, single267
 	FMOVD 0(R1), F15
-	TBZ $0, R2, loaded236
+	TBZ $0, R2, loaded268
 	ADD $8, R1, R26
 	VLD1 (R26), V15.S[2]
-	B loaded236
+	B loaded268
 
-single235:
+single267:
 	FMOVS 0(R1), F15
 
-loaded236:
+loaded268:
 	WORD $0x4ea0d5f0 // FSUB V16.4S, V15.4S, V0.4S
 	WORD $0x6e21fe10 // FDIV V16.4S, V16.4S, V1.4S
-	TBZ $1, R2, single237
+	TBZ $1, R2, single269
 	FMOVD 0(R0), F17
-	TBZ $0, R2, loaded238
+	TBZ $0, R2, loaded270
 	ADD $8, R0, R26
 	VLD1 (R26), V17.S[2]
-	B loaded238
+	B loaded270
 
-single237:
+single269:
 	FMOVS 0(R0), F17
 
-loaded238:
+loaded270:
 	WORD $0x6e30dc70 // FMUL V16.4S, V3.4S, V16.4S
 	VFMLA V17.S4, V2.S4, V16.S4
 	VCMTST V4.S4, V16.S4, V17.S4
 	VAND V17.B16, V16.B16, V16.B16
-	TBZ $1, R2, single239
+	TBZ $1, R2, single271
 	FMOVD F16, 0(R0)
-	TBZ $0, R2, stored240
+	TBZ $0, R2, stored272
 	ADD $8, R0, R26
 	VST1 V16.S[2], (R26)
-	B stored240
+	B stored272
 
-single239:
+single271:
 	FMOVS F16, 0(R0)
 
-stored240:
+stored272:
 	VFMLA V5.S4, V15.S4, V9.S4
 	B fold
 
@@ -4416,45 +4948,45 @@ partial4:
 	SUB $3, R2, R26
 	VMOV R26, V14.S[3]
 	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R2, single241
+	TBZ $1, R2, single273
 	FMOVD 0(R1), F15
-	TBZ $0, R2, loaded242
+	TBZ $0, R2, loaded274
 	ADD $8, R1, R26
 	VLD1 (R26), V15.S[2]
-	B loaded242
+	B loaded274
 
-single241:
+single273:
 	FMOVS 0(R1), F15
 
-loaded242:
+loaded274:
 	WORD $0x4ea0d5f0 // FSUB V16.4S, V15.4S, V0.4S
 	WORD $0x6e21fe10 // FDIV V16.4S, V16.4S, V1.4S
-	TBZ $1, R2, single243
+	TBZ $1, R2, single275
 	FMOVD 0(R0), F17
-	TBZ $0, R2, loaded244
+	TBZ $0, R2, loaded276
 	ADD $8, R0, R26
 	VLD1 (R26), V17.S[2]
-	B loaded244
+	B loaded276
 
-single243:
+single275:
 	FMOVS 0(R0), F17
 
-loaded244:
+loaded276:
 	WORD $0x6e30dc70 // FMUL V16.4S, V3.4S, V16.4S
 	VFMLA V17.S4, V2.S4, V16.S4
 	VCMTST V4.S4, V16.S4, V17.S4
 	VAND V17.B16, V16.B16, V16.B16
-	TBZ $1, R2, single245
+	TBZ $1, R2, single277
 	FMOVD F16, 0(R0)
-	TBZ $0, R2, stored246
+	TBZ $0, R2, stored278
 	ADD $8, R0, R26
 	VST1 V16.S[2], (R26)
-	B stored246
+	B stored278
 
-single245:
+single277:
 	FMOVS F16, 0(R0)
 
-stored246:
+stored278:
 	VFMLA V5.S4, V15.S4, V10.S4
 	B fold
 
@@ -4471,45 +5003,45 @@ partial5:
 	SUB $3, R2, R26
 	VMOV R26, V14.S[3]
 	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R2, single247
+	TBZ $1, R2, single279
 	FMOVD 0(R1), F15
-	TBZ $0, R2, loaded248
+	TBZ $0, R2, loaded280
 	ADD $8, R1, R26
 	VLD1 (R26), V15.S[2]
-	B loaded248
+	B loaded280
 
-single247:
+single279:
 	FMOVS 0(R1), F15
 
-loaded248:
+loaded280:
 	WORD $0x4ea0d5f0 // FSUB V16.4S, V15.4S, V0.4S
 	WORD $0x6e21fe10 // FDIV V16.4S, V16.4S, V1.4S
-	TBZ $1, R2, single249
+	TBZ $1, R2, single281
 	FMOVD 0(R0), F17
-	TBZ $0, R2, loaded250
+	TBZ $0, R2, loaded282
 	ADD $8, R0, R26
 	VLD1 (R26), V17.S[2]
-	B loaded250
+	B loaded282
 
-single249:
+single281:
 	FMOVS 0(R0), F17
 
-loaded250:
+loaded282:
 	WORD $0x6e30dc70 // FMUL V16.4S, V3.4S, V16.4S
 	VFMLA V17.S4, V2.S4, V16.S4
 	VCMTST V4.S4, V16.S4, V17.S4
 	VAND V17.B16, V16.B16, V16.B16
-	TBZ $1, R2, single251
+	TBZ $1, R2, single283
 	FMOVD F16, 0(R0)
-	TBZ $0, R2, stored252
+	TBZ $0, R2, stored284
 	ADD $8, R0, R26
 	VST1 V16.S[2], (R26)
-	B stored252
+	B stored284
 
-single251:
+single283:
 	FMOVS F16, 0(R0)
 
-stored252:
+stored284:
 	VFMLA V5.S4, V15.S4, V11.S4
 	B fold
 
@@ -4526,45 +5058,45 @@ partial6:
 	SUB $3, R2, R26
 	VMOV R26, V14.S[3]
 	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R2, single253
+	TBZ $1, R2, single285
 	FMOVD 0(R1), F15
-	TBZ $0, R2, loaded254
+	TBZ $0, R2, loaded286
 	ADD $8, R1, R26
 	VLD1 (R26), V15.S[2]
-	B loaded254
+	B loaded286
 
-single253:
+single285:
 	FMOVS 0(R1), F15
 
-loaded254:
+loaded286:
 	WORD $0x4ea0d5f0 // FSUB V16.4S, V15.4S, V0.4S
 	WORD $0x6e21fe10 // FDIV V16.4S, V16.4S, V1.4S
-	TBZ $1, R2, single255
+	TBZ $1, R2, single287
 	FMOVD 0(R0), F17
-	TBZ $0, R2, loaded256
+	TBZ $0, R2, loaded288
 	ADD $8, R0, R26
 	VLD1 (R26), V17.S[2]
-	B loaded256
+	B loaded288
 
-single255:
+single287:
 	FMOVS 0(R0), F17
 
-loaded256:
+loaded288:
 	WORD $0x6e30dc70 // FMUL V16.4S, V3.4S, V16.4S
 	VFMLA V17.S4, V2.S4, V16.S4
 	VCMTST V4.S4, V16.S4, V17.S4
 	VAND V17.B16, V16.B16, V16.B16
-	TBZ $1, R2, single257
+	TBZ $1, R2, single289
 	FMOVD F16, 0(R0)
-	TBZ $0, R2, stored258
+	TBZ $0, R2, stored290
 	ADD $8, R0, R26
 	VST1 V16.S[2], (R26)
-	B stored258
+	B stored290
 
-single257:
+single289:
 	FMOVS F16, 0(R0)
 
-stored258:
+stored290:
 	VFMLA V5.S4, V15.S4, V12.S4
 	B fold
 
@@ -4581,45 +5113,45 @@ partial7:
 	SUB $3, R2, R26
 	VMOV R26, V14.S[3]
 	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R2, single259
+	TBZ $1, R2, single291
 	FMOVD 0(R1), F15
-	TBZ $0, R2, loaded260
+	TBZ $0, R2, loaded292
 	ADD $8, R1, R26
 	VLD1 (R26), V15.S[2]
-	B loaded260
+	B loaded292
 
-single259:
+single291:
 	FMOVS 0(R1), F15
 
-loaded260:
+loaded292:
 	WORD $0x4ea0d5f0 // FSUB V16.4S, V15.4S, V0.4S
 	WORD $0x6e21fe10 // FDIV V16.4S, V16.4S, V1.4S
-	TBZ $1, R2, single261
+	TBZ $1, R2, single293
 	FMOVD 0(R0), F17
-	TBZ $0, R2, loaded262
+	TBZ $0, R2, loaded294
 	ADD $8, R0, R26
 	VLD1 (R26), V17.S[2]
-	B loaded262
+	B loaded294
 
-single261:
+single293:
 	FMOVS 0(R0), F17
 
-loaded262:
+loaded294:
 	WORD $0x6e30dc70 // FMUL V16.4S, V3.4S, V16.4S
 	VFMLA V17.S4, V2.S4, V16.S4
 	VCMTST V4.S4, V16.S4, V17.S4
 	VAND V17.B16, V16.B16, V16.B16
-	TBZ $1, R2, single263
+	TBZ $1, R2, single295
 	FMOVD F16, 0(R0)
-	TBZ $0, R2, stored264
+	TBZ $0, R2, stored296
 	ADD $8, R0, R26
 	VST1 V16.S[2], (R26)
-	B stored264
+	B stored296
 
-single263:
+single295:
 	FMOVS F16, 0(R0)
 
-stored264:
+stored296:
 	VFMLA V5.S4, V15.S4, V13.S4
 
 fold:
@@ -4721,40 +5253,40 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single265
+	TBZ $1, R5, single297
 	FMOVD 0(R2), F5
-	TBZ $0, R5, loaded266
+	TBZ $0, R5, loaded298
 	ADD $8, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded266
+	B loaded298
 
-single265:
+single297:
 	FMOVS 0(R2), F5
 
-loaded266:
-	TBZ $1, R5, single267
+loaded298:
+	TBZ $1, R5, single299
 	FMOVD 0(R0), F4
-	TBZ $0, R5, loaded268
+	TBZ $0, R5, loaded300
 	ADD $8, R0, R26
 	VLD1 (R26), V4.S[2]
-	B loaded268
+	B loaded300
 
-single267:
+single299:
 	FMOVS 0(R0), F4
 
-loaded268:
+loaded300:
 	VFMLA V5.S4, V3.S4, V4.S4
-	TBZ $1, R5, single269
+	TBZ $1, R5, single301
 	FMOVD F4, 0(R0)
-	TBZ $0, R5, stored270
+	TBZ $0, R5, stored302
 	ADD $8, R0, R26
 	VST1 V4.S[2], (R26)
-	B stored270
+	B stored302
 
-single269:
+single301:
 	FMOVS F4, 0(R0)
 
-stored270:
+stored302:
 	LSL $2, R5
 	ADD R5, R0
 
@@ -4845,30 +5377,30 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single271
+	TBZ $1, R5, single303
 	FMOVD 0(R2), F3
-	TBZ $0, R5, loaded272
+	TBZ $0, R5, loaded304
 	ADD $8, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded272
+	B loaded304
 
-single271:
+single303:
 	FMOVS 0(R2), F3
 
-loaded272:
+loaded304:
 	FMOVQ 48(R25), F2 // 0x00000000
 	VFMLA V3.S4, V1.S4, V2.S4
-	TBZ $1, R5, single273
+	TBZ $1, R5, single305
 	FMOVD F2, 0(R0)
-	TBZ $0, R5, stored274
+	TBZ $0, R5, stored306
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored274
+	B stored306
 
-single273:
+single305:
 	FMOVS F2, 0(R0)
 
-stored274:
+stored306:
 	LSL $2, R5
 	ADD R5, R0
 
@@ -4979,42 +5511,42 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single275
+	TBZ $1, R5, single307
 	FMOVD 0(R2), F6
-	TBZ $0, R5, loaded276
+	TBZ $0, R5, loaded308
 	ADD $8, R2, R26
 	VLD1 (R26), V6.S[2]
-	B loaded276
+	B loaded308
 
-single275:
+single307:
 	FMOVS 0(R2), F6
 
-loaded276:
+loaded308:
 	FMOVQ 48(R25), F4 // 0x00000000
 	VFMLA V6.S4, V2.S4, V4.S4
-	TBZ $1, R5, single277
+	TBZ $1, R5, single309
 	FMOVD 0(R0), F6
-	TBZ $0, R5, loaded278
+	TBZ $0, R5, loaded310
 	ADD $8, R0, R26
 	VLD1 (R26), V6.S[2]
-	B loaded278
+	B loaded310
 
-single277:
+single309:
 	FMOVS 0(R0), F6
 
-loaded278:
+loaded310:
 	VFMLA V4.S4, V0.S4, V6.S4
-	TBZ $1, R5, single279
+	TBZ $1, R5, single311
 	FMOVD F6, 0(R0)
-	TBZ $0, R5, stored280
+	TBZ $0, R5, stored312
 	ADD $8, R0, R26
 	VST1 V6.S[2], (R26)
-	B stored280
+	B stored312
 
-single279:
+single311:
 	FMOVS F6, 0(R0)
 
-stored280:
+stored312:
 	LSL $2, R5
 	ADD R5, R0
 
@@ -5127,42 +5659,42 @@ vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ row_end
-	TBZ $1, R6, single281
+	TBZ $1, R6, single313
 	FMOVD 0(R1), F3
-	TBZ $0, R6, loaded282
+	TBZ $0, R6, loaded314
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded282
+	B loaded314
 
-single281:
+single313:
 	FMOVS 0(R1), F3
 
-loaded282:
-	TBZ $1, R6, single283
+loaded314:
+	TBZ $1, R6, single315
 	FMOVD 0(R3), F6
-	TBZ $0, R6, loaded284
+	TBZ $0, R6, loaded316
 	ADD $8, R3, R26
 	VLD1 (R26), V6.S[2]
-	B loaded284
+	B loaded316
 
-single283:
+single315:
 	FMOVS 0(R3), F6
 
-loaded284:
+loaded316:
 	VMOV V0.B16, V5.B16
 	VFMLA V6.S4, V2.S4, V5.S4
 	WORD $0x6e25fc65 // FDIV V5.4S, V3.4S, V5.4S
-	TBZ $1, R6, single285
+	TBZ $1, R6, single317
 	FMOVD F5, 0(R0)
-	TBZ $0, R6, stored286
+	TBZ $0, R6, stored318
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored286
+	B stored318
 
-single285:
+single317:
 	FMOVS F5, 0(R0)
 
-stored286:
+stored318:
 	LSL $2, R6
 	ADD R6, R0
 	ADD R6, R1
@@ -5408,33 +5940,33 @@ columns1_end:
 	MOVD add+40(FP), R5
 	CMP $2, R5
 	BNE partial_begin
-	TBZ $1, R2, single287
+	TBZ $1, R2, single319
 	FMOVD 0(R0), F3
-	TBZ $0, R2, loaded288
+	TBZ $0, R2, loaded320
 	ADD $8, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded288
+	B loaded320
 
-single287:
+single319:
 	FMOVS 0(R0), F3
 
-loaded288:
+loaded320:
 
 partial_begin:
 	MOVD rows+24(FP), R5
 
 partial_rows:
-	TBZ $1, R2, single289
+	TBZ $1, R2, single321
 	FMOVD 0(R1), F0
-	TBZ $0, R2, loaded290
+	TBZ $0, R2, loaded322
 	ADD $8, R1, R26
 	VLD1 (R26), V0.S[2]
-	B loaded290
+	B loaded322
 
-single289:
+single321:
 	FMOVS 0(R1), F0
 
-loaded290:
+loaded322:
 	WORD $0x4e20d463 // FADD V3.4S, V3.4S, V0.4S
 	ADD R3, R1
 	SUBS $1, R5
@@ -5442,31 +5974,31 @@ loaded290:
 	MOVD add+40(FP), R5
 	CMP $1, R5
 	BNE partial_store
-	TBZ $1, R2, single291
+	TBZ $1, R2, single323
 	FMOVD 0(R0), F0
-	TBZ $0, R2, loaded292
+	TBZ $0, R2, loaded324
 	ADD $8, R0, R26
 	VLD1 (R26), V0.S[2]
-	B loaded292
+	B loaded324
 
-single291:
+single323:
 	FMOVS 0(R0), F0
 
-loaded292:
+loaded324:
 	WORD $0x4e23d403 // FADD V3.4S, V0.4S, V3.4S
 
 partial_store:
-	TBZ $1, R2, single293
+	TBZ $1, R2, single325
 	FMOVD F3, 0(R0)
-	TBZ $0, R2, stored294
+	TBZ $0, R2, stored326
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored294
+	B stored326
 
-single293:
+single325:
 	FMOVS F3, 0(R0)
 
-stored294:
+stored326:
 
 done:
 	RET
@@ -5560,50 +6092,50 @@ columns_end:
 	MOVD rows+24(FP), R5
 
 partial_rows:
-	TBZ $1, R2, single295
+	TBZ $1, R2, single327
 	FMOVD 0(R1), F6
-	TBZ $0, R2, loaded296
+	TBZ $0, R2, loaded328
 	ADD $8, R1, R26
 	VLD1 (R26), V6.S[2]
-	B loaded296
+	B loaded328
 
-single295:
+single327:
 	FMOVS 0(R1), F6
 
-loaded296:
-	TBZ $1, R2, single297
+loaded328:
+	TBZ $1, R2, single329
 	FMOVD 0(R6), F5
-	TBZ $0, R2, loaded298
+	TBZ $0, R2, loaded330
 	ADD $8, R6, R26
 	VLD1 (R26), V5.S[2]
-	B loaded298
+	B loaded330
 
-single297:
+single329:
 	FMOVS 0(R6), F5
 
-loaded298:
-	TBZ $1, R2, single299
+loaded330:
+	TBZ $1, R2, single331
 	FMOVD 0(R7), F4
-	TBZ $0, R2, loaded300
+	TBZ $0, R2, loaded332
 	ADD $8, R7, R26
 	VLD1 (R26), V4.S[2]
-	B loaded300
+	B loaded332
 
-single299:
+single331:
 	FMOVS 0(R7), F4
 
-loaded300:
-	TBZ $1, R2, single301
+loaded332:
+	TBZ $1, R2, single333
 	FMOVD 0(R8), F8
-	TBZ $0, R2, loaded302
+	TBZ $0, R2, loaded334
 	ADD $8, R8, R26
 	VLD1 (R26), V8.S[2]
-	B loaded302
+	B loaded334
 
-single301:
+single333:
 	FMOVS 0(R8), F8
 
-loaded302:
+loaded334:
 	WORD $0x4e26d400 // FADD V0.4S, V0.4S, V6.4S
 	WORD $0x4e25d421 // FADD V1.4S, V1.4S, V5.4S
 	WORD $0x4e24d442 // FADD V2.4S, V2.4S, V4.4S
@@ -5617,34 +6149,34 @@ loaded302:
 	MOVD add+48(FP), R5
 	CMP $0, R5
 	BEQ partial_store
-	TBZ $1, R2, single303
+	TBZ $1, R2, single335
 	FMOVD 0(R0), F8
-	TBZ $0, R2, loaded304
+	TBZ $0, R2, loaded336
 	ADD $8, R0, R26
 	VLD1 (R26), V8.S[2]
-	B loaded304
+	B loaded336
 
-single303:
+single335:
 	FMOVS 0(R0), F8
 
-loaded304:
+loaded336:
 	WORD $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
 
 partial_store:
 	WORD $0x4e21d400 // FADD V0.4S, V0.4S, V1.4S
 	WORD $0x4e22d400 // FADD V0.4S, V0.4S, V2.4S
 	WORD $0x4e23d400 // FADD V0.4S, V0.4S, V3.4S
-	TBZ $1, R2, single305
+	TBZ $1, R2, single337
 	FMOVD F0, 0(R0)
-	TBZ $0, R2, stored306
+	TBZ $0, R2, stored338
 	ADD $8, R0, R26
 	VST1 V0.S[2], (R26)
-	B stored306
+	B stored338
 
-single305:
+single337:
 	FMOVS F0, 0(R0)
 
-stored306:
+stored338:
 
 done:
 	RET
@@ -5885,33 +6417,33 @@ columns1_end:
 	MOVD add+40(FP), R5
 	CMP $2, R5
 	BNE partial_begin
-	TBZ $1, R2, single307
+	TBZ $1, R2, single339
 	FMOVD 0(R0), F3
-	TBZ $0, R2, loaded308
+	TBZ $0, R2, loaded340
 	ADD $8, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded308
+	B loaded340
 
-single307:
+single339:
 	FMOVS 0(R0), F3
 
-loaded308:
+loaded340:
 
 partial_begin:
 	MOVD rows+24(FP), R5
 
 partial_rows:
-	TBZ $1, R2, single309
+	TBZ $1, R2, single341
 	FMOVD 0(R1), F0
-	TBZ $0, R2, loaded310
+	TBZ $0, R2, loaded342
 	ADD $8, R1, R26
 	VLD1 (R26), V0.S[2]
-	B loaded310
+	B loaded342
 
-single309:
+single341:
 	FMOVS 0(R1), F0
 
-loaded310:
+loaded342:
 	VFMLA V0.S4, V0.S4, V3.S4
 	ADD R3, R1
 	SUBS $1, R5
@@ -5919,31 +6451,31 @@ loaded310:
 	MOVD add+40(FP), R5
 	CMP $1, R5
 	BNE partial_store
-	TBZ $1, R2, single311
+	TBZ $1, R2, single343
 	FMOVD 0(R0), F0
-	TBZ $0, R2, loaded312
+	TBZ $0, R2, loaded344
 	ADD $8, R0, R26
 	VLD1 (R26), V0.S[2]
-	B loaded312
+	B loaded344
 
-single311:
+single343:
 	FMOVS 0(R0), F0
 
-loaded312:
+loaded344:
 	WORD $0x4e23d403 // FADD V3.4S, V0.4S, V3.4S
 
 partial_store:
-	TBZ $1, R2, single313
+	TBZ $1, R2, single345
 	FMOVD F3, 0(R0)
-	TBZ $0, R2, stored314
+	TBZ $0, R2, stored346
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored314
+	B stored346
 
-single313:
+single345:
 	FMOVS F3, 0(R0)
 
-stored314:
+stored346:
 
 done:
 	RET
@@ -6093,82 +6625,82 @@ vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ row_end
-	TBZ $1, R7, single315
+	TBZ $1, R7, single347
 	FMOVD 0(R0), F12
-	TBZ $0, R7, loaded316
+	TBZ $0, R7, loaded348
 	ADD $8, R0, R26
 	VLD1 (R26), V12.S[2]
-	B loaded316
+	B loaded348
 
-single315:
+single347:
 	FMOVS 0(R0), F12
 
-loaded316:
-	TBZ $1, R7, single317
+loaded348:
+	TBZ $1, R7, single349
 	FMOVD 0(R2), F9
-	TBZ $0, R7, loaded318
+	TBZ $0, R7, loaded350
 	ADD $8, R2, R26
 	VLD1 (R26), V9.S[2]
-	B loaded318
+	B loaded350
 
-single317:
+single349:
 	FMOVS 0(R2), F9
 
-loaded318:
+loaded350:
 	VFMLA V12.S4, V4.S4, V9.S4
-	TBZ $1, R7, single319
+	TBZ $1, R7, single351
 	FMOVD 0(R1), F11
-	TBZ $0, R7, loaded320
+	TBZ $0, R7, loaded352
 	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
-	B loaded320
+	B loaded352
 
-single319:
+single351:
 	FMOVS 0(R1), F11
 
-loaded320:
+loaded352:
 	WORD $0x6e29dc29 // FMUL V9.4S, V1.4S, V9.4S
 	VFMLA V11.S4, V0.S4, V9.S4
 	VCMTST V6.S4, V9.S4, V11.S4
 	VAND V11.B16, V9.B16, V9.B16
-	TBZ $1, R7, single321
+	TBZ $1, R7, single353
 	FMOVD F9, 0(R1)
-	TBZ $0, R7, stored322
+	TBZ $0, R7, stored354
 	ADD $8, R1, R26
 	VST1 V9.S[2], (R26)
-	B stored322
+	B stored354
 
-single321:
+single353:
 	FMOVS F9, 0(R1)
 
-stored322:
-	TBZ $1, R7, single323
+stored354:
+	TBZ $1, R7, single355
 	FMOVD 0(R4), F11
-	TBZ $0, R7, loaded324
+	TBZ $0, R7, loaded356
 	ADD $8, R4, R26
 	VLD1 (R26), V11.S[2]
-	B loaded324
+	B loaded356
 
-single323:
+single355:
 	FMOVS 0(R4), F11
 
-loaded324:
+loaded356:
 	VMOV V3.B16, V10.B16
 	VFMLA V11.S4, V8.S4, V10.S4
 	WORD $0x6e2afd2a // FDIV V10.4S, V9.4S, V10.4S
 	WORD $0x6e2cdcac // FMUL V12.4S, V5.4S, V12.4S
 	VFMLS V10.S4, V2.S4, V12.S4
-	TBZ $1, R7, single325
+	TBZ $1, R7, single357
 	FMOVD F12, 0(R0)
-	TBZ $0, R7, stored326
+	TBZ $0, R7, stored358
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored326
+	B stored358
 
-single325:
+single357:
 	FMOVS F12, 0(R0)
 
-stored326:
+stored358:
 	LSL $2, R7
 	ADD R7, R0
 	ADD R7, R1
@@ -6306,81 +6838,81 @@ vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ row_end
-	TBZ $1, R7, single327
+	TBZ $1, R7, single359
 	FMOVD 0(R0), F12
-	TBZ $0, R7, loaded328
+	TBZ $0, R7, loaded360
 	ADD $8, R0, R26
 	VLD1 (R26), V12.S[2]
-	B loaded328
+	B loaded360
 
-single327:
+single359:
 	FMOVS 0(R0), F12
 
-loaded328:
-	TBZ $1, R7, single329
+loaded360:
+	TBZ $1, R7, single361
 	FMOVD 0(R2), F17
-	TBZ $0, R7, loaded330
+	TBZ $0, R7, loaded362
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded330
+	B loaded362
 
-single329:
+single361:
 	FMOVS 0(R2), F17
 
-loaded330:
+loaded362:
 	VFMLA V12.S4, V4.S4, V17.S4
-	TBZ $1, R7, single331
+	TBZ $1, R7, single363
 	FMOVD 0(R1), F11
-	TBZ $0, R7, loaded332
+	TBZ $0, R7, loaded364
 	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
-	B loaded332
+	B loaded364
 
-single331:
+single363:
 	FMOVS 0(R1), F11
 
-loaded332:
+loaded364:
 	WORD $0x6e31dc31 // FMUL V17.4S, V1.4S, V17.4S
 	VFMLA V11.S4, V0.S4, V17.S4
 	VCMTST V6.S4, V17.S4, V11.S4
 	VAND V11.B16, V17.B16, V17.B16
-	TBZ $1, R7, single333
+	TBZ $1, R7, single365
 	FMOVD F17, 0(R1)
-	TBZ $0, R7, stored334
+	TBZ $0, R7, stored366
 	ADD $8, R1, R26
 	VST1 V17.S[2], (R26)
-	B stored334
+	B stored366
 
-single333:
+single365:
 	FMOVS F17, 0(R1)
 
-stored334:
-	TBZ $1, R7, single335
+stored366:
+	TBZ $1, R7, single367
 	FMOVD 0(R4), F11
-	TBZ $0, R7, loaded336
+	TBZ $0, R7, loaded368
 	ADD $8, R4, R26
 	VLD1 (R26), V11.S[2]
-	B loaded336
+	B loaded368
 
-single335:
+single367:
 	FMOVS 0(R4), F11
 
-loaded336:
+loaded368:
 	VMOV V3.B16, V10.B16
 	VFMLA V11.S4, V8.S4, V10.S4
 	WORD $0x6e2afe2b // FDIV V11.4S, V17.4S, V10.4S
 	VFMLS V11.S4, V2.S4, V12.S4
-	TBZ $1, R7, single337
+	TBZ $1, R7, single369
 	FMOVD F12, 0(R0)
-	TBZ $0, R7, stored338
+	TBZ $0, R7, stored370
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored338
+	B stored370
 
-single337:
+single369:
 	FMOVS F12, 0(R0)
 
-stored338:
+stored370:
 	LSL $2, R7
 	ADD R7, R0
 	ADD R7, R1
@@ -6535,82 +7067,82 @@ vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ row_end
-	TBZ $1, R7, single339
+	TBZ $1, R7, single371
 	FMOVD 0(R0), F19
-	TBZ $0, R7, loaded340
+	TBZ $0, R7, loaded372
 	ADD $8, R0, R26
 	VLD1 (R26), V19.S[2]
-	B loaded340
+	B loaded372
 
-single339:
+single371:
 	FMOVS 0(R0), F19
 
-loaded340:
-	TBZ $1, R7, single341
+loaded372:
+	TBZ $1, R7, single373
 	FMOVD 0(R2), F21
-	TBZ $0, R7, loaded342
+	TBZ $0, R7, loaded374
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded342
+	B loaded374
 
-single341:
+single373:
 	FMOVS 0(R2), F21
 
-loaded342:
+loaded374:
 	WORD $0x6e35dc35 // FMUL V21.4S, V1.4S, V21.4S
-	TBZ $1, R7, single343
+	TBZ $1, R7, single375
 	FMOVD 0(R1), F17
-	TBZ $0, R7, loaded344
+	TBZ $0, R7, loaded376
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded344
+	B loaded376
 
-single343:
+single375:
 	FMOVS 0(R1), F17
 
-loaded344:
+loaded376:
 	VMOV V21.B16, V18.B16
 	VFMLA V17.S4, V0.S4, V18.S4
 	VCMTST V5.S4, V18.S4, V17.S4
 	VAND V17.B16, V18.B16, V18.B16
-	TBZ $1, R7, single345
+	TBZ $1, R7, single377
 	FMOVD F18, 0(R1)
-	TBZ $0, R7, stored346
+	TBZ $0, R7, stored378
 	ADD $8, R1, R26
 	VST1 V18.S[2], (R26)
-	B stored346
+	B stored378
 
-single345:
+single377:
 	FMOVS F18, 0(R1)
 
-stored346:
+stored378:
 	VFMLA V18.S4, V2.S4, V21.S4
 	WORD $0x6e35dd15 // FMUL V21.4S, V8.4S, V21.4S
-	TBZ $1, R7, single347
+	TBZ $1, R7, single379
 	FMOVD 0(R4), F18
-	TBZ $0, R7, loaded348
+	TBZ $0, R7, loaded380
 	ADD $8, R4, R26
 	VLD1 (R26), V18.S[2]
-	B loaded348
+	B loaded380
 
-single347:
+single379:
 	FMOVS 0(R4), F18
 
-loaded348:
+loaded380:
 	WORD $0x6e32deb2 // FMUL V18.4S, V21.4S, V18.4S
 	WORD $0x6ea0fa52 // FNEG V18.4S, V18.4S
 	VFMLA V19.S4, V4.S4, V18.S4
-	TBZ $1, R7, single349
+	TBZ $1, R7, single381
 	FMOVD F18, 0(R0)
-	TBZ $0, R7, stored350
+	TBZ $0, R7, stored382
 	ADD $8, R0, R26
 	VST1 V18.S[2], (R26)
-	B stored350
+	B stored382
 
-single349:
+single381:
 	FMOVS F18, 0(R0)
 
-stored350:
+stored382:
 	LSL $2, R7
 	ADD R7, R0
 	ADD R7, R1
@@ -6799,117 +7331,117 @@ vectors_end:
 	ADD $4, R10
 	CMP $0, R10
 	BEQ row_end
-	TBZ $1, R10, single351
+	TBZ $1, R10, single383
 	FMOVD 0(R0), F19
-	TBZ $0, R10, loaded352
+	TBZ $0, R10, loaded384
 	ADD $8, R0, R26
 	VLD1 (R26), V19.S[2]
-	B loaded352
+	B loaded384
 
-single351:
+single383:
 	FMOVS 0(R0), F19
 
-loaded352:
-	TBZ $1, R10, single353
+loaded384:
+	TBZ $1, R10, single385
 	FMOVD 0(R2), F22
-	TBZ $0, R10, loaded354
+	TBZ $0, R10, loaded386
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded354
+	B loaded386
 
-single353:
+single385:
 	FMOVS 0(R2), F22
 
-loaded354:
-	TBZ $1, R10, single355
+loaded386:
+	TBZ $1, R10, single387
 	FMOVD 0(R6), F21
-	TBZ $0, R10, loaded356
+	TBZ $0, R10, loaded388
 	ADD $8, R6, R26
 	VLD1 (R26), V21.S[2]
-	B loaded356
+	B loaded388
 
-single355:
+single387:
 	FMOVS 0(R6), F21
 
-loaded356:
+loaded388:
 	VFMLS V21.S4, V7.S4, V22.S4
 	WORD $0x6e36dc36 // FMUL V22.4S, V1.4S, V22.4S
-	TBZ $1, R10, single357
+	TBZ $1, R10, single389
 	FMOVD 0(R1), F21
-	TBZ $0, R10, loaded358
+	TBZ $0, R10, loaded390
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded358
+	B loaded390
 
-single357:
+single389:
 	FMOVS 0(R1), F21
 
-loaded358:
+loaded390:
 	VMOV V22.B16, V20.B16
 	VFMLA V21.S4, V0.S4, V20.S4
 	VCMTST V5.S4, V20.S4, V21.S4
 	VAND V21.B16, V20.B16, V20.B16
-	TBZ $1, R10, single359
+	TBZ $1, R10, single391
 	FMOVD F20, 0(R1)
-	TBZ $0, R10, stored360
+	TBZ $0, R10, stored392
 	ADD $8, R1, R26
 	VST1 V20.S[2], (R26)
-	B stored360
+	B stored392
 
-single359:
+single391:
 	FMOVS F20, 0(R1)
 
-stored360:
+stored392:
 	VFMLA V20.S4, V2.S4, V22.S4
 	WORD $0x6e36dd36 // FMUL V22.4S, V9.4S, V22.4S
-	TBZ $1, R10, single361
+	TBZ $1, R10, single393
 	FMOVD 0(R4), F20
-	TBZ $0, R10, loaded362
+	TBZ $0, R10, loaded394
 	ADD $8, R4, R26
 	VLD1 (R26), V20.S[2]
-	B loaded362
+	B loaded394
 
-single361:
+single393:
 	FMOVS 0(R4), F20
 
-loaded362:
+loaded394:
 	WORD $0x6e34ded4 // FMUL V20.4S, V22.4S, V20.4S
-	TBZ $1, R10, single363
+	TBZ $1, R10, single395
 	FMOVD 0(R7), F22
-	TBZ $0, R10, loaded364
+	TBZ $0, R10, loaded396
 	ADD $8, R7, R26
 	VLD1 (R26), V22.S[2]
-	B loaded364
+	B loaded396
 
-single363:
+single395:
 	FMOVS 0(R7), F22
 
-loaded364:
+loaded396:
 	VFMLA V20.S4, V7.S4, V22.S4
-	TBZ $1, R10, single365
+	TBZ $1, R10, single397
 	FMOVD F22, 0(R7)
-	TBZ $0, R10, stored366
+	TBZ $0, R10, stored398
 	ADD $8, R7, R26
 	VST1 V22.S[2], (R26)
-	B stored366
+	B stored398
 
-single365:
+single397:
 	FMOVS F22, 0(R7)
 
-stored366:
+stored398:
 	WORD $0x6ea0fa94 // FNEG V20.4S, V20.4S
 	VFMLA V19.S4, V4.S4, V20.S4
-	TBZ $1, R10, single367
+	TBZ $1, R10, single399
 	FMOVD F20, 0(R0)
-	TBZ $0, R10, stored368
+	TBZ $0, R10, stored400
 	ADD $8, R0, R26
 	VST1 V20.S[2], (R26)
-	B stored368
+	B stored400
 
-single367:
+single399:
 	FMOVS F20, 0(R0)
 
-stored368:
+stored400:
 	LSL $2, R10
 	ADD R10, R0
 	ADD R10, R1
@@ -7188,254 +7720,6 @@ pass0_blocks_end:
 pass0_partial0:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single369
-	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded370
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded370
-
-single369:
-	FMOVS 0(R1), F17
-
-loaded370:
-	TBZ $1, R6, single371
-	FMOVD 0(R3), F18
-	TBZ $0, R6, loaded372
-	ADD $8, R3, R26
-	VLD1 (R26), V18.S[2]
-	B loaded372
-
-single371:
-	FMOVS 0(R3), F18
-
-loaded372:
-	WORD $0x6e32de32 // FMUL V18.4S, V17.4S, V18.4S
-	FMOVQ 48(R25), F17 // 0x00000000
-	WORD $0x6ee01e32 // BIF V18.16B, V17.16B, V0.16B
-	VFMLA V18.S4, V18.S4, V1.S4
-	B pass0_fold
-
-pass0_partial1:
-	CMP $0, R6
-	BEQ pass0_fold
-	TBZ $1, R6, single373
-	FMOVD 0(R1), F18
-	TBZ $0, R6, loaded374
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded374
-
-single373:
-	FMOVS 0(R1), F18
-
-loaded374:
-	TBZ $1, R6, single375
-	FMOVD 0(R3), F17
-	TBZ $0, R6, loaded376
-	ADD $8, R3, R26
-	VLD1 (R26), V17.S[2]
-	B loaded376
-
-single375:
-	FMOVS 0(R3), F17
-
-loaded376:
-	WORD $0x6e31de51 // FMUL V17.4S, V18.4S, V17.4S
-	FMOVQ 48(R25), F18 // 0x00000000
-	WORD $0x6ee01e51 // BIF V17.16B, V18.16B, V0.16B
-	VFMLA V17.S4, V17.S4, V2.S4
-	B pass0_fold
-
-pass0_partial2:
-	CMP $0, R6
-	BEQ pass0_fold
-	TBZ $1, R6, single377
-	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded378
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded378
-
-single377:
-	FMOVS 0(R1), F17
-
-loaded378:
-	TBZ $1, R6, single379
-	FMOVD 0(R3), F18
-	TBZ $0, R6, loaded380
-	ADD $8, R3, R26
-	VLD1 (R26), V18.S[2]
-	B loaded380
-
-single379:
-	FMOVS 0(R3), F18
-
-loaded380:
-	WORD $0x6e32de32 // FMUL V18.4S, V17.4S, V18.4S
-	FMOVQ 48(R25), F17 // 0x00000000
-	WORD $0x6ee01e32 // BIF V18.16B, V17.16B, V0.16B
-	VFMLA V18.S4, V18.S4, V3.S4
-	B pass0_fold
-
-pass0_partial3:
-	CMP $0, R6
-	BEQ pass0_fold
-	TBZ $1, R6, single381
-	FMOVD 0(R1), F18
-	TBZ $0, R6, loaded382
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded382
-
-single381:
-	FMOVS 0(R1), F18
-
-loaded382:
-	TBZ $1, R6, single383
-	FMOVD 0(R3), F17
-	TBZ $0, R6, loaded384
-	ADD $8, R3, R26
-	VLD1 (R26), V17.S[2]
-	B loaded384
-
-single383:
-	FMOVS 0(R3), F17
-
-loaded384:
-	WORD $0x6e31de51 // FMUL V17.4S, V18.4S, V17.4S
-	FMOVQ 48(R25), F18 // 0x00000000
-	WORD $0x6ee01e51 // BIF V17.16B, V18.16B, V0.16B
-	VFMLA V17.S4, V17.S4, V4.S4
-	B pass0_fold
-
-pass0_partial4:
-	CMP $0, R6
-	BEQ pass0_fold
-	TBZ $1, R6, single385
-	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded386
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded386
-
-single385:
-	FMOVS 0(R1), F17
-
-loaded386:
-	TBZ $1, R6, single387
-	FMOVD 0(R3), F18
-	TBZ $0, R6, loaded388
-	ADD $8, R3, R26
-	VLD1 (R26), V18.S[2]
-	B loaded388
-
-single387:
-	FMOVS 0(R3), F18
-
-loaded388:
-	WORD $0x6e32de32 // FMUL V18.4S, V17.4S, V18.4S
-	FMOVQ 48(R25), F17 // 0x00000000
-	WORD $0x6ee01e32 // BIF V18.16B, V17.16B, V0.16B
-	VFMLA V18.S4, V18.S4, V5.S4
-	B pass0_fold
-
-pass0_partial5:
-	CMP $0, R6
-	BEQ pass0_fold
-	TBZ $1, R6, single389
-	FMOVD 0(R1), F18
-	TBZ $0, R6, loaded390
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded390
-
-single389:
-	FMOVS 0(R1), F18
-
-loaded390:
-	TBZ $1, R6, single391
-	FMOVD 0(R3), F17
-	TBZ $0, R6, loaded392
-	ADD $8, R3, R26
-	VLD1 (R26), V17.S[2]
-	B loaded392
-
-single391:
-	FMOVS 0(R3), F17
-
-loaded392:
-	WORD $0x6e31de51 // FMUL V17.4S, V18.4S, V17.4S
-	FMOVQ 48(R25), F18 // 0x00000000
-	WORD $0x6ee01e51 // BIF V17.16B, V18.16B, V0.16B
-	VFMLA V17.S4, V17.S4, V6.S4
-	B pass0_fold
-
-pass0_partial6:
-	CMP $0, R6
-	BEQ pass0_fold
-	TBZ $1, R6, single393
-	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded394
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded394
-
-single393:
-	FMOVS 0(R1), F17
-
-loaded394:
-	TBZ $1, R6, single395
-	FMOVD 0(R3), F18
-	TBZ $0, R6, loaded396
-	ADD $8, R3, R26
-	VLD1 (R26), V18.S[2]
-	B loaded396
-
-single395:
-	FMOVS 0(R3), F18
-
-loaded396:
-	WORD $0x6e32de32 // FMUL V18.4S, V17.4S, V18.4S
-	FMOVQ 48(R25), F17 // 0x00000000
-	WORD $0x6ee01e32 // BIF V18.16B, V17.16B, V0.16B
-	VFMLA V18.S4, V18.S4, V7.S4
-	B pass0_fold
-
-pass0_partial7:
-	CMP $0, R6
-	BEQ pass0_fold
-	TBZ $1, R6, single397
-	FMOVD 0(R1), F18
-	TBZ $0, R6, loaded398
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded398
-
-single397:
-	FMOVS 0(R1), F18
-
-loaded398:
-	TBZ $1, R6, single399
-	FMOVD 0(R3), F17
-	TBZ $0, R6, loaded400
-	ADD $8, R3, R26
-	VLD1 (R26), V17.S[2]
-	B loaded400
-
-single399:
-	FMOVS 0(R3), F17
-
-loaded400:
-	WORD $0x6e31de51 // FMUL V17.4S, V18.4S, V17.4S
-	FMOVQ 48(R25), F18 // 0x00000000
-	WORD $0x6ee01e51 // BIF V17.16B, V18.16B, V0.16B
-	VFMLA V17.S4, V17.S4, V8.S4
-	B pass0_fold
-
-pass0_partial8:
-	CMP $0, R6
-	BEQ pass0_fold
 	TBZ $1, R6, single401
 	FMOVD 0(R1), F17
 	TBZ $0, R6, loaded402
@@ -7461,10 +7745,10 @@ loaded404:
 	WORD $0x6e32de32 // FMUL V18.4S, V17.4S, V18.4S
 	FMOVQ 48(R25), F17 // 0x00000000
 	WORD $0x6ee01e32 // BIF V18.16B, V17.16B, V0.16B
-	VFMLA V18.S4, V18.S4, V9.S4
+	VFMLA V18.S4, V18.S4, V1.S4
 	B pass0_fold
 
-pass0_partial9:
+pass0_partial1:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single405
@@ -7492,10 +7776,10 @@ loaded408:
 	WORD $0x6e31de51 // FMUL V17.4S, V18.4S, V17.4S
 	FMOVQ 48(R25), F18 // 0x00000000
 	WORD $0x6ee01e51 // BIF V17.16B, V18.16B, V0.16B
-	VFMLA V17.S4, V17.S4, V10.S4
+	VFMLA V17.S4, V17.S4, V2.S4
 	B pass0_fold
 
-pass0_partial10:
+pass0_partial2:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single409
@@ -7523,10 +7807,10 @@ loaded412:
 	WORD $0x6e32de32 // FMUL V18.4S, V17.4S, V18.4S
 	FMOVQ 48(R25), F17 // 0x00000000
 	WORD $0x6ee01e32 // BIF V18.16B, V17.16B, V0.16B
-	VFMLA V18.S4, V18.S4, V11.S4
+	VFMLA V18.S4, V18.S4, V3.S4
 	B pass0_fold
 
-pass0_partial11:
+pass0_partial3:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single413
@@ -7554,10 +7838,10 @@ loaded416:
 	WORD $0x6e31de51 // FMUL V17.4S, V18.4S, V17.4S
 	FMOVQ 48(R25), F18 // 0x00000000
 	WORD $0x6ee01e51 // BIF V17.16B, V18.16B, V0.16B
-	VFMLA V17.S4, V17.S4, V12.S4
+	VFMLA V17.S4, V17.S4, V4.S4
 	B pass0_fold
 
-pass0_partial12:
+pass0_partial4:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single417
@@ -7585,10 +7869,10 @@ loaded420:
 	WORD $0x6e32de32 // FMUL V18.4S, V17.4S, V18.4S
 	FMOVQ 48(R25), F17 // 0x00000000
 	WORD $0x6ee01e32 // BIF V18.16B, V17.16B, V0.16B
-	VFMLA V18.S4, V18.S4, V13.S4
+	VFMLA V18.S4, V18.S4, V5.S4
 	B pass0_fold
 
-pass0_partial13:
+pass0_partial5:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single421
@@ -7616,10 +7900,10 @@ loaded424:
 	WORD $0x6e31de51 // FMUL V17.4S, V18.4S, V17.4S
 	FMOVQ 48(R25), F18 // 0x00000000
 	WORD $0x6ee01e51 // BIF V17.16B, V18.16B, V0.16B
-	VFMLA V17.S4, V17.S4, V14.S4
+	VFMLA V17.S4, V17.S4, V6.S4
 	B pass0_fold
 
-pass0_partial14:
+pass0_partial6:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single425
@@ -7647,10 +7931,10 @@ loaded428:
 	WORD $0x6e32de32 // FMUL V18.4S, V17.4S, V18.4S
 	FMOVQ 48(R25), F17 // 0x00000000
 	WORD $0x6ee01e32 // BIF V18.16B, V17.16B, V0.16B
-	VFMLA V18.S4, V18.S4, V15.S4
+	VFMLA V18.S4, V18.S4, V7.S4
 	B pass0_fold
 
-pass0_partial15:
+pass0_partial7:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single429
@@ -7675,6 +7959,254 @@ single431:
 	FMOVS 0(R3), F17
 
 loaded432:
+	WORD $0x6e31de51 // FMUL V17.4S, V18.4S, V17.4S
+	FMOVQ 48(R25), F18 // 0x00000000
+	WORD $0x6ee01e51 // BIF V17.16B, V18.16B, V0.16B
+	VFMLA V17.S4, V17.S4, V8.S4
+	B pass0_fold
+
+pass0_partial8:
+	CMP $0, R6
+	BEQ pass0_fold
+	TBZ $1, R6, single433
+	FMOVD 0(R1), F17
+	TBZ $0, R6, loaded434
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded434
+
+single433:
+	FMOVS 0(R1), F17
+
+loaded434:
+	TBZ $1, R6, single435
+	FMOVD 0(R3), F18
+	TBZ $0, R6, loaded436
+	ADD $8, R3, R26
+	VLD1 (R26), V18.S[2]
+	B loaded436
+
+single435:
+	FMOVS 0(R3), F18
+
+loaded436:
+	WORD $0x6e32de32 // FMUL V18.4S, V17.4S, V18.4S
+	FMOVQ 48(R25), F17 // 0x00000000
+	WORD $0x6ee01e32 // BIF V18.16B, V17.16B, V0.16B
+	VFMLA V18.S4, V18.S4, V9.S4
+	B pass0_fold
+
+pass0_partial9:
+	CMP $0, R6
+	BEQ pass0_fold
+	TBZ $1, R6, single437
+	FMOVD 0(R1), F18
+	TBZ $0, R6, loaded438
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded438
+
+single437:
+	FMOVS 0(R1), F18
+
+loaded438:
+	TBZ $1, R6, single439
+	FMOVD 0(R3), F17
+	TBZ $0, R6, loaded440
+	ADD $8, R3, R26
+	VLD1 (R26), V17.S[2]
+	B loaded440
+
+single439:
+	FMOVS 0(R3), F17
+
+loaded440:
+	WORD $0x6e31de51 // FMUL V17.4S, V18.4S, V17.4S
+	FMOVQ 48(R25), F18 // 0x00000000
+	WORD $0x6ee01e51 // BIF V17.16B, V18.16B, V0.16B
+	VFMLA V17.S4, V17.S4, V10.S4
+	B pass0_fold
+
+pass0_partial10:
+	CMP $0, R6
+	BEQ pass0_fold
+	TBZ $1, R6, single441
+	FMOVD 0(R1), F17
+	TBZ $0, R6, loaded442
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded442
+
+single441:
+	FMOVS 0(R1), F17
+
+loaded442:
+	TBZ $1, R6, single443
+	FMOVD 0(R3), F18
+	TBZ $0, R6, loaded444
+	ADD $8, R3, R26
+	VLD1 (R26), V18.S[2]
+	B loaded444
+
+single443:
+	FMOVS 0(R3), F18
+
+loaded444:
+	WORD $0x6e32de32 // FMUL V18.4S, V17.4S, V18.4S
+	FMOVQ 48(R25), F17 // 0x00000000
+	WORD $0x6ee01e32 // BIF V18.16B, V17.16B, V0.16B
+	VFMLA V18.S4, V18.S4, V11.S4
+	B pass0_fold
+
+pass0_partial11:
+	CMP $0, R6
+	BEQ pass0_fold
+	TBZ $1, R6, single445
+	FMOVD 0(R1), F18
+	TBZ $0, R6, loaded446
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded446
+
+single445:
+	FMOVS 0(R1), F18
+
+loaded446:
+	TBZ $1, R6, single447
+	FMOVD 0(R3), F17
+	TBZ $0, R6, loaded448
+	ADD $8, R3, R26
+	VLD1 (R26), V17.S[2]
+	B loaded448
+
+single447:
+	FMOVS 0(R3), F17
+
+loaded448:
+	WORD $0x6e31de51 // FMUL V17.4S, V18.4S, V17.4S
+	FMOVQ 48(R25), F18 // 0x00000000
+	WORD $0x6ee01e51 // BIF V17.16B, V18.16B, V0.16B
+	VFMLA V17.S4, V17.S4, V12.S4
+	B pass0_fold
+
+pass0_partial12:
+	CMP $0, R6
+	BEQ pass0_fold
+	TBZ $1, R6, single449
+	FMOVD 0(R1), F17
+	TBZ $0, R6, loaded450
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded450
+
+single449:
+	FMOVS 0(R1), F17
+
+loaded450:
+	TBZ $1, R6, single451
+	FMOVD 0(R3), F18
+	TBZ $0, R6, loaded452
+	ADD $8, R3, R26
+	VLD1 (R26), V18.S[2]
+	B loaded452
+
+single451:
+	FMOVS 0(R3), F18
+
+loaded452:
+	WORD $0x6e32de32 // FMUL V18.4S, V17.4S, V18.4S
+	FMOVQ 48(R25), F17 // 0x00000000
+	WORD $0x6ee01e32 // BIF V18.16B, V17.16B, V0.16B
+	VFMLA V18.S4, V18.S4, V13.S4
+	B pass0_fold
+
+pass0_partial13:
+	CMP $0, R6
+	BEQ pass0_fold
+	TBZ $1, R6, single453
+	FMOVD 0(R1), F18
+	TBZ $0, R6, loaded454
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded454
+
+single453:
+	FMOVS 0(R1), F18
+
+loaded454:
+	TBZ $1, R6, single455
+	FMOVD 0(R3), F17
+	TBZ $0, R6, loaded456
+	ADD $8, R3, R26
+	VLD1 (R26), V17.S[2]
+	B loaded456
+
+single455:
+	FMOVS 0(R3), F17
+
+loaded456:
+	WORD $0x6e31de51 // FMUL V17.4S, V18.4S, V17.4S
+	FMOVQ 48(R25), F18 // 0x00000000
+	WORD $0x6ee01e51 // BIF V17.16B, V18.16B, V0.16B
+	VFMLA V17.S4, V17.S4, V14.S4
+	B pass0_fold
+
+pass0_partial14:
+	CMP $0, R6
+	BEQ pass0_fold
+	TBZ $1, R6, single457
+	FMOVD 0(R1), F17
+	TBZ $0, R6, loaded458
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded458
+
+single457:
+	FMOVS 0(R1), F17
+
+loaded458:
+	TBZ $1, R6, single459
+	FMOVD 0(R3), F18
+	TBZ $0, R6, loaded460
+	ADD $8, R3, R26
+	VLD1 (R26), V18.S[2]
+	B loaded460
+
+single459:
+	FMOVS 0(R3), F18
+
+loaded460:
+	WORD $0x6e32de32 // FMUL V18.4S, V17.4S, V18.4S
+	FMOVQ 48(R25), F17 // 0x00000000
+	WORD $0x6ee01e32 // BIF V18.16B, V17.16B, V0.16B
+	VFMLA V18.S4, V18.S4, V15.S4
+	B pass0_fold
+
+pass0_partial15:
+	CMP $0, R6
+	BEQ pass0_fold
+	TBZ $1, R6, single461
+	FMOVD 0(R1), F18
+	TBZ $0, R6, loaded462
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded462
+
+single461:
+	FMOVS 0(R1), F18
+
+loaded462:
+	TBZ $1, R6, single463
+	FMOVD 0(R3), F17
+	TBZ $0, R6, loaded464
+	ADD $8, R3, R26
+	VLD1 (R26), V17.S[2]
+	B loaded464
+
+single463:
+	FMOVS 0(R3), F17
+
+loaded464:
 	WORD $0x6e31de51 // FMUL V17.4S, V18.4S, V17.4S
 	FMOVQ 48(R25), F18 // 0x00000000
 	WORD $0x6ee01e51 // BIF V17.16B, V18.16B, V0.16B
@@ -8068,40 +8600,40 @@ pass1_blocks_end:
 pass1_partial0:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single433
+	TBZ $1, R8, single465
 	FMOVD 0(R1), F18
-	TBZ $0, R8, loaded434
+	TBZ $0, R8, loaded466
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded434
+	B loaded466
 
-single433:
+single465:
 	FMOVS 0(R1), F18
 
-loaded434:
-	TBZ $1, R8, single435
+loaded466:
+	TBZ $1, R8, single467
 	FMOVD 0(R5), F19
-	TBZ $0, R8, loaded436
+	TBZ $0, R8, loaded468
 	ADD $8, R5, R26
 	VLD1 (R26), V19.S[2]
-	B loaded436
+	B loaded468
 
-single435:
+single467:
 	FMOVS 0(R5), F19
 
-loaded436:
+loaded468:
 	VFMLS V19.S4, V1.S4, V18.S4
-	TBZ $1, R8, single437
+	TBZ $1, R8, single469
 	FMOVD 0(R3), F19
-	TBZ $0, R8, loaded438
+	TBZ $0, R8, loaded470
 	ADD $8, R3, R26
 	VLD1 (R26), V19.S[2]
-	B loaded438
+	B loaded470
 
-single437:
+single469:
 	FMOVS 0(R3), F19
 
-loaded438:
+loaded470:
 	WORD $0x6e33de53 // FMUL V19.4S, V18.4S, V19.4S
 	FMOVQ 48(R25), F18 // 0x00000000
 	WORD $0x6ee01e53 // BIF V19.16B, V18.16B, V0.16B
@@ -8111,40 +8643,40 @@ loaded438:
 pass1_partial1:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single439
+	TBZ $1, R8, single471
 	FMOVD 0(R1), F19
-	TBZ $0, R8, loaded440
+	TBZ $0, R8, loaded472
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded440
+	B loaded472
 
-single439:
+single471:
 	FMOVS 0(R1), F19
 
-loaded440:
-	TBZ $1, R8, single441
+loaded472:
+	TBZ $1, R8, single473
 	FMOVD 0(R5), F18
-	TBZ $0, R8, loaded442
+	TBZ $0, R8, loaded474
 	ADD $8, R5, R26
 	VLD1 (R26), V18.S[2]
-	B loaded442
+	B loaded474
 
-single441:
+single473:
 	FMOVS 0(R5), F18
 
-loaded442:
+loaded474:
 	VFMLS V18.S4, V1.S4, V19.S4
-	TBZ $1, R8, single443
+	TBZ $1, R8, single475
 	FMOVD 0(R3), F18
-	TBZ $0, R8, loaded444
+	TBZ $0, R8, loaded476
 	ADD $8, R3, R26
 	VLD1 (R26), V18.S[2]
-	B loaded444
+	B loaded476
 
-single443:
+single475:
 	FMOVS 0(R3), F18
 
-loaded444:
+loaded476:
 	WORD $0x6e32de72 // FMUL V18.4S, V19.4S, V18.4S
 	FMOVQ 48(R25), F19 // 0x00000000
 	WORD $0x6ee01e72 // BIF V18.16B, V19.16B, V0.16B
@@ -8154,40 +8686,40 @@ loaded444:
 pass1_partial2:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single445
+	TBZ $1, R8, single477
 	FMOVD 0(R1), F18
-	TBZ $0, R8, loaded446
+	TBZ $0, R8, loaded478
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded446
+	B loaded478
 
-single445:
+single477:
 	FMOVS 0(R1), F18
 
-loaded446:
-	TBZ $1, R8, single447
+loaded478:
+	TBZ $1, R8, single479
 	FMOVD 0(R5), F19
-	TBZ $0, R8, loaded448
+	TBZ $0, R8, loaded480
 	ADD $8, R5, R26
 	VLD1 (R26), V19.S[2]
-	B loaded448
+	B loaded480
 
-single447:
+single479:
 	FMOVS 0(R5), F19
 
-loaded448:
+loaded480:
 	VFMLS V19.S4, V1.S4, V18.S4
-	TBZ $1, R8, single449
+	TBZ $1, R8, single481
 	FMOVD 0(R3), F19
-	TBZ $0, R8, loaded450
+	TBZ $0, R8, loaded482
 	ADD $8, R3, R26
 	VLD1 (R26), V19.S[2]
-	B loaded450
+	B loaded482
 
-single449:
+single481:
 	FMOVS 0(R3), F19
 
-loaded450:
+loaded482:
 	WORD $0x6e33de53 // FMUL V19.4S, V18.4S, V19.4S
 	FMOVQ 48(R25), F18 // 0x00000000
 	WORD $0x6ee01e53 // BIF V19.16B, V18.16B, V0.16B
@@ -8197,40 +8729,40 @@ loaded450:
 pass1_partial3:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single451
+	TBZ $1, R8, single483
 	FMOVD 0(R1), F19
-	TBZ $0, R8, loaded452
+	TBZ $0, R8, loaded484
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded452
+	B loaded484
 
-single451:
+single483:
 	FMOVS 0(R1), F19
 
-loaded452:
-	TBZ $1, R8, single453
+loaded484:
+	TBZ $1, R8, single485
 	FMOVD 0(R5), F18
-	TBZ $0, R8, loaded454
+	TBZ $0, R8, loaded486
 	ADD $8, R5, R26
 	VLD1 (R26), V18.S[2]
-	B loaded454
+	B loaded486
 
-single453:
+single485:
 	FMOVS 0(R5), F18
 
-loaded454:
+loaded486:
 	VFMLS V18.S4, V1.S4, V19.S4
-	TBZ $1, R8, single455
+	TBZ $1, R8, single487
 	FMOVD 0(R3), F18
-	TBZ $0, R8, loaded456
+	TBZ $0, R8, loaded488
 	ADD $8, R3, R26
 	VLD1 (R26), V18.S[2]
-	B loaded456
+	B loaded488
 
-single455:
+single487:
 	FMOVS 0(R3), F18
 
-loaded456:
+loaded488:
 	WORD $0x6e32de72 // FMUL V18.4S, V19.4S, V18.4S
 	FMOVQ 48(R25), F19 // 0x00000000
 	WORD $0x6ee01e72 // BIF V18.16B, V19.16B, V0.16B
@@ -8240,40 +8772,40 @@ loaded456:
 pass1_partial4:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single457
+	TBZ $1, R8, single489
 	FMOVD 0(R1), F18
-	TBZ $0, R8, loaded458
+	TBZ $0, R8, loaded490
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded458
+	B loaded490
 
-single457:
+single489:
 	FMOVS 0(R1), F18
 
-loaded458:
-	TBZ $1, R8, single459
+loaded490:
+	TBZ $1, R8, single491
 	FMOVD 0(R5), F19
-	TBZ $0, R8, loaded460
+	TBZ $0, R8, loaded492
 	ADD $8, R5, R26
 	VLD1 (R26), V19.S[2]
-	B loaded460
+	B loaded492
 
-single459:
+single491:
 	FMOVS 0(R5), F19
 
-loaded460:
+loaded492:
 	VFMLS V19.S4, V1.S4, V18.S4
-	TBZ $1, R8, single461
+	TBZ $1, R8, single493
 	FMOVD 0(R3), F19
-	TBZ $0, R8, loaded462
+	TBZ $0, R8, loaded494
 	ADD $8, R3, R26
 	VLD1 (R26), V19.S[2]
-	B loaded462
+	B loaded494
 
-single461:
+single493:
 	FMOVS 0(R3), F19
 
-loaded462:
+loaded494:
 	WORD $0x6e33de53 // FMUL V19.4S, V18.4S, V19.4S
 	FMOVQ 48(R25), F18 // 0x00000000
 	WORD $0x6ee01e53 // BIF V19.16B, V18.16B, V0.16B
@@ -8283,40 +8815,40 @@ loaded462:
 pass1_partial5:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single463
+	TBZ $1, R8, single495
 	FMOVD 0(R1), F19
-	TBZ $0, R8, loaded464
+	TBZ $0, R8, loaded496
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded464
+	B loaded496
 
-single463:
+single495:
 	FMOVS 0(R1), F19
 
-loaded464:
-	TBZ $1, R8, single465
+loaded496:
+	TBZ $1, R8, single497
 	FMOVD 0(R5), F18
-	TBZ $0, R8, loaded466
+	TBZ $0, R8, loaded498
 	ADD $8, R5, R26
 	VLD1 (R26), V18.S[2]
-	B loaded466
+	B loaded498
 
-single465:
+single497:
 	FMOVS 0(R5), F18
 
-loaded466:
+loaded498:
 	VFMLS V18.S4, V1.S4, V19.S4
-	TBZ $1, R8, single467
+	TBZ $1, R8, single499
 	FMOVD 0(R3), F18
-	TBZ $0, R8, loaded468
+	TBZ $0, R8, loaded500
 	ADD $8, R3, R26
 	VLD1 (R26), V18.S[2]
-	B loaded468
+	B loaded500
 
-single467:
+single499:
 	FMOVS 0(R3), F18
 
-loaded468:
+loaded500:
 	WORD $0x6e32de72 // FMUL V18.4S, V19.4S, V18.4S
 	FMOVQ 48(R25), F19 // 0x00000000
 	WORD $0x6ee01e72 // BIF V18.16B, V19.16B, V0.16B
@@ -8326,40 +8858,40 @@ loaded468:
 pass1_partial6:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single469
+	TBZ $1, R8, single501
 	FMOVD 0(R1), F18
-	TBZ $0, R8, loaded470
+	TBZ $0, R8, loaded502
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded470
+	B loaded502
 
-single469:
+single501:
 	FMOVS 0(R1), F18
 
-loaded470:
-	TBZ $1, R8, single471
+loaded502:
+	TBZ $1, R8, single503
 	FMOVD 0(R5), F19
-	TBZ $0, R8, loaded472
+	TBZ $0, R8, loaded504
 	ADD $8, R5, R26
 	VLD1 (R26), V19.S[2]
-	B loaded472
+	B loaded504
 
-single471:
+single503:
 	FMOVS 0(R5), F19
 
-loaded472:
+loaded504:
 	VFMLS V19.S4, V1.S4, V18.S4
-	TBZ $1, R8, single473
+	TBZ $1, R8, single505
 	FMOVD 0(R3), F19
-	TBZ $0, R8, loaded474
+	TBZ $0, R8, loaded506
 	ADD $8, R3, R26
 	VLD1 (R26), V19.S[2]
-	B loaded474
+	B loaded506
 
-single473:
+single505:
 	FMOVS 0(R3), F19
 
-loaded474:
+loaded506:
 	WORD $0x6e33de53 // FMUL V19.4S, V18.4S, V19.4S
 	FMOVQ 48(R25), F18 // 0x00000000
 	WORD $0x6ee01e53 // BIF V19.16B, V18.16B, V0.16B
@@ -8369,40 +8901,40 @@ loaded474:
 pass1_partial7:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single475
+	TBZ $1, R8, single507
 	FMOVD 0(R1), F19
-	TBZ $0, R8, loaded476
+	TBZ $0, R8, loaded508
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded476
+	B loaded508
 
-single475:
+single507:
 	FMOVS 0(R1), F19
 
-loaded476:
-	TBZ $1, R8, single477
+loaded508:
+	TBZ $1, R8, single509
 	FMOVD 0(R5), F18
-	TBZ $0, R8, loaded478
+	TBZ $0, R8, loaded510
 	ADD $8, R5, R26
 	VLD1 (R26), V18.S[2]
-	B loaded478
+	B loaded510
 
-single477:
+single509:
 	FMOVS 0(R5), F18
 
-loaded478:
+loaded510:
 	VFMLS V18.S4, V1.S4, V19.S4
-	TBZ $1, R8, single479
+	TBZ $1, R8, single511
 	FMOVD 0(R3), F18
-	TBZ $0, R8, loaded480
+	TBZ $0, R8, loaded512
 	ADD $8, R3, R26
 	VLD1 (R26), V18.S[2]
-	B loaded480
+	B loaded512
 
-single479:
+single511:
 	FMOVS 0(R3), F18
 
-loaded480:
+loaded512:
 	WORD $0x6e32de72 // FMUL V18.4S, V19.4S, V18.4S
 	FMOVQ 48(R25), F19 // 0x00000000
 	WORD $0x6ee01e72 // BIF V18.16B, V19.16B, V0.16B
@@ -8412,40 +8944,40 @@ loaded480:
 pass1_partial8:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single481
+	TBZ $1, R8, single513
 	FMOVD 0(R1), F18
-	TBZ $0, R8, loaded482
+	TBZ $0, R8, loaded514
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded482
+	B loaded514
 
-single481:
+single513:
 	FMOVS 0(R1), F18
 
-loaded482:
-	TBZ $1, R8, single483
+loaded514:
+	TBZ $1, R8, single515
 	FMOVD 0(R5), F19
-	TBZ $0, R8, loaded484
+	TBZ $0, R8, loaded516
 	ADD $8, R5, R26
 	VLD1 (R26), V19.S[2]
-	B loaded484
+	B loaded516
 
-single483:
+single515:
 	FMOVS 0(R5), F19
 
-loaded484:
+loaded516:
 	VFMLS V19.S4, V1.S4, V18.S4
-	TBZ $1, R8, single485
+	TBZ $1, R8, single517
 	FMOVD 0(R3), F19
-	TBZ $0, R8, loaded486
+	TBZ $0, R8, loaded518
 	ADD $8, R3, R26
 	VLD1 (R26), V19.S[2]
-	B loaded486
+	B loaded518
 
-single485:
+single517:
 	FMOVS 0(R3), F19
 
-loaded486:
+loaded518:
 	WORD $0x6e33de53 // FMUL V19.4S, V18.4S, V19.4S
 	FMOVQ 48(R25), F18 // 0x00000000
 	WORD $0x6ee01e53 // BIF V19.16B, V18.16B, V0.16B
@@ -8455,40 +8987,40 @@ loaded486:
 pass1_partial9:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single487
+	TBZ $1, R8, single519
 	FMOVD 0(R1), F19
-	TBZ $0, R8, loaded488
+	TBZ $0, R8, loaded520
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded488
+	B loaded520
 
-single487:
+single519:
 	FMOVS 0(R1), F19
 
-loaded488:
-	TBZ $1, R8, single489
+loaded520:
+	TBZ $1, R8, single521
 	FMOVD 0(R5), F18
-	TBZ $0, R8, loaded490
+	TBZ $0, R8, loaded522
 	ADD $8, R5, R26
 	VLD1 (R26), V18.S[2]
-	B loaded490
+	B loaded522
 
-single489:
+single521:
 	FMOVS 0(R5), F18
 
-loaded490:
+loaded522:
 	VFMLS V18.S4, V1.S4, V19.S4
-	TBZ $1, R8, single491
+	TBZ $1, R8, single523
 	FMOVD 0(R3), F18
-	TBZ $0, R8, loaded492
+	TBZ $0, R8, loaded524
 	ADD $8, R3, R26
 	VLD1 (R26), V18.S[2]
-	B loaded492
+	B loaded524
 
-single491:
+single523:
 	FMOVS 0(R3), F18
 
-loaded492:
+loaded524:
 	WORD $0x6e32de72 // FMUL V18.4S, V19.4S, V18.4S
 	FMOVQ 48(R25), F19 // 0x00000000
 	WORD $0x6ee01e72 // BIF V18.16B, V19.16B, V0.16B
@@ -8498,40 +9030,40 @@ loaded492:
 pass1_partial10:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single493
+	TBZ $1, R8, single525
 	FMOVD 0(R1), F18
-	TBZ $0, R8, loaded494
+	TBZ $0, R8, loaded526
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded494
+	B loaded526
 
-single493:
+single525:
 	FMOVS 0(R1), F18
 
-loaded494:
-	TBZ $1, R8, single495
+loaded526:
+	TBZ $1, R8, single527
 	FMOVD 0(R5), F19
-	TBZ $0, R8, loaded496
+	TBZ $0, R8, loaded528
 	ADD $8, R5, R26
 	VLD1 (R26), V19.S[2]
-	B loaded496
+	B loaded528
 
-single495:
+single527:
 	FMOVS 0(R5), F19
 
-loaded496:
+loaded528:
 	VFMLS V19.S4, V1.S4, V18.S4
-	TBZ $1, R8, single497
+	TBZ $1, R8, single529
 	FMOVD 0(R3), F19
-	TBZ $0, R8, loaded498
+	TBZ $0, R8, loaded530
 	ADD $8, R3, R26
 	VLD1 (R26), V19.S[2]
-	B loaded498
+	B loaded530
 
-single497:
+single529:
 	FMOVS 0(R3), F19
 
-loaded498:
+loaded530:
 	WORD $0x6e33de53 // FMUL V19.4S, V18.4S, V19.4S
 	FMOVQ 48(R25), F18 // 0x00000000
 	WORD $0x6ee01e53 // BIF V19.16B, V18.16B, V0.16B
@@ -8541,40 +9073,40 @@ loaded498:
 pass1_partial11:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single499
+	TBZ $1, R8, single531
 	FMOVD 0(R1), F19
-	TBZ $0, R8, loaded500
+	TBZ $0, R8, loaded532
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded500
+	B loaded532
 
-single499:
+single531:
 	FMOVS 0(R1), F19
 
-loaded500:
-	TBZ $1, R8, single501
+loaded532:
+	TBZ $1, R8, single533
 	FMOVD 0(R5), F18
-	TBZ $0, R8, loaded502
+	TBZ $0, R8, loaded534
 	ADD $8, R5, R26
 	VLD1 (R26), V18.S[2]
-	B loaded502
+	B loaded534
 
-single501:
+single533:
 	FMOVS 0(R5), F18
 
-loaded502:
+loaded534:
 	VFMLS V18.S4, V1.S4, V19.S4
-	TBZ $1, R8, single503
+	TBZ $1, R8, single535
 	FMOVD 0(R3), F18
-	TBZ $0, R8, loaded504
+	TBZ $0, R8, loaded536
 	ADD $8, R3, R26
 	VLD1 (R26), V18.S[2]
-	B loaded504
+	B loaded536
 
-single503:
+single535:
 	FMOVS 0(R3), F18
 
-loaded504:
+loaded536:
 	WORD $0x6e32de72 // FMUL V18.4S, V19.4S, V18.4S
 	FMOVQ 48(R25), F19 // 0x00000000
 	WORD $0x6ee01e72 // BIF V18.16B, V19.16B, V0.16B
@@ -8584,40 +9116,40 @@ loaded504:
 pass1_partial12:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single505
+	TBZ $1, R8, single537
 	FMOVD 0(R1), F18
-	TBZ $0, R8, loaded506
+	TBZ $0, R8, loaded538
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded506
+	B loaded538
 
-single505:
+single537:
 	FMOVS 0(R1), F18
 
-loaded506:
-	TBZ $1, R8, single507
+loaded538:
+	TBZ $1, R8, single539
 	FMOVD 0(R5), F19
-	TBZ $0, R8, loaded508
+	TBZ $0, R8, loaded540
 	ADD $8, R5, R26
 	VLD1 (R26), V19.S[2]
-	B loaded508
+	B loaded540
 
-single507:
+single539:
 	FMOVS 0(R5), F19
 
-loaded508:
+loaded540:
 	VFMLS V19.S4, V1.S4, V18.S4
-	TBZ $1, R8, single509
+	TBZ $1, R8, single541
 	FMOVD 0(R3), F19
-	TBZ $0, R8, loaded510
+	TBZ $0, R8, loaded542
 	ADD $8, R3, R26
 	VLD1 (R26), V19.S[2]
-	B loaded510
+	B loaded542
 
-single509:
+single541:
 	FMOVS 0(R3), F19
 
-loaded510:
+loaded542:
 	WORD $0x6e33de53 // FMUL V19.4S, V18.4S, V19.4S
 	FMOVQ 48(R25), F18 // 0x00000000
 	WORD $0x6ee01e53 // BIF V19.16B, V18.16B, V0.16B
@@ -8627,40 +9159,40 @@ loaded510:
 pass1_partial13:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single511
+	TBZ $1, R8, single543
 	FMOVD 0(R1), F19
-	TBZ $0, R8, loaded512
+	TBZ $0, R8, loaded544
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded512
+	B loaded544
 
-single511:
+single543:
 	FMOVS 0(R1), F19
 
-loaded512:
-	TBZ $1, R8, single513
+loaded544:
+	TBZ $1, R8, single545
 	FMOVD 0(R5), F18
-	TBZ $0, R8, loaded514
+	TBZ $0, R8, loaded546
 	ADD $8, R5, R26
 	VLD1 (R26), V18.S[2]
-	B loaded514
+	B loaded546
 
-single513:
+single545:
 	FMOVS 0(R5), F18
 
-loaded514:
+loaded546:
 	VFMLS V18.S4, V1.S4, V19.S4
-	TBZ $1, R8, single515
+	TBZ $1, R8, single547
 	FMOVD 0(R3), F18
-	TBZ $0, R8, loaded516
+	TBZ $0, R8, loaded548
 	ADD $8, R3, R26
 	VLD1 (R26), V18.S[2]
-	B loaded516
+	B loaded548
 
-single515:
+single547:
 	FMOVS 0(R3), F18
 
-loaded516:
+loaded548:
 	WORD $0x6e32de72 // FMUL V18.4S, V19.4S, V18.4S
 	FMOVQ 48(R25), F19 // 0x00000000
 	WORD $0x6ee01e72 // BIF V18.16B, V19.16B, V0.16B
@@ -8670,40 +9202,40 @@ loaded516:
 pass1_partial14:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single517
+	TBZ $1, R8, single549
 	FMOVD 0(R1), F18
-	TBZ $0, R8, loaded518
+	TBZ $0, R8, loaded550
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded518
+	B loaded550
 
-single517:
+single549:
 	FMOVS 0(R1), F18
 
-loaded518:
-	TBZ $1, R8, single519
+loaded550:
+	TBZ $1, R8, single551
 	FMOVD 0(R5), F19
-	TBZ $0, R8, loaded520
+	TBZ $0, R8, loaded552
 	ADD $8, R5, R26
 	VLD1 (R26), V19.S[2]
-	B loaded520
+	B loaded552
 
-single519:
+single551:
 	FMOVS 0(R5), F19
 
-loaded520:
+loaded552:
 	VFMLS V19.S4, V1.S4, V18.S4
-	TBZ $1, R8, single521
+	TBZ $1, R8, single553
 	FMOVD 0(R3), F19
-	TBZ $0, R8, loaded522
+	TBZ $0, R8, loaded554
 	ADD $8, R3, R26
 	VLD1 (R26), V19.S[2]
-	B loaded522
+	B loaded554
 
-single521:
+single553:
 	FMOVS 0(R3), F19
 
-loaded522:
+loaded554:
 	WORD $0x6e33de53 // FMUL V19.4S, V18.4S, V19.4S
 	FMOVQ 48(R25), F18 // 0x00000000
 	WORD $0x6ee01e53 // BIF V19.16B, V18.16B, V0.16B
@@ -8713,40 +9245,40 @@ loaded522:
 pass1_partial15:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single523
+	TBZ $1, R8, single555
 	FMOVD 0(R1), F19
-	TBZ $0, R8, loaded524
+	TBZ $0, R8, loaded556
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded524
+	B loaded556
 
-single523:
+single555:
 	FMOVS 0(R1), F19
 
-loaded524:
-	TBZ $1, R8, single525
+loaded556:
+	TBZ $1, R8, single557
 	FMOVD 0(R5), F18
-	TBZ $0, R8, loaded526
+	TBZ $0, R8, loaded558
 	ADD $8, R5, R26
 	VLD1 (R26), V18.S[2]
-	B loaded526
+	B loaded558
 
-single525:
+single557:
 	FMOVS 0(R5), F18
 
-loaded526:
+loaded558:
 	VFMLS V18.S4, V1.S4, V19.S4
-	TBZ $1, R8, single527
+	TBZ $1, R8, single559
 	FMOVD 0(R3), F18
-	TBZ $0, R8, loaded528
+	TBZ $0, R8, loaded560
 	ADD $8, R3, R26
 	VLD1 (R26), V18.S[2]
-	B loaded528
+	B loaded560
 
-single527:
+single559:
 	FMOVS 0(R3), F18
 
-loaded528:
+loaded560:
 	WORD $0x6e32de72 // FMUL V18.4S, V19.4S, V18.4S
 	FMOVQ 48(R25), F19 // 0x00000000
 	WORD $0x6ee01e72 // BIF V18.16B, V19.16B, V0.16B
@@ -9336,46 +9868,46 @@ pass0_blocks_end:
 pass0_partial0:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single529
+	TBZ $1, R7, single561
 	FMOVD 0(R2), F28
-	TBZ $0, R7, loaded530
+	TBZ $0, R7, loaded562
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded530
+	B loaded562
 
-single529:
+single561:
 	FMOVS 0(R2), F28
 
-loaded530:
+loaded562:
 	WORD $0x6e3cdc3c // FMUL V28.4S, V1.4S, V28.4S
-	TBZ $1, R7, single531
+	TBZ $1, R7, single563
 	FMOVD 0(R1), F21
-	TBZ $0, R7, loaded532
+	TBZ $0, R7, loaded564
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded532
+	B loaded564
 
-single531:
+single563:
 	FMOVS 0(R1), F21
 
-loaded532:
+loaded564:
 	VMOV V28.B16, V22.B16
 	VFMLA V21.S4, V0.S4, V22.S4
 	FMOVQ 0(R25), F23 // 0x7f800000
 	VCMTST V23.S4, V22.S4, V21.S4
 	VAND V21.B16, V22.B16, V22.B16
 	VFMLA V22.S4, V2.S4, V28.S4
-	TBZ $1, R7, single533
+	TBZ $1, R7, single565
 	FMOVD 0(R4), F22
-	TBZ $0, R7, loaded534
+	TBZ $0, R7, loaded566
 	ADD $8, R4, R26
 	VLD1 (R26), V22.S[2]
-	B loaded534
+	B loaded566
 
-single533:
+single565:
 	FMOVS 0(R4), F22
 
-loaded534:
+loaded566:
 	WORD $0x6e36df96 // FMUL V22.4S, V28.4S, V22.4S
 	FMOVQ 48(R25), F28 // 0x00000000
 	WORD $0x6ee31f96 // BIF V22.16B, V28.16B, V3.16B
@@ -9385,46 +9917,46 @@ loaded534:
 pass0_partial1:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single535
+	TBZ $1, R7, single567
 	FMOVD 0(R2), F22
-	TBZ $0, R7, loaded536
+	TBZ $0, R7, loaded568
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded536
+	B loaded568
 
-single535:
+single567:
 	FMOVS 0(R2), F22
 
-loaded536:
+loaded568:
 	WORD $0x6e36dc36 // FMUL V22.4S, V1.4S, V22.4S
-	TBZ $1, R7, single537
+	TBZ $1, R7, single569
 	FMOVD 0(R1), F28
-	TBZ $0, R7, loaded538
+	TBZ $0, R7, loaded570
 	ADD $8, R1, R26
 	VLD1 (R26), V28.S[2]
-	B loaded538
+	B loaded570
 
-single537:
+single569:
 	FMOVS 0(R1), F28
 
-loaded538:
+loaded570:
 	VMOV V22.B16, V23.B16
 	VFMLA V28.S4, V0.S4, V23.S4
 	FMOVQ 0(R25), F21 // 0x7f800000
 	VCMTST V21.S4, V23.S4, V28.S4
 	VAND V28.B16, V23.B16, V23.B16
 	VFMLA V23.S4, V2.S4, V22.S4
-	TBZ $1, R7, single539
+	TBZ $1, R7, single571
 	FMOVD 0(R4), F23
-	TBZ $0, R7, loaded540
+	TBZ $0, R7, loaded572
 	ADD $8, R4, R26
 	VLD1 (R26), V23.S[2]
-	B loaded540
+	B loaded572
 
-single539:
+single571:
 	FMOVS 0(R4), F23
 
-loaded540:
+loaded572:
 	WORD $0x6e37ded7 // FMUL V23.4S, V22.4S, V23.4S
 	FMOVQ 48(R25), F22 // 0x00000000
 	WORD $0x6ee31ed7 // BIF V23.16B, V22.16B, V3.16B
@@ -9434,46 +9966,46 @@ loaded540:
 pass0_partial2:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single541
+	TBZ $1, R7, single573
 	FMOVD 0(R2), F23
-	TBZ $0, R7, loaded542
+	TBZ $0, R7, loaded574
 	ADD $8, R2, R26
 	VLD1 (R26), V23.S[2]
-	B loaded542
+	B loaded574
 
-single541:
+single573:
 	FMOVS 0(R2), F23
 
-loaded542:
+loaded574:
 	WORD $0x6e37dc37 // FMUL V23.4S, V1.4S, V23.4S
-	TBZ $1, R7, single543
+	TBZ $1, R7, single575
 	FMOVD 0(R1), F22
-	TBZ $0, R7, loaded544
+	TBZ $0, R7, loaded576
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded544
+	B loaded576
 
-single543:
+single575:
 	FMOVS 0(R1), F22
 
-loaded544:
+loaded576:
 	VMOV V23.B16, V21.B16
 	VFMLA V22.S4, V0.S4, V21.S4
 	FMOVQ 0(R25), F28 // 0x7f800000
 	VCMTST V28.S4, V21.S4, V22.S4
 	VAND V22.B16, V21.B16, V21.B16
 	VFMLA V21.S4, V2.S4, V23.S4
-	TBZ $1, R7, single545
+	TBZ $1, R7, single577
 	FMOVD 0(R4), F21
-	TBZ $0, R7, loaded546
+	TBZ $0, R7, loaded578
 	ADD $8, R4, R26
 	VLD1 (R26), V21.S[2]
-	B loaded546
+	B loaded578
 
-single545:
+single577:
 	FMOVS 0(R4), F21
 
-loaded546:
+loaded578:
 	WORD $0x6e35def5 // FMUL V21.4S, V23.4S, V21.4S
 	FMOVQ 48(R25), F23 // 0x00000000
 	WORD $0x6ee31ef5 // BIF V21.16B, V23.16B, V3.16B
@@ -9483,46 +10015,46 @@ loaded546:
 pass0_partial3:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single547
+	TBZ $1, R7, single579
 	FMOVD 0(R2), F21
-	TBZ $0, R7, loaded548
+	TBZ $0, R7, loaded580
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded548
+	B loaded580
 
-single547:
+single579:
 	FMOVS 0(R2), F21
 
-loaded548:
+loaded580:
 	WORD $0x6e35dc35 // FMUL V21.4S, V1.4S, V21.4S
-	TBZ $1, R7, single549
+	TBZ $1, R7, single581
 	FMOVD 0(R1), F23
-	TBZ $0, R7, loaded550
+	TBZ $0, R7, loaded582
 	ADD $8, R1, R26
 	VLD1 (R26), V23.S[2]
-	B loaded550
+	B loaded582
 
-single549:
+single581:
 	FMOVS 0(R1), F23
 
-loaded550:
+loaded582:
 	VMOV V21.B16, V28.B16
 	VFMLA V23.S4, V0.S4, V28.S4
 	FMOVQ 0(R25), F22 // 0x7f800000
 	VCMTST V22.S4, V28.S4, V23.S4
 	VAND V23.B16, V28.B16, V28.B16
 	VFMLA V28.S4, V2.S4, V21.S4
-	TBZ $1, R7, single551
+	TBZ $1, R7, single583
 	FMOVD 0(R4), F28
-	TBZ $0, R7, loaded552
+	TBZ $0, R7, loaded584
 	ADD $8, R4, R26
 	VLD1 (R26), V28.S[2]
-	B loaded552
+	B loaded584
 
-single551:
+single583:
 	FMOVS 0(R4), F28
 
-loaded552:
+loaded584:
 	WORD $0x6e3cdebc // FMUL V28.4S, V21.4S, V28.4S
 	FMOVQ 48(R25), F21 // 0x00000000
 	WORD $0x6ee31ebc // BIF V28.16B, V21.16B, V3.16B
@@ -9532,46 +10064,46 @@ loaded552:
 pass0_partial4:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single553
+	TBZ $1, R7, single585
 	FMOVD 0(R2), F28
-	TBZ $0, R7, loaded554
+	TBZ $0, R7, loaded586
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded554
+	B loaded586
 
-single553:
+single585:
 	FMOVS 0(R2), F28
 
-loaded554:
+loaded586:
 	WORD $0x6e3cdc3c // FMUL V28.4S, V1.4S, V28.4S
-	TBZ $1, R7, single555
+	TBZ $1, R7, single587
 	FMOVD 0(R1), F21
-	TBZ $0, R7, loaded556
+	TBZ $0, R7, loaded588
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded556
+	B loaded588
 
-single555:
+single587:
 	FMOVS 0(R1), F21
 
-loaded556:
+loaded588:
 	VMOV V28.B16, V22.B16
 	VFMLA V21.S4, V0.S4, V22.S4
 	FMOVQ 0(R25), F23 // 0x7f800000
 	VCMTST V23.S4, V22.S4, V21.S4
 	VAND V21.B16, V22.B16, V22.B16
 	VFMLA V22.S4, V2.S4, V28.S4
-	TBZ $1, R7, single557
+	TBZ $1, R7, single589
 	FMOVD 0(R4), F22
-	TBZ $0, R7, loaded558
+	TBZ $0, R7, loaded590
 	ADD $8, R4, R26
 	VLD1 (R26), V22.S[2]
-	B loaded558
+	B loaded590
 
-single557:
+single589:
 	FMOVS 0(R4), F22
 
-loaded558:
+loaded590:
 	WORD $0x6e36df96 // FMUL V22.4S, V28.4S, V22.4S
 	FMOVQ 48(R25), F28 // 0x00000000
 	WORD $0x6ee31f96 // BIF V22.16B, V28.16B, V3.16B
@@ -9581,46 +10113,46 @@ loaded558:
 pass0_partial5:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single559
+	TBZ $1, R7, single591
 	FMOVD 0(R2), F22
-	TBZ $0, R7, loaded560
+	TBZ $0, R7, loaded592
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded560
+	B loaded592
 
-single559:
+single591:
 	FMOVS 0(R2), F22
 
-loaded560:
+loaded592:
 	WORD $0x6e36dc36 // FMUL V22.4S, V1.4S, V22.4S
-	TBZ $1, R7, single561
+	TBZ $1, R7, single593
 	FMOVD 0(R1), F28
-	TBZ $0, R7, loaded562
+	TBZ $0, R7, loaded594
 	ADD $8, R1, R26
 	VLD1 (R26), V28.S[2]
-	B loaded562
+	B loaded594
 
-single561:
+single593:
 	FMOVS 0(R1), F28
 
-loaded562:
+loaded594:
 	VMOV V22.B16, V23.B16
 	VFMLA V28.S4, V0.S4, V23.S4
 	FMOVQ 0(R25), F21 // 0x7f800000
 	VCMTST V21.S4, V23.S4, V28.S4
 	VAND V28.B16, V23.B16, V23.B16
 	VFMLA V23.S4, V2.S4, V22.S4
-	TBZ $1, R7, single563
+	TBZ $1, R7, single595
 	FMOVD 0(R4), F23
-	TBZ $0, R7, loaded564
+	TBZ $0, R7, loaded596
 	ADD $8, R4, R26
 	VLD1 (R26), V23.S[2]
-	B loaded564
+	B loaded596
 
-single563:
+single595:
 	FMOVS 0(R4), F23
 
-loaded564:
+loaded596:
 	WORD $0x6e37ded7 // FMUL V23.4S, V22.4S, V23.4S
 	FMOVQ 48(R25), F22 // 0x00000000
 	WORD $0x6ee31ed7 // BIF V23.16B, V22.16B, V3.16B
@@ -9630,46 +10162,46 @@ loaded564:
 pass0_partial6:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single565
+	TBZ $1, R7, single597
 	FMOVD 0(R2), F23
-	TBZ $0, R7, loaded566
+	TBZ $0, R7, loaded598
 	ADD $8, R2, R26
 	VLD1 (R26), V23.S[2]
-	B loaded566
+	B loaded598
 
-single565:
+single597:
 	FMOVS 0(R2), F23
 
-loaded566:
+loaded598:
 	WORD $0x6e37dc37 // FMUL V23.4S, V1.4S, V23.4S
-	TBZ $1, R7, single567
+	TBZ $1, R7, single599
 	FMOVD 0(R1), F22
-	TBZ $0, R7, loaded568
+	TBZ $0, R7, loaded600
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded568
+	B loaded600
 
-single567:
+single599:
 	FMOVS 0(R1), F22
 
-loaded568:
+loaded600:
 	VMOV V23.B16, V21.B16
 	VFMLA V22.S4, V0.S4, V21.S4
 	FMOVQ 0(R25), F28 // 0x7f800000
 	VCMTST V28.S4, V21.S4, V22.S4
 	VAND V22.B16, V21.B16, V21.B16
 	VFMLA V21.S4, V2.S4, V23.S4
-	TBZ $1, R7, single569
+	TBZ $1, R7, single601
 	FMOVD 0(R4), F21
-	TBZ $0, R7, loaded570
+	TBZ $0, R7, loaded602
 	ADD $8, R4, R26
 	VLD1 (R26), V21.S[2]
-	B loaded570
+	B loaded602
 
-single569:
+single601:
 	FMOVS 0(R4), F21
 
-loaded570:
+loaded602:
 	WORD $0x6e35def5 // FMUL V21.4S, V23.4S, V21.4S
 	FMOVQ 48(R25), F23 // 0x00000000
 	WORD $0x6ee31ef5 // BIF V21.16B, V23.16B, V3.16B
@@ -9679,46 +10211,46 @@ loaded570:
 pass0_partial7:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single571
+	TBZ $1, R7, single603
 	FMOVD 0(R2), F21
-	TBZ $0, R7, loaded572
+	TBZ $0, R7, loaded604
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded572
+	B loaded604
 
-single571:
+single603:
 	FMOVS 0(R2), F21
 
-loaded572:
+loaded604:
 	WORD $0x6e35dc35 // FMUL V21.4S, V1.4S, V21.4S
-	TBZ $1, R7, single573
+	TBZ $1, R7, single605
 	FMOVD 0(R1), F23
-	TBZ $0, R7, loaded574
+	TBZ $0, R7, loaded606
 	ADD $8, R1, R26
 	VLD1 (R26), V23.S[2]
-	B loaded574
+	B loaded606
 
-single573:
+single605:
 	FMOVS 0(R1), F23
 
-loaded574:
+loaded606:
 	VMOV V21.B16, V28.B16
 	VFMLA V23.S4, V0.S4, V28.S4
 	FMOVQ 0(R25), F22 // 0x7f800000
 	VCMTST V22.S4, V28.S4, V23.S4
 	VAND V23.B16, V28.B16, V28.B16
 	VFMLA V28.S4, V2.S4, V21.S4
-	TBZ $1, R7, single575
+	TBZ $1, R7, single607
 	FMOVD 0(R4), F28
-	TBZ $0, R7, loaded576
+	TBZ $0, R7, loaded608
 	ADD $8, R4, R26
 	VLD1 (R26), V28.S[2]
-	B loaded576
+	B loaded608
 
-single575:
+single607:
 	FMOVS 0(R4), F28
 
-loaded576:
+loaded608:
 	WORD $0x6e3cdebc // FMUL V28.4S, V21.4S, V28.4S
 	FMOVQ 48(R25), F21 // 0x00000000
 	WORD $0x6ee31ebc // BIF V28.16B, V21.16B, V3.16B
@@ -9728,46 +10260,46 @@ loaded576:
 pass0_partial8:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single577
+	TBZ $1, R7, single609
 	FMOVD 0(R2), F28
-	TBZ $0, R7, loaded578
+	TBZ $0, R7, loaded610
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded578
+	B loaded610
 
-single577:
+single609:
 	FMOVS 0(R2), F28
 
-loaded578:
+loaded610:
 	WORD $0x6e3cdc3c // FMUL V28.4S, V1.4S, V28.4S
-	TBZ $1, R7, single579
+	TBZ $1, R7, single611
 	FMOVD 0(R1), F21
-	TBZ $0, R7, loaded580
+	TBZ $0, R7, loaded612
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded580
+	B loaded612
 
-single579:
+single611:
 	FMOVS 0(R1), F21
 
-loaded580:
+loaded612:
 	VMOV V28.B16, V22.B16
 	VFMLA V21.S4, V0.S4, V22.S4
 	FMOVQ 0(R25), F23 // 0x7f800000
 	VCMTST V23.S4, V22.S4, V21.S4
 	VAND V21.B16, V22.B16, V22.B16
 	VFMLA V22.S4, V2.S4, V28.S4
-	TBZ $1, R7, single581
+	TBZ $1, R7, single613
 	FMOVD 0(R4), F22
-	TBZ $0, R7, loaded582
+	TBZ $0, R7, loaded614
 	ADD $8, R4, R26
 	VLD1 (R26), V22.S[2]
-	B loaded582
+	B loaded614
 
-single581:
+single613:
 	FMOVS 0(R4), F22
 
-loaded582:
+loaded614:
 	WORD $0x6e36df96 // FMUL V22.4S, V28.4S, V22.4S
 	FMOVQ 48(R25), F28 // 0x00000000
 	WORD $0x6ee31f96 // BIF V22.16B, V28.16B, V3.16B
@@ -9777,46 +10309,46 @@ loaded582:
 pass0_partial9:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single583
+	TBZ $1, R7, single615
 	FMOVD 0(R2), F22
-	TBZ $0, R7, loaded584
+	TBZ $0, R7, loaded616
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded584
+	B loaded616
 
-single583:
+single615:
 	FMOVS 0(R2), F22
 
-loaded584:
+loaded616:
 	WORD $0x6e36dc36 // FMUL V22.4S, V1.4S, V22.4S
-	TBZ $1, R7, single585
+	TBZ $1, R7, single617
 	FMOVD 0(R1), F28
-	TBZ $0, R7, loaded586
+	TBZ $0, R7, loaded618
 	ADD $8, R1, R26
 	VLD1 (R26), V28.S[2]
-	B loaded586
+	B loaded618
 
-single585:
+single617:
 	FMOVS 0(R1), F28
 
-loaded586:
+loaded618:
 	VMOV V22.B16, V23.B16
 	VFMLA V28.S4, V0.S4, V23.S4
 	FMOVQ 0(R25), F21 // 0x7f800000
 	VCMTST V21.S4, V23.S4, V28.S4
 	VAND V28.B16, V23.B16, V23.B16
 	VFMLA V23.S4, V2.S4, V22.S4
-	TBZ $1, R7, single587
+	TBZ $1, R7, single619
 	FMOVD 0(R4), F23
-	TBZ $0, R7, loaded588
+	TBZ $0, R7, loaded620
 	ADD $8, R4, R26
 	VLD1 (R26), V23.S[2]
-	B loaded588
+	B loaded620
 
-single587:
+single619:
 	FMOVS 0(R4), F23
 
-loaded588:
+loaded620:
 	WORD $0x6e37ded7 // FMUL V23.4S, V22.4S, V23.4S
 	FMOVQ 48(R25), F22 // 0x00000000
 	WORD $0x6ee31ed7 // BIF V23.16B, V22.16B, V3.16B
@@ -9826,46 +10358,46 @@ loaded588:
 pass0_partial10:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single589
+	TBZ $1, R7, single621
 	FMOVD 0(R2), F23
-	TBZ $0, R7, loaded590
+	TBZ $0, R7, loaded622
 	ADD $8, R2, R26
 	VLD1 (R26), V23.S[2]
-	B loaded590
+	B loaded622
 
-single589:
+single621:
 	FMOVS 0(R2), F23
 
-loaded590:
+loaded622:
 	WORD $0x6e37dc37 // FMUL V23.4S, V1.4S, V23.4S
-	TBZ $1, R7, single591
+	TBZ $1, R7, single623
 	FMOVD 0(R1), F22
-	TBZ $0, R7, loaded592
+	TBZ $0, R7, loaded624
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded592
+	B loaded624
 
-single591:
+single623:
 	FMOVS 0(R1), F22
 
-loaded592:
+loaded624:
 	VMOV V23.B16, V21.B16
 	VFMLA V22.S4, V0.S4, V21.S4
 	FMOVQ 0(R25), F28 // 0x7f800000
 	VCMTST V28.S4, V21.S4, V22.S4
 	VAND V22.B16, V21.B16, V21.B16
 	VFMLA V21.S4, V2.S4, V23.S4
-	TBZ $1, R7, single593
+	TBZ $1, R7, single625
 	FMOVD 0(R4), F21
-	TBZ $0, R7, loaded594
+	TBZ $0, R7, loaded626
 	ADD $8, R4, R26
 	VLD1 (R26), V21.S[2]
-	B loaded594
+	B loaded626
 
-single593:
+single625:
 	FMOVS 0(R4), F21
 
-loaded594:
+loaded626:
 	WORD $0x6e35def5 // FMUL V21.4S, V23.4S, V21.4S
 	FMOVQ 48(R25), F23 // 0x00000000
 	WORD $0x6ee31ef5 // BIF V21.16B, V23.16B, V3.16B
@@ -9875,46 +10407,46 @@ loaded594:
 pass0_partial11:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single595
+	TBZ $1, R7, single627
 	FMOVD 0(R2), F21
-	TBZ $0, R7, loaded596
+	TBZ $0, R7, loaded628
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded596
+	B loaded628
 
-single595:
+single627:
 	FMOVS 0(R2), F21
 
-loaded596:
+loaded628:
 	WORD $0x6e35dc35 // FMUL V21.4S, V1.4S, V21.4S
-	TBZ $1, R7, single597
+	TBZ $1, R7, single629
 	FMOVD 0(R1), F23
-	TBZ $0, R7, loaded598
+	TBZ $0, R7, loaded630
 	ADD $8, R1, R26
 	VLD1 (R26), V23.S[2]
-	B loaded598
+	B loaded630
 
-single597:
+single629:
 	FMOVS 0(R1), F23
 
-loaded598:
+loaded630:
 	VMOV V21.B16, V28.B16
 	VFMLA V23.S4, V0.S4, V28.S4
 	FMOVQ 0(R25), F22 // 0x7f800000
 	VCMTST V22.S4, V28.S4, V23.S4
 	VAND V23.B16, V28.B16, V28.B16
 	VFMLA V28.S4, V2.S4, V21.S4
-	TBZ $1, R7, single599
+	TBZ $1, R7, single631
 	FMOVD 0(R4), F28
-	TBZ $0, R7, loaded600
+	TBZ $0, R7, loaded632
 	ADD $8, R4, R26
 	VLD1 (R26), V28.S[2]
-	B loaded600
+	B loaded632
 
-single599:
+single631:
 	FMOVS 0(R4), F28
 
-loaded600:
+loaded632:
 	WORD $0x6e3cdebc // FMUL V28.4S, V21.4S, V28.4S
 	FMOVQ 48(R25), F21 // 0x00000000
 	WORD $0x6ee31ebc // BIF V28.16B, V21.16B, V3.16B
@@ -9924,46 +10456,46 @@ loaded600:
 pass0_partial12:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single601
+	TBZ $1, R7, single633
 	FMOVD 0(R2), F28
-	TBZ $0, R7, loaded602
+	TBZ $0, R7, loaded634
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded602
+	B loaded634
 
-single601:
+single633:
 	FMOVS 0(R2), F28
 
-loaded602:
+loaded634:
 	WORD $0x6e3cdc3c // FMUL V28.4S, V1.4S, V28.4S
-	TBZ $1, R7, single603
+	TBZ $1, R7, single635
 	FMOVD 0(R1), F21
-	TBZ $0, R7, loaded604
+	TBZ $0, R7, loaded636
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded604
+	B loaded636
 
-single603:
+single635:
 	FMOVS 0(R1), F21
 
-loaded604:
+loaded636:
 	VMOV V28.B16, V22.B16
 	VFMLA V21.S4, V0.S4, V22.S4
 	FMOVQ 0(R25), F23 // 0x7f800000
 	VCMTST V23.S4, V22.S4, V21.S4
 	VAND V21.B16, V22.B16, V22.B16
 	VFMLA V22.S4, V2.S4, V28.S4
-	TBZ $1, R7, single605
+	TBZ $1, R7, single637
 	FMOVD 0(R4), F22
-	TBZ $0, R7, loaded606
+	TBZ $0, R7, loaded638
 	ADD $8, R4, R26
 	VLD1 (R26), V22.S[2]
-	B loaded606
+	B loaded638
 
-single605:
+single637:
 	FMOVS 0(R4), F22
 
-loaded606:
+loaded638:
 	WORD $0x6e36df96 // FMUL V22.4S, V28.4S, V22.4S
 	FMOVQ 48(R25), F28 // 0x00000000
 	WORD $0x6ee31f96 // BIF V22.16B, V28.16B, V3.16B
@@ -9973,46 +10505,46 @@ loaded606:
 pass0_partial13:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single607
+	TBZ $1, R7, single639
 	FMOVD 0(R2), F22
-	TBZ $0, R7, loaded608
+	TBZ $0, R7, loaded640
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded608
+	B loaded640
 
-single607:
+single639:
 	FMOVS 0(R2), F22
 
-loaded608:
+loaded640:
 	WORD $0x6e36dc36 // FMUL V22.4S, V1.4S, V22.4S
-	TBZ $1, R7, single609
+	TBZ $1, R7, single641
 	FMOVD 0(R1), F28
-	TBZ $0, R7, loaded610
+	TBZ $0, R7, loaded642
 	ADD $8, R1, R26
 	VLD1 (R26), V28.S[2]
-	B loaded610
+	B loaded642
 
-single609:
+single641:
 	FMOVS 0(R1), F28
 
-loaded610:
+loaded642:
 	VMOV V22.B16, V23.B16
 	VFMLA V28.S4, V0.S4, V23.S4
 	FMOVQ 0(R25), F21 // 0x7f800000
 	VCMTST V21.S4, V23.S4, V28.S4
 	VAND V28.B16, V23.B16, V23.B16
 	VFMLA V23.S4, V2.S4, V22.S4
-	TBZ $1, R7, single611
+	TBZ $1, R7, single643
 	FMOVD 0(R4), F23
-	TBZ $0, R7, loaded612
+	TBZ $0, R7, loaded644
 	ADD $8, R4, R26
 	VLD1 (R26), V23.S[2]
-	B loaded612
+	B loaded644
 
-single611:
+single643:
 	FMOVS 0(R4), F23
 
-loaded612:
+loaded644:
 	WORD $0x6e37ded7 // FMUL V23.4S, V22.4S, V23.4S
 	FMOVQ 48(R25), F22 // 0x00000000
 	WORD $0x6ee31ed7 // BIF V23.16B, V22.16B, V3.16B
@@ -10022,46 +10554,46 @@ loaded612:
 pass0_partial14:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single613
+	TBZ $1, R7, single645
 	FMOVD 0(R2), F23
-	TBZ $0, R7, loaded614
+	TBZ $0, R7, loaded646
 	ADD $8, R2, R26
 	VLD1 (R26), V23.S[2]
-	B loaded614
+	B loaded646
 
-single613:
+single645:
 	FMOVS 0(R2), F23
 
-loaded614:
+loaded646:
 	WORD $0x6e37dc37 // FMUL V23.4S, V1.4S, V23.4S
-	TBZ $1, R7, single615
+	TBZ $1, R7, single647
 	FMOVD 0(R1), F22
-	TBZ $0, R7, loaded616
+	TBZ $0, R7, loaded648
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded616
+	B loaded648
 
-single615:
+single647:
 	FMOVS 0(R1), F22
 
-loaded616:
+loaded648:
 	VMOV V23.B16, V21.B16
 	VFMLA V22.S4, V0.S4, V21.S4
 	FMOVQ 0(R25), F28 // 0x7f800000
 	VCMTST V28.S4, V21.S4, V22.S4
 	VAND V22.B16, V21.B16, V21.B16
 	VFMLA V21.S4, V2.S4, V23.S4
-	TBZ $1, R7, single617
+	TBZ $1, R7, single649
 	FMOVD 0(R4), F21
-	TBZ $0, R7, loaded618
+	TBZ $0, R7, loaded650
 	ADD $8, R4, R26
 	VLD1 (R26), V21.S[2]
-	B loaded618
+	B loaded650
 
-single617:
+single649:
 	FMOVS 0(R4), F21
 
-loaded618:
+loaded650:
 	WORD $0x6e35def5 // FMUL V21.4S, V23.4S, V21.4S
 	FMOVQ 48(R25), F23 // 0x00000000
 	WORD $0x6ee31ef5 // BIF V21.16B, V23.16B, V3.16B
@@ -10071,46 +10603,46 @@ loaded618:
 pass0_partial15:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single619
+	TBZ $1, R7, single651
 	FMOVD 0(R2), F21
-	TBZ $0, R7, loaded620
+	TBZ $0, R7, loaded652
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded620
+	B loaded652
 
-single619:
+single651:
 	FMOVS 0(R2), F21
 
-loaded620:
+loaded652:
 	WORD $0x6e35dc35 // FMUL V21.4S, V1.4S, V21.4S
-	TBZ $1, R7, single621
+	TBZ $1, R7, single653
 	FMOVD 0(R1), F23
-	TBZ $0, R7, loaded622
+	TBZ $0, R7, loaded654
 	ADD $8, R1, R26
 	VLD1 (R26), V23.S[2]
-	B loaded622
+	B loaded654
 
-single621:
+single653:
 	FMOVS 0(R1), F23
 
-loaded622:
+loaded654:
 	VMOV V21.B16, V28.B16
 	VFMLA V23.S4, V0.S4, V28.S4
 	FMOVQ 0(R25), F22 // 0x7f800000
 	VCMTST V22.S4, V28.S4, V23.S4
 	VAND V23.B16, V28.B16, V28.B16
 	VFMLA V28.S4, V2.S4, V21.S4
-	TBZ $1, R7, single623
+	TBZ $1, R7, single655
 	FMOVD 0(R4), F28
-	TBZ $0, R7, loaded624
+	TBZ $0, R7, loaded656
 	ADD $8, R4, R26
 	VLD1 (R26), V28.S[2]
-	B loaded624
+	B loaded656
 
-single623:
+single655:
 	FMOVS 0(R4), F28
 
-loaded624:
+loaded656:
 	WORD $0x6e3cdebc // FMUL V28.4S, V21.4S, V28.4S
 	FMOVQ 48(R25), F21 // 0x00000000
 	WORD $0x6ee31ebc // BIF V28.16B, V21.16B, V3.16B
@@ -10786,250 +11318,6 @@ pass1_blocks_end:
 pass1_partial0:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single625
-	FMOVD 0(R2), F26
-	TBZ $0, R9, loaded626
-	ADD $8, R2, R26
-	VLD1 (R26), V26.S[2]
-	B loaded626
-
-single625:
-	FMOVS 0(R2), F26
-
-loaded626:
-	TBZ $1, R9, single627
-	FMOVD 0(R6), F25
-	TBZ $0, R9, loaded628
-	ADD $8, R6, R26
-	VLD1 (R26), V25.S[2]
-	B loaded628
-
-single627:
-	FMOVS 0(R6), F25
-
-loaded628:
-	VFMLS V25.S4, V4.S4, V26.S4
-	WORD $0x6e3adc3a // FMUL V26.4S, V1.4S, V26.4S
-	TBZ $1, R9, single629
-	FMOVD 0(R1), F25
-	TBZ $0, R9, loaded630
-	ADD $8, R1, R26
-	VLD1 (R26), V25.S[2]
-	B loaded630
-
-single629:
-	FMOVS 0(R1), F25
-
-loaded630:
-	VMOV V26.B16, V21.B16
-	VFMLA V25.S4, V0.S4, V21.S4
-	FMOVQ 0(R25), F22 // 0x7f800000
-	VCMTST V22.S4, V21.S4, V25.S4
-	VAND V25.B16, V21.B16, V21.B16
-	VFMLA V21.S4, V2.S4, V26.S4
-	TBZ $1, R9, single631
-	FMOVD 0(R4), F21
-	TBZ $0, R9, loaded632
-	ADD $8, R4, R26
-	VLD1 (R26), V21.S[2]
-	B loaded632
-
-single631:
-	FMOVS 0(R4), F21
-
-loaded632:
-	WORD $0x6e35df55 // FMUL V21.4S, V26.4S, V21.4S
-	FMOVQ 48(R25), F26 // 0x00000000
-	WORD $0x6ee31f55 // BIF V21.16B, V26.16B, V3.16B
-	VFMLA V21.S4, V21.S4, V5.S4
-	B pass1_fold
-
-pass1_partial1:
-	CMP $0, R9
-	BEQ pass1_fold
-	TBZ $1, R9, single633
-	FMOVD 0(R2), F21
-	TBZ $0, R9, loaded634
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded634
-
-single633:
-	FMOVS 0(R2), F21
-
-loaded634:
-	TBZ $1, R9, single635
-	FMOVD 0(R6), F26
-	TBZ $0, R9, loaded636
-	ADD $8, R6, R26
-	VLD1 (R26), V26.S[2]
-	B loaded636
-
-single635:
-	FMOVS 0(R6), F26
-
-loaded636:
-	VFMLS V26.S4, V4.S4, V21.S4
-	WORD $0x6e35dc35 // FMUL V21.4S, V1.4S, V21.4S
-	TBZ $1, R9, single637
-	FMOVD 0(R1), F26
-	TBZ $0, R9, loaded638
-	ADD $8, R1, R26
-	VLD1 (R26), V26.S[2]
-	B loaded638
-
-single637:
-	FMOVS 0(R1), F26
-
-loaded638:
-	VMOV V21.B16, V22.B16
-	VFMLA V26.S4, V0.S4, V22.S4
-	FMOVQ 0(R25), F25 // 0x7f800000
-	VCMTST V25.S4, V22.S4, V26.S4
-	VAND V26.B16, V22.B16, V22.B16
-	VFMLA V22.S4, V2.S4, V21.S4
-	TBZ $1, R9, single639
-	FMOVD 0(R4), F22
-	TBZ $0, R9, loaded640
-	ADD $8, R4, R26
-	VLD1 (R26), V22.S[2]
-	B loaded640
-
-single639:
-	FMOVS 0(R4), F22
-
-loaded640:
-	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
-	FMOVQ 48(R25), F21 // 0x00000000
-	WORD $0x6ee31eb6 // BIF V22.16B, V21.16B, V3.16B
-	VFMLA V22.S4, V22.S4, V6.S4
-	B pass1_fold
-
-pass1_partial2:
-	CMP $0, R9
-	BEQ pass1_fold
-	TBZ $1, R9, single641
-	FMOVD 0(R2), F22
-	TBZ $0, R9, loaded642
-	ADD $8, R2, R26
-	VLD1 (R26), V22.S[2]
-	B loaded642
-
-single641:
-	FMOVS 0(R2), F22
-
-loaded642:
-	TBZ $1, R9, single643
-	FMOVD 0(R6), F21
-	TBZ $0, R9, loaded644
-	ADD $8, R6, R26
-	VLD1 (R26), V21.S[2]
-	B loaded644
-
-single643:
-	FMOVS 0(R6), F21
-
-loaded644:
-	VFMLS V21.S4, V4.S4, V22.S4
-	WORD $0x6e36dc36 // FMUL V22.4S, V1.4S, V22.4S
-	TBZ $1, R9, single645
-	FMOVD 0(R1), F21
-	TBZ $0, R9, loaded646
-	ADD $8, R1, R26
-	VLD1 (R26), V21.S[2]
-	B loaded646
-
-single645:
-	FMOVS 0(R1), F21
-
-loaded646:
-	VMOV V22.B16, V25.B16
-	VFMLA V21.S4, V0.S4, V25.S4
-	FMOVQ 0(R25), F26 // 0x7f800000
-	VCMTST V26.S4, V25.S4, V21.S4
-	VAND V21.B16, V25.B16, V25.B16
-	VFMLA V25.S4, V2.S4, V22.S4
-	TBZ $1, R9, single647
-	FMOVD 0(R4), F25
-	TBZ $0, R9, loaded648
-	ADD $8, R4, R26
-	VLD1 (R26), V25.S[2]
-	B loaded648
-
-single647:
-	FMOVS 0(R4), F25
-
-loaded648:
-	WORD $0x6e39ded9 // FMUL V25.4S, V22.4S, V25.4S
-	FMOVQ 48(R25), F22 // 0x00000000
-	WORD $0x6ee31ed9 // BIF V25.16B, V22.16B, V3.16B
-	VFMLA V25.S4, V25.S4, V7.S4
-	B pass1_fold
-
-pass1_partial3:
-	CMP $0, R9
-	BEQ pass1_fold
-	TBZ $1, R9, single649
-	FMOVD 0(R2), F25
-	TBZ $0, R9, loaded650
-	ADD $8, R2, R26
-	VLD1 (R26), V25.S[2]
-	B loaded650
-
-single649:
-	FMOVS 0(R2), F25
-
-loaded650:
-	TBZ $1, R9, single651
-	FMOVD 0(R6), F22
-	TBZ $0, R9, loaded652
-	ADD $8, R6, R26
-	VLD1 (R26), V22.S[2]
-	B loaded652
-
-single651:
-	FMOVS 0(R6), F22
-
-loaded652:
-	VFMLS V22.S4, V4.S4, V25.S4
-	WORD $0x6e39dc39 // FMUL V25.4S, V1.4S, V25.4S
-	TBZ $1, R9, single653
-	FMOVD 0(R1), F22
-	TBZ $0, R9, loaded654
-	ADD $8, R1, R26
-	VLD1 (R26), V22.S[2]
-	B loaded654
-
-single653:
-	FMOVS 0(R1), F22
-
-loaded654:
-	VMOV V25.B16, V26.B16
-	VFMLA V22.S4, V0.S4, V26.S4
-	FMOVQ 0(R25), F21 // 0x7f800000
-	VCMTST V21.S4, V26.S4, V22.S4
-	VAND V22.B16, V26.B16, V26.B16
-	VFMLA V26.S4, V2.S4, V25.S4
-	TBZ $1, R9, single655
-	FMOVD 0(R4), F26
-	TBZ $0, R9, loaded656
-	ADD $8, R4, R26
-	VLD1 (R26), V26.S[2]
-	B loaded656
-
-single655:
-	FMOVS 0(R4), F26
-
-loaded656:
-	WORD $0x6e3adf3a // FMUL V26.4S, V25.4S, V26.4S
-	FMOVQ 48(R25), F25 // 0x00000000
-	WORD $0x6ee31f3a // BIF V26.16B, V25.16B, V3.16B
-	VFMLA V26.S4, V26.S4, V8.S4
-	B pass1_fold
-
-pass1_partial4:
-	CMP $0, R9
-	BEQ pass1_fold
 	TBZ $1, R9, single657
 	FMOVD 0(R2), F26
 	TBZ $0, R9, loaded658
@@ -11085,10 +11373,10 @@ loaded664:
 	WORD $0x6e35df55 // FMUL V21.4S, V26.4S, V21.4S
 	FMOVQ 48(R25), F26 // 0x00000000
 	WORD $0x6ee31f55 // BIF V21.16B, V26.16B, V3.16B
-	VFMLA V21.S4, V21.S4, V9.S4
+	VFMLA V21.S4, V21.S4, V5.S4
 	B pass1_fold
 
-pass1_partial5:
+pass1_partial1:
 	CMP $0, R9
 	BEQ pass1_fold
 	TBZ $1, R9, single665
@@ -11146,10 +11434,10 @@ loaded672:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	FMOVQ 48(R25), F21 // 0x00000000
 	WORD $0x6ee31eb6 // BIF V22.16B, V21.16B, V3.16B
-	VFMLA V22.S4, V22.S4, V10.S4
+	VFMLA V22.S4, V22.S4, V6.S4
 	B pass1_fold
 
-pass1_partial6:
+pass1_partial2:
 	CMP $0, R9
 	BEQ pass1_fold
 	TBZ $1, R9, single673
@@ -11207,10 +11495,10 @@ loaded680:
 	WORD $0x6e39ded9 // FMUL V25.4S, V22.4S, V25.4S
 	FMOVQ 48(R25), F22 // 0x00000000
 	WORD $0x6ee31ed9 // BIF V25.16B, V22.16B, V3.16B
-	VFMLA V25.S4, V25.S4, V11.S4
+	VFMLA V25.S4, V25.S4, V7.S4
 	B pass1_fold
 
-pass1_partial7:
+pass1_partial3:
 	CMP $0, R9
 	BEQ pass1_fold
 	TBZ $1, R9, single681
@@ -11268,10 +11556,10 @@ loaded688:
 	WORD $0x6e3adf3a // FMUL V26.4S, V25.4S, V26.4S
 	FMOVQ 48(R25), F25 // 0x00000000
 	WORD $0x6ee31f3a // BIF V26.16B, V25.16B, V3.16B
-	VFMLA V26.S4, V26.S4, V12.S4
+	VFMLA V26.S4, V26.S4, V8.S4
 	B pass1_fold
 
-pass1_partial8:
+pass1_partial4:
 	CMP $0, R9
 	BEQ pass1_fold
 	TBZ $1, R9, single689
@@ -11329,10 +11617,10 @@ loaded696:
 	WORD $0x6e35df55 // FMUL V21.4S, V26.4S, V21.4S
 	FMOVQ 48(R25), F26 // 0x00000000
 	WORD $0x6ee31f55 // BIF V21.16B, V26.16B, V3.16B
-	VFMLA V21.S4, V21.S4, V13.S4
+	VFMLA V21.S4, V21.S4, V9.S4
 	B pass1_fold
 
-pass1_partial9:
+pass1_partial5:
 	CMP $0, R9
 	BEQ pass1_fold
 	TBZ $1, R9, single697
@@ -11390,10 +11678,10 @@ loaded704:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	FMOVQ 48(R25), F21 // 0x00000000
 	WORD $0x6ee31eb6 // BIF V22.16B, V21.16B, V3.16B
-	VFMLA V22.S4, V22.S4, V14.S4
+	VFMLA V22.S4, V22.S4, V10.S4
 	B pass1_fold
 
-pass1_partial10:
+pass1_partial6:
 	CMP $0, R9
 	BEQ pass1_fold
 	TBZ $1, R9, single705
@@ -11451,10 +11739,10 @@ loaded712:
 	WORD $0x6e39ded9 // FMUL V25.4S, V22.4S, V25.4S
 	FMOVQ 48(R25), F22 // 0x00000000
 	WORD $0x6ee31ed9 // BIF V25.16B, V22.16B, V3.16B
-	VFMLA V25.S4, V25.S4, V15.S4
+	VFMLA V25.S4, V25.S4, V11.S4
 	B pass1_fold
 
-pass1_partial11:
+pass1_partial7:
 	CMP $0, R9
 	BEQ pass1_fold
 	TBZ $1, R9, single713
@@ -11512,10 +11800,10 @@ loaded720:
 	WORD $0x6e3adf3a // FMUL V26.4S, V25.4S, V26.4S
 	FMOVQ 48(R25), F25 // 0x00000000
 	WORD $0x6ee31f3a // BIF V26.16B, V25.16B, V3.16B
-	VFMLA V26.S4, V26.S4, V16.S4
+	VFMLA V26.S4, V26.S4, V12.S4
 	B pass1_fold
 
-pass1_partial12:
+pass1_partial8:
 	CMP $0, R9
 	BEQ pass1_fold
 	TBZ $1, R9, single721
@@ -11573,10 +11861,10 @@ loaded728:
 	WORD $0x6e35df55 // FMUL V21.4S, V26.4S, V21.4S
 	FMOVQ 48(R25), F26 // 0x00000000
 	WORD $0x6ee31f55 // BIF V21.16B, V26.16B, V3.16B
-	VFMLA V21.S4, V21.S4, V17.S4
+	VFMLA V21.S4, V21.S4, V13.S4
 	B pass1_fold
 
-pass1_partial13:
+pass1_partial9:
 	CMP $0, R9
 	BEQ pass1_fold
 	TBZ $1, R9, single729
@@ -11634,10 +11922,10 @@ loaded736:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	FMOVQ 48(R25), F21 // 0x00000000
 	WORD $0x6ee31eb6 // BIF V22.16B, V21.16B, V3.16B
-	VFMLA V22.S4, V22.S4, V18.S4
+	VFMLA V22.S4, V22.S4, V14.S4
 	B pass1_fold
 
-pass1_partial14:
+pass1_partial10:
 	CMP $0, R9
 	BEQ pass1_fold
 	TBZ $1, R9, single737
@@ -11695,10 +11983,10 @@ loaded744:
 	WORD $0x6e39ded9 // FMUL V25.4S, V22.4S, V25.4S
 	FMOVQ 48(R25), F22 // 0x00000000
 	WORD $0x6ee31ed9 // BIF V25.16B, V22.16B, V3.16B
-	VFMLA V25.S4, V25.S4, V19.S4
+	VFMLA V25.S4, V25.S4, V15.S4
 	B pass1_fold
 
-pass1_partial15:
+pass1_partial11:
 	CMP $0, R9
 	BEQ pass1_fold
 	TBZ $1, R9, single745
@@ -11753,6 +12041,250 @@ single751:
 	FMOVS 0(R4), F26
 
 loaded752:
+	WORD $0x6e3adf3a // FMUL V26.4S, V25.4S, V26.4S
+	FMOVQ 48(R25), F25 // 0x00000000
+	WORD $0x6ee31f3a // BIF V26.16B, V25.16B, V3.16B
+	VFMLA V26.S4, V26.S4, V16.S4
+	B pass1_fold
+
+pass1_partial12:
+	CMP $0, R9
+	BEQ pass1_fold
+	TBZ $1, R9, single753
+	FMOVD 0(R2), F26
+	TBZ $0, R9, loaded754
+	ADD $8, R2, R26
+	VLD1 (R26), V26.S[2]
+	B loaded754
+
+single753:
+	FMOVS 0(R2), F26
+
+loaded754:
+	TBZ $1, R9, single755
+	FMOVD 0(R6), F25
+	TBZ $0, R9, loaded756
+	ADD $8, R6, R26
+	VLD1 (R26), V25.S[2]
+	B loaded756
+
+single755:
+	FMOVS 0(R6), F25
+
+loaded756:
+	VFMLS V25.S4, V4.S4, V26.S4
+	WORD $0x6e3adc3a // FMUL V26.4S, V1.4S, V26.4S
+	TBZ $1, R9, single757
+	FMOVD 0(R1), F25
+	TBZ $0, R9, loaded758
+	ADD $8, R1, R26
+	VLD1 (R26), V25.S[2]
+	B loaded758
+
+single757:
+	FMOVS 0(R1), F25
+
+loaded758:
+	VMOV V26.B16, V21.B16
+	VFMLA V25.S4, V0.S4, V21.S4
+	FMOVQ 0(R25), F22 // 0x7f800000
+	VCMTST V22.S4, V21.S4, V25.S4
+	VAND V25.B16, V21.B16, V21.B16
+	VFMLA V21.S4, V2.S4, V26.S4
+	TBZ $1, R9, single759
+	FMOVD 0(R4), F21
+	TBZ $0, R9, loaded760
+	ADD $8, R4, R26
+	VLD1 (R26), V21.S[2]
+	B loaded760
+
+single759:
+	FMOVS 0(R4), F21
+
+loaded760:
+	WORD $0x6e35df55 // FMUL V21.4S, V26.4S, V21.4S
+	FMOVQ 48(R25), F26 // 0x00000000
+	WORD $0x6ee31f55 // BIF V21.16B, V26.16B, V3.16B
+	VFMLA V21.S4, V21.S4, V17.S4
+	B pass1_fold
+
+pass1_partial13:
+	CMP $0, R9
+	BEQ pass1_fold
+	TBZ $1, R9, single761
+	FMOVD 0(R2), F21
+	TBZ $0, R9, loaded762
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded762
+
+single761:
+	FMOVS 0(R2), F21
+
+loaded762:
+	TBZ $1, R9, single763
+	FMOVD 0(R6), F26
+	TBZ $0, R9, loaded764
+	ADD $8, R6, R26
+	VLD1 (R26), V26.S[2]
+	B loaded764
+
+single763:
+	FMOVS 0(R6), F26
+
+loaded764:
+	VFMLS V26.S4, V4.S4, V21.S4
+	WORD $0x6e35dc35 // FMUL V21.4S, V1.4S, V21.4S
+	TBZ $1, R9, single765
+	FMOVD 0(R1), F26
+	TBZ $0, R9, loaded766
+	ADD $8, R1, R26
+	VLD1 (R26), V26.S[2]
+	B loaded766
+
+single765:
+	FMOVS 0(R1), F26
+
+loaded766:
+	VMOV V21.B16, V22.B16
+	VFMLA V26.S4, V0.S4, V22.S4
+	FMOVQ 0(R25), F25 // 0x7f800000
+	VCMTST V25.S4, V22.S4, V26.S4
+	VAND V26.B16, V22.B16, V22.B16
+	VFMLA V22.S4, V2.S4, V21.S4
+	TBZ $1, R9, single767
+	FMOVD 0(R4), F22
+	TBZ $0, R9, loaded768
+	ADD $8, R4, R26
+	VLD1 (R26), V22.S[2]
+	B loaded768
+
+single767:
+	FMOVS 0(R4), F22
+
+loaded768:
+	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
+	FMOVQ 48(R25), F21 // 0x00000000
+	WORD $0x6ee31eb6 // BIF V22.16B, V21.16B, V3.16B
+	VFMLA V22.S4, V22.S4, V18.S4
+	B pass1_fold
+
+pass1_partial14:
+	CMP $0, R9
+	BEQ pass1_fold
+	TBZ $1, R9, single769
+	FMOVD 0(R2), F22
+	TBZ $0, R9, loaded770
+	ADD $8, R2, R26
+	VLD1 (R26), V22.S[2]
+	B loaded770
+
+single769:
+	FMOVS 0(R2), F22
+
+loaded770:
+	TBZ $1, R9, single771
+	FMOVD 0(R6), F21
+	TBZ $0, R9, loaded772
+	ADD $8, R6, R26
+	VLD1 (R26), V21.S[2]
+	B loaded772
+
+single771:
+	FMOVS 0(R6), F21
+
+loaded772:
+	VFMLS V21.S4, V4.S4, V22.S4
+	WORD $0x6e36dc36 // FMUL V22.4S, V1.4S, V22.4S
+	TBZ $1, R9, single773
+	FMOVD 0(R1), F21
+	TBZ $0, R9, loaded774
+	ADD $8, R1, R26
+	VLD1 (R26), V21.S[2]
+	B loaded774
+
+single773:
+	FMOVS 0(R1), F21
+
+loaded774:
+	VMOV V22.B16, V25.B16
+	VFMLA V21.S4, V0.S4, V25.S4
+	FMOVQ 0(R25), F26 // 0x7f800000
+	VCMTST V26.S4, V25.S4, V21.S4
+	VAND V21.B16, V25.B16, V25.B16
+	VFMLA V25.S4, V2.S4, V22.S4
+	TBZ $1, R9, single775
+	FMOVD 0(R4), F25
+	TBZ $0, R9, loaded776
+	ADD $8, R4, R26
+	VLD1 (R26), V25.S[2]
+	B loaded776
+
+single775:
+	FMOVS 0(R4), F25
+
+loaded776:
+	WORD $0x6e39ded9 // FMUL V25.4S, V22.4S, V25.4S
+	FMOVQ 48(R25), F22 // 0x00000000
+	WORD $0x6ee31ed9 // BIF V25.16B, V22.16B, V3.16B
+	VFMLA V25.S4, V25.S4, V19.S4
+	B pass1_fold
+
+pass1_partial15:
+	CMP $0, R9
+	BEQ pass1_fold
+	TBZ $1, R9, single777
+	FMOVD 0(R2), F25
+	TBZ $0, R9, loaded778
+	ADD $8, R2, R26
+	VLD1 (R26), V25.S[2]
+	B loaded778
+
+single777:
+	FMOVS 0(R2), F25
+
+loaded778:
+	TBZ $1, R9, single779
+	FMOVD 0(R6), F22
+	TBZ $0, R9, loaded780
+	ADD $8, R6, R26
+	VLD1 (R26), V22.S[2]
+	B loaded780
+
+single779:
+	FMOVS 0(R6), F22
+
+loaded780:
+	VFMLS V22.S4, V4.S4, V25.S4
+	WORD $0x6e39dc39 // FMUL V25.4S, V1.4S, V25.4S
+	TBZ $1, R9, single781
+	FMOVD 0(R1), F22
+	TBZ $0, R9, loaded782
+	ADD $8, R1, R26
+	VLD1 (R26), V22.S[2]
+	B loaded782
+
+single781:
+	FMOVS 0(R1), F22
+
+loaded782:
+	VMOV V25.B16, V26.B16
+	VFMLA V22.S4, V0.S4, V26.S4
+	FMOVQ 0(R25), F21 // 0x7f800000
+	VCMTST V21.S4, V26.S4, V22.S4
+	VAND V22.B16, V26.B16, V26.B16
+	VFMLA V26.S4, V2.S4, V25.S4
+	TBZ $1, R9, single783
+	FMOVD 0(R4), F26
+	TBZ $0, R9, loaded784
+	ADD $8, R4, R26
+	VLD1 (R26), V26.S[2]
+	B loaded784
+
+single783:
+	FMOVS 0(R4), F26
+
+loaded784:
 	WORD $0x6e3adf3a // FMUL V26.4S, V25.4S, V26.4S
 	FMOVQ 48(R25), F25 // 0x00000000
 	WORD $0x6ee31f3a // BIF V26.16B, V25.16B, V3.16B
@@ -11913,69 +12445,69 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V10.S[3]
 	WORD $0x4ea0894a // CMGT V10.4S, V10.4S, #0
-	TBZ $1, R3, single753
+	TBZ $1, R3, single785
 	FMOVD 0(R0), F9
-	TBZ $0, R3, loaded754
+	TBZ $0, R3, loaded786
 	ADD $8, R0, R26
 	VLD1 (R26), V9.S[2]
-	B loaded754
+	B loaded786
 
-single753:
+single785:
 	FMOVS 0(R0), F9
 
-loaded754:
-	TBZ $1, R3, single755
+loaded786:
+	TBZ $1, R3, single787
 	FMOVD 0(R2), F7
-	TBZ $0, R3, loaded756
+	TBZ $0, R3, loaded788
 	ADD $8, R2, R26
 	VLD1 (R26), V7.S[2]
-	B loaded756
+	B loaded788
 
-single755:
+single787:
 	FMOVS 0(R2), F7
 
-loaded756:
+loaded788:
 	VFMLA V9.S4, V5.S4, V7.S4
-	TBZ $1, R3, single757
+	TBZ $1, R3, single789
 	FMOVD 0(R1), F8
-	TBZ $0, R3, loaded758
+	TBZ $0, R3, loaded790
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded758
+	B loaded790
 
-single757:
+single789:
 	FMOVS 0(R1), F8
 
-loaded758:
+loaded790:
 	WORD $0x6e27dc2e // FMUL V14.4S, V1.4S, V7.4S
 	VFMLA V8.S4, V0.S4, V14.S4
 	VCMTST V6.S4, V14.S4, V8.S4
 	VAND V8.B16, V14.B16, V14.B16
-	TBZ $1, R3, single759
+	TBZ $1, R3, single791
 	FMOVD F14, 0(R1)
-	TBZ $0, R3, stored760
+	TBZ $0, R3, stored792
 	ADD $8, R1, R26
 	VST1 V14.S[2], (R26)
-	B stored760
+	B stored792
 
-single759:
+single791:
 	FMOVS F14, 0(R1)
 
-stored760:
+stored792:
 	WORD $0x6e27dc47 // FMUL V7.4S, V2.4S, V7.4S
 	VFMLA V14.S4, V3.S4, V7.S4
 	VFMLS V7.S4, V4.S4, V9.S4
-	TBZ $1, R3, single761
+	TBZ $1, R3, single793
 	FMOVD F9, 0(R0)
-	TBZ $0, R3, stored762
+	TBZ $0, R3, stored794
 	ADD $8, R0, R26
 	VST1 V9.S[2], (R26)
-	B stored762
+	B stored794
 
-single761:
+single793:
 	FMOVS F9, 0(R0)
 
-stored762:
+stored794:
 
 done:
 	RET
@@ -12154,99 +12686,99 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R4, single763
+	TBZ $1, R4, single795
 	FMOVD 0(R0), F12
-	TBZ $0, R4, loaded764
+	TBZ $0, R4, loaded796
 	ADD $8, R0, R26
 	VLD1 (R26), V12.S[2]
-	B loaded764
+	B loaded796
 
-single763:
+single795:
 	FMOVS 0(R0), F12
 
-loaded764:
-	TBZ $1, R4, single765
+loaded796:
+	TBZ $1, R4, single797
 	FMOVD 0(R3), F10
-	TBZ $0, R4, loaded766
+	TBZ $0, R4, loaded798
 	ADD $8, R3, R26
 	VLD1 (R26), V10.S[2]
-	B loaded766
+	B loaded798
 
-single765:
+single797:
 	FMOVS 0(R3), F10
 
-loaded766:
+loaded798:
 	VFMLA V12.S4, V7.S4, V10.S4
-	TBZ $1, R4, single767
+	TBZ $1, R4, single799
 	FMOVD 0(R1), F11
-	TBZ $0, R4, loaded768
+	TBZ $0, R4, loaded800
 	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
-	B loaded768
+	B loaded800
 
-single767:
+single799:
 	FMOVS 0(R1), F11
 
-loaded768:
+loaded800:
 	WORD $0x6e2adc31 // FMUL V17.4S, V1.4S, V10.4S
 	VFMLA V11.S4, V0.S4, V17.S4
 	VCMTST V9.S4, V17.S4, V11.S4
 	VAND V11.B16, V17.B16, V17.B16
-	TBZ $1, R4, single769
+	TBZ $1, R4, single801
 	FMOVD F17, 0(R1)
-	TBZ $0, R4, stored770
+	TBZ $0, R4, stored802
 	ADD $8, R1, R26
 	VST1 V17.S[2], (R26)
-	B stored770
+	B stored802
 
-single769:
+single801:
 	FMOVS F17, 0(R1)
 
-stored770:
-	TBZ $1, R4, single771
+stored802:
+	TBZ $1, R4, single803
 	FMOVD 0(R2), F11
-	TBZ $0, R4, loaded772
+	TBZ $0, R4, loaded804
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded772
+	B loaded804
 
-single771:
+single803:
 	FMOVS 0(R2), F11
 
-loaded772:
+loaded804:
 	WORD $0x6e2adc70 // FMUL V16.4S, V3.4S, V10.4S
 	WORD $0x6e2ade0a // FMUL V10.4S, V16.4S, V10.4S
 	VFMLA V11.S4, V2.S4, V10.S4
 	VCMTST V9.S4, V10.S4, V11.S4
 	VAND V11.B16, V10.B16, V10.B16
-	TBZ $1, R4, single773
+	TBZ $1, R4, single805
 	FMOVD F10, 0(R2)
-	TBZ $0, R4, stored774
+	TBZ $0, R4, stored806
 	ADD $8, R2, R26
 	VST1 V10.S[2], (R26)
-	B stored774
+	B stored806
 
-single773:
+single805:
 	FMOVS F10, 0(R2)
 
-stored774:
+stored806:
 	WORD $0x6e25dd4a // FMUL V10.4S, V10.4S, V5.4S
 	WORD $0x6ea1f94a // FSQRT V10.4S, V10.4S
 	WORD $0x4e26d54a // FADD V10.4S, V10.4S, V6.4S
 	WORD $0x6e2afe2a // FDIV V10.4S, V17.4S, V10.4S
 	WORD $0x6e2cdd0c // FMUL V12.4S, V8.4S, V12.4S
 	VFMLS V10.S4, V4.S4, V12.S4
-	TBZ $1, R4, single775
+	TBZ $1, R4, single807
 	FMOVD F12, 0(R0)
-	TBZ $0, R4, stored776
+	TBZ $0, R4, stored808
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored776
+	B stored808
 
-single775:
+single807:
 	FMOVS F12, 0(R0)
 
-stored776:
+stored808:
 
 done:
 	RET
@@ -12436,101 +12968,101 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R4, single777
+	TBZ $1, R4, single809
 	FMOVD 0(R0), F12
-	TBZ $0, R4, loaded778
+	TBZ $0, R4, loaded810
 	ADD $8, R0, R26
 	VLD1 (R26), V12.S[2]
-	B loaded778
+	B loaded810
 
-single777:
+single809:
 	FMOVS 0(R0), F12
 
-loaded778:
-	TBZ $1, R4, single779
+loaded810:
+	TBZ $1, R4, single811
 	FMOVD 0(R3), F10
-	TBZ $0, R4, loaded780
+	TBZ $0, R4, loaded812
 	ADD $8, R3, R26
 	VLD1 (R26), V10.S[2]
-	B loaded780
+	B loaded812
 
-single779:
+single811:
 	FMOVS 0(R3), F10
 
-loaded780:
+loaded812:
 	VFMLA V12.S4, V7.S4, V10.S4
-	TBZ $1, R4, single781
+	TBZ $1, R4, single813
 	FMOVD 0(R1), F11
-	TBZ $0, R4, loaded782
+	TBZ $0, R4, loaded814
 	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
-	B loaded782
+	B loaded814
 
-single781:
+single813:
 	FMOVS 0(R1), F11
 
-loaded782:
+loaded814:
 	WORD $0x6e2adc31 // FMUL V17.4S, V1.4S, V10.4S
 	VFMLA V11.S4, V0.S4, V17.S4
 	FMOVQ 0(R25), F16 // 0x7f800000
 	VCMTST V16.S4, V17.S4, V11.S4
 	VAND V11.B16, V17.B16, V17.B16
-	TBZ $1, R4, single783
+	TBZ $1, R4, single815
 	FMOVD F17, 0(R1)
-	TBZ $0, R4, stored784
+	TBZ $0, R4, stored816
 	ADD $8, R1, R26
 	VST1 V17.S[2], (R26)
-	B stored784
+	B stored816
 
-single783:
+single815:
 	FMOVS F17, 0(R1)
 
-stored784:
-	TBZ $1, R4, single785
+stored816:
+	TBZ $1, R4, single817
 	FMOVD 0(R2), F16
-	TBZ $0, R4, loaded786
+	TBZ $0, R4, loaded818
 	ADD $8, R2, R26
 	VLD1 (R26), V16.S[2]
-	B loaded786
+	B loaded818
 
-single785:
+single817:
 	FMOVS 0(R2), F16
 
-loaded786:
+loaded818:
 	WORD $0x6e2adc6b // FMUL V11.4S, V3.4S, V10.4S
 	WORD $0x6e2add6a // FMUL V10.4S, V11.4S, V10.4S
 	VFMLA V16.S4, V2.S4, V10.S4
 	FMOVQ 0(R25), F11 // 0x7f800000
 	VCMTST V11.S4, V10.S4, V16.S4
 	VAND V16.B16, V10.B16, V10.B16
-	TBZ $1, R4, single787
+	TBZ $1, R4, single819
 	FMOVD F10, 0(R2)
-	TBZ $0, R4, stored788
+	TBZ $0, R4, stored820
 	ADD $8, R2, R26
 	VST1 V10.S[2], (R26)
-	B stored788
+	B stored820
 
-single787:
+single819:
 	FMOVS F10, 0(R2)
 
-stored788:
+stored820:
 	WORD $0x6e25dd4b // FMUL V11.4S, V10.4S, V5.4S
 	WORD $0x6ea1f96b // FSQRT V11.4S, V11.4S
 	WORD $0x4e26d56a // FADD V10.4S, V11.4S, V6.4S
 	WORD $0x6e2afe2a // FDIV V10.4S, V17.4S, V10.4S
 	WORD $0x6e2cdd0c // FMUL V12.4S, V8.4S, V12.4S
 	VFMLS V10.S4, V4.S4, V12.S4
-	TBZ $1, R4, single789
+	TBZ $1, R4, single821
 	FMOVD F12, 0(R0)
-	TBZ $0, R4, stored790
+	TBZ $0, R4, stored822
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored790
+	B stored822
 
-single789:
+single821:
 	FMOVS F12, 0(R0)
 
-stored790:
+stored822:
 
 done:
 	RET
@@ -12740,125 +13272,125 @@ vectors_end:
 	SUB $3, R5, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R5, single791
+	TBZ $1, R5, single823
 	FMOVD 0(R0), F11
-	TBZ $0, R5, loaded792
+	TBZ $0, R5, loaded824
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded792
+	B loaded824
 
-single791:
+single823:
 	FMOVS 0(R0), F11
 
-loaded792:
-	TBZ $1, R5, single793
+loaded824:
+	TBZ $1, R5, single825
 	FMOVD 0(R4), F10
-	TBZ $0, R5, loaded794
+	TBZ $0, R5, loaded826
 	ADD $8, R4, R26
 	VLD1 (R26), V10.S[2]
-	B loaded794
+	B loaded826
 
-single793:
+single825:
 	FMOVS 0(R4), F10
 
-loaded794:
+loaded826:
 	VFMLA V11.S4, V7.S4, V10.S4
-	TBZ $1, R5, single795
+	TBZ $1, R5, single827
 	FMOVD 0(R1), F12
-	TBZ $0, R5, loaded796
+	TBZ $0, R5, loaded828
 	ADD $8, R1, R26
 	VLD1 (R26), V12.S[2]
-	B loaded796
+	B loaded828
 
-single795:
+single827:
 	FMOVS 0(R1), F12
 
-loaded796:
+loaded828:
 	WORD $0x6e2adc35 // FMUL V21.4S, V1.4S, V10.4S
 	VFMLA V12.S4, V0.S4, V21.S4
 	VCMTST V9.S4, V21.S4, V12.S4
 	VAND V12.B16, V21.B16, V21.B16
-	TBZ $1, R5, single797
+	TBZ $1, R5, single829
 	FMOVD F21, 0(R1)
-	TBZ $0, R5, stored798
+	TBZ $0, R5, stored830
 	ADD $8, R1, R26
 	VST1 V21.S[2], (R26)
-	B stored798
+	B stored830
 
-single797:
+single829:
 	FMOVS F21, 0(R1)
 
-stored798:
-	TBZ $1, R5, single799
+stored830:
+	TBZ $1, R5, single831
 	FMOVD 0(R2), F12
-	TBZ $0, R5, loaded800
+	TBZ $0, R5, loaded832
 	ADD $8, R2, R26
 	VLD1 (R26), V12.S[2]
-	B loaded800
+	B loaded832
 
-single799:
+single831:
 	FMOVS 0(R2), F12
 
-loaded800:
+loaded832:
 	WORD $0x6e2adc74 // FMUL V20.4S, V3.4S, V10.4S
 	WORD $0x6e2ade8a // FMUL V10.4S, V20.4S, V10.4S
 	VFMLA V12.S4, V2.S4, V10.S4
 	VCMTST V9.S4, V10.S4, V12.S4
 	VAND V12.B16, V10.B16, V10.B16
-	TBZ $1, R5, single801
+	TBZ $1, R5, single833
 	FMOVD F10, 0(R2)
-	TBZ $0, R5, stored802
+	TBZ $0, R5, stored834
 	ADD $8, R2, R26
 	VST1 V10.S[2], (R26)
-	B stored802
+	B stored834
 
-single801:
+single833:
 	FMOVS F10, 0(R2)
 
-stored802:
-	TBZ $1, R5, single803
+stored834:
+	TBZ $1, R5, single835
 	FMOVD 0(R3), F12
-	TBZ $0, R5, loaded804
+	TBZ $0, R5, loaded836
 	ADD $8, R3, R26
 	VLD1 (R26), V12.S[2]
-	B loaded804
+	B loaded836
 
-single803:
+single835:
 	FMOVS 0(R3), F12
 
-loaded804:
+loaded836:
 	WORD $0x6eace554 // FCMGT V20.4S, V10.4S, V12.4S
 	WORD $0x6eb41d4c // BIT V12.16B, V10.16B, V20.16B
 	VCMTST V9.S4, V12.S4, V10.S4
 	VAND V10.B16, V12.B16, V12.B16
-	TBZ $1, R5, single805
+	TBZ $1, R5, single837
 	FMOVD F12, 0(R3)
-	TBZ $0, R5, stored806
+	TBZ $0, R5, stored838
 	ADD $8, R3, R26
 	VST1 V12.S[2], (R26)
-	B stored806
+	B stored838
 
-single805:
+single837:
 	FMOVS F12, 0(R3)
 
-stored806:
+stored838:
 	WORD $0x6e25dd8c // FMUL V12.4S, V12.4S, V5.4S
 	WORD $0x6ea1f98c // FSQRT V12.4S, V12.4S
 	WORD $0x4e26d58c // FADD V12.4S, V12.4S, V6.4S
 	WORD $0x6e2cfeac // FDIV V12.4S, V21.4S, V12.4S
 	WORD $0x6e2bdd0b // FMUL V11.4S, V8.4S, V11.4S
 	VFMLS V12.S4, V4.S4, V11.S4
-	TBZ $1, R5, single807
+	TBZ $1, R5, single839
 	FMOVD F11, 0(R0)
-	TBZ $0, R5, stored808
+	TBZ $0, R5, stored840
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored808
+	B stored840
 
-single807:
+single839:
 	FMOVS F11, 0(R0)
 
-stored808:
+stored840:
 
 done:
 	RET
@@ -13084,128 +13616,128 @@ vectors_end:
 	SUB $3, R5, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R5, single809
+	TBZ $1, R5, single841
 	FMOVD 0(R0), F11
-	TBZ $0, R5, loaded810
+	TBZ $0, R5, loaded842
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded810
+	B loaded842
 
-single809:
+single841:
 	FMOVS 0(R0), F11
 
-loaded810:
-	TBZ $1, R5, single811
+loaded842:
+	TBZ $1, R5, single843
 	FMOVD 0(R4), F10
-	TBZ $0, R5, loaded812
+	TBZ $0, R5, loaded844
 	ADD $8, R4, R26
 	VLD1 (R26), V10.S[2]
-	B loaded812
+	B loaded844
 
-single811:
+single843:
 	FMOVS 0(R4), F10
 
-loaded812:
+loaded844:
 	VFMLA V11.S4, V7.S4, V10.S4
-	TBZ $1, R5, single813
+	TBZ $1, R5, single845
 	FMOVD 0(R1), F21
-	TBZ $0, R5, loaded814
+	TBZ $0, R5, loaded846
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded814
+	B loaded846
 
-single813:
+single845:
 	FMOVS 0(R1), F21
 
-loaded814:
+loaded846:
 	WORD $0x6e2adc2c // FMUL V12.4S, V1.4S, V10.4S
 	VFMLA V21.S4, V0.S4, V12.S4
 	FMOVQ 0(R25), F20 // 0x7f800000
 	VCMTST V20.S4, V12.S4, V21.S4
 	VAND V21.B16, V12.B16, V12.B16
-	TBZ $1, R5, single815
+	TBZ $1, R5, single847
 	FMOVD F12, 0(R1)
-	TBZ $0, R5, stored816
+	TBZ $0, R5, stored848
 	ADD $8, R1, R26
 	VST1 V12.S[2], (R26)
-	B stored816
+	B stored848
 
-single815:
+single847:
 	FMOVS F12, 0(R1)
 
-stored816:
-	TBZ $1, R5, single817
+stored848:
+	TBZ $1, R5, single849
 	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded818
+	TBZ $0, R5, loaded850
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded818
+	B loaded850
 
-single817:
+single849:
 	FMOVS 0(R2), F20
 
-loaded818:
+loaded850:
 	WORD $0x6e2adc75 // FMUL V21.4S, V3.4S, V10.4S
 	WORD $0x6e2adeaa // FMUL V10.4S, V21.4S, V10.4S
 	VFMLA V20.S4, V2.S4, V10.S4
 	FMOVQ 0(R25), F21 // 0x7f800000
 	VCMTST V21.S4, V10.S4, V20.S4
 	VAND V20.B16, V10.B16, V10.B16
-	TBZ $1, R5, single819
+	TBZ $1, R5, single851
 	FMOVD F10, 0(R2)
-	TBZ $0, R5, stored820
+	TBZ $0, R5, stored852
 	ADD $8, R2, R26
 	VST1 V10.S[2], (R26)
-	B stored820
+	B stored852
 
-single819:
+single851:
 	FMOVS F10, 0(R2)
 
-stored820:
-	TBZ $1, R5, single821
+stored852:
+	TBZ $1, R5, single853
 	FMOVD 0(R3), F21
-	TBZ $0, R5, loaded822
+	TBZ $0, R5, loaded854
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded822
+	B loaded854
 
-single821:
+single853:
 	FMOVS 0(R3), F21
 
-loaded822:
+loaded854:
 	WORD $0x6eb5e554 // FCMGT V20.4S, V10.4S, V21.4S
 	WORD $0x6eb41d55 // BIT V21.16B, V10.16B, V20.16B
 	FMOVQ 0(R25), F20 // 0x7f800000
 	VCMTST V20.S4, V21.S4, V10.S4
 	VAND V10.B16, V21.B16, V21.B16
-	TBZ $1, R5, single823
+	TBZ $1, R5, single855
 	FMOVD F21, 0(R3)
-	TBZ $0, R5, stored824
+	TBZ $0, R5, stored856
 	ADD $8, R3, R26
 	VST1 V21.S[2], (R26)
-	B stored824
+	B stored856
 
-single823:
+single855:
 	FMOVS F21, 0(R3)
 
-stored824:
+stored856:
 	WORD $0x6e25deb4 // FMUL V20.4S, V21.4S, V5.4S
 	WORD $0x6ea1fa94 // FSQRT V20.4S, V20.4S
 	WORD $0x4e26d695 // FADD V21.4S, V20.4S, V6.4S
 	WORD $0x6e35fd95 // FDIV V21.4S, V12.4S, V21.4S
 	WORD $0x6e2bdd0b // FMUL V11.4S, V8.4S, V11.4S
 	VFMLS V21.S4, V4.S4, V11.S4
-	TBZ $1, R5, single825
+	TBZ $1, R5, single857
 	FMOVD F11, 0(R0)
-	TBZ $0, R5, stored826
+	TBZ $0, R5, stored858
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored826
+	B stored858
 
-single825:
+single857:
 	FMOVS F11, 0(R0)
 
-stored826:
+stored858:
 
 done:
 	RET
@@ -13321,69 +13853,69 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V7.S[3]
 	WORD $0x4ea088e7 // CMGT V7.4S, V7.4S, #0
-	TBZ $1, R3, single827
+	TBZ $1, R3, single859
 	FMOVD 0(R0), F5
-	TBZ $0, R3, loaded828
+	TBZ $0, R3, loaded860
 	ADD $8, R0, R26
 	VLD1 (R26), V5.S[2]
-	B loaded828
+	B loaded860
 
-single827:
+single859:
 	FMOVS 0(R0), F5
 
-loaded828:
-	TBZ $1, R3, single829
+loaded860:
+	TBZ $1, R3, single861
 	FMOVD 0(R2), F6
-	TBZ $0, R3, loaded830
+	TBZ $0, R3, loaded862
 	ADD $8, R2, R26
 	VLD1 (R26), V6.S[2]
-	B loaded830
+	B loaded862
 
-single829:
+single861:
 	FMOVS 0(R2), F6
 
-loaded830:
+loaded862:
 	VFMLA V5.S4, V2.S4, V6.S4
-	TBZ $1, R3, single831
+	TBZ $1, R3, single863
 	FMOVD 0(R1), F4
-	TBZ $0, R3, loaded832
+	TBZ $0, R3, loaded864
 	ADD $8, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded832
+	B loaded864
 
-single831:
+single863:
 	FMOVS 0(R1), F4
 
-loaded832:
+loaded864:
 	VFMLA V6.S4, V6.S4, V4.S4
 	VCMTST V3.S4, V4.S4, V15.S4
 	VAND V15.B16, V4.B16, V4.B16
-	TBZ $1, R3, single833
+	TBZ $1, R3, single865
 	FMOVD F4, 0(R1)
-	TBZ $0, R3, stored834
+	TBZ $0, R3, stored866
 	ADD $8, R1, R26
 	VST1 V4.S[2], (R26)
-	B stored834
+	B stored866
 
-single833:
+single865:
 	FMOVS F4, 0(R1)
 
-stored834:
+stored866:
 	WORD $0x6ea1f884 // FSQRT V4.4S, V4.4S
 	WORD $0x4e21d484 // FADD V4.4S, V4.4S, V1.4S
 	WORD $0x6e24fcc4 // FDIV V4.4S, V6.4S, V4.4S
 	VFMLS V4.S4, V0.S4, V5.S4
-	TBZ $1, R3, single835
+	TBZ $1, R3, single867
 	FMOVD F5, 0(R0)
-	TBZ $0, R3, stored836
+	TBZ $0, R3, stored868
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored836
+	B stored868
 
-single835:
+single867:
 	FMOVS F5, 0(R0)
 
-stored836:
+stored868:
 
 done:
 	RET
@@ -13513,71 +14045,71 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V9.S[3]
 	WORD $0x4ea08929 // CMGT V9.4S, V9.4S, #0
-	TBZ $1, R3, single837
+	TBZ $1, R3, single869
 	FMOVD 0(R0), F7
-	TBZ $0, R3, loaded838
+	TBZ $0, R3, loaded870
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded838
+	B loaded870
 
-single837:
+single869:
 	FMOVS 0(R0), F7
 
-loaded838:
-	TBZ $1, R3, single839
+loaded870:
+	TBZ $1, R3, single871
 	FMOVD 0(R2), F8
-	TBZ $0, R3, loaded840
+	TBZ $0, R3, loaded872
 	ADD $8, R2, R26
 	VLD1 (R26), V8.S[2]
-	B loaded840
+	B loaded872
 
-single839:
+single871:
 	FMOVS 0(R2), F8
 
-loaded840:
+loaded872:
 	VFMLA V7.S4, V4.S4, V8.S4
 	WORD $0x6e28dc26 // FMUL V6.4S, V1.4S, V8.4S
-	TBZ $1, R3, single841
+	TBZ $1, R3, single873
 	FMOVD 0(R1), F17
-	TBZ $0, R3, loaded842
+	TBZ $0, R3, loaded874
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded842
+	B loaded874
 
-single841:
+single873:
 	FMOVS 0(R1), F17
 
-loaded842:
+loaded874:
 	WORD $0x6e28dcc6 // FMUL V6.4S, V6.4S, V8.4S
 	VFMLA V17.S4, V0.S4, V6.S4
 	VCMTST V5.S4, V6.S4, V17.S4
 	VAND V17.B16, V6.B16, V6.B16
-	TBZ $1, R3, single843
+	TBZ $1, R3, single875
 	FMOVD F6, 0(R1)
-	TBZ $0, R3, stored844
+	TBZ $0, R3, stored876
 	ADD $8, R1, R26
 	VST1 V6.S[2], (R26)
-	B stored844
+	B stored876
 
-single843:
+single875:
 	FMOVS F6, 0(R1)
 
-stored844:
+stored876:
 	WORD $0x6ea1f8c6 // FSQRT V6.4S, V6.4S
 	WORD $0x4e22d4c6 // FADD V6.4S, V6.4S, V2.4S
 	WORD $0x6e26fd06 // FDIV V6.4S, V8.4S, V6.4S
 	VFMLS V6.S4, V3.S4, V7.S4
-	TBZ $1, R3, single845
+	TBZ $1, R3, single877
 	FMOVD F7, 0(R0)
-	TBZ $0, R3, stored846
+	TBZ $0, R3, stored878
 	ADD $8, R0, R26
 	VST1 V7.S[2], (R26)
-	B stored846
+	B stored878
 
-single845:
+single877:
 	FMOVS F7, 0(R0)
 
-stored846:
+stored878:
 
 done:
 	RET
@@ -13749,81 +14281,81 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V10.S[3]
 	WORD $0x4ea0894a // CMGT V10.4S, V10.4S, #0
-	TBZ $1, R4, single847
+	TBZ $1, R4, single879
 	FMOVD 0(R0), F26
-	TBZ $0, R4, loaded848
+	TBZ $0, R4, loaded880
 	ADD $8, R0, R26
 	VLD1 (R26), V26.S[2]
-	B loaded848
+	B loaded880
 
-single847:
+single879:
 	FMOVS 0(R0), F26
 
-loaded848:
-	TBZ $1, R4, single849
+loaded880:
+	TBZ $1, R4, single881
 	FMOVD 0(R3), F9
-	TBZ $0, R4, loaded850
+	TBZ $0, R4, loaded882
 	ADD $8, R3, R26
 	VLD1 (R26), V9.S[2]
-	B loaded850
+	B loaded882
 
-single849:
+single881:
 	FMOVS 0(R3), F9
 
-loaded850:
+loaded882:
 	VFMLA V26.S4, V4.S4, V9.S4
 	WORD $0x6e29dc28 // FMUL V8.4S, V1.4S, V9.4S
-	TBZ $1, R4, single851
+	TBZ $1, R4, single883
 	FMOVD 0(R1), F7
-	TBZ $0, R4, loaded852
+	TBZ $0, R4, loaded884
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded852
+	B loaded884
 
-single851:
+single883:
 	FMOVS 0(R1), F7
 
-loaded852:
+loaded884:
 	WORD $0x6e29dd19 // FMUL V25.4S, V8.4S, V9.4S
 	VFMLA V7.S4, V0.S4, V25.S4
 	VCMTST V5.S4, V25.S4, V7.S4
 	VAND V7.B16, V25.B16, V25.B16
-	TBZ $1, R4, single853
+	TBZ $1, R4, single885
 	FMOVD F25, 0(R1)
-	TBZ $0, R4, stored854
+	TBZ $0, R4, stored886
 	ADD $8, R1, R26
 	VST1 V25.S[2], (R26)
-	B stored854
+	B stored886
 
-single853:
+single885:
 	FMOVS F25, 0(R1)
 
-stored854:
-	TBZ $1, R4, single855
+stored886:
+	TBZ $1, R4, single887
 	FMOVD 0(R2), F7
-	TBZ $0, R4, loaded856
+	TBZ $0, R4, loaded888
 	ADD $8, R2, R26
 	VLD1 (R26), V7.S[2]
-	B loaded856
+	B loaded888
 
-single855:
+single887:
 	FMOVS 0(R2), F7
 
-loaded856:
+loaded888:
 	VFMLA V7.S4, V0.S4, V8.S4
 	VCMTST V5.S4, V8.S4, V7.S4
 	VAND V7.B16, V8.B16, V8.B16
-	TBZ $1, R4, single857
+	TBZ $1, R4, single889
 	FMOVD F8, 0(R2)
-	TBZ $0, R4, stored858
+	TBZ $0, R4, stored890
 	ADD $8, R2, R26
 	VST1 V8.S[2], (R26)
-	B stored858
+	B stored890
 
-single857:
+single889:
 	FMOVS F8, 0(R2)
 
-stored858:
+stored890:
 	VFMLS V8.S4, V8.S4, V25.S4
 	WORD $0x6eb9e4c8 // FCMGT V8.4S, V6.4S, V25.4S
 	WORD $0x6ea81cd9 // BIT V25.16B, V6.16B, V8.16B
@@ -13831,17 +14363,17 @@ stored858:
 	WORD $0x4e22d739 // FADD V25.4S, V25.4S, V2.4S
 	WORD $0x6e39fd39 // FDIV V25.4S, V9.4S, V25.4S
 	VFMLS V25.S4, V3.S4, V26.S4
-	TBZ $1, R4, single859
+	TBZ $1, R4, single891
 	FMOVD F26, 0(R0)
-	TBZ $0, R4, stored860
+	TBZ $0, R4, stored892
 	ADD $8, R0, R26
 	VST1 V26.S[2], (R26)
-	B stored860
+	B stored892
 
-single859:
+single891:
 	FMOVS F26, 0(R0)
 
-stored860:
+stored892:
 
 done:
 	RET
@@ -13999,96 +14531,96 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V10.S[3]
 	WORD $0x4ea0894a // CMGT V10.4S, V10.4S, #0
-	TBZ $1, R4, single861
+	TBZ $1, R4, single893
 	FMOVD 0(R0), F8
-	TBZ $0, R4, loaded862
+	TBZ $0, R4, loaded894
 	ADD $8, R0, R26
 	VLD1 (R26), V8.S[2]
-	B loaded862
+	B loaded894
 
-single861:
+single893:
 	FMOVS 0(R0), F8
 
-loaded862:
-	TBZ $1, R4, single863
+loaded894:
+	TBZ $1, R4, single895
 	FMOVD 0(R3), F9
-	TBZ $0, R4, loaded864
+	TBZ $0, R4, loaded896
 	ADD $8, R3, R26
 	VLD1 (R26), V9.S[2]
-	B loaded864
+	B loaded896
 
-single863:
+single895:
 	FMOVS 0(R3), F9
 
-loaded864:
+loaded896:
 	VFMLA V8.S4, V5.S4, V9.S4
 	WORD $0x6e29dc27 // FMUL V7.4S, V1.4S, V9.4S
-	TBZ $1, R4, single865
+	TBZ $1, R4, single897
 	FMOVD 0(R1), F18
-	TBZ $0, R4, loaded866
+	TBZ $0, R4, loaded898
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded866
+	B loaded898
 
-single865:
+single897:
 	FMOVS 0(R1), F18
 
-loaded866:
+loaded898:
 	WORD $0x6e29dce7 // FMUL V7.4S, V7.4S, V9.4S
 	VFMLA V18.S4, V0.S4, V7.S4
 	VCMTST V6.S4, V7.S4, V18.S4
 	VAND V18.B16, V7.B16, V7.B16
-	TBZ $1, R4, single867
+	TBZ $1, R4, single899
 	FMOVD F7, 0(R1)
-	TBZ $0, R4, stored868
+	TBZ $0, R4, stored900
 	ADD $8, R1, R26
 	VST1 V7.S[2], (R26)
-	B stored868
+	B stored900
 
-single867:
+single899:
 	FMOVS F7, 0(R1)
 
-stored868:
+stored900:
 	WORD $0x6ea1f8e7 // FSQRT V7.4S, V7.4S
 	WORD $0x4e22d4e7 // FADD V7.4S, V7.4S, V2.4S
 	WORD $0x6e27fd27 // FDIV V7.4S, V9.4S, V7.4S
-	TBZ $1, R4, single869
+	TBZ $1, R4, single901
 	FMOVD 0(R2), F9
-	TBZ $0, R4, loaded870
+	TBZ $0, R4, loaded902
 	ADD $8, R2, R26
 	VLD1 (R26), V9.S[2]
-	B loaded870
+	B loaded902
 
-single869:
+single901:
 	FMOVS 0(R2), F9
 
-loaded870:
+loaded902:
 	VFMLA V9.S4, V3.S4, V7.S4
 	VCMTST V6.S4, V7.S4, V9.S4
 	VAND V9.B16, V7.B16, V7.B16
-	TBZ $1, R4, single871
+	TBZ $1, R4, single903
 	FMOVD F7, 0(R2)
-	TBZ $0, R4, stored872
+	TBZ $0, R4, stored904
 	ADD $8, R2, R26
 	VST1 V7.S[2], (R26)
-	B stored872
+	B stored904
 
-single871:
+single903:
 	FMOVS F7, 0(R2)
 
-stored872:
+stored904:
 	VFMLS V7.S4, V4.S4, V8.S4
-	TBZ $1, R4, single873
+	TBZ $1, R4, single905
 	FMOVD F8, 0(R0)
-	TBZ $0, R4, stored874
+	TBZ $0, R4, stored906
 	ADD $8, R0, R26
 	VST1 V8.S[2], (R26)
-	B stored874
+	B stored906
 
-single873:
+single905:
 	FMOVS F8, 0(R0)
 
-stored874:
+stored906:
 
 done:
 	RET
@@ -14288,124 +14820,124 @@ vectors_end:
 	SUB $3, R5, R26
 	VMOV R26, V11.S[3]
 	WORD $0x4ea0896b // CMGT V11.4S, V11.4S, #0
-	TBZ $1, R5, single875
+	TBZ $1, R5, single907
 	FMOVD 0(R0), F27
-	TBZ $0, R5, loaded876
+	TBZ $0, R5, loaded908
 	ADD $8, R0, R26
 	VLD1 (R26), V27.S[2]
-	B loaded876
+	B loaded908
 
-single875:
+single907:
 	FMOVS 0(R0), F27
 
-loaded876:
-	TBZ $1, R5, single877
+loaded908:
+	TBZ $1, R5, single909
 	FMOVD 0(R4), F10
-	TBZ $0, R5, loaded878
+	TBZ $0, R5, loaded910
 	ADD $8, R4, R26
 	VLD1 (R26), V10.S[2]
-	B loaded878
+	B loaded910
 
-single877:
+single909:
 	FMOVS 0(R4), F10
 
-loaded878:
+loaded910:
 	VFMLA V27.S4, V5.S4, V10.S4
 	WORD $0x6e2adc29 // FMUL V9.4S, V1.4S, V10.4S
-	TBZ $1, R5, single879
+	TBZ $1, R5, single911
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded880
+	TBZ $0, R5, loaded912
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded880
+	B loaded912
 
-single879:
+single911:
 	FMOVS 0(R1), F8
 
-loaded880:
+loaded912:
 	WORD $0x6e2add3a // FMUL V26.4S, V9.4S, V10.4S
 	VFMLA V8.S4, V0.S4, V26.S4
 	VCMTST V6.S4, V26.S4, V8.S4
 	VAND V8.B16, V26.B16, V26.B16
-	TBZ $1, R5, single881
+	TBZ $1, R5, single913
 	FMOVD F26, 0(R1)
-	TBZ $0, R5, stored882
+	TBZ $0, R5, stored914
 	ADD $8, R1, R26
 	VST1 V26.S[2], (R26)
-	B stored882
+	B stored914
 
-single881:
+single913:
 	FMOVS F26, 0(R1)
 
-stored882:
-	TBZ $1, R5, single883
+stored914:
+	TBZ $1, R5, single915
 	FMOVD 0(R2), F8
-	TBZ $0, R5, loaded884
+	TBZ $0, R5, loaded916
 	ADD $8, R2, R26
 	VLD1 (R26), V8.S[2]
-	B loaded884
+	B loaded916
 
-single883:
+single915:
 	FMOVS 0(R2), F8
 
-loaded884:
+loaded916:
 	VFMLA V8.S4, V0.S4, V9.S4
 	VCMTST V6.S4, V9.S4, V8.S4
 	VAND V8.B16, V9.B16, V9.B16
-	TBZ $1, R5, single885
+	TBZ $1, R5, single917
 	FMOVD F9, 0(R2)
-	TBZ $0, R5, stored886
+	TBZ $0, R5, stored918
 	ADD $8, R2, R26
 	VST1 V9.S[2], (R26)
-	B stored886
+	B stored918
 
-single885:
+single917:
 	FMOVS F9, 0(R2)
 
-stored886:
+stored918:
 	VFMLS V9.S4, V9.S4, V26.S4
 	WORD $0x6ebae4e9 // FCMGT V9.4S, V7.4S, V26.4S
 	WORD $0x6ea91cfa // BIT V26.16B, V7.16B, V9.16B
 	WORD $0x6ea1fb5a // FSQRT V26.4S, V26.4S
 	WORD $0x4e22d75a // FADD V26.4S, V26.4S, V2.4S
 	WORD $0x6e3afd5a // FDIV V26.4S, V10.4S, V26.4S
-	TBZ $1, R5, single887
+	TBZ $1, R5, single919
 	FMOVD 0(R3), F10
-	TBZ $0, R5, loaded888
+	TBZ $0, R5, loaded920
 	ADD $8, R3, R26
 	VLD1 (R26), V10.S[2]
-	B loaded888
+	B loaded920
 
-single887:
+single919:
 	FMOVS 0(R3), F10
 
-loaded888:
+loaded920:
 	VFMLA V10.S4, V3.S4, V26.S4
 	VCMTST V6.S4, V26.S4, V10.S4
 	VAND V10.B16, V26.B16, V26.B16
-	TBZ $1, R5, single889
+	TBZ $1, R5, single921
 	FMOVD F26, 0(R3)
-	TBZ $0, R5, stored890
+	TBZ $0, R5, stored922
 	ADD $8, R3, R26
 	VST1 V26.S[2], (R26)
-	B stored890
+	B stored922
 
-single889:
+single921:
 	FMOVS F26, 0(R3)
 
-stored890:
+stored922:
 	VFMLS V26.S4, V4.S4, V27.S4
-	TBZ $1, R5, single891
+	TBZ $1, R5, single923
 	FMOVD F27, 0(R0)
-	TBZ $0, R5, stored892
+	TBZ $0, R5, stored924
 	ADD $8, R0, R26
 	VST1 V27.S[2], (R26)
-	B stored892
+	B stored924
 
-single891:
+single923:
 	FMOVS F27, 0(R0)
 
-stored892:
+stored924:
 
 done:
 	RET
@@ -14550,73 +15082,73 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R3, single893
+	TBZ $1, R3, single925
 	FMOVD 0(R2), F11
-	TBZ $0, R3, loaded894
+	TBZ $0, R3, loaded926
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded894
+	B loaded926
 
-single893:
+single925:
 	FMOVS 0(R2), F11
 
-loaded894:
-	TBZ $1, R3, single895
+loaded926:
+	TBZ $1, R3, single927
 	FMOVD 0(R1), F12
-	TBZ $0, R3, loaded896
+	TBZ $0, R3, loaded928
 	ADD $8, R1, R26
 	VLD1 (R26), V12.S[2]
-	B loaded896
+	B loaded928
 
-single895:
+single927:
 	FMOVS 0(R1), F12
 
-loaded896:
+loaded928:
 	WORD $0x6e2bdc2a // FMUL V10.4S, V1.4S, V11.4S
 	VFMLA V12.S4, V0.S4, V10.S4
 	WORD $0x6e2bdc6b // FMUL V11.4S, V3.4S, V11.4S
 	VFMLA V12.S4, V2.S4, V11.S4
 	VCMTST V6.S4, V11.S4, V12.S4
 	VAND V12.B16, V11.B16, V11.B16
-	TBZ $1, R3, single897
+	TBZ $1, R3, single929
 	FMOVD F11, 0(R1)
-	TBZ $0, R3, stored898
+	TBZ $0, R3, stored930
 	ADD $8, R1, R26
 	VST1 V11.S[2], (R26)
-	B stored898
+	B stored930
 
-single897:
+single929:
 	FMOVS F11, 0(R1)
 
-stored898:
+stored930:
 	WORD $0x6ea7e54b // FCMGT V11.4S, V10.4S, V7.4S
 	WORD $0x6eaae4ea // FCMGT V10.4S, V7.4S, V10.4S
 	VAND V10.B16, V8.B16, V10.B16
 	WORD $0x6eab1d2a // BIT V10.16B, V9.16B, V11.16B
-	TBZ $1, R3, single899
+	TBZ $1, R3, single931
 	FMOVD 0(R0), F11
-	TBZ $0, R3, loaded900
+	TBZ $0, R3, loaded932
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded900
+	B loaded932
 
-single899:
+single931:
 	FMOVS 0(R0), F11
 
-loaded900:
+loaded932:
 	WORD $0x6e2bdcab // FMUL V11.4S, V5.4S, V11.4S
 	VFMLS V10.S4, V4.S4, V11.S4
-	TBZ $1, R3, single901
+	TBZ $1, R3, single933
 	FMOVD F11, 0(R0)
-	TBZ $0, R3, stored902
+	TBZ $0, R3, stored934
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored902
+	B stored934
 
-single901:
+single933:
 	FMOVS F11, 0(R0)
 
-stored902:
+stored934:
 
 done:
 	RET
@@ -14694,30 +15226,30 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V1.S[3]
 	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
-	TBZ $1, R2, single903
+	TBZ $1, R2, single935
 	FMOVD 0(R1), F2
-	TBZ $0, R2, loaded904
+	TBZ $0, R2, loaded936
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded904
+	B loaded936
 
-single903:
+single935:
 	FMOVS 0(R1), F2
 
-loaded904:
+loaded936:
 	WORD $0x6ea2e403 // FCMGT V3.4S, V0.4S, V2.4S
 	WORD $0x6ea31c02 // BIT V2.16B, V0.16B, V3.16B
-	TBZ $1, R2, single905
+	TBZ $1, R2, single937
 	FMOVD F2, 0(R0)
-	TBZ $0, R2, stored906
+	TBZ $0, R2, stored938
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored906
+	B stored938
 
-single905:
+single937:
 	FMOVS F2, 0(R0)
 
-stored906:
+stored938:
 
 done:
 	RET
@@ -14807,41 +15339,41 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V2.S[3]
 	WORD $0x4ea08842 // CMGT V2.4S, V2.4S, #0
-	TBZ $1, R3, single907
+	TBZ $1, R3, single939
 	FMOVD 0(R2), F1
-	TBZ $0, R3, loaded908
+	TBZ $0, R3, loaded940
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded908
+	B loaded940
 
-single907:
+single939:
 	FMOVS 0(R2), F1
 
-loaded908:
+loaded940:
 	WORD $0x6ea0e421 // FCMGT V1.4S, V1.4S, V0.4S
-	TBZ $1, R3, single909
+	TBZ $1, R3, single941
 	FMOVD 0(R1), F3
-	TBZ $0, R3, loaded910
+	TBZ $0, R3, loaded942
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded910
+	B loaded942
 
-single909:
+single941:
 	FMOVS 0(R1), F3
 
-loaded910:
+loaded942:
 	VAND V1.B16, V3.B16, V3.B16
-	TBZ $1, R3, single911
+	TBZ $1, R3, single943
 	FMOVD F3, 0(R0)
-	TBZ $0, R3, stored912
+	TBZ $0, R3, stored944
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored912
+	B stored944
 
-single911:
+single943:
 	FMOVS F3, 0(R0)
 
-stored912:
+stored944:
 
 done:
 	RET
@@ -14981,17 +15513,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V10.S[3]
 	WORD $0x4ea0894a // CMGT V10.4S, V10.4S, #0
-	TBZ $1, R2, single913
+	TBZ $1, R2, single945
 	FMOVD 0(R1), F16
-	TBZ $0, R2, loaded914
+	TBZ $0, R2, loaded946
 	ADD $8, R1, R26
 	VLD1 (R26), V16.S[2]
-	B loaded914
+	B loaded946
 
-single913:
+single945:
 	FMOVS 0(R1), F16
 
-loaded914:
+loaded946:
 	VORR V16.B16, V0.B16, V18.B16
 	WORD $0x6eb2e429 // FCMGT V9.4S, V1.4S, V18.4S
 	WORD $0x6ea91c32 // BIT V18.16B, V1.16B, V9.16B
@@ -15019,17 +15551,17 @@ loaded914:
 	VFMLA V18.S4, V9.S4, V17.S4
 	WORD $0x6e31fdf1 // FDIV V17.4S, V15.4S, V17.4S
 	WORD $0x6ee01e30 // BIF V16.16B, V17.16B, V0.16B
-	TBZ $1, R2, single915
+	TBZ $1, R2, single947
 	FMOVD F16, 0(R0)
-	TBZ $0, R2, stored916
+	TBZ $0, R2, stored948
 	ADD $8, R0, R26
 	VST1 V16.S[2], (R26)
-	B stored916
+	B stored948
 
-single915:
+single947:
 	FMOVS F16, 0(R0)
 
-stored916:
+stored948:
 
 done:
 	RET
@@ -15127,42 +15659,42 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V2.S[3]
 	WORD $0x4ea08842 // CMGT V2.4S, V2.4S, #0
-	TBZ $1, R3, single917
+	TBZ $1, R3, single949
 	FMOVD 0(R2), F1
-	TBZ $0, R3, loaded918
+	TBZ $0, R3, loaded950
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded918
+	B loaded950
 
-single917:
+single949:
 	FMOVS 0(R2), F1
 
-loaded918:
-	TBZ $1, R3, single919
+loaded950:
+	TBZ $1, R3, single951
 	FMOVD 0(R1), F0
-	TBZ $0, R3, loaded920
+	TBZ $0, R3, loaded952
 	ADD $8, R1, R26
 	VLD1 (R26), V0.S[2]
-	B loaded920
+	B loaded952
 
-single919:
+single951:
 	FMOVS 0(R1), F0
 
-loaded920:
+loaded952:
 	FMOVQ 96(R25), F3 // 0x3f800000
 	VFMLS V1.S4, V1.S4, V3.S4
 	WORD $0x6e23dc03 // FMUL V3.4S, V0.4S, V3.4S
-	TBZ $1, R3, single921
+	TBZ $1, R3, single953
 	FMOVD F3, 0(R0)
-	TBZ $0, R3, stored922
+	TBZ $0, R3, stored954
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored922
+	B stored954
 
-single921:
+single953:
 	FMOVS F3, 0(R0)
 
-stored922:
+stored954:
 
 done:
 	RET
@@ -15234,17 +15766,17 @@ few:
 	SUB $3, R3, R26
 	VMOV R26, V11.S[3]
 	WORD $0x4ea0896b // CMGT V11.4S, V11.4S, #0
-	TBZ $1, R3, single923
+	TBZ $1, R3, single955
 	FMOVD 0(R2), F12
-	TBZ $0, R3, loaded924
+	TBZ $0, R3, loaded956
 	ADD $8, R2, R26
 	VLD1 (R26), V12.S[2]
-	B loaded924
+	B loaded956
 
-single923:
+single955:
 	FMOVS 0(R2), F12
 
-loaded924:
+loaded956:
 	WORD $0x4ea0d58c // FSUB V12.4S, V12.4S, V0.4S
 	WORD $0x6e21dd8c // FMUL V12.4S, V12.4S, V1.4S
 	WORD $0x6eace44e // FCMGT V14.4S, V2.4S, V12.4S
@@ -15269,17 +15801,17 @@ loaded924:
 	VSHL $23, V14.S4, V12.S4
 	WORD $0x6e2cddee // FMUL V14.4S, V15.4S, V12.4S
 	WORD $0x6e28ddce // FMUL V14.4S, V14.4S, V8.4S
-	TBZ $1, R3, single925
+	TBZ $1, R3, single957
 	FMOVD F14, 0(R1)
-	TBZ $0, R3, stored926
+	TBZ $0, R3, stored958
 	ADD $8, R1, R26
 	VST1 V14.S[2], (R26)
-	B stored926
+	B stored958
 
-single925:
+single957:
 	FMOVS F14, 0(R1)
 
-stored926:
+stored958:
 	FMOVQ 48(R25), F10 // 0x00000000
 	WORD $0x6eeb1d4e // BIF V14.16B, V10.16B, V11.16B
 	WORD $0x4e2ed529 // FADD V9.4S, V9.4S, V14.4S
@@ -16301,17 +16833,17 @@ partial0:
 	SUB $3, R3, R26
 	VMOV R26, V27.S[3]
 	WORD $0x4ea08b7b // CMGT V27.4S, V27.4S, #0
-	TBZ $1, R3, single927
+	TBZ $1, R3, single959
 	FMOVD 0(R2), F29
-	TBZ $0, R3, loaded928
+	TBZ $0, R3, loaded960
 	ADD $8, R2, R26
 	VLD1 (R26), V29.S[2]
-	B loaded928
+	B loaded960
 
-single927:
+single959:
 	FMOVS 0(R2), F29
 
-loaded928:
+loaded960:
 	WORD $0x4ea0d7bd // FSUB V29.4S, V29.4S, V0.4S
 	WORD $0x6e21dfbd // FMUL V29.4S, V29.4S, V1.4S
 	WORD $0x6ebde45c // FCMGT V28.4S, V2.4S, V29.4S
@@ -16336,17 +16868,17 @@ loaded928:
 	VSHL $23, V28.S4, V29.S4
 	WORD $0x6e3ddfdc // FMUL V28.4S, V30.4S, V29.4S
 	WORD $0x6e28df9c // FMUL V28.4S, V28.4S, V8.4S
-	TBZ $1, R3, single929
+	TBZ $1, R3, single961
 	FMOVD F28, 0(R1)
-	TBZ $0, R3, stored930
+	TBZ $0, R3, stored962
 	ADD $8, R1, R26
 	VST1 V28.S[2], (R26)
-	B stored930
+	B stored962
 
-single929:
+single961:
 	FMOVS F28, 0(R1)
 
-stored930:
+stored962:
 	FMOVQ 48(R25), F26 // 0x00000000
 	WORD $0x6efb1f5c // BIF V28.16B, V26.16B, V27.16B
 	WORD $0x4e3cd529 // FADD V9.4S, V9.4S, V28.4S
@@ -16365,17 +16897,17 @@ partial1:
 	SUB $3, R3, R26
 	VMOV R26, V27.S[3]
 	WORD $0x4ea08b7b // CMGT V27.4S, V27.4S, #0
-	TBZ $1, R3, single931
+	TBZ $1, R3, single963
 	FMOVD 0(R2), F28
-	TBZ $0, R3, loaded932
+	TBZ $0, R3, loaded964
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded932
+	B loaded964
 
-single931:
+single963:
 	FMOVS 0(R2), F28
 
-loaded932:
+loaded964:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6e21df9c // FMUL V28.4S, V28.4S, V1.4S
 	WORD $0x6ebce45a // FCMGT V26.4S, V2.4S, V28.4S
@@ -16400,17 +16932,17 @@ loaded932:
 	VSHL $23, V26.S4, V28.S4
 	WORD $0x6e3cdf3a // FMUL V26.4S, V25.4S, V28.4S
 	WORD $0x6e28df5a // FMUL V26.4S, V26.4S, V8.4S
-	TBZ $1, R3, single933
+	TBZ $1, R3, single965
 	FMOVD F26, 0(R1)
-	TBZ $0, R3, stored934
+	TBZ $0, R3, stored966
 	ADD $8, R1, R26
 	VST1 V26.S[2], (R26)
-	B stored934
+	B stored966
 
-single933:
+single965:
 	FMOVS F26, 0(R1)
 
-stored934:
+stored966:
 	FMOVQ 48(R25), F30 // 0x00000000
 	WORD $0x6efb1fda // BIF V26.16B, V30.16B, V27.16B
 	WORD $0x4e3ad56b // FADD V11.4S, V11.4S, V26.4S
@@ -16429,17 +16961,17 @@ partial2:
 	SUB $3, R3, R26
 	VMOV R26, V27.S[3]
 	WORD $0x4ea08b7b // CMGT V27.4S, V27.4S, #0
-	TBZ $1, R3, single935
+	TBZ $1, R3, single967
 	FMOVD 0(R2), F26
-	TBZ $0, R3, loaded936
+	TBZ $0, R3, loaded968
 	ADD $8, R2, R26
 	VLD1 (R26), V26.S[2]
-	B loaded936
+	B loaded968
 
-single935:
+single967:
 	FMOVS 0(R2), F26
 
-loaded936:
+loaded968:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6e21df5a // FMUL V26.4S, V26.4S, V1.4S
 	WORD $0x6ebae45e // FCMGT V30.4S, V2.4S, V26.4S
@@ -16464,17 +16996,17 @@ loaded936:
 	VSHL $23, V30.S4, V26.S4
 	WORD $0x6e3adfbe // FMUL V30.4S, V29.4S, V26.4S
 	WORD $0x6e28dfde // FMUL V30.4S, V30.4S, V8.4S
-	TBZ $1, R3, single937
+	TBZ $1, R3, single969
 	FMOVD F30, 0(R1)
-	TBZ $0, R3, stored938
+	TBZ $0, R3, stored970
 	ADD $8, R1, R26
 	VST1 V30.S[2], (R26)
-	B stored938
+	B stored970
 
-single937:
+single969:
 	FMOVS F30, 0(R1)
 
-stored938:
+stored970:
 	FMOVQ 48(R25), F25 // 0x00000000
 	WORD $0x6efb1f3e // BIF V30.16B, V25.16B, V27.16B
 	WORD $0x4e3ed5ce // FADD V14.4S, V14.4S, V30.4S
@@ -16493,17 +17025,17 @@ partial3:
 	SUB $3, R3, R26
 	VMOV R26, V27.S[3]
 	WORD $0x4ea08b7b // CMGT V27.4S, V27.4S, #0
-	TBZ $1, R3, single939
+	TBZ $1, R3, single971
 	FMOVD 0(R2), F30
-	TBZ $0, R3, loaded940
+	TBZ $0, R3, loaded972
 	ADD $8, R2, R26
 	VLD1 (R26), V30.S[2]
-	B loaded940
+	B loaded972
 
-single939:
+single971:
 	FMOVS 0(R2), F30
 
-loaded940:
+loaded972:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6e21dfde // FMUL V30.4S, V30.4S, V1.4S
 	WORD $0x6ebee459 // FCMGT V25.4S, V2.4S, V30.4S
@@ -16528,17 +17060,17 @@ loaded940:
 	VSHL $23, V25.S4, V30.S4
 	WORD $0x6e3edf99 // FMUL V25.4S, V28.4S, V30.4S
 	WORD $0x6e28df39 // FMUL V25.4S, V25.4S, V8.4S
-	TBZ $1, R3, single941
+	TBZ $1, R3, single973
 	FMOVD F25, 0(R1)
-	TBZ $0, R3, stored942
+	TBZ $0, R3, stored974
 	ADD $8, R1, R26
 	VST1 V25.S[2], (R26)
-	B stored942
+	B stored974
 
-single941:
+single973:
 	FMOVS F25, 0(R1)
 
-stored942:
+stored974:
 	FMOVQ 48(R25), F29 // 0x00000000
 	WORD $0x6efb1fb9 // BIF V25.16B, V29.16B, V27.16B
 	WORD $0x4e39d54a // FADD V10.4S, V10.4S, V25.4S
@@ -16557,17 +17089,17 @@ partial4:
 	SUB $3, R3, R26
 	VMOV R26, V27.S[3]
 	WORD $0x4ea08b7b // CMGT V27.4S, V27.4S, #0
-	TBZ $1, R3, single943
+	TBZ $1, R3, single975
 	FMOVD 0(R2), F25
-	TBZ $0, R3, loaded944
+	TBZ $0, R3, loaded976
 	ADD $8, R2, R26
 	VLD1 (R26), V25.S[2]
-	B loaded944
+	B loaded976
 
-single943:
+single975:
 	FMOVS 0(R2), F25
 
-loaded944:
+loaded976:
 	WORD $0x4ea0d739 // FSUB V25.4S, V25.4S, V0.4S
 	WORD $0x6e21df39 // FMUL V25.4S, V25.4S, V1.4S
 	WORD $0x6eb9e45d // FCMGT V29.4S, V2.4S, V25.4S
@@ -16592,17 +17124,17 @@ loaded944:
 	VSHL $23, V29.S4, V25.S4
 	WORD $0x6e39df5d // FMUL V29.4S, V26.4S, V25.4S
 	WORD $0x6e28dfbd // FMUL V29.4S, V29.4S, V8.4S
-	TBZ $1, R3, single945
+	TBZ $1, R3, single977
 	FMOVD F29, 0(R1)
-	TBZ $0, R3, stored946
+	TBZ $0, R3, stored978
 	ADD $8, R1, R26
 	VST1 V29.S[2], (R26)
-	B stored946
+	B stored978
 
-single945:
+single977:
 	FMOVS F29, 0(R1)
 
-stored946:
+stored978:
 	FMOVQ 48(R25), F28 // 0x00000000
 	WORD $0x6efb1f9d // BIF V29.16B, V28.16B, V27.16B
 	WORD $0x4e3dd5ef // FADD V15.4S, V15.4S, V29.4S
@@ -16621,17 +17153,17 @@ partial5:
 	SUB $3, R3, R26
 	VMOV R26, V27.S[3]
 	WORD $0x4ea08b7b // CMGT V27.4S, V27.4S, #0
-	TBZ $1, R3, single947
+	TBZ $1, R3, single979
 	FMOVD 0(R2), F29
-	TBZ $0, R3, loaded948
+	TBZ $0, R3, loaded980
 	ADD $8, R2, R26
 	VLD1 (R26), V29.S[2]
-	B loaded948
+	B loaded980
 
-single947:
+single979:
 	FMOVS 0(R2), F29
 
-loaded948:
+loaded980:
 	WORD $0x4ea0d7bd // FSUB V29.4S, V29.4S, V0.4S
 	WORD $0x6e21dfbd // FMUL V29.4S, V29.4S, V1.4S
 	WORD $0x6ebde45c // FCMGT V28.4S, V2.4S, V29.4S
@@ -16656,17 +17188,17 @@ loaded948:
 	VSHL $23, V28.S4, V29.S4
 	WORD $0x6e3ddfdc // FMUL V28.4S, V30.4S, V29.4S
 	WORD $0x6e28df9c // FMUL V28.4S, V28.4S, V8.4S
-	TBZ $1, R3, single949
+	TBZ $1, R3, single981
 	FMOVD F28, 0(R1)
-	TBZ $0, R3, stored950
+	TBZ $0, R3, stored982
 	ADD $8, R1, R26
 	VST1 V28.S[2], (R26)
-	B stored950
+	B stored982
 
-single949:
+single981:
 	FMOVS F28, 0(R1)
 
-stored950:
+stored982:
 	FMOVQ 48(R25), F26 // 0x00000000
 	WORD $0x6efb1f5c // BIF V28.16B, V26.16B, V27.16B
 	WORD $0x4e3cd58c // FADD V12.4S, V12.4S, V28.4S
@@ -16685,17 +17217,17 @@ partial6:
 	SUB $3, R3, R26
 	VMOV R26, V27.S[3]
 	WORD $0x4ea08b7b // CMGT V27.4S, V27.4S, #0
-	TBZ $1, R3, single951
+	TBZ $1, R3, single983
 	FMOVD 0(R2), F28
-	TBZ $0, R3, loaded952
+	TBZ $0, R3, loaded984
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded952
+	B loaded984
 
-single951:
+single983:
 	FMOVS 0(R2), F28
 
-loaded952:
+loaded984:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6e21df9c // FMUL V28.4S, V28.4S, V1.4S
 	WORD $0x6ebce45a // FCMGT V26.4S, V2.4S, V28.4S
@@ -16720,17 +17252,17 @@ loaded952:
 	VSHL $23, V26.S4, V28.S4
 	WORD $0x6e3cdf3a // FMUL V26.4S, V25.4S, V28.4S
 	WORD $0x6e28df5a // FMUL V26.4S, V26.4S, V8.4S
-	TBZ $1, R3, single953
+	TBZ $1, R3, single985
 	FMOVD F26, 0(R1)
-	TBZ $0, R3, stored954
+	TBZ $0, R3, stored986
 	ADD $8, R1, R26
 	VST1 V26.S[2], (R26)
-	B stored954
+	B stored986
 
-single953:
+single985:
 	FMOVS F26, 0(R1)
 
-stored954:
+stored986:
 	FMOVQ 48(R25), F30 // 0x00000000
 	WORD $0x6efb1fda // BIF V26.16B, V30.16B, V27.16B
 	WORD $0x4e3ad5ad // FADD V13.4S, V13.4S, V26.4S
@@ -16749,17 +17281,17 @@ partial7:
 	SUB $3, R3, R26
 	VMOV R26, V27.S[3]
 	WORD $0x4ea08b7b // CMGT V27.4S, V27.4S, #0
-	TBZ $1, R3, single955
+	TBZ $1, R3, single987
 	FMOVD 0(R2), F26
-	TBZ $0, R3, loaded956
+	TBZ $0, R3, loaded988
 	ADD $8, R2, R26
 	VLD1 (R26), V26.S[2]
-	B loaded956
+	B loaded988
 
-single955:
+single987:
 	FMOVS 0(R2), F26
 
-loaded956:
+loaded988:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6e21df5a // FMUL V26.4S, V26.4S, V1.4S
 	WORD $0x6ebae45e // FCMGT V30.4S, V2.4S, V26.4S
@@ -16784,17 +17316,17 @@ loaded956:
 	VSHL $23, V30.S4, V26.S4
 	WORD $0x6e3adfbe // FMUL V30.4S, V29.4S, V26.4S
 	WORD $0x6e28dfde // FMUL V30.4S, V30.4S, V8.4S
-	TBZ $1, R3, single957
+	TBZ $1, R3, single989
 	FMOVD F30, 0(R1)
-	TBZ $0, R3, stored958
+	TBZ $0, R3, stored990
 	ADD $8, R1, R26
 	VST1 V30.S[2], (R26)
-	B stored958
+	B stored990
 
-single957:
+single989:
 	FMOVS F30, 0(R1)
 
-stored958:
+stored990:
 	FMOVQ 48(R25), F25 // 0x00000000
 	WORD $0x6efb1f3e // BIF V30.16B, V25.16B, V27.16B
 	WORD $0x4e3ed610 // FADD V16.4S, V16.4S, V30.4S
@@ -16813,17 +17345,17 @@ partial8:
 	SUB $3, R3, R26
 	VMOV R26, V27.S[3]
 	WORD $0x4ea08b7b // CMGT V27.4S, V27.4S, #0
-	TBZ $1, R3, single959
+	TBZ $1, R3, single991
 	FMOVD 0(R2), F30
-	TBZ $0, R3, loaded960
+	TBZ $0, R3, loaded992
 	ADD $8, R2, R26
 	VLD1 (R26), V30.S[2]
-	B loaded960
+	B loaded992
 
-single959:
+single991:
 	FMOVS 0(R2), F30
 
-loaded960:
+loaded992:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6e21dfde // FMUL V30.4S, V30.4S, V1.4S
 	WORD $0x6ebee459 // FCMGT V25.4S, V2.4S, V30.4S
@@ -16848,17 +17380,17 @@ loaded960:
 	VSHL $23, V25.S4, V30.S4
 	WORD $0x6e3edf99 // FMUL V25.4S, V28.4S, V30.4S
 	WORD $0x6e28df39 // FMUL V25.4S, V25.4S, V8.4S
-	TBZ $1, R3, single961
+	TBZ $1, R3, single993
 	FMOVD F25, 0(R1)
-	TBZ $0, R3, stored962
+	TBZ $0, R3, stored994
 	ADD $8, R1, R26
 	VST1 V25.S[2], (R26)
-	B stored962
+	B stored994
 
-single961:
+single993:
 	FMOVS F25, 0(R1)
 
-stored962:
+stored994:
 	FMOVQ 48(R25), F29 // 0x00000000
 	WORD $0x6efb1fb9 // BIF V25.16B, V29.16B, V27.16B
 	WORD $0x4e39d631 // FADD V17.4S, V17.4S, V25.4S
@@ -16877,17 +17409,17 @@ partial9:
 	SUB $3, R3, R26
 	VMOV R26, V27.S[3]
 	WORD $0x4ea08b7b // CMGT V27.4S, V27.4S, #0
-	TBZ $1, R3, single963
+	TBZ $1, R3, single995
 	FMOVD 0(R2), F25
-	TBZ $0, R3, loaded964
+	TBZ $0, R3, loaded996
 	ADD $8, R2, R26
 	VLD1 (R26), V25.S[2]
-	B loaded964
+	B loaded996
 
-single963:
+single995:
 	FMOVS 0(R2), F25
 
-loaded964:
+loaded996:
 	WORD $0x4ea0d739 // FSUB V25.4S, V25.4S, V0.4S
 	WORD $0x6e21df39 // FMUL V25.4S, V25.4S, V1.4S
 	WORD $0x6eb9e45d // FCMGT V29.4S, V2.4S, V25.4S
@@ -16912,17 +17444,17 @@ loaded964:
 	VSHL $23, V29.S4, V25.S4
 	WORD $0x6e39df5d // FMUL V29.4S, V26.4S, V25.4S
 	WORD $0x6e28dfbd // FMUL V29.4S, V29.4S, V8.4S
-	TBZ $1, R3, single965
+	TBZ $1, R3, single997
 	FMOVD F29, 0(R1)
-	TBZ $0, R3, stored966
+	TBZ $0, R3, stored998
 	ADD $8, R1, R26
 	VST1 V29.S[2], (R26)
-	B stored966
+	B stored998
 
-single965:
+single997:
 	FMOVS F29, 0(R1)
 
-stored966:
+stored998:
 	FMOVQ 48(R25), F28 // 0x00000000
 	WORD $0x6efb1f9d // BIF V29.16B, V28.16B, V27.16B
 	WORD $0x4e3dd652 // FADD V18.4S, V18.4S, V29.4S
@@ -16941,17 +17473,17 @@ partial10:
 	SUB $3, R3, R26
 	VMOV R26, V27.S[3]
 	WORD $0x4ea08b7b // CMGT V27.4S, V27.4S, #0
-	TBZ $1, R3, single967
+	TBZ $1, R3, single999
 	FMOVD 0(R2), F29
-	TBZ $0, R3, loaded968
+	TBZ $0, R3, loaded1000
 	ADD $8, R2, R26
 	VLD1 (R26), V29.S[2]
-	B loaded968
+	B loaded1000
 
-single967:
+single999:
 	FMOVS 0(R2), F29
 
-loaded968:
+loaded1000:
 	WORD $0x4ea0d7bd // FSUB V29.4S, V29.4S, V0.4S
 	WORD $0x6e21dfbd // FMUL V29.4S, V29.4S, V1.4S
 	WORD $0x6ebde45c // FCMGT V28.4S, V2.4S, V29.4S
@@ -16976,17 +17508,17 @@ loaded968:
 	VSHL $23, V28.S4, V29.S4
 	WORD $0x6e3ddfdc // FMUL V28.4S, V30.4S, V29.4S
 	WORD $0x6e28df9c // FMUL V28.4S, V28.4S, V8.4S
-	TBZ $1, R3, single969
+	TBZ $1, R3, single1001
 	FMOVD F28, 0(R1)
-	TBZ $0, R3, stored970
+	TBZ $0, R3, stored1002
 	ADD $8, R1, R26
 	VST1 V28.S[2], (R26)
-	B stored970
+	B stored1002
 
-single969:
+single1001:
 	FMOVS F28, 0(R1)
 
-stored970:
+stored1002:
 	FMOVQ 48(R25), F26 // 0x00000000
 	WORD $0x6efb1f5c // BIF V28.16B, V26.16B, V27.16B
 	WORD $0x4e3cd673 // FADD V19.4S, V19.4S, V28.4S
@@ -17005,17 +17537,17 @@ partial11:
 	SUB $3, R3, R26
 	VMOV R26, V27.S[3]
 	WORD $0x4ea08b7b // CMGT V27.4S, V27.4S, #0
-	TBZ $1, R3, single971
+	TBZ $1, R3, single1003
 	FMOVD 0(R2), F28
-	TBZ $0, R3, loaded972
+	TBZ $0, R3, loaded1004
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded972
+	B loaded1004
 
-single971:
+single1003:
 	FMOVS 0(R2), F28
 
-loaded972:
+loaded1004:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6e21df9c // FMUL V28.4S, V28.4S, V1.4S
 	WORD $0x6ebce45a // FCMGT V26.4S, V2.4S, V28.4S
@@ -17040,17 +17572,17 @@ loaded972:
 	VSHL $23, V26.S4, V28.S4
 	WORD $0x6e3cdf3a // FMUL V26.4S, V25.4S, V28.4S
 	WORD $0x6e28df5a // FMUL V26.4S, V26.4S, V8.4S
-	TBZ $1, R3, single973
+	TBZ $1, R3, single1005
 	FMOVD F26, 0(R1)
-	TBZ $0, R3, stored974
+	TBZ $0, R3, stored1006
 	ADD $8, R1, R26
 	VST1 V26.S[2], (R26)
-	B stored974
+	B stored1006
 
-single973:
+single1005:
 	FMOVS F26, 0(R1)
 
-stored974:
+stored1006:
 	FMOVQ 48(R25), F30 // 0x00000000
 	WORD $0x6efb1fda // BIF V26.16B, V30.16B, V27.16B
 	WORD $0x4e3ad694 // FADD V20.4S, V20.4S, V26.4S
@@ -17069,17 +17601,17 @@ partial12:
 	SUB $3, R3, R26
 	VMOV R26, V27.S[3]
 	WORD $0x4ea08b7b // CMGT V27.4S, V27.4S, #0
-	TBZ $1, R3, single975
+	TBZ $1, R3, single1007
 	FMOVD 0(R2), F26
-	TBZ $0, R3, loaded976
+	TBZ $0, R3, loaded1008
 	ADD $8, R2, R26
 	VLD1 (R26), V26.S[2]
-	B loaded976
+	B loaded1008
 
-single975:
+single1007:
 	FMOVS 0(R2), F26
 
-loaded976:
+loaded1008:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6e21df5a // FMUL V26.4S, V26.4S, V1.4S
 	WORD $0x6ebae45e // FCMGT V30.4S, V2.4S, V26.4S
@@ -17104,17 +17636,17 @@ loaded976:
 	VSHL $23, V30.S4, V26.S4
 	WORD $0x6e3adfbe // FMUL V30.4S, V29.4S, V26.4S
 	WORD $0x6e28dfde // FMUL V30.4S, V30.4S, V8.4S
-	TBZ $1, R3, single977
+	TBZ $1, R3, single1009
 	FMOVD F30, 0(R1)
-	TBZ $0, R3, stored978
+	TBZ $0, R3, stored1010
 	ADD $8, R1, R26
 	VST1 V30.S[2], (R26)
-	B stored978
+	B stored1010
 
-single977:
+single1009:
 	FMOVS F30, 0(R1)
 
-stored978:
+stored1010:
 	FMOVQ 48(R25), F25 // 0x00000000
 	WORD $0x6efb1f3e // BIF V30.16B, V25.16B, V27.16B
 	WORD $0x4e3ed6b5 // FADD V21.4S, V21.4S, V30.4S
@@ -17133,17 +17665,17 @@ partial13:
 	SUB $3, R3, R26
 	VMOV R26, V27.S[3]
 	WORD $0x4ea08b7b // CMGT V27.4S, V27.4S, #0
-	TBZ $1, R3, single979
+	TBZ $1, R3, single1011
 	FMOVD 0(R2), F30
-	TBZ $0, R3, loaded980
+	TBZ $0, R3, loaded1012
 	ADD $8, R2, R26
 	VLD1 (R26), V30.S[2]
-	B loaded980
+	B loaded1012
 
-single979:
+single1011:
 	FMOVS 0(R2), F30
 
-loaded980:
+loaded1012:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6e21dfde // FMUL V30.4S, V30.4S, V1.4S
 	WORD $0x6ebee459 // FCMGT V25.4S, V2.4S, V30.4S
@@ -17168,17 +17700,17 @@ loaded980:
 	VSHL $23, V25.S4, V30.S4
 	WORD $0x6e3edf99 // FMUL V25.4S, V28.4S, V30.4S
 	WORD $0x6e28df39 // FMUL V25.4S, V25.4S, V8.4S
-	TBZ $1, R3, single981
+	TBZ $1, R3, single1013
 	FMOVD F25, 0(R1)
-	TBZ $0, R3, stored982
+	TBZ $0, R3, stored1014
 	ADD $8, R1, R26
 	VST1 V25.S[2], (R26)
-	B stored982
+	B stored1014
 
-single981:
+single1013:
 	FMOVS F25, 0(R1)
 
-stored982:
+stored1014:
 	FMOVQ 48(R25), F29 // 0x00000000
 	WORD $0x6efb1fb9 // BIF V25.16B, V29.16B, V27.16B
 	WORD $0x4e39d6d6 // FADD V22.4S, V22.4S, V25.4S
@@ -17197,17 +17729,17 @@ partial14:
 	SUB $3, R3, R26
 	VMOV R26, V27.S[3]
 	WORD $0x4ea08b7b // CMGT V27.4S, V27.4S, #0
-	TBZ $1, R3, single983
+	TBZ $1, R3, single1015
 	FMOVD 0(R2), F25
-	TBZ $0, R3, loaded984
+	TBZ $0, R3, loaded1016
 	ADD $8, R2, R26
 	VLD1 (R26), V25.S[2]
-	B loaded984
+	B loaded1016
 
-single983:
+single1015:
 	FMOVS 0(R2), F25
 
-loaded984:
+loaded1016:
 	WORD $0x4ea0d739 // FSUB V25.4S, V25.4S, V0.4S
 	WORD $0x6e21df39 // FMUL V25.4S, V25.4S, V1.4S
 	WORD $0x6eb9e45d // FCMGT V29.4S, V2.4S, V25.4S
@@ -17232,17 +17764,17 @@ loaded984:
 	VSHL $23, V29.S4, V25.S4
 	WORD $0x6e39df5d // FMUL V29.4S, V26.4S, V25.4S
 	WORD $0x6e28dfbd // FMUL V29.4S, V29.4S, V8.4S
-	TBZ $1, R3, single985
+	TBZ $1, R3, single1017
 	FMOVD F29, 0(R1)
-	TBZ $0, R3, stored986
+	TBZ $0, R3, stored1018
 	ADD $8, R1, R26
 	VST1 V29.S[2], (R26)
-	B stored986
+	B stored1018
 
-single985:
+single1017:
 	FMOVS F29, 0(R1)
 
-stored986:
+stored1018:
 	FMOVQ 48(R25), F28 // 0x00000000
 	WORD $0x6efb1f9d // BIF V29.16B, V28.16B, V27.16B
 	WORD $0x4e3dd6f7 // FADD V23.4S, V23.4S, V29.4S
@@ -17261,17 +17793,17 @@ partial15:
 	SUB $3, R3, R26
 	VMOV R26, V27.S[3]
 	WORD $0x4ea08b7b // CMGT V27.4S, V27.4S, #0
-	TBZ $1, R3, single987
+	TBZ $1, R3, single1019
 	FMOVD 0(R2), F29
-	TBZ $0, R3, loaded988
+	TBZ $0, R3, loaded1020
 	ADD $8, R2, R26
 	VLD1 (R26), V29.S[2]
-	B loaded988
+	B loaded1020
 
-single987:
+single1019:
 	FMOVS 0(R2), F29
 
-loaded988:
+loaded1020:
 	WORD $0x4ea0d7bd // FSUB V29.4S, V29.4S, V0.4S
 	WORD $0x6e21dfbd // FMUL V29.4S, V29.4S, V1.4S
 	WORD $0x6ebde45c // FCMGT V28.4S, V2.4S, V29.4S
@@ -17296,17 +17828,17 @@ loaded988:
 	VSHL $23, V28.S4, V29.S4
 	WORD $0x6e3ddfdc // FMUL V28.4S, V30.4S, V29.4S
 	WORD $0x6e28df9c // FMUL V28.4S, V28.4S, V8.4S
-	TBZ $1, R3, single989
+	TBZ $1, R3, single1021
 	FMOVD F28, 0(R1)
-	TBZ $0, R3, stored990
+	TBZ $0, R3, stored1022
 	ADD $8, R1, R26
 	VST1 V28.S[2], (R26)
-	B stored990
+	B stored1022
 
-single989:
+single1021:
 	FMOVS F28, 0(R1)
 
-stored990:
+stored1022:
 	FMOVQ 48(R25), F26 // 0x00000000
 	WORD $0x6efb1f5c // BIF V28.16B, V26.16B, V27.16B
 	WORD $0x4e3cd718 // FADD V24.4S, V24.4S, V28.4S
@@ -17536,17 +18068,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R2, single991
+	TBZ $1, R2, single1023
 	FMOVD 0(R1), F12
-	TBZ $0, R2, loaded992
+	TBZ $0, R2, loaded1024
 	ADD $8, R1, R26
 	VLD1 (R26), V12.S[2]
-	B loaded992
+	B loaded1024
 
-single991:
+single1023:
 	FMOVS 0(R1), F12
 
-loaded992:
+loaded1024:
 	WORD $0x6ea0e592 // FCMGT V18.4S, V12.4S, V0.4S
 	WORD $0x6eb21c0c // BIT V12.16B, V0.16B, V18.16B
 	WORD $0x6eace432 // FCMGT V18.4S, V1.4S, V12.4S
@@ -17574,17 +18106,17 @@ loaded992:
 	VSUB V12.S4, V14.S4, V14.S4
 	WORD $0x6e2cdd32 // FMUL V18.4S, V9.4S, V12.4S
 	WORD $0x6e2ede52 // FMUL V18.4S, V18.4S, V14.4S
-	TBZ $1, R2, single993
+	TBZ $1, R2, single1025
 	FMOVD F18, 0(R0)
-	TBZ $0, R2, stored994
+	TBZ $0, R2, stored1026
 	ADD $8, R0, R26
 	VST1 V18.S[2], (R26)
-	B stored994
+	B stored1026
 
-single993:
+single1025:
 	FMOVS F18, 0(R0)
 
-stored994:
+stored1026:
 
 done:
 	RET
@@ -17623,68 +18155,68 @@ blocks:
 	VORR V14.B16, V13.B16, V13.B16
 	WORD $0x6eb0a94f // UMAXV S15, V10.4S
 	FMOVS F15, R26
-	TBNZ $31, R26, significand_odd995
+	TBNZ $31, R26, significand_odd1027
 	VADD V2.S4, V6.S4, V15.S4
 	VAND V0.B16, V15.B16, V15.B16
 	VSUB V15.S4, V6.S4, V14.S4
 
-significand_done996:
+significand_done1028:
 	WORD $0x6eb0a970 // UMAXV S16, V11.4S
 	FMOVS F16, R26
-	TBNZ $31, R26, significand_odd997
+	TBNZ $31, R26, significand_odd1029
 	VADD V2.S4, V7.S4, V16.S4
 	VAND V0.B16, V16.B16, V16.B16
 	VSUB V16.S4, V7.S4, V17.S4
 
-significand_done998:
+significand_done1030:
 	WORD $0x6eb0a98f // UMAXV S15, V12.4S
 	FMOVS F15, R26
-	TBNZ $31, R26, significand_odd999
+	TBNZ $31, R26, significand_odd1031
 	VADD V2.S4, V8.S4, V15.S4
 	VAND V0.B16, V15.B16, V15.B16
 	VSUB V15.S4, V8.S4, V18.S4
 
-significand_done1000:
+significand_done1032:
 	WORD $0x6eb0a9b0 // UMAXV S16, V13.4S
 	FMOVS F16, R26
-	TBNZ $31, R26, significand_odd1001
+	TBNZ $31, R26, significand_odd1033
 	VADD V2.S4, V9.S4, V16.S4
 	VAND V0.B16, V16.B16, V16.B16
 	VSUB V16.S4, V9.S4, V19.S4
 
-significand_done1002:
+significand_done1034:
 	WORD $0x6eb0a950 // UMAXV S16, V10.4S
 	FMOVS F16, R26
-	TBNZ $31, R26, exponent_odd1003
+	TBNZ $31, R26, exponent_odd1035
 	VSUB V14.S4, V6.S4, V10.S4
 	WORD $0x4f29054a // SSHR V10.4S, V10.4S, #23
 	WORD $0x4e21d94a // SCVTF V10.4S, V10.4S
 
-exponent_done1004:
+exponent_done1036:
 	WORD $0x6eb0a96f // UMAXV S15, V11.4S
 	FMOVS F15, R26
-	TBNZ $31, R26, exponent_odd1005
+	TBNZ $31, R26, exponent_odd1037
 	VSUB V17.S4, V7.S4, V11.S4
 	WORD $0x4f29056b // SSHR V11.4S, V11.4S, #23
 	WORD $0x4e21d96b // SCVTF V11.4S, V11.4S
 
-exponent_done1006:
+exponent_done1038:
 	WORD $0x6eb0a990 // UMAXV S16, V12.4S
 	FMOVS F16, R26
-	TBNZ $31, R26, exponent_odd1007
+	TBNZ $31, R26, exponent_odd1039
 	VSUB V18.S4, V8.S4, V12.S4
 	WORD $0x4f29058c // SSHR V12.4S, V12.4S, #23
 	WORD $0x4e21d98c // SCVTF V12.4S, V12.4S
 
-exponent_done1008:
+exponent_done1040:
 	WORD $0x6eb0a9af // UMAXV S15, V13.4S
 	FMOVS F15, R26
-	TBNZ $31, R26, exponent_odd1009
+	TBNZ $31, R26, exponent_odd1041
 	VSUB V19.S4, V9.S4, V13.S4
 	WORD $0x4f2905ad // SSHR V13.4S, V13.4S, #23
 	WORD $0x4e21d9ad // SCVTF V13.4S, V13.4S
 
-exponent_done1010:
+exponent_done1042:
 	WORD $0x4ea3d5ce // FSUB V14.4S, V14.4S, V3.4S
 	WORD $0x4ea3d631 // FSUB V17.4S, V17.4S, V3.4S
 	WORD $0x4ea3d652 // FSUB V18.4S, V18.4S, V3.4S
@@ -17784,20 +18316,20 @@ vectors:
 	VORR V17.B16, V18.B16, V18.B16
 	WORD $0x6eb0aa4e // UMAXV S14, V18.4S
 	FMOVS F14, R26
-	TBNZ $31, R26, significand_odd1011
+	TBNZ $31, R26, significand_odd1043
 	VADD V2.S4, V19.S4, V14.S4
 	VAND V0.B16, V14.B16, V14.B16
 	VSUB V14.S4, V19.S4, V17.S4
 
-significand_done1012:
+significand_done1044:
 	WORD $0x6eb0aa4e // UMAXV S14, V18.4S
 	FMOVS F14, R26
-	TBNZ $31, R26, exponent_odd1013
+	TBNZ $31, R26, exponent_odd1045
 	VSUB V17.S4, V19.S4, V18.S4
 	WORD $0x4f290652 // SSHR V18.4S, V18.4S, #23
 	WORD $0x4e21da52 // SCVTF V18.4S, V18.4S
 
-exponent_done1014:
+exponent_done1046:
 	WORD $0x4ea3d631 // FSUB V17.4S, V17.4S, V3.4S
 	FMOVQ 560(R25), F19 // 0x3dd67a96
 	VFMLA V17.S4, V4.S4, V19.S4
@@ -17838,36 +18370,36 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1015
+	TBZ $1, R2, single1047
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1016
+	TBZ $0, R2, loaded1048
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1016
+	B loaded1048
 
-single1015:
+single1047:
 	FMOVS 0(R1), F18
 
-loaded1016:
+loaded1048:
 	VADD V0.S4, V18.S4, V19.S4
 	VADD V1.S4, V18.S4, V14.S4
 	VORR V19.B16, V14.B16, V14.B16
 	WORD $0x6eb0a9cd // UMAXV S13, V14.4S
 	FMOVS F13, R26
-	TBNZ $31, R26, significand_odd1017
+	TBNZ $31, R26, significand_odd1049
 	VADD V2.S4, V18.S4, V13.S4
 	VAND V0.B16, V13.B16, V13.B16
 	VSUB V13.S4, V18.S4, V19.S4
 
-significand_done1018:
+significand_done1050:
 	WORD $0x6eb0a9cd // UMAXV S13, V14.4S
 	FMOVS F13, R26
-	TBNZ $31, R26, exponent_odd1019
+	TBNZ $31, R26, exponent_odd1051
 	VSUB V19.S4, V18.S4, V14.S4
 	WORD $0x4f2905ce // SSHR V14.4S, V14.4S, #23
 	WORD $0x4e21d9ce // SCVTF V14.4S, V14.4S
 
-exponent_done1020:
+exponent_done1052:
 	WORD $0x4ea3d673 // FSUB V19.4S, V19.4S, V3.4S
 	FMOVQ 560(R25), F18 // 0x3dd67a96
 	VFMLA V19.S4, V4.S4, V18.S4
@@ -17888,22 +18420,22 @@ exponent_done1020:
 	WORD $0x6e33de72 // FMUL V18.4S, V19.4S, V19.4S
 	VFMLA V13.S4, V18.S4, V19.S4
 	VFMLA V5.S4, V14.S4, V19.S4
-	TBZ $1, R2, single1021
+	TBZ $1, R2, single1053
 	FMOVD F19, 0(R0)
-	TBZ $0, R2, stored1022
+	TBZ $0, R2, stored1054
 	ADD $8, R0, R26
 	VST1 V19.S[2], (R26)
-	B stored1022
+	B stored1054
 
-single1021:
+single1053:
 	FMOVS F19, 0(R0)
 
-stored1022:
+stored1054:
 
 done:
 	RET
 
-significand_odd995:
+significand_odd1027:
 	FMOVQ 512(R25), F17 // 0x00800000
 	WORD $0x6ea6e62f // FCMGT V15.4S, V17.4S, V6.4S
 	FMOVQ 672(R25), F17 // 0x4b800000
@@ -17914,9 +18446,9 @@ significand_odd995:
 	VAND V0.B16, V15.B16, V15.B16
 	VSUB V15.S4, V16.S4, V14.S4
 	WORD $0x4ef11dce // ORN V14.16B, V14.16B, V17.16B
-	B significand_done996
+	B significand_done1028
 
-significand_odd997:
+significand_odd1029:
 	FMOVQ 512(R25), F18 // 0x00800000
 	WORD $0x6ea7e650 // FCMGT V16.4S, V18.4S, V7.4S
 	FMOVQ 672(R25), F18 // 0x4b800000
@@ -17927,9 +18459,9 @@ significand_odd997:
 	VAND V0.B16, V16.B16, V16.B16
 	VSUB V16.S4, V15.S4, V17.S4
 	WORD $0x4ef21e31 // ORN V17.16B, V17.16B, V18.16B
-	B significand_done998
+	B significand_done1030
 
-significand_odd999:
+significand_odd1031:
 	FMOVQ 512(R25), F19 // 0x00800000
 	WORD $0x6ea8e66f // FCMGT V15.4S, V19.4S, V8.4S
 	FMOVQ 672(R25), F19 // 0x4b800000
@@ -17940,9 +18472,9 @@ significand_odd999:
 	VAND V0.B16, V15.B16, V15.B16
 	VSUB V15.S4, V16.S4, V18.S4
 	WORD $0x4ef31e52 // ORN V18.16B, V18.16B, V19.16B
-	B significand_done1000
+	B significand_done1032
 
-significand_odd1001:
+significand_odd1033:
 	FMOVQ 512(R25), F20 // 0x00800000
 	WORD $0x6ea9e690 // FCMGT V16.4S, V20.4S, V9.4S
 	FMOVQ 672(R25), F20 // 0x4b800000
@@ -17953,9 +18485,9 @@ significand_odd1001:
 	VAND V0.B16, V16.B16, V16.B16
 	VSUB V16.S4, V15.S4, V19.S4
 	WORD $0x4ef41e73 // ORN V19.16B, V19.16B, V20.16B
-	B significand_done1002
+	B significand_done1034
 
-exponent_odd1003:
+exponent_odd1035:
 	FMOVQ 512(R25), F16 // 0x00800000
 	WORD $0x6ea6e60f // FCMGT V15.4S, V16.4S, V6.4S
 	FMOVQ 672(R25), F16 // 0x4b800000
@@ -17974,9 +18506,9 @@ exponent_odd1003:
 	WORD $0x4e30e4cf // FCMEQ V15.4S, V6.4S, V16.4S
 	WORD $0x6eaf1e14 // BIT V20.16B, V16.16B, V15.16B
 	VMOV V20.B16, V10.B16
-	B exponent_done1004
+	B exponent_done1036
 
-exponent_odd1005:
+exponent_odd1037:
 	FMOVQ 512(R25), F15 // 0x00800000
 	WORD $0x6ea7e5f0 // FCMGT V16.4S, V15.4S, V7.4S
 	FMOVQ 672(R25), F15 // 0x4b800000
@@ -17995,9 +18527,9 @@ exponent_odd1005:
 	WORD $0x4e2fe4f0 // FCMEQ V16.4S, V7.4S, V15.4S
 	WORD $0x6eb01de6 // BIT V6.16B, V15.16B, V16.16B
 	VMOV V6.B16, V11.B16
-	B exponent_done1006
+	B exponent_done1038
 
-exponent_odd1007:
+exponent_odd1039:
 	FMOVQ 512(R25), F16 // 0x00800000
 	WORD $0x6ea8e60f // FCMGT V15.4S, V16.4S, V8.4S
 	FMOVQ 672(R25), F16 // 0x4b800000
@@ -18016,9 +18548,9 @@ exponent_odd1007:
 	WORD $0x4e30e50f // FCMEQ V15.4S, V8.4S, V16.4S
 	WORD $0x6eaf1e07 // BIT V7.16B, V16.16B, V15.16B
 	VMOV V7.B16, V12.B16
-	B exponent_done1008
+	B exponent_done1040
 
-exponent_odd1009:
+exponent_odd1041:
 	FMOVQ 512(R25), F15 // 0x00800000
 	WORD $0x6ea9e5f0 // FCMGT V16.4S, V15.4S, V9.4S
 	FMOVQ 672(R25), F15 // 0x4b800000
@@ -18037,9 +18569,9 @@ exponent_odd1009:
 	WORD $0x4e2fe530 // FCMEQ V16.4S, V9.4S, V15.4S
 	WORD $0x6eb01de8 // BIT V8.16B, V15.16B, V16.16B
 	VMOV V8.B16, V13.B16
-	B exponent_done1010
+	B exponent_done1042
 
-significand_odd1011:
+significand_odd1043:
 	FMOVQ 512(R25), F12 // 0x00800000
 	WORD $0x6eb3e58e // FCMGT V14.4S, V12.4S, V19.4S
 	FMOVQ 672(R25), F12 // 0x4b800000
@@ -18050,9 +18582,9 @@ significand_odd1011:
 	VAND V0.B16, V14.B16, V14.B16
 	VSUB V14.S4, V13.S4, V17.S4
 	WORD $0x4eec1e31 // ORN V17.16B, V17.16B, V12.16B
-	B significand_done1012
+	B significand_done1044
 
-exponent_odd1013:
+exponent_odd1045:
 	FMOVQ 512(R25), F14 // 0x00800000
 	WORD $0x6eb3e5cd // FCMGT V13.4S, V14.4S, V19.4S
 	FMOVQ 672(R25), F14 // 0x4b800000
@@ -18071,9 +18603,9 @@ exponent_odd1013:
 	WORD $0x4e2ee66d // FCMEQ V13.4S, V19.4S, V14.4S
 	WORD $0x6ead1dcc // BIT V12.16B, V14.16B, V13.16B
 	VMOV V12.B16, V18.B16
-	B exponent_done1014
+	B exponent_done1046
 
-significand_odd1017:
+significand_odd1049:
 	FMOVQ 512(R25), F11 // 0x00800000
 	WORD $0x6eb2e56d // FCMGT V13.4S, V11.4S, V18.4S
 	FMOVQ 672(R25), F11 // 0x4b800000
@@ -18084,9 +18616,9 @@ significand_odd1017:
 	VAND V0.B16, V13.B16, V13.B16
 	VSUB V13.S4, V12.S4, V19.S4
 	WORD $0x4eeb1e73 // ORN V19.16B, V19.16B, V11.16B
-	B significand_done1018
+	B significand_done1050
 
-exponent_odd1019:
+exponent_odd1051:
 	FMOVQ 512(R25), F13 // 0x00800000
 	WORD $0x6eb2e5ac // FCMGT V12.4S, V13.4S, V18.4S
 	FMOVQ 672(R25), F13 // 0x4b800000
@@ -18105,7 +18637,7 @@ exponent_odd1019:
 	WORD $0x4e2de64c // FCMEQ V12.4S, V18.4S, V13.4S
 	WORD $0x6eac1dab // BIT V11.16B, V13.16B, V12.16B
 	VMOV V11.B16, V14.B16
-	B exponent_done1020
+	B exponent_done1052
 
 // func SqrtNEON(dst *float32, x *float32, n int)
 TEXT ·SqrtNEON(SB), NOSPLIT, $0-24
@@ -18169,29 +18701,29 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V0.S[3]
 	WORD $0x4ea08800 // CMGT V0.4S, V0.4S, #0
-	TBZ $1, R2, single1023
+	TBZ $1, R2, single1055
 	FMOVD 0(R1), F1
-	TBZ $0, R2, loaded1024
+	TBZ $0, R2, loaded1056
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1024
+	B loaded1056
 
-single1023:
+single1055:
 	FMOVS 0(R1), F1
 
-loaded1024:
+loaded1056:
 	WORD $0x6ea1f821 // FSQRT V1.4S, V1.4S
-	TBZ $1, R2, single1025
+	TBZ $1, R2, single1057
 	FMOVD F1, 0(R0)
-	TBZ $0, R2, stored1026
+	TBZ $0, R2, stored1058
 	ADD $8, R0, R26
 	VST1 V1.S[2], (R26)
-	B stored1026
+	B stored1058
 
-single1025:
+single1057:
 	FMOVS F1, 0(R0)
 
-stored1026:
+stored1058:
 
 done:
 	RET
@@ -18352,17 +18884,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V10.S[3]
 	WORD $0x4ea0894a // CMGT V10.4S, V10.4S, #0
-	TBZ $1, R2, single1027
+	TBZ $1, R2, single1059
 	FMOVD 0(R1), F9
-	TBZ $0, R2, loaded1028
+	TBZ $0, R2, loaded1060
 	ADD $8, R1, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1028
+	B loaded1060
 
-single1027:
+single1059:
 	FMOVS 0(R1), F9
 
-loaded1028:
+loaded1060:
 	WORD $0x6ea1f92b // FSQRT V11.4S, V9.4S
 	FMOVQ 96(R25), F7 // 0x3f800000
 	WORD $0x6e2bfcf0 // FDIV V16.4S, V7.4S, V11.4S
@@ -18384,17 +18916,17 @@ loaded1028:
 	VFMLA V9.S4, V7.S4, V11.S4
 	WORD $0x6ea8e448 // FCMGT V8.4S, V2.4S, V8.4S
 	WORD $0x6ea81d70 // BIT V16.16B, V11.16B, V8.16B
-	TBZ $1, R2, single1029
+	TBZ $1, R2, single1061
 	FMOVD F16, 0(R0)
-	TBZ $0, R2, stored1030
+	TBZ $0, R2, stored1062
 	ADD $8, R0, R26
 	VST1 V16.S[2], (R26)
-	B stored1030
+	B stored1062
 
-single1029:
+single1061:
 	FMOVS F16, 0(R0)
 
-stored1030:
+stored1062:
 
 done:
 	RET
@@ -18625,17 +19157,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V11.S[3]
 	WORD $0x4ea0896b // CMGT V11.4S, V11.4S, #0
-	TBZ $1, R2, single1031
+	TBZ $1, R2, single1063
 	FMOVD 0(R1), F13
-	TBZ $0, R2, loaded1032
+	TBZ $0, R2, loaded1064
 	ADD $8, R1, R26
 	VLD1 (R26), V13.S[2]
-	B loaded1032
+	B loaded1064
 
-single1031:
+single1063:
 	FMOVS 0(R1), F13
 
-loaded1032:
+loaded1064:
 	WORD $0x4e601db3 // BIC V19.16B, V13.16B, V0.16B
 	WORD $0x6e2dddaa // FMUL V10.4S, V13.4S, V13.4S
 	FMOVQ 768(R25), F18 // 0x3ba37dbd
@@ -18693,17 +19225,17 @@ loaded1032:
 	WORD $0x6eb3e593 // FCMGT V19.4S, V12.4S, V19.4S
 	WORD $0x6eb31d54 // BIT V20.16B, V10.16B, V19.16B
 	WORD $0x6ee01e8d // BIF V13.16B, V20.16B, V0.16B
-	TBZ $1, R2, single1033
+	TBZ $1, R2, single1065
 	FMOVD F13, 0(R0)
-	TBZ $0, R2, stored1034
+	TBZ $0, R2, stored1066
 	ADD $8, R0, R26
 	VST1 V13.S[2], (R26)
-	B stored1034
+	B stored1066
 
-single1033:
+single1065:
 	FMOVS F13, 0(R0)
 
-stored1034:
+stored1066:
 
 done:
 	RET
@@ -18901,17 +19433,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V11.S[3]
 	WORD $0x4ea0896b // CMGT V11.4S, V11.4S, #0
-	TBZ $1, R2, single1035
+	TBZ $1, R2, single1067
 	FMOVD 0(R1), F15
-	TBZ $0, R2, loaded1036
+	TBZ $0, R2, loaded1068
 	ADD $8, R1, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1036
+	B loaded1068
 
-single1035:
+single1067:
 	FMOVS 0(R1), F15
 
-loaded1036:
+loaded1068:
 	VORR V15.B16, V0.B16, V10.B16
 	WORD $0x6eaae433 // FCMGT V19.4S, V1.4S, V10.4S
 	WORD $0x6eb31c2a // BIT V10.16B, V1.16B, V19.16B
@@ -18958,17 +19490,17 @@ loaded1036:
 	WORD $0x6eafe52e // FCMGT V14.4S, V9.4S, V15.4S
 	WORD $0x6eae1d2f // BIT V15.16B, V9.16B, V14.16B
 	WORD $0x4e33d5f3 // FADD V19.4S, V15.4S, V19.4S
-	TBZ $1, R2, single1037
+	TBZ $1, R2, single1069
 	FMOVD F19, 0(R0)
-	TBZ $0, R2, stored1038
+	TBZ $0, R2, stored1070
 	ADD $8, R0, R26
 	VST1 V19.S[2], (R26)
-	B stored1038
+	B stored1070
 
-single1037:
+single1069:
 	FMOVS F19, 0(R0)
 
-stored1038:
+stored1070:
 
 done:
 	RET
@@ -19112,17 +19644,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V10.S[3]
 	WORD $0x4ea0894a // CMGT V10.4S, V10.4S, #0
-	TBZ $1, R2, single1039
+	TBZ $1, R2, single1071
 	FMOVD 0(R1), F17
-	TBZ $0, R2, loaded1040
+	TBZ $0, R2, loaded1072
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1040
+	B loaded1072
 
-single1039:
+single1071:
 	FMOVS 0(R1), F17
 
-loaded1040:
+loaded1072:
 	VORR V17.B16, V0.B16, V15.B16
 	WORD $0x6eafe42c // FCMGT V12.4S, V1.4S, V15.4S
 	WORD $0x6eac1c2f // BIT V15.16B, V1.16B, V12.16B
@@ -19151,17 +19683,17 @@ loaded1040:
 	WORD $0x6eb11d8e // BIT V14.16B, V12.16B, V17.16B
 	WORD $0x4e29d58c // FADD V12.4S, V12.4S, V9.4S
 	WORD $0x6e2cfdcc // FDIV V12.4S, V14.4S, V12.4S
-	TBZ $1, R2, single1041
+	TBZ $1, R2, single1073
 	FMOVD F12, 0(R0)
-	TBZ $0, R2, stored1042
+	TBZ $0, R2, stored1074
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored1042
+	B stored1074
 
-single1041:
+single1073:
 	FMOVS F12, 0(R0)
 
-stored1042:
+stored1074:
 
 done:
 	RET
@@ -19249,41 +19781,41 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V0.S[3]
 	WORD $0x4ea08800 // CMGT V0.4S, V0.4S, #0
-	TBZ $1, R3, single1043
+	TBZ $1, R3, single1075
 	FMOVD 0(R2), F1
-	TBZ $0, R3, loaded1044
+	TBZ $0, R3, loaded1076
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1044
+	B loaded1076
 
-single1043:
+single1075:
 	FMOVS 0(R2), F1
 
-loaded1044:
-	TBZ $1, R3, single1045
+loaded1076:
+	TBZ $1, R3, single1077
 	FMOVD 0(R1), F2
-	TBZ $0, R3, loaded1046
+	TBZ $0, R3, loaded1078
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1046
+	B loaded1078
 
-single1045:
+single1077:
 	FMOVS 0(R1), F2
 
-loaded1046:
+loaded1078:
 	VFMLS V1.S4, V1.S4, V1.S4
 	WORD $0x6e21dc41 // FMUL V1.4S, V2.4S, V1.4S
-	TBZ $1, R3, single1047
+	TBZ $1, R3, single1079
 	FMOVD F1, 0(R0)
-	TBZ $0, R3, stored1048
+	TBZ $0, R3, stored1080
 	ADD $8, R0, R26
 	VST1 V1.S[2], (R26)
-	B stored1048
+	B stored1080
 
-single1047:
+single1079:
 	FMOVS F1, 0(R0)
 
-stored1048:
+stored1080:
 
 done:
 	RET
@@ -19430,17 +19962,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V11.S[3]
 	WORD $0x4ea0896b // CMGT V11.4S, V11.4S, #0
-	TBZ $1, R2, single1049
+	TBZ $1, R2, single1081
 	FMOVD 0(R1), F15
-	TBZ $0, R2, loaded1050
+	TBZ $0, R2, loaded1082
 	ADD $8, R1, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1050
+	B loaded1082
 
-single1049:
+single1081:
 	FMOVS 0(R1), F15
 
-loaded1050:
+loaded1082:
 	VORR V15.B16, V0.B16, V14.B16
 	WORD $0x6eaee42a // FCMGT V10.4S, V1.4S, V14.4S
 	WORD $0x6eaa1c2e // BIT V14.16B, V1.16B, V10.16B
@@ -19470,17 +20002,17 @@ loaded1050:
 	WORD $0x6eac1dcf // BIT V15.16B, V14.16B, V12.16B
 	WORD $0x4e29d54a // FADD V10.4S, V10.4S, V9.4S
 	WORD $0x6e2afdea // FDIV V10.4S, V15.4S, V10.4S
-	TBZ $1, R2, single1051
+	TBZ $1, R2, single1083
 	FMOVD F10, 0(R0)
-	TBZ $0, R2, stored1052
+	TBZ $0, R2, stored1084
 	ADD $8, R0, R26
 	VST1 V10.S[2], (R26)
-	B stored1052
+	B stored1084
 
-single1051:
+single1083:
 	FMOVS F10, 0(R0)
 
-stored1052:
+stored1084:
 
 done:
 	RET
@@ -19675,17 +20207,17 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1053
+	TBZ $1, R3, single1085
 	FMOVD 0(R2), F17
-	TBZ $0, R3, loaded1054
+	TBZ $0, R3, loaded1086
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1054
+	B loaded1086
 
-single1053:
+single1085:
 	FMOVS 0(R2), F17
 
-loaded1054:
+loaded1086:
 	VORR V17.B16, V0.B16, V19.B16
 	WORD $0x6eb3e42f // FCMGT V15.4S, V1.4S, V19.4S
 	WORD $0x6eaf1c33 // BIT V19.16B, V1.16B, V15.16B
@@ -19728,29 +20260,29 @@ loaded1054:
 	WORD $0x6eb11e6f // BIT V15.16B, V19.16B, V17.16B
 	WORD $0x6e2fddcf // FMUL V15.4S, V14.4S, V15.4S
 	VFMLA V13.S4, V15.S4, V13.S4
-	TBZ $1, R3, single1055
+	TBZ $1, R3, single1087
 	FMOVD 0(R1), F15
-	TBZ $0, R3, loaded1056
+	TBZ $0, R3, loaded1088
 	ADD $8, R1, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1056
+	B loaded1088
 
-single1055:
+single1087:
 	FMOVS 0(R1), F15
 
-loaded1056:
+loaded1088:
 	WORD $0x6e2fddaf // FMUL V15.4S, V13.4S, V15.4S
-	TBZ $1, R3, single1057
+	TBZ $1, R3, single1089
 	FMOVD F15, 0(R0)
-	TBZ $0, R3, stored1058
+	TBZ $0, R3, stored1090
 	ADD $8, R0, R26
 	VST1 V15.S[2], (R26)
-	B stored1058
+	B stored1090
 
-single1057:
+single1089:
 	FMOVS F15, 0(R0)
 
-stored1058:
+stored1090:
 
 done:
 	RET
@@ -19981,17 +20513,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V16.S[3]
 	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
-	TBZ $1, R2, single1059
+	TBZ $1, R2, single1091
 	FMOVD 0(R1), F11
-	TBZ $0, R2, loaded1060
+	TBZ $0, R2, loaded1092
 	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1060
+	B loaded1092
 
-single1059:
+single1091:
 	FMOVS 0(R1), F11
 
-loaded1060:
+loaded1092:
 	WORD $0x4e601d74 // BIC V20.16B, V11.16B, V0.16B
 	WORD $0x6ea1e692 // FCMGT V18.4S, V20.4S, V1.4S
 	WORD $0x6eb21c34 // BIT V20.16B, V1.16B, V18.16B
@@ -20049,17 +20581,17 @@ loaded1060:
 	WORD $0x4eb4d655 // FSUB V21.4S, V18.4S, V20.4S
 	WORD $0x6eab1e95 // BIT V21.16B, V20.16B, V11.16B
 	WORD $0x6e35ddb5 // FMUL V21.4S, V13.4S, V21.4S
-	TBZ $1, R2, single1061
+	TBZ $1, R2, single1093
 	FMOVD F21, 0(R0)
-	TBZ $0, R2, stored1062
+	TBZ $0, R2, stored1094
 	ADD $8, R0, R26
 	VST1 V21.S[2], (R26)
-	B stored1062
+	B stored1094
 
-single1061:
+single1093:
 	FMOVS F21, 0(R0)
 
-stored1062:
+stored1094:
 
 done:
 	RET
@@ -20332,17 +20864,17 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V16.S[3]
 	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
-	TBZ $1, R3, single1063
+	TBZ $1, R3, single1095
 	FMOVD 0(R2), F11
-	TBZ $0, R3, loaded1064
+	TBZ $0, R3, loaded1096
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1064
+	B loaded1096
 
-single1063:
+single1095:
 	FMOVS 0(R2), F11
 
-loaded1064:
+loaded1096:
 	WORD $0x4e601d75 // BIC V21.16B, V11.16B, V0.16B
 	WORD $0x6ea1e6af // FCMGT V15.4S, V21.4S, V1.4S
 	WORD $0x6eaf1c35 // BIT V21.16B, V1.16B, V15.16B
@@ -20411,29 +20943,29 @@ loaded1064:
 	WORD $0x4eafd5b1 // FSUB V17.4S, V13.4S, V15.4S
 	WORD $0x6eab1df1 // BIT V17.16B, V15.16B, V11.16B
 	VFMLA V21.S4, V20.S4, V17.S4
-	TBZ $1, R3, single1065
+	TBZ $1, R3, single1097
 	FMOVD 0(R1), F21
-	TBZ $0, R3, loaded1066
+	TBZ $0, R3, loaded1098
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1066
+	B loaded1098
 
-single1065:
+single1097:
 	FMOVS 0(R1), F21
 
-loaded1066:
+loaded1098:
 	WORD $0x6e35de35 // FMUL V21.4S, V17.4S, V21.4S
-	TBZ $1, R3, single1067
+	TBZ $1, R3, single1099
 	FMOVD F21, 0(R0)
-	TBZ $0, R3, stored1068
+	TBZ $0, R3, stored1100
 	ADD $8, R0, R26
 	VST1 V21.S[2], (R26)
-	B stored1068
+	B stored1100
 
-single1067:
+single1099:
 	FMOVS F21, 0(R0)
 
-stored1068:
+stored1100:
 
 done:
 	RET
@@ -20631,17 +21163,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V11.S[3]
 	WORD $0x4ea0896b // CMGT V11.4S, V11.4S, #0
-	TBZ $1, R2, single1069
+	TBZ $1, R2, single1101
 	FMOVD 0(R1), F17
-	TBZ $0, R2, loaded1070
+	TBZ $0, R2, loaded1102
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1070
+	B loaded1102
 
-single1069:
+single1101:
 	FMOVS 0(R1), F17
 
-loaded1070:
+loaded1102:
 	VORR V17.B16, V0.B16, V15.B16
 	WORD $0x6eafe42a // FCMGT V10.4S, V1.4S, V15.4S
 	WORD $0x6eaa1c2f // BIT V15.16B, V1.16B, V10.16B
@@ -20688,17 +21220,17 @@ loaded1070:
 	FMOVQ 96(R25), F15 // 0x3f800000
 	WORD $0x4e2fd54a // FADD V10.4S, V10.4S, V15.4S
 	WORD $0x6e2afe2a // FDIV V10.4S, V17.4S, V10.4S
-	TBZ $1, R2, single1071
+	TBZ $1, R2, single1103
 	FMOVD F10, 0(R0)
-	TBZ $0, R2, stored1072
+	TBZ $0, R2, stored1104
 	ADD $8, R0, R26
 	VST1 V10.S[2], (R26)
-	B stored1072
+	B stored1104
 
-single1071:
+single1103:
 	FMOVS F10, 0(R0)
 
-stored1072:
+stored1104:
 
 done:
 	RET
@@ -20965,17 +21497,17 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V23.S[3]
 	WORD $0x4ea08af7 // CMGT V23.4S, V23.4S, #0
-	TBZ $1, R3, single1073
+	TBZ $1, R3, single1105
 	FMOVD 0(R2), F14
-	TBZ $0, R3, loaded1074
+	TBZ $0, R3, loaded1106
 	ADD $8, R2, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1074
+	B loaded1106
 
-single1073:
+single1105:
 	FMOVS 0(R2), F14
 
-loaded1074:
+loaded1106:
 	VORR V14.B16, V0.B16, V17.B16
 	WORD $0x6eb1e435 // FCMGT V21.4S, V1.4S, V17.4S
 	WORD $0x6eb51c31 // BIT V17.16B, V1.16B, V21.16B
@@ -21042,29 +21574,29 @@ loaded1074:
 	WORD $0x6eae1e15 // BIT V21.16B, V16.16B, V14.16B
 	WORD $0x6e35de35 // FMUL V21.4S, V17.4S, V21.4S
 	VFMLA V15.S4, V21.S4, V15.S4
-	TBZ $1, R3, single1075
+	TBZ $1, R3, single1107
 	FMOVD 0(R1), F21
-	TBZ $0, R3, loaded1076
+	TBZ $0, R3, loaded1108
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1076
+	B loaded1108
 
-single1075:
+single1107:
 	FMOVS 0(R1), F21
 
-loaded1076:
+loaded1108:
 	WORD $0x6e35ddf5 // FMUL V21.4S, V15.4S, V21.4S
-	TBZ $1, R3, single1077
+	TBZ $1, R3, single1109
 	FMOVD F21, 0(R0)
-	TBZ $0, R3, stored1078
+	TBZ $0, R3, stored1110
 	ADD $8, R0, R26
 	VST1 V21.S[2], (R26)
-	B stored1078
+	B stored1110
 
-single1077:
+single1109:
 	FMOVS F21, 0(R0)
 
-stored1078:
+stored1110:
 
 done:
 	RET
@@ -21132,17 +21664,17 @@ few:
 	SUB $3, R2, R26
 	VMOV R26, V11.S[3]
 	WORD $0x4ea0896b // CMGT V11.4S, V11.4S, #0
-	TBZ $1, R2, single1079
+	TBZ $1, R2, single1111
 	FMOVD 0(R1), F12
-	TBZ $0, R2, loaded1080
+	TBZ $0, R2, loaded1112
 	ADD $8, R1, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1080
+	B loaded1112
 
-single1079:
+single1111:
 	FMOVS 0(R1), F12
 
-loaded1080:
+loaded1112:
 	WORD $0x4ea0d58c // FSUB V12.4S, V12.4S, V0.4S
 	WORD $0x6eace42e // FCMGT V14.4S, V1.4S, V12.4S
 	WORD $0x6eae1c2c // BIT V12.16B, V1.16B, V14.16B
@@ -22105,17 +22637,17 @@ partial0:
 	SUB $3, R2, R26
 	VMOV R26, V27.S[3]
 	WORD $0x4ea08b7b // CMGT V27.4S, V27.4S, #0
-	TBZ $1, R2, single1081
+	TBZ $1, R2, single1113
 	FMOVD 0(R1), F29
-	TBZ $0, R2, loaded1082
+	TBZ $0, R2, loaded1114
 	ADD $8, R1, R26
 	VLD1 (R26), V29.S[2]
-	B loaded1082
+	B loaded1114
 
-single1081:
+single1113:
 	FMOVS 0(R1), F29
 
-loaded1082:
+loaded1114:
 	WORD $0x4ea0d7bd // FSUB V29.4S, V29.4S, V0.4S
 	WORD $0x6ebde43c // FCMGT V28.4S, V1.4S, V29.4S
 	WORD $0x6ebc1c3d // BIT V29.16B, V1.16B, V28.16B
@@ -22156,17 +22688,17 @@ partial1:
 	SUB $3, R2, R26
 	VMOV R26, V27.S[3]
 	WORD $0x4ea08b7b // CMGT V27.4S, V27.4S, #0
-	TBZ $1, R2, single1083
+	TBZ $1, R2, single1115
 	FMOVD 0(R1), F28
-	TBZ $0, R2, loaded1084
+	TBZ $0, R2, loaded1116
 	ADD $8, R1, R26
 	VLD1 (R26), V28.S[2]
-	B loaded1084
+	B loaded1116
 
-single1083:
+single1115:
 	FMOVS 0(R1), F28
 
-loaded1084:
+loaded1116:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6ebce43a // FCMGT V26.4S, V1.4S, V28.4S
 	WORD $0x6eba1c3c // BIT V28.16B, V1.16B, V26.16B
@@ -22207,17 +22739,17 @@ partial2:
 	SUB $3, R2, R26
 	VMOV R26, V27.S[3]
 	WORD $0x4ea08b7b // CMGT V27.4S, V27.4S, #0
-	TBZ $1, R2, single1085
+	TBZ $1, R2, single1117
 	FMOVD 0(R1), F26
-	TBZ $0, R2, loaded1086
+	TBZ $0, R2, loaded1118
 	ADD $8, R1, R26
 	VLD1 (R26), V26.S[2]
-	B loaded1086
+	B loaded1118
 
-single1085:
+single1117:
 	FMOVS 0(R1), F26
 
-loaded1086:
+loaded1118:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6ebae43e // FCMGT V30.4S, V1.4S, V26.4S
 	WORD $0x6ebe1c3a // BIT V26.16B, V1.16B, V30.16B
@@ -22258,17 +22790,17 @@ partial3:
 	SUB $3, R2, R26
 	VMOV R26, V27.S[3]
 	WORD $0x4ea08b7b // CMGT V27.4S, V27.4S, #0
-	TBZ $1, R2, single1087
+	TBZ $1, R2, single1119
 	FMOVD 0(R1), F30
-	TBZ $0, R2, loaded1088
+	TBZ $0, R2, loaded1120
 	ADD $8, R1, R26
 	VLD1 (R26), V30.S[2]
-	B loaded1088
+	B loaded1120
 
-single1087:
+single1119:
 	FMOVS 0(R1), F30
 
-loaded1088:
+loaded1120:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6ebee439 // FCMGT V25.4S, V1.4S, V30.4S
 	WORD $0x6eb91c3e // BIT V30.16B, V1.16B, V25.16B
@@ -22309,17 +22841,17 @@ partial4:
 	SUB $3, R2, R26
 	VMOV R26, V27.S[3]
 	WORD $0x4ea08b7b // CMGT V27.4S, V27.4S, #0
-	TBZ $1, R2, single1089
+	TBZ $1, R2, single1121
 	FMOVD 0(R1), F25
-	TBZ $0, R2, loaded1090
+	TBZ $0, R2, loaded1122
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1090
+	B loaded1122
 
-single1089:
+single1121:
 	FMOVS 0(R1), F25
 
-loaded1090:
+loaded1122:
 	WORD $0x4ea0d739 // FSUB V25.4S, V25.4S, V0.4S
 	WORD $0x6eb9e43d // FCMGT V29.4S, V1.4S, V25.4S
 	WORD $0x6ebd1c39 // BIT V25.16B, V1.16B, V29.16B
@@ -22360,17 +22892,17 @@ partial5:
 	SUB $3, R2, R26
 	VMOV R26, V27.S[3]
 	WORD $0x4ea08b7b // CMGT V27.4S, V27.4S, #0
-	TBZ $1, R2, single1091
+	TBZ $1, R2, single1123
 	FMOVD 0(R1), F29
-	TBZ $0, R2, loaded1092
+	TBZ $0, R2, loaded1124
 	ADD $8, R1, R26
 	VLD1 (R26), V29.S[2]
-	B loaded1092
+	B loaded1124
 
-single1091:
+single1123:
 	FMOVS 0(R1), F29
 
-loaded1092:
+loaded1124:
 	WORD $0x4ea0d7bd // FSUB V29.4S, V29.4S, V0.4S
 	WORD $0x6ebde43c // FCMGT V28.4S, V1.4S, V29.4S
 	WORD $0x6ebc1c3d // BIT V29.16B, V1.16B, V28.16B
@@ -22411,17 +22943,17 @@ partial6:
 	SUB $3, R2, R26
 	VMOV R26, V27.S[3]
 	WORD $0x4ea08b7b // CMGT V27.4S, V27.4S, #0
-	TBZ $1, R2, single1093
+	TBZ $1, R2, single1125
 	FMOVD 0(R1), F28
-	TBZ $0, R2, loaded1094
+	TBZ $0, R2, loaded1126
 	ADD $8, R1, R26
 	VLD1 (R26), V28.S[2]
-	B loaded1094
+	B loaded1126
 
-single1093:
+single1125:
 	FMOVS 0(R1), F28
 
-loaded1094:
+loaded1126:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6ebce43a // FCMGT V26.4S, V1.4S, V28.4S
 	WORD $0x6eba1c3c // BIT V28.16B, V1.16B, V26.16B
@@ -22462,17 +22994,17 @@ partial7:
 	SUB $3, R2, R26
 	VMOV R26, V27.S[3]
 	WORD $0x4ea08b7b // CMGT V27.4S, V27.4S, #0
-	TBZ $1, R2, single1095
+	TBZ $1, R2, single1127
 	FMOVD 0(R1), F26
-	TBZ $0, R2, loaded1096
+	TBZ $0, R2, loaded1128
 	ADD $8, R1, R26
 	VLD1 (R26), V26.S[2]
-	B loaded1096
+	B loaded1128
 
-single1095:
+single1127:
 	FMOVS 0(R1), F26
 
-loaded1096:
+loaded1128:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6ebae43e // FCMGT V30.4S, V1.4S, V26.4S
 	WORD $0x6ebe1c3a // BIT V26.16B, V1.16B, V30.16B
@@ -22513,17 +23045,17 @@ partial8:
 	SUB $3, R2, R26
 	VMOV R26, V27.S[3]
 	WORD $0x4ea08b7b // CMGT V27.4S, V27.4S, #0
-	TBZ $1, R2, single1097
+	TBZ $1, R2, single1129
 	FMOVD 0(R1), F30
-	TBZ $0, R2, loaded1098
+	TBZ $0, R2, loaded1130
 	ADD $8, R1, R26
 	VLD1 (R26), V30.S[2]
-	B loaded1098
+	B loaded1130
 
-single1097:
+single1129:
 	FMOVS 0(R1), F30
 
-loaded1098:
+loaded1130:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6ebee439 // FCMGT V25.4S, V1.4S, V30.4S
 	WORD $0x6eb91c3e // BIT V30.16B, V1.16B, V25.16B
@@ -22564,17 +23096,17 @@ partial9:
 	SUB $3, R2, R26
 	VMOV R26, V27.S[3]
 	WORD $0x4ea08b7b // CMGT V27.4S, V27.4S, #0
-	TBZ $1, R2, single1099
+	TBZ $1, R2, single1131
 	FMOVD 0(R1), F25
-	TBZ $0, R2, loaded1100
+	TBZ $0, R2, loaded1132
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1100
+	B loaded1132
 
-single1099:
+single1131:
 	FMOVS 0(R1), F25
 
-loaded1100:
+loaded1132:
 	WORD $0x4ea0d739 // FSUB V25.4S, V25.4S, V0.4S
 	WORD $0x6eb9e43d // FCMGT V29.4S, V1.4S, V25.4S
 	WORD $0x6ebd1c39 // BIT V25.16B, V1.16B, V29.16B
@@ -22615,17 +23147,17 @@ partial10:
 	SUB $3, R2, R26
 	VMOV R26, V27.S[3]
 	WORD $0x4ea08b7b // CMGT V27.4S, V27.4S, #0
-	TBZ $1, R2, single1101
+	TBZ $1, R2, single1133
 	FMOVD 0(R1), F29
-	TBZ $0, R2, loaded1102
+	TBZ $0, R2, loaded1134
 	ADD $8, R1, R26
 	VLD1 (R26), V29.S[2]
-	B loaded1102
+	B loaded1134
 
-single1101:
+single1133:
 	FMOVS 0(R1), F29
 
-loaded1102:
+loaded1134:
 	WORD $0x4ea0d7bd // FSUB V29.4S, V29.4S, V0.4S
 	WORD $0x6ebde43c // FCMGT V28.4S, V1.4S, V29.4S
 	WORD $0x6ebc1c3d // BIT V29.16B, V1.16B, V28.16B
@@ -22666,17 +23198,17 @@ partial11:
 	SUB $3, R2, R26
 	VMOV R26, V27.S[3]
 	WORD $0x4ea08b7b // CMGT V27.4S, V27.4S, #0
-	TBZ $1, R2, single1103
+	TBZ $1, R2, single1135
 	FMOVD 0(R1), F28
-	TBZ $0, R2, loaded1104
+	TBZ $0, R2, loaded1136
 	ADD $8, R1, R26
 	VLD1 (R26), V28.S[2]
-	B loaded1104
+	B loaded1136
 
-single1103:
+single1135:
 	FMOVS 0(R1), F28
 
-loaded1104:
+loaded1136:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6ebce43a // FCMGT V26.4S, V1.4S, V28.4S
 	WORD $0x6eba1c3c // BIT V28.16B, V1.16B, V26.16B
@@ -22717,17 +23249,17 @@ partial12:
 	SUB $3, R2, R26
 	VMOV R26, V27.S[3]
 	WORD $0x4ea08b7b // CMGT V27.4S, V27.4S, #0
-	TBZ $1, R2, single1105
+	TBZ $1, R2, single1137
 	FMOVD 0(R1), F26
-	TBZ $0, R2, loaded1106
+	TBZ $0, R2, loaded1138
 	ADD $8, R1, R26
 	VLD1 (R26), V26.S[2]
-	B loaded1106
+	B loaded1138
 
-single1105:
+single1137:
 	FMOVS 0(R1), F26
 
-loaded1106:
+loaded1138:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6ebae43e // FCMGT V30.4S, V1.4S, V26.4S
 	WORD $0x6ebe1c3a // BIT V26.16B, V1.16B, V30.16B
@@ -22768,17 +23300,17 @@ partial13:
 	SUB $3, R2, R26
 	VMOV R26, V27.S[3]
 	WORD $0x4ea08b7b // CMGT V27.4S, V27.4S, #0
-	TBZ $1, R2, single1107
+	TBZ $1, R2, single1139
 	FMOVD 0(R1), F30
-	TBZ $0, R2, loaded1108
+	TBZ $0, R2, loaded1140
 	ADD $8, R1, R26
 	VLD1 (R26), V30.S[2]
-	B loaded1108
+	B loaded1140
 
-single1107:
+single1139:
 	FMOVS 0(R1), F30
 
-loaded1108:
+loaded1140:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6ebee439 // FCMGT V25.4S, V1.4S, V30.4S
 	WORD $0x6eb91c3e // BIT V30.16B, V1.16B, V25.16B
@@ -22819,17 +23351,17 @@ partial14:
 	SUB $3, R2, R26
 	VMOV R26, V27.S[3]
 	WORD $0x4ea08b7b // CMGT V27.4S, V27.4S, #0
-	TBZ $1, R2, single1109
+	TBZ $1, R2, single1141
 	FMOVD 0(R1), F25
-	TBZ $0, R2, loaded1110
+	TBZ $0, R2, loaded1142
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1110
+	B loaded1142
 
-single1109:
+single1141:
 	FMOVS 0(R1), F25
 
-loaded1110:
+loaded1142:
 	WORD $0x4ea0d739 // FSUB V25.4S, V25.4S, V0.4S
 	WORD $0x6eb9e43d // FCMGT V29.4S, V1.4S, V25.4S
 	WORD $0x6ebd1c39 // BIT V25.16B, V1.16B, V29.16B
@@ -22870,17 +23402,17 @@ partial15:
 	SUB $3, R2, R26
 	VMOV R26, V27.S[3]
 	WORD $0x4ea08b7b // CMGT V27.4S, V27.4S, #0
-	TBZ $1, R2, single1111
+	TBZ $1, R2, single1143
 	FMOVD 0(R1), F29
-	TBZ $0, R2, loaded1112
+	TBZ $0, R2, loaded1144
 	ADD $8, R1, R26
 	VLD1 (R26), V29.S[2]
-	B loaded1112
+	B loaded1144
 
-single1111:
+single1143:
 	FMOVS 0(R1), F29
 
-loaded1112:
+loaded1144:
 	WORD $0x4ea0d7bd // FSUB V29.4S, V29.4S, V0.4S
 	WORD $0x6ebde43c // FCMGT V28.4S, V1.4S, V29.4S
 	WORD $0x6ebc1c3d // BIT V29.16B, V1.16B, V28.16B
@@ -23017,30 +23549,30 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V2.S[3]
 	WORD $0x4ea08842 // CMGT V2.4S, V2.4S, #0
-	TBZ $1, R2, single1113
+	TBZ $1, R2, single1145
 	FMOVD 0(R1), F3
-	TBZ $0, R2, loaded1114
+	TBZ $0, R2, loaded1146
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1114
+	B loaded1146
 
-single1113:
+single1145:
 	FMOVS 0(R1), F3
 
-loaded1114:
+loaded1146:
 	WORD $0x4ea0d463 // FSUB V3.4S, V3.4S, V0.4S
 	WORD $0x4ea1d463 // FSUB V3.4S, V3.4S, V1.4S
-	TBZ $1, R2, single1115
+	TBZ $1, R2, single1147
 	FMOVD F3, 0(R0)
-	TBZ $0, R2, stored1116
+	TBZ $0, R2, stored1148
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored1116
+	B stored1148
 
-single1115:
+single1147:
 	FMOVS F3, 0(R0)
 
-stored1116:
+stored1148:
 
 done:
 	RET
@@ -23250,17 +23782,17 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V10.S[3]
 	WORD $0x4ea0894a // CMGT V10.4S, V10.4S, #0
-	TBZ $1, R3, single1117
+	TBZ $1, R3, single1149
 	FMOVD 0(R2), F9
-	TBZ $0, R3, loaded1118
+	TBZ $0, R3, loaded1150
 	ADD $8, R2, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1118
+	B loaded1150
 
-single1117:
+single1149:
 	FMOVS 0(R2), F9
 
-loaded1118:
+loaded1150:
 	WORD $0x6ea1e52f // FCMGT V15.4S, V9.4S, V1.4S
 	WORD $0x6eaf1c29 // BIT V9.16B, V1.16B, V15.16B
 	WORD $0x6ea9e44f // FCMGT V15.4S, V2.4S, V9.4S
@@ -23288,29 +23820,29 @@ loaded1118:
 	VSUB V9.S4, V18.S4, V18.S4
 	WORD $0x6e29ddcf // FMUL V15.4S, V14.4S, V9.4S
 	WORD $0x6e32ddef // FMUL V15.4S, V15.4S, V18.4S
-	TBZ $1, R3, single1119
+	TBZ $1, R3, single1151
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded1120
+	TBZ $0, R3, loaded1152
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1120
+	B loaded1152
 
-single1119:
+single1151:
 	FMOVS 0(R1), F19
 
-loaded1120:
+loaded1152:
 	VFMLS V0.S4, V15.S4, V19.S4
-	TBZ $1, R3, single1121
+	TBZ $1, R3, single1153
 	FMOVD F19, 0(R0)
-	TBZ $0, R3, stored1122
+	TBZ $0, R3, stored1154
 	ADD $8, R0, R26
 	VST1 V19.S[2], (R26)
-	B stored1122
+	B stored1154
 
-single1121:
+single1153:
 	FMOVS F19, 0(R0)
 
-stored1122:
+stored1154:
 
 done:
 	RET
@@ -23389,40 +23921,40 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V1.S[3]
 	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
-	TBZ $1, R3, single1123
+	TBZ $1, R3, single1155
 	FMOVD 0(R1), F0
-	TBZ $0, R3, loaded1124
+	TBZ $0, R3, loaded1156
 	ADD $8, R1, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1124
+	B loaded1156
 
-single1123:
+single1155:
 	FMOVS 0(R1), F0
 
-loaded1124:
-	TBZ $1, R3, single1125
+loaded1156:
+	TBZ $1, R3, single1157
 	FMOVD 0(R2), F2
-	TBZ $0, R3, loaded1126
+	TBZ $0, R3, loaded1158
 	ADD $8, R2, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1126
+	B loaded1158
 
-single1125:
+single1157:
 	FMOVS 0(R2), F2
 
-loaded1126:
+loaded1158:
 	WORD $0x4e22d402 // FADD V2.4S, V0.4S, V2.4S
-	TBZ $1, R3, single1127
+	TBZ $1, R3, single1159
 	FMOVD F2, 0(R0)
-	TBZ $0, R3, stored1128
+	TBZ $0, R3, stored1160
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored1128
+	B stored1160
 
-single1127:
+single1159:
 	FMOVS F2, 0(R0)
 
-stored1128:
+stored1160:
 
 done:
 	RET
@@ -23501,40 +24033,40 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V1.S[3]
 	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
-	TBZ $1, R3, single1129
+	TBZ $1, R3, single1161
 	FMOVD 0(R1), F0
-	TBZ $0, R3, loaded1130
+	TBZ $0, R3, loaded1162
 	ADD $8, R1, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1130
+	B loaded1162
 
-single1129:
+single1161:
 	FMOVS 0(R1), F0
 
-loaded1130:
-	TBZ $1, R3, single1131
+loaded1162:
+	TBZ $1, R3, single1163
 	FMOVD 0(R2), F2
-	TBZ $0, R3, loaded1132
+	TBZ $0, R3, loaded1164
 	ADD $8, R2, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1132
+	B loaded1164
 
-single1131:
+single1163:
 	FMOVS 0(R2), F2
 
-loaded1132:
+loaded1164:
 	WORD $0x4ea2d402 // FSUB V2.4S, V0.4S, V2.4S
-	TBZ $1, R3, single1133
+	TBZ $1, R3, single1165
 	FMOVD F2, 0(R0)
-	TBZ $0, R3, stored1134
+	TBZ $0, R3, stored1166
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored1134
+	B stored1166
 
-single1133:
+single1165:
 	FMOVS F2, 0(R0)
 
-stored1134:
+stored1166:
 
 done:
 	RET
@@ -23613,40 +24145,40 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V1.S[3]
 	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
-	TBZ $1, R3, single1135
+	TBZ $1, R3, single1167
 	FMOVD 0(R1), F0
-	TBZ $0, R3, loaded1136
+	TBZ $0, R3, loaded1168
 	ADD $8, R1, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1136
+	B loaded1168
 
-single1135:
+single1167:
 	FMOVS 0(R1), F0
 
-loaded1136:
-	TBZ $1, R3, single1137
+loaded1168:
+	TBZ $1, R3, single1169
 	FMOVD 0(R2), F2
-	TBZ $0, R3, loaded1138
+	TBZ $0, R3, loaded1170
 	ADD $8, R2, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1138
+	B loaded1170
 
-single1137:
+single1169:
 	FMOVS 0(R2), F2
 
-loaded1138:
+loaded1170:
 	WORD $0x6e22dc02 // FMUL V2.4S, V0.4S, V2.4S
-	TBZ $1, R3, single1139
+	TBZ $1, R3, single1171
 	FMOVD F2, 0(R0)
-	TBZ $0, R3, stored1140
+	TBZ $0, R3, stored1172
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored1140
+	B stored1172
 
-single1139:
+single1171:
 	FMOVS F2, 0(R0)
 
-stored1140:
+stored1172:
 
 done:
 	RET
@@ -23725,40 +24257,40 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V1.S[3]
 	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
-	TBZ $1, R3, single1141
+	TBZ $1, R3, single1173
 	FMOVD 0(R1), F0
-	TBZ $0, R3, loaded1142
+	TBZ $0, R3, loaded1174
 	ADD $8, R1, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1142
+	B loaded1174
 
-single1141:
+single1173:
 	FMOVS 0(R1), F0
 
-loaded1142:
-	TBZ $1, R3, single1143
+loaded1174:
+	TBZ $1, R3, single1175
 	FMOVD 0(R2), F2
-	TBZ $0, R3, loaded1144
+	TBZ $0, R3, loaded1176
 	ADD $8, R2, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1144
+	B loaded1176
 
-single1143:
+single1175:
 	FMOVS 0(R2), F2
 
-loaded1144:
+loaded1176:
 	WORD $0x6e22fc02 // FDIV V2.4S, V0.4S, V2.4S
-	TBZ $1, R3, single1145
+	TBZ $1, R3, single1177
 	FMOVD F2, 0(R0)
-	TBZ $0, R3, stored1146
+	TBZ $0, R3, stored1178
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored1146
+	B stored1178
 
-single1145:
+single1177:
 	FMOVS F2, 0(R0)
 
-stored1146:
+stored1178:
 
 done:
 	RET
@@ -23849,51 +24381,51 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V2.S[3]
 	WORD $0x4ea08842 // CMGT V2.4S, V2.4S, #0
-	TBZ $1, R4, single1147
+	TBZ $1, R4, single1179
 	FMOVD 0(R1), F1
-	TBZ $0, R4, loaded1148
+	TBZ $0, R4, loaded1180
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1148
+	B loaded1180
 
-single1147:
+single1179:
 	FMOVS 0(R1), F1
 
-loaded1148:
-	TBZ $1, R4, single1149
+loaded1180:
+	TBZ $1, R4, single1181
 	FMOVD 0(R2), F0
-	TBZ $0, R4, loaded1150
+	TBZ $0, R4, loaded1182
 	ADD $8, R2, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1150
+	B loaded1182
 
-single1149:
+single1181:
 	FMOVS 0(R2), F0
 
-loaded1150:
-	TBZ $1, R4, single1151
+loaded1182:
+	TBZ $1, R4, single1183
 	FMOVD 0(R3), F3
-	TBZ $0, R4, loaded1152
+	TBZ $0, R4, loaded1184
 	ADD $8, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1152
+	B loaded1184
 
-single1151:
+single1183:
 	FMOVS 0(R3), F3
 
-loaded1152:
+loaded1184:
 	VFMLA V0.S4, V1.S4, V3.S4
-	TBZ $1, R4, single1153
+	TBZ $1, R4, single1185
 	FMOVD F3, 0(R0)
-	TBZ $0, R4, stored1154
+	TBZ $0, R4, stored1186
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored1154
+	B stored1186
 
-single1153:
+single1185:
 	FMOVS F3, 0(R0)
 
-stored1154:
+stored1186:
 
 done:
 	RET
@@ -23985,41 +24517,41 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V3.S[3]
 	WORD $0x4ea08863 // CMGT V3.4S, V3.4S, #0
-	TBZ $1, R3, single1155
+	TBZ $1, R3, single1187
 	FMOVD 0(R1), F2
-	TBZ $0, R3, loaded1156
+	TBZ $0, R3, loaded1188
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1156
+	B loaded1188
 
-single1155:
+single1187:
 	FMOVS 0(R1), F2
 
-loaded1156:
-	TBZ $1, R3, single1157
+loaded1188:
+	TBZ $1, R3, single1189
 	FMOVD 0(R2), F4
-	TBZ $0, R3, loaded1158
+	TBZ $0, R3, loaded1190
 	ADD $8, R2, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1158
+	B loaded1190
 
-single1157:
+single1189:
 	FMOVS 0(R2), F4
 
-loaded1158:
+loaded1190:
 	WORD $0x6e24dc24 // FMUL V4.4S, V1.4S, V4.4S
 	VFMLA V2.S4, V0.S4, V4.S4
-	TBZ $1, R3, single1159
+	TBZ $1, R3, single1191
 	FMOVD F4, 0(R0)
-	TBZ $0, R3, stored1160
+	TBZ $0, R3, stored1192
 	ADD $8, R0, R26
 	VST1 V4.S[2], (R26)
-	B stored1160
+	B stored1192
 
-single1159:
+single1191:
 	FMOVS F4, 0(R0)
 
-stored1160:
+stored1192:
 
 done:
 	RET
@@ -24089,28 +24621,28 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V0.S[3]
 	WORD $0x4ea08800 // CMGT V0.4S, V0.4S, #0
-	TBZ $1, R2, single1161
+	TBZ $1, R2, single1193
 	FMOVD 0(R1), F1
-	TBZ $0, R2, loaded1162
+	TBZ $0, R2, loaded1194
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1162
+	B loaded1194
 
-single1161:
+single1193:
 	FMOVS 0(R1), F1
 
-loaded1162:
-	TBZ $1, R2, single1163
+loaded1194:
+	TBZ $1, R2, single1195
 	FMOVD F1, 0(R0)
-	TBZ $0, R2, stored1164
+	TBZ $0, R2, stored1196
 	ADD $8, R0, R26
 	VST1 V1.S[2], (R26)
-	B stored1164
+	B stored1196
 
-single1163:
+single1195:
 	FMOVS F1, 0(R0)
 
-stored1164:
+stored1196:
 
 done:
 	RET
@@ -24162,17 +24694,17 @@ vectors_end:
 	SUB $3, R1, R26
 	VMOV R26, V1.S[3]
 	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
-	TBZ $1, R1, single1165
+	TBZ $1, R1, single1197
 	FMOVD F0, 0(R0)
-	TBZ $0, R1, stored1166
+	TBZ $0, R1, stored1198
 	ADD $8, R0, R26
 	VST1 V0.S[2], (R26)
-	B stored1166
+	B stored1198
 
-single1165:
+single1197:
 	FMOVS F0, 0(R0)
 
-stored1166:
+stored1198:
 
 done:
 	RET
@@ -24270,32 +24802,32 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V2.S[3]
 	WORD $0x4ea08842 // CMGT V2.4S, V2.4S, #0
-	TBZ $1, R2, single1167
+	TBZ $1, R2, single1199
 	FMOVD 0(R1), F3
-	TBZ $0, R2, loaded1168
+	TBZ $0, R2, loaded1200
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1168
+	B loaded1200
 
-single1167:
+single1199:
 	FMOVS 0(R1), F3
 
-loaded1168:
+loaded1200:
 	WORD $0x6ea3e404 // FCMGT V4.4S, V0.4S, V3.4S
 	WORD $0x6ea41c03 // BIT V3.16B, V0.16B, V4.16B
 	WORD $0x6ea1e464 // FCMGT V4.4S, V3.4S, V1.4S
 	WORD $0x6ea41c23 // BIT V3.16B, V1.16B, V4.16B
-	TBZ $1, R2, single1169
+	TBZ $1, R2, single1201
 	FMOVD F3, 0(R0)
-	TBZ $0, R2, stored1170
+	TBZ $0, R2, stored1202
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored1170
+	B stored1202
 
-single1169:
+single1201:
 	FMOVS F3, 0(R0)
 
-stored1170:
+stored1202:
 
 done:
 	RET
@@ -24364,29 +24896,29 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V1.S[3]
 	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
-	TBZ $1, R2, single1171
+	TBZ $1, R2, single1203
 	FMOVD 0(R1), F2
-	TBZ $0, R2, loaded1172
+	TBZ $0, R2, loaded1204
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1172
+	B loaded1204
 
-single1171:
+single1203:
 	FMOVS 0(R1), F2
 
-loaded1172:
+loaded1204:
 	WORD $0x4e601c42 // BIC V2.16B, V2.16B, V0.16B
-	TBZ $1, R2, single1173
+	TBZ $1, R2, single1205
 	FMOVD F2, 0(R0)
-	TBZ $0, R2, stored1174
+	TBZ $0, R2, stored1206
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored1174
+	B stored1206
 
-single1173:
+single1205:
 	FMOVS F2, 0(R0)
 
-stored1174:
+stored1206:
 
 done:
 	RET
@@ -24423,17 +24955,17 @@ few:
 	SUB $3, R2, R26
 	VMOV R26, V2.S[3]
 	WORD $0x4ea08842 // CMGT V2.4S, V2.4S, #0
-	TBZ $1, R2, single1175
+	TBZ $1, R2, single1207
 	FMOVD 0(R1), F3
-	TBZ $0, R2, loaded1176
+	TBZ $0, R2, loaded1208
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1176
+	B loaded1208
 
-single1175:
+single1207:
 	FMOVS 0(R1), F3
 
-loaded1176:
+loaded1208:
 	WORD $0x4e601c63 // BIC V3.16B, V3.16B, V0.16B
 	WORD $0x4e23d421 // FADD V1.4S, V1.4S, V3.4S
 
@@ -24669,17 +25201,17 @@ partial0:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1177
+	TBZ $1, R2, single1209
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1178
+	TBZ $0, R2, loaded1210
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1178
+	B loaded1210
 
-single1177:
+single1209:
 	FMOVS 0(R1), F18
 
-loaded1178:
+loaded1210:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d421 // FADD V1.4S, V1.4S, V18.4S
 	B fold
@@ -24697,17 +25229,17 @@ partial1:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1179
+	TBZ $1, R2, single1211
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1180
+	TBZ $0, R2, loaded1212
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1180
+	B loaded1212
 
-single1179:
+single1211:
 	FMOVS 0(R1), F18
 
-loaded1180:
+loaded1212:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d442 // FADD V2.4S, V2.4S, V18.4S
 	B fold
@@ -24725,17 +25257,17 @@ partial2:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1181
+	TBZ $1, R2, single1213
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1182
+	TBZ $0, R2, loaded1214
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1182
+	B loaded1214
 
-single1181:
+single1213:
 	FMOVS 0(R1), F18
 
-loaded1182:
+loaded1214:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d463 // FADD V3.4S, V3.4S, V18.4S
 	B fold
@@ -24753,17 +25285,17 @@ partial3:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1183
+	TBZ $1, R2, single1215
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1184
+	TBZ $0, R2, loaded1216
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1184
+	B loaded1216
 
-single1183:
+single1215:
 	FMOVS 0(R1), F18
 
-loaded1184:
+loaded1216:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d484 // FADD V4.4S, V4.4S, V18.4S
 	B fold
@@ -24781,17 +25313,17 @@ partial4:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1185
+	TBZ $1, R2, single1217
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1186
+	TBZ $0, R2, loaded1218
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1186
+	B loaded1218
 
-single1185:
+single1217:
 	FMOVS 0(R1), F18
 
-loaded1186:
+loaded1218:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d4a5 // FADD V5.4S, V5.4S, V18.4S
 	B fold
@@ -24809,17 +25341,17 @@ partial5:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1187
+	TBZ $1, R2, single1219
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1188
+	TBZ $0, R2, loaded1220
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1188
+	B loaded1220
 
-single1187:
+single1219:
 	FMOVS 0(R1), F18
 
-loaded1188:
+loaded1220:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d4c6 // FADD V6.4S, V6.4S, V18.4S
 	B fold
@@ -24837,17 +25369,17 @@ partial6:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1189
+	TBZ $1, R2, single1221
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1190
+	TBZ $0, R2, loaded1222
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1190
+	B loaded1222
 
-single1189:
+single1221:
 	FMOVS 0(R1), F18
 
-loaded1190:
+loaded1222:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d4e7 // FADD V7.4S, V7.4S, V18.4S
 	B fold
@@ -24865,17 +25397,17 @@ partial7:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1191
+	TBZ $1, R2, single1223
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1192
+	TBZ $0, R2, loaded1224
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1192
+	B loaded1224
 
-single1191:
+single1223:
 	FMOVS 0(R1), F18
 
-loaded1192:
+loaded1224:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d508 // FADD V8.4S, V8.4S, V18.4S
 	B fold
@@ -24893,17 +25425,17 @@ partial8:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1193
+	TBZ $1, R2, single1225
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1194
+	TBZ $0, R2, loaded1226
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1194
+	B loaded1226
 
-single1193:
+single1225:
 	FMOVS 0(R1), F18
 
-loaded1194:
+loaded1226:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d529 // FADD V9.4S, V9.4S, V18.4S
 	B fold
@@ -24921,17 +25453,17 @@ partial9:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1195
+	TBZ $1, R2, single1227
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1196
+	TBZ $0, R2, loaded1228
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1196
+	B loaded1228
 
-single1195:
+single1227:
 	FMOVS 0(R1), F18
 
-loaded1196:
+loaded1228:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d54a // FADD V10.4S, V10.4S, V18.4S
 	B fold
@@ -24949,17 +25481,17 @@ partial10:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1197
+	TBZ $1, R2, single1229
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1198
+	TBZ $0, R2, loaded1230
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1198
+	B loaded1230
 
-single1197:
+single1229:
 	FMOVS 0(R1), F18
 
-loaded1198:
+loaded1230:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d56b // FADD V11.4S, V11.4S, V18.4S
 	B fold
@@ -24977,17 +25509,17 @@ partial11:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1199
+	TBZ $1, R2, single1231
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1200
+	TBZ $0, R2, loaded1232
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1200
+	B loaded1232
 
-single1199:
+single1231:
 	FMOVS 0(R1), F18
 
-loaded1200:
+loaded1232:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d58c // FADD V12.4S, V12.4S, V18.4S
 	B fold
@@ -25005,17 +25537,17 @@ partial12:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1201
+	TBZ $1, R2, single1233
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1202
+	TBZ $0, R2, loaded1234
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1202
+	B loaded1234
 
-single1201:
+single1233:
 	FMOVS 0(R1), F18
 
-loaded1202:
+loaded1234:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d5ad // FADD V13.4S, V13.4S, V18.4S
 	B fold
@@ -25033,17 +25565,17 @@ partial13:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1203
+	TBZ $1, R2, single1235
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1204
+	TBZ $0, R2, loaded1236
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1204
+	B loaded1236
 
-single1203:
+single1235:
 	FMOVS 0(R1), F18
 
-loaded1204:
+loaded1236:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d5ce // FADD V14.4S, V14.4S, V18.4S
 	B fold
@@ -25061,17 +25593,17 @@ partial14:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1205
+	TBZ $1, R2, single1237
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1206
+	TBZ $0, R2, loaded1238
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1206
+	B loaded1238
 
-single1205:
+single1237:
 	FMOVS 0(R1), F18
 
-loaded1206:
+loaded1238:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d5ef // FADD V15.4S, V15.4S, V18.4S
 	B fold
@@ -25089,17 +25621,17 @@ partial15:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1207
+	TBZ $1, R2, single1239
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1208
+	TBZ $0, R2, loaded1240
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1208
+	B loaded1240
 
-single1207:
+single1239:
 	FMOVS 0(R1), F18
 
-loaded1208:
+loaded1240:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d610 // FADD V16.4S, V16.4S, V18.4S
 
@@ -25170,17 +25702,17 @@ few:
 	SUB $3, R2, R26
 	VMOV R26, V2.S[3]
 	WORD $0x4ea08842 // CMGT V2.4S, V2.4S, #0
-	TBZ $1, R2, single1209
+	TBZ $1, R2, single1241
 	FMOVD 0(R1), F3
-	TBZ $0, R2, loaded1210
+	TBZ $0, R2, loaded1242
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1210
+	B loaded1242
 
-single1209:
+single1241:
 	FMOVS 0(R1), F3
 
-loaded1210:
+loaded1242:
 	WORD $0x6e23dc03 // FMUL V3.4S, V0.4S, V3.4S
 	VFMLA V3.S4, V3.S4, V1.S4
 
@@ -25416,17 +25948,17 @@ partial0:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1211
+	TBZ $1, R2, single1243
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1212
+	TBZ $0, R2, loaded1244
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1212
+	B loaded1244
 
-single1211:
+single1243:
 	FMOVS 0(R1), F18
 
-loaded1212:
+loaded1244:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V1.S4
 	B fold
@@ -25444,17 +25976,17 @@ partial1:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1213
+	TBZ $1, R2, single1245
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1214
+	TBZ $0, R2, loaded1246
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1214
+	B loaded1246
 
-single1213:
+single1245:
 	FMOVS 0(R1), F18
 
-loaded1214:
+loaded1246:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V2.S4
 	B fold
@@ -25472,17 +26004,17 @@ partial2:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1215
+	TBZ $1, R2, single1247
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1216
+	TBZ $0, R2, loaded1248
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1216
+	B loaded1248
 
-single1215:
+single1247:
 	FMOVS 0(R1), F18
 
-loaded1216:
+loaded1248:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V3.S4
 	B fold
@@ -25500,17 +26032,17 @@ partial3:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1217
+	TBZ $1, R2, single1249
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1218
+	TBZ $0, R2, loaded1250
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1218
+	B loaded1250
 
-single1217:
+single1249:
 	FMOVS 0(R1), F18
 
-loaded1218:
+loaded1250:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V4.S4
 	B fold
@@ -25528,17 +26060,17 @@ partial4:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1219
+	TBZ $1, R2, single1251
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1220
+	TBZ $0, R2, loaded1252
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1220
+	B loaded1252
 
-single1219:
+single1251:
 	FMOVS 0(R1), F18
 
-loaded1220:
+loaded1252:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V5.S4
 	B fold
@@ -25556,17 +26088,17 @@ partial5:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1221
+	TBZ $1, R2, single1253
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1222
+	TBZ $0, R2, loaded1254
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1222
+	B loaded1254
 
-single1221:
+single1253:
 	FMOVS 0(R1), F18
 
-loaded1222:
+loaded1254:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V6.S4
 	B fold
@@ -25584,17 +26116,17 @@ partial6:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1223
+	TBZ $1, R2, single1255
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1224
+	TBZ $0, R2, loaded1256
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1224
+	B loaded1256
 
-single1223:
+single1255:
 	FMOVS 0(R1), F18
 
-loaded1224:
+loaded1256:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V7.S4
 	B fold
@@ -25612,17 +26144,17 @@ partial7:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1225
+	TBZ $1, R2, single1257
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1226
+	TBZ $0, R2, loaded1258
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1226
+	B loaded1258
 
-single1225:
+single1257:
 	FMOVS 0(R1), F18
 
-loaded1226:
+loaded1258:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V8.S4
 	B fold
@@ -25640,17 +26172,17 @@ partial8:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1227
+	TBZ $1, R2, single1259
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1228
+	TBZ $0, R2, loaded1260
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1228
+	B loaded1260
 
-single1227:
+single1259:
 	FMOVS 0(R1), F18
 
-loaded1228:
+loaded1260:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V9.S4
 	B fold
@@ -25668,17 +26200,17 @@ partial9:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1229
+	TBZ $1, R2, single1261
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1230
+	TBZ $0, R2, loaded1262
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1230
+	B loaded1262
 
-single1229:
+single1261:
 	FMOVS 0(R1), F18
 
-loaded1230:
+loaded1262:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V10.S4
 	B fold
@@ -25696,17 +26228,17 @@ partial10:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1231
+	TBZ $1, R2, single1263
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1232
+	TBZ $0, R2, loaded1264
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1232
+	B loaded1264
 
-single1231:
+single1263:
 	FMOVS 0(R1), F18
 
-loaded1232:
+loaded1264:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V11.S4
 	B fold
@@ -25724,17 +26256,17 @@ partial11:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1233
+	TBZ $1, R2, single1265
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1234
+	TBZ $0, R2, loaded1266
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1234
+	B loaded1266
 
-single1233:
+single1265:
 	FMOVS 0(R1), F18
 
-loaded1234:
+loaded1266:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V12.S4
 	B fold
@@ -25752,17 +26284,17 @@ partial12:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1235
+	TBZ $1, R2, single1267
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1236
+	TBZ $0, R2, loaded1268
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1236
+	B loaded1268
 
-single1235:
+single1267:
 	FMOVS 0(R1), F18
 
-loaded1236:
+loaded1268:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V13.S4
 	B fold
@@ -25780,17 +26312,17 @@ partial13:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1237
+	TBZ $1, R2, single1269
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1238
+	TBZ $0, R2, loaded1270
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1238
+	B loaded1270
 
-single1237:
+single1269:
 	FMOVS 0(R1), F18
 
-loaded1238:
+loaded1270:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V14.S4
 	B fold
@@ -25808,17 +26340,17 @@ partial14:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1239
+	TBZ $1, R2, single1271
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1240
+	TBZ $0, R2, loaded1272
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1240
+	B loaded1272
 
-single1239:
+single1271:
 	FMOVS 0(R1), F18
 
-loaded1240:
+loaded1272:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V15.S4
 	B fold
@@ -25836,17 +26368,17 @@ partial15:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1241
+	TBZ $1, R2, single1273
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1242
+	TBZ $0, R2, loaded1274
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1242
+	B loaded1274
 
-single1241:
+single1273:
 	FMOVS 0(R1), F18
 
-loaded1242:
+loaded1274:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V16.S4
 
@@ -26004,17 +26536,17 @@ partial0:
 	SUB $3, R1, R26
 	VMOV R26, V16.S[3]
 	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
-	TBZ $1, R1, single1243
+	TBZ $1, R1, single1275
 	FMOVD 0(R0), F15
-	TBZ $0, R1, loaded1244
+	TBZ $0, R1, loaded1276
 	ADD $8, R0, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1244
+	B loaded1276
 
-single1243:
+single1275:
 	FMOVS 0(R0), F15
 
-loaded1244:
+loaded1276:
 	WORD $0x4e601def // BIC V15.16B, V15.16B, V0.16B
 	WORD $0x4ea165e1 // SMAX V1.4S, V15.4S, V1.4S
 	B fold
@@ -26032,17 +26564,17 @@ partial1:
 	SUB $3, R1, R26
 	VMOV R26, V16.S[3]
 	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
-	TBZ $1, R1, single1245
+	TBZ $1, R1, single1277
 	FMOVD 0(R0), F15
-	TBZ $0, R1, loaded1246
+	TBZ $0, R1, loaded1278
 	ADD $8, R0, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1246
+	B loaded1278
 
-single1245:
+single1277:
 	FMOVS 0(R0), F15
 
-loaded1246:
+loaded1278:
 	WORD $0x4e601def // BIC V15.16B, V15.16B, V0.16B
 	WORD $0x4ea265e2 // SMAX V2.4S, V15.4S, V2.4S
 	B fold
@@ -26060,17 +26592,17 @@ partial2:
 	SUB $3, R1, R26
 	VMOV R26, V16.S[3]
 	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
-	TBZ $1, R1, single1247
+	TBZ $1, R1, single1279
 	FMOVD 0(R0), F15
-	TBZ $0, R1, loaded1248
+	TBZ $0, R1, loaded1280
 	ADD $8, R0, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1248
+	B loaded1280
 
-single1247:
+single1279:
 	FMOVS 0(R0), F15
 
-loaded1248:
+loaded1280:
 	WORD $0x4e601def // BIC V15.16B, V15.16B, V0.16B
 	WORD $0x4ea365e3 // SMAX V3.4S, V15.4S, V3.4S
 	B fold
@@ -26088,17 +26620,17 @@ partial3:
 	SUB $3, R1, R26
 	VMOV R26, V16.S[3]
 	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
-	TBZ $1, R1, single1249
+	TBZ $1, R1, single1281
 	FMOVD 0(R0), F15
-	TBZ $0, R1, loaded1250
+	TBZ $0, R1, loaded1282
 	ADD $8, R0, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1250
+	B loaded1282
 
-single1249:
+single1281:
 	FMOVS 0(R0), F15
 
-loaded1250:
+loaded1282:
 	WORD $0x4e601def // BIC V15.16B, V15.16B, V0.16B
 	WORD $0x4ea465e4 // SMAX V4.4S, V15.4S, V4.4S
 	B fold
@@ -26116,17 +26648,17 @@ partial4:
 	SUB $3, R1, R26
 	VMOV R26, V16.S[3]
 	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
-	TBZ $1, R1, single1251
+	TBZ $1, R1, single1283
 	FMOVD 0(R0), F15
-	TBZ $0, R1, loaded1252
+	TBZ $0, R1, loaded1284
 	ADD $8, R0, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1252
+	B loaded1284
 
-single1251:
+single1283:
 	FMOVS 0(R0), F15
 
-loaded1252:
+loaded1284:
 	WORD $0x4e601def // BIC V15.16B, V15.16B, V0.16B
 	WORD $0x4ea565e5 // SMAX V5.4S, V15.4S, V5.4S
 	B fold
@@ -26144,17 +26676,17 @@ partial5:
 	SUB $3, R1, R26
 	VMOV R26, V16.S[3]
 	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
-	TBZ $1, R1, single1253
+	TBZ $1, R1, single1285
 	FMOVD 0(R0), F15
-	TBZ $0, R1, loaded1254
+	TBZ $0, R1, loaded1286
 	ADD $8, R0, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1254
+	B loaded1286
 
-single1253:
+single1285:
 	FMOVS 0(R0), F15
 
-loaded1254:
+loaded1286:
 	WORD $0x4e601def // BIC V15.16B, V15.16B, V0.16B
 	WORD $0x4ea665e6 // SMAX V6.4S, V15.4S, V6.4S
 	B fold
@@ -26172,17 +26704,17 @@ partial6:
 	SUB $3, R1, R26
 	VMOV R26, V16.S[3]
 	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
-	TBZ $1, R1, single1255
+	TBZ $1, R1, single1287
 	FMOVD 0(R0), F15
-	TBZ $0, R1, loaded1256
+	TBZ $0, R1, loaded1288
 	ADD $8, R0, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1256
+	B loaded1288
 
-single1255:
+single1287:
 	FMOVS 0(R0), F15
 
-loaded1256:
+loaded1288:
 	WORD $0x4e601def // BIC V15.16B, V15.16B, V0.16B
 	WORD $0x4ea765e7 // SMAX V7.4S, V15.4S, V7.4S
 	B fold
@@ -26200,17 +26732,17 @@ partial7:
 	SUB $3, R1, R26
 	VMOV R26, V16.S[3]
 	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
-	TBZ $1, R1, single1257
+	TBZ $1, R1, single1289
 	FMOVD 0(R0), F15
-	TBZ $0, R1, loaded1258
+	TBZ $0, R1, loaded1290
 	ADD $8, R0, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1258
+	B loaded1290
 
-single1257:
+single1289:
 	FMOVS 0(R0), F15
 
-loaded1258:
+loaded1290:
 	WORD $0x4e601def // BIC V15.16B, V15.16B, V0.16B
 	WORD $0x4ea865e8 // SMAX V8.4S, V15.4S, V8.4S
 
@@ -26348,17 +26880,17 @@ partial0:
 	SUB $3, R1, R26
 	VMOV R26, V16.S[3]
 	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
-	TBZ $1, R1, single1259
+	TBZ $1, R1, single1291
 	FMOVD 0(R0), F15
-	TBZ $0, R1, loaded1260
+	TBZ $0, R1, loaded1292
 	ADD $8, R0, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1260
+	B loaded1292
 
-single1259:
+single1291:
 	FMOVS 0(R0), F15
 
-loaded1260:
+loaded1292:
 	WORD $0x6ef01c0f // BIF V15.16B, V0.16B, V16.16B
 	WORD $0x6ea1e5ee // FCMGT V14.4S, V15.4S, V1.4S
 	WORD $0x6eae1de1 // BIT V1.16B, V15.16B, V14.16B
@@ -26377,17 +26909,17 @@ partial1:
 	SUB $3, R1, R26
 	VMOV R26, V16.S[3]
 	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
-	TBZ $1, R1, single1261
+	TBZ $1, R1, single1293
 	FMOVD 0(R0), F15
-	TBZ $0, R1, loaded1262
+	TBZ $0, R1, loaded1294
 	ADD $8, R0, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1262
+	B loaded1294
 
-single1261:
+single1293:
 	FMOVS 0(R0), F15
 
-loaded1262:
+loaded1294:
 	WORD $0x6ef01c0f // BIF V15.16B, V0.16B, V16.16B
 	WORD $0x6ea2e5ee // FCMGT V14.4S, V15.4S, V2.4S
 	WORD $0x6eae1de2 // BIT V2.16B, V15.16B, V14.16B
@@ -26406,17 +26938,17 @@ partial2:
 	SUB $3, R1, R26
 	VMOV R26, V16.S[3]
 	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
-	TBZ $1, R1, single1263
+	TBZ $1, R1, single1295
 	FMOVD 0(R0), F15
-	TBZ $0, R1, loaded1264
+	TBZ $0, R1, loaded1296
 	ADD $8, R0, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1264
+	B loaded1296
 
-single1263:
+single1295:
 	FMOVS 0(R0), F15
 
-loaded1264:
+loaded1296:
 	WORD $0x6ef01c0f // BIF V15.16B, V0.16B, V16.16B
 	WORD $0x6ea3e5ee // FCMGT V14.4S, V15.4S, V3.4S
 	WORD $0x6eae1de3 // BIT V3.16B, V15.16B, V14.16B
@@ -26435,17 +26967,17 @@ partial3:
 	SUB $3, R1, R26
 	VMOV R26, V16.S[3]
 	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
-	TBZ $1, R1, single1265
+	TBZ $1, R1, single1297
 	FMOVD 0(R0), F15
-	TBZ $0, R1, loaded1266
+	TBZ $0, R1, loaded1298
 	ADD $8, R0, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1266
+	B loaded1298
 
-single1265:
+single1297:
 	FMOVS 0(R0), F15
 
-loaded1266:
+loaded1298:
 	WORD $0x6ef01c0f // BIF V15.16B, V0.16B, V16.16B
 	WORD $0x6ea4e5ee // FCMGT V14.4S, V15.4S, V4.4S
 	WORD $0x6eae1de4 // BIT V4.16B, V15.16B, V14.16B
@@ -26464,17 +26996,17 @@ partial4:
 	SUB $3, R1, R26
 	VMOV R26, V16.S[3]
 	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
-	TBZ $1, R1, single1267
+	TBZ $1, R1, single1299
 	FMOVD 0(R0), F15
-	TBZ $0, R1, loaded1268
+	TBZ $0, R1, loaded1300
 	ADD $8, R0, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1268
+	B loaded1300
 
-single1267:
+single1299:
 	FMOVS 0(R0), F15
 
-loaded1268:
+loaded1300:
 	WORD $0x6ef01c0f // BIF V15.16B, V0.16B, V16.16B
 	WORD $0x6ea5e5ee // FCMGT V14.4S, V15.4S, V5.4S
 	WORD $0x6eae1de5 // BIT V5.16B, V15.16B, V14.16B
@@ -26493,17 +27025,17 @@ partial5:
 	SUB $3, R1, R26
 	VMOV R26, V16.S[3]
 	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
-	TBZ $1, R1, single1269
+	TBZ $1, R1, single1301
 	FMOVD 0(R0), F15
-	TBZ $0, R1, loaded1270
+	TBZ $0, R1, loaded1302
 	ADD $8, R0, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1270
+	B loaded1302
 
-single1269:
+single1301:
 	FMOVS 0(R0), F15
 
-loaded1270:
+loaded1302:
 	WORD $0x6ef01c0f // BIF V15.16B, V0.16B, V16.16B
 	WORD $0x6ea6e5ee // FCMGT V14.4S, V15.4S, V6.4S
 	WORD $0x6eae1de6 // BIT V6.16B, V15.16B, V14.16B
@@ -26522,17 +27054,17 @@ partial6:
 	SUB $3, R1, R26
 	VMOV R26, V16.S[3]
 	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
-	TBZ $1, R1, single1271
+	TBZ $1, R1, single1303
 	FMOVD 0(R0), F15
-	TBZ $0, R1, loaded1272
+	TBZ $0, R1, loaded1304
 	ADD $8, R0, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1272
+	B loaded1304
 
-single1271:
+single1303:
 	FMOVS 0(R0), F15
 
-loaded1272:
+loaded1304:
 	WORD $0x6ef01c0f // BIF V15.16B, V0.16B, V16.16B
 	WORD $0x6ea7e5ee // FCMGT V14.4S, V15.4S, V7.4S
 	WORD $0x6eae1de7 // BIT V7.16B, V15.16B, V14.16B
@@ -26551,17 +27083,17 @@ partial7:
 	SUB $3, R1, R26
 	VMOV R26, V16.S[3]
 	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
-	TBZ $1, R1, single1273
+	TBZ $1, R1, single1305
 	FMOVD 0(R0), F15
-	TBZ $0, R1, loaded1274
+	TBZ $0, R1, loaded1306
 	ADD $8, R0, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1274
+	B loaded1306
 
-single1273:
+single1305:
 	FMOVS 0(R0), F15
 
-loaded1274:
+loaded1306:
 	WORD $0x6ef01c0f // BIF V15.16B, V0.16B, V16.16B
 	WORD $0x6ea8e5ee // FCMGT V14.4S, V15.4S, V8.4S
 	WORD $0x6eae1de8 // BIT V8.16B, V15.16B, V14.16B
@@ -26805,17 +27337,17 @@ partial0:
 	SUB $3, R1, R26
 	VMOV R26, V27.S[3]
 	WORD $0x4ea08b7b // CMGT V27.4S, V27.4S, #0
-	TBZ $1, R1, single1275
+	TBZ $1, R1, single1307
 	FMOVD 0(R0), F26
-	TBZ $0, R1, loaded1276
+	TBZ $0, R1, loaded1308
 	ADD $8, R0, R26
 	VLD1 (R26), V26.S[2]
-	B loaded1276
+	B loaded1308
 
-single1275:
+single1307:
 	FMOVS 0(R0), F26
 
-loaded1276:
+loaded1308:
 	WORD $0x6efb1c3a // BIF V26.16B, V1.16B, V27.16B
 	WORD $0x4e20e75a // FCMEQ V26.4S, V26.4S, V0.4S
 	VMOV V3.B16, V25.B16
@@ -26838,17 +27370,17 @@ partial1:
 	SUB $3, R1, R26
 	VMOV R26, V27.S[3]
 	WORD $0x4ea08b7b // CMGT V27.4S, V27.4S, #0
-	TBZ $1, R1, single1277
+	TBZ $1, R1, single1309
 	FMOVD 0(R0), F25
-	TBZ $0, R1, loaded1278
+	TBZ $0, R1, loaded1310
 	ADD $8, R0, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1278
+	B loaded1310
 
-single1277:
+single1309:
 	FMOVS 0(R0), F25
 
-loaded1278:
+loaded1310:
 	WORD $0x6efb1c39 // BIF V25.16B, V1.16B, V27.16B
 	WORD $0x4e20e739 // FCMEQ V25.4S, V25.4S, V0.4S
 	VMOV V3.B16, V26.B16
@@ -26871,17 +27403,17 @@ partial2:
 	SUB $3, R1, R26
 	VMOV R26, V27.S[3]
 	WORD $0x4ea08b7b // CMGT V27.4S, V27.4S, #0
-	TBZ $1, R1, single1279
+	TBZ $1, R1, single1311
 	FMOVD 0(R0), F26
-	TBZ $0, R1, loaded1280
+	TBZ $0, R1, loaded1312
 	ADD $8, R0, R26
 	VLD1 (R26), V26.S[2]
-	B loaded1280
+	B loaded1312
 
-single1279:
+single1311:
 	FMOVS 0(R0), F26
 
-loaded1280:
+loaded1312:
 	WORD $0x6efb1c3a // BIF V26.16B, V1.16B, V27.16B
 	WORD $0x4e20e75a // FCMEQ V26.4S, V26.4S, V0.4S
 	VMOV V3.B16, V25.B16
@@ -26904,17 +27436,17 @@ partial3:
 	SUB $3, R1, R26
 	VMOV R26, V27.S[3]
 	WORD $0x4ea08b7b // CMGT V27.4S, V27.4S, #0
-	TBZ $1, R1, single1281
+	TBZ $1, R1, single1313
 	FMOVD 0(R0), F25
-	TBZ $0, R1, loaded1282
+	TBZ $0, R1, loaded1314
 	ADD $8, R0, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1282
+	B loaded1314
 
-single1281:
+single1313:
 	FMOVS 0(R0), F25
 
-loaded1282:
+loaded1314:
 	WORD $0x6efb1c39 // BIF V25.16B, V1.16B, V27.16B
 	WORD $0x4e20e739 // FCMEQ V25.4S, V25.4S, V0.4S
 	VMOV V3.B16, V26.B16
@@ -26937,17 +27469,17 @@ partial4:
 	SUB $3, R1, R26
 	VMOV R26, V27.S[3]
 	WORD $0x4ea08b7b // CMGT V27.4S, V27.4S, #0
-	TBZ $1, R1, single1283
+	TBZ $1, R1, single1315
 	FMOVD 0(R0), F26
-	TBZ $0, R1, loaded1284
+	TBZ $0, R1, loaded1316
 	ADD $8, R0, R26
 	VLD1 (R26), V26.S[2]
-	B loaded1284
+	B loaded1316
 
-single1283:
+single1315:
 	FMOVS 0(R0), F26
 
-loaded1284:
+loaded1316:
 	WORD $0x6efb1c3a // BIF V26.16B, V1.16B, V27.16B
 	WORD $0x4e20e75a // FCMEQ V26.4S, V26.4S, V0.4S
 	VMOV V3.B16, V25.B16
@@ -26970,17 +27502,17 @@ partial5:
 	SUB $3, R1, R26
 	VMOV R26, V27.S[3]
 	WORD $0x4ea08b7b // CMGT V27.4S, V27.4S, #0
-	TBZ $1, R1, single1285
+	TBZ $1, R1, single1317
 	FMOVD 0(R0), F25
-	TBZ $0, R1, loaded1286
+	TBZ $0, R1, loaded1318
 	ADD $8, R0, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1286
+	B loaded1318
 
-single1285:
+single1317:
 	FMOVS 0(R0), F25
 
-loaded1286:
+loaded1318:
 	WORD $0x6efb1c39 // BIF V25.16B, V1.16B, V27.16B
 	WORD $0x4e20e739 // FCMEQ V25.4S, V25.4S, V0.4S
 	VMOV V3.B16, V26.B16
@@ -27003,17 +27535,17 @@ partial6:
 	SUB $3, R1, R26
 	VMOV R26, V27.S[3]
 	WORD $0x4ea08b7b // CMGT V27.4S, V27.4S, #0
-	TBZ $1, R1, single1287
+	TBZ $1, R1, single1319
 	FMOVD 0(R0), F26
-	TBZ $0, R1, loaded1288
+	TBZ $0, R1, loaded1320
 	ADD $8, R0, R26
 	VLD1 (R26), V26.S[2]
-	B loaded1288
+	B loaded1320
 
-single1287:
+single1319:
 	FMOVS 0(R0), F26
 
-loaded1288:
+loaded1320:
 	WORD $0x6efb1c3a // BIF V26.16B, V1.16B, V27.16B
 	WORD $0x4e20e75a // FCMEQ V26.4S, V26.4S, V0.4S
 	VMOV V3.B16, V25.B16
@@ -27036,17 +27568,17 @@ partial7:
 	SUB $3, R1, R26
 	VMOV R26, V27.S[3]
 	WORD $0x4ea08b7b // CMGT V27.4S, V27.4S, #0
-	TBZ $1, R1, single1289
+	TBZ $1, R1, single1321
 	FMOVD 0(R0), F25
-	TBZ $0, R1, loaded1290
+	TBZ $0, R1, loaded1322
 	ADD $8, R0, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1290
+	B loaded1322
 
-single1289:
+single1321:
 	FMOVS 0(R0), F25
 
-loaded1290:
+loaded1322:
 	WORD $0x6efb1c39 // BIF V25.16B, V1.16B, V27.16B
 	WORD $0x4e20e739 // FCMEQ V25.4S, V25.4S, V0.4S
 	VMOV V3.B16, V26.B16
@@ -27113,17 +27645,17 @@ few:
 	SUB $3, R2, R26
 	VMOV R26, V3.S[3]
 	WORD $0x4ea08863 // CMGT V3.4S, V3.4S, #0
-	TBZ $1, R2, single1291
+	TBZ $1, R2, single1323
 	FMOVD 0(R1), F4
-	TBZ $0, R2, loaded1292
+	TBZ $0, R2, loaded1324
 	ADD $8, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1292
+	B loaded1324
 
-single1291:
+single1323:
 	FMOVS 0(R1), F4
 
-loaded1292:
+loaded1324:
 	WORD $0x4ea0d484 // FSUB V4.4S, V4.4S, V0.4S
 	WORD $0x6ee31c24 // BIF V4.16B, V1.16B, V3.16B
 	WORD $0x4e24d442 // FADD V2.4S, V2.4S, V4.4S
@@ -27360,17 +27892,17 @@ partial0:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1293
+	TBZ $1, R2, single1325
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1294
+	TBZ $0, R2, loaded1326
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1294
+	B loaded1326
 
-single1293:
+single1325:
 	FMOVS 0(R1), F19
 
-loaded1294:
+loaded1326:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d442 // FADD V2.4S, V2.4S, V19.4S
@@ -27389,17 +27921,17 @@ partial1:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1295
+	TBZ $1, R2, single1327
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1296
+	TBZ $0, R2, loaded1328
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1296
+	B loaded1328
 
-single1295:
+single1327:
 	FMOVS 0(R1), F19
 
-loaded1296:
+loaded1328:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d463 // FADD V3.4S, V3.4S, V19.4S
@@ -27418,17 +27950,17 @@ partial2:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1297
+	TBZ $1, R2, single1329
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1298
+	TBZ $0, R2, loaded1330
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1298
+	B loaded1330
 
-single1297:
+single1329:
 	FMOVS 0(R1), F19
 
-loaded1298:
+loaded1330:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d484 // FADD V4.4S, V4.4S, V19.4S
@@ -27447,17 +27979,17 @@ partial3:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1299
+	TBZ $1, R2, single1331
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1300
+	TBZ $0, R2, loaded1332
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1300
+	B loaded1332
 
-single1299:
+single1331:
 	FMOVS 0(R1), F19
 
-loaded1300:
+loaded1332:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d4a5 // FADD V5.4S, V5.4S, V19.4S
@@ -27476,17 +28008,17 @@ partial4:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1301
+	TBZ $1, R2, single1333
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1302
+	TBZ $0, R2, loaded1334
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1302
+	B loaded1334
 
-single1301:
+single1333:
 	FMOVS 0(R1), F19
 
-loaded1302:
+loaded1334:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d4c6 // FADD V6.4S, V6.4S, V19.4S
@@ -27505,17 +28037,17 @@ partial5:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1303
+	TBZ $1, R2, single1335
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1304
+	TBZ $0, R2, loaded1336
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1304
+	B loaded1336
 
-single1303:
+single1335:
 	FMOVS 0(R1), F19
 
-loaded1304:
+loaded1336:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d4e7 // FADD V7.4S, V7.4S, V19.4S
@@ -27534,17 +28066,17 @@ partial6:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1305
+	TBZ $1, R2, single1337
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1306
+	TBZ $0, R2, loaded1338
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1306
+	B loaded1338
 
-single1305:
+single1337:
 	FMOVS 0(R1), F19
 
-loaded1306:
+loaded1338:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d508 // FADD V8.4S, V8.4S, V19.4S
@@ -27563,17 +28095,17 @@ partial7:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1307
+	TBZ $1, R2, single1339
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1308
+	TBZ $0, R2, loaded1340
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1308
+	B loaded1340
 
-single1307:
+single1339:
 	FMOVS 0(R1), F19
 
-loaded1308:
+loaded1340:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d529 // FADD V9.4S, V9.4S, V19.4S
@@ -27592,17 +28124,17 @@ partial8:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1309
+	TBZ $1, R2, single1341
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1310
+	TBZ $0, R2, loaded1342
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1310
+	B loaded1342
 
-single1309:
+single1341:
 	FMOVS 0(R1), F19
 
-loaded1310:
+loaded1342:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d54a // FADD V10.4S, V10.4S, V19.4S
@@ -27621,17 +28153,17 @@ partial9:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1311
+	TBZ $1, R2, single1343
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1312
+	TBZ $0, R2, loaded1344
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1312
+	B loaded1344
 
-single1311:
+single1343:
 	FMOVS 0(R1), F19
 
-loaded1312:
+loaded1344:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d56b // FADD V11.4S, V11.4S, V19.4S
@@ -27650,17 +28182,17 @@ partial10:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1313
+	TBZ $1, R2, single1345
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1314
+	TBZ $0, R2, loaded1346
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1314
+	B loaded1346
 
-single1313:
+single1345:
 	FMOVS 0(R1), F19
 
-loaded1314:
+loaded1346:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d58c // FADD V12.4S, V12.4S, V19.4S
@@ -27679,17 +28211,17 @@ partial11:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1315
+	TBZ $1, R2, single1347
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1316
+	TBZ $0, R2, loaded1348
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1316
+	B loaded1348
 
-single1315:
+single1347:
 	FMOVS 0(R1), F19
 
-loaded1316:
+loaded1348:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d5ad // FADD V13.4S, V13.4S, V19.4S
@@ -27708,17 +28240,17 @@ partial12:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1317
+	TBZ $1, R2, single1349
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1318
+	TBZ $0, R2, loaded1350
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1318
+	B loaded1350
 
-single1317:
+single1349:
 	FMOVS 0(R1), F19
 
-loaded1318:
+loaded1350:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d5ce // FADD V14.4S, V14.4S, V19.4S
@@ -27737,17 +28269,17 @@ partial13:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1319
+	TBZ $1, R2, single1351
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1320
+	TBZ $0, R2, loaded1352
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1320
+	B loaded1352
 
-single1319:
+single1351:
 	FMOVS 0(R1), F19
 
-loaded1320:
+loaded1352:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d5ef // FADD V15.4S, V15.4S, V19.4S
@@ -27766,17 +28298,17 @@ partial14:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1321
+	TBZ $1, R2, single1353
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1322
+	TBZ $0, R2, loaded1354
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1322
+	B loaded1354
 
-single1321:
+single1353:
 	FMOVS 0(R1), F19
 
-loaded1322:
+loaded1354:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d610 // FADD V16.4S, V16.4S, V19.4S
@@ -27795,17 +28327,17 @@ partial15:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1323
+	TBZ $1, R2, single1355
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1324
+	TBZ $0, R2, loaded1356
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1324
+	B loaded1356
 
-single1323:
+single1355:
 	FMOVS 0(R1), F19
 
-loaded1324:
+loaded1356:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d631 // FADD V17.4S, V17.4S, V19.4S
@@ -27879,17 +28411,17 @@ few:
 	SUB $3, R2, R26
 	VMOV R26, V3.S[3]
 	WORD $0x4ea08863 // CMGT V3.4S, V3.4S, #0
-	TBZ $1, R2, single1325
+	TBZ $1, R2, single1357
 	FMOVD 0(R1), F4
-	TBZ $0, R2, loaded1326
+	TBZ $0, R2, loaded1358
 	ADD $8, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1326
+	B loaded1358
 
-single1325:
+single1357:
 	FMOVS 0(R1), F4
 
-loaded1326:
+loaded1358:
 	WORD $0x4ea0d484 // FSUB V4.4S, V4.4S, V0.4S
 	WORD $0x6ee31c24 // BIF V4.16B, V1.16B, V3.16B
 	VFMLA V4.S4, V4.S4, V2.S4
@@ -28126,17 +28658,17 @@ partial0:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1327
+	TBZ $1, R2, single1359
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1328
+	TBZ $0, R2, loaded1360
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1328
+	B loaded1360
 
-single1327:
+single1359:
 	FMOVS 0(R1), F19
 
-loaded1328:
+loaded1360:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V2.S4
@@ -28155,17 +28687,17 @@ partial1:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1329
+	TBZ $1, R2, single1361
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1330
+	TBZ $0, R2, loaded1362
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1330
+	B loaded1362
 
-single1329:
+single1361:
 	FMOVS 0(R1), F19
 
-loaded1330:
+loaded1362:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V3.S4
@@ -28184,17 +28716,17 @@ partial2:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1331
+	TBZ $1, R2, single1363
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1332
+	TBZ $0, R2, loaded1364
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1332
+	B loaded1364
 
-single1331:
+single1363:
 	FMOVS 0(R1), F19
 
-loaded1332:
+loaded1364:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V4.S4
@@ -28213,17 +28745,17 @@ partial3:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1333
+	TBZ $1, R2, single1365
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1334
+	TBZ $0, R2, loaded1366
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1334
+	B loaded1366
 
-single1333:
+single1365:
 	FMOVS 0(R1), F19
 
-loaded1334:
+loaded1366:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V5.S4
@@ -28242,17 +28774,17 @@ partial4:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1335
+	TBZ $1, R2, single1367
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1336
+	TBZ $0, R2, loaded1368
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1336
+	B loaded1368
 
-single1335:
+single1367:
 	FMOVS 0(R1), F19
 
-loaded1336:
+loaded1368:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V6.S4
@@ -28271,17 +28803,17 @@ partial5:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1337
+	TBZ $1, R2, single1369
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1338
+	TBZ $0, R2, loaded1370
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1338
+	B loaded1370
 
-single1337:
+single1369:
 	FMOVS 0(R1), F19
 
-loaded1338:
+loaded1370:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V7.S4
@@ -28300,17 +28832,17 @@ partial6:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1339
+	TBZ $1, R2, single1371
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1340
+	TBZ $0, R2, loaded1372
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1340
+	B loaded1372
 
-single1339:
+single1371:
 	FMOVS 0(R1), F19
 
-loaded1340:
+loaded1372:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V8.S4
@@ -28329,17 +28861,17 @@ partial7:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1341
+	TBZ $1, R2, single1373
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1342
+	TBZ $0, R2, loaded1374
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1342
+	B loaded1374
 
-single1341:
+single1373:
 	FMOVS 0(R1), F19
 
-loaded1342:
+loaded1374:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V9.S4
@@ -28358,17 +28890,17 @@ partial8:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1343
+	TBZ $1, R2, single1375
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1344
+	TBZ $0, R2, loaded1376
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1344
+	B loaded1376
 
-single1343:
+single1375:
 	FMOVS 0(R1), F19
 
-loaded1344:
+loaded1376:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V10.S4
@@ -28387,17 +28919,17 @@ partial9:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1345
+	TBZ $1, R2, single1377
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1346
+	TBZ $0, R2, loaded1378
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1346
+	B loaded1378
 
-single1345:
+single1377:
 	FMOVS 0(R1), F19
 
-loaded1346:
+loaded1378:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V11.S4
@@ -28416,17 +28948,17 @@ partial10:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1347
+	TBZ $1, R2, single1379
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1348
+	TBZ $0, R2, loaded1380
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1348
+	B loaded1380
 
-single1347:
+single1379:
 	FMOVS 0(R1), F19
 
-loaded1348:
+loaded1380:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V12.S4
@@ -28445,17 +28977,17 @@ partial11:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1349
+	TBZ $1, R2, single1381
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1350
+	TBZ $0, R2, loaded1382
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1350
+	B loaded1382
 
-single1349:
+single1381:
 	FMOVS 0(R1), F19
 
-loaded1350:
+loaded1382:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V13.S4
@@ -28474,17 +29006,17 @@ partial12:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1351
+	TBZ $1, R2, single1383
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1352
+	TBZ $0, R2, loaded1384
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1352
+	B loaded1384
 
-single1351:
+single1383:
 	FMOVS 0(R1), F19
 
-loaded1352:
+loaded1384:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V14.S4
@@ -28503,17 +29035,17 @@ partial13:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1353
+	TBZ $1, R2, single1385
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1354
+	TBZ $0, R2, loaded1386
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1354
+	B loaded1386
 
-single1353:
+single1385:
 	FMOVS 0(R1), F19
 
-loaded1354:
+loaded1386:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V15.S4
@@ -28532,17 +29064,17 @@ partial14:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1355
+	TBZ $1, R2, single1387
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1356
+	TBZ $0, R2, loaded1388
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1356
+	B loaded1388
 
-single1355:
+single1387:
 	FMOVS 0(R1), F19
 
-loaded1356:
+loaded1388:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V16.S4
@@ -28561,17 +29093,17 @@ partial15:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1357
+	TBZ $1, R2, single1389
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1358
+	TBZ $0, R2, loaded1390
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1358
+	B loaded1390
 
-single1357:
+single1389:
 	FMOVS 0(R1), F19
 
-loaded1358:
+loaded1390:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V17.S4
@@ -28797,272 +29329,272 @@ pass0_blocks_end:
 pass0_partial0:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1359
+	TBZ $1, R5, single1391
 	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1360
+	TBZ $0, R5, loaded1392
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1360
+	B loaded1392
 
-single1359:
+single1391:
 	FMOVS 0(R1), F17
 
-loaded1360:
+loaded1392:
 	WORD $0x4e31d421 // FADD V1.4S, V1.4S, V17.4S
 	B pass0_fold
 
 pass0_partial1:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1361
+	TBZ $1, R5, single1393
 	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1362
+	TBZ $0, R5, loaded1394
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1362
+	B loaded1394
 
-single1361:
+single1393:
 	FMOVS 0(R1), F17
 
-loaded1362:
+loaded1394:
 	WORD $0x4e31d442 // FADD V2.4S, V2.4S, V17.4S
 	B pass0_fold
 
 pass0_partial2:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1363
+	TBZ $1, R5, single1395
 	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1364
+	TBZ $0, R5, loaded1396
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1364
+	B loaded1396
 
-single1363:
+single1395:
 	FMOVS 0(R1), F17
 
-loaded1364:
+loaded1396:
 	WORD $0x4e31d463 // FADD V3.4S, V3.4S, V17.4S
 	B pass0_fold
 
 pass0_partial3:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1365
+	TBZ $1, R5, single1397
 	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1366
+	TBZ $0, R5, loaded1398
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1366
+	B loaded1398
 
-single1365:
+single1397:
 	FMOVS 0(R1), F17
 
-loaded1366:
+loaded1398:
 	WORD $0x4e31d484 // FADD V4.4S, V4.4S, V17.4S
 	B pass0_fold
 
 pass0_partial4:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1367
+	TBZ $1, R5, single1399
 	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1368
+	TBZ $0, R5, loaded1400
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1368
+	B loaded1400
 
-single1367:
+single1399:
 	FMOVS 0(R1), F17
 
-loaded1368:
+loaded1400:
 	WORD $0x4e31d4a5 // FADD V5.4S, V5.4S, V17.4S
 	B pass0_fold
 
 pass0_partial5:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1369
+	TBZ $1, R5, single1401
 	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1370
+	TBZ $0, R5, loaded1402
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1370
+	B loaded1402
 
-single1369:
+single1401:
 	FMOVS 0(R1), F17
 
-loaded1370:
+loaded1402:
 	WORD $0x4e31d4c6 // FADD V6.4S, V6.4S, V17.4S
 	B pass0_fold
 
 pass0_partial6:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1371
+	TBZ $1, R5, single1403
 	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1372
+	TBZ $0, R5, loaded1404
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1372
+	B loaded1404
 
-single1371:
+single1403:
 	FMOVS 0(R1), F17
 
-loaded1372:
+loaded1404:
 	WORD $0x4e31d4e7 // FADD V7.4S, V7.4S, V17.4S
 	B pass0_fold
 
 pass0_partial7:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1373
+	TBZ $1, R5, single1405
 	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1374
+	TBZ $0, R5, loaded1406
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1374
+	B loaded1406
 
-single1373:
+single1405:
 	FMOVS 0(R1), F17
 
-loaded1374:
+loaded1406:
 	WORD $0x4e31d508 // FADD V8.4S, V8.4S, V17.4S
 	B pass0_fold
 
 pass0_partial8:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1375
+	TBZ $1, R5, single1407
 	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1376
+	TBZ $0, R5, loaded1408
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1376
+	B loaded1408
 
-single1375:
+single1407:
 	FMOVS 0(R1), F17
 
-loaded1376:
+loaded1408:
 	WORD $0x4e31d529 // FADD V9.4S, V9.4S, V17.4S
 	B pass0_fold
 
 pass0_partial9:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1377
+	TBZ $1, R5, single1409
 	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1378
+	TBZ $0, R5, loaded1410
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1378
+	B loaded1410
 
-single1377:
+single1409:
 	FMOVS 0(R1), F17
 
-loaded1378:
+loaded1410:
 	WORD $0x4e31d54a // FADD V10.4S, V10.4S, V17.4S
 	B pass0_fold
 
 pass0_partial10:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1379
+	TBZ $1, R5, single1411
 	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1380
+	TBZ $0, R5, loaded1412
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1380
+	B loaded1412
 
-single1379:
+single1411:
 	FMOVS 0(R1), F17
 
-loaded1380:
+loaded1412:
 	WORD $0x4e31d56b // FADD V11.4S, V11.4S, V17.4S
 	B pass0_fold
 
 pass0_partial11:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1381
+	TBZ $1, R5, single1413
 	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1382
+	TBZ $0, R5, loaded1414
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1382
+	B loaded1414
 
-single1381:
+single1413:
 	FMOVS 0(R1), F17
 
-loaded1382:
+loaded1414:
 	WORD $0x4e31d58c // FADD V12.4S, V12.4S, V17.4S
 	B pass0_fold
 
 pass0_partial12:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1383
+	TBZ $1, R5, single1415
 	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1384
+	TBZ $0, R5, loaded1416
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1384
+	B loaded1416
 
-single1383:
+single1415:
 	FMOVS 0(R1), F17
 
-loaded1384:
+loaded1416:
 	WORD $0x4e31d5ad // FADD V13.4S, V13.4S, V17.4S
 	B pass0_fold
 
 pass0_partial13:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1385
+	TBZ $1, R5, single1417
 	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1386
+	TBZ $0, R5, loaded1418
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1386
+	B loaded1418
 
-single1385:
+single1417:
 	FMOVS 0(R1), F17
 
-loaded1386:
+loaded1418:
 	WORD $0x4e31d5ce // FADD V14.4S, V14.4S, V17.4S
 	B pass0_fold
 
 pass0_partial14:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1387
+	TBZ $1, R5, single1419
 	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1388
+	TBZ $0, R5, loaded1420
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1388
+	B loaded1420
 
-single1387:
+single1419:
 	FMOVS 0(R1), F17
 
-loaded1388:
+loaded1420:
 	WORD $0x4e31d5ef // FADD V15.4S, V15.4S, V17.4S
 	B pass0_fold
 
 pass0_partial15:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1389
+	TBZ $1, R5, single1421
 	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1390
+	TBZ $0, R5, loaded1422
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1390
+	B loaded1422
 
-single1389:
+single1421:
 	FMOVS 0(R1), F17
 
-loaded1390:
+loaded1422:
 	WORD $0x4e31d610 // FADD V16.4S, V16.4S, V17.4S
 
 pass0_fold:
@@ -29323,17 +29855,17 @@ pass1_blocks_end:
 pass1_partial0:
 	CMP $0, R5
 	BEQ pass1_fold
-	TBZ $1, R5, single1391
+	TBZ $1, R5, single1423
 	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1392
+	TBZ $0, R5, loaded1424
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1392
+	B loaded1424
 
-single1391:
+single1423:
 	FMOVS 0(R2), F20
 
-loaded1392:
+loaded1424:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
 	WORD $0x4e34d484 // FADD V4.4S, V4.4S, V20.4S
@@ -29342,17 +29874,17 @@ loaded1392:
 pass1_partial1:
 	CMP $0, R5
 	BEQ pass1_fold
-	TBZ $1, R5, single1393
+	TBZ $1, R5, single1425
 	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1394
+	TBZ $0, R5, loaded1426
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1394
+	B loaded1426
 
-single1393:
+single1425:
 	FMOVS 0(R2), F20
 
-loaded1394:
+loaded1426:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
 	WORD $0x4e34d4a5 // FADD V5.4S, V5.4S, V20.4S
@@ -29361,17 +29893,17 @@ loaded1394:
 pass1_partial2:
 	CMP $0, R5
 	BEQ pass1_fold
-	TBZ $1, R5, single1395
+	TBZ $1, R5, single1427
 	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1396
+	TBZ $0, R5, loaded1428
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1396
+	B loaded1428
 
-single1395:
+single1427:
 	FMOVS 0(R2), F20
 
-loaded1396:
+loaded1428:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
 	WORD $0x4e34d4c6 // FADD V6.4S, V6.4S, V20.4S
@@ -29380,17 +29912,17 @@ loaded1396:
 pass1_partial3:
 	CMP $0, R5
 	BEQ pass1_fold
-	TBZ $1, R5, single1397
+	TBZ $1, R5, single1429
 	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1398
+	TBZ $0, R5, loaded1430
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1398
+	B loaded1430
 
-single1397:
+single1429:
 	FMOVS 0(R2), F20
 
-loaded1398:
+loaded1430:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
 	WORD $0x4e34d4e7 // FADD V7.4S, V7.4S, V20.4S
@@ -29399,17 +29931,17 @@ loaded1398:
 pass1_partial4:
 	CMP $0, R5
 	BEQ pass1_fold
-	TBZ $1, R5, single1399
+	TBZ $1, R5, single1431
 	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1400
+	TBZ $0, R5, loaded1432
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1400
+	B loaded1432
 
-single1399:
+single1431:
 	FMOVS 0(R2), F20
 
-loaded1400:
+loaded1432:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
 	WORD $0x4e34d508 // FADD V8.4S, V8.4S, V20.4S
@@ -29418,17 +29950,17 @@ loaded1400:
 pass1_partial5:
 	CMP $0, R5
 	BEQ pass1_fold
-	TBZ $1, R5, single1401
+	TBZ $1, R5, single1433
 	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1402
+	TBZ $0, R5, loaded1434
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1402
+	B loaded1434
 
-single1401:
+single1433:
 	FMOVS 0(R2), F20
 
-loaded1402:
+loaded1434:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
 	WORD $0x4e34d529 // FADD V9.4S, V9.4S, V20.4S
@@ -29437,17 +29969,17 @@ loaded1402:
 pass1_partial6:
 	CMP $0, R5
 	BEQ pass1_fold
-	TBZ $1, R5, single1403
+	TBZ $1, R5, single1435
 	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1404
+	TBZ $0, R5, loaded1436
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1404
+	B loaded1436
 
-single1403:
+single1435:
 	FMOVS 0(R2), F20
 
-loaded1404:
+loaded1436:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
 	WORD $0x4e34d54a // FADD V10.4S, V10.4S, V20.4S
@@ -29456,17 +29988,17 @@ loaded1404:
 pass1_partial7:
 	CMP $0, R5
 	BEQ pass1_fold
-	TBZ $1, R5, single1405
+	TBZ $1, R5, single1437
 	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1406
+	TBZ $0, R5, loaded1438
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1406
+	B loaded1438
 
-single1405:
+single1437:
 	FMOVS 0(R2), F20
 
-loaded1406:
+loaded1438:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
 	WORD $0x4e34d56b // FADD V11.4S, V11.4S, V20.4S
@@ -29475,17 +30007,17 @@ loaded1406:
 pass1_partial8:
 	CMP $0, R5
 	BEQ pass1_fold
-	TBZ $1, R5, single1407
+	TBZ $1, R5, single1439
 	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1408
+	TBZ $0, R5, loaded1440
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1408
+	B loaded1440
 
-single1407:
+single1439:
 	FMOVS 0(R2), F20
 
-loaded1408:
+loaded1440:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
 	WORD $0x4e34d58c // FADD V12.4S, V12.4S, V20.4S
@@ -29494,17 +30026,17 @@ loaded1408:
 pass1_partial9:
 	CMP $0, R5
 	BEQ pass1_fold
-	TBZ $1, R5, single1409
+	TBZ $1, R5, single1441
 	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1410
+	TBZ $0, R5, loaded1442
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1410
+	B loaded1442
 
-single1409:
+single1441:
 	FMOVS 0(R2), F20
 
-loaded1410:
+loaded1442:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
 	WORD $0x4e34d5ad // FADD V13.4S, V13.4S, V20.4S
@@ -29513,17 +30045,17 @@ loaded1410:
 pass1_partial10:
 	CMP $0, R5
 	BEQ pass1_fold
-	TBZ $1, R5, single1411
+	TBZ $1, R5, single1443
 	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1412
+	TBZ $0, R5, loaded1444
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1412
+	B loaded1444
 
-single1411:
+single1443:
 	FMOVS 0(R2), F20
 
-loaded1412:
+loaded1444:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
 	WORD $0x4e34d5ce // FADD V14.4S, V14.4S, V20.4S
@@ -29532,17 +30064,17 @@ loaded1412:
 pass1_partial11:
 	CMP $0, R5
 	BEQ pass1_fold
-	TBZ $1, R5, single1413
+	TBZ $1, R5, single1445
 	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1414
+	TBZ $0, R5, loaded1446
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1414
+	B loaded1446
 
-single1413:
+single1445:
 	FMOVS 0(R2), F20
 
-loaded1414:
+loaded1446:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
 	WORD $0x4e34d5ef // FADD V15.4S, V15.4S, V20.4S
@@ -29551,17 +30083,17 @@ loaded1414:
 pass1_partial12:
 	CMP $0, R5
 	BEQ pass1_fold
-	TBZ $1, R5, single1415
+	TBZ $1, R5, single1447
 	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1416
+	TBZ $0, R5, loaded1448
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1416
+	B loaded1448
 
-single1415:
+single1447:
 	FMOVS 0(R2), F20
 
-loaded1416:
+loaded1448:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
 	WORD $0x4e34d610 // FADD V16.4S, V16.4S, V20.4S
@@ -29570,17 +30102,17 @@ loaded1416:
 pass1_partial13:
 	CMP $0, R5
 	BEQ pass1_fold
-	TBZ $1, R5, single1417
+	TBZ $1, R5, single1449
 	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1418
+	TBZ $0, R5, loaded1450
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1418
+	B loaded1450
 
-single1417:
+single1449:
 	FMOVS 0(R2), F20
 
-loaded1418:
+loaded1450:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
 	WORD $0x4e34d631 // FADD V17.4S, V17.4S, V20.4S
@@ -29589,17 +30121,17 @@ loaded1418:
 pass1_partial14:
 	CMP $0, R5
 	BEQ pass1_fold
-	TBZ $1, R5, single1419
+	TBZ $1, R5, single1451
 	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1420
+	TBZ $0, R5, loaded1452
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1420
+	B loaded1452
 
-single1419:
+single1451:
 	FMOVS 0(R2), F20
 
-loaded1420:
+loaded1452:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
 	WORD $0x4e34d652 // FADD V18.4S, V18.4S, V20.4S
@@ -29608,17 +30140,17 @@ loaded1420:
 pass1_partial15:
 	CMP $0, R5
 	BEQ pass1_fold
-	TBZ $1, R5, single1421
+	TBZ $1, R5, single1453
 	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1422
+	TBZ $0, R5, loaded1454
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1422
+	B loaded1454
 
-single1421:
+single1453:
 	FMOVS 0(R2), F20
 
-loaded1422:
+loaded1454:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
 	WORD $0x4e34d673 // FADD V19.4S, V19.4S, V20.4S
@@ -29841,17 +30373,17 @@ pass6_blocks_end:
 pass6_partial0:
 	CMP $0, R5
 	BEQ pass6_fold
-	TBZ $1, R5, single1423
+	TBZ $1, R5, single1455
 	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1424
+	TBZ $0, R5, loaded1456
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1424
+	B loaded1456
 
-single1423:
+single1455:
 	FMOVS 0(R2), F21
 
-loaded1424:
+loaded1456:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
 	VFMLA V21.S4, V21.S4, V18.S4
@@ -29860,17 +30392,17 @@ loaded1424:
 pass6_partial1:
 	CMP $0, R5
 	BEQ pass6_fold
-	TBZ $1, R5, single1425
+	TBZ $1, R5, single1457
 	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1426
+	TBZ $0, R5, loaded1458
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1426
+	B loaded1458
 
-single1425:
+single1457:
 	FMOVS 0(R2), F21
 
-loaded1426:
+loaded1458:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
 	VFMLA V21.S4, V21.S4, V19.S4
@@ -29879,17 +30411,17 @@ loaded1426:
 pass6_partial2:
 	CMP $0, R5
 	BEQ pass6_fold
-	TBZ $1, R5, single1427
+	TBZ $1, R5, single1459
 	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1428
+	TBZ $0, R5, loaded1460
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1428
+	B loaded1460
 
-single1427:
+single1459:
 	FMOVS 0(R2), F21
 
-loaded1428:
+loaded1460:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
 	VFMLA V21.S4, V21.S4, V17.S4
@@ -29898,17 +30430,17 @@ loaded1428:
 pass6_partial3:
 	CMP $0, R5
 	BEQ pass6_fold
-	TBZ $1, R5, single1429
+	TBZ $1, R5, single1461
 	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1430
+	TBZ $0, R5, loaded1462
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1430
+	B loaded1462
 
-single1429:
+single1461:
 	FMOVS 0(R2), F21
 
-loaded1430:
+loaded1462:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
 	VFMLA V21.S4, V21.S4, V16.S4
@@ -29917,17 +30449,17 @@ loaded1430:
 pass6_partial4:
 	CMP $0, R5
 	BEQ pass6_fold
-	TBZ $1, R5, single1431
+	TBZ $1, R5, single1463
 	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1432
+	TBZ $0, R5, loaded1464
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1432
+	B loaded1464
 
-single1431:
+single1463:
 	FMOVS 0(R2), F21
 
-loaded1432:
+loaded1464:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
 	VFMLA V21.S4, V21.S4, V15.S4
@@ -29936,17 +30468,17 @@ loaded1432:
 pass6_partial5:
 	CMP $0, R5
 	BEQ pass6_fold
-	TBZ $1, R5, single1433
+	TBZ $1, R5, single1465
 	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1434
+	TBZ $0, R5, loaded1466
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1434
+	B loaded1466
 
-single1433:
+single1465:
 	FMOVS 0(R2), F21
 
-loaded1434:
+loaded1466:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
 	VFMLA V21.S4, V21.S4, V14.S4
@@ -29955,17 +30487,17 @@ loaded1434:
 pass6_partial6:
 	CMP $0, R5
 	BEQ pass6_fold
-	TBZ $1, R5, single1435
+	TBZ $1, R5, single1467
 	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1436
+	TBZ $0, R5, loaded1468
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1436
+	B loaded1468
 
-single1435:
+single1467:
 	FMOVS 0(R2), F21
 
-loaded1436:
+loaded1468:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
 	VFMLA V21.S4, V21.S4, V13.S4
@@ -29974,17 +30506,17 @@ loaded1436:
 pass6_partial7:
 	CMP $0, R5
 	BEQ pass6_fold
-	TBZ $1, R5, single1437
+	TBZ $1, R5, single1469
 	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1438
+	TBZ $0, R5, loaded1470
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1438
+	B loaded1470
 
-single1437:
+single1469:
 	FMOVS 0(R2), F21
 
-loaded1438:
+loaded1470:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
 	VFMLA V21.S4, V21.S4, V12.S4
@@ -29993,17 +30525,17 @@ loaded1438:
 pass6_partial8:
 	CMP $0, R5
 	BEQ pass6_fold
-	TBZ $1, R5, single1439
+	TBZ $1, R5, single1471
 	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1440
+	TBZ $0, R5, loaded1472
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1440
+	B loaded1472
 
-single1439:
+single1471:
 	FMOVS 0(R2), F21
 
-loaded1440:
+loaded1472:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
 	VFMLA V21.S4, V21.S4, V11.S4
@@ -30012,17 +30544,17 @@ loaded1440:
 pass6_partial9:
 	CMP $0, R5
 	BEQ pass6_fold
-	TBZ $1, R5, single1441
+	TBZ $1, R5, single1473
 	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1442
+	TBZ $0, R5, loaded1474
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1442
+	B loaded1474
 
-single1441:
+single1473:
 	FMOVS 0(R2), F21
 
-loaded1442:
+loaded1474:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
 	VFMLA V21.S4, V21.S4, V10.S4
@@ -30031,17 +30563,17 @@ loaded1442:
 pass6_partial10:
 	CMP $0, R5
 	BEQ pass6_fold
-	TBZ $1, R5, single1443
+	TBZ $1, R5, single1475
 	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1444
+	TBZ $0, R5, loaded1476
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1444
+	B loaded1476
 
-single1443:
+single1475:
 	FMOVS 0(R2), F21
 
-loaded1444:
+loaded1476:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
 	VFMLA V21.S4, V21.S4, V9.S4
@@ -30050,17 +30582,17 @@ loaded1444:
 pass6_partial11:
 	CMP $0, R5
 	BEQ pass6_fold
-	TBZ $1, R5, single1445
+	TBZ $1, R5, single1477
 	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1446
+	TBZ $0, R5, loaded1478
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1446
+	B loaded1478
 
-single1445:
+single1477:
 	FMOVS 0(R2), F21
 
-loaded1446:
+loaded1478:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
 	VFMLA V21.S4, V21.S4, V8.S4
@@ -30069,17 +30601,17 @@ loaded1446:
 pass6_partial12:
 	CMP $0, R5
 	BEQ pass6_fold
-	TBZ $1, R5, single1447
+	TBZ $1, R5, single1479
 	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1448
+	TBZ $0, R5, loaded1480
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1448
+	B loaded1480
 
-single1447:
+single1479:
 	FMOVS 0(R2), F21
 
-loaded1448:
+loaded1480:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
 	VFMLA V21.S4, V21.S4, V7.S4
@@ -30088,17 +30620,17 @@ loaded1448:
 pass6_partial13:
 	CMP $0, R5
 	BEQ pass6_fold
-	TBZ $1, R5, single1449
+	TBZ $1, R5, single1481
 	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1450
+	TBZ $0, R5, loaded1482
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1450
+	B loaded1482
 
-single1449:
+single1481:
 	FMOVS 0(R2), F21
 
-loaded1450:
+loaded1482:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
 	VFMLA V21.S4, V21.S4, V6.S4
@@ -30107,17 +30639,17 @@ loaded1450:
 pass6_partial14:
 	CMP $0, R5
 	BEQ pass6_fold
-	TBZ $1, R5, single1451
+	TBZ $1, R5, single1483
 	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1452
+	TBZ $0, R5, loaded1484
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1452
+	B loaded1484
 
-single1451:
+single1483:
 	FMOVS 0(R2), F21
 
-loaded1452:
+loaded1484:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
 	VFMLA V21.S4, V21.S4, V5.S4
@@ -30126,17 +30658,17 @@ loaded1452:
 pass6_partial15:
 	CMP $0, R5
 	BEQ pass6_fold
-	TBZ $1, R5, single1453
+	TBZ $1, R5, single1485
 	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1454
+	TBZ $0, R5, loaded1486
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1454
+	B loaded1486
 
-single1453:
+single1485:
 	FMOVS 0(R2), F21
 
-loaded1454:
+loaded1486:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
 	VFMLA V21.S4, V21.S4, V20.S4
@@ -30407,17 +30939,17 @@ pass1_blocks_end:
 pass1_partial0:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single1455
+	TBZ $1, R8, single1487
 	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1456
+	TBZ $0, R8, loaded1488
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1456
+	B loaded1488
 
-single1455:
+single1487:
 	FMOVS 0(R3), F22
 
-loaded1456:
+loaded1488:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
 	WORD $0x4e36d4c6 // FADD V6.4S, V6.4S, V22.4S
@@ -30426,17 +30958,17 @@ loaded1456:
 pass1_partial1:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single1457
+	TBZ $1, R8, single1489
 	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1458
+	TBZ $0, R8, loaded1490
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1458
+	B loaded1490
 
-single1457:
+single1489:
 	FMOVS 0(R3), F22
 
-loaded1458:
+loaded1490:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
 	WORD $0x4e36d4e7 // FADD V7.4S, V7.4S, V22.4S
@@ -30445,17 +30977,17 @@ loaded1458:
 pass1_partial2:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single1459
+	TBZ $1, R8, single1491
 	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1460
+	TBZ $0, R8, loaded1492
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1460
+	B loaded1492
 
-single1459:
+single1491:
 	FMOVS 0(R3), F22
 
-loaded1460:
+loaded1492:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
 	WORD $0x4e36d508 // FADD V8.4S, V8.4S, V22.4S
@@ -30464,17 +30996,17 @@ loaded1460:
 pass1_partial3:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single1461
+	TBZ $1, R8, single1493
 	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1462
+	TBZ $0, R8, loaded1494
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1462
+	B loaded1494
 
-single1461:
+single1493:
 	FMOVS 0(R3), F22
 
-loaded1462:
+loaded1494:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
 	WORD $0x4e36d529 // FADD V9.4S, V9.4S, V22.4S
@@ -30483,17 +31015,17 @@ loaded1462:
 pass1_partial4:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single1463
+	TBZ $1, R8, single1495
 	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1464
+	TBZ $0, R8, loaded1496
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1464
+	B loaded1496
 
-single1463:
+single1495:
 	FMOVS 0(R3), F22
 
-loaded1464:
+loaded1496:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
 	WORD $0x4e36d54a // FADD V10.4S, V10.4S, V22.4S
@@ -30502,17 +31034,17 @@ loaded1464:
 pass1_partial5:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single1465
+	TBZ $1, R8, single1497
 	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1466
+	TBZ $0, R8, loaded1498
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1466
+	B loaded1498
 
-single1465:
+single1497:
 	FMOVS 0(R3), F22
 
-loaded1466:
+loaded1498:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
 	WORD $0x4e36d56b // FADD V11.4S, V11.4S, V22.4S
@@ -30521,17 +31053,17 @@ loaded1466:
 pass1_partial6:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single1467
+	TBZ $1, R8, single1499
 	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1468
+	TBZ $0, R8, loaded1500
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1468
+	B loaded1500
 
-single1467:
+single1499:
 	FMOVS 0(R3), F22
 
-loaded1468:
+loaded1500:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
 	WORD $0x4e36d58c // FADD V12.4S, V12.4S, V22.4S
@@ -30540,17 +31072,17 @@ loaded1468:
 pass1_partial7:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single1469
+	TBZ $1, R8, single1501
 	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1470
+	TBZ $0, R8, loaded1502
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1470
+	B loaded1502
 
-single1469:
+single1501:
 	FMOVS 0(R3), F22
 
-loaded1470:
+loaded1502:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
 	WORD $0x4e36d5ad // FADD V13.4S, V13.4S, V22.4S
@@ -30559,17 +31091,17 @@ loaded1470:
 pass1_partial8:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single1471
+	TBZ $1, R8, single1503
 	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1472
+	TBZ $0, R8, loaded1504
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1472
+	B loaded1504
 
-single1471:
+single1503:
 	FMOVS 0(R3), F22
 
-loaded1472:
+loaded1504:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
 	WORD $0x4e36d5ce // FADD V14.4S, V14.4S, V22.4S
@@ -30578,17 +31110,17 @@ loaded1472:
 pass1_partial9:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single1473
+	TBZ $1, R8, single1505
 	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1474
+	TBZ $0, R8, loaded1506
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1474
+	B loaded1506
 
-single1473:
+single1505:
 	FMOVS 0(R3), F22
 
-loaded1474:
+loaded1506:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
 	WORD $0x4e36d5ef // FADD V15.4S, V15.4S, V22.4S
@@ -30597,17 +31129,17 @@ loaded1474:
 pass1_partial10:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single1475
+	TBZ $1, R8, single1507
 	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1476
+	TBZ $0, R8, loaded1508
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1476
+	B loaded1508
 
-single1475:
+single1507:
 	FMOVS 0(R3), F22
 
-loaded1476:
+loaded1508:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
 	WORD $0x4e36d610 // FADD V16.4S, V16.4S, V22.4S
@@ -30616,17 +31148,17 @@ loaded1476:
 pass1_partial11:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single1477
+	TBZ $1, R8, single1509
 	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1478
+	TBZ $0, R8, loaded1510
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1478
+	B loaded1510
 
-single1477:
+single1509:
 	FMOVS 0(R3), F22
 
-loaded1478:
+loaded1510:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
 	WORD $0x4e36d631 // FADD V17.4S, V17.4S, V22.4S
@@ -30635,17 +31167,17 @@ loaded1478:
 pass1_partial12:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single1479
+	TBZ $1, R8, single1511
 	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1480
+	TBZ $0, R8, loaded1512
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1480
+	B loaded1512
 
-single1479:
+single1511:
 	FMOVS 0(R3), F22
 
-loaded1480:
+loaded1512:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
 	WORD $0x4e36d652 // FADD V18.4S, V18.4S, V22.4S
@@ -30654,17 +31186,17 @@ loaded1480:
 pass1_partial13:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single1481
+	TBZ $1, R8, single1513
 	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1482
+	TBZ $0, R8, loaded1514
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1482
+	B loaded1514
 
-single1481:
+single1513:
 	FMOVS 0(R3), F22
 
-loaded1482:
+loaded1514:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
 	WORD $0x4e36d673 // FADD V19.4S, V19.4S, V22.4S
@@ -30673,17 +31205,17 @@ loaded1482:
 pass1_partial14:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single1483
+	TBZ $1, R8, single1515
 	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1484
+	TBZ $0, R8, loaded1516
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1484
+	B loaded1516
 
-single1483:
+single1515:
 	FMOVS 0(R3), F22
 
-loaded1484:
+loaded1516:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
 	WORD $0x4e36d694 // FADD V20.4S, V20.4S, V22.4S
@@ -30692,17 +31224,17 @@ loaded1484:
 pass1_partial15:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single1485
+	TBZ $1, R8, single1517
 	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1486
+	TBZ $0, R8, loaded1518
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1486
+	B loaded1518
 
-single1485:
+single1517:
 	FMOVS 0(R3), F22
 
-loaded1486:
+loaded1518:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
 	WORD $0x4e36d6b5 // FADD V21.4S, V21.4S, V22.4S
@@ -30925,17 +31457,17 @@ pass6_blocks_end:
 pass6_partial0:
 	CMP $0, R8
 	BEQ pass6_fold
-	TBZ $1, R8, single1487
+	TBZ $1, R8, single1519
 	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1488
+	TBZ $0, R8, loaded1520
 	ADD $8, R3, R26
 	VLD1 (R26), V23.S[2]
-	B loaded1488
+	B loaded1520
 
-single1487:
+single1519:
 	FMOVS 0(R3), F23
 
-loaded1488:
+loaded1520:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
 	VFMLA V23.S4, V23.S4, V20.S4
@@ -30944,17 +31476,17 @@ loaded1488:
 pass6_partial1:
 	CMP $0, R8
 	BEQ pass6_fold
-	TBZ $1, R8, single1489
+	TBZ $1, R8, single1521
 	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1490
+	TBZ $0, R8, loaded1522
 	ADD $8, R3, R26
 	VLD1 (R26), V23.S[2]
-	B loaded1490
+	B loaded1522
 
-single1489:
+single1521:
 	FMOVS 0(R3), F23
 
-loaded1490:
+loaded1522:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
 	VFMLA V23.S4, V23.S4, V21.S4
@@ -30963,17 +31495,17 @@ loaded1490:
 pass6_partial2:
 	CMP $0, R8
 	BEQ pass6_fold
-	TBZ $1, R8, single1491
+	TBZ $1, R8, single1523
 	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1492
+	TBZ $0, R8, loaded1524
 	ADD $8, R3, R26
 	VLD1 (R26), V23.S[2]
-	B loaded1492
+	B loaded1524
 
-single1491:
+single1523:
 	FMOVS 0(R3), F23
 
-loaded1492:
+loaded1524:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
 	VFMLA V23.S4, V23.S4, V19.S4
@@ -30982,17 +31514,17 @@ loaded1492:
 pass6_partial3:
 	CMP $0, R8
 	BEQ pass6_fold
-	TBZ $1, R8, single1493
+	TBZ $1, R8, single1525
 	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1494
+	TBZ $0, R8, loaded1526
 	ADD $8, R3, R26
 	VLD1 (R26), V23.S[2]
-	B loaded1494
+	B loaded1526
 
-single1493:
+single1525:
 	FMOVS 0(R3), F23
 
-loaded1494:
+loaded1526:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
 	VFMLA V23.S4, V23.S4, V18.S4
@@ -31001,17 +31533,17 @@ loaded1494:
 pass6_partial4:
 	CMP $0, R8
 	BEQ pass6_fold
-	TBZ $1, R8, single1495
+	TBZ $1, R8, single1527
 	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1496
+	TBZ $0, R8, loaded1528
 	ADD $8, R3, R26
 	VLD1 (R26), V23.S[2]
-	B loaded1496
+	B loaded1528
 
-single1495:
+single1527:
 	FMOVS 0(R3), F23
 
-loaded1496:
+loaded1528:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
 	VFMLA V23.S4, V23.S4, V17.S4
@@ -31020,17 +31552,17 @@ loaded1496:
 pass6_partial5:
 	CMP $0, R8
 	BEQ pass6_fold
-	TBZ $1, R8, single1497
+	TBZ $1, R8, single1529
 	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1498
+	TBZ $0, R8, loaded1530
 	ADD $8, R3, R26
 	VLD1 (R26), V23.S[2]
-	B loaded1498
+	B loaded1530
 
-single1497:
+single1529:
 	FMOVS 0(R3), F23
 
-loaded1498:
+loaded1530:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
 	VFMLA V23.S4, V23.S4, V16.S4
@@ -31039,17 +31571,17 @@ loaded1498:
 pass6_partial6:
 	CMP $0, R8
 	BEQ pass6_fold
-	TBZ $1, R8, single1499
+	TBZ $1, R8, single1531
 	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1500
+	TBZ $0, R8, loaded1532
 	ADD $8, R3, R26
 	VLD1 (R26), V23.S[2]
-	B loaded1500
+	B loaded1532
 
-single1499:
+single1531:
 	FMOVS 0(R3), F23
 
-loaded1500:
+loaded1532:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
 	VFMLA V23.S4, V23.S4, V15.S4
@@ -31058,17 +31590,17 @@ loaded1500:
 pass6_partial7:
 	CMP $0, R8
 	BEQ pass6_fold
-	TBZ $1, R8, single1501
+	TBZ $1, R8, single1533
 	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1502
+	TBZ $0, R8, loaded1534
 	ADD $8, R3, R26
 	VLD1 (R26), V23.S[2]
-	B loaded1502
+	B loaded1534
 
-single1501:
+single1533:
 	FMOVS 0(R3), F23
 
-loaded1502:
+loaded1534:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
 	VFMLA V23.S4, V23.S4, V14.S4
@@ -31077,17 +31609,17 @@ loaded1502:
 pass6_partial8:
 	CMP $0, R8
 	BEQ pass6_fold
-	TBZ $1, R8, single1503
+	TBZ $1, R8, single1535
 	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1504
+	TBZ $0, R8, loaded1536
 	ADD $8, R3, R26
 	VLD1 (R26), V23.S[2]
-	B loaded1504
+	B loaded1536
 
-single1503:
+single1535:
 	FMOVS 0(R3), F23
 
-loaded1504:
+loaded1536:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
 	VFMLA V23.S4, V23.S4, V13.S4
@@ -31096,17 +31628,17 @@ loaded1504:
 pass6_partial9:
 	CMP $0, R8
 	BEQ pass6_fold
-	TBZ $1, R8, single1505
+	TBZ $1, R8, single1537
 	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1506
+	TBZ $0, R8, loaded1538
 	ADD $8, R3, R26
 	VLD1 (R26), V23.S[2]
-	B loaded1506
+	B loaded1538
 
-single1505:
+single1537:
 	FMOVS 0(R3), F23
 
-loaded1506:
+loaded1538:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
 	VFMLA V23.S4, V23.S4, V12.S4
@@ -31115,17 +31647,17 @@ loaded1506:
 pass6_partial10:
 	CMP $0, R8
 	BEQ pass6_fold
-	TBZ $1, R8, single1507
+	TBZ $1, R8, single1539
 	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1508
+	TBZ $0, R8, loaded1540
 	ADD $8, R3, R26
 	VLD1 (R26), V23.S[2]
-	B loaded1508
+	B loaded1540
 
-single1507:
+single1539:
 	FMOVS 0(R3), F23
 
-loaded1508:
+loaded1540:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
 	VFMLA V23.S4, V23.S4, V11.S4
@@ -31134,17 +31666,17 @@ loaded1508:
 pass6_partial11:
 	CMP $0, R8
 	BEQ pass6_fold
-	TBZ $1, R8, single1509
+	TBZ $1, R8, single1541
 	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1510
+	TBZ $0, R8, loaded1542
 	ADD $8, R3, R26
 	VLD1 (R26), V23.S[2]
-	B loaded1510
+	B loaded1542
 
-single1509:
+single1541:
 	FMOVS 0(R3), F23
 
-loaded1510:
+loaded1542:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
 	VFMLA V23.S4, V23.S4, V10.S4
@@ -31153,17 +31685,17 @@ loaded1510:
 pass6_partial12:
 	CMP $0, R8
 	BEQ pass6_fold
-	TBZ $1, R8, single1511
+	TBZ $1, R8, single1543
 	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1512
+	TBZ $0, R8, loaded1544
 	ADD $8, R3, R26
 	VLD1 (R26), V23.S[2]
-	B loaded1512
+	B loaded1544
 
-single1511:
+single1543:
 	FMOVS 0(R3), F23
 
-loaded1512:
+loaded1544:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
 	VFMLA V23.S4, V23.S4, V9.S4
@@ -31172,17 +31704,17 @@ loaded1512:
 pass6_partial13:
 	CMP $0, R8
 	BEQ pass6_fold
-	TBZ $1, R8, single1513
+	TBZ $1, R8, single1545
 	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1514
+	TBZ $0, R8, loaded1546
 	ADD $8, R3, R26
 	VLD1 (R26), V23.S[2]
-	B loaded1514
+	B loaded1546
 
-single1513:
+single1545:
 	FMOVS 0(R3), F23
 
-loaded1514:
+loaded1546:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
 	VFMLA V23.S4, V23.S4, V8.S4
@@ -31191,17 +31723,17 @@ loaded1514:
 pass6_partial14:
 	CMP $0, R8
 	BEQ pass6_fold
-	TBZ $1, R8, single1515
+	TBZ $1, R8, single1547
 	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1516
+	TBZ $0, R8, loaded1548
 	ADD $8, R3, R26
 	VLD1 (R26), V23.S[2]
-	B loaded1516
+	B loaded1548
 
-single1515:
+single1547:
 	FMOVS 0(R3), F23
 
-loaded1516:
+loaded1548:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
 	VFMLA V23.S4, V23.S4, V7.S4
@@ -31210,17 +31742,17 @@ loaded1516:
 pass6_partial15:
 	CMP $0, R8
 	BEQ pass6_fold
-	TBZ $1, R8, single1517
+	TBZ $1, R8, single1549
 	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1518
+	TBZ $0, R8, loaded1550
 	ADD $8, R3, R26
 	VLD1 (R26), V23.S[2]
-	B loaded1518
+	B loaded1550
 
-single1517:
+single1549:
 	FMOVS 0(R3), F23
 
-loaded1518:
+loaded1550:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
 	VFMLA V23.S4, V23.S4, V22.S4
@@ -31348,53 +31880,53 @@ pass16_vectors_end:
 	ADD $4, R8
 	CMP $0, R8
 	BEQ pass16_end
-	TBZ $1, R8, single1519
+	TBZ $1, R8, single1551
 	FMOVD 0(R3), F7
-	TBZ $0, R8, loaded1520
+	TBZ $0, R8, loaded1552
 	ADD $8, R3, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1520
+	B loaded1552
 
-single1519:
+single1551:
 	FMOVS 0(R3), F7
 
-loaded1520:
+loaded1552:
 	WORD $0x4ea6d4e7 // FSUB V7.4S, V7.4S, V6.4S
 	WORD $0x6e25dce7 // FMUL V7.4S, V7.4S, V5.4S
-	TBZ $1, R8, single1521
+	TBZ $1, R8, single1553
 	FMOVD 0(R4), F22
-	TBZ $0, R8, loaded1522
+	TBZ $0, R8, loaded1554
 	ADD $8, R4, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1522
+	B loaded1554
 
-single1521:
+single1553:
 	FMOVS 0(R4), F22
 
-loaded1522:
-	TBZ $1, R8, single1523
+loaded1554:
+	TBZ $1, R8, single1555
 	FMOVD 0(R5), F20
-	TBZ $0, R8, loaded1524
+	TBZ $0, R8, loaded1556
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1524
+	B loaded1556
 
-single1523:
+single1555:
 	FMOVS 0(R5), F20
 
-loaded1524:
+loaded1556:
 	VFMLA V22.S4, V7.S4, V20.S4
-	TBZ $1, R8, single1525
+	TBZ $1, R8, single1557
 	FMOVD F20, 0(R0)
-	TBZ $0, R8, stored1526
+	TBZ $0, R8, stored1558
 	ADD $8, R0, R26
 	VST1 V20.S[2], (R26)
-	B stored1526
+	B stored1558
 
-single1525:
+single1557:
 	FMOVS F20, 0(R0)
 
-stored1526:
+stored1558:
 
 pass16_end:
 	SUB R9, R3
@@ -31655,246 +32187,6 @@ pass2_blocks_end:
 pass2_partial0:
 	CMP $0, R10
 	BEQ pass2_fold
-	TBZ $1, R10, single1527
-	FMOVD 0(R3), F20
-	TBZ $0, R10, loaded1528
-	ADD $8, R3, R26
-	VLD1 (R26), V20.S[2]
-	B loaded1528
-
-single1527:
-	FMOVS 0(R3), F20
-
-loaded1528:
-	FMOVQ 16(R25), F24 // 0x80000000
-	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R10, single1529
-	FMOVD 0(R7), F24
-	TBZ $0, R10, loaded1530
-	ADD $8, R7, R26
-	VLD1 (R26), V24.S[2]
-	B loaded1530
-
-single1529:
-	FMOVS 0(R7), F24
-
-loaded1530:
-	VFMLA V24.S4, V20.S4, V4.S4
-	B pass2_fold
-
-pass2_partial1:
-	CMP $0, R10
-	BEQ pass2_fold
-	TBZ $1, R10, single1531
-	FMOVD 0(R3), F24
-	TBZ $0, R10, loaded1532
-	ADD $8, R3, R26
-	VLD1 (R26), V24.S[2]
-	B loaded1532
-
-single1531:
-	FMOVS 0(R3), F24
-
-loaded1532:
-	FMOVQ 16(R25), F20 // 0x80000000
-	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R10, single1533
-	FMOVD 0(R7), F20
-	TBZ $0, R10, loaded1534
-	ADD $8, R7, R26
-	VLD1 (R26), V20.S[2]
-	B loaded1534
-
-single1533:
-	FMOVS 0(R7), F20
-
-loaded1534:
-	VFMLA V20.S4, V24.S4, V5.S4
-	B pass2_fold
-
-pass2_partial2:
-	CMP $0, R10
-	BEQ pass2_fold
-	TBZ $1, R10, single1535
-	FMOVD 0(R3), F20
-	TBZ $0, R10, loaded1536
-	ADD $8, R3, R26
-	VLD1 (R26), V20.S[2]
-	B loaded1536
-
-single1535:
-	FMOVS 0(R3), F20
-
-loaded1536:
-	FMOVQ 16(R25), F24 // 0x80000000
-	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R10, single1537
-	FMOVD 0(R7), F24
-	TBZ $0, R10, loaded1538
-	ADD $8, R7, R26
-	VLD1 (R26), V24.S[2]
-	B loaded1538
-
-single1537:
-	FMOVS 0(R7), F24
-
-loaded1538:
-	VFMLA V24.S4, V20.S4, V6.S4
-	B pass2_fold
-
-pass2_partial3:
-	CMP $0, R10
-	BEQ pass2_fold
-	TBZ $1, R10, single1539
-	FMOVD 0(R3), F24
-	TBZ $0, R10, loaded1540
-	ADD $8, R3, R26
-	VLD1 (R26), V24.S[2]
-	B loaded1540
-
-single1539:
-	FMOVS 0(R3), F24
-
-loaded1540:
-	FMOVQ 16(R25), F20 // 0x80000000
-	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R10, single1541
-	FMOVD 0(R7), F20
-	TBZ $0, R10, loaded1542
-	ADD $8, R7, R26
-	VLD1 (R26), V20.S[2]
-	B loaded1542
-
-single1541:
-	FMOVS 0(R7), F20
-
-loaded1542:
-	VFMLA V20.S4, V24.S4, V7.S4
-	B pass2_fold
-
-pass2_partial4:
-	CMP $0, R10
-	BEQ pass2_fold
-	TBZ $1, R10, single1543
-	FMOVD 0(R3), F20
-	TBZ $0, R10, loaded1544
-	ADD $8, R3, R26
-	VLD1 (R26), V20.S[2]
-	B loaded1544
-
-single1543:
-	FMOVS 0(R3), F20
-
-loaded1544:
-	FMOVQ 16(R25), F24 // 0x80000000
-	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R10, single1545
-	FMOVD 0(R7), F24
-	TBZ $0, R10, loaded1546
-	ADD $8, R7, R26
-	VLD1 (R26), V24.S[2]
-	B loaded1546
-
-single1545:
-	FMOVS 0(R7), F24
-
-loaded1546:
-	VFMLA V24.S4, V20.S4, V8.S4
-	B pass2_fold
-
-pass2_partial5:
-	CMP $0, R10
-	BEQ pass2_fold
-	TBZ $1, R10, single1547
-	FMOVD 0(R3), F24
-	TBZ $0, R10, loaded1548
-	ADD $8, R3, R26
-	VLD1 (R26), V24.S[2]
-	B loaded1548
-
-single1547:
-	FMOVS 0(R3), F24
-
-loaded1548:
-	FMOVQ 16(R25), F20 // 0x80000000
-	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R10, single1549
-	FMOVD 0(R7), F20
-	TBZ $0, R10, loaded1550
-	ADD $8, R7, R26
-	VLD1 (R26), V20.S[2]
-	B loaded1550
-
-single1549:
-	FMOVS 0(R7), F20
-
-loaded1550:
-	VFMLA V20.S4, V24.S4, V9.S4
-	B pass2_fold
-
-pass2_partial6:
-	CMP $0, R10
-	BEQ pass2_fold
-	TBZ $1, R10, single1551
-	FMOVD 0(R3), F20
-	TBZ $0, R10, loaded1552
-	ADD $8, R3, R26
-	VLD1 (R26), V20.S[2]
-	B loaded1552
-
-single1551:
-	FMOVS 0(R3), F20
-
-loaded1552:
-	FMOVQ 16(R25), F24 // 0x80000000
-	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R10, single1553
-	FMOVD 0(R7), F24
-	TBZ $0, R10, loaded1554
-	ADD $8, R7, R26
-	VLD1 (R26), V24.S[2]
-	B loaded1554
-
-single1553:
-	FMOVS 0(R7), F24
-
-loaded1554:
-	VFMLA V24.S4, V20.S4, V10.S4
-	B pass2_fold
-
-pass2_partial7:
-	CMP $0, R10
-	BEQ pass2_fold
-	TBZ $1, R10, single1555
-	FMOVD 0(R3), F24
-	TBZ $0, R10, loaded1556
-	ADD $8, R3, R26
-	VLD1 (R26), V24.S[2]
-	B loaded1556
-
-single1555:
-	FMOVS 0(R3), F24
-
-loaded1556:
-	FMOVQ 16(R25), F20 // 0x80000000
-	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R10, single1557
-	FMOVD 0(R7), F20
-	TBZ $0, R10, loaded1558
-	ADD $8, R7, R26
-	VLD1 (R26), V20.S[2]
-	B loaded1558
-
-single1557:
-	FMOVS 0(R7), F20
-
-loaded1558:
-	VFMLA V20.S4, V24.S4, V11.S4
-	B pass2_fold
-
-pass2_partial8:
-	CMP $0, R10
-	BEQ pass2_fold
 	TBZ $1, R10, single1559
 	FMOVD 0(R3), F20
 	TBZ $0, R10, loaded1560
@@ -31919,10 +32211,10 @@ single1561:
 	FMOVS 0(R7), F24
 
 loaded1562:
-	VFMLA V24.S4, V20.S4, V12.S4
+	VFMLA V24.S4, V20.S4, V4.S4
 	B pass2_fold
 
-pass2_partial9:
+pass2_partial1:
 	CMP $0, R10
 	BEQ pass2_fold
 	TBZ $1, R10, single1563
@@ -31949,10 +32241,10 @@ single1565:
 	FMOVS 0(R7), F20
 
 loaded1566:
-	VFMLA V20.S4, V24.S4, V13.S4
+	VFMLA V20.S4, V24.S4, V5.S4
 	B pass2_fold
 
-pass2_partial10:
+pass2_partial2:
 	CMP $0, R10
 	BEQ pass2_fold
 	TBZ $1, R10, single1567
@@ -31979,10 +32271,10 @@ single1569:
 	FMOVS 0(R7), F24
 
 loaded1570:
-	VFMLA V24.S4, V20.S4, V14.S4
+	VFMLA V24.S4, V20.S4, V6.S4
 	B pass2_fold
 
-pass2_partial11:
+pass2_partial3:
 	CMP $0, R10
 	BEQ pass2_fold
 	TBZ $1, R10, single1571
@@ -32009,10 +32301,10 @@ single1573:
 	FMOVS 0(R7), F20
 
 loaded1574:
-	VFMLA V20.S4, V24.S4, V15.S4
+	VFMLA V20.S4, V24.S4, V7.S4
 	B pass2_fold
 
-pass2_partial12:
+pass2_partial4:
 	CMP $0, R10
 	BEQ pass2_fold
 	TBZ $1, R10, single1575
@@ -32039,10 +32331,10 @@ single1577:
 	FMOVS 0(R7), F24
 
 loaded1578:
-	VFMLA V24.S4, V20.S4, V16.S4
+	VFMLA V24.S4, V20.S4, V8.S4
 	B pass2_fold
 
-pass2_partial13:
+pass2_partial5:
 	CMP $0, R10
 	BEQ pass2_fold
 	TBZ $1, R10, single1579
@@ -32069,10 +32361,10 @@ single1581:
 	FMOVS 0(R7), F20
 
 loaded1582:
-	VFMLA V20.S4, V24.S4, V17.S4
+	VFMLA V20.S4, V24.S4, V9.S4
 	B pass2_fold
 
-pass2_partial14:
+pass2_partial6:
 	CMP $0, R10
 	BEQ pass2_fold
 	TBZ $1, R10, single1583
@@ -32099,10 +32391,10 @@ single1585:
 	FMOVS 0(R7), F24
 
 loaded1586:
-	VFMLA V24.S4, V20.S4, V18.S4
+	VFMLA V24.S4, V20.S4, V10.S4
 	B pass2_fold
 
-pass2_partial15:
+pass2_partial7:
 	CMP $0, R10
 	BEQ pass2_fold
 	TBZ $1, R10, single1587
@@ -32129,6 +32421,246 @@ single1589:
 	FMOVS 0(R7), F20
 
 loaded1590:
+	VFMLA V20.S4, V24.S4, V11.S4
+	B pass2_fold
+
+pass2_partial8:
+	CMP $0, R10
+	BEQ pass2_fold
+	TBZ $1, R10, single1591
+	FMOVD 0(R3), F20
+	TBZ $0, R10, loaded1592
+	ADD $8, R3, R26
+	VLD1 (R26), V20.S[2]
+	B loaded1592
+
+single1591:
+	FMOVS 0(R3), F20
+
+loaded1592:
+	FMOVQ 16(R25), F24 // 0x80000000
+	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
+	TBZ $1, R10, single1593
+	FMOVD 0(R7), F24
+	TBZ $0, R10, loaded1594
+	ADD $8, R7, R26
+	VLD1 (R26), V24.S[2]
+	B loaded1594
+
+single1593:
+	FMOVS 0(R7), F24
+
+loaded1594:
+	VFMLA V24.S4, V20.S4, V12.S4
+	B pass2_fold
+
+pass2_partial9:
+	CMP $0, R10
+	BEQ pass2_fold
+	TBZ $1, R10, single1595
+	FMOVD 0(R3), F24
+	TBZ $0, R10, loaded1596
+	ADD $8, R3, R26
+	VLD1 (R26), V24.S[2]
+	B loaded1596
+
+single1595:
+	FMOVS 0(R3), F24
+
+loaded1596:
+	FMOVQ 16(R25), F20 // 0x80000000
+	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
+	TBZ $1, R10, single1597
+	FMOVD 0(R7), F20
+	TBZ $0, R10, loaded1598
+	ADD $8, R7, R26
+	VLD1 (R26), V20.S[2]
+	B loaded1598
+
+single1597:
+	FMOVS 0(R7), F20
+
+loaded1598:
+	VFMLA V20.S4, V24.S4, V13.S4
+	B pass2_fold
+
+pass2_partial10:
+	CMP $0, R10
+	BEQ pass2_fold
+	TBZ $1, R10, single1599
+	FMOVD 0(R3), F20
+	TBZ $0, R10, loaded1600
+	ADD $8, R3, R26
+	VLD1 (R26), V20.S[2]
+	B loaded1600
+
+single1599:
+	FMOVS 0(R3), F20
+
+loaded1600:
+	FMOVQ 16(R25), F24 // 0x80000000
+	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
+	TBZ $1, R10, single1601
+	FMOVD 0(R7), F24
+	TBZ $0, R10, loaded1602
+	ADD $8, R7, R26
+	VLD1 (R26), V24.S[2]
+	B loaded1602
+
+single1601:
+	FMOVS 0(R7), F24
+
+loaded1602:
+	VFMLA V24.S4, V20.S4, V14.S4
+	B pass2_fold
+
+pass2_partial11:
+	CMP $0, R10
+	BEQ pass2_fold
+	TBZ $1, R10, single1603
+	FMOVD 0(R3), F24
+	TBZ $0, R10, loaded1604
+	ADD $8, R3, R26
+	VLD1 (R26), V24.S[2]
+	B loaded1604
+
+single1603:
+	FMOVS 0(R3), F24
+
+loaded1604:
+	FMOVQ 16(R25), F20 // 0x80000000
+	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
+	TBZ $1, R10, single1605
+	FMOVD 0(R7), F20
+	TBZ $0, R10, loaded1606
+	ADD $8, R7, R26
+	VLD1 (R26), V20.S[2]
+	B loaded1606
+
+single1605:
+	FMOVS 0(R7), F20
+
+loaded1606:
+	VFMLA V20.S4, V24.S4, V15.S4
+	B pass2_fold
+
+pass2_partial12:
+	CMP $0, R10
+	BEQ pass2_fold
+	TBZ $1, R10, single1607
+	FMOVD 0(R3), F20
+	TBZ $0, R10, loaded1608
+	ADD $8, R3, R26
+	VLD1 (R26), V20.S[2]
+	B loaded1608
+
+single1607:
+	FMOVS 0(R3), F20
+
+loaded1608:
+	FMOVQ 16(R25), F24 // 0x80000000
+	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
+	TBZ $1, R10, single1609
+	FMOVD 0(R7), F24
+	TBZ $0, R10, loaded1610
+	ADD $8, R7, R26
+	VLD1 (R26), V24.S[2]
+	B loaded1610
+
+single1609:
+	FMOVS 0(R7), F24
+
+loaded1610:
+	VFMLA V24.S4, V20.S4, V16.S4
+	B pass2_fold
+
+pass2_partial13:
+	CMP $0, R10
+	BEQ pass2_fold
+	TBZ $1, R10, single1611
+	FMOVD 0(R3), F24
+	TBZ $0, R10, loaded1612
+	ADD $8, R3, R26
+	VLD1 (R26), V24.S[2]
+	B loaded1612
+
+single1611:
+	FMOVS 0(R3), F24
+
+loaded1612:
+	FMOVQ 16(R25), F20 // 0x80000000
+	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
+	TBZ $1, R10, single1613
+	FMOVD 0(R7), F20
+	TBZ $0, R10, loaded1614
+	ADD $8, R7, R26
+	VLD1 (R26), V20.S[2]
+	B loaded1614
+
+single1613:
+	FMOVS 0(R7), F20
+
+loaded1614:
+	VFMLA V20.S4, V24.S4, V17.S4
+	B pass2_fold
+
+pass2_partial14:
+	CMP $0, R10
+	BEQ pass2_fold
+	TBZ $1, R10, single1615
+	FMOVD 0(R3), F20
+	TBZ $0, R10, loaded1616
+	ADD $8, R3, R26
+	VLD1 (R26), V20.S[2]
+	B loaded1616
+
+single1615:
+	FMOVS 0(R3), F20
+
+loaded1616:
+	FMOVQ 16(R25), F24 // 0x80000000
+	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
+	TBZ $1, R10, single1617
+	FMOVD 0(R7), F24
+	TBZ $0, R10, loaded1618
+	ADD $8, R7, R26
+	VLD1 (R26), V24.S[2]
+	B loaded1618
+
+single1617:
+	FMOVS 0(R7), F24
+
+loaded1618:
+	VFMLA V24.S4, V20.S4, V18.S4
+	B pass2_fold
+
+pass2_partial15:
+	CMP $0, R10
+	BEQ pass2_fold
+	TBZ $1, R10, single1619
+	FMOVD 0(R3), F24
+	TBZ $0, R10, loaded1620
+	ADD $8, R3, R26
+	VLD1 (R26), V24.S[2]
+	B loaded1620
+
+single1619:
+	FMOVS 0(R3), F24
+
+loaded1620:
+	FMOVQ 16(R25), F20 // 0x80000000
+	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
+	TBZ $1, R10, single1621
+	FMOVD 0(R7), F20
+	TBZ $0, R10, loaded1622
+	ADD $8, R7, R26
+	VLD1 (R26), V20.S[2]
+	B loaded1622
+
+single1621:
+	FMOVS 0(R7), F20
+
+loaded1622:
 	VFMLA V20.S4, V24.S4, V19.S4
 
 pass2_fold:
@@ -32509,43 +33041,43 @@ pass4_blocks_end:
 pass4_partial0:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1591
+	TBZ $1, R10, single1623
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1592
+	TBZ $0, R10, loaded1624
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1592
+	B loaded1624
 
-single1591:
+single1623:
 	FMOVS 0(R4), F24
 
-loaded1592:
+loaded1624:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	FMOVQ 16(R25), F21 // 0x80000000
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R10, single1593
+	TBZ $1, R10, single1625
 	FMOVD 0(R3), F21
-	TBZ $0, R10, loaded1594
+	TBZ $0, R10, loaded1626
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1594
+	B loaded1626
 
-single1593:
+single1625:
 	FMOVS 0(R3), F21
 
-loaded1594:
-	TBZ $1, R10, single1595
+loaded1626:
+	TBZ $1, R10, single1627
 	FMOVD 0(R7), F25
-	TBZ $0, R10, loaded1596
+	TBZ $0, R10, loaded1628
 	ADD $8, R7, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1596
+	B loaded1628
 
-single1595:
+single1627:
 	FMOVS 0(R7), F25
 
-loaded1596:
+loaded1628:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V4.S4
 	B pass4_fold
@@ -32553,43 +33085,43 @@ loaded1596:
 pass4_partial1:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1597
+	TBZ $1, R10, single1629
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1598
+	TBZ $0, R10, loaded1630
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1598
+	B loaded1630
 
-single1597:
+single1629:
 	FMOVS 0(R4), F24
 
-loaded1598:
+loaded1630:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	FMOVQ 16(R25), F25 // 0x80000000
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R10, single1599
+	TBZ $1, R10, single1631
 	FMOVD 0(R3), F25
-	TBZ $0, R10, loaded1600
+	TBZ $0, R10, loaded1632
 	ADD $8, R3, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1600
+	B loaded1632
 
-single1599:
+single1631:
 	FMOVS 0(R3), F25
 
-loaded1600:
-	TBZ $1, R10, single1601
+loaded1632:
+	TBZ $1, R10, single1633
 	FMOVD 0(R7), F21
-	TBZ $0, R10, loaded1602
+	TBZ $0, R10, loaded1634
 	ADD $8, R7, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1602
+	B loaded1634
 
-single1601:
+single1633:
 	FMOVS 0(R7), F21
 
-loaded1602:
+loaded1634:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V18.S4
 	B pass4_fold
@@ -32597,43 +33129,43 @@ loaded1602:
 pass4_partial2:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1603
+	TBZ $1, R10, single1635
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1604
+	TBZ $0, R10, loaded1636
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1604
+	B loaded1636
 
-single1603:
+single1635:
 	FMOVS 0(R4), F24
 
-loaded1604:
+loaded1636:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	FMOVQ 16(R25), F21 // 0x80000000
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R10, single1605
+	TBZ $1, R10, single1637
 	FMOVD 0(R3), F21
-	TBZ $0, R10, loaded1606
+	TBZ $0, R10, loaded1638
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1606
+	B loaded1638
 
-single1605:
+single1637:
 	FMOVS 0(R3), F21
 
-loaded1606:
-	TBZ $1, R10, single1607
+loaded1638:
+	TBZ $1, R10, single1639
 	FMOVD 0(R7), F25
-	TBZ $0, R10, loaded1608
+	TBZ $0, R10, loaded1640
 	ADD $8, R7, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1608
+	B loaded1640
 
-single1607:
+single1639:
 	FMOVS 0(R7), F25
 
-loaded1608:
+loaded1640:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V17.S4
 	B pass4_fold
@@ -32641,43 +33173,43 @@ loaded1608:
 pass4_partial3:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1609
+	TBZ $1, R10, single1641
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1610
+	TBZ $0, R10, loaded1642
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1610
+	B loaded1642
 
-single1609:
+single1641:
 	FMOVS 0(R4), F24
 
-loaded1610:
+loaded1642:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	FMOVQ 16(R25), F25 // 0x80000000
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R10, single1611
+	TBZ $1, R10, single1643
 	FMOVD 0(R3), F25
-	TBZ $0, R10, loaded1612
+	TBZ $0, R10, loaded1644
 	ADD $8, R3, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1612
+	B loaded1644
 
-single1611:
+single1643:
 	FMOVS 0(R3), F25
 
-loaded1612:
-	TBZ $1, R10, single1613
+loaded1644:
+	TBZ $1, R10, single1645
 	FMOVD 0(R7), F21
-	TBZ $0, R10, loaded1614
+	TBZ $0, R10, loaded1646
 	ADD $8, R7, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1614
+	B loaded1646
 
-single1613:
+single1645:
 	FMOVS 0(R7), F21
 
-loaded1614:
+loaded1646:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V16.S4
 	B pass4_fold
@@ -32685,43 +33217,43 @@ loaded1614:
 pass4_partial4:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1615
+	TBZ $1, R10, single1647
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1616
+	TBZ $0, R10, loaded1648
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1616
+	B loaded1648
 
-single1615:
+single1647:
 	FMOVS 0(R4), F24
 
-loaded1616:
+loaded1648:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	FMOVQ 16(R25), F21 // 0x80000000
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R10, single1617
+	TBZ $1, R10, single1649
 	FMOVD 0(R3), F21
-	TBZ $0, R10, loaded1618
+	TBZ $0, R10, loaded1650
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1618
+	B loaded1650
 
-single1617:
+single1649:
 	FMOVS 0(R3), F21
 
-loaded1618:
-	TBZ $1, R10, single1619
+loaded1650:
+	TBZ $1, R10, single1651
 	FMOVD 0(R7), F25
-	TBZ $0, R10, loaded1620
+	TBZ $0, R10, loaded1652
 	ADD $8, R7, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1620
+	B loaded1652
 
-single1619:
+single1651:
 	FMOVS 0(R7), F25
 
-loaded1620:
+loaded1652:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V15.S4
 	B pass4_fold
@@ -32729,43 +33261,43 @@ loaded1620:
 pass4_partial5:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1621
+	TBZ $1, R10, single1653
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1622
+	TBZ $0, R10, loaded1654
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1622
+	B loaded1654
 
-single1621:
+single1653:
 	FMOVS 0(R4), F24
 
-loaded1622:
+loaded1654:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	FMOVQ 16(R25), F25 // 0x80000000
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R10, single1623
+	TBZ $1, R10, single1655
 	FMOVD 0(R3), F25
-	TBZ $0, R10, loaded1624
+	TBZ $0, R10, loaded1656
 	ADD $8, R3, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1624
+	B loaded1656
 
-single1623:
+single1655:
 	FMOVS 0(R3), F25
 
-loaded1624:
-	TBZ $1, R10, single1625
+loaded1656:
+	TBZ $1, R10, single1657
 	FMOVD 0(R7), F21
-	TBZ $0, R10, loaded1626
+	TBZ $0, R10, loaded1658
 	ADD $8, R7, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1626
+	B loaded1658
 
-single1625:
+single1657:
 	FMOVS 0(R7), F21
 
-loaded1626:
+loaded1658:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V14.S4
 	B pass4_fold
@@ -32773,43 +33305,43 @@ loaded1626:
 pass4_partial6:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1627
+	TBZ $1, R10, single1659
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1628
+	TBZ $0, R10, loaded1660
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1628
+	B loaded1660
 
-single1627:
+single1659:
 	FMOVS 0(R4), F24
 
-loaded1628:
+loaded1660:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	FMOVQ 16(R25), F21 // 0x80000000
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R10, single1629
+	TBZ $1, R10, single1661
 	FMOVD 0(R3), F21
-	TBZ $0, R10, loaded1630
+	TBZ $0, R10, loaded1662
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1630
+	B loaded1662
 
-single1629:
+single1661:
 	FMOVS 0(R3), F21
 
-loaded1630:
-	TBZ $1, R10, single1631
+loaded1662:
+	TBZ $1, R10, single1663
 	FMOVD 0(R7), F25
-	TBZ $0, R10, loaded1632
+	TBZ $0, R10, loaded1664
 	ADD $8, R7, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1632
+	B loaded1664
 
-single1631:
+single1663:
 	FMOVS 0(R7), F25
 
-loaded1632:
+loaded1664:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V13.S4
 	B pass4_fold
@@ -32817,43 +33349,43 @@ loaded1632:
 pass4_partial7:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1633
+	TBZ $1, R10, single1665
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1634
+	TBZ $0, R10, loaded1666
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1634
+	B loaded1666
 
-single1633:
+single1665:
 	FMOVS 0(R4), F24
 
-loaded1634:
+loaded1666:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	FMOVQ 16(R25), F25 // 0x80000000
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R10, single1635
+	TBZ $1, R10, single1667
 	FMOVD 0(R3), F25
-	TBZ $0, R10, loaded1636
+	TBZ $0, R10, loaded1668
 	ADD $8, R3, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1636
+	B loaded1668
 
-single1635:
+single1667:
 	FMOVS 0(R3), F25
 
-loaded1636:
-	TBZ $1, R10, single1637
+loaded1668:
+	TBZ $1, R10, single1669
 	FMOVD 0(R7), F21
-	TBZ $0, R10, loaded1638
+	TBZ $0, R10, loaded1670
 	ADD $8, R7, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1638
+	B loaded1670
 
-single1637:
+single1669:
 	FMOVS 0(R7), F21
 
-loaded1638:
+loaded1670:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V12.S4
 	B pass4_fold
@@ -32861,43 +33393,43 @@ loaded1638:
 pass4_partial8:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1639
+	TBZ $1, R10, single1671
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1640
+	TBZ $0, R10, loaded1672
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1640
+	B loaded1672
 
-single1639:
+single1671:
 	FMOVS 0(R4), F24
 
-loaded1640:
+loaded1672:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	FMOVQ 16(R25), F21 // 0x80000000
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R10, single1641
+	TBZ $1, R10, single1673
 	FMOVD 0(R3), F21
-	TBZ $0, R10, loaded1642
+	TBZ $0, R10, loaded1674
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1642
+	B loaded1674
 
-single1641:
+single1673:
 	FMOVS 0(R3), F21
 
-loaded1642:
-	TBZ $1, R10, single1643
+loaded1674:
+	TBZ $1, R10, single1675
 	FMOVD 0(R7), F25
-	TBZ $0, R10, loaded1644
+	TBZ $0, R10, loaded1676
 	ADD $8, R7, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1644
+	B loaded1676
 
-single1643:
+single1675:
 	FMOVS 0(R7), F25
 
-loaded1644:
+loaded1676:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V11.S4
 	B pass4_fold
@@ -32905,43 +33437,43 @@ loaded1644:
 pass4_partial9:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1645
+	TBZ $1, R10, single1677
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1646
+	TBZ $0, R10, loaded1678
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1646
+	B loaded1678
 
-single1645:
+single1677:
 	FMOVS 0(R4), F24
 
-loaded1646:
+loaded1678:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	FMOVQ 16(R25), F25 // 0x80000000
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R10, single1647
+	TBZ $1, R10, single1679
 	FMOVD 0(R3), F25
-	TBZ $0, R10, loaded1648
+	TBZ $0, R10, loaded1680
 	ADD $8, R3, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1648
+	B loaded1680
 
-single1647:
+single1679:
 	FMOVS 0(R3), F25
 
-loaded1648:
-	TBZ $1, R10, single1649
+loaded1680:
+	TBZ $1, R10, single1681
 	FMOVD 0(R7), F21
-	TBZ $0, R10, loaded1650
+	TBZ $0, R10, loaded1682
 	ADD $8, R7, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1650
+	B loaded1682
 
-single1649:
+single1681:
 	FMOVS 0(R7), F21
 
-loaded1650:
+loaded1682:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V10.S4
 	B pass4_fold
@@ -32949,43 +33481,43 @@ loaded1650:
 pass4_partial10:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1651
+	TBZ $1, R10, single1683
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1652
+	TBZ $0, R10, loaded1684
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1652
+	B loaded1684
 
-single1651:
+single1683:
 	FMOVS 0(R4), F24
 
-loaded1652:
+loaded1684:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	FMOVQ 16(R25), F21 // 0x80000000
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R10, single1653
+	TBZ $1, R10, single1685
 	FMOVD 0(R3), F21
-	TBZ $0, R10, loaded1654
+	TBZ $0, R10, loaded1686
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1654
+	B loaded1686
 
-single1653:
+single1685:
 	FMOVS 0(R3), F21
 
-loaded1654:
-	TBZ $1, R10, single1655
+loaded1686:
+	TBZ $1, R10, single1687
 	FMOVD 0(R7), F25
-	TBZ $0, R10, loaded1656
+	TBZ $0, R10, loaded1688
 	ADD $8, R7, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1656
+	B loaded1688
 
-single1655:
+single1687:
 	FMOVS 0(R7), F25
 
-loaded1656:
+loaded1688:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V9.S4
 	B pass4_fold
@@ -32993,43 +33525,43 @@ loaded1656:
 pass4_partial11:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1657
+	TBZ $1, R10, single1689
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1658
+	TBZ $0, R10, loaded1690
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1658
+	B loaded1690
 
-single1657:
+single1689:
 	FMOVS 0(R4), F24
 
-loaded1658:
+loaded1690:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	FMOVQ 16(R25), F25 // 0x80000000
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R10, single1659
+	TBZ $1, R10, single1691
 	FMOVD 0(R3), F25
-	TBZ $0, R10, loaded1660
+	TBZ $0, R10, loaded1692
 	ADD $8, R3, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1660
+	B loaded1692
 
-single1659:
+single1691:
 	FMOVS 0(R3), F25
 
-loaded1660:
-	TBZ $1, R10, single1661
+loaded1692:
+	TBZ $1, R10, single1693
 	FMOVD 0(R7), F21
-	TBZ $0, R10, loaded1662
+	TBZ $0, R10, loaded1694
 	ADD $8, R7, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1662
+	B loaded1694
 
-single1661:
+single1693:
 	FMOVS 0(R7), F21
 
-loaded1662:
+loaded1694:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V8.S4
 	B pass4_fold
@@ -33037,43 +33569,43 @@ loaded1662:
 pass4_partial12:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1663
+	TBZ $1, R10, single1695
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1664
+	TBZ $0, R10, loaded1696
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1664
+	B loaded1696
 
-single1663:
+single1695:
 	FMOVS 0(R4), F24
 
-loaded1664:
+loaded1696:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	FMOVQ 16(R25), F21 // 0x80000000
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R10, single1665
+	TBZ $1, R10, single1697
 	FMOVD 0(R3), F21
-	TBZ $0, R10, loaded1666
+	TBZ $0, R10, loaded1698
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1666
+	B loaded1698
 
-single1665:
+single1697:
 	FMOVS 0(R3), F21
 
-loaded1666:
-	TBZ $1, R10, single1667
+loaded1698:
+	TBZ $1, R10, single1699
 	FMOVD 0(R7), F25
-	TBZ $0, R10, loaded1668
+	TBZ $0, R10, loaded1700
 	ADD $8, R7, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1668
+	B loaded1700
 
-single1667:
+single1699:
 	FMOVS 0(R7), F25
 
-loaded1668:
+loaded1700:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V7.S4
 	B pass4_fold
@@ -33081,43 +33613,43 @@ loaded1668:
 pass4_partial13:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1669
+	TBZ $1, R10, single1701
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1670
+	TBZ $0, R10, loaded1702
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1670
+	B loaded1702
 
-single1669:
+single1701:
 	FMOVS 0(R4), F24
 
-loaded1670:
+loaded1702:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	FMOVQ 16(R25), F25 // 0x80000000
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R10, single1671
+	TBZ $1, R10, single1703
 	FMOVD 0(R3), F25
-	TBZ $0, R10, loaded1672
+	TBZ $0, R10, loaded1704
 	ADD $8, R3, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1672
+	B loaded1704
 
-single1671:
+single1703:
 	FMOVS 0(R3), F25
 
-loaded1672:
-	TBZ $1, R10, single1673
+loaded1704:
+	TBZ $1, R10, single1705
 	FMOVD 0(R7), F21
-	TBZ $0, R10, loaded1674
+	TBZ $0, R10, loaded1706
 	ADD $8, R7, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1674
+	B loaded1706
 
-single1673:
+single1705:
 	FMOVS 0(R7), F21
 
-loaded1674:
+loaded1706:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V6.S4
 	B pass4_fold
@@ -33125,43 +33657,43 @@ loaded1674:
 pass4_partial14:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1675
+	TBZ $1, R10, single1707
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1676
+	TBZ $0, R10, loaded1708
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1676
+	B loaded1708
 
-single1675:
+single1707:
 	FMOVS 0(R4), F24
 
-loaded1676:
+loaded1708:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	FMOVQ 16(R25), F21 // 0x80000000
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R10, single1677
+	TBZ $1, R10, single1709
 	FMOVD 0(R3), F21
-	TBZ $0, R10, loaded1678
+	TBZ $0, R10, loaded1710
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1678
+	B loaded1710
 
-single1677:
+single1709:
 	FMOVS 0(R3), F21
 
-loaded1678:
-	TBZ $1, R10, single1679
+loaded1710:
+	TBZ $1, R10, single1711
 	FMOVD 0(R7), F25
-	TBZ $0, R10, loaded1680
+	TBZ $0, R10, loaded1712
 	ADD $8, R7, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1680
+	B loaded1712
 
-single1679:
+single1711:
 	FMOVS 0(R7), F25
 
-loaded1680:
+loaded1712:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V5.S4
 	B pass4_fold
@@ -33169,43 +33701,43 @@ loaded1680:
 pass4_partial15:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1681
+	TBZ $1, R10, single1713
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1682
+	TBZ $0, R10, loaded1714
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1682
+	B loaded1714
 
-single1681:
+single1713:
 	FMOVS 0(R4), F24
 
-loaded1682:
+loaded1714:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	FMOVQ 16(R25), F25 // 0x80000000
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R10, single1683
+	TBZ $1, R10, single1715
 	FMOVD 0(R3), F25
-	TBZ $0, R10, loaded1684
+	TBZ $0, R10, loaded1716
 	ADD $8, R3, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1684
+	B loaded1716
 
-single1683:
+single1715:
 	FMOVS 0(R3), F25
 
-loaded1684:
-	TBZ $1, R10, single1685
+loaded1716:
+	TBZ $1, R10, single1717
 	FMOVD 0(R7), F21
-	TBZ $0, R10, loaded1686
+	TBZ $0, R10, loaded1718
 	ADD $8, R7, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1686
+	B loaded1718
 
-single1685:
+single1717:
 	FMOVS 0(R7), F21
 
-loaded1686:
+loaded1718:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V20.S4
 
@@ -33341,102 +33873,102 @@ pass6_vectors_end:
 	ADD $4, R10
 	CMP $0, R10
 	BEQ pass6_end
-	TBZ $1, R10, single1687
+	TBZ $1, R10, single1719
 	FMOVD 0(R4), F13
-	TBZ $0, R10, loaded1688
+	TBZ $0, R10, loaded1720
 	ADD $8, R4, R26
 	VLD1 (R26), V13.S[2]
-	B loaded1688
+	B loaded1720
 
-single1687:
+single1719:
 	FMOVS 0(R4), F13
 
-loaded1688:
+loaded1720:
 	WORD $0x4ea2d5ad // FSUB V13.4S, V13.4S, V2.4S
 	WORD $0x6e23ddad // FMUL V13.4S, V13.4S, V3.4S
-	TBZ $1, R10, single1689
+	TBZ $1, R10, single1721
 	FMOVD 0(R3), F15
-	TBZ $0, R10, loaded1690
+	TBZ $0, R10, loaded1722
 	ADD $8, R3, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1690
+	B loaded1722
 
-single1689:
+single1721:
 	FMOVS 0(R3), F15
 
-loaded1690:
-	TBZ $1, R10, single1691
+loaded1722:
+	TBZ $1, R10, single1723
 	FMOVD 0(R7), F12
-	TBZ $0, R10, loaded1692
+	TBZ $0, R10, loaded1724
 	ADD $8, R7, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1692
+	B loaded1724
 
-single1691:
+single1723:
 	FMOVS 0(R7), F12
 
-loaded1692:
+loaded1724:
 	WORD $0x6e2cddec // FMUL V12.4S, V15.4S, V12.4S
 	WORD $0x4eb3d58c // FSUB V12.4S, V12.4S, V19.4S
-	TBZ $1, R10, single1693
+	TBZ $1, R10, single1725
 	FMOVD 0(R1), F14
-	TBZ $0, R10, loaded1694
+	TBZ $0, R10, loaded1726
 	ADD $8, R1, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1694
+	B loaded1726
 
-single1693:
+single1725:
 	FMOVS 0(R1), F14
 
-loaded1694:
+loaded1726:
 	VFMLA V13.S4, V15.S4, V14.S4
-	TBZ $1, R10, single1695
+	TBZ $1, R10, single1727
 	FMOVD F14, 0(R1)
-	TBZ $0, R10, stored1696
+	TBZ $0, R10, stored1728
 	ADD $8, R1, R26
 	VST1 V14.S[2], (R26)
-	B stored1696
+	B stored1728
 
-single1695:
+single1727:
 	FMOVS F14, 0(R1)
 
-stored1696:
-	TBZ $1, R10, single1697
+stored1728:
+	TBZ $1, R10, single1729
 	FMOVD 0(R2), F14
-	TBZ $0, R10, loaded1698
+	TBZ $0, R10, loaded1730
 	ADD $8, R2, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1698
+	B loaded1730
 
-single1697:
+single1729:
 	FMOVS 0(R2), F14
 
-loaded1698:
+loaded1730:
 	WORD $0x4e2ed5ee // FADD V14.4S, V15.4S, V14.4S
-	TBZ $1, R10, single1699
+	TBZ $1, R10, single1731
 	FMOVD F14, 0(R2)
-	TBZ $0, R10, stored1700
+	TBZ $0, R10, stored1732
 	ADD $8, R2, R26
 	VST1 V14.S[2], (R26)
-	B stored1700
+	B stored1732
 
-single1699:
+single1731:
 	FMOVS F14, 0(R2)
 
-stored1700:
+stored1732:
 	VFMLS V20.S4, V13.S4, V12.S4
 	WORD $0x6e2cdc6c // FMUL V12.4S, V3.4S, V12.4S
-	TBZ $1, R10, single1701
+	TBZ $1, R10, single1733
 	FMOVD F12, 0(R0)
-	TBZ $0, R10, stored1702
+	TBZ $0, R10, stored1734
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored1702
+	B stored1734
 
-single1701:
+single1733:
 	FMOVS F12, 0(R0)
 
-stored1702:
+stored1734:
 
 pass6_end:
 	SUB R11, R4
@@ -33562,53 +34094,53 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V4.S[3]
 	WORD $0x4ea08884 // CMGT V4.4S, V4.4S, #0
-	TBZ $1, R4, single1703
+	TBZ $1, R4, single1735
 	FMOVD 0(R1), F3
-	TBZ $0, R4, loaded1704
+	TBZ $0, R4, loaded1736
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1704
+	B loaded1736
 
-single1703:
+single1735:
 	FMOVS 0(R1), F3
 
-loaded1704:
+loaded1736:
 	WORD $0x4ea0d463 // FSUB V3.4S, V3.4S, V0.4S
 	WORD $0x6e21dc63 // FMUL V3.4S, V3.4S, V1.4S
-	TBZ $1, R4, single1705
+	TBZ $1, R4, single1737
 	FMOVD 0(R2), F2
-	TBZ $0, R4, loaded1706
+	TBZ $0, R4, loaded1738
 	ADD $8, R2, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1706
+	B loaded1738
 
-single1705:
+single1737:
 	FMOVS 0(R2), F2
 
-loaded1706:
-	TBZ $1, R4, single1707
+loaded1738:
+	TBZ $1, R4, single1739
 	FMOVD 0(R3), F5
-	TBZ $0, R4, loaded1708
+	TBZ $0, R4, loaded1740
 	ADD $8, R3, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1708
+	B loaded1740
 
-single1707:
+single1739:
 	FMOVS 0(R3), F5
 
-loaded1708:
+loaded1740:
 	VFMLA V2.S4, V3.S4, V5.S4
-	TBZ $1, R4, single1709
+	TBZ $1, R4, single1741
 	FMOVD F5, 0(R0)
-	TBZ $0, R4, stored1710
+	TBZ $0, R4, stored1742
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored1710
+	B stored1742
 
-single1709:
+single1741:
 	FMOVS F5, 0(R0)
 
-stored1710:
+stored1742:
 
 done:
 	RET
@@ -33655,42 +34187,42 @@ few:
 	SUB $3, R4, R26
 	VMOV R26, V4.S[3]
 	WORD $0x4ea08884 // CMGT V4.4S, V4.4S, #0
-	TBZ $1, R4, single1711
+	TBZ $1, R4, single1743
 	FMOVD 0(R2), F6
-	TBZ $0, R4, loaded1712
+	TBZ $0, R4, loaded1744
 	ADD $8, R2, R26
 	VLD1 (R26), V6.S[2]
-	B loaded1712
+	B loaded1744
 
-single1711:
+single1743:
 	FMOVS 0(R2), F6
 
-loaded1712:
+loaded1744:
 	WORD $0x4ea0d4c6 // FSUB V6.4S, V6.4S, V0.4S
 	WORD $0x6e21dcc6 // FMUL V6.4S, V6.4S, V1.4S
 	WORD $0x6ee41c46 // BIF V6.16B, V2.16B, V4.16B
-	TBZ $1, R4, single1713
+	TBZ $1, R4, single1745
 	FMOVD 0(R1), F5
-	TBZ $0, R4, loaded1714
+	TBZ $0, R4, loaded1746
 	ADD $8, R1, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1714
+	B loaded1746
 
-single1713:
+single1745:
 	FMOVS 0(R1), F5
 
-loaded1714:
-	TBZ $1, R4, single1715
+loaded1746:
+	TBZ $1, R4, single1747
 	FMOVD 0(R3), F7
-	TBZ $0, R4, loaded1716
+	TBZ $0, R4, loaded1748
 	ADD $8, R3, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1716
+	B loaded1748
 
-single1715:
+single1747:
 	FMOVS 0(R3), F7
 
-loaded1716:
+loaded1748:
 	WORD $0x6e27dca7 // FMUL V7.4S, V5.4S, V7.4S
 	VFMLA V6.S4, V7.S4, V3.S4
 
@@ -34088,42 +34620,42 @@ partial0:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1717
+	TBZ $1, R4, single1749
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1718
+	TBZ $0, R4, loaded1750
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1718
+	B loaded1750
 
-single1717:
+single1749:
 	FMOVS 0(R2), F20
 
-loaded1718:
+loaded1750:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1719
+	TBZ $1, R4, single1751
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1720
+	TBZ $0, R4, loaded1752
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1720
+	B loaded1752
 
-single1719:
+single1751:
 	FMOVS 0(R1), F21
 
-loaded1720:
-	TBZ $1, R4, single1721
+loaded1752:
+	TBZ $1, R4, single1753
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1722
+	TBZ $0, R4, loaded1754
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1722
+	B loaded1754
 
-single1721:
+single1753:
 	FMOVS 0(R3), F22
 
-loaded1722:
+loaded1754:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V3.S4
 	B fold
@@ -34141,42 +34673,42 @@ partial1:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1723
+	TBZ $1, R4, single1755
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1724
+	TBZ $0, R4, loaded1756
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1724
+	B loaded1756
 
-single1723:
+single1755:
 	FMOVS 0(R2), F20
 
-loaded1724:
+loaded1756:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1725
+	TBZ $1, R4, single1757
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1726
+	TBZ $0, R4, loaded1758
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1726
+	B loaded1758
 
-single1725:
+single1757:
 	FMOVS 0(R1), F22
 
-loaded1726:
-	TBZ $1, R4, single1727
+loaded1758:
+	TBZ $1, R4, single1759
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1728
+	TBZ $0, R4, loaded1760
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1728
+	B loaded1760
 
-single1727:
+single1759:
 	FMOVS 0(R3), F21
 
-loaded1728:
+loaded1760:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V4.S4
 	B fold
@@ -34194,42 +34726,42 @@ partial2:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1729
+	TBZ $1, R4, single1761
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1730
+	TBZ $0, R4, loaded1762
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1730
+	B loaded1762
 
-single1729:
+single1761:
 	FMOVS 0(R2), F20
 
-loaded1730:
+loaded1762:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1731
+	TBZ $1, R4, single1763
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1732
+	TBZ $0, R4, loaded1764
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1732
+	B loaded1764
 
-single1731:
+single1763:
 	FMOVS 0(R1), F21
 
-loaded1732:
-	TBZ $1, R4, single1733
+loaded1764:
+	TBZ $1, R4, single1765
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1734
+	TBZ $0, R4, loaded1766
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1734
+	B loaded1766
 
-single1733:
+single1765:
 	FMOVS 0(R3), F22
 
-loaded1734:
+loaded1766:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V6.S4
 	B fold
@@ -34247,42 +34779,42 @@ partial3:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1735
+	TBZ $1, R4, single1767
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1736
+	TBZ $0, R4, loaded1768
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1736
+	B loaded1768
 
-single1735:
+single1767:
 	FMOVS 0(R2), F20
 
-loaded1736:
+loaded1768:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1737
+	TBZ $1, R4, single1769
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1738
+	TBZ $0, R4, loaded1770
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1738
+	B loaded1770
 
-single1737:
+single1769:
 	FMOVS 0(R1), F22
 
-loaded1738:
-	TBZ $1, R4, single1739
+loaded1770:
+	TBZ $1, R4, single1771
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1740
+	TBZ $0, R4, loaded1772
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1740
+	B loaded1772
 
-single1739:
+single1771:
 	FMOVS 0(R3), F21
 
-loaded1740:
+loaded1772:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V7.S4
 	B fold
@@ -34300,42 +34832,42 @@ partial4:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1741
+	TBZ $1, R4, single1773
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1742
+	TBZ $0, R4, loaded1774
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1742
+	B loaded1774
 
-single1741:
+single1773:
 	FMOVS 0(R2), F20
 
-loaded1742:
+loaded1774:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1743
+	TBZ $1, R4, single1775
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1744
+	TBZ $0, R4, loaded1776
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1744
+	B loaded1776
 
-single1743:
+single1775:
 	FMOVS 0(R1), F21
 
-loaded1744:
-	TBZ $1, R4, single1745
+loaded1776:
+	TBZ $1, R4, single1777
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1746
+	TBZ $0, R4, loaded1778
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1746
+	B loaded1778
 
-single1745:
+single1777:
 	FMOVS 0(R3), F22
 
-loaded1746:
+loaded1778:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V5.S4
 	B fold
@@ -34353,42 +34885,42 @@ partial5:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1747
+	TBZ $1, R4, single1779
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1748
+	TBZ $0, R4, loaded1780
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1748
+	B loaded1780
 
-single1747:
+single1779:
 	FMOVS 0(R2), F20
 
-loaded1748:
+loaded1780:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1749
+	TBZ $1, R4, single1781
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1750
+	TBZ $0, R4, loaded1782
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1750
+	B loaded1782
 
-single1749:
+single1781:
 	FMOVS 0(R1), F22
 
-loaded1750:
-	TBZ $1, R4, single1751
+loaded1782:
+	TBZ $1, R4, single1783
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1752
+	TBZ $0, R4, loaded1784
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1752
+	B loaded1784
 
-single1751:
+single1783:
 	FMOVS 0(R3), F21
 
-loaded1752:
+loaded1784:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V8.S4
 	B fold
@@ -34406,42 +34938,42 @@ partial6:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1753
+	TBZ $1, R4, single1785
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1754
+	TBZ $0, R4, loaded1786
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1754
+	B loaded1786
 
-single1753:
+single1785:
 	FMOVS 0(R2), F20
 
-loaded1754:
+loaded1786:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1755
+	TBZ $1, R4, single1787
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1756
+	TBZ $0, R4, loaded1788
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1756
+	B loaded1788
 
-single1755:
+single1787:
 	FMOVS 0(R1), F21
 
-loaded1756:
-	TBZ $1, R4, single1757
+loaded1788:
+	TBZ $1, R4, single1789
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1758
+	TBZ $0, R4, loaded1790
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1758
+	B loaded1790
 
-single1757:
+single1789:
 	FMOVS 0(R3), F22
 
-loaded1758:
+loaded1790:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V9.S4
 	B fold
@@ -34459,42 +34991,42 @@ partial7:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1759
+	TBZ $1, R4, single1791
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1760
+	TBZ $0, R4, loaded1792
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1760
+	B loaded1792
 
-single1759:
+single1791:
 	FMOVS 0(R2), F20
 
-loaded1760:
+loaded1792:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1761
+	TBZ $1, R4, single1793
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1762
+	TBZ $0, R4, loaded1794
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1762
+	B loaded1794
 
-single1761:
+single1793:
 	FMOVS 0(R1), F22
 
-loaded1762:
-	TBZ $1, R4, single1763
+loaded1794:
+	TBZ $1, R4, single1795
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1764
+	TBZ $0, R4, loaded1796
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1764
+	B loaded1796
 
-single1763:
+single1795:
 	FMOVS 0(R3), F21
 
-loaded1764:
+loaded1796:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V10.S4
 	B fold
@@ -34512,42 +35044,42 @@ partial8:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1765
+	TBZ $1, R4, single1797
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1766
+	TBZ $0, R4, loaded1798
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1766
+	B loaded1798
 
-single1765:
+single1797:
 	FMOVS 0(R2), F20
 
-loaded1766:
+loaded1798:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1767
+	TBZ $1, R4, single1799
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1768
+	TBZ $0, R4, loaded1800
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1768
+	B loaded1800
 
-single1767:
+single1799:
 	FMOVS 0(R1), F21
 
-loaded1768:
-	TBZ $1, R4, single1769
+loaded1800:
+	TBZ $1, R4, single1801
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1770
+	TBZ $0, R4, loaded1802
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1770
+	B loaded1802
 
-single1769:
+single1801:
 	FMOVS 0(R3), F22
 
-loaded1770:
+loaded1802:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V11.S4
 	B fold
@@ -34565,42 +35097,42 @@ partial9:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1771
+	TBZ $1, R4, single1803
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1772
+	TBZ $0, R4, loaded1804
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1772
+	B loaded1804
 
-single1771:
+single1803:
 	FMOVS 0(R2), F20
 
-loaded1772:
+loaded1804:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1773
+	TBZ $1, R4, single1805
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1774
+	TBZ $0, R4, loaded1806
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1774
+	B loaded1806
 
-single1773:
+single1805:
 	FMOVS 0(R1), F22
 
-loaded1774:
-	TBZ $1, R4, single1775
+loaded1806:
+	TBZ $1, R4, single1807
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1776
+	TBZ $0, R4, loaded1808
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1776
+	B loaded1808
 
-single1775:
+single1807:
 	FMOVS 0(R3), F21
 
-loaded1776:
+loaded1808:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V12.S4
 	B fold
@@ -34618,42 +35150,42 @@ partial10:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1777
+	TBZ $1, R4, single1809
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1778
+	TBZ $0, R4, loaded1810
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1778
+	B loaded1810
 
-single1777:
+single1809:
 	FMOVS 0(R2), F20
 
-loaded1778:
+loaded1810:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1779
+	TBZ $1, R4, single1811
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1780
+	TBZ $0, R4, loaded1812
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1780
+	B loaded1812
 
-single1779:
+single1811:
 	FMOVS 0(R1), F21
 
-loaded1780:
-	TBZ $1, R4, single1781
+loaded1812:
+	TBZ $1, R4, single1813
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1782
+	TBZ $0, R4, loaded1814
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1782
+	B loaded1814
 
-single1781:
+single1813:
 	FMOVS 0(R3), F22
 
-loaded1782:
+loaded1814:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V13.S4
 	B fold
@@ -34671,42 +35203,42 @@ partial11:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1783
+	TBZ $1, R4, single1815
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1784
+	TBZ $0, R4, loaded1816
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1784
+	B loaded1816
 
-single1783:
+single1815:
 	FMOVS 0(R2), F20
 
-loaded1784:
+loaded1816:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1785
+	TBZ $1, R4, single1817
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1786
+	TBZ $0, R4, loaded1818
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1786
+	B loaded1818
 
-single1785:
+single1817:
 	FMOVS 0(R1), F22
 
-loaded1786:
-	TBZ $1, R4, single1787
+loaded1818:
+	TBZ $1, R4, single1819
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1788
+	TBZ $0, R4, loaded1820
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1788
+	B loaded1820
 
-single1787:
+single1819:
 	FMOVS 0(R3), F21
 
-loaded1788:
+loaded1820:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V14.S4
 	B fold
@@ -34724,42 +35256,42 @@ partial12:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1789
+	TBZ $1, R4, single1821
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1790
+	TBZ $0, R4, loaded1822
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1790
+	B loaded1822
 
-single1789:
+single1821:
 	FMOVS 0(R2), F20
 
-loaded1790:
+loaded1822:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1791
+	TBZ $1, R4, single1823
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1792
+	TBZ $0, R4, loaded1824
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1792
+	B loaded1824
 
-single1791:
+single1823:
 	FMOVS 0(R1), F21
 
-loaded1792:
-	TBZ $1, R4, single1793
+loaded1824:
+	TBZ $1, R4, single1825
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1794
+	TBZ $0, R4, loaded1826
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1794
+	B loaded1826
 
-single1793:
+single1825:
 	FMOVS 0(R3), F22
 
-loaded1794:
+loaded1826:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V15.S4
 	B fold
@@ -34777,42 +35309,42 @@ partial13:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1795
+	TBZ $1, R4, single1827
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1796
+	TBZ $0, R4, loaded1828
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1796
+	B loaded1828
 
-single1795:
+single1827:
 	FMOVS 0(R2), F20
 
-loaded1796:
+loaded1828:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1797
+	TBZ $1, R4, single1829
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1798
+	TBZ $0, R4, loaded1830
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1798
+	B loaded1830
 
-single1797:
+single1829:
 	FMOVS 0(R1), F22
 
-loaded1798:
-	TBZ $1, R4, single1799
+loaded1830:
+	TBZ $1, R4, single1831
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1800
+	TBZ $0, R4, loaded1832
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1800
+	B loaded1832
 
-single1799:
+single1831:
 	FMOVS 0(R3), F21
 
-loaded1800:
+loaded1832:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V16.S4
 	B fold
@@ -34830,42 +35362,42 @@ partial14:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1801
+	TBZ $1, R4, single1833
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1802
+	TBZ $0, R4, loaded1834
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1802
+	B loaded1834
 
-single1801:
+single1833:
 	FMOVS 0(R2), F20
 
-loaded1802:
+loaded1834:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1803
+	TBZ $1, R4, single1835
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1804
+	TBZ $0, R4, loaded1836
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1804
+	B loaded1836
 
-single1803:
+single1835:
 	FMOVS 0(R1), F21
 
-loaded1804:
-	TBZ $1, R4, single1805
+loaded1836:
+	TBZ $1, R4, single1837
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1806
+	TBZ $0, R4, loaded1838
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1806
+	B loaded1838
 
-single1805:
+single1837:
 	FMOVS 0(R3), F22
 
-loaded1806:
+loaded1838:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V17.S4
 	B fold
@@ -34883,42 +35415,42 @@ partial15:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1807
+	TBZ $1, R4, single1839
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1808
+	TBZ $0, R4, loaded1840
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1808
+	B loaded1840
 
-single1807:
+single1839:
 	FMOVS 0(R2), F20
 
-loaded1808:
+loaded1840:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1809
+	TBZ $1, R4, single1841
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1810
+	TBZ $0, R4, loaded1842
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1810
+	B loaded1842
 
-single1809:
+single1841:
 	FMOVS 0(R1), F22
 
-loaded1810:
-	TBZ $1, R4, single1811
+loaded1842:
+	TBZ $1, R4, single1843
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1812
+	TBZ $0, R4, loaded1844
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1812
+	B loaded1844
 
-single1811:
+single1843:
 	FMOVS 0(R3), F21
 
-loaded1812:
+loaded1844:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V18.S4
 
@@ -35058,56 +35590,56 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R4, single1813
+	TBZ $1, R4, single1845
 	FMOVD 0(R2), F15
-	TBZ $0, R4, loaded1814
+	TBZ $0, R4, loaded1846
 	ADD $8, R2, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1814
+	B loaded1846
 
-single1813:
+single1845:
 	FMOVS 0(R2), F15
 
-loaded1814:
+loaded1846:
 	WORD $0x4ea0d5ef // FSUB V15.4S, V15.4S, V0.4S
 	WORD $0x6e21ddef // FMUL V15.4S, V15.4S, V1.4S
-	TBZ $1, R4, single1815
+	TBZ $1, R4, single1847
 	FMOVD 0(R1), F14
-	TBZ $0, R4, loaded1816
+	TBZ $0, R4, loaded1848
 	ADD $8, R1, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1816
+	B loaded1848
 
-single1815:
+single1847:
 	FMOVS 0(R1), F14
 
-loaded1816:
-	TBZ $1, R4, single1817
+loaded1848:
+	TBZ $1, R4, single1849
 	FMOVD 0(R3), F12
-	TBZ $0, R4, loaded1818
+	TBZ $0, R4, loaded1850
 	ADD $8, R3, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1818
+	B loaded1850
 
-single1817:
+single1849:
 	FMOVS 0(R3), F12
 
-loaded1818:
+loaded1850:
 	WORD $0x6e2cddcc // FMUL V12.4S, V14.4S, V12.4S
 	WORD $0x4ea2d58c // FSUB V12.4S, V12.4S, V2.4S
 	VFMLS V3.S4, V15.S4, V12.S4
 	WORD $0x6e2cdc2c // FMUL V12.4S, V1.4S, V12.4S
-	TBZ $1, R4, single1819
+	TBZ $1, R4, single1851
 	FMOVD F12, 0(R0)
-	TBZ $0, R4, stored1820
+	TBZ $0, R4, stored1852
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored1820
+	B stored1852
 
-single1819:
+single1851:
 	FMOVS F12, 0(R0)
 
-stored1820:
+stored1852:
 
 done:
 	RET
@@ -35367,28 +35899,28 @@ columns1_end:
 	MOVD add+72(FP), R9
 	CMP $2, R9
 	BNE partial_begin
-	TBZ $1, R6, single1821
+	TBZ $1, R6, single1853
 	FMOVD 0(R0), F5
-	TBZ $0, R6, loaded1822
+	TBZ $0, R6, loaded1854
 	ADD $8, R0, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1822
+	B loaded1854
 
-single1821:
+single1853:
 	FMOVS 0(R0), F5
 
-loaded1822:
-	TBZ $1, R6, single1823
+loaded1854:
+	TBZ $1, R6, single1855
 	FMOVD 0(R1), F3
-	TBZ $0, R6, loaded1824
+	TBZ $0, R6, loaded1856
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1824
+	B loaded1856
 
-single1823:
+single1855:
 	FMOVS 0(R1), F3
 
-loaded1824:
+loaded1856:
 
 partial_begin:
 	MOVD rows+56(FP), R9
@@ -35398,28 +35930,28 @@ partial_rows:
 	ADD $4, R4
 	VLD1R (R5), [V1.S4]
 	ADD $4, R5
-	TBZ $1, R6, single1825
+	TBZ $1, R6, single1857
 	FMOVD 0(R2), F2
-	TBZ $0, R6, loaded1826
+	TBZ $0, R6, loaded1858
 	ADD $8, R2, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1826
+	B loaded1858
 
-single1825:
+single1857:
 	FMOVS 0(R2), F2
 
-loaded1826:
-	TBZ $1, R6, single1827
+loaded1858:
+	TBZ $1, R6, single1859
 	FMOVD 0(R3), F7
-	TBZ $0, R6, loaded1828
+	TBZ $0, R6, loaded1860
 	ADD $8, R3, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1828
+	B loaded1860
 
-single1827:
+single1859:
 	FMOVS 0(R3), F7
 
-loaded1828:
+loaded1860:
 	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
 	WORD $0x6e21dce7 // FMUL V7.4S, V7.4S, V1.4S
 	VFMLA V7.S4, V2.S4, V5.S4
@@ -35431,54 +35963,54 @@ loaded1828:
 	MOVD add+72(FP), R9
 	CMP $1, R9
 	BNE partial_store
-	TBZ $1, R6, single1829
+	TBZ $1, R6, single1861
 	FMOVD 0(R0), F2
-	TBZ $0, R6, loaded1830
+	TBZ $0, R6, loaded1862
 	ADD $8, R0, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1830
+	B loaded1862
 
-single1829:
+single1861:
 	FMOVS 0(R0), F2
 
-loaded1830:
+loaded1862:
 	WORD $0x4e25d445 // FADD V5.4S, V2.4S, V5.4S
-	TBZ $1, R6, single1831
+	TBZ $1, R6, single1863
 	FMOVD 0(R1), F2
-	TBZ $0, R6, loaded1832
+	TBZ $0, R6, loaded1864
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1832
+	B loaded1864
 
-single1831:
+single1863:
 	FMOVS 0(R1), F2
 
-loaded1832:
+loaded1864:
 	WORD $0x4e23d443 // FADD V3.4S, V2.4S, V3.4S
 
 partial_store:
-	TBZ $1, R6, single1833
+	TBZ $1, R6, single1865
 	FMOVD F5, 0(R0)
-	TBZ $0, R6, stored1834
+	TBZ $0, R6, stored1866
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored1834
+	B stored1866
 
-single1833:
+single1865:
 	FMOVS F5, 0(R0)
 
-stored1834:
-	TBZ $1, R6, single1835
+stored1866:
+	TBZ $1, R6, single1867
 	FMOVD F3, 0(R1)
-	TBZ $0, R6, stored1836
+	TBZ $0, R6, stored1868
 	ADD $8, R1, R26
 	VST1 V3.S[2], (R26)
-	B stored1836
+	B stored1868
 
-single1835:
+single1867:
 	FMOVS F3, 0(R1)
 
-stored1836:
+stored1868:
 
 done:
 	RET
@@ -35756,48 +36288,48 @@ columns1_end:
 	ADD R5, R1
 	MOVD shift+16(FP), R2
 	ADD R5, R2
-	TBZ $1, R3, single1837
+	TBZ $1, R3, single1869
 	FMOVD 0(R2), F4
-	TBZ $0, R3, loaded1838
+	TBZ $0, R3, loaded1870
 	ADD $8, R2, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1838
+	B loaded1870
 
-single1837:
+single1869:
 	FMOVS 0(R2), F4
 
-loaded1838:
+loaded1870:
 	VEOR V6.B16, V6.B16, V6.B16
 	MOVD add+48(FP), R6
 	CMP $2, R6
 	BNE partial_begin
-	TBZ $1, R3, single1839
+	TBZ $1, R3, single1871
 	FMOVD 0(R0), F6
-	TBZ $0, R3, loaded1840
+	TBZ $0, R3, loaded1872
 	ADD $8, R0, R26
 	VLD1 (R26), V6.S[2]
-	B loaded1840
+	B loaded1872
 
-single1839:
+single1871:
 	FMOVS 0(R0), F6
 
-loaded1840:
+loaded1872:
 
 partial_begin:
 	MOVD rows+32(FP), R6
 
 partial_rows:
-	TBZ $1, R3, single1841
+	TBZ $1, R3, single1873
 	FMOVD 0(R1), F7
-	TBZ $0, R3, loaded1842
+	TBZ $0, R3, loaded1874
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1842
+	B loaded1874
 
-single1841:
+single1873:
 	FMOVS 0(R1), F7
 
-loaded1842:
+loaded1874:
 	WORD $0x4ea4d4e7 // FSUB V7.4S, V7.4S, V4.4S
 	WORD $0x4e27d4c6 // FADD V6.4S, V6.4S, V7.4S
 	ADD R4, R1
@@ -35806,31 +36338,31 @@ loaded1842:
 	MOVD add+48(FP), R6
 	CMP $1, R6
 	BNE partial_store
-	TBZ $1, R3, single1843
+	TBZ $1, R3, single1875
 	FMOVD 0(R0), F7
-	TBZ $0, R3, loaded1844
+	TBZ $0, R3, loaded1876
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1844
+	B loaded1876
 
-single1843:
+single1875:
 	FMOVS 0(R0), F7
 
-loaded1844:
+loaded1876:
 	WORD $0x4e26d4e6 // FADD V6.4S, V7.4S, V6.4S
 
 partial_store:
-	TBZ $1, R3, single1845
+	TBZ $1, R3, single1877
 	FMOVD F6, 0(R0)
-	TBZ $0, R3, stored1846
+	TBZ $0, R3, stored1878
 	ADD $8, R0, R26
 	VST1 V6.S[2], (R26)
-	B stored1846
+	B stored1878
 
-single1845:
+single1877:
 	FMOVS F6, 0(R0)
 
-stored1846:
+stored1878:
 
 done:
 	RET
@@ -35926,17 +36458,17 @@ columns_end:
 	ADD R5, R8
 	MOVD shift+16(FP), R5
 	ADD R4, R5
-	TBZ $1, R2, single1847
+	TBZ $1, R2, single1879
 	FMOVD 0(R5), F0
-	TBZ $0, R2, loaded1848
+	TBZ $0, R2, loaded1880
 	ADD $8, R5, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1848
+	B loaded1880
 
-single1847:
+single1879:
 	FMOVS 0(R5), F0
 
-loaded1848:
+loaded1880:
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
@@ -35944,50 +36476,50 @@ loaded1848:
 	MOVD rows+32(FP), R5
 
 partial_rows:
-	TBZ $1, R2, single1849
+	TBZ $1, R2, single1881
 	FMOVD 0(R1), F7
-	TBZ $0, R2, loaded1850
+	TBZ $0, R2, loaded1882
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1850
+	B loaded1882
 
-single1849:
+single1881:
 	FMOVS 0(R1), F7
 
-loaded1850:
-	TBZ $1, R2, single1851
+loaded1882:
+	TBZ $1, R2, single1883
 	FMOVD 0(R6), F6
-	TBZ $0, R2, loaded1852
+	TBZ $0, R2, loaded1884
 	ADD $8, R6, R26
 	VLD1 (R26), V6.S[2]
-	B loaded1852
+	B loaded1884
 
-single1851:
+single1883:
 	FMOVS 0(R6), F6
 
-loaded1852:
-	TBZ $1, R2, single1853
+loaded1884:
+	TBZ $1, R2, single1885
 	FMOVD 0(R7), F5
-	TBZ $0, R2, loaded1854
+	TBZ $0, R2, loaded1886
 	ADD $8, R7, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1854
+	B loaded1886
 
-single1853:
+single1885:
 	FMOVS 0(R7), F5
 
-loaded1854:
-	TBZ $1, R2, single1855
+loaded1886:
+	TBZ $1, R2, single1887
 	FMOVD 0(R8), F9
-	TBZ $0, R2, loaded1856
+	TBZ $0, R2, loaded1888
 	ADD $8, R8, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1856
+	B loaded1888
 
-single1855:
+single1887:
 	FMOVS 0(R8), F9
 
-loaded1856:
+loaded1888:
 	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
 	WORD $0x4ea0d4c6 // FSUB V6.4S, V6.4S, V0.4S
 	WORD $0x4ea0d4a5 // FSUB V5.4S, V5.4S, V0.4S
@@ -36005,34 +36537,34 @@ loaded1856:
 	MOVD add+56(FP), R5
 	CMP $0, R5
 	BEQ partial_store
-	TBZ $1, R2, single1857
+	TBZ $1, R2, single1889
 	FMOVD 0(R0), F9
-	TBZ $0, R2, loaded1858
+	TBZ $0, R2, loaded1890
 	ADD $8, R0, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1858
+	B loaded1890
 
-single1857:
+single1889:
 	FMOVS 0(R0), F9
 
-loaded1858:
+loaded1890:
 	WORD $0x4e21d521 // FADD V1.4S, V9.4S, V1.4S
 
 partial_store:
 	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
 	WORD $0x4e23d421 // FADD V1.4S, V1.4S, V3.4S
 	WORD $0x4e24d421 // FADD V1.4S, V1.4S, V4.4S
-	TBZ $1, R2, single1859
+	TBZ $1, R2, single1891
 	FMOVD F1, 0(R0)
-	TBZ $0, R2, stored1860
+	TBZ $0, R2, stored1892
 	ADD $8, R0, R26
 	VST1 V1.S[2], (R26)
-	B stored1860
+	B stored1892
 
-single1859:
+single1891:
 	FMOVS F1, 0(R0)
 
-stored1860:
+stored1892:
 
 done:
 	RET
@@ -36310,48 +36842,48 @@ columns1_end:
 	ADD R5, R1
 	MOVD shift+16(FP), R2
 	ADD R5, R2
-	TBZ $1, R3, single1861
+	TBZ $1, R3, single1893
 	FMOVD 0(R2), F4
-	TBZ $0, R3, loaded1862
+	TBZ $0, R3, loaded1894
 	ADD $8, R2, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1862
+	B loaded1894
 
-single1861:
+single1893:
 	FMOVS 0(R2), F4
 
-loaded1862:
+loaded1894:
 	VEOR V6.B16, V6.B16, V6.B16
 	MOVD add+48(FP), R6
 	CMP $2, R6
 	BNE partial_begin
-	TBZ $1, R3, single1863
+	TBZ $1, R3, single1895
 	FMOVD 0(R0), F6
-	TBZ $0, R3, loaded1864
+	TBZ $0, R3, loaded1896
 	ADD $8, R0, R26
 	VLD1 (R26), V6.S[2]
-	B loaded1864
+	B loaded1896
 
-single1863:
+single1895:
 	FMOVS 0(R0), F6
 
-loaded1864:
+loaded1896:
 
 partial_begin:
 	MOVD rows+32(FP), R6
 
 partial_rows:
-	TBZ $1, R3, single1865
+	TBZ $1, R3, single1897
 	FMOVD 0(R1), F7
-	TBZ $0, R3, loaded1866
+	TBZ $0, R3, loaded1898
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1866
+	B loaded1898
 
-single1865:
+single1897:
 	FMOVS 0(R1), F7
 
-loaded1866:
+loaded1898:
 	WORD $0x4ea4d4e7 // FSUB V7.4S, V7.4S, V4.4S
 	VFMLA V7.S4, V7.S4, V6.S4
 	ADD R4, R1
@@ -36360,31 +36892,31 @@ loaded1866:
 	MOVD add+48(FP), R6
 	CMP $1, R6
 	BNE partial_store
-	TBZ $1, R3, single1867
+	TBZ $1, R3, single1899
 	FMOVD 0(R0), F7
-	TBZ $0, R3, loaded1868
+	TBZ $0, R3, loaded1900
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1868
+	B loaded1900
 
-single1867:
+single1899:
 	FMOVS 0(R0), F7
 
-loaded1868:
+loaded1900:
 	WORD $0x4e26d4e6 // FADD V6.4S, V7.4S, V6.4S
 
 partial_store:
-	TBZ $1, R3, single1869
+	TBZ $1, R3, single1901
 	FMOVD F6, 0(R0)
-	TBZ $0, R3, stored1870
+	TBZ $0, R3, stored1902
 	ADD $8, R0, R26
 	VST1 V6.S[2], (R26)
-	B stored1870
+	B stored1902
 
-single1869:
+single1901:
 	FMOVS F6, 0(R0)
 
-stored1870:
+stored1902:
 
 done:
 	RET
@@ -36480,17 +37012,17 @@ columns_end:
 	ADD R5, R8
 	MOVD shift+16(FP), R5
 	ADD R4, R5
-	TBZ $1, R2, single1871
+	TBZ $1, R2, single1903
 	FMOVD 0(R5), F0
-	TBZ $0, R2, loaded1872
+	TBZ $0, R2, loaded1904
 	ADD $8, R5, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1872
+	B loaded1904
 
-single1871:
+single1903:
 	FMOVS 0(R5), F0
 
-loaded1872:
+loaded1904:
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
@@ -36498,50 +37030,50 @@ loaded1872:
 	MOVD rows+32(FP), R5
 
 partial_rows:
-	TBZ $1, R2, single1873
+	TBZ $1, R2, single1905
 	FMOVD 0(R1), F7
-	TBZ $0, R2, loaded1874
+	TBZ $0, R2, loaded1906
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1874
+	B loaded1906
 
-single1873:
+single1905:
 	FMOVS 0(R1), F7
 
-loaded1874:
-	TBZ $1, R2, single1875
+loaded1906:
+	TBZ $1, R2, single1907
 	FMOVD 0(R6), F6
-	TBZ $0, R2, loaded1876
+	TBZ $0, R2, loaded1908
 	ADD $8, R6, R26
 	VLD1 (R26), V6.S[2]
-	B loaded1876
+	B loaded1908
 
-single1875:
+single1907:
 	FMOVS 0(R6), F6
 
-loaded1876:
-	TBZ $1, R2, single1877
+loaded1908:
+	TBZ $1, R2, single1909
 	FMOVD 0(R7), F5
-	TBZ $0, R2, loaded1878
+	TBZ $0, R2, loaded1910
 	ADD $8, R7, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1878
+	B loaded1910
 
-single1877:
+single1909:
 	FMOVS 0(R7), F5
 
-loaded1878:
-	TBZ $1, R2, single1879
+loaded1910:
+	TBZ $1, R2, single1911
 	FMOVD 0(R8), F9
-	TBZ $0, R2, loaded1880
+	TBZ $0, R2, loaded1912
 	ADD $8, R8, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1880
+	B loaded1912
 
-single1879:
+single1911:
 	FMOVS 0(R8), F9
 
-loaded1880:
+loaded1912:
 	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
 	WORD $0x4ea0d4c6 // FSUB V6.4S, V6.4S, V0.4S
 	WORD $0x4ea0d4a5 // FSUB V5.4S, V5.4S, V0.4S
@@ -36559,34 +37091,34 @@ loaded1880:
 	MOVD add+56(FP), R5
 	CMP $0, R5
 	BEQ partial_store
-	TBZ $1, R2, single1881
+	TBZ $1, R2, single1913
 	FMOVD 0(R0), F9
-	TBZ $0, R2, loaded1882
+	TBZ $0, R2, loaded1914
 	ADD $8, R0, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1882
+	B loaded1914
 
-single1881:
+single1913:
 	FMOVS 0(R0), F9
 
-loaded1882:
+loaded1914:
 	WORD $0x4e21d521 // FADD V1.4S, V9.4S, V1.4S
 
 partial_store:
 	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
 	WORD $0x4e23d421 // FADD V1.4S, V1.4S, V3.4S
 	WORD $0x4e24d421 // FADD V1.4S, V1.4S, V4.4S
-	TBZ $1, R2, single1883
+	TBZ $1, R2, single1915
 	FMOVD F1, 0(R0)
-	TBZ $0, R2, stored1884
+	TBZ $0, R2, stored1916
 	ADD $8, R0, R26
 	VST1 V1.S[2], (R26)
-	B stored1884
+	B stored1916
 
-single1883:
+single1915:
 	FMOVS F1, 0(R0)
 
-stored1884:
+stored1916:
 
 done:
 	RET
@@ -36671,54 +37203,54 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V1.S[3]
 	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
-	TBZ $1, R3, single1885
+	TBZ $1, R3, single1917
 	FMOVD 0(R2), F2
-	TBZ $0, R3, loaded1886
+	TBZ $0, R3, loaded1918
 	ADD $8, R2, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1886
+	B loaded1918
 
-single1885:
+single1917:
 	FMOVS 0(R2), F2
 
-loaded1886:
-	TBZ $1, R3, single1887
+loaded1918:
+	TBZ $1, R3, single1919
 	FMOVD 0(R0), F3
-	TBZ $0, R3, loaded1888
+	TBZ $0, R3, loaded1920
 	ADD $8, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1888
+	B loaded1920
 
-single1887:
+single1919:
 	FMOVS 0(R0), F3
 
-loaded1888:
+loaded1920:
 	WORD $0x6e20fc63 // FDIV V3.4S, V3.4S, V0.4S
 	WORD $0x4e23d444 // FADD V4.4S, V2.4S, V3.4S
-	TBZ $1, R3, single1889
+	TBZ $1, R3, single1921
 	FMOVD F4, 0(R0)
-	TBZ $0, R3, stored1890
+	TBZ $0, R3, stored1922
 	ADD $8, R0, R26
 	VST1 V4.S[2], (R26)
-	B stored1890
+	B stored1922
 
-single1889:
+single1921:
 	FMOVS F4, 0(R0)
 
-stored1890:
+stored1922:
 	WORD $0x4ea2d482 // FSUB V2.4S, V4.4S, V2.4S
 	WORD $0x4ea2d462 // FSUB V2.4S, V3.4S, V2.4S
-	TBZ $1, R3, single1891
+	TBZ $1, R3, single1923
 	FMOVD F2, 0(R1)
-	TBZ $0, R3, stored1892
+	TBZ $0, R3, stored1924
 	ADD $8, R1, R26
 	VST1 V2.S[2], (R26)
-	B stored1892
+	B stored1924
 
-single1891:
+single1923:
 	FMOVS F2, 0(R1)
 
-stored1892:
+stored1924:
 
 done:
 	RET
@@ -36804,44 +37336,44 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V2.S[3]
 	WORD $0x4ea08842 // CMGT V2.4S, V2.4S, #0
-	TBZ $1, R2, single1893
+	TBZ $1, R2, single1925
 	FMOVD 0(R1), F3
-	TBZ $0, R2, loaded1894
+	TBZ $0, R2, loaded1926
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1894
+	B loaded1926
 
-single1893:
+single1925:
 	FMOVS 0(R1), F3
 
-loaded1894:
-	TBZ $1, R2, single1895
+loaded1926:
+	TBZ $1, R2, single1927
 	FMOVD 0(R0), F4
-	TBZ $0, R2, loaded1896
+	TBZ $0, R2, loaded1928
 	ADD $8, R0, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1896
+	B loaded1928
 
-single1895:
+single1927:
 	FMOVS 0(R0), F4
 
-loaded1896:
+loaded1928:
 	WORD $0x6e20fc84 // FDIV V4.4S, V4.4S, V0.4S
 	WORD $0x6e23dc63 // FMUL V3.4S, V3.4S, V3.4S
 	WORD $0x4ea3d483 // FSUB V3.4S, V4.4S, V3.4S
 	WORD $0x6ea3e424 // FCMGT V4.4S, V1.4S, V3.4S
 	WORD $0x6ea41c23 // BIT V3.16B, V1.16B, V4.16B
-	TBZ $1, R2, single1897
+	TBZ $1, R2, single1929
 	FMOVD F3, 0(R0)
-	TBZ $0, R2, stored1898
+	TBZ $0, R2, stored1930
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored1898
+	B stored1930
 
-single1897:
+single1929:
 	FMOVS F3, 0(R0)
 
-stored1898:
+stored1930:
 
 done:
 	RET
@@ -36940,51 +37472,51 @@ vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ row_end
-	TBZ $1, R6, single1899
+	TBZ $1, R6, single1931
 	FMOVD 0(R1), F3
-	TBZ $0, R6, loaded1900
+	TBZ $0, R6, loaded1932
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1900
+	B loaded1932
 
-single1899:
+single1931:
 	FMOVS 0(R1), F3
 
-loaded1900:
-	TBZ $1, R6, single1901
+loaded1932:
+	TBZ $1, R6, single1933
 	FMOVD 0(R2), F2
-	TBZ $0, R6, loaded1902
+	TBZ $0, R6, loaded1934
 	ADD $8, R2, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1902
+	B loaded1934
 
-single1901:
+single1933:
 	FMOVS 0(R2), F2
 
-loaded1902:
-	TBZ $1, R6, single1903
+loaded1934:
+	TBZ $1, R6, single1935
 	FMOVD 0(R3), F1
-	TBZ $0, R6, loaded1904
+	TBZ $0, R6, loaded1936
 	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1904
+	B loaded1936
 
-single1903:
+single1935:
 	FMOVS 0(R3), F1
 
-loaded1904:
+loaded1936:
 	VFMLA V2.S4, V3.S4, V1.S4
-	TBZ $1, R6, single1905
+	TBZ $1, R6, single1937
 	FMOVD F1, 0(R0)
-	TBZ $0, R6, stored1906
+	TBZ $0, R6, stored1938
 	ADD $8, R0, R26
 	VST1 V1.S[2], (R26)
-	B stored1906
+	B stored1938
 
-single1905:
+single1937:
 	FMOVS F1, 0(R0)
 
-stored1906:
+stored1938:
 	LSL $2, R6
 	ADD R6, R0
 	ADD R6, R1
@@ -37108,53 +37640,53 @@ vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ row_end
-	TBZ $1, R6, single1907
+	TBZ $1, R6, single1939
 	FMOVD 0(R1), F4
-	TBZ $0, R6, loaded1908
+	TBZ $0, R6, loaded1940
 	ADD $8, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1908
+	B loaded1940
 
-single1907:
+single1939:
 	FMOVS 0(R1), F4
 
-loaded1908:
-	TBZ $1, R6, single1909
+loaded1940:
+	TBZ $1, R6, single1941
 	FMOVD 0(R2), F3
-	TBZ $0, R6, loaded1910
+	TBZ $0, R6, loaded1942
 	ADD $8, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1910
+	B loaded1942
 
-single1909:
+single1941:
 	FMOVS 0(R2), F3
 
-loaded1910:
-	TBZ $1, R6, single1911
+loaded1942:
+	TBZ $1, R6, single1943
 	FMOVD 0(R3), F2
-	TBZ $0, R6, loaded1912
+	TBZ $0, R6, loaded1944
 	ADD $8, R3, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1912
+	B loaded1944
 
-single1911:
+single1943:
 	FMOVS 0(R3), F2
 
-loaded1912:
+loaded1944:
 	VFMLA V3.S4, V4.S4, V2.S4
 	WORD $0x6ea2e403 // FCMGT V3.4S, V0.4S, V2.4S
 	WORD $0x6ea31c02 // BIT V2.16B, V0.16B, V3.16B
-	TBZ $1, R6, single1913
+	TBZ $1, R6, single1945
 	FMOVD F2, 0(R0)
-	TBZ $0, R6, stored1914
+	TBZ $0, R6, stored1946
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored1914
+	B stored1946
 
-single1913:
+single1945:
 	FMOVS F2, 0(R0)
 
-stored1914:
+stored1946:
 	LSL $2, R6
 	ADD R6, R0
 	ADD R6, R1
@@ -37265,42 +37797,42 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single1915
+	TBZ $1, R5, single1947
 	FMOVD 0(R1), F3
-	TBZ $0, R5, loaded1916
+	TBZ $0, R5, loaded1948
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1916
+	B loaded1948
 
-single1915:
+single1947:
 	FMOVS 0(R1), F3
 
-loaded1916:
-	TBZ $1, R5, single1917
+loaded1948:
+	TBZ $1, R5, single1949
 	FMOVD 0(R2), F2
-	TBZ $0, R5, loaded1918
+	TBZ $0, R5, loaded1950
 	ADD $8, R2, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1918
+	B loaded1950
 
-single1917:
+single1949:
 	FMOVS 0(R2), F2
 
-loaded1918:
+loaded1950:
 	WORD $0x4e22d462 // FADD V2.4S, V3.4S, V2.4S
 	WORD $0x6ea2e403 // FCMGT V3.4S, V0.4S, V2.4S
 	WORD $0x6ea31c02 // BIT V2.16B, V0.16B, V3.16B
-	TBZ $1, R5, single1919
+	TBZ $1, R5, single1951
 	FMOVD F2, 0(R0)
-	TBZ $0, R5, stored1920
+	TBZ $0, R5, stored1952
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored1920
+	B stored1952
 
-single1919:
+single1951:
 	FMOVS F2, 0(R0)
 
-stored1920:
+stored1952:
 	LSL $2, R5
 	ADD R5, R0
 	ADD R5, R1
@@ -37522,28 +38054,28 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single1921
+	TBZ $1, R5, single1953
 	FMOVD 0(R1), F16
-	TBZ $0, R5, loaded1922
+	TBZ $0, R5, loaded1954
 	ADD $8, R1, R26
 	VLD1 (R26), V16.S[2]
-	B loaded1922
+	B loaded1954
 
-single1921:
+single1953:
 	FMOVS 0(R1), F16
 
-loaded1922:
-	TBZ $1, R5, single1923
+loaded1954:
+	TBZ $1, R5, single1955
 	FMOVD 0(R2), F14
-	TBZ $0, R5, loaded1924
+	TBZ $0, R5, loaded1956
 	ADD $8, R2, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1924
+	B loaded1956
 
-single1923:
+single1955:
 	FMOVS 0(R2), F14
 
-loaded1924:
+loaded1956:
 	WORD $0x4e2ed60e // FADD V14.4S, V16.4S, V14.4S
 	VORR V14.B16, V0.B16, V16.B16
 	WORD $0x6eb0e438 // FCMGT V24.4S, V1.4S, V16.4S
@@ -37572,17 +38104,17 @@ loaded1924:
 	VFMLA V16.S4, V24.S4, V17.S4
 	WORD $0x6e31fdf1 // FDIV V17.4S, V15.4S, V17.4S
 	WORD $0x6ee01e2e // BIF V14.16B, V17.16B, V0.16B
-	TBZ $1, R5, single1925
+	TBZ $1, R5, single1957
 	FMOVD F14, 0(R0)
-	TBZ $0, R5, stored1926
+	TBZ $0, R5, stored1958
 	ADD $8, R0, R26
 	VST1 V14.S[2], (R26)
-	B stored1926
+	B stored1958
 
-single1925:
+single1957:
 	FMOVS F14, 0(R0)
 
-stored1926:
+stored1958:
 	LSL $2, R5
 	ADD R5, R0
 	ADD R5, R1
@@ -37734,30 +38266,30 @@ vectors_end:
 	VEOR V14.B16, V12.B16, V12.B16
 	WORD $0x4ea69d8c // MUL V12.4S, V12.4S, V6.4S
 	WORD $0x4eac346c // CMGT V12.4S, V3.4S, V12.4S
-	TBZ $1, R2, single1927
+	TBZ $1, R2, single1959
 	FMOVD 0(R1), F14
-	TBZ $0, R2, loaded1928
+	TBZ $0, R2, loaded1960
 	ADD $8, R1, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1928
+	B loaded1960
 
-single1927:
+single1959:
 	FMOVS 0(R1), F14
 
-loaded1928:
+loaded1960:
 	WORD $0x6e2edc8e // FMUL V14.4S, V4.4S, V14.4S
 	WORD $0x4e6c1dce // BIC V14.16B, V14.16B, V12.16B
-	TBZ $1, R2, single1929
+	TBZ $1, R2, single1961
 	FMOVD F14, 0(R0)
-	TBZ $0, R2, stored1930
+	TBZ $0, R2, stored1962
 	ADD $8, R0, R26
 	VST1 V14.S[2], (R26)
-	B stored1930
+	B stored1962
 
-single1929:
+single1961:
 	FMOVS F14, 0(R0)
 
-stored1930:
+stored1962:
 
 done:
 	RET
@@ -37999,71 +38531,71 @@ columns1_end:
 	ADD R7, R3
 	MOVD mean+32(FP), R4
 	ADD R7, R4
-	TBZ $1, R5, single1931
+	TBZ $1, R5, single1963
 	FMOVD 0(R4), F4
-	TBZ $0, R5, loaded1932
+	TBZ $0, R5, loaded1964
 	ADD $8, R4, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1932
+	B loaded1964
 
-single1931:
+single1963:
 	FMOVS 0(R4), F4
 
-loaded1932:
+loaded1964:
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	MOVD add+64(FP), R8
 	CMP $2, R8
 	BNE partial_begin
-	TBZ $1, R5, single1933
+	TBZ $1, R5, single1965
 	FMOVD 0(R0), F5
-	TBZ $0, R5, loaded1934
+	TBZ $0, R5, loaded1966
 	ADD $8, R0, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1934
+	B loaded1966
 
-single1933:
+single1965:
 	FMOVS 0(R0), F5
 
-loaded1934:
-	TBZ $1, R5, single1935
+loaded1966:
+	TBZ $1, R5, single1967
 	FMOVD 0(R1), F2
-	TBZ $0, R5, loaded1936
+	TBZ $0, R5, loaded1968
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1936
+	B loaded1968
 
-single1935:
+single1967:
 	FMOVS 0(R1), F2
 
-loaded1936:
+loaded1968:
 
 partial_begin:
 	MOVD rows+48(FP), R8
 
 partial_rows:
-	TBZ $1, R5, single1937
+	TBZ $1, R5, single1969
 	FMOVD 0(R2), F1
-	TBZ $0, R5, loaded1938
+	TBZ $0, R5, loaded1970
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1938
+	B loaded1970
 
-single1937:
+single1969:
 	FMOVS 0(R2), F1
 
-loaded1938:
-	TBZ $1, R5, single1939
+loaded1970:
+	TBZ $1, R5, single1971
 	FMOVD 0(R3), F0
-	TBZ $0, R5, loaded1940
+	TBZ $0, R5, loaded1972
 	ADD $8, R3, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1940
+	B loaded1972
 
-single1939:
+single1971:
 	FMOVS 0(R3), F0
 
-loaded1940:
+loaded1972:
 	WORD $0x4ea4d400 // FSUB V0.4S, V0.4S, V4.4S
 	VFMLA V0.S4, V1.S4, V5.S4
 	WORD $0x4e21d442 // FADD V2.4S, V2.4S, V1.4S
@@ -38074,54 +38606,54 @@ loaded1940:
 	MOVD add+64(FP), R8
 	CMP $1, R8
 	BNE partial_store
-	TBZ $1, R5, single1941
+	TBZ $1, R5, single1973
 	FMOVD 0(R0), F1
-	TBZ $0, R5, loaded1942
+	TBZ $0, R5, loaded1974
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1942
+	B loaded1974
 
-single1941:
+single1973:
 	FMOVS 0(R0), F1
 
-loaded1942:
+loaded1974:
 	WORD $0x4e25d425 // FADD V5.4S, V1.4S, V5.4S
-	TBZ $1, R5, single1943
+	TBZ $1, R5, single1975
 	FMOVD 0(R1), F1
-	TBZ $0, R5, loaded1944
+	TBZ $0, R5, loaded1976
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1944
+	B loaded1976
 
-single1943:
+single1975:
 	FMOVS 0(R1), F1
 
-loaded1944:
+loaded1976:
 	WORD $0x4e22d422 // FADD V2.4S, V1.4S, V2.4S
 
 partial_store:
-	TBZ $1, R5, single1945
+	TBZ $1, R5, single1977
 	FMOVD F5, 0(R0)
-	TBZ $0, R5, stored1946
+	TBZ $0, R5, stored1978
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored1946
+	B stored1978
 
-single1945:
+single1977:
 	FMOVS F5, 0(R0)
 
-stored1946:
-	TBZ $1, R5, single1947
+stored1978:
+	TBZ $1, R5, single1979
 	FMOVD F2, 0(R1)
-	TBZ $0, R5, stored1948
+	TBZ $0, R5, stored1980
 	ADD $8, R1, R26
 	VST1 V2.S[2], (R26)
-	B stored1948
+	B stored1980
 
-single1947:
+single1979:
 	FMOVS F2, 0(R1)
 
-stored1948:
+stored1980:
 
 done:
 	RET
@@ -38220,17 +38752,17 @@ columns_end:
 	ADD R7, R9
 	MOVD mean+32(FP), R7
 	ADD R6, R7
-	TBZ $1, R4, single1949
+	TBZ $1, R4, single1981
 	FMOVD 0(R7), F0
-	TBZ $0, R4, loaded1950
+	TBZ $0, R4, loaded1982
 	ADD $8, R7, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1950
+	B loaded1982
 
-single1949:
+single1981:
 	FMOVS 0(R7), F0
 
-loaded1950:
+loaded1982:
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
@@ -38238,50 +38770,50 @@ loaded1950:
 	MOVD rows+48(FP), R7
 
 partial_rows:
-	TBZ $1, R4, single1951
+	TBZ $1, R4, single1983
 	FMOVD 0(R2), F5
-	TBZ $0, R4, loaded1952
+	TBZ $0, R4, loaded1984
 	ADD $8, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1952
+	B loaded1984
 
-single1951:
+single1983:
 	FMOVS 0(R2), F5
 
-loaded1952:
-	TBZ $1, R4, single1953
+loaded1984:
+	TBZ $1, R4, single1985
 	FMOVD 0(R8), F8
-	TBZ $0, R4, loaded1954
+	TBZ $0, R4, loaded1986
 	ADD $8, R8, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1954
+	B loaded1986
 
-single1953:
+single1985:
 	FMOVS 0(R8), F8
 
-loaded1954:
-	TBZ $1, R4, single1955
+loaded1986:
+	TBZ $1, R4, single1987
 	FMOVD 0(R3), F7
-	TBZ $0, R4, loaded1956
+	TBZ $0, R4, loaded1988
 	ADD $8, R3, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1956
+	B loaded1988
 
-single1955:
+single1987:
 	FMOVS 0(R3), F7
 
-loaded1956:
-	TBZ $1, R4, single1957
+loaded1988:
+	TBZ $1, R4, single1989
 	FMOVD 0(R9), F9
-	TBZ $0, R4, loaded1958
+	TBZ $0, R4, loaded1990
 	ADD $8, R9, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1958
+	B loaded1990
 
-single1957:
+single1989:
 	FMOVS 0(R9), F9
 
-loaded1958:
+loaded1990:
 	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
 	WORD $0x4ea0d529 // FSUB V9.4S, V9.4S, V0.4S
 	VFMLA V7.S4, V5.S4, V1.S4
@@ -38297,56 +38829,56 @@ loaded1958:
 	MOVD add+72(FP), R7
 	CMP $0, R7
 	BEQ partial_store
-	TBZ $1, R4, single1959
+	TBZ $1, R4, single1991
 	FMOVD 0(R0), F8
-	TBZ $0, R4, loaded1960
+	TBZ $0, R4, loaded1992
 	ADD $8, R0, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1960
+	B loaded1992
 
-single1959:
+single1991:
 	FMOVS 0(R0), F8
 
-loaded1960:
+loaded1992:
 	WORD $0x4e21d501 // FADD V1.4S, V8.4S, V1.4S
-	TBZ $1, R4, single1961
+	TBZ $1, R4, single1993
 	FMOVD 0(R1), F8
-	TBZ $0, R4, loaded1962
+	TBZ $0, R4, loaded1994
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1962
+	B loaded1994
 
-single1961:
+single1993:
 	FMOVS 0(R1), F8
 
-loaded1962:
+loaded1994:
 	WORD $0x4e23d503 // FADD V3.4S, V8.4S, V3.4S
 
 partial_store:
 	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
-	TBZ $1, R4, single1963
+	TBZ $1, R4, single1995
 	FMOVD F1, 0(R0)
-	TBZ $0, R4, stored1964
+	TBZ $0, R4, stored1996
 	ADD $8, R0, R26
 	VST1 V1.S[2], (R26)
-	B stored1964
+	B stored1996
 
-single1963:
+single1995:
 	FMOVS F1, 0(R0)
 
-stored1964:
+stored1996:
 	WORD $0x4e24d463 // FADD V3.4S, V3.4S, V4.4S
-	TBZ $1, R4, single1965
+	TBZ $1, R4, single1997
 	FMOVD F3, 0(R1)
-	TBZ $0, R4, stored1966
+	TBZ $0, R4, stored1998
 	ADD $8, R1, R26
 	VST1 V3.S[2], (R26)
-	B stored1966
+	B stored1998
 
-single1965:
+single1997:
 	FMOVS F3, 0(R1)
 
-stored1966:
+stored1998:
 
 done:
 	RET
@@ -38468,87 +39000,87 @@ vectors_end:
 	ADD $4, R9
 	CMP $0, R9
 	BEQ row_end
-	TBZ $1, R9, single1967
+	TBZ $1, R9, single1999
 	FMOVD 0(R2), F11
-	TBZ $0, R9, loaded1968
+	TBZ $0, R9, loaded2000
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1968
+	B loaded2000
 
-single1967:
+single1999:
 	FMOVS 0(R2), F11
 
-loaded1968:
-	TBZ $1, R9, single1969
+loaded2000:
+	TBZ $1, R9, single2001
 	FMOVD 0(R1), F1
-	TBZ $0, R9, loaded1970
+	TBZ $0, R9, loaded2002
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1970
+	B loaded2002
 
-single1969:
+single2001:
 	FMOVS 0(R1), F1
 
-loaded1970:
-	TBZ $1, R9, single1971
+loaded2002:
+	TBZ $1, R9, single2003
 	FMOVD 0(R3), F12
-	TBZ $0, R9, loaded1972
+	TBZ $0, R9, loaded2004
 	ADD $8, R3, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1972
+	B loaded2004
 
-single1971:
+single2003:
 	FMOVS 0(R3), F12
 
-loaded1972:
+loaded2004:
 	WORD $0x4eacd56c // FSUB V12.4S, V11.4S, V12.4S
-	TBZ $1, R9, single1973
+	TBZ $1, R9, single2005
 	FMOVD 0(R6), F11
-	TBZ $0, R9, loaded1974
+	TBZ $0, R9, loaded2006
 	ADD $8, R6, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1974
+	B loaded2006
 
-single1973:
+single2005:
 	FMOVS 0(R6), F11
 
-loaded1974:
-	TBZ $1, R9, single1975
+loaded2006:
+	TBZ $1, R9, single2007
 	FMOVD 0(R5), F2
-	TBZ $0, R9, loaded1976
+	TBZ $0, R9, loaded2008
 	ADD $8, R5, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1976
+	B loaded2008
 
-single1975:
+single2007:
 	FMOVS 0(R5), F2
 
-loaded1976:
+loaded2008:
 	WORD $0x4ea2d422 // FSUB V2.4S, V1.4S, V2.4S
 	VFMLS V11.S4, V12.S4, V2.S4
-	TBZ $1, R9, single1977
+	TBZ $1, R9, single2009
 	FMOVD 0(R4), F11
-	TBZ $0, R9, loaded1978
+	TBZ $0, R9, loaded2010
 	ADD $8, R4, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1978
+	B loaded2010
 
-single1977:
+single2009:
 	FMOVS 0(R4), F11
 
-loaded1978:
+loaded2010:
 	WORD $0x6e2bdc4b // FMUL V11.4S, V2.4S, V11.4S
-	TBZ $1, R9, single1979
+	TBZ $1, R9, single2011
 	FMOVD F11, 0(R0)
-	TBZ $0, R9, stored1980
+	TBZ $0, R9, stored2012
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored1980
+	B stored2012
 
-single1979:
+single2011:
 	FMOVS F11, 0(R0)
 
-stored1980:
+stored2012:
 	LSL $2, R9
 	ADD R9, R0
 	ADD R9, R1
@@ -38854,97 +39386,97 @@ columns1_end:
 	ADD R9, R3
 	MOVD scale+40(FP), R5
 	ADD R9, R5
-	TBZ $1, R7, single1981
+	TBZ $1, R7, single2013
 	FMOVD 0(R5), F7
-	TBZ $0, R7, loaded1982
+	TBZ $0, R7, loaded2014
 	ADD $8, R5, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1982
+	B loaded2014
 
-single1981:
+single2013:
 	FMOVS 0(R5), F7
 
-loaded1982:
+loaded2014:
 	MOVD shift+48(FP), R6
 	ADD R9, R6
-	TBZ $1, R7, single1983
+	TBZ $1, R7, single2015
 	FMOVD 0(R6), F8
-	TBZ $0, R7, loaded1984
+	TBZ $0, R7, loaded2016
 	ADD $8, R6, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1984
+	B loaded2016
 
-single1983:
+single2015:
 	FMOVS 0(R6), F8
 
-loaded1984:
+loaded2016:
 	MOVD mean+32(FP), R4
 	ADD R9, R4
-	TBZ $1, R7, single1985
+	TBZ $1, R7, single2017
 	FMOVD 0(R4), F9
-	TBZ $0, R7, loaded1986
+	TBZ $0, R7, loaded2018
 	ADD $8, R4, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1986
+	B loaded2018
 
-single1985:
+single2017:
 	FMOVS 0(R4), F9
 
-loaded1986:
+loaded2018:
 	VEOR V10.B16, V10.B16, V10.B16
 	VEOR V5.B16, V5.B16, V5.B16
 	MOVD add+80(FP), R10
 	CMP $2, R10
 	BNE partial_begin
-	TBZ $1, R7, single1987
+	TBZ $1, R7, single2019
 	FMOVD 0(R0), F10
-	TBZ $0, R7, loaded1988
+	TBZ $0, R7, loaded2020
 	ADD $8, R0, R26
 	VLD1 (R26), V10.S[2]
-	B loaded1988
+	B loaded2020
 
-single1987:
+single2019:
 	FMOVS 0(R0), F10
 
-loaded1988:
-	TBZ $1, R7, single1989
+loaded2020:
+	TBZ $1, R7, single2021
 	FMOVD 0(R1), F5
-	TBZ $0, R7, loaded1990
+	TBZ $0, R7, loaded2022
 	ADD $8, R1, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1990
+	B loaded2022
 
-single1989:
+single2021:
 	FMOVS 0(R1), F5
 
-loaded1990:
+loaded2022:
 
 partial_begin:
 	MOVD rows+64(FP), R10
 
 partial_rows:
-	TBZ $1, R7, single1991
+	TBZ $1, R7, single2023
 	FMOVD 0(R2), F4
-	TBZ $0, R7, loaded1992
+	TBZ $0, R7, loaded2024
 	ADD $8, R2, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1992
+	B loaded2024
 
-single1991:
+single2023:
 	FMOVS 0(R2), F4
 
-loaded1992:
-	TBZ $1, R7, single1993
+loaded2024:
+	TBZ $1, R7, single2025
 	FMOVD 0(R3), F3
-	TBZ $0, R7, loaded1994
+	TBZ $0, R7, loaded2026
 	ADD $8, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1994
+	B loaded2026
 
-single1993:
+single2025:
 	FMOVS 0(R3), F3
 
-loaded1994:
+loaded2026:
 	VMOV V8.B16, V2.B16
 	VFMLA V7.S4, V3.S4, V2.S4
 	WORD $0x6ea0e442 // FCMGT V2.4S, V2.4S, V0.4S
@@ -38959,54 +39491,54 @@ loaded1994:
 	MOVD add+80(FP), R10
 	CMP $1, R10
 	BNE partial_store
-	TBZ $1, R7, single1995
+	TBZ $1, R7, single2027
 	FMOVD 0(R0), F4
-	TBZ $0, R7, loaded1996
+	TBZ $0, R7, loaded2028
 	ADD $8, R0, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1996
+	B loaded2028
 
-single1995:
+single2027:
 	FMOVS 0(R0), F4
 
-loaded1996:
+loaded2028:
 	WORD $0x4e2ad48a // FADD V10.4S, V4.4S, V10.4S
-	TBZ $1, R7, single1997
+	TBZ $1, R7, single2029
 	FMOVD 0(R1), F4
-	TBZ $0, R7, loaded1998
+	TBZ $0, R7, loaded2030
 	ADD $8, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1998
+	B loaded2030
 
-single1997:
+single2029:
 	FMOVS 0(R1), F4
 
-loaded1998:
+loaded2030:
 	WORD $0x4e25d485 // FADD V5.4S, V4.4S, V5.4S
 
 partial_store:
-	TBZ $1, R7, single1999
+	TBZ $1, R7, single2031
 	FMOVD F10, 0(R0)
-	TBZ $0, R7, stored2000
+	TBZ $0, R7, stored2032
 	ADD $8, R0, R26
 	VST1 V10.S[2], (R26)
-	B stored2000
+	B stored2032
 
-single1999:
+single2031:
 	FMOVS F10, 0(R0)
 
-stored2000:
-	TBZ $1, R7, single2001
+stored2032:
+	TBZ $1, R7, single2033
 	FMOVD F5, 0(R1)
-	TBZ $0, R7, stored2002
+	TBZ $0, R7, stored2034
 	ADD $8, R1, R26
 	VST1 V5.S[2], (R26)
-	B stored2002
+	B stored2034
 
-single2001:
+single2033:
 	FMOVS F5, 0(R1)
 
-stored2002:
+stored2034:
 
 done:
 	RET
@@ -39121,43 +39653,43 @@ columns_end:
 	ADD R7, R9
 	MOVD scale+40(FP), R7
 	ADD R6, R7
-	TBZ $1, R4, single2003
+	TBZ $1, R4, single2035
 	FMOVD 0(R7), F1
-	TBZ $0, R4, loaded2004
+	TBZ $0, R4, loaded2036
 	ADD $8, R7, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2004
+	B loaded2036
 
-single2003:
+single2035:
 	FMOVS 0(R7), F1
 
-loaded2004:
+loaded2036:
 	MOVD shift+48(FP), R7
 	ADD R6, R7
-	TBZ $1, R4, single2005
+	TBZ $1, R4, single2037
 	FMOVD 0(R7), F2
-	TBZ $0, R4, loaded2006
+	TBZ $0, R4, loaded2038
 	ADD $8, R7, R26
 	VLD1 (R26), V2.S[2]
-	B loaded2006
+	B loaded2038
 
-single2005:
+single2037:
 	FMOVS 0(R7), F2
 
-loaded2006:
+loaded2038:
 	MOVD mean+32(FP), R7
 	ADD R6, R7
-	TBZ $1, R4, single2007
+	TBZ $1, R4, single2039
 	FMOVD 0(R7), F3
-	TBZ $0, R4, loaded2008
+	TBZ $0, R4, loaded2040
 	ADD $8, R7, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2008
+	B loaded2040
 
-single2007:
+single2039:
 	FMOVS 0(R7), F3
 
-loaded2008:
+loaded2040:
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V6.B16, V6.B16, V6.B16
@@ -39165,50 +39697,50 @@ loaded2008:
 	MOVD rows+64(FP), R7
 
 partial_rows:
-	TBZ $1, R4, single2009
+	TBZ $1, R4, single2041
 	FMOVD 0(R2), F8
-	TBZ $0, R4, loaded2010
+	TBZ $0, R4, loaded2042
 	ADD $8, R2, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2010
+	B loaded2042
 
-single2009:
+single2041:
 	FMOVS 0(R2), F8
 
-loaded2010:
-	TBZ $1, R4, single2011
+loaded2042:
+	TBZ $1, R4, single2043
 	FMOVD 0(R8), F11
-	TBZ $0, R4, loaded2012
+	TBZ $0, R4, loaded2044
 	ADD $8, R8, R26
 	VLD1 (R26), V11.S[2]
-	B loaded2012
+	B loaded2044
 
-single2011:
+single2043:
 	FMOVS 0(R8), F11
 
-loaded2012:
-	TBZ $1, R4, single2013
+loaded2044:
+	TBZ $1, R4, single2045
 	FMOVD 0(R3), F10
-	TBZ $0, R4, loaded2014
+	TBZ $0, R4, loaded2046
 	ADD $8, R3, R26
 	VLD1 (R26), V10.S[2]
-	B loaded2014
+	B loaded2046
 
-single2013:
+single2045:
 	FMOVS 0(R3), F10
 
-loaded2014:
-	TBZ $1, R4, single2015
+loaded2046:
+	TBZ $1, R4, single2047
 	FMOVD 0(R9), F13
-	TBZ $0, R4, loaded2016
+	TBZ $0, R4, loaded2048
 	ADD $8, R9, R26
 	VLD1 (R26), V13.S[2]
-	B loaded2016
+	B loaded2048
 
-single2015:
+single2047:
 	FMOVS 0(R9), F13
 
-loaded2016:
+loaded2048:
 	VMOV V2.B16, V12.B16
 	VFMLA V1.S4, V10.S4, V12.S4
 	VMOV V2.B16, V14.B16
@@ -39232,56 +39764,56 @@ loaded2016:
 	MOVD add+88(FP), R7
 	CMP $0, R7
 	BEQ partial_store
-	TBZ $1, R4, single2017
+	TBZ $1, R4, single2049
 	FMOVD 0(R0), F11
-	TBZ $0, R4, loaded2018
+	TBZ $0, R4, loaded2050
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded2018
+	B loaded2050
 
-single2017:
+single2049:
 	FMOVS 0(R0), F11
 
-loaded2018:
+loaded2050:
 	WORD $0x4e24d564 // FADD V4.4S, V11.4S, V4.4S
-	TBZ $1, R4, single2019
+	TBZ $1, R4, single2051
 	FMOVD 0(R1), F11
-	TBZ $0, R4, loaded2020
+	TBZ $0, R4, loaded2052
 	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
-	B loaded2020
+	B loaded2052
 
-single2019:
+single2051:
 	FMOVS 0(R1), F11
 
-loaded2020:
+loaded2052:
 	WORD $0x4e26d566 // FADD V6.4S, V11.4S, V6.4S
 
 partial_store:
 	WORD $0x4e25d484 // FADD V4.4S, V4.4S, V5.4S
-	TBZ $1, R4, single2021
+	TBZ $1, R4, single2053
 	FMOVD F4, 0(R0)
-	TBZ $0, R4, stored2022
+	TBZ $0, R4, stored2054
 	ADD $8, R0, R26
 	VST1 V4.S[2], (R26)
-	B stored2022
+	B stored2054
 
-single2021:
+single2053:
 	FMOVS F4, 0(R0)
 
-stored2022:
+stored2054:
 	WORD $0x4e27d4c6 // FADD V6.4S, V6.4S, V7.4S
-	TBZ $1, R4, single2023
+	TBZ $1, R4, single2055
 	FMOVD F6, 0(R1)
-	TBZ $0, R4, stored2024
+	TBZ $0, R4, stored2056
 	ADD $8, R1, R26
 	VST1 V6.S[2], (R26)
-	B stored2024
+	B stored2056
 
-single2023:
+single2055:
 	FMOVS F6, 0(R1)
 
-stored2024:
+stored2056:
 
 done:
 	RET
@@ -39438,112 +39970,112 @@ vectors_end:
 	ADD $4, R11
 	CMP $0, R11
 	BEQ row_end
-	TBZ $1, R11, single2025
+	TBZ $1, R11, single2057
 	FMOVD 0(R2), F15
-	TBZ $0, R11, loaded2026
+	TBZ $0, R11, loaded2058
 	ADD $8, R2, R26
 	VLD1 (R26), V15.S[2]
-	B loaded2026
+	B loaded2058
 
-single2025:
+single2057:
 	FMOVS 0(R2), F15
 
-loaded2026:
-	TBZ $1, R11, single2027
+loaded2058:
+	TBZ $1, R11, single2059
 	FMOVD 0(R1), F14
-	TBZ $0, R11, loaded2028
+	TBZ $0, R11, loaded2060
 	ADD $8, R1, R26
 	VLD1 (R26), V14.S[2]
-	B loaded2028
+	B loaded2060
 
-single2027:
+single2059:
 	FMOVS 0(R1), F14
 
-loaded2028:
-	TBZ $1, R11, single2029
+loaded2060:
+	TBZ $1, R11, single2061
 	FMOVD 0(R7), F2
-	TBZ $0, R11, loaded2030
+	TBZ $0, R11, loaded2062
 	ADD $8, R7, R26
 	VLD1 (R26), V2.S[2]
-	B loaded2030
+	B loaded2062
 
-single2029:
+single2061:
 	FMOVS 0(R7), F2
 
-loaded2030:
-	TBZ $1, R11, single2031
+loaded2062:
+	TBZ $1, R11, single2063
 	FMOVD 0(R8), F3
-	TBZ $0, R11, loaded2032
+	TBZ $0, R11, loaded2064
 	ADD $8, R8, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2032
+	B loaded2064
 
-single2031:
+single2063:
 	FMOVS 0(R8), F3
 
-loaded2032:
+loaded2064:
 	VFMLA V2.S4, V15.S4, V3.S4
 	WORD $0x6ea0e463 // FCMGT V3.4S, V3.4S, V0.4S
 	VAND V3.B16, V14.B16, V14.B16
-	TBZ $1, R11, single2033
+	TBZ $1, R11, single2065
 	FMOVD 0(R3), F3
-	TBZ $0, R11, loaded2034
+	TBZ $0, R11, loaded2066
 	ADD $8, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2034
+	B loaded2066
 
-single2033:
+single2065:
 	FMOVS 0(R3), F3
 
-loaded2034:
+loaded2066:
 	WORD $0x4ea3d5e3 // FSUB V3.4S, V15.4S, V3.4S
-	TBZ $1, R11, single2035
+	TBZ $1, R11, single2067
 	FMOVD 0(R6), F15
-	TBZ $0, R11, loaded2036
+	TBZ $0, R11, loaded2068
 	ADD $8, R6, R26
 	VLD1 (R26), V15.S[2]
-	B loaded2036
+	B loaded2068
 
-single2035:
+single2067:
 	FMOVS 0(R6), F15
 
-loaded2036:
-	TBZ $1, R11, single2037
+loaded2068:
+	TBZ $1, R11, single2069
 	FMOVD 0(R5), F2
-	TBZ $0, R11, loaded2038
+	TBZ $0, R11, loaded2070
 	ADD $8, R5, R26
 	VLD1 (R26), V2.S[2]
-	B loaded2038
+	B loaded2070
 
-single2037:
+single2069:
 	FMOVS 0(R5), F2
 
-loaded2038:
+loaded2070:
 	WORD $0x4ea2d5c2 // FSUB V2.4S, V14.4S, V2.4S
 	VFMLS V15.S4, V3.S4, V2.S4
-	TBZ $1, R11, single2039
+	TBZ $1, R11, single2071
 	FMOVD 0(R4), F15
-	TBZ $0, R11, loaded2040
+	TBZ $0, R11, loaded2072
 	ADD $8, R4, R26
 	VLD1 (R26), V15.S[2]
-	B loaded2040
+	B loaded2072
 
-single2039:
+single2071:
 	FMOVS 0(R4), F15
 
-loaded2040:
+loaded2072:
 	WORD $0x6e2fdc4f // FMUL V15.4S, V2.4S, V15.4S
-	TBZ $1, R11, single2041
+	TBZ $1, R11, single2073
 	FMOVD F15, 0(R0)
-	TBZ $0, R11, stored2042
+	TBZ $0, R11, stored2074
 	ADD $8, R0, R26
 	VST1 V15.S[2], (R26)
-	B stored2042
+	B stored2074
 
-single2041:
+single2073:
 	FMOVS F15, 0(R0)
 
-stored2042:
+stored2074:
 	LSL $2, R11
 	ADD R11, R0
 	ADD R11, R1
@@ -39726,17 +40258,17 @@ vectors1_end:
 	MOVD more+64(FP), R5
 	CMP $0, R5
 	BEQ partial_start
-	TBZ $1, R4, single2043
+	TBZ $1, R4, single2075
 	FMOVD 0(R0), F2
-	TBZ $0, R4, loaded2044
+	TBZ $0, R4, loaded2076
 	ADD $8, R0, R26
 	VLD1 (R26), V2.S[2]
-	B loaded2044
+	B loaded2076
 
-single2043:
+single2075:
 	FMOVS 0(R0), F2
 
-loaded2044:
+loaded2076:
 	B partial_begin
 
 partial_start:
@@ -39747,17 +40279,17 @@ partial_begin:
 	MOVD taps+48(FP), R5
 
 partial_taps:
-	TBZ $1, R4, single2045
+	TBZ $1, R4, single2077
 	FMOVD 0(R7), F1
-	TBZ $0, R4, loaded2046
+	TBZ $0, R4, loaded2078
 	ADD $8, R7, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2046
+	B loaded2078
 
-single2045:
+single2077:
 	FMOVS 0(R7), F1
 
-loaded2046:
+loaded2078:
 	WORD $0x4e21e427 // FCMEQ V7.4S, V1.4S, V1.4S
 	WORD $0x6ea2e430 // FCMGT V16.4S, V1.4S, V2.4S
 	VMOV V2.B16, V4.B16
@@ -39767,17 +40299,17 @@ loaded2046:
 	ADD R3, R7
 	SUBS $1, R5
 	BNE partial_taps
-	TBZ $1, R4, single2047
+	TBZ $1, R4, single2079
 	FMOVD F2, 0(R0)
-	TBZ $0, R4, stored2048
+	TBZ $0, R4, stored2080
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored2048
+	B stored2080
 
-single2047:
+single2079:
 	FMOVS F2, 0(R0)
 
-stored2048:
+stored2080:
 
 next:
 	MOVD srcStep+40(FP), R5
@@ -39939,28 +40471,28 @@ vectors1_end:
 	MOVD more+72(FP), R6
 	CMP $0, R6
 	BEQ partial_start
-	TBZ $1, R5, single2049
+	TBZ $1, R5, single2081
 	FMOVD 0(R1), F12
-	TBZ $0, R5, loaded2050
+	TBZ $0, R5, loaded2082
 	ADD $8, R1, R26
 	VLD1 (R26), V12.S[2]
-	B loaded2050
+	B loaded2082
 
-single2049:
+single2081:
 	FMOVS 0(R1), F12
 
-loaded2050:
-	TBZ $1, R5, single2051
+loaded2082:
+	TBZ $1, R5, single2083
 	FMOVD 0(R0), F13
-	TBZ $0, R5, loaded2052
+	TBZ $0, R5, loaded2084
 	ADD $8, R0, R26
 	VLD1 (R26), V13.S[2]
-	B loaded2052
+	B loaded2084
 
-single2051:
+single2083:
 	FMOVS 0(R0), F13
 
-loaded2052:
+loaded2084:
 	VMOV V0.B16, V14.B16
 	B partial_begin
 
@@ -39974,17 +40506,17 @@ partial_begin:
 	MOVD taps+56(FP), R6
 
 partial_taps:
-	TBZ $1, R5, single2053
+	TBZ $1, R5, single2085
 	FMOVD 0(R8), F11
-	TBZ $0, R5, loaded2054
+	TBZ $0, R5, loaded2086
 	ADD $8, R8, R26
 	VLD1 (R26), V11.S[2]
-	B loaded2054
+	B loaded2086
 
-single2053:
+single2085:
 	FMOVS 0(R8), F11
 
-loaded2054:
+loaded2086:
 	WORD $0x6eade56a // FCMGT V10.4S, V11.4S, V13.4S
 	VMOV V12.B16, V7.B16
 	WORD $0x6eaa1dc7 // BIT V7.16B, V14.16B, V10.16B
@@ -40000,28 +40532,28 @@ loaded2054:
 	ADD R4, R8
 	SUBS $1, R6
 	BNE partial_taps
-	TBZ $1, R5, single2055
+	TBZ $1, R5, single2087
 	FMOVD F12, 0(R1)
-	TBZ $0, R5, stored2056
+	TBZ $0, R5, stored2088
 	ADD $8, R1, R26
 	VST1 V12.S[2], (R26)
-	B stored2056
+	B stored2088
 
-single2055:
+single2087:
 	FMOVS F12, 0(R1)
 
-stored2056:
-	TBZ $1, R5, single2057
+stored2088:
+	TBZ $1, R5, single2089
 	FMOVD F13, 0(R0)
-	TBZ $0, R5, stored2058
+	TBZ $0, R5, stored2090
 	ADD $8, R0, R26
 	VST1 V13.S[2], (R26)
-	B stored2058
+	B stored2090
 
-single2057:
+single2089:
 	FMOVS F13, 0(R0)
 
-stored2058:
+stored2090:
 
 next:
 	MOVD srcStep+48(FP), R6
@@ -40173,17 +40705,17 @@ vectors1_end:
 	MOVD more+64(FP), R5
 	CMP $0, R5
 	BEQ partial_start
-	TBZ $1, R4, single2059
+	TBZ $1, R4, single2091
 	FMOVD 0(R0), F2
-	TBZ $0, R4, loaded2060
+	TBZ $0, R4, loaded2092
 	ADD $8, R0, R26
 	VLD1 (R26), V2.S[2]
-	B loaded2060
+	B loaded2092
 
-single2059:
+single2091:
 	FMOVS 0(R0), F2
 
-loaded2060:
+loaded2092:
 	B partial_begin
 
 partial_start:
@@ -40194,32 +40726,32 @@ partial_begin:
 	MOVD taps+48(FP), R5
 
 partial_taps:
-	TBZ $1, R4, single2061
+	TBZ $1, R4, single2093
 	FMOVD 0(R7), F1
-	TBZ $0, R4, loaded2062
+	TBZ $0, R4, loaded2094
 	ADD $8, R7, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2062
+	B loaded2094
 
-single2061:
+single2093:
 	FMOVS 0(R7), F1
 
-loaded2062:
+loaded2094:
 	WORD $0x4e21d442 // FADD V2.4S, V2.4S, V1.4S
 	ADD R3, R7
 	SUBS $1, R5
 	BNE partial_taps
-	TBZ $1, R4, single2063
+	TBZ $1, R4, single2095
 	FMOVD F2, 0(R0)
-	TBZ $0, R4, stored2064
+	TBZ $0, R4, stored2096
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored2064
+	B stored2096
 
-single2063:
+single2095:
 	FMOVS F2, 0(R0)
 
-stored2064:
+stored2096:
 
 next:
 	MOVD srcStep+40(FP), R5
@@ -40379,17 +40911,17 @@ vectors1_end:
 	MOVD more+64(FP), R5
 	CMP $0, R5
 	BEQ partial_start
-	TBZ $1, R4, single2065
+	TBZ $1, R4, single2097
 	FMOVD 0(R0), F3
-	TBZ $0, R4, loaded2066
+	TBZ $0, R4, loaded2098
 	ADD $8, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2066
+	B loaded2098
 
-single2065:
+single2097:
 	FMOVS 0(R0), F3
 
-loaded2066:
+loaded2098:
 	B partial_begin
 
 partial_start:
@@ -40400,33 +40932,33 @@ partial_begin:
 	MOVD taps+48(FP), R5
 
 partial_taps:
-	TBZ $1, R4, single2067
+	TBZ $1, R4, single2099
 	FMOVD 0(R7), F2
-	TBZ $0, R4, loaded2068
+	TBZ $0, R4, loaded2100
 	ADD $8, R7, R26
 	VLD1 (R26), V2.S[2]
-	B loaded2068
+	B loaded2100
 
-single2067:
+single2099:
 	FMOVS 0(R7), F2
 
-loaded2068:
+loaded2100:
 	WORD $0x6e20fc42 // FDIV V2.4S, V2.4S, V0.4S
 	WORD $0x4e22d463 // FADD V3.4S, V3.4S, V2.4S
 	ADD R3, R7
 	SUBS $1, R5
 	BNE partial_taps
-	TBZ $1, R4, single2069
+	TBZ $1, R4, single2101
 	FMOVD F3, 0(R0)
-	TBZ $0, R4, stored2070
+	TBZ $0, R4, stored2102
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored2070
+	B stored2102
 
-single2069:
+single2101:
 	FMOVS F3, 0(R0)
 
-stored2070:
+stored2102:
 
 next:
 	MOVD srcStep+40(FP), R5
@@ -40617,17 +41149,17 @@ vectors1_end:
 	MOVD more+72(FP), R6
 	CMP $0, R6
 	BEQ partial_start
-	TBZ $1, R5, single2071
+	TBZ $1, R5, single2103
 	FMOVD 0(R0), F3
-	TBZ $0, R5, loaded2072
+	TBZ $0, R5, loaded2104
 	ADD $8, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2072
+	B loaded2104
 
-single2071:
+single2103:
 	FMOVS 0(R0), F3
 
-loaded2072:
+loaded2104:
 	B partial_begin
 
 partial_start:
@@ -40639,47 +41171,47 @@ partial_begin:
 	MOVD taps+56(FP), R6
 
 partial_taps:
-	TBZ $1, R5, single2073
+	TBZ $1, R5, single2105
 	FMOVD 0(R9), F12
-	TBZ $0, R5, loaded2074
+	TBZ $0, R5, loaded2106
 	ADD $8, R9, R26
 	VLD1 (R26), V12.S[2]
-	B loaded2074
+	B loaded2106
 
-single2073:
+single2105:
 	FMOVS 0(R9), F12
 
-loaded2074:
+loaded2106:
 	WORD $0x4e21d98c // SCVTF V12.4S, V12.4S
 	WORD $0x4e20e58c // FCMEQ V12.4S, V12.4S, V0.4S
-	TBZ $1, R5, single2075
+	TBZ $1, R5, single2107
 	FMOVD 0(R8), F2
-	TBZ $0, R5, loaded2076
+	TBZ $0, R5, loaded2108
 	ADD $8, R8, R26
 	VLD1 (R26), V2.S[2]
-	B loaded2076
+	B loaded2108
 
-single2075:
+single2107:
 	FMOVS 0(R8), F2
 
-loaded2076:
+loaded2108:
 	VAND V12.B16, V2.B16, V2.B16
 	WORD $0x4e22d463 // FADD V3.4S, V3.4S, V2.4S
 	ADD R4, R8
 	ADD R4, R9
 	SUBS $1, R6
 	BNE partial_taps
-	TBZ $1, R5, single2077
+	TBZ $1, R5, single2109
 	FMOVD F3, 0(R0)
-	TBZ $0, R5, stored2078
+	TBZ $0, R5, stored2110
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored2078
+	B stored2110
 
-single2077:
+single2109:
 	FMOVS F3, 0(R0)
 
-stored2078:
+stored2110:
 
 next:
 	MOVD srcStep+48(FP), R6
@@ -40826,17 +41358,17 @@ pass0_blocks_end:
 pass0_partial0:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single2079
+	TBZ $1, R5, single2111
 	FMOVD 0(R1), F16
-	TBZ $0, R5, loaded2080
+	TBZ $0, R5, loaded2112
 	ADD $8, R1, R26
 	VLD1 (R26), V16.S[2]
-	B loaded2080
+	B loaded2112
 
-single2079:
+single2111:
 	FMOVS 0(R1), F16
 
-loaded2080:
+loaded2112:
 	FMOVQ 32(R25), F15 // 0xff800000
 	WORD $0x6ee01df0 // BIF V16.16B, V15.16B, V0.16B
 	WORD $0x6ea1e60f // FCMGT V15.4S, V16.4S, V1.4S
@@ -40846,17 +41378,17 @@ loaded2080:
 pass0_partial1:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single2081
+	TBZ $1, R5, single2113
 	FMOVD 0(R1), F16
-	TBZ $0, R5, loaded2082
+	TBZ $0, R5, loaded2114
 	ADD $8, R1, R26
 	VLD1 (R26), V16.S[2]
-	B loaded2082
+	B loaded2114
 
-single2081:
+single2113:
 	FMOVS 0(R1), F16
 
-loaded2082:
+loaded2114:
 	FMOVQ 32(R25), F15 // 0xff800000
 	WORD $0x6ee01df0 // BIF V16.16B, V15.16B, V0.16B
 	WORD $0x6ea2e60f // FCMGT V15.4S, V16.4S, V2.4S
@@ -40866,17 +41398,17 @@ loaded2082:
 pass0_partial2:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single2083
+	TBZ $1, R5, single2115
 	FMOVD 0(R1), F16
-	TBZ $0, R5, loaded2084
+	TBZ $0, R5, loaded2116
 	ADD $8, R1, R26
 	VLD1 (R26), V16.S[2]
-	B loaded2084
+	B loaded2116
 
-single2083:
+single2115:
 	FMOVS 0(R1), F16
 
-loaded2084:
+loaded2116:
 	FMOVQ 32(R25), F15 // 0xff800000
 	WORD $0x6ee01df0 // BIF V16.16B, V15.16B, V0.16B
 	WORD $0x6ea3e60f // FCMGT V15.4S, V16.4S, V3.4S
@@ -40886,17 +41418,17 @@ loaded2084:
 pass0_partial3:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single2085
+	TBZ $1, R5, single2117
 	FMOVD 0(R1), F16
-	TBZ $0, R5, loaded2086
+	TBZ $0, R5, loaded2118
 	ADD $8, R1, R26
 	VLD1 (R26), V16.S[2]
-	B loaded2086
+	B loaded2118
 
-single2085:
+single2117:
 	FMOVS 0(R1), F16
 
-loaded2086:
+loaded2118:
 	FMOVQ 32(R25), F15 // 0xff800000
 	WORD $0x6ee01df0 // BIF V16.16B, V15.16B, V0.16B
 	WORD $0x6ea4e60f // FCMGT V15.4S, V16.4S, V4.4S
@@ -40906,17 +41438,17 @@ loaded2086:
 pass0_partial4:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single2087
+	TBZ $1, R5, single2119
 	FMOVD 0(R1), F16
-	TBZ $0, R5, loaded2088
+	TBZ $0, R5, loaded2120
 	ADD $8, R1, R26
 	VLD1 (R26), V16.S[2]
-	B loaded2088
+	B loaded2120
 
-single2087:
+single2119:
 	FMOVS 0(R1), F16
 
-loaded2088:
+loaded2120:
 	FMOVQ 32(R25), F15 // 0xff800000
 	WORD $0x6ee01df0 // BIF V16.16B, V15.16B, V0.16B
 	WORD $0x6ea5e60f // FCMGT V15.4S, V16.4S, V5.4S
@@ -40926,17 +41458,17 @@ loaded2088:
 pass0_partial5:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single2089
+	TBZ $1, R5, single2121
 	FMOVD 0(R1), F16
-	TBZ $0, R5, loaded2090
+	TBZ $0, R5, loaded2122
 	ADD $8, R1, R26
 	VLD1 (R26), V16.S[2]
-	B loaded2090
+	B loaded2122
 
-single2089:
+single2121:
 	FMOVS 0(R1), F16
 
-loaded2090:
+loaded2122:
 	FMOVQ 32(R25), F15 // 0xff800000
 	WORD $0x6ee01df0 // BIF V16.16B, V15.16B, V0.16B
 	WORD $0x6ea6e60f // FCMGT V15.4S, V16.4S, V6.4S
@@ -40946,17 +41478,17 @@ loaded2090:
 pass0_partial6:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single2091
+	TBZ $1, R5, single2123
 	FMOVD 0(R1), F16
-	TBZ $0, R5, loaded2092
+	TBZ $0, R5, loaded2124
 	ADD $8, R1, R26
 	VLD1 (R26), V16.S[2]
-	B loaded2092
+	B loaded2124
 
-single2091:
+single2123:
 	FMOVS 0(R1), F16
 
-loaded2092:
+loaded2124:
 	FMOVQ 32(R25), F15 // 0xff800000
 	WORD $0x6ee01df0 // BIF V16.16B, V15.16B, V0.16B
 	WORD $0x6ea7e60f // FCMGT V15.4S, V16.4S, V7.4S
@@ -40966,17 +41498,17 @@ loaded2092:
 pass0_partial7:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single2093
+	TBZ $1, R5, single2125
 	FMOVD 0(R1), F16
-	TBZ $0, R5, loaded2094
+	TBZ $0, R5, loaded2126
 	ADD $8, R1, R26
 	VLD1 (R26), V16.S[2]
-	B loaded2094
+	B loaded2126
 
-single2093:
+single2125:
 	FMOVS 0(R1), F16
 
-loaded2094:
+loaded2126:
 	FMOVQ 32(R25), F15 // 0xff800000
 	WORD $0x6ee01df0 // BIF V16.16B, V15.16B, V0.16B
 	WORD $0x6ea8e60f // FCMGT V15.4S, V16.4S, V8.4S
@@ -41240,17 +41772,17 @@ pass1_vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ pass1_end
-	TBZ $1, R6, single2095
+	TBZ $1, R6, single2127
 	FMOVD 0(R1), F8
-	TBZ $0, R6, loaded2096
+	TBZ $0, R6, loaded2128
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2096
+	B loaded2128
 
-single2095:
+single2127:
 	FMOVS 0(R1), F8
 
-loaded2096:
+loaded2128:
 	WORD $0x4ea2d508 // FSUB V8.4S, V8.4S, V2.4S
 	WORD $0x6e20dd08 // FMUL V8.4S, V8.4S, V0.4S
 	FMOVQ 304(R25), F14 // 0xc2d00000
@@ -41282,17 +41814,17 @@ loaded2096:
 	WORD $0x6e28dd4e // FMUL V14.4S, V10.4S, V8.4S
 	FMOVQ 400(R25), F7 // 0x2f800000
 	WORD $0x6e27ddce // FMUL V14.4S, V14.4S, V7.4S
-	TBZ $1, R6, single2097
+	TBZ $1, R6, single2129
 	FMOVD F14, 0(R0)
-	TBZ $0, R6, stored2098
+	TBZ $0, R6, stored2130
 	ADD $8, R0, R26
 	VST1 V14.S[2], (R26)
-	B stored2098
+	B stored2130
 
-single2097:
+single2129:
 	FMOVS F14, 0(R0)
 
-stored2098:
+stored2130:
 
 pass1_end:
 	SUB R7, R1
@@ -41411,29 +41943,29 @@ pass1_vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ pass1_end
-	TBZ $1, R6, single2099
+	TBZ $1, R6, single2131
 	FMOVD 0(R1), F2
-	TBZ $0, R6, loaded2100
+	TBZ $0, R6, loaded2132
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded2100
+	B loaded2132
 
-single2099:
+single2131:
 	FMOVS 0(R1), F2
 
-loaded2100:
+loaded2132:
 	WORD $0x6e21dc42 // FMUL V2.4S, V2.4S, V1.4S
-	TBZ $1, R6, single2101
+	TBZ $1, R6, single2133
 	FMOVD F2, 0(R0)
-	TBZ $0, R6, stored2102
+	TBZ $0, R6, stored2134
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored2102
+	B stored2134
 
-single2101:
+single2133:
 	FMOVS F2, 0(R0)
 
-stored2102:
+stored2134:
 
 pass1_end:
 	SUB R7, R1
@@ -41470,17 +42002,17 @@ clear_dst_vectors_end:
 	SUB $3, R6, R26
 	VMOV R26, V0.S[3]
 	WORD $0x4ea08800 // CMGT V0.4S, V0.4S, #0
-	TBZ $1, R6, single2103
+	TBZ $1, R6, single2135
 	FMOVD F1, 0(R7)
-	TBZ $0, R6, stored2104
+	TBZ $0, R6, stored2136
 	ADD $8, R7, R26
 	VST1 V1.S[2], (R26)
-	B stored2104
+	B stored2136
 
-single2103:
+single2135:
 	FMOVS F1, 0(R7)
 
-stored2104:
+stored2136:
 
 clear_dst_end:
 	MOVD dstStride+40(FP), R6
@@ -41737,246 +42269,6 @@ pass0_blocks_end:
 pass0_partial0:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2105
-	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded2106
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded2106
-
-single2105:
-	FMOVS 0(R1), F17
-
-loaded2106:
-	FMOVQ 16(R25), F21 // 0x80000000
-	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single2107
-	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded2108
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded2108
-
-single2107:
-	FMOVS 0(R2), F21
-
-loaded2108:
-	VFMLA V21.S4, V17.S4, V1.S4
-	B pass0_fold
-
-pass0_partial1:
-	CMP $0, R6
-	BEQ pass0_fold
-	TBZ $1, R6, single2109
-	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded2110
-	ADD $8, R1, R26
-	VLD1 (R26), V21.S[2]
-	B loaded2110
-
-single2109:
-	FMOVS 0(R1), F21
-
-loaded2110:
-	FMOVQ 16(R25), F17 // 0x80000000
-	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single2111
-	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded2112
-	ADD $8, R2, R26
-	VLD1 (R26), V17.S[2]
-	B loaded2112
-
-single2111:
-	FMOVS 0(R2), F17
-
-loaded2112:
-	VFMLA V17.S4, V21.S4, V2.S4
-	B pass0_fold
-
-pass0_partial2:
-	CMP $0, R6
-	BEQ pass0_fold
-	TBZ $1, R6, single2113
-	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded2114
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded2114
-
-single2113:
-	FMOVS 0(R1), F17
-
-loaded2114:
-	FMOVQ 16(R25), F21 // 0x80000000
-	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single2115
-	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded2116
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded2116
-
-single2115:
-	FMOVS 0(R2), F21
-
-loaded2116:
-	VFMLA V21.S4, V17.S4, V3.S4
-	B pass0_fold
-
-pass0_partial3:
-	CMP $0, R6
-	BEQ pass0_fold
-	TBZ $1, R6, single2117
-	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded2118
-	ADD $8, R1, R26
-	VLD1 (R26), V21.S[2]
-	B loaded2118
-
-single2117:
-	FMOVS 0(R1), F21
-
-loaded2118:
-	FMOVQ 16(R25), F17 // 0x80000000
-	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single2119
-	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded2120
-	ADD $8, R2, R26
-	VLD1 (R26), V17.S[2]
-	B loaded2120
-
-single2119:
-	FMOVS 0(R2), F17
-
-loaded2120:
-	VFMLA V17.S4, V21.S4, V4.S4
-	B pass0_fold
-
-pass0_partial4:
-	CMP $0, R6
-	BEQ pass0_fold
-	TBZ $1, R6, single2121
-	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded2122
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded2122
-
-single2121:
-	FMOVS 0(R1), F17
-
-loaded2122:
-	FMOVQ 16(R25), F21 // 0x80000000
-	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single2123
-	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded2124
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded2124
-
-single2123:
-	FMOVS 0(R2), F21
-
-loaded2124:
-	VFMLA V21.S4, V17.S4, V5.S4
-	B pass0_fold
-
-pass0_partial5:
-	CMP $0, R6
-	BEQ pass0_fold
-	TBZ $1, R6, single2125
-	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded2126
-	ADD $8, R1, R26
-	VLD1 (R26), V21.S[2]
-	B loaded2126
-
-single2125:
-	FMOVS 0(R1), F21
-
-loaded2126:
-	FMOVQ 16(R25), F17 // 0x80000000
-	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single2127
-	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded2128
-	ADD $8, R2, R26
-	VLD1 (R26), V17.S[2]
-	B loaded2128
-
-single2127:
-	FMOVS 0(R2), F17
-
-loaded2128:
-	VFMLA V17.S4, V21.S4, V6.S4
-	B pass0_fold
-
-pass0_partial6:
-	CMP $0, R6
-	BEQ pass0_fold
-	TBZ $1, R6, single2129
-	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded2130
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded2130
-
-single2129:
-	FMOVS 0(R1), F17
-
-loaded2130:
-	FMOVQ 16(R25), F21 // 0x80000000
-	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single2131
-	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded2132
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded2132
-
-single2131:
-	FMOVS 0(R2), F21
-
-loaded2132:
-	VFMLA V21.S4, V17.S4, V7.S4
-	B pass0_fold
-
-pass0_partial7:
-	CMP $0, R6
-	BEQ pass0_fold
-	TBZ $1, R6, single2133
-	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded2134
-	ADD $8, R1, R26
-	VLD1 (R26), V21.S[2]
-	B loaded2134
-
-single2133:
-	FMOVS 0(R1), F21
-
-loaded2134:
-	FMOVQ 16(R25), F17 // 0x80000000
-	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single2135
-	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded2136
-	ADD $8, R2, R26
-	VLD1 (R26), V17.S[2]
-	B loaded2136
-
-single2135:
-	FMOVS 0(R2), F17
-
-loaded2136:
-	VFMLA V17.S4, V21.S4, V8.S4
-	B pass0_fold
-
-pass0_partial8:
-	CMP $0, R6
-	BEQ pass0_fold
 	TBZ $1, R6, single2137
 	FMOVD 0(R1), F17
 	TBZ $0, R6, loaded2138
@@ -42001,10 +42293,10 @@ single2139:
 	FMOVS 0(R2), F21
 
 loaded2140:
-	VFMLA V21.S4, V17.S4, V9.S4
+	VFMLA V21.S4, V17.S4, V1.S4
 	B pass0_fold
 
-pass0_partial9:
+pass0_partial1:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single2141
@@ -42031,10 +42323,10 @@ single2143:
 	FMOVS 0(R2), F17
 
 loaded2144:
-	VFMLA V17.S4, V21.S4, V10.S4
+	VFMLA V17.S4, V21.S4, V2.S4
 	B pass0_fold
 
-pass0_partial10:
+pass0_partial2:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single2145
@@ -42061,10 +42353,10 @@ single2147:
 	FMOVS 0(R2), F21
 
 loaded2148:
-	VFMLA V21.S4, V17.S4, V11.S4
+	VFMLA V21.S4, V17.S4, V3.S4
 	B pass0_fold
 
-pass0_partial11:
+pass0_partial3:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single2149
@@ -42091,10 +42383,10 @@ single2151:
 	FMOVS 0(R2), F17
 
 loaded2152:
-	VFMLA V17.S4, V21.S4, V12.S4
+	VFMLA V17.S4, V21.S4, V4.S4
 	B pass0_fold
 
-pass0_partial12:
+pass0_partial4:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single2153
@@ -42121,10 +42413,10 @@ single2155:
 	FMOVS 0(R2), F21
 
 loaded2156:
-	VFMLA V21.S4, V17.S4, V13.S4
+	VFMLA V21.S4, V17.S4, V5.S4
 	B pass0_fold
 
-pass0_partial13:
+pass0_partial5:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single2157
@@ -42151,10 +42443,10 @@ single2159:
 	FMOVS 0(R2), F17
 
 loaded2160:
-	VFMLA V17.S4, V21.S4, V14.S4
+	VFMLA V17.S4, V21.S4, V6.S4
 	B pass0_fold
 
-pass0_partial14:
+pass0_partial6:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single2161
@@ -42181,10 +42473,10 @@ single2163:
 	FMOVS 0(R2), F21
 
 loaded2164:
-	VFMLA V21.S4, V17.S4, V15.S4
+	VFMLA V21.S4, V17.S4, V7.S4
 	B pass0_fold
 
-pass0_partial15:
+pass0_partial7:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single2165
@@ -42211,6 +42503,246 @@ single2167:
 	FMOVS 0(R2), F17
 
 loaded2168:
+	VFMLA V17.S4, V21.S4, V8.S4
+	B pass0_fold
+
+pass0_partial8:
+	CMP $0, R6
+	BEQ pass0_fold
+	TBZ $1, R6, single2169
+	FMOVD 0(R1), F17
+	TBZ $0, R6, loaded2170
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded2170
+
+single2169:
+	FMOVS 0(R1), F17
+
+loaded2170:
+	FMOVQ 16(R25), F21 // 0x80000000
+	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
+	TBZ $1, R6, single2171
+	FMOVD 0(R2), F21
+	TBZ $0, R6, loaded2172
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded2172
+
+single2171:
+	FMOVS 0(R2), F21
+
+loaded2172:
+	VFMLA V21.S4, V17.S4, V9.S4
+	B pass0_fold
+
+pass0_partial9:
+	CMP $0, R6
+	BEQ pass0_fold
+	TBZ $1, R6, single2173
+	FMOVD 0(R1), F21
+	TBZ $0, R6, loaded2174
+	ADD $8, R1, R26
+	VLD1 (R26), V21.S[2]
+	B loaded2174
+
+single2173:
+	FMOVS 0(R1), F21
+
+loaded2174:
+	FMOVQ 16(R25), F17 // 0x80000000
+	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
+	TBZ $1, R6, single2175
+	FMOVD 0(R2), F17
+	TBZ $0, R6, loaded2176
+	ADD $8, R2, R26
+	VLD1 (R26), V17.S[2]
+	B loaded2176
+
+single2175:
+	FMOVS 0(R2), F17
+
+loaded2176:
+	VFMLA V17.S4, V21.S4, V10.S4
+	B pass0_fold
+
+pass0_partial10:
+	CMP $0, R6
+	BEQ pass0_fold
+	TBZ $1, R6, single2177
+	FMOVD 0(R1), F17
+	TBZ $0, R6, loaded2178
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded2178
+
+single2177:
+	FMOVS 0(R1), F17
+
+loaded2178:
+	FMOVQ 16(R25), F21 // 0x80000000
+	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
+	TBZ $1, R6, single2179
+	FMOVD 0(R2), F21
+	TBZ $0, R6, loaded2180
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded2180
+
+single2179:
+	FMOVS 0(R2), F21
+
+loaded2180:
+	VFMLA V21.S4, V17.S4, V11.S4
+	B pass0_fold
+
+pass0_partial11:
+	CMP $0, R6
+	BEQ pass0_fold
+	TBZ $1, R6, single2181
+	FMOVD 0(R1), F21
+	TBZ $0, R6, loaded2182
+	ADD $8, R1, R26
+	VLD1 (R26), V21.S[2]
+	B loaded2182
+
+single2181:
+	FMOVS 0(R1), F21
+
+loaded2182:
+	FMOVQ 16(R25), F17 // 0x80000000
+	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
+	TBZ $1, R6, single2183
+	FMOVD 0(R2), F17
+	TBZ $0, R6, loaded2184
+	ADD $8, R2, R26
+	VLD1 (R26), V17.S[2]
+	B loaded2184
+
+single2183:
+	FMOVS 0(R2), F17
+
+loaded2184:
+	VFMLA V17.S4, V21.S4, V12.S4
+	B pass0_fold
+
+pass0_partial12:
+	CMP $0, R6
+	BEQ pass0_fold
+	TBZ $1, R6, single2185
+	FMOVD 0(R1), F17
+	TBZ $0, R6, loaded2186
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded2186
+
+single2185:
+	FMOVS 0(R1), F17
+
+loaded2186:
+	FMOVQ 16(R25), F21 // 0x80000000
+	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
+	TBZ $1, R6, single2187
+	FMOVD 0(R2), F21
+	TBZ $0, R6, loaded2188
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded2188
+
+single2187:
+	FMOVS 0(R2), F21
+
+loaded2188:
+	VFMLA V21.S4, V17.S4, V13.S4
+	B pass0_fold
+
+pass0_partial13:
+	CMP $0, R6
+	BEQ pass0_fold
+	TBZ $1, R6, single2189
+	FMOVD 0(R1), F21
+	TBZ $0, R6, loaded2190
+	ADD $8, R1, R26
+	VLD1 (R26), V21.S[2]
+	B loaded2190
+
+single2189:
+	FMOVS 0(R1), F21
+
+loaded2190:
+	FMOVQ 16(R25), F17 // 0x80000000
+	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
+	TBZ $1, R6, single2191
+	FMOVD 0(R2), F17
+	TBZ $0, R6, loaded2192
+	ADD $8, R2, R26
+	VLD1 (R26), V17.S[2]
+	B loaded2192
+
+single2191:
+	FMOVS 0(R2), F17
+
+loaded2192:
+	VFMLA V17.S4, V21.S4, V14.S4
+	B pass0_fold
+
+pass0_partial14:
+	CMP $0, R6
+	BEQ pass0_fold
+	TBZ $1, R6, single2193
+	FMOVD 0(R1), F17
+	TBZ $0, R6, loaded2194
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded2194
+
+single2193:
+	FMOVS 0(R1), F17
+
+loaded2194:
+	FMOVQ 16(R25), F21 // 0x80000000
+	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
+	TBZ $1, R6, single2195
+	FMOVD 0(R2), F21
+	TBZ $0, R6, loaded2196
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded2196
+
+single2195:
+	FMOVS 0(R2), F21
+
+loaded2196:
+	VFMLA V21.S4, V17.S4, V15.S4
+	B pass0_fold
+
+pass0_partial15:
+	CMP $0, R6
+	BEQ pass0_fold
+	TBZ $1, R6, single2197
+	FMOVD 0(R1), F21
+	TBZ $0, R6, loaded2198
+	ADD $8, R1, R26
+	VLD1 (R26), V21.S[2]
+	B loaded2198
+
+single2197:
+	FMOVS 0(R1), F21
+
+loaded2198:
+	FMOVQ 16(R25), F17 // 0x80000000
+	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
+	TBZ $1, R6, single2199
+	FMOVD 0(R2), F17
+	TBZ $0, R6, loaded2200
+	ADD $8, R2, R26
+	VLD1 (R26), V17.S[2]
+	B loaded2200
+
+single2199:
+	FMOVS 0(R2), F17
+
+loaded2200:
 	VFMLA V17.S4, V21.S4, V16.S4
 
 pass0_fold:
@@ -42363,42 +42895,42 @@ pass1_vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ pass1_end
-	TBZ $1, R7, single2169
+	TBZ $1, R7, single2201
 	FMOVD 0(R2), F4
-	TBZ $0, R7, loaded2170
+	TBZ $0, R7, loaded2202
 	ADD $8, R2, R26
 	VLD1 (R26), V4.S[2]
-	B loaded2170
+	B loaded2202
 
-single2169:
+single2201:
 	FMOVS 0(R2), F4
 
-loaded2170:
-	TBZ $1, R7, single2171
+loaded2202:
+	TBZ $1, R7, single2203
 	FMOVD 0(R1), F3
-	TBZ $0, R7, loaded2172
+	TBZ $0, R7, loaded2204
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2172
+	B loaded2204
 
-single2171:
+single2203:
 	FMOVS 0(R1), F3
 
-loaded2172:
+loaded2204:
 	WORD $0x4ea2d463 // FSUB V3.4S, V3.4S, V2.4S
 	WORD $0x6e23dc83 // FMUL V3.4S, V4.4S, V3.4S
 	WORD $0x6e23dc03 // FMUL V3.4S, V0.4S, V3.4S
-	TBZ $1, R7, single2173
+	TBZ $1, R7, single2205
 	FMOVD F3, 0(R0)
-	TBZ $0, R7, stored2174
+	TBZ $0, R7, stored2206
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored2174
+	B stored2206
 
-single2173:
+single2205:
 	FMOVS F3, 0(R0)
 
-stored2174:
+stored2206:
 
 pass1_end:
 	SUB R8, R2
@@ -42436,17 +42968,17 @@ clear_dx_vectors_end:
 	SUB $3, R7, R26
 	VMOV R26, V1.S[3]
 	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
-	TBZ $1, R7, single2175
+	TBZ $1, R7, single2207
 	FMOVD F2, 0(R8)
-	TBZ $0, R7, stored2176
+	TBZ $0, R7, stored2208
 	ADD $8, R8, R26
 	VST1 V2.S[2], (R26)
-	B stored2176
+	B stored2208
 
-single2175:
+single2207:
 	FMOVS F2, 0(R8)
 
-stored2176:
+stored2208:
 
 clear_dx_end:
 	MOVD dxStride+48(FP), R7
@@ -42586,30 +43118,30 @@ pass2_vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ pass2_end
-	TBZ $1, R7, single2177
+	TBZ $1, R7, single2209
 	FMOVD 0(R1), F3
-	TBZ $0, R7, loaded2178
+	TBZ $0, R7, loaded2210
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2178
+	B loaded2210
 
-single2177:
+single2209:
 	FMOVS 0(R1), F3
 
-loaded2178:
+loaded2210:
 	WORD $0x4ea2d463 // FSUB V3.4S, V3.4S, V2.4S
 	WORD $0x4ea1d463 // FSUB V3.4S, V3.4S, V1.4S
-	TBZ $1, R7, single2179
+	TBZ $1, R7, single2211
 	FMOVD F3, 0(R0)
-	TBZ $0, R7, stored2180
+	TBZ $0, R7, stored2212
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored2180
+	B stored2212
 
-single2179:
+single2211:
 	FMOVS F3, 0(R0)
 
-stored2180:
+stored2212:
 
 pass2_end:
 	SUB R8, R1
@@ -42877,17 +43409,17 @@ pass1_vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ pass1_end
-	TBZ $1, R7, single2181
+	TBZ $1, R7, single2213
 	FMOVD 0(R2), F4
-	TBZ $0, R7, loaded2182
+	TBZ $0, R7, loaded2214
 	ADD $8, R2, R26
 	VLD1 (R26), V4.S[2]
-	B loaded2182
+	B loaded2214
 
-single2181:
+single2213:
 	FMOVS 0(R2), F4
 
-loaded2182:
+loaded2214:
 	FMOVQ 480(R25), F9 // 0x42b20000
 	WORD $0x6ea9e483 // FCMGT V3.4S, V4.4S, V9.4S
 	WORD $0x6ea31d24 // BIT V4.16B, V9.16B, V3.16B
@@ -42922,29 +43454,29 @@ loaded2182:
 	VSUB V4.S4, V13.S4, V13.S4
 	WORD $0x6e24dd83 // FMUL V3.4S, V12.4S, V4.4S
 	WORD $0x6e2ddc63 // FMUL V3.4S, V3.4S, V13.4S
-	TBZ $1, R7, single2183
+	TBZ $1, R7, single2215
 	FMOVD 0(R1), F9
-	TBZ $0, R7, loaded2184
+	TBZ $0, R7, loaded2216
 	ADD $8, R1, R26
 	VLD1 (R26), V9.S[2]
-	B loaded2184
+	B loaded2216
 
-single2183:
+single2215:
 	FMOVS 0(R1), F9
 
-loaded2184:
+loaded2216:
 	VFMLS V1.S4, V3.S4, V9.S4
-	TBZ $1, R7, single2185
+	TBZ $1, R7, single2217
 	FMOVD F9, 0(R0)
-	TBZ $0, R7, stored2186
+	TBZ $0, R7, stored2218
 	ADD $8, R0, R26
 	VST1 V9.S[2], (R26)
-	B stored2186
+	B stored2218
 
-single2185:
+single2217:
 	FMOVS F9, 0(R0)
 
-stored2186:
+stored2218:
 
 pass1_end:
 	SUB R8, R2
@@ -43006,30 +43538,30 @@ few:
 	SUB $3, R3, R26
 	VMOV R26, V4.S[3]
 	WORD $0x4ea08884 // CMGT V4.4S, V4.4S, #0
-	TBZ $1, R3, single2187
+	TBZ $1, R3, single2219
 	FMOVD 0(R1), F3
-	TBZ $0, R3, loaded2188
+	TBZ $0, R3, loaded2220
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2188
+	B loaded2220
 
-single2187:
+single2219:
 	FMOVS 0(R1), F3
 
-loaded2188:
+loaded2220:
 	WORD $0x4ea0d463 // FSUB V3.4S, V3.4S, V0.4S
 	WORD $0x6ee41c23 // BIF V3.16B, V1.16B, V4.16B
-	TBZ $1, R3, single2189
+	TBZ $1, R3, single2221
 	FMOVD 0(R2), F5
-	TBZ $0, R3, loaded2190
+	TBZ $0, R3, loaded2222
 	ADD $8, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded2190
+	B loaded2222
 
-single2189:
+single2221:
 	FMOVS 0(R2), F5
 
-loaded2190:
+loaded2222:
 	VFMLA V5.S4, V3.S4, V2.S4
 
 few_lanes:
@@ -43313,326 +43845,6 @@ partial0:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2191
-	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2192
-	ADD $8, R1, R26
-	VLD1 (R26), V22.S[2]
-	B loaded2192
-
-single2191:
-	FMOVS 0(R1), F22
-
-loaded2192:
-	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
-	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2193
-	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2194
-	ADD $8, R2, R26
-	VLD1 (R26), V19.S[2]
-	B loaded2194
-
-single2193:
-	FMOVS 0(R2), F19
-
-loaded2194:
-	VFMLA V19.S4, V22.S4, V2.S4
-	B fold
-
-partial1:
-	CMP $0, R3
-	BEQ fold
-	VDUP R3, V18.S4
-	SUB $0, R3, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R3, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R3, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R3, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2195
-	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2196
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded2196
-
-single2195:
-	FMOVS 0(R1), F19
-
-loaded2196:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2197
-	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2198
-	ADD $8, R2, R26
-	VLD1 (R26), V22.S[2]
-	B loaded2198
-
-single2197:
-	FMOVS 0(R2), F22
-
-loaded2198:
-	VFMLA V22.S4, V19.S4, V4.S4
-	B fold
-
-partial2:
-	CMP $0, R3
-	BEQ fold
-	VDUP R3, V18.S4
-	SUB $0, R3, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R3, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R3, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R3, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2199
-	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2200
-	ADD $8, R1, R26
-	VLD1 (R26), V22.S[2]
-	B loaded2200
-
-single2199:
-	FMOVS 0(R1), F22
-
-loaded2200:
-	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
-	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2201
-	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2202
-	ADD $8, R2, R26
-	VLD1 (R26), V19.S[2]
-	B loaded2202
-
-single2201:
-	FMOVS 0(R2), F19
-
-loaded2202:
-	VFMLA V19.S4, V22.S4, V5.S4
-	B fold
-
-partial3:
-	CMP $0, R3
-	BEQ fold
-	VDUP R3, V18.S4
-	SUB $0, R3, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R3, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R3, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R3, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2203
-	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2204
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded2204
-
-single2203:
-	FMOVS 0(R1), F19
-
-loaded2204:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2205
-	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2206
-	ADD $8, R2, R26
-	VLD1 (R26), V22.S[2]
-	B loaded2206
-
-single2205:
-	FMOVS 0(R2), F22
-
-loaded2206:
-	VFMLA V22.S4, V19.S4, V3.S4
-	B fold
-
-partial4:
-	CMP $0, R3
-	BEQ fold
-	VDUP R3, V18.S4
-	SUB $0, R3, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R3, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R3, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R3, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2207
-	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2208
-	ADD $8, R1, R26
-	VLD1 (R26), V22.S[2]
-	B loaded2208
-
-single2207:
-	FMOVS 0(R1), F22
-
-loaded2208:
-	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
-	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2209
-	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2210
-	ADD $8, R2, R26
-	VLD1 (R26), V19.S[2]
-	B loaded2210
-
-single2209:
-	FMOVS 0(R2), F19
-
-loaded2210:
-	VFMLA V19.S4, V22.S4, V6.S4
-	B fold
-
-partial5:
-	CMP $0, R3
-	BEQ fold
-	VDUP R3, V18.S4
-	SUB $0, R3, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R3, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R3, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R3, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2211
-	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2212
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded2212
-
-single2211:
-	FMOVS 0(R1), F19
-
-loaded2212:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2213
-	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2214
-	ADD $8, R2, R26
-	VLD1 (R26), V22.S[2]
-	B loaded2214
-
-single2213:
-	FMOVS 0(R2), F22
-
-loaded2214:
-	VFMLA V22.S4, V19.S4, V7.S4
-	B fold
-
-partial6:
-	CMP $0, R3
-	BEQ fold
-	VDUP R3, V18.S4
-	SUB $0, R3, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R3, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R3, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R3, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2215
-	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2216
-	ADD $8, R1, R26
-	VLD1 (R26), V22.S[2]
-	B loaded2216
-
-single2215:
-	FMOVS 0(R1), F22
-
-loaded2216:
-	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
-	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2217
-	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2218
-	ADD $8, R2, R26
-	VLD1 (R26), V19.S[2]
-	B loaded2218
-
-single2217:
-	FMOVS 0(R2), F19
-
-loaded2218:
-	VFMLA V19.S4, V22.S4, V8.S4
-	B fold
-
-partial7:
-	CMP $0, R3
-	BEQ fold
-	VDUP R3, V18.S4
-	SUB $0, R3, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R3, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R3, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R3, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2219
-	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2220
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded2220
-
-single2219:
-	FMOVS 0(R1), F19
-
-loaded2220:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2221
-	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2222
-	ADD $8, R2, R26
-	VLD1 (R26), V22.S[2]
-	B loaded2222
-
-single2221:
-	FMOVS 0(R2), F22
-
-loaded2222:
-	VFMLA V22.S4, V19.S4, V9.S4
-	B fold
-
-partial8:
-	CMP $0, R3
-	BEQ fold
-	VDUP R3, V18.S4
-	SUB $0, R3, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R3, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R3, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R3, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
 	TBZ $1, R3, single2223
 	FMOVD 0(R1), F22
 	TBZ $0, R3, loaded2224
@@ -43657,10 +43869,10 @@ single2225:
 	FMOVS 0(R2), F19
 
 loaded2226:
-	VFMLA V19.S4, V22.S4, V10.S4
+	VFMLA V19.S4, V22.S4, V2.S4
 	B fold
 
-partial9:
+partial1:
 	CMP $0, R3
 	BEQ fold
 	VDUP R3, V18.S4
@@ -43697,10 +43909,10 @@ single2229:
 	FMOVS 0(R2), F22
 
 loaded2230:
-	VFMLA V22.S4, V19.S4, V11.S4
+	VFMLA V22.S4, V19.S4, V4.S4
 	B fold
 
-partial10:
+partial2:
 	CMP $0, R3
 	BEQ fold
 	VDUP R3, V18.S4
@@ -43737,10 +43949,10 @@ single2233:
 	FMOVS 0(R2), F19
 
 loaded2234:
-	VFMLA V19.S4, V22.S4, V12.S4
+	VFMLA V19.S4, V22.S4, V5.S4
 	B fold
 
-partial11:
+partial3:
 	CMP $0, R3
 	BEQ fold
 	VDUP R3, V18.S4
@@ -43777,10 +43989,10 @@ single2237:
 	FMOVS 0(R2), F22
 
 loaded2238:
-	VFMLA V22.S4, V19.S4, V13.S4
+	VFMLA V22.S4, V19.S4, V3.S4
 	B fold
 
-partial12:
+partial4:
 	CMP $0, R3
 	BEQ fold
 	VDUP R3, V18.S4
@@ -43817,10 +44029,10 @@ single2241:
 	FMOVS 0(R2), F19
 
 loaded2242:
-	VFMLA V19.S4, V22.S4, V14.S4
+	VFMLA V19.S4, V22.S4, V6.S4
 	B fold
 
-partial13:
+partial5:
 	CMP $0, R3
 	BEQ fold
 	VDUP R3, V18.S4
@@ -43857,10 +44069,10 @@ single2245:
 	FMOVS 0(R2), F22
 
 loaded2246:
-	VFMLA V22.S4, V19.S4, V15.S4
+	VFMLA V22.S4, V19.S4, V7.S4
 	B fold
 
-partial14:
+partial6:
 	CMP $0, R3
 	BEQ fold
 	VDUP R3, V18.S4
@@ -43897,10 +44109,10 @@ single2249:
 	FMOVS 0(R2), F19
 
 loaded2250:
-	VFMLA V19.S4, V22.S4, V16.S4
+	VFMLA V19.S4, V22.S4, V8.S4
 	B fold
 
-partial15:
+partial7:
 	CMP $0, R3
 	BEQ fold
 	VDUP R3, V18.S4
@@ -43937,6 +44149,326 @@ single2253:
 	FMOVS 0(R2), F22
 
 loaded2254:
+	VFMLA V22.S4, V19.S4, V9.S4
+	B fold
+
+partial8:
+	CMP $0, R3
+	BEQ fold
+	VDUP R3, V18.S4
+	SUB $0, R3, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R3, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R3, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R3, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R3, single2255
+	FMOVD 0(R1), F22
+	TBZ $0, R3, loaded2256
+	ADD $8, R1, R26
+	VLD1 (R26), V22.S[2]
+	B loaded2256
+
+single2255:
+	FMOVS 0(R1), F22
+
+loaded2256:
+	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
+	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
+	TBZ $1, R3, single2257
+	FMOVD 0(R2), F19
+	TBZ $0, R3, loaded2258
+	ADD $8, R2, R26
+	VLD1 (R26), V19.S[2]
+	B loaded2258
+
+single2257:
+	FMOVS 0(R2), F19
+
+loaded2258:
+	VFMLA V19.S4, V22.S4, V10.S4
+	B fold
+
+partial9:
+	CMP $0, R3
+	BEQ fold
+	VDUP R3, V18.S4
+	SUB $0, R3, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R3, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R3, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R3, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R3, single2259
+	FMOVD 0(R1), F19
+	TBZ $0, R3, loaded2260
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded2260
+
+single2259:
+	FMOVS 0(R1), F19
+
+loaded2260:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	TBZ $1, R3, single2261
+	FMOVD 0(R2), F22
+	TBZ $0, R3, loaded2262
+	ADD $8, R2, R26
+	VLD1 (R26), V22.S[2]
+	B loaded2262
+
+single2261:
+	FMOVS 0(R2), F22
+
+loaded2262:
+	VFMLA V22.S4, V19.S4, V11.S4
+	B fold
+
+partial10:
+	CMP $0, R3
+	BEQ fold
+	VDUP R3, V18.S4
+	SUB $0, R3, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R3, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R3, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R3, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R3, single2263
+	FMOVD 0(R1), F22
+	TBZ $0, R3, loaded2264
+	ADD $8, R1, R26
+	VLD1 (R26), V22.S[2]
+	B loaded2264
+
+single2263:
+	FMOVS 0(R1), F22
+
+loaded2264:
+	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
+	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
+	TBZ $1, R3, single2265
+	FMOVD 0(R2), F19
+	TBZ $0, R3, loaded2266
+	ADD $8, R2, R26
+	VLD1 (R26), V19.S[2]
+	B loaded2266
+
+single2265:
+	FMOVS 0(R2), F19
+
+loaded2266:
+	VFMLA V19.S4, V22.S4, V12.S4
+	B fold
+
+partial11:
+	CMP $0, R3
+	BEQ fold
+	VDUP R3, V18.S4
+	SUB $0, R3, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R3, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R3, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R3, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R3, single2267
+	FMOVD 0(R1), F19
+	TBZ $0, R3, loaded2268
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded2268
+
+single2267:
+	FMOVS 0(R1), F19
+
+loaded2268:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	TBZ $1, R3, single2269
+	FMOVD 0(R2), F22
+	TBZ $0, R3, loaded2270
+	ADD $8, R2, R26
+	VLD1 (R26), V22.S[2]
+	B loaded2270
+
+single2269:
+	FMOVS 0(R2), F22
+
+loaded2270:
+	VFMLA V22.S4, V19.S4, V13.S4
+	B fold
+
+partial12:
+	CMP $0, R3
+	BEQ fold
+	VDUP R3, V18.S4
+	SUB $0, R3, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R3, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R3, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R3, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R3, single2271
+	FMOVD 0(R1), F22
+	TBZ $0, R3, loaded2272
+	ADD $8, R1, R26
+	VLD1 (R26), V22.S[2]
+	B loaded2272
+
+single2271:
+	FMOVS 0(R1), F22
+
+loaded2272:
+	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
+	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
+	TBZ $1, R3, single2273
+	FMOVD 0(R2), F19
+	TBZ $0, R3, loaded2274
+	ADD $8, R2, R26
+	VLD1 (R26), V19.S[2]
+	B loaded2274
+
+single2273:
+	FMOVS 0(R2), F19
+
+loaded2274:
+	VFMLA V19.S4, V22.S4, V14.S4
+	B fold
+
+partial13:
+	CMP $0, R3
+	BEQ fold
+	VDUP R3, V18.S4
+	SUB $0, R3, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R3, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R3, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R3, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R3, single2275
+	FMOVD 0(R1), F19
+	TBZ $0, R3, loaded2276
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded2276
+
+single2275:
+	FMOVS 0(R1), F19
+
+loaded2276:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	TBZ $1, R3, single2277
+	FMOVD 0(R2), F22
+	TBZ $0, R3, loaded2278
+	ADD $8, R2, R26
+	VLD1 (R26), V22.S[2]
+	B loaded2278
+
+single2277:
+	FMOVS 0(R2), F22
+
+loaded2278:
+	VFMLA V22.S4, V19.S4, V15.S4
+	B fold
+
+partial14:
+	CMP $0, R3
+	BEQ fold
+	VDUP R3, V18.S4
+	SUB $0, R3, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R3, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R3, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R3, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R3, single2279
+	FMOVD 0(R1), F22
+	TBZ $0, R3, loaded2280
+	ADD $8, R1, R26
+	VLD1 (R26), V22.S[2]
+	B loaded2280
+
+single2279:
+	FMOVS 0(R1), F22
+
+loaded2280:
+	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
+	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
+	TBZ $1, R3, single2281
+	FMOVD 0(R2), F19
+	TBZ $0, R3, loaded2282
+	ADD $8, R2, R26
+	VLD1 (R26), V19.S[2]
+	B loaded2282
+
+single2281:
+	FMOVS 0(R2), F19
+
+loaded2282:
+	VFMLA V19.S4, V22.S4, V16.S4
+	B fold
+
+partial15:
+	CMP $0, R3
+	BEQ fold
+	VDUP R3, V18.S4
+	SUB $0, R3, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R3, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R3, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R3, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R3, single2283
+	FMOVD 0(R1), F19
+	TBZ $0, R3, loaded2284
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded2284
+
+single2283:
+	FMOVS 0(R1), F19
+
+loaded2284:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	TBZ $1, R3, single2285
+	FMOVD 0(R2), F22
+	TBZ $0, R3, loaded2286
+	ADD $8, R2, R26
+	VLD1 (R26), V22.S[2]
+	B loaded2286
+
+single2285:
+	FMOVS 0(R2), F22
+
+loaded2286:
 	VFMLA V22.S4, V19.S4, V17.S4
 
 fold:
@@ -44281,17 +44813,17 @@ vectors_end:
 	SUB $3, R6, R26
 	VMOV R26, V20.S[3]
 	WORD $0x4ea08a94 // CMGT V20.4S, V20.4S, #0
-	TBZ $1, R6, single2255
+	TBZ $1, R6, single2287
 	FMOVD 0(R2), F15
-	TBZ $0, R6, loaded2256
+	TBZ $0, R6, loaded2288
 	ADD $8, R2, R26
 	VLD1 (R26), V15.S[2]
-	B loaded2256
+	B loaded2288
 
-single2255:
+single2287:
 	FMOVS 0(R2), F15
 
-loaded2256:
+loaded2288:
 	VORR V15.B16, V1.B16, V14.B16
 	WORD $0x6eaee453 // FCMGT V19.4S, V2.4S, V14.4S
 	WORD $0x6eb31c4e // BIT V14.16B, V2.16B, V19.16B
@@ -44346,28 +44878,28 @@ loaded2256:
 	VMOV V21.B16, V17.B16
 	WORD $0x6eb21e71 // BIT V17.16B, V19.16B, V18.16B
 	WORD $0x6eb21eb3 // BIT V19.16B, V21.16B, V18.16B
-	TBZ $1, R6, single2257
+	TBZ $1, R6, single2289
 	FMOVD 0(R3), F21
-	TBZ $0, R6, loaded2258
+	TBZ $0, R6, loaded2290
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2258
+	B loaded2290
 
-single2257:
+single2289:
 	FMOVS 0(R3), F21
 
-loaded2258:
-	TBZ $1, R6, single2259
+loaded2290:
+	TBZ $1, R6, single2291
 	FMOVD 0(R5), F18
-	TBZ $0, R6, loaded2260
+	TBZ $0, R6, loaded2292
 	ADD $8, R5, R26
 	VLD1 (R26), V18.S[2]
-	B loaded2260
+	B loaded2292
 
-single2259:
+single2291:
 	FMOVS 0(R5), F18
 
-loaded2260:
+loaded2292:
 	WORD $0x6e32deb2 // FMUL V18.4S, V21.4S, V18.4S
 	FMOVQ 96(R25), F16 // 0x3f800000
 	WORD $0x4eb5d615 // FSUB V21.4S, V16.4S, V21.4S
@@ -44383,56 +44915,56 @@ loaded2260:
 	WORD $0x6eac1daf // BIT V15.16B, V13.16B, V12.16B
 	WORD $0x4e2ed5ee // FADD V14.4S, V15.4S, V14.4S
 	VFMLA V14.S4, V18.S4, V16.S4
-	TBZ $1, R6, single2261
+	TBZ $1, R6, single2293
 	FMOVD 0(R4), F14
-	TBZ $0, R6, loaded2262
+	TBZ $0, R6, loaded2294
 	ADD $8, R4, R26
 	VLD1 (R26), V14.S[2]
-	B loaded2262
+	B loaded2294
 
-single2261:
+single2293:
 	FMOVS 0(R4), F14
 
-loaded2262:
+loaded2294:
 	WORD $0x6e2ede0e // FMUL V14.4S, V16.4S, V14.4S
-	TBZ $1, R6, single2263
+	TBZ $1, R6, single2295
 	FMOVD F14, 0(R1)
-	TBZ $0, R6, stored2264
+	TBZ $0, R6, stored2296
 	ADD $8, R1, R26
 	VST1 V14.S[2], (R26)
-	B stored2264
+	B stored2296
 
-single2263:
+single2295:
 	FMOVS F14, 0(R1)
 
-stored2264:
+stored2296:
 	WORD $0x6e33de53 // FMUL V19.4S, V18.4S, V19.4S
 	WORD $0x6ea0fa73 // FNEG V19.4S, V19.4S
 	VFMLA V17.S4, V21.S4, V19.S4
-	TBZ $1, R6, single2265
+	TBZ $1, R6, single2297
 	FMOVD 0(R4), F17
-	TBZ $0, R6, loaded2266
+	TBZ $0, R6, loaded2298
 	ADD $8, R4, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2266
+	B loaded2298
 
-single2265:
+single2297:
 	FMOVS 0(R4), F17
 
-loaded2266:
+loaded2298:
 	WORD $0x6e31dc11 // FMUL V17.4S, V0.4S, V17.4S
 	WORD $0x6e31de71 // FMUL V17.4S, V19.4S, V17.4S
-	TBZ $1, R6, single2267
+	TBZ $1, R6, single2299
 	FMOVD F17, 0(R0)
-	TBZ $0, R6, stored2268
+	TBZ $0, R6, stored2300
 	ADD $8, R0, R26
 	VST1 V17.S[2], (R26)
-	B stored2268
+	B stored2300
 
-single2267:
+single2299:
 	FMOVS F17, 0(R0)
 
-stored2268:
+stored2300:
 
 done:
 	RET
@@ -44814,17 +45346,17 @@ partial0:
 	SUB $3, R1, R26
 	VMOV R26, V14.S[3]
 	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R1, single2269
+	TBZ $1, R1, single2301
 	FMOVD 0(R0), F15
-	TBZ $0, R1, loaded2270
+	TBZ $0, R1, loaded2302
 	ADD $8, R0, R26
 	VLD1 (R26), V15.S[2]
-	B loaded2270
+	B loaded2302
 
-single2269:
+single2301:
 	FMOVS 0(R0), F15
 
-loaded2270:
+loaded2302:
 	WORD $0x6ea1e5f1 // FCMGT V17.4S, V15.4S, V1.4S
 	VMOV V15.B16, V16.B16
 	WORD $0x6eb11c30 // BIT V16.16B, V1.16B, V17.16B
@@ -44857,17 +45389,17 @@ partial1:
 	SUB $3, R1, R26
 	VMOV R26, V14.S[3]
 	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R1, single2271
+	TBZ $1, R1, single2303
 	FMOVD 0(R0), F18
-	TBZ $0, R1, loaded2272
+	TBZ $0, R1, loaded2304
 	ADD $8, R0, R26
 	VLD1 (R26), V18.S[2]
-	B loaded2272
+	B loaded2304
 
-single2271:
+single2303:
 	FMOVS 0(R0), F18
 
-loaded2272:
+loaded2304:
 	WORD $0x6ea1e651 // FCMGT V17.4S, V18.4S, V1.4S
 	VMOV V18.B16, V16.B16
 	WORD $0x6eb11c30 // BIT V16.16B, V1.16B, V17.16B
@@ -44900,17 +45432,17 @@ partial2:
 	SUB $3, R1, R26
 	VMOV R26, V14.S[3]
 	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R1, single2273
+	TBZ $1, R1, single2305
 	FMOVD 0(R0), F15
-	TBZ $0, R1, loaded2274
+	TBZ $0, R1, loaded2306
 	ADD $8, R0, R26
 	VLD1 (R26), V15.S[2]
-	B loaded2274
+	B loaded2306
 
-single2273:
+single2305:
 	FMOVS 0(R0), F15
 
-loaded2274:
+loaded2306:
 	WORD $0x6ea1e5f1 // FCMGT V17.4S, V15.4S, V1.4S
 	VMOV V15.B16, V16.B16
 	WORD $0x6eb11c30 // BIT V16.16B, V1.16B, V17.16B
@@ -44943,17 +45475,17 @@ partial3:
 	SUB $3, R1, R26
 	VMOV R26, V14.S[3]
 	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R1, single2275
+	TBZ $1, R1, single2307
 	FMOVD 0(R0), F18
-	TBZ $0, R1, loaded2276
+	TBZ $0, R1, loaded2308
 	ADD $8, R0, R26
 	VLD1 (R26), V18.S[2]
-	B loaded2276
+	B loaded2308
 
-single2275:
+single2307:
 	FMOVS 0(R0), F18
 
-loaded2276:
+loaded2308:
 	WORD $0x6ea1e651 // FCMGT V17.4S, V18.4S, V1.4S
 	VMOV V18.B16, V16.B16
 	WORD $0x6eb11c30 // BIT V16.16B, V1.16B, V17.16B
@@ -44986,17 +45518,17 @@ partial4:
 	SUB $3, R1, R26
 	VMOV R26, V14.S[3]
 	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R1, single2277
+	TBZ $1, R1, single2309
 	FMOVD 0(R0), F15
-	TBZ $0, R1, loaded2278
+	TBZ $0, R1, loaded2310
 	ADD $8, R0, R26
 	VLD1 (R26), V15.S[2]
-	B loaded2278
+	B loaded2310
 
-single2277:
+single2309:
 	FMOVS 0(R0), F15
 
-loaded2278:
+loaded2310:
 	WORD $0x6ea1e5f1 // FCMGT V17.4S, V15.4S, V1.4S
 	VMOV V15.B16, V16.B16
 	WORD $0x6eb11c30 // BIT V16.16B, V1.16B, V17.16B
@@ -45029,17 +45561,17 @@ partial5:
 	SUB $3, R1, R26
 	VMOV R26, V14.S[3]
 	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R1, single2279
+	TBZ $1, R1, single2311
 	FMOVD 0(R0), F18
-	TBZ $0, R1, loaded2280
+	TBZ $0, R1, loaded2312
 	ADD $8, R0, R26
 	VLD1 (R26), V18.S[2]
-	B loaded2280
+	B loaded2312
 
-single2279:
+single2311:
 	FMOVS 0(R0), F18
 
-loaded2280:
+loaded2312:
 	WORD $0x6ea1e651 // FCMGT V17.4S, V18.4S, V1.4S
 	VMOV V18.B16, V16.B16
 	WORD $0x6eb11c30 // BIT V16.16B, V1.16B, V17.16B
@@ -45072,17 +45604,17 @@ partial6:
 	SUB $3, R1, R26
 	VMOV R26, V14.S[3]
 	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R1, single2281
+	TBZ $1, R1, single2313
 	FMOVD 0(R0), F15
-	TBZ $0, R1, loaded2282
+	TBZ $0, R1, loaded2314
 	ADD $8, R0, R26
 	VLD1 (R26), V15.S[2]
-	B loaded2282
+	B loaded2314
 
-single2281:
+single2313:
 	FMOVS 0(R0), F15
 
-loaded2282:
+loaded2314:
 	WORD $0x6ea1e5f1 // FCMGT V17.4S, V15.4S, V1.4S
 	VMOV V15.B16, V16.B16
 	WORD $0x6eb11c30 // BIT V16.16B, V1.16B, V17.16B
@@ -45115,17 +45647,17 @@ partial7:
 	SUB $3, R1, R26
 	VMOV R26, V14.S[3]
 	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R1, single2283
+	TBZ $1, R1, single2315
 	FMOVD 0(R0), F18
-	TBZ $0, R1, loaded2284
+	TBZ $0, R1, loaded2316
 	ADD $8, R0, R26
 	VLD1 (R26), V18.S[2]
-	B loaded2284
+	B loaded2316
 
-single2283:
+single2315:
 	FMOVS 0(R0), F18
 
-loaded2284:
+loaded2316:
 	WORD $0x6ea1e651 // FCMGT V17.4S, V18.4S, V1.4S
 	VMOV V18.B16, V16.B16
 	WORD $0x6eb11c30 // BIT V16.16B, V1.16B, V17.16B
@@ -45166,6 +45698,238 @@ fold:
 	WORD $0x6ea6e5d0 // FCMGT V16.4S, V14.4S, V6.4S
 	WORD $0x6ef01dc6 // BIF V6.16B, V14.16B, V16.16B
 	FMOVS F6, ret+24(FP)
+	RET
+
+// func GatherRowsNEON(dst *float32, table *float32, indices *float32, rows int, cols int, dstStride int, tableStride int)
+TEXT ·GatherRowsNEON(SB), NOSPLIT, $0-56
+	MOVD dst+0(FP), R0
+	MOVD table+8(FP), R1
+	MOVD indices+16(FP), R2
+	MOVD rows+24(FP), R3
+	MOVD cols+32(FP), R4
+	MOVD dstStride+40(FP), R5
+	MOVD tableStride+48(FP), R6
+	MOVD R4, R7
+	AND $3, R7
+	VDUP R7, V1.S4
+	SUB $0, R7, R26
+	VMOV R26, V1.S[0]
+	SUB $1, R7, R26
+	VMOV R26, V1.S[1]
+	SUB $2, R7, R26
+	VMOV R26, V1.S[2]
+	SUB $3, R7, R26
+	VMOV R26, V1.S[3]
+	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
+	LSL $2, R5
+	LSL $2, R6
+	MOVD R1, R8
+	MOVD R0, R9
+
+row:
+	FMOVS (R2), F0
+	FCVTZSS F0, R1
+	ADD $4, R2
+	MUL R6, R1
+	ADD R8, R1
+	MOVD R9, R0
+	ADD R5, R9
+	MOVD R4, R7
+	SUBS $32, R7
+	BLT blocks_end
+
+blocks:
+	FMOVQ 0(R1), F2
+	FMOVQ 16(R1), F3
+	FSTPQ (F2, F3), 0(R0)
+	FMOVQ 32(R1), F3
+	FMOVQ 48(R1), F2
+	FSTPQ (F3, F2), 32(R0)
+	FMOVQ 64(R1), F2
+	FMOVQ 80(R1), F3
+	FSTPQ (F2, F3), 64(R0)
+	FMOVQ 96(R1), F3
+	FMOVQ 112(R1), F2
+	FSTPQ (F3, F2), 96(R0)
+	ADD $128, R0
+	ADD $128, R1
+	SUBS $32, R7
+	BGE blocks
+
+blocks_end:
+	ADD $32, R7
+	SUBS $4, R7
+	BLT vectors_end
+
+vectors:
+	FMOVQ 0(R1), F2
+	FMOVQ F2, 0(R0)
+	ADD $16, R0
+	ADD $16, R1
+	SUBS $4, R7
+	BGE vectors
+
+vectors_end:
+	ADD $4, R7
+	CMP $0, R7
+	BEQ row_end
+	TBZ $1, R7, single2317
+	FMOVD 0(R1), F2
+	TBZ $0, R7, loaded2318
+	ADD $8, R1, R26
+	VLD1 (R26), V2.S[2]
+	B loaded2318
+
+single2317:
+	FMOVS 0(R1), F2
+
+loaded2318:
+	TBZ $1, R7, single2319
+	FMOVD F2, 0(R0)
+	TBZ $0, R7, stored2320
+	ADD $8, R0, R26
+	VST1 V2.S[2], (R26)
+	B stored2320
+
+single2319:
+	FMOVS F2, 0(R0)
+
+stored2320:
+
+row_end:
+	SUBS $1, R3
+	BNE row
+	RET
+
+// func ScatterAddRowsNEON(table *float32, src *float32, indices *float32, rows int, cols int, srcStride int, tableStride int)
+TEXT ·ScatterAddRowsNEON(SB), NOSPLIT, $0-56
+	MOVD table+0(FP), R0
+	MOVD src+8(FP), R1
+	MOVD indices+16(FP), R2
+	MOVD rows+24(FP), R3
+	MOVD cols+32(FP), R4
+	MOVD srcStride+40(FP), R5
+	MOVD tableStride+48(FP), R6
+	MOVD R4, R7
+	AND $3, R7
+	VDUP R7, V1.S4
+	SUB $0, R7, R26
+	VMOV R26, V1.S[0]
+	SUB $1, R7, R26
+	VMOV R26, V1.S[1]
+	SUB $2, R7, R26
+	VMOV R26, V1.S[2]
+	SUB $3, R7, R26
+	VMOV R26, V1.S[3]
+	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
+	LSL $2, R5
+	LSL $2, R6
+	MOVD R0, R8
+	MOVD R1, R9
+
+row:
+	FMOVS (R2), F0
+	FCVTZSS F0, R0
+	ADD $4, R2
+	MUL R6, R0
+	ADD R8, R0
+	MOVD R9, R1
+	ADD R5, R9
+	MOVD R4, R7
+	SUBS $32, R7
+	BLT blocks_end
+
+blocks:
+	FMOVQ 0(R0), F2
+	FMOVQ 16(R0), F3
+	FMOVQ 0(R1), F4
+	FMOVQ 16(R1), F5
+	WORD $0x4e24d444 // FADD V4.4S, V2.4S, V4.4S
+	WORD $0x4e25d465 // FADD V5.4S, V3.4S, V5.4S
+	FSTPQ (F4, F5), 0(R0)
+	FMOVQ 32(R0), F5
+	FMOVQ 48(R0), F4
+	FMOVQ 32(R1), F3
+	FMOVQ 48(R1), F2
+	WORD $0x4e23d4a3 // FADD V3.4S, V5.4S, V3.4S
+	WORD $0x4e22d482 // FADD V2.4S, V4.4S, V2.4S
+	FSTPQ (F3, F2), 32(R0)
+	FMOVQ 64(R0), F2
+	FMOVQ 80(R0), F3
+	FMOVQ 64(R1), F4
+	FMOVQ 80(R1), F5
+	WORD $0x4e24d444 // FADD V4.4S, V2.4S, V4.4S
+	WORD $0x4e25d465 // FADD V5.4S, V3.4S, V5.4S
+	FSTPQ (F4, F5), 64(R0)
+	FMOVQ 96(R0), F5
+	FMOVQ 112(R0), F4
+	FMOVQ 96(R1), F3
+	FMOVQ 112(R1), F2
+	WORD $0x4e23d4a3 // FADD V3.4S, V5.4S, V3.4S
+	WORD $0x4e22d482 // FADD V2.4S, V4.4S, V2.4S
+	FSTPQ (F3, F2), 96(R0)
+	ADD $128, R1
+	ADD $128, R0
+	SUBS $32, R7
+	BGE blocks
+
+blocks_end:
+	ADD $32, R7
+	SUBS $4, R7
+	BLT vectors_end
+
+vectors:
+	FMOVQ 0(R0), F2
+	FMOVQ 0(R1), F3
+	WORD $0x4e23d443 // FADD V3.4S, V2.4S, V3.4S
+	FMOVQ F3, 0(R0)
+	ADD $16, R1
+	ADD $16, R0
+	SUBS $4, R7
+	BGE vectors
+
+vectors_end:
+	ADD $4, R7
+	CMP $0, R7
+	BEQ row_end
+	TBZ $1, R7, single2321
+	FMOVD 0(R0), F3
+	TBZ $0, R7, loaded2322
+	ADD $8, R0, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2322
+
+single2321:
+	FMOVS 0(R0), F3
+
+loaded2322:
+	TBZ $1, R7, single2323
+	FMOVD 0(R1), F2
+	TBZ $0, R7, loaded2324
+	ADD $8, R1, R26
+	VLD1 (R26), V2.S[2]
+	B loaded2324
+
+single2323:
+	FMOVS 0(R1), F2
+
+loaded2324:
+	WORD $0x4e22d462 // FADD V2.4S, V3.4S, V2.4S
+	TBZ $1, R7, single2325
+	FMOVD F2, 0(R0)
+	TBZ $0, R7, stored2326
+	ADD $8, R0, R26
+	VST1 V2.S[2], (R26)
+	B stored2326
+
+single2325:
+	FMOVS F2, 0(R0)
+
+stored2326:
+
+row_end:
+	SUBS $1, R3
+	BNE row
 	RET
 
 // func ColMulNEON(dst *float32, x *float32, scale *float32, rows int, cols int)
@@ -45249,40 +46013,40 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single2285
+	TBZ $1, R5, single2327
 	FMOVD 0(R1), F2
-	TBZ $0, R5, loaded2286
+	TBZ $0, R5, loaded2328
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded2286
+	B loaded2328
 
-single2285:
+single2327:
 	FMOVS 0(R1), F2
 
-loaded2286:
-	TBZ $1, R5, single2287
+loaded2328:
+	TBZ $1, R5, single2329
 	FMOVD 0(R2), F1
-	TBZ $0, R5, loaded2288
+	TBZ $0, R5, loaded2330
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2288
+	B loaded2330
 
-single2287:
+single2329:
 	FMOVS 0(R2), F1
 
-loaded2288:
+loaded2330:
 	WORD $0x6e21dc41 // FMUL V1.4S, V2.4S, V1.4S
-	TBZ $1, R5, single2289
+	TBZ $1, R5, single2331
 	FMOVD F1, 0(R0)
-	TBZ $0, R5, stored2290
+	TBZ $0, R5, stored2332
 	ADD $8, R0, R26
 	VST1 V1.S[2], (R26)
-	B stored2290
+	B stored2332
 
-single2289:
+single2331:
 	FMOVS F1, 0(R0)
 
-stored2290:
+stored2332:
 	LSL $2, R5
 	ADD R5, R0
 	ADD R5, R1
@@ -45558,44 +46322,44 @@ columns1_end:
 	MOVD add+48(FP), R6
 	CMP $2, R6
 	BNE partial_begin
-	TBZ $1, R3, single2291
+	TBZ $1, R3, single2333
 	FMOVD 0(R0), F7
-	TBZ $0, R3, loaded2292
+	TBZ $0, R3, loaded2334
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2292
+	B loaded2334
 
-single2291:
+single2333:
 	FMOVS 0(R0), F7
 
-loaded2292:
+loaded2334:
 
 partial_begin:
 	MOVD rows+32(FP), R6
 
 partial_rows:
-	TBZ $1, R3, single2293
+	TBZ $1, R3, single2335
 	FMOVD 0(R1), F3
-	TBZ $0, R3, loaded2294
+	TBZ $0, R3, loaded2336
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2294
+	B loaded2336
 
-single2293:
+single2335:
 	FMOVS 0(R1), F3
 
-loaded2294:
-	TBZ $1, R3, single2295
+loaded2336:
+	TBZ $1, R3, single2337
 	FMOVD 0(R2), F0
-	TBZ $0, R3, loaded2296
+	TBZ $0, R3, loaded2338
 	ADD $8, R2, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2296
+	B loaded2338
 
-single2295:
+single2337:
 	FMOVS 0(R2), F0
 
-loaded2296:
+loaded2338:
 	VFMLA V0.S4, V3.S4, V7.S4
 	ADD R4, R1
 	ADD R4, R2
@@ -45604,31 +46368,31 @@ loaded2296:
 	MOVD add+48(FP), R6
 	CMP $1, R6
 	BNE partial_store
-	TBZ $1, R3, single2297
+	TBZ $1, R3, single2339
 	FMOVD 0(R0), F0
-	TBZ $0, R3, loaded2298
+	TBZ $0, R3, loaded2340
 	ADD $8, R0, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2298
+	B loaded2340
 
-single2297:
+single2339:
 	FMOVS 0(R0), F0
 
-loaded2298:
+loaded2340:
 	WORD $0x4e27d407 // FADD V7.4S, V0.4S, V7.4S
 
 partial_store:
-	TBZ $1, R3, single2299
+	TBZ $1, R3, single2341
 	FMOVD F7, 0(R0)
-	TBZ $0, R3, stored2300
+	TBZ $0, R3, stored2342
 	ADD $8, R0, R26
 	VST1 V7.S[2], (R26)
-	B stored2300
+	B stored2342
 
-single2299:
+single2341:
 	FMOVS F7, 0(R0)
 
-stored2300:
+stored2342:
 
 done:
 	RET
@@ -45699,25 +46463,25 @@ vectors_end:
 	ADD $0, R1, R26
 	VLD1.P 2(R26), V1.H[0]
 	CMP $1, R2
-	BEQ loaded2301
+	BEQ loaded2343
 	VLD1.P 2(R26), V1.H[1]
 	CMP $2, R2
-	BEQ loaded2301
+	BEQ loaded2343
 	VLD1.P 2(R26), V1.H[2]
 
-loaded2301:
+loaded2343:
 	WORD $0x0e217821 // FCVTL V1.4S, V1.4H
-	TBZ $1, R2, single2302
+	TBZ $1, R2, single2344
 	FMOVD F1, 0(R0)
-	TBZ $0, R2, stored2303
+	TBZ $0, R2, stored2345
 	ADD $8, R0, R26
 	VST1 V1.S[2], (R26)
-	B stored2303
+	B stored2345
 
-single2302:
+single2344:
 	FMOVS F1, 0(R0)
 
-stored2303:
+stored2345:
 
 done:
 	RET
@@ -45788,28 +46552,28 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V0.S[3]
 	WORD $0x4ea08800 // CMGT V0.4S, V0.4S, #0
-	TBZ $1, R2, single2304
+	TBZ $1, R2, single2346
 	FMOVD 0(R1), F1
-	TBZ $0, R2, loaded2305
+	TBZ $0, R2, loaded2347
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2305
+	B loaded2347
 
-single2304:
+single2346:
 	FMOVS 0(R1), F1
 
-loaded2305:
+loaded2347:
 	WORD $0x0e216822 // FCVTN V2.4H, V1.4S
 	ADD $0, R0, R26
 	VST1.P V2.H[0], 2(R26)
 	CMP $1, R2
-	BEQ stored2306
+	BEQ stored2348
 	VST1.P V2.H[1], 2(R26)
 	CMP $2, R2
-	BEQ stored2306
+	BEQ stored2348
 	VST1.P V2.H[2], 2(R26)
 
-stored2306:
+stored2348:
 
 done:
 	RET
@@ -45955,56 +46719,56 @@ start:
 
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
-	TBZ $1, R20, single2307
+	TBZ $1, R20, single2349
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2308
+	TBZ $0, R20, loaded2350
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2308
+	B loaded2350
 
-single2307:
+single2349:
 	FMOVS 0(R10), F0
 
-loaded2308:
+loaded2350:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
-	TBZ $1, R20, single2309
+	TBZ $1, R20, single2351
 	FMOVD 0(R10), F2
-	TBZ $0, R20, loaded2310
+	TBZ $0, R20, loaded2352
 	ADD $8, R10, R26
 	VLD1 (R26), V2.S[2]
-	B loaded2310
+	B loaded2352
 
-single2309:
+single2351:
 	FMOVS 0(R10), F2
 
-loaded2310:
+loaded2352:
 	ADD R12, R10
 	WORD $0x4fa1105f // FMLA V31.4S, V2.4S, V1.S[1]
-	TBZ $1, R20, single2311
+	TBZ $1, R20, single2353
 	FMOVD 0(R10), F3
-	TBZ $0, R20, loaded2312
+	TBZ $0, R20, loaded2354
 	ADD $8, R10, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2312
+	B loaded2354
 
-single2311:
+single2353:
 	FMOVS 0(R10), F3
 
-loaded2312:
+loaded2354:
 	ADD R12, R10
 	WORD $0x4f81187f // FMLA V31.4S, V3.4S, V1.S[2]
-	TBZ $1, R20, single2313
+	TBZ $1, R20, single2355
 	FMOVD 0(R10), F4
-	TBZ $0, R20, loaded2314
+	TBZ $0, R20, loaded2356
 	ADD $8, R10, R26
 	VLD1 (R26), V4.S[2]
-	B loaded2314
+	B loaded2356
 
-single2313:
+single2355:
 	FMOVS 0(R10), F4
 
-loaded2314:
+loaded2356:
 	ADD R12, R10
 	WORD $0x4fa1189f // FMLA V31.4S, V4.4S, V1.S[3]
 	SUBS $4, R9
@@ -46017,17 +46781,17 @@ rest:
 single:
 	FMOVS (R0), F1
 	ADD $4, R0
-	TBZ $1, R20, single2315
+	TBZ $1, R20, single2357
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2316
+	TBZ $0, R20, loaded2358
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2316
+	B loaded2358
 
-single2315:
+single2357:
 	FMOVS 0(R10), F0
 
-loaded2316:
+loaded2358:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -46041,34 +46805,34 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2317
+	TBZ $1, R20, single2359
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2318
+	TBZ $0, R20, loaded2360
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2318
+	B loaded2360
 
-single2317:
+single2359:
 	FMOVS 0(R21), F0
 
-loaded2318:
+loaded2360:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2319
+	TBZ $1, R20, single2361
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2320
+	TBZ $0, R20, loaded2362
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2320
+	B loaded2362
 
-single2319:
+single2361:
 	FMOVS 0(R21), F0
 
-loaded2320:
+loaded2362:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 rectify:
@@ -46080,17 +46844,17 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2321
+	TBZ $1, R20, single2363
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2322
+	TBZ $0, R20, stored2364
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2322
+	B stored2364
 
-single2321:
+single2363:
 	FMOVS F31, 0(R21)
 
-stored2322:
+stored2364:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -46285,62 +47049,62 @@ start:
 unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2323
+	TBZ $1, R20, single2365
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2324
+	TBZ $0, R20, loaded2366
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2324
+	B loaded2366
 
-single2323:
+single2365:
 	FMOVS 16(R10), F1
 
-loaded2324:
+loaded2366:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2325
+	TBZ $1, R20, single2367
 	FMOVD 16(R10), F3
-	TBZ $0, R20, loaded2326
+	TBZ $0, R20, loaded2368
 	ADD $24, R10, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2326
+	B loaded2368
 
-single2325:
+single2367:
 	FMOVS 16(R10), F3
 
-loaded2326:
+loaded2368:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2107e // FMLA V30.4S, V3.4S, V2.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2327
+	TBZ $1, R20, single2369
 	FMOVD 16(R10), F4
-	TBZ $0, R20, loaded2328
+	TBZ $0, R20, loaded2370
 	ADD $24, R10, R26
 	VLD1 (R26), V4.S[2]
-	B loaded2328
+	B loaded2370
 
-single2327:
+single2369:
 	FMOVS 16(R10), F4
 
-loaded2328:
+loaded2370:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82189e // FMLA V30.4S, V4.4S, V2.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2329
+	TBZ $1, R20, single2371
 	FMOVD 16(R10), F5
-	TBZ $0, R20, loaded2330
+	TBZ $0, R20, loaded2372
 	ADD $24, R10, R26
 	VLD1 (R26), V5.S[2]
-	B loaded2330
+	B loaded2372
 
-single2329:
+single2371:
 	FMOVS 16(R10), F5
 
-loaded2330:
+loaded2372:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa218be // FMLA V30.4S, V5.4S, V2.S[3]
@@ -46355,17 +47119,17 @@ single:
 	FMOVS (R0), F2
 	ADD $4, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2331
+	TBZ $1, R20, single2373
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2332
+	TBZ $0, R20, loaded2374
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2332
+	B loaded2374
 
-single2331:
+single2373:
 	FMOVS 16(R10), F1
 
-loaded2332:
+loaded2374:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -46383,17 +47147,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2333
+	TBZ $1, R20, single2375
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2334
+	TBZ $0, R20, loaded2376
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2334
+	B loaded2376
 
-single2333:
+single2375:
 	FMOVS 16(R21), F0
 
-loaded2334:
+loaded2376:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -46402,17 +47166,17 @@ bias:
 	CBZ R21, rectify
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single2335
+	TBZ $1, R20, single2377
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2336
+	TBZ $0, R20, loaded2378
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2336
+	B loaded2378
 
-single2335:
+single2377:
 	FMOVS 16(R21), F0
 
-loaded2336:
+loaded2378:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 rectify:
@@ -46427,17 +47191,17 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2337
+	TBZ $1, R20, single2379
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2338
+	TBZ $0, R20, stored2380
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2338
+	B stored2380
 
-single2337:
+single2379:
 	FMOVS F30, 16(R21)
 
-stored2338:
+stored2380:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -46634,59 +47398,59 @@ start:
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
-	TBZ $1, R20, single2339
+	TBZ $1, R20, single2381
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2340
+	TBZ $0, R20, loaded2382
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2340
+	B loaded2382
 
-single2339:
+single2381:
 	FMOVS 0(R10), F0
 
-loaded2340:
+loaded2382:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
-	TBZ $1, R20, single2341
+	TBZ $1, R20, single2383
 	FMOVD 0(R10), F3
-	TBZ $0, R20, loaded2342
+	TBZ $0, R20, loaded2384
 	ADD $8, R10, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2342
+	B loaded2384
 
-single2341:
+single2383:
 	FMOVS 0(R10), F3
 
-loaded2342:
+loaded2384:
 	ADD R12, R10
 	WORD $0x4fa1107f // FMLA V31.4S, V3.4S, V1.S[1]
 	WORD $0x4fa2107e // FMLA V30.4S, V3.4S, V2.S[1]
-	TBZ $1, R20, single2343
+	TBZ $1, R20, single2385
 	FMOVD 0(R10), F4
-	TBZ $0, R20, loaded2344
+	TBZ $0, R20, loaded2386
 	ADD $8, R10, R26
 	VLD1 (R26), V4.S[2]
-	B loaded2344
+	B loaded2386
 
-single2343:
+single2385:
 	FMOVS 0(R10), F4
 
-loaded2344:
+loaded2386:
 	ADD R12, R10
 	WORD $0x4f81189f // FMLA V31.4S, V4.4S, V1.S[2]
 	WORD $0x4f82189e // FMLA V30.4S, V4.4S, V2.S[2]
-	TBZ $1, R20, single2345
+	TBZ $1, R20, single2387
 	FMOVD 0(R10), F5
-	TBZ $0, R20, loaded2346
+	TBZ $0, R20, loaded2388
 	ADD $8, R10, R26
 	VLD1 (R26), V5.S[2]
-	B loaded2346
+	B loaded2388
 
-single2345:
+single2387:
 	FMOVS 0(R10), F5
 
-loaded2346:
+loaded2388:
 	ADD R12, R10
 	WORD $0x4fa118bf // FMLA V31.4S, V5.4S, V1.S[3]
 	WORD $0x4fa218be // FMLA V30.4S, V5.4S, V2.S[3]
@@ -46702,17 +47466,17 @@ single:
 	ADD $4, R0
 	FMOVS (R1), F2
 	ADD $4, R1
-	TBZ $1, R20, single2347
+	TBZ $1, R20, single2389
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2348
+	TBZ $0, R20, loaded2390
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2348
+	B loaded2390
 
-single2347:
+single2389:
 	FMOVS 0(R10), F0
 
-loaded2348:
+loaded2390:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -46727,48 +47491,48 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2349
+	TBZ $1, R20, single2391
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2350
+	TBZ $0, R20, loaded2392
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2350
+	B loaded2392
 
-single2349:
+single2391:
 	FMOVS 0(R21), F0
 
-loaded2350:
+loaded2392:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2351
+	TBZ $1, R20, single2393
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2352
+	TBZ $0, R20, loaded2394
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2352
+	B loaded2394
 
-single2351:
+single2393:
 	FMOVS 0(R21), F0
 
-loaded2352:
+loaded2394:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2353
+	TBZ $1, R20, single2395
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2354
+	TBZ $0, R20, loaded2396
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2354
+	B loaded2396
 
-single2353:
+single2395:
 	FMOVS 0(R21), F0
 
-loaded2354:
+loaded2396:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
@@ -46783,29 +47547,29 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2355
+	TBZ $1, R20, single2397
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2356
+	TBZ $0, R20, stored2398
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2356
+	B stored2398
 
-single2355:
+single2397:
 	FMOVS F31, 0(R21)
 
-stored2356:
+stored2398:
 	ADD R13, R21
-	TBZ $1, R20, single2357
+	TBZ $1, R20, single2399
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2358
+	TBZ $0, R20, stored2400
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2358
+	B stored2400
 
-single2357:
+single2399:
 	FMOVS F30, 0(R21)
 
-stored2358:
+stored2400:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -47038,68 +47802,68 @@ unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	VLD1.P 16(R1), [V3.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2359
+	TBZ $1, R20, single2401
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2360
+	TBZ $0, R20, loaded2402
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2360
+	B loaded2402
 
-single2359:
+single2401:
 	FMOVS 16(R10), F1
 
-loaded2360:
+loaded2402:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2361
+	TBZ $1, R20, single2403
 	FMOVD 16(R10), F4
-	TBZ $0, R20, loaded2362
+	TBZ $0, R20, loaded2404
 	ADD $24, R10, R26
 	VLD1 (R26), V4.S[2]
-	B loaded2362
+	B loaded2404
 
-single2361:
+single2403:
 	FMOVS 16(R10), F4
 
-loaded2362:
+loaded2404:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2109e // FMLA V30.4S, V4.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa3109c // FMLA V28.4S, V4.4S, V3.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2363
+	TBZ $1, R20, single2405
 	FMOVD 16(R10), F5
-	TBZ $0, R20, loaded2364
+	TBZ $0, R20, loaded2406
 	ADD $24, R10, R26
 	VLD1 (R26), V5.S[2]
-	B loaded2364
+	B loaded2406
 
-single2363:
+single2405:
 	FMOVS 16(R10), F5
 
-loaded2364:
+loaded2406:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f8218be // FMLA V30.4S, V5.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f8318bc // FMLA V28.4S, V5.4S, V3.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2365
+	TBZ $1, R20, single2407
 	FMOVD 16(R10), F6
-	TBZ $0, R20, loaded2366
+	TBZ $0, R20, loaded2408
 	ADD $24, R10, R26
 	VLD1 (R26), V6.S[2]
-	B loaded2366
+	B loaded2408
 
-single2365:
+single2407:
 	FMOVS 16(R10), F6
 
-loaded2366:
+loaded2408:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa218de // FMLA V30.4S, V6.4S, V2.S[3]
@@ -47118,17 +47882,17 @@ single:
 	FMOVS (R1), F3
 	ADD $4, R1
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2367
+	TBZ $1, R20, single2409
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2368
+	TBZ $0, R20, loaded2410
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2368
+	B loaded2410
 
-single2367:
+single2409:
 	FMOVS 16(R10), F1
 
-loaded2368:
+loaded2410:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -47148,34 +47912,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2369
+	TBZ $1, R20, single2411
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2370
+	TBZ $0, R20, loaded2412
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2370
+	B loaded2412
 
-single2369:
+single2411:
 	FMOVS 16(R21), F0
 
-loaded2370:
+loaded2412:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2371
+	TBZ $1, R20, single2413
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2372
+	TBZ $0, R20, loaded2414
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2372
+	B loaded2414
 
-single2371:
+single2413:
 	FMOVS 16(R21), F0
 
-loaded2372:
+loaded2414:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -47185,17 +47949,17 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single2373
+	TBZ $1, R20, single2415
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2374
+	TBZ $0, R20, loaded2416
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2374
+	B loaded2416
 
-single2373:
+single2415:
 	FMOVS 16(R21), F0
 
-loaded2374:
+loaded2416:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
@@ -47215,30 +47979,30 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2375
+	TBZ $1, R20, single2417
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2376
+	TBZ $0, R20, stored2418
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2376
+	B stored2418
 
-single2375:
+single2417:
 	FMOVS F30, 16(R21)
 
-stored2376:
+stored2418:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2377
+	TBZ $1, R20, single2419
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2378
+	TBZ $0, R20, stored2420
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2378
+	B stored2420
 
-single2377:
+single2419:
 	FMOVS F28, 16(R21)
 
-stored2378:
+stored2420:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -47459,62 +48223,62 @@ unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
-	TBZ $1, R20, single2379
+	TBZ $1, R20, single2421
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2380
+	TBZ $0, R20, loaded2422
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2380
+	B loaded2422
 
-single2379:
+single2421:
 	FMOVS 0(R10), F0
 
-loaded2380:
+loaded2422:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
-	TBZ $1, R20, single2381
+	TBZ $1, R20, single2423
 	FMOVD 0(R10), F4
-	TBZ $0, R20, loaded2382
+	TBZ $0, R20, loaded2424
 	ADD $8, R10, R26
 	VLD1 (R26), V4.S[2]
-	B loaded2382
+	B loaded2424
 
-single2381:
+single2423:
 	FMOVS 0(R10), F4
 
-loaded2382:
+loaded2424:
 	ADD R12, R10
 	WORD $0x4fa1109f // FMLA V31.4S, V4.4S, V1.S[1]
 	WORD $0x4fa2109e // FMLA V30.4S, V4.4S, V2.S[1]
 	WORD $0x4fa3109d // FMLA V29.4S, V4.4S, V3.S[1]
-	TBZ $1, R20, single2383
+	TBZ $1, R20, single2425
 	FMOVD 0(R10), F5
-	TBZ $0, R20, loaded2384
+	TBZ $0, R20, loaded2426
 	ADD $8, R10, R26
 	VLD1 (R26), V5.S[2]
-	B loaded2384
+	B loaded2426
 
-single2383:
+single2425:
 	FMOVS 0(R10), F5
 
-loaded2384:
+loaded2426:
 	ADD R12, R10
 	WORD $0x4f8118bf // FMLA V31.4S, V5.4S, V1.S[2]
 	WORD $0x4f8218be // FMLA V30.4S, V5.4S, V2.S[2]
 	WORD $0x4f8318bd // FMLA V29.4S, V5.4S, V3.S[2]
-	TBZ $1, R20, single2385
+	TBZ $1, R20, single2427
 	FMOVD 0(R10), F6
-	TBZ $0, R20, loaded2386
+	TBZ $0, R20, loaded2428
 	ADD $8, R10, R26
 	VLD1 (R26), V6.S[2]
-	B loaded2386
+	B loaded2428
 
-single2385:
+single2427:
 	FMOVS 0(R10), F6
 
-loaded2386:
+loaded2428:
 	ADD R12, R10
 	WORD $0x4fa118df // FMLA V31.4S, V6.4S, V1.S[3]
 	WORD $0x4fa218de // FMLA V30.4S, V6.4S, V2.S[3]
@@ -47533,17 +48297,17 @@ single:
 	ADD $4, R1
 	FMOVS (R2), F3
 	ADD $4, R2
-	TBZ $1, R20, single2387
+	TBZ $1, R20, single2429
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2388
+	TBZ $0, R20, loaded2430
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2388
+	B loaded2430
 
-single2387:
+single2429:
 	FMOVS 0(R10), F0
 
-loaded2388:
+loaded2430:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -47559,62 +48323,62 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2389
+	TBZ $1, R20, single2431
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2390
+	TBZ $0, R20, loaded2432
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2390
+	B loaded2432
 
-single2389:
+single2431:
 	FMOVS 0(R21), F0
 
-loaded2390:
+loaded2432:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2391
+	TBZ $1, R20, single2433
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2392
+	TBZ $0, R20, loaded2434
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2392
+	B loaded2434
 
-single2391:
+single2433:
 	FMOVS 0(R21), F0
 
-loaded2392:
+loaded2434:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2393
+	TBZ $1, R20, single2435
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2394
+	TBZ $0, R20, loaded2436
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2394
+	B loaded2436
 
-single2393:
+single2435:
 	FMOVS 0(R21), F0
 
-loaded2394:
+loaded2436:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2395
+	TBZ $1, R20, single2437
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2396
+	TBZ $0, R20, loaded2438
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2396
+	B loaded2438
 
-single2395:
+single2437:
 	FMOVS 0(R21), F0
 
-loaded2396:
+loaded2438:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -47632,41 +48396,41 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2397
+	TBZ $1, R20, single2439
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2398
+	TBZ $0, R20, stored2440
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2398
+	B stored2440
 
-single2397:
+single2439:
 	FMOVS F31, 0(R21)
 
-stored2398:
+stored2440:
 	ADD R13, R21
-	TBZ $1, R20, single2399
+	TBZ $1, R20, single2441
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2400
+	TBZ $0, R20, stored2442
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2400
+	B stored2442
 
-single2399:
+single2441:
 	FMOVS F30, 0(R21)
 
-stored2400:
+stored2442:
 	ADD R13, R21
-	TBZ $1, R20, single2401
+	TBZ $1, R20, single2443
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2402
+	TBZ $0, R20, stored2444
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2402
+	B stored2444
 
-single2401:
+single2443:
 	FMOVS F29, 0(R21)
 
-stored2402:
+stored2444:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -47937,17 +48701,17 @@ unrolled:
 	VLD1.P 16(R1), [V3.B16]
 	VLD1.P 16(R2), [V4.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2403
+	TBZ $1, R20, single2445
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2404
+	TBZ $0, R20, loaded2446
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2404
+	B loaded2446
 
-single2403:
+single2445:
 	FMOVS 16(R10), F1
 
-loaded2404:
+loaded2446:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -47956,17 +48720,17 @@ loaded2404:
 	WORD $0x4f84101b // FMLA V27.4S, V0.4S, V4.S[0]
 	WORD $0x4f84103a // FMLA V26.4S, V1.4S, V4.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2405
+	TBZ $1, R20, single2447
 	FMOVD 16(R10), F5
-	TBZ $0, R20, loaded2406
+	TBZ $0, R20, loaded2448
 	ADD $24, R10, R26
 	VLD1 (R26), V5.S[2]
-	B loaded2406
+	B loaded2448
 
-single2405:
+single2447:
 	FMOVS 16(R10), F5
 
-loaded2406:
+loaded2448:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa210be // FMLA V30.4S, V5.4S, V2.S[1]
@@ -47975,17 +48739,17 @@ loaded2406:
 	WORD $0x4fa4101b // FMLA V27.4S, V0.4S, V4.S[1]
 	WORD $0x4fa410ba // FMLA V26.4S, V5.4S, V4.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2407
+	TBZ $1, R20, single2449
 	FMOVD 16(R10), F6
-	TBZ $0, R20, loaded2408
+	TBZ $0, R20, loaded2450
 	ADD $24, R10, R26
 	VLD1 (R26), V6.S[2]
-	B loaded2408
+	B loaded2450
 
-single2407:
+single2449:
 	FMOVS 16(R10), F6
 
-loaded2408:
+loaded2450:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f8218de // FMLA V30.4S, V6.4S, V2.S[2]
@@ -47994,17 +48758,17 @@ loaded2408:
 	WORD $0x4f84181b // FMLA V27.4S, V0.4S, V4.S[2]
 	WORD $0x4f8418da // FMLA V26.4S, V6.4S, V4.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2409
+	TBZ $1, R20, single2451
 	FMOVD 16(R10), F7
-	TBZ $0, R20, loaded2410
+	TBZ $0, R20, loaded2452
 	ADD $24, R10, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2410
+	B loaded2452
 
-single2409:
+single2451:
 	FMOVS 16(R10), F7
 
-loaded2410:
+loaded2452:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa218fe // FMLA V30.4S, V7.4S, V2.S[3]
@@ -48027,17 +48791,17 @@ single:
 	FMOVS (R2), F4
 	ADD $4, R2
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2411
+	TBZ $1, R20, single2453
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2412
+	TBZ $0, R20, loaded2454
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2412
+	B loaded2454
 
-single2411:
+single2453:
 	FMOVS 16(R10), F1
 
-loaded2412:
+loaded2454:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -48059,51 +48823,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2413
+	TBZ $1, R20, single2455
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2414
+	TBZ $0, R20, loaded2456
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2414
+	B loaded2456
 
-single2413:
+single2455:
 	FMOVS 16(R21), F0
 
-loaded2414:
+loaded2456:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2415
+	TBZ $1, R20, single2457
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2416
+	TBZ $0, R20, loaded2458
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2416
+	B loaded2458
 
-single2415:
+single2457:
 	FMOVS 16(R21), F0
 
-loaded2416:
+loaded2458:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2417
+	TBZ $1, R20, single2459
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2418
+	TBZ $0, R20, loaded2460
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2418
+	B loaded2460
 
-single2417:
+single2459:
 	FMOVS 16(R21), F0
 
-loaded2418:
+loaded2460:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -48114,17 +48878,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single2419
+	TBZ $1, R20, single2461
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2420
+	TBZ $0, R20, loaded2462
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2420
+	B loaded2462
 
-single2419:
+single2461:
 	FMOVS 16(R21), F0
 
-loaded2420:
+loaded2462:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -48149,43 +48913,43 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2421
+	TBZ $1, R20, single2463
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2422
+	TBZ $0, R20, stored2464
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2422
+	B stored2464
 
-single2421:
+single2463:
 	FMOVS F30, 16(R21)
 
-stored2422:
+stored2464:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2423
+	TBZ $1, R20, single2465
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2424
+	TBZ $0, R20, stored2466
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2424
+	B stored2466
 
-single2423:
+single2465:
 	FMOVS F28, 16(R21)
 
-stored2424:
+stored2466:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2425
+	TBZ $1, R20, single2467
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2426
+	TBZ $0, R20, stored2468
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2426
+	B stored2468
 
-single2425:
+single2467:
 	FMOVS F26, 16(R21)
 
-stored2426:
+stored2468:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -48430,65 +49194,65 @@ unrolled:
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
-	TBZ $1, R20, single2427
+	TBZ $1, R20, single2469
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2428
+	TBZ $0, R20, loaded2470
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2428
+	B loaded2470
 
-single2427:
+single2469:
 	FMOVS 0(R10), F0
 
-loaded2428:
+loaded2470:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
-	TBZ $1, R20, single2429
+	TBZ $1, R20, single2471
 	FMOVD 0(R10), F5
-	TBZ $0, R20, loaded2430
+	TBZ $0, R20, loaded2472
 	ADD $8, R10, R26
 	VLD1 (R26), V5.S[2]
-	B loaded2430
+	B loaded2472
 
-single2429:
+single2471:
 	FMOVS 0(R10), F5
 
-loaded2430:
+loaded2472:
 	ADD R12, R10
 	WORD $0x4fa110bf // FMLA V31.4S, V5.4S, V1.S[1]
 	WORD $0x4fa210be // FMLA V30.4S, V5.4S, V2.S[1]
 	WORD $0x4fa310bd // FMLA V29.4S, V5.4S, V3.S[1]
 	WORD $0x4fa410bc // FMLA V28.4S, V5.4S, V4.S[1]
-	TBZ $1, R20, single2431
+	TBZ $1, R20, single2473
 	FMOVD 0(R10), F6
-	TBZ $0, R20, loaded2432
+	TBZ $0, R20, loaded2474
 	ADD $8, R10, R26
 	VLD1 (R26), V6.S[2]
-	B loaded2432
+	B loaded2474
 
-single2431:
+single2473:
 	FMOVS 0(R10), F6
 
-loaded2432:
+loaded2474:
 	ADD R12, R10
 	WORD $0x4f8118df // FMLA V31.4S, V6.4S, V1.S[2]
 	WORD $0x4f8218de // FMLA V30.4S, V6.4S, V2.S[2]
 	WORD $0x4f8318dd // FMLA V29.4S, V6.4S, V3.S[2]
 	WORD $0x4f8418dc // FMLA V28.4S, V6.4S, V4.S[2]
-	TBZ $1, R20, single2433
+	TBZ $1, R20, single2475
 	FMOVD 0(R10), F7
-	TBZ $0, R20, loaded2434
+	TBZ $0, R20, loaded2476
 	ADD $8, R10, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2434
+	B loaded2476
 
-single2433:
+single2475:
 	FMOVS 0(R10), F7
 
-loaded2434:
+loaded2476:
 	ADD R12, R10
 	WORD $0x4fa118ff // FMLA V31.4S, V7.4S, V1.S[3]
 	WORD $0x4fa218fe // FMLA V30.4S, V7.4S, V2.S[3]
@@ -48510,17 +49274,17 @@ single:
 	ADD $4, R2
 	FMOVS (R3), F4
 	ADD $4, R3
-	TBZ $1, R20, single2435
+	TBZ $1, R20, single2477
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2436
+	TBZ $0, R20, loaded2478
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2436
+	B loaded2478
 
-single2435:
+single2477:
 	FMOVS 0(R10), F0
 
-loaded2436:
+loaded2478:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -48537,76 +49301,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2437
+	TBZ $1, R20, single2479
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2438
+	TBZ $0, R20, loaded2480
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2438
+	B loaded2480
 
-single2437:
+single2479:
 	FMOVS 0(R21), F0
 
-loaded2438:
+loaded2480:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2439
+	TBZ $1, R20, single2481
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2440
+	TBZ $0, R20, loaded2482
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2440
+	B loaded2482
 
-single2439:
+single2481:
 	FMOVS 0(R21), F0
 
-loaded2440:
+loaded2482:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2441
+	TBZ $1, R20, single2483
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2442
+	TBZ $0, R20, loaded2484
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2442
+	B loaded2484
 
-single2441:
+single2483:
 	FMOVS 0(R21), F0
 
-loaded2442:
+loaded2484:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2443
+	TBZ $1, R20, single2485
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2444
+	TBZ $0, R20, loaded2486
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2444
+	B loaded2486
 
-single2443:
+single2485:
 	FMOVS 0(R21), F0
 
-loaded2444:
+loaded2486:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2445
+	TBZ $1, R20, single2487
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2446
+	TBZ $0, R20, loaded2488
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2446
+	B loaded2488
 
-single2445:
+single2487:
 	FMOVS 0(R21), F0
 
-loaded2446:
+loaded2488:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -48627,53 +49391,53 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2447
+	TBZ $1, R20, single2489
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2448
+	TBZ $0, R20, stored2490
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2448
+	B stored2490
 
-single2447:
+single2489:
 	FMOVS F31, 0(R21)
 
-stored2448:
+stored2490:
 	ADD R13, R21
-	TBZ $1, R20, single2449
+	TBZ $1, R20, single2491
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2450
+	TBZ $0, R20, stored2492
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2450
+	B stored2492
 
-single2449:
+single2491:
 	FMOVS F30, 0(R21)
 
-stored2450:
+stored2492:
 	ADD R13, R21
-	TBZ $1, R20, single2451
+	TBZ $1, R20, single2493
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2452
+	TBZ $0, R20, stored2494
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2452
+	B stored2494
 
-single2451:
+single2493:
 	FMOVS F29, 0(R21)
 
-stored2452:
+stored2494:
 	ADD R13, R21
-	TBZ $1, R20, single2453
+	TBZ $1, R20, single2495
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2454
+	TBZ $0, R20, stored2496
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2454
+	B stored2496
 
-single2453:
+single2495:
 	FMOVS F28, 0(R21)
 
-stored2454:
+stored2496:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -48982,17 +49746,17 @@ unrolled:
 	VLD1.P 16(R2), [V4.B16]
 	VLD1.P 16(R3), [V5.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2455
+	TBZ $1, R20, single2497
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2456
+	TBZ $0, R20, loaded2498
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2456
+	B loaded2498
 
-single2455:
+single2497:
 	FMOVS 16(R10), F1
 
-loaded2456:
+loaded2498:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -49003,17 +49767,17 @@ loaded2456:
 	WORD $0x4f851019 // FMLA V25.4S, V0.4S, V5.S[0]
 	WORD $0x4f851038 // FMLA V24.4S, V1.4S, V5.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2457
+	TBZ $1, R20, single2499
 	FMOVD 16(R10), F6
-	TBZ $0, R20, loaded2458
+	TBZ $0, R20, loaded2500
 	ADD $24, R10, R26
 	VLD1 (R26), V6.S[2]
-	B loaded2458
+	B loaded2500
 
-single2457:
+single2499:
 	FMOVS 16(R10), F6
 
-loaded2458:
+loaded2500:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa210de // FMLA V30.4S, V6.4S, V2.S[1]
@@ -49024,17 +49788,17 @@ loaded2458:
 	WORD $0x4fa51019 // FMLA V25.4S, V0.4S, V5.S[1]
 	WORD $0x4fa510d8 // FMLA V24.4S, V6.4S, V5.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2459
+	TBZ $1, R20, single2501
 	FMOVD 16(R10), F7
-	TBZ $0, R20, loaded2460
+	TBZ $0, R20, loaded2502
 	ADD $24, R10, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2460
+	B loaded2502
 
-single2459:
+single2501:
 	FMOVS 16(R10), F7
 
-loaded2460:
+loaded2502:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f8218fe // FMLA V30.4S, V7.4S, V2.S[2]
@@ -49045,17 +49809,17 @@ loaded2460:
 	WORD $0x4f851819 // FMLA V25.4S, V0.4S, V5.S[2]
 	WORD $0x4f8518f8 // FMLA V24.4S, V7.4S, V5.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2461
+	TBZ $1, R20, single2503
 	FMOVD 16(R10), F8
-	TBZ $0, R20, loaded2462
+	TBZ $0, R20, loaded2504
 	ADD $24, R10, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2462
+	B loaded2504
 
-single2461:
+single2503:
 	FMOVS 16(R10), F8
 
-loaded2462:
+loaded2504:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2191e // FMLA V30.4S, V8.4S, V2.S[3]
@@ -49082,17 +49846,17 @@ single:
 	FMOVS (R3), F5
 	ADD $4, R3
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2463
+	TBZ $1, R20, single2505
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2464
+	TBZ $0, R20, loaded2506
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2464
+	B loaded2506
 
-single2463:
+single2505:
 	FMOVS 16(R10), F1
 
-loaded2464:
+loaded2506:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -49116,68 +49880,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2465
+	TBZ $1, R20, single2507
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2466
+	TBZ $0, R20, loaded2508
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2466
+	B loaded2508
 
-single2465:
+single2507:
 	FMOVS 16(R21), F0
 
-loaded2466:
+loaded2508:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2467
+	TBZ $1, R20, single2509
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2468
+	TBZ $0, R20, loaded2510
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2468
+	B loaded2510
 
-single2467:
+single2509:
 	FMOVS 16(R21), F0
 
-loaded2468:
+loaded2510:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2469
+	TBZ $1, R20, single2511
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2470
+	TBZ $0, R20, loaded2512
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2470
+	B loaded2512
 
-single2469:
+single2511:
 	FMOVS 16(R21), F0
 
-loaded2470:
+loaded2512:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2471
+	TBZ $1, R20, single2513
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2472
+	TBZ $0, R20, loaded2514
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2472
+	B loaded2514
 
-single2471:
+single2513:
 	FMOVS 16(R21), F0
 
-loaded2472:
+loaded2514:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -49189,17 +49953,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single2473
+	TBZ $1, R20, single2515
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2474
+	TBZ $0, R20, loaded2516
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2474
+	B loaded2516
 
-single2473:
+single2515:
 	FMOVS 16(R21), F0
 
-loaded2474:
+loaded2516:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -49229,56 +49993,56 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2475
+	TBZ $1, R20, single2517
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2476
+	TBZ $0, R20, stored2518
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2476
+	B stored2518
 
-single2475:
+single2517:
 	FMOVS F30, 16(R21)
 
-stored2476:
+stored2518:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2477
+	TBZ $1, R20, single2519
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2478
+	TBZ $0, R20, stored2520
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2478
+	B stored2520
 
-single2477:
+single2519:
 	FMOVS F28, 16(R21)
 
-stored2478:
+stored2520:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2479
+	TBZ $1, R20, single2521
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2480
+	TBZ $0, R20, stored2522
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2480
+	B stored2522
 
-single2479:
+single2521:
 	FMOVS F26, 16(R21)
 
-stored2480:
+stored2522:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2481
+	TBZ $1, R20, single2523
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2482
+	TBZ $0, R20, stored2524
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2482
+	B stored2524
 
-single2481:
+single2523:
 	FMOVS F24, 16(R21)
 
-stored2482:
+stored2524:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -49547,68 +50311,68 @@ unrolled:
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
-	TBZ $1, R20, single2483
+	TBZ $1, R20, single2525
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2484
+	TBZ $0, R20, loaded2526
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2484
+	B loaded2526
 
-single2483:
+single2525:
 	FMOVS 0(R10), F0
 
-loaded2484:
+loaded2526:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
-	TBZ $1, R20, single2485
+	TBZ $1, R20, single2527
 	FMOVD 0(R10), F6
-	TBZ $0, R20, loaded2486
+	TBZ $0, R20, loaded2528
 	ADD $8, R10, R26
 	VLD1 (R26), V6.S[2]
-	B loaded2486
+	B loaded2528
 
-single2485:
+single2527:
 	FMOVS 0(R10), F6
 
-loaded2486:
+loaded2528:
 	ADD R12, R10
 	WORD $0x4fa110df // FMLA V31.4S, V6.4S, V1.S[1]
 	WORD $0x4fa210de // FMLA V30.4S, V6.4S, V2.S[1]
 	WORD $0x4fa310dd // FMLA V29.4S, V6.4S, V3.S[1]
 	WORD $0x4fa410dc // FMLA V28.4S, V6.4S, V4.S[1]
 	WORD $0x4fa510db // FMLA V27.4S, V6.4S, V5.S[1]
-	TBZ $1, R20, single2487
+	TBZ $1, R20, single2529
 	FMOVD 0(R10), F7
-	TBZ $0, R20, loaded2488
+	TBZ $0, R20, loaded2530
 	ADD $8, R10, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2488
+	B loaded2530
 
-single2487:
+single2529:
 	FMOVS 0(R10), F7
 
-loaded2488:
+loaded2530:
 	ADD R12, R10
 	WORD $0x4f8118ff // FMLA V31.4S, V7.4S, V1.S[2]
 	WORD $0x4f8218fe // FMLA V30.4S, V7.4S, V2.S[2]
 	WORD $0x4f8318fd // FMLA V29.4S, V7.4S, V3.S[2]
 	WORD $0x4f8418fc // FMLA V28.4S, V7.4S, V4.S[2]
 	WORD $0x4f8518fb // FMLA V27.4S, V7.4S, V5.S[2]
-	TBZ $1, R20, single2489
+	TBZ $1, R20, single2531
 	FMOVD 0(R10), F8
-	TBZ $0, R20, loaded2490
+	TBZ $0, R20, loaded2532
 	ADD $8, R10, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2490
+	B loaded2532
 
-single2489:
+single2531:
 	FMOVS 0(R10), F8
 
-loaded2490:
+loaded2532:
 	ADD R12, R10
 	WORD $0x4fa1191f // FMLA V31.4S, V8.4S, V1.S[3]
 	WORD $0x4fa2191e // FMLA V30.4S, V8.4S, V2.S[3]
@@ -49633,17 +50397,17 @@ single:
 	ADD $4, R3
 	FMOVS (R4), F5
 	ADD $4, R4
-	TBZ $1, R20, single2491
+	TBZ $1, R20, single2533
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2492
+	TBZ $0, R20, loaded2534
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2492
+	B loaded2534
 
-single2491:
+single2533:
 	FMOVS 0(R10), F0
 
-loaded2492:
+loaded2534:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -49661,90 +50425,90 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2493
+	TBZ $1, R20, single2535
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2494
+	TBZ $0, R20, loaded2536
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2494
+	B loaded2536
 
-single2493:
+single2535:
 	FMOVS 0(R21), F0
 
-loaded2494:
+loaded2536:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2495
+	TBZ $1, R20, single2537
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2496
+	TBZ $0, R20, loaded2538
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2496
+	B loaded2538
 
-single2495:
+single2537:
 	FMOVS 0(R21), F0
 
-loaded2496:
+loaded2538:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2497
+	TBZ $1, R20, single2539
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2498
+	TBZ $0, R20, loaded2540
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2498
+	B loaded2540
 
-single2497:
+single2539:
 	FMOVS 0(R21), F0
 
-loaded2498:
+loaded2540:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2499
+	TBZ $1, R20, single2541
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2500
+	TBZ $0, R20, loaded2542
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2500
+	B loaded2542
 
-single2499:
+single2541:
 	FMOVS 0(R21), F0
 
-loaded2500:
+loaded2542:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2501
+	TBZ $1, R20, single2543
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2502
+	TBZ $0, R20, loaded2544
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2502
+	B loaded2544
 
-single2501:
+single2543:
 	FMOVS 0(R21), F0
 
-loaded2502:
+loaded2544:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2503
+	TBZ $1, R20, single2545
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2504
+	TBZ $0, R20, loaded2546
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2504
+	B loaded2546
 
-single2503:
+single2545:
 	FMOVS 0(R21), F0
 
-loaded2504:
+loaded2546:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -49768,65 +50532,65 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2505
+	TBZ $1, R20, single2547
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2506
+	TBZ $0, R20, stored2548
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2506
+	B stored2548
 
-single2505:
+single2547:
 	FMOVS F31, 0(R21)
 
-stored2506:
+stored2548:
 	ADD R13, R21
-	TBZ $1, R20, single2507
+	TBZ $1, R20, single2549
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2508
+	TBZ $0, R20, stored2550
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2508
+	B stored2550
 
-single2507:
+single2549:
 	FMOVS F30, 0(R21)
 
-stored2508:
+stored2550:
 	ADD R13, R21
-	TBZ $1, R20, single2509
+	TBZ $1, R20, single2551
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2510
+	TBZ $0, R20, stored2552
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2510
+	B stored2552
 
-single2509:
+single2551:
 	FMOVS F29, 0(R21)
 
-stored2510:
+stored2552:
 	ADD R13, R21
-	TBZ $1, R20, single2511
+	TBZ $1, R20, single2553
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2512
+	TBZ $0, R20, stored2554
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2512
+	B stored2554
 
-single2511:
+single2553:
 	FMOVS F28, 0(R21)
 
-stored2512:
+stored2554:
 	ADD R13, R21
-	TBZ $1, R20, single2513
+	TBZ $1, R20, single2555
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2514
+	TBZ $0, R20, stored2556
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2514
+	B stored2556
 
-single2513:
+single2555:
 	FMOVS F27, 0(R21)
 
-stored2514:
+stored2556:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -50173,17 +50937,17 @@ unrolled:
 	VLD1.P 16(R3), [V5.B16]
 	VLD1.P 16(R4), [V6.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2515
+	TBZ $1, R20, single2557
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2516
+	TBZ $0, R20, loaded2558
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2516
+	B loaded2558
 
-single2515:
+single2557:
 	FMOVS 16(R10), F1
 
-loaded2516:
+loaded2558:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -50196,17 +50960,17 @@ loaded2516:
 	WORD $0x4f861017 // FMLA V23.4S, V0.4S, V6.S[0]
 	WORD $0x4f861036 // FMLA V22.4S, V1.4S, V6.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2517
+	TBZ $1, R20, single2559
 	FMOVD 16(R10), F7
-	TBZ $0, R20, loaded2518
+	TBZ $0, R20, loaded2560
 	ADD $24, R10, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2518
+	B loaded2560
 
-single2517:
+single2559:
 	FMOVS 16(R10), F7
 
-loaded2518:
+loaded2560:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa210fe // FMLA V30.4S, V7.4S, V2.S[1]
@@ -50219,17 +50983,17 @@ loaded2518:
 	WORD $0x4fa61017 // FMLA V23.4S, V0.4S, V6.S[1]
 	WORD $0x4fa610f6 // FMLA V22.4S, V7.4S, V6.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2519
+	TBZ $1, R20, single2561
 	FMOVD 16(R10), F8
-	TBZ $0, R20, loaded2520
+	TBZ $0, R20, loaded2562
 	ADD $24, R10, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2520
+	B loaded2562
 
-single2519:
+single2561:
 	FMOVS 16(R10), F8
 
-loaded2520:
+loaded2562:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82191e // FMLA V30.4S, V8.4S, V2.S[2]
@@ -50242,17 +51006,17 @@ loaded2520:
 	WORD $0x4f861817 // FMLA V23.4S, V0.4S, V6.S[2]
 	WORD $0x4f861916 // FMLA V22.4S, V8.4S, V6.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2521
+	TBZ $1, R20, single2563
 	FMOVD 16(R10), F9
-	TBZ $0, R20, loaded2522
+	TBZ $0, R20, loaded2564
 	ADD $24, R10, R26
 	VLD1 (R26), V9.S[2]
-	B loaded2522
+	B loaded2564
 
-single2521:
+single2563:
 	FMOVS 16(R10), F9
 
-loaded2522:
+loaded2564:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2193e // FMLA V30.4S, V9.4S, V2.S[3]
@@ -50283,17 +51047,17 @@ single:
 	FMOVS (R4), F6
 	ADD $4, R4
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2523
+	TBZ $1, R20, single2565
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2524
+	TBZ $0, R20, loaded2566
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2524
+	B loaded2566
 
-single2523:
+single2565:
 	FMOVS 16(R10), F1
 
-loaded2524:
+loaded2566:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -50319,85 +51083,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2525
+	TBZ $1, R20, single2567
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2526
+	TBZ $0, R20, loaded2568
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2526
+	B loaded2568
 
-single2525:
+single2567:
 	FMOVS 16(R21), F0
 
-loaded2526:
+loaded2568:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2527
+	TBZ $1, R20, single2569
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2528
+	TBZ $0, R20, loaded2570
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2528
+	B loaded2570
 
-single2527:
+single2569:
 	FMOVS 16(R21), F0
 
-loaded2528:
+loaded2570:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2529
+	TBZ $1, R20, single2571
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2530
+	TBZ $0, R20, loaded2572
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2530
+	B loaded2572
 
-single2529:
+single2571:
 	FMOVS 16(R21), F0
 
-loaded2530:
+loaded2572:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2531
+	TBZ $1, R20, single2573
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2532
+	TBZ $0, R20, loaded2574
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2532
+	B loaded2574
 
-single2531:
+single2573:
 	FMOVS 16(R21), F0
 
-loaded2532:
+loaded2574:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2533
+	TBZ $1, R20, single2575
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2534
+	TBZ $0, R20, loaded2576
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2534
+	B loaded2576
 
-single2533:
+single2575:
 	FMOVS 16(R21), F0
 
-loaded2534:
+loaded2576:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -50410,17 +51174,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single2535
+	TBZ $1, R20, single2577
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2536
+	TBZ $0, R20, loaded2578
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2536
+	B loaded2578
 
-single2535:
+single2577:
 	FMOVS 16(R21), F0
 
-loaded2536:
+loaded2578:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -50455,69 +51219,69 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2537
+	TBZ $1, R20, single2579
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2538
+	TBZ $0, R20, stored2580
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2538
+	B stored2580
 
-single2537:
+single2579:
 	FMOVS F30, 16(R21)
 
-stored2538:
+stored2580:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2539
+	TBZ $1, R20, single2581
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2540
+	TBZ $0, R20, stored2582
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2540
+	B stored2582
 
-single2539:
+single2581:
 	FMOVS F28, 16(R21)
 
-stored2540:
+stored2582:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2541
+	TBZ $1, R20, single2583
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2542
+	TBZ $0, R20, stored2584
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2542
+	B stored2584
 
-single2541:
+single2583:
 	FMOVS F26, 16(R21)
 
-stored2542:
+stored2584:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2543
+	TBZ $1, R20, single2585
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2544
+	TBZ $0, R20, stored2586
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2544
+	B stored2586
 
-single2543:
+single2585:
 	FMOVS F24, 16(R21)
 
-stored2544:
+stored2586:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2545
+	TBZ $1, R20, single2587
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2546
+	TBZ $0, R20, stored2588
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2546
+	B stored2588
 
-single2545:
+single2587:
 	FMOVS F22, 16(R21)
 
-stored2546:
+stored2588:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -50810,17 +51574,17 @@ unrolled:
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
-	TBZ $1, R20, single2547
+	TBZ $1, R20, single2589
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2548
+	TBZ $0, R20, loaded2590
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2548
+	B loaded2590
 
-single2547:
+single2589:
 	FMOVS 0(R10), F0
 
-loaded2548:
+loaded2590:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -50828,17 +51592,17 @@ loaded2548:
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
-	TBZ $1, R20, single2549
+	TBZ $1, R20, single2591
 	FMOVD 0(R10), F7
-	TBZ $0, R20, loaded2550
+	TBZ $0, R20, loaded2592
 	ADD $8, R10, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2550
+	B loaded2592
 
-single2549:
+single2591:
 	FMOVS 0(R10), F7
 
-loaded2550:
+loaded2592:
 	ADD R12, R10
 	WORD $0x4fa110ff // FMLA V31.4S, V7.4S, V1.S[1]
 	WORD $0x4fa210fe // FMLA V30.4S, V7.4S, V2.S[1]
@@ -50846,17 +51610,17 @@ loaded2550:
 	WORD $0x4fa410fc // FMLA V28.4S, V7.4S, V4.S[1]
 	WORD $0x4fa510fb // FMLA V27.4S, V7.4S, V5.S[1]
 	WORD $0x4fa610fa // FMLA V26.4S, V7.4S, V6.S[1]
-	TBZ $1, R20, single2551
+	TBZ $1, R20, single2593
 	FMOVD 0(R10), F8
-	TBZ $0, R20, loaded2552
+	TBZ $0, R20, loaded2594
 	ADD $8, R10, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2552
+	B loaded2594
 
-single2551:
+single2593:
 	FMOVS 0(R10), F8
 
-loaded2552:
+loaded2594:
 	ADD R12, R10
 	WORD $0x4f81191f // FMLA V31.4S, V8.4S, V1.S[2]
 	WORD $0x4f82191e // FMLA V30.4S, V8.4S, V2.S[2]
@@ -50864,17 +51628,17 @@ loaded2552:
 	WORD $0x4f84191c // FMLA V28.4S, V8.4S, V4.S[2]
 	WORD $0x4f85191b // FMLA V27.4S, V8.4S, V5.S[2]
 	WORD $0x4f86191a // FMLA V26.4S, V8.4S, V6.S[2]
-	TBZ $1, R20, single2553
+	TBZ $1, R20, single2595
 	FMOVD 0(R10), F9
-	TBZ $0, R20, loaded2554
+	TBZ $0, R20, loaded2596
 	ADD $8, R10, R26
 	VLD1 (R26), V9.S[2]
-	B loaded2554
+	B loaded2596
 
-single2553:
+single2595:
 	FMOVS 0(R10), F9
 
-loaded2554:
+loaded2596:
 	ADD R12, R10
 	WORD $0x4fa1193f // FMLA V31.4S, V9.4S, V1.S[3]
 	WORD $0x4fa2193e // FMLA V30.4S, V9.4S, V2.S[3]
@@ -50902,17 +51666,17 @@ single:
 	ADD $4, R4
 	FMOVS (R5), F6
 	ADD $4, R5
-	TBZ $1, R20, single2555
+	TBZ $1, R20, single2597
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2556
+	TBZ $0, R20, loaded2598
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2556
+	B loaded2598
 
-single2555:
+single2597:
 	FMOVS 0(R10), F0
 
-loaded2556:
+loaded2598:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -50931,104 +51695,104 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2557
+	TBZ $1, R20, single2599
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2558
+	TBZ $0, R20, loaded2600
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2558
+	B loaded2600
 
-single2557:
+single2599:
 	FMOVS 0(R21), F0
 
-loaded2558:
+loaded2600:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2559
+	TBZ $1, R20, single2601
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2560
+	TBZ $0, R20, loaded2602
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2560
+	B loaded2602
 
-single2559:
+single2601:
 	FMOVS 0(R21), F0
 
-loaded2560:
+loaded2602:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2561
+	TBZ $1, R20, single2603
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2562
+	TBZ $0, R20, loaded2604
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2562
+	B loaded2604
 
-single2561:
+single2603:
 	FMOVS 0(R21), F0
 
-loaded2562:
+loaded2604:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2563
+	TBZ $1, R20, single2605
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2564
+	TBZ $0, R20, loaded2606
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2564
+	B loaded2606
 
-single2563:
+single2605:
 	FMOVS 0(R21), F0
 
-loaded2564:
+loaded2606:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2565
+	TBZ $1, R20, single2607
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2566
+	TBZ $0, R20, loaded2608
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2566
+	B loaded2608
 
-single2565:
+single2607:
 	FMOVS 0(R21), F0
 
-loaded2566:
+loaded2608:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2567
+	TBZ $1, R20, single2609
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2568
+	TBZ $0, R20, loaded2610
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2568
+	B loaded2610
 
-single2567:
+single2609:
 	FMOVS 0(R21), F0
 
-loaded2568:
+loaded2610:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2569
+	TBZ $1, R20, single2611
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2570
+	TBZ $0, R20, loaded2612
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2570
+	B loaded2612
 
-single2569:
+single2611:
 	FMOVS 0(R21), F0
 
-loaded2570:
+loaded2612:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -51055,77 +51819,77 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2571
+	TBZ $1, R20, single2613
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2572
+	TBZ $0, R20, stored2614
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2572
+	B stored2614
 
-single2571:
+single2613:
 	FMOVS F31, 0(R21)
 
-stored2572:
+stored2614:
 	ADD R13, R21
-	TBZ $1, R20, single2573
+	TBZ $1, R20, single2615
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2574
+	TBZ $0, R20, stored2616
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2574
+	B stored2616
 
-single2573:
+single2615:
 	FMOVS F30, 0(R21)
 
-stored2574:
+stored2616:
 	ADD R13, R21
-	TBZ $1, R20, single2575
+	TBZ $1, R20, single2617
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2576
+	TBZ $0, R20, stored2618
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2576
+	B stored2618
 
-single2575:
+single2617:
 	FMOVS F29, 0(R21)
 
-stored2576:
+stored2618:
 	ADD R13, R21
-	TBZ $1, R20, single2577
+	TBZ $1, R20, single2619
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2578
+	TBZ $0, R20, stored2620
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2578
+	B stored2620
 
-single2577:
+single2619:
 	FMOVS F28, 0(R21)
 
-stored2578:
+stored2620:
 	ADD R13, R21
-	TBZ $1, R20, single2579
+	TBZ $1, R20, single2621
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2580
+	TBZ $0, R20, stored2622
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2580
+	B stored2622
 
-single2579:
+single2621:
 	FMOVS F27, 0(R21)
 
-stored2580:
+stored2622:
 	ADD R13, R21
-	TBZ $1, R20, single2581
+	TBZ $1, R20, single2623
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2582
+	TBZ $0, R20, stored2624
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2582
+	B stored2624
 
-single2581:
+single2623:
 	FMOVS F26, 0(R21)
 
-stored2582:
+stored2624:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -51510,17 +52274,17 @@ unrolled:
 	VLD1.P 16(R4), [V6.B16]
 	VLD1.P 16(R5), [V7.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2583
+	TBZ $1, R20, single2625
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2584
+	TBZ $0, R20, loaded2626
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2584
+	B loaded2626
 
-single2583:
+single2625:
 	FMOVS 16(R10), F1
 
-loaded2584:
+loaded2626:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -51535,17 +52299,17 @@ loaded2584:
 	WORD $0x4f871015 // FMLA V21.4S, V0.4S, V7.S[0]
 	WORD $0x4f871034 // FMLA V20.4S, V1.4S, V7.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2585
+	TBZ $1, R20, single2627
 	FMOVD 16(R10), F8
-	TBZ $0, R20, loaded2586
+	TBZ $0, R20, loaded2628
 	ADD $24, R10, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2586
+	B loaded2628
 
-single2585:
+single2627:
 	FMOVS 16(R10), F8
 
-loaded2586:
+loaded2628:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2111e // FMLA V30.4S, V8.4S, V2.S[1]
@@ -51560,17 +52324,17 @@ loaded2586:
 	WORD $0x4fa71015 // FMLA V21.4S, V0.4S, V7.S[1]
 	WORD $0x4fa71114 // FMLA V20.4S, V8.4S, V7.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2587
+	TBZ $1, R20, single2629
 	FMOVD 16(R10), F9
-	TBZ $0, R20, loaded2588
+	TBZ $0, R20, loaded2630
 	ADD $24, R10, R26
 	VLD1 (R26), V9.S[2]
-	B loaded2588
+	B loaded2630
 
-single2587:
+single2629:
 	FMOVS 16(R10), F9
 
-loaded2588:
+loaded2630:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82193e // FMLA V30.4S, V9.4S, V2.S[2]
@@ -51585,17 +52349,17 @@ loaded2588:
 	WORD $0x4f871815 // FMLA V21.4S, V0.4S, V7.S[2]
 	WORD $0x4f871934 // FMLA V20.4S, V9.4S, V7.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2589
+	TBZ $1, R20, single2631
 	FMOVD 16(R10), F10
-	TBZ $0, R20, loaded2590
+	TBZ $0, R20, loaded2632
 	ADD $24, R10, R26
 	VLD1 (R26), V10.S[2]
-	B loaded2590
+	B loaded2632
 
-single2589:
+single2631:
 	FMOVS 16(R10), F10
 
-loaded2590:
+loaded2632:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2195e // FMLA V30.4S, V10.4S, V2.S[3]
@@ -51630,17 +52394,17 @@ single:
 	FMOVS (R5), F7
 	ADD $4, R5
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2591
+	TBZ $1, R20, single2633
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2592
+	TBZ $0, R20, loaded2634
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2592
+	B loaded2634
 
-single2591:
+single2633:
 	FMOVS 16(R10), F1
 
-loaded2592:
+loaded2634:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -51668,102 +52432,102 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2593
+	TBZ $1, R20, single2635
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2594
+	TBZ $0, R20, loaded2636
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2594
+	B loaded2636
 
-single2593:
+single2635:
 	FMOVS 16(R21), F0
 
-loaded2594:
+loaded2636:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2595
+	TBZ $1, R20, single2637
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2596
+	TBZ $0, R20, loaded2638
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2596
+	B loaded2638
 
-single2595:
+single2637:
 	FMOVS 16(R21), F0
 
-loaded2596:
+loaded2638:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2597
+	TBZ $1, R20, single2639
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2598
+	TBZ $0, R20, loaded2640
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2598
+	B loaded2640
 
-single2597:
+single2639:
 	FMOVS 16(R21), F0
 
-loaded2598:
+loaded2640:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2599
+	TBZ $1, R20, single2641
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2600
+	TBZ $0, R20, loaded2642
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2600
+	B loaded2642
 
-single2599:
+single2641:
 	FMOVS 16(R21), F0
 
-loaded2600:
+loaded2642:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2601
+	TBZ $1, R20, single2643
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2602
+	TBZ $0, R20, loaded2644
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2602
+	B loaded2644
 
-single2601:
+single2643:
 	FMOVS 16(R21), F0
 
-loaded2602:
+loaded2644:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2603
+	TBZ $1, R20, single2645
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2604
+	TBZ $0, R20, loaded2646
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2604
+	B loaded2646
 
-single2603:
+single2645:
 	FMOVS 16(R21), F0
 
-loaded2604:
+loaded2646:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -51777,17 +52541,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single2605
+	TBZ $1, R20, single2647
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2606
+	TBZ $0, R20, loaded2648
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2606
+	B loaded2648
 
-single2605:
+single2647:
 	FMOVS 16(R21), F0
 
-loaded2606:
+loaded2648:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -51827,82 +52591,82 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2607
+	TBZ $1, R20, single2649
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2608
+	TBZ $0, R20, stored2650
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2608
+	B stored2650
 
-single2607:
+single2649:
 	FMOVS F30, 16(R21)
 
-stored2608:
+stored2650:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2609
+	TBZ $1, R20, single2651
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2610
+	TBZ $0, R20, stored2652
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2610
+	B stored2652
 
-single2609:
+single2651:
 	FMOVS F28, 16(R21)
 
-stored2610:
+stored2652:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2611
+	TBZ $1, R20, single2653
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2612
+	TBZ $0, R20, stored2654
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2612
+	B stored2654
 
-single2611:
+single2653:
 	FMOVS F26, 16(R21)
 
-stored2612:
+stored2654:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2613
+	TBZ $1, R20, single2655
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2614
+	TBZ $0, R20, stored2656
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2614
+	B stored2656
 
-single2613:
+single2655:
 	FMOVS F24, 16(R21)
 
-stored2614:
+stored2656:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2615
+	TBZ $1, R20, single2657
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2616
+	TBZ $0, R20, stored2658
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2616
+	B stored2658
 
-single2615:
+single2657:
 	FMOVS F22, 16(R21)
 
-stored2616:
+stored2658:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2617
+	TBZ $1, R20, single2659
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2618
+	TBZ $0, R20, stored2660
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2618
+	B stored2660
 
-single2617:
+single2659:
 	FMOVS F20, 16(R21)
 
-stored2618:
+stored2660:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -52219,17 +52983,17 @@ unrolled:
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
-	TBZ $1, R20, single2619
+	TBZ $1, R20, single2661
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2620
+	TBZ $0, R20, loaded2662
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2620
+	B loaded2662
 
-single2619:
+single2661:
 	FMOVS 0(R10), F0
 
-loaded2620:
+loaded2662:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -52238,17 +53002,17 @@ loaded2620:
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
 	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
-	TBZ $1, R20, single2621
+	TBZ $1, R20, single2663
 	FMOVD 0(R10), F8
-	TBZ $0, R20, loaded2622
+	TBZ $0, R20, loaded2664
 	ADD $8, R10, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2622
+	B loaded2664
 
-single2621:
+single2663:
 	FMOVS 0(R10), F8
 
-loaded2622:
+loaded2664:
 	ADD R12, R10
 	WORD $0x4fa1111f // FMLA V31.4S, V8.4S, V1.S[1]
 	WORD $0x4fa2111e // FMLA V30.4S, V8.4S, V2.S[1]
@@ -52257,17 +53021,17 @@ loaded2622:
 	WORD $0x4fa5111b // FMLA V27.4S, V8.4S, V5.S[1]
 	WORD $0x4fa6111a // FMLA V26.4S, V8.4S, V6.S[1]
 	WORD $0x4fa71119 // FMLA V25.4S, V8.4S, V7.S[1]
-	TBZ $1, R20, single2623
+	TBZ $1, R20, single2665
 	FMOVD 0(R10), F9
-	TBZ $0, R20, loaded2624
+	TBZ $0, R20, loaded2666
 	ADD $8, R10, R26
 	VLD1 (R26), V9.S[2]
-	B loaded2624
+	B loaded2666
 
-single2623:
+single2665:
 	FMOVS 0(R10), F9
 
-loaded2624:
+loaded2666:
 	ADD R12, R10
 	WORD $0x4f81193f // FMLA V31.4S, V9.4S, V1.S[2]
 	WORD $0x4f82193e // FMLA V30.4S, V9.4S, V2.S[2]
@@ -52276,17 +53040,17 @@ loaded2624:
 	WORD $0x4f85193b // FMLA V27.4S, V9.4S, V5.S[2]
 	WORD $0x4f86193a // FMLA V26.4S, V9.4S, V6.S[2]
 	WORD $0x4f871939 // FMLA V25.4S, V9.4S, V7.S[2]
-	TBZ $1, R20, single2625
+	TBZ $1, R20, single2667
 	FMOVD 0(R10), F10
-	TBZ $0, R20, loaded2626
+	TBZ $0, R20, loaded2668
 	ADD $8, R10, R26
 	VLD1 (R26), V10.S[2]
-	B loaded2626
+	B loaded2668
 
-single2625:
+single2667:
 	FMOVS 0(R10), F10
 
-loaded2626:
+loaded2668:
 	ADD R12, R10
 	WORD $0x4fa1195f // FMLA V31.4S, V10.4S, V1.S[3]
 	WORD $0x4fa2195e // FMLA V30.4S, V10.4S, V2.S[3]
@@ -52317,17 +53081,17 @@ single:
 	ADD $4, R5
 	FMOVS (R6), F7
 	ADD $4, R6
-	TBZ $1, R20, single2627
+	TBZ $1, R20, single2669
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2628
+	TBZ $0, R20, loaded2670
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2628
+	B loaded2670
 
-single2627:
+single2669:
 	FMOVS 0(R10), F0
 
-loaded2628:
+loaded2670:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -52347,118 +53111,118 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2629
+	TBZ $1, R20, single2671
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2630
+	TBZ $0, R20, loaded2672
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2630
+	B loaded2672
 
-single2629:
+single2671:
 	FMOVS 0(R21), F0
 
-loaded2630:
+loaded2672:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2631
+	TBZ $1, R20, single2673
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2632
+	TBZ $0, R20, loaded2674
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2632
+	B loaded2674
 
-single2631:
+single2673:
 	FMOVS 0(R21), F0
 
-loaded2632:
+loaded2674:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2633
+	TBZ $1, R20, single2675
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2634
+	TBZ $0, R20, loaded2676
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2634
+	B loaded2676
 
-single2633:
+single2675:
 	FMOVS 0(R21), F0
 
-loaded2634:
+loaded2676:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2635
+	TBZ $1, R20, single2677
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2636
+	TBZ $0, R20, loaded2678
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2636
+	B loaded2678
 
-single2635:
+single2677:
 	FMOVS 0(R21), F0
 
-loaded2636:
+loaded2678:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2637
+	TBZ $1, R20, single2679
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2638
+	TBZ $0, R20, loaded2680
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2638
+	B loaded2680
 
-single2637:
+single2679:
 	FMOVS 0(R21), F0
 
-loaded2638:
+loaded2680:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2639
+	TBZ $1, R20, single2681
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2640
+	TBZ $0, R20, loaded2682
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2640
+	B loaded2682
 
-single2639:
+single2681:
 	FMOVS 0(R21), F0
 
-loaded2640:
+loaded2682:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single2641
+	TBZ $1, R20, single2683
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2642
+	TBZ $0, R20, loaded2684
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2642
+	B loaded2684
 
-single2641:
+single2683:
 	FMOVS 0(R21), F0
 
-loaded2642:
+loaded2684:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2643
+	TBZ $1, R20, single2685
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2644
+	TBZ $0, R20, loaded2686
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2644
+	B loaded2686
 
-single2643:
+single2685:
 	FMOVS 0(R21), F0
 
-loaded2644:
+loaded2686:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -52488,89 +53252,89 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2645
+	TBZ $1, R20, single2687
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2646
+	TBZ $0, R20, stored2688
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2646
+	B stored2688
 
-single2645:
+single2687:
 	FMOVS F31, 0(R21)
 
-stored2646:
+stored2688:
 	ADD R13, R21
-	TBZ $1, R20, single2647
+	TBZ $1, R20, single2689
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2648
+	TBZ $0, R20, stored2690
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2648
+	B stored2690
 
-single2647:
+single2689:
 	FMOVS F30, 0(R21)
 
-stored2648:
+stored2690:
 	ADD R13, R21
-	TBZ $1, R20, single2649
+	TBZ $1, R20, single2691
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2650
+	TBZ $0, R20, stored2692
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2650
+	B stored2692
 
-single2649:
+single2691:
 	FMOVS F29, 0(R21)
 
-stored2650:
+stored2692:
 	ADD R13, R21
-	TBZ $1, R20, single2651
+	TBZ $1, R20, single2693
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2652
+	TBZ $0, R20, stored2694
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2652
+	B stored2694
 
-single2651:
+single2693:
 	FMOVS F28, 0(R21)
 
-stored2652:
+stored2694:
 	ADD R13, R21
-	TBZ $1, R20, single2653
+	TBZ $1, R20, single2695
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2654
+	TBZ $0, R20, stored2696
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2654
+	B stored2696
 
-single2653:
+single2695:
 	FMOVS F27, 0(R21)
 
-stored2654:
+stored2696:
 	ADD R13, R21
-	TBZ $1, R20, single2655
+	TBZ $1, R20, single2697
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2656
+	TBZ $0, R20, stored2698
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2656
+	B stored2698
 
-single2655:
+single2697:
 	FMOVS F26, 0(R21)
 
-stored2656:
+stored2698:
 	ADD R13, R21
-	TBZ $1, R20, single2657
+	TBZ $1, R20, single2699
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2658
+	TBZ $0, R20, stored2700
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2658
+	B stored2700
 
-single2657:
+single2699:
 	FMOVS F25, 0(R21)
 
-stored2658:
+stored2700:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -52993,17 +53757,17 @@ unrolled:
 	VLD1.P 16(R5), [V7.B16]
 	VLD1.P 16(R6), [V8.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2659
+	TBZ $1, R20, single2701
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2660
+	TBZ $0, R20, loaded2702
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2660
+	B loaded2702
 
-single2659:
+single2701:
 	FMOVS 16(R10), F1
 
-loaded2660:
+loaded2702:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -53020,17 +53784,17 @@ loaded2660:
 	WORD $0x4f881013 // FMLA V19.4S, V0.4S, V8.S[0]
 	WORD $0x4f881032 // FMLA V18.4S, V1.4S, V8.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2661
+	TBZ $1, R20, single2703
 	FMOVD 16(R10), F9
-	TBZ $0, R20, loaded2662
+	TBZ $0, R20, loaded2704
 	ADD $24, R10, R26
 	VLD1 (R26), V9.S[2]
-	B loaded2662
+	B loaded2704
 
-single2661:
+single2703:
 	FMOVS 16(R10), F9
 
-loaded2662:
+loaded2704:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2113e // FMLA V30.4S, V9.4S, V2.S[1]
@@ -53047,17 +53811,17 @@ loaded2662:
 	WORD $0x4fa81013 // FMLA V19.4S, V0.4S, V8.S[1]
 	WORD $0x4fa81132 // FMLA V18.4S, V9.4S, V8.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2663
+	TBZ $1, R20, single2705
 	FMOVD 16(R10), F10
-	TBZ $0, R20, loaded2664
+	TBZ $0, R20, loaded2706
 	ADD $24, R10, R26
 	VLD1 (R26), V10.S[2]
-	B loaded2664
+	B loaded2706
 
-single2663:
+single2705:
 	FMOVS 16(R10), F10
 
-loaded2664:
+loaded2706:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82195e // FMLA V30.4S, V10.4S, V2.S[2]
@@ -53074,17 +53838,17 @@ loaded2664:
 	WORD $0x4f881813 // FMLA V19.4S, V0.4S, V8.S[2]
 	WORD $0x4f881952 // FMLA V18.4S, V10.4S, V8.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2665
+	TBZ $1, R20, single2707
 	FMOVD 16(R10), F11
-	TBZ $0, R20, loaded2666
+	TBZ $0, R20, loaded2708
 	ADD $24, R10, R26
 	VLD1 (R26), V11.S[2]
-	B loaded2666
+	B loaded2708
 
-single2665:
+single2707:
 	FMOVS 16(R10), F11
 
-loaded2666:
+loaded2708:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2197e // FMLA V30.4S, V11.4S, V2.S[3]
@@ -53123,17 +53887,17 @@ single:
 	FMOVS (R6), F8
 	ADD $4, R6
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2667
+	TBZ $1, R20, single2709
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2668
+	TBZ $0, R20, loaded2710
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2668
+	B loaded2710
 
-single2667:
+single2709:
 	FMOVS 16(R10), F1
 
-loaded2668:
+loaded2710:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -53163,119 +53927,119 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2669
+	TBZ $1, R20, single2711
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2670
+	TBZ $0, R20, loaded2712
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2670
+	B loaded2712
 
-single2669:
+single2711:
 	FMOVS 16(R21), F0
 
-loaded2670:
+loaded2712:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2671
+	TBZ $1, R20, single2713
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2672
+	TBZ $0, R20, loaded2714
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2672
+	B loaded2714
 
-single2671:
+single2713:
 	FMOVS 16(R21), F0
 
-loaded2672:
+loaded2714:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2673
+	TBZ $1, R20, single2715
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2674
+	TBZ $0, R20, loaded2716
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2674
+	B loaded2716
 
-single2673:
+single2715:
 	FMOVS 16(R21), F0
 
-loaded2674:
+loaded2716:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2675
+	TBZ $1, R20, single2717
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2676
+	TBZ $0, R20, loaded2718
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2676
+	B loaded2718
 
-single2675:
+single2717:
 	FMOVS 16(R21), F0
 
-loaded2676:
+loaded2718:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2677
+	TBZ $1, R20, single2719
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2678
+	TBZ $0, R20, loaded2720
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2678
+	B loaded2720
 
-single2677:
+single2719:
 	FMOVS 16(R21), F0
 
-loaded2678:
+loaded2720:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2679
+	TBZ $1, R20, single2721
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2680
+	TBZ $0, R20, loaded2722
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2680
+	B loaded2722
 
-single2679:
+single2721:
 	FMOVS 16(R21), F0
 
-loaded2680:
+loaded2722:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2681
+	TBZ $1, R20, single2723
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2682
+	TBZ $0, R20, loaded2724
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2682
+	B loaded2724
 
-single2681:
+single2723:
 	FMOVS 16(R21), F0
 
-loaded2682:
+loaded2724:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -53290,17 +54054,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single2683
+	TBZ $1, R20, single2725
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2684
+	TBZ $0, R20, loaded2726
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2684
+	B loaded2726
 
-single2683:
+single2725:
 	FMOVS 16(R21), F0
 
-loaded2684:
+loaded2726:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -53345,95 +54109,95 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2685
+	TBZ $1, R20, single2727
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2686
+	TBZ $0, R20, stored2728
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2686
+	B stored2728
 
-single2685:
+single2727:
 	FMOVS F30, 16(R21)
 
-stored2686:
+stored2728:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2687
+	TBZ $1, R20, single2729
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2688
+	TBZ $0, R20, stored2730
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2688
+	B stored2730
 
-single2687:
+single2729:
 	FMOVS F28, 16(R21)
 
-stored2688:
+stored2730:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2689
+	TBZ $1, R20, single2731
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2690
+	TBZ $0, R20, stored2732
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2690
+	B stored2732
 
-single2689:
+single2731:
 	FMOVS F26, 16(R21)
 
-stored2690:
+stored2732:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2691
+	TBZ $1, R20, single2733
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2692
+	TBZ $0, R20, stored2734
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2692
+	B stored2734
 
-single2691:
+single2733:
 	FMOVS F24, 16(R21)
 
-stored2692:
+stored2734:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2693
+	TBZ $1, R20, single2735
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2694
+	TBZ $0, R20, stored2736
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2694
+	B stored2736
 
-single2693:
+single2735:
 	FMOVS F22, 16(R21)
 
-stored2694:
+stored2736:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2695
+	TBZ $1, R20, single2737
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2696
+	TBZ $0, R20, stored2738
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2696
+	B stored2738
 
-single2695:
+single2737:
 	FMOVS F20, 16(R21)
 
-stored2696:
+stored2738:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2697
+	TBZ $1, R20, single2739
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2698
+	TBZ $0, R20, stored2740
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2698
+	B stored2740
 
-single2697:
+single2739:
 	FMOVS F18, 16(R21)
 
-stored2698:
+stored2740:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -53774,17 +54538,17 @@ unrolled:
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
 	VLD1.P 16(R7), [V8.B16]
-	TBZ $1, R20, single2699
+	TBZ $1, R20, single2741
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2700
+	TBZ $0, R20, loaded2742
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2700
+	B loaded2742
 
-single2699:
+single2741:
 	FMOVS 0(R10), F0
 
-loaded2700:
+loaded2742:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -53794,17 +54558,17 @@ loaded2700:
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
 	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
 	WORD $0x4f881018 // FMLA V24.4S, V0.4S, V8.S[0]
-	TBZ $1, R20, single2701
+	TBZ $1, R20, single2743
 	FMOVD 0(R10), F9
-	TBZ $0, R20, loaded2702
+	TBZ $0, R20, loaded2744
 	ADD $8, R10, R26
 	VLD1 (R26), V9.S[2]
-	B loaded2702
+	B loaded2744
 
-single2701:
+single2743:
 	FMOVS 0(R10), F9
 
-loaded2702:
+loaded2744:
 	ADD R12, R10
 	WORD $0x4fa1113f // FMLA V31.4S, V9.4S, V1.S[1]
 	WORD $0x4fa2113e // FMLA V30.4S, V9.4S, V2.S[1]
@@ -53814,17 +54578,17 @@ loaded2702:
 	WORD $0x4fa6113a // FMLA V26.4S, V9.4S, V6.S[1]
 	WORD $0x4fa71139 // FMLA V25.4S, V9.4S, V7.S[1]
 	WORD $0x4fa81138 // FMLA V24.4S, V9.4S, V8.S[1]
-	TBZ $1, R20, single2703
+	TBZ $1, R20, single2745
 	FMOVD 0(R10), F10
-	TBZ $0, R20, loaded2704
+	TBZ $0, R20, loaded2746
 	ADD $8, R10, R26
 	VLD1 (R26), V10.S[2]
-	B loaded2704
+	B loaded2746
 
-single2703:
+single2745:
 	FMOVS 0(R10), F10
 
-loaded2704:
+loaded2746:
 	ADD R12, R10
 	WORD $0x4f81195f // FMLA V31.4S, V10.4S, V1.S[2]
 	WORD $0x4f82195e // FMLA V30.4S, V10.4S, V2.S[2]
@@ -53834,17 +54598,17 @@ loaded2704:
 	WORD $0x4f86195a // FMLA V26.4S, V10.4S, V6.S[2]
 	WORD $0x4f871959 // FMLA V25.4S, V10.4S, V7.S[2]
 	WORD $0x4f881958 // FMLA V24.4S, V10.4S, V8.S[2]
-	TBZ $1, R20, single2705
+	TBZ $1, R20, single2747
 	FMOVD 0(R10), F11
-	TBZ $0, R20, loaded2706
+	TBZ $0, R20, loaded2748
 	ADD $8, R10, R26
 	VLD1 (R26), V11.S[2]
-	B loaded2706
+	B loaded2748
 
-single2705:
+single2747:
 	FMOVS 0(R10), F11
 
-loaded2706:
+loaded2748:
 	ADD R12, R10
 	WORD $0x4fa1197f // FMLA V31.4S, V11.4S, V1.S[3]
 	WORD $0x4fa2197e // FMLA V30.4S, V11.4S, V2.S[3]
@@ -53878,17 +54642,17 @@ single:
 	ADD $4, R6
 	FMOVS (R7), F8
 	ADD $4, R7
-	TBZ $1, R20, single2707
+	TBZ $1, R20, single2749
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2708
+	TBZ $0, R20, loaded2750
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2708
+	B loaded2750
 
-single2707:
+single2749:
 	FMOVS 0(R10), F0
 
-loaded2708:
+loaded2750:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -53909,132 +54673,132 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2709
+	TBZ $1, R20, single2751
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2710
+	TBZ $0, R20, loaded2752
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2710
+	B loaded2752
 
-single2709:
+single2751:
 	FMOVS 0(R21), F0
 
-loaded2710:
+loaded2752:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2711
+	TBZ $1, R20, single2753
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2712
+	TBZ $0, R20, loaded2754
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2712
+	B loaded2754
 
-single2711:
+single2753:
 	FMOVS 0(R21), F0
 
-loaded2712:
+loaded2754:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2713
+	TBZ $1, R20, single2755
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2714
+	TBZ $0, R20, loaded2756
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2714
+	B loaded2756
 
-single2713:
+single2755:
 	FMOVS 0(R21), F0
 
-loaded2714:
+loaded2756:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2715
+	TBZ $1, R20, single2757
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2716
+	TBZ $0, R20, loaded2758
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2716
+	B loaded2758
 
-single2715:
+single2757:
 	FMOVS 0(R21), F0
 
-loaded2716:
+loaded2758:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2717
+	TBZ $1, R20, single2759
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2718
+	TBZ $0, R20, loaded2760
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2718
+	B loaded2760
 
-single2717:
+single2759:
 	FMOVS 0(R21), F0
 
-loaded2718:
+loaded2760:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2719
+	TBZ $1, R20, single2761
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2720
+	TBZ $0, R20, loaded2762
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2720
+	B loaded2762
 
-single2719:
+single2761:
 	FMOVS 0(R21), F0
 
-loaded2720:
+loaded2762:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single2721
+	TBZ $1, R20, single2763
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2722
+	TBZ $0, R20, loaded2764
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2722
+	B loaded2764
 
-single2721:
+single2763:
 	FMOVS 0(R21), F0
 
-loaded2722:
+loaded2764:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 	ADD R13, R21
-	TBZ $1, R20, single2723
+	TBZ $1, R20, single2765
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2724
+	TBZ $0, R20, loaded2766
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2724
+	B loaded2766
 
-single2723:
+single2765:
 	FMOVS 0(R21), F0
 
-loaded2724:
+loaded2766:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2725
+	TBZ $1, R20, single2767
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2726
+	TBZ $0, R20, loaded2768
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2726
+	B loaded2768
 
-single2725:
+single2767:
 	FMOVS 0(R21), F0
 
-loaded2726:
+loaded2768:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -54067,101 +54831,101 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2727
+	TBZ $1, R20, single2769
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2728
+	TBZ $0, R20, stored2770
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2728
+	B stored2770
 
-single2727:
+single2769:
 	FMOVS F31, 0(R21)
 
-stored2728:
+stored2770:
 	ADD R13, R21
-	TBZ $1, R20, single2729
+	TBZ $1, R20, single2771
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2730
+	TBZ $0, R20, stored2772
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2730
+	B stored2772
 
-single2729:
+single2771:
 	FMOVS F30, 0(R21)
 
-stored2730:
+stored2772:
 	ADD R13, R21
-	TBZ $1, R20, single2731
+	TBZ $1, R20, single2773
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2732
+	TBZ $0, R20, stored2774
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2732
+	B stored2774
 
-single2731:
+single2773:
 	FMOVS F29, 0(R21)
 
-stored2732:
+stored2774:
 	ADD R13, R21
-	TBZ $1, R20, single2733
+	TBZ $1, R20, single2775
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2734
+	TBZ $0, R20, stored2776
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2734
+	B stored2776
 
-single2733:
+single2775:
 	FMOVS F28, 0(R21)
 
-stored2734:
+stored2776:
 	ADD R13, R21
-	TBZ $1, R20, single2735
+	TBZ $1, R20, single2777
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2736
+	TBZ $0, R20, stored2778
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2736
+	B stored2778
 
-single2735:
+single2777:
 	FMOVS F27, 0(R21)
 
-stored2736:
+stored2778:
 	ADD R13, R21
-	TBZ $1, R20, single2737
+	TBZ $1, R20, single2779
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2738
+	TBZ $0, R20, stored2780
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2738
+	B stored2780
 
-single2737:
+single2779:
 	FMOVS F26, 0(R21)
 
-stored2738:
+stored2780:
 	ADD R13, R21
-	TBZ $1, R20, single2739
+	TBZ $1, R20, single2781
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2740
+	TBZ $0, R20, stored2782
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2740
+	B stored2782
 
-single2739:
+single2781:
 	FMOVS F25, 0(R21)
 
-stored2740:
+stored2782:
 	ADD R13, R21
-	TBZ $1, R20, single2741
+	TBZ $1, R20, single2783
 	FMOVD F24, 0(R21)
-	TBZ $0, R20, stored2742
+	TBZ $0, R20, stored2784
 	ADD $8, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2742
+	B stored2784
 
-single2741:
+single2783:
 	FMOVS F24, 0(R21)
 
-stored2742:
+stored2784:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -54622,17 +55386,17 @@ unrolled:
 	VLD1.P 16(R6), [V8.B16]
 	VLD1.P 16(R7), [V9.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2743
+	TBZ $1, R20, single2785
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2744
+	TBZ $0, R20, loaded2786
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2744
+	B loaded2786
 
-single2743:
+single2785:
 	FMOVS 16(R10), F1
 
-loaded2744:
+loaded2786:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -54651,17 +55415,17 @@ loaded2744:
 	WORD $0x4f891011 // FMLA V17.4S, V0.4S, V9.S[0]
 	WORD $0x4f891030 // FMLA V16.4S, V1.4S, V9.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2745
+	TBZ $1, R20, single2787
 	FMOVD 16(R10), F10
-	TBZ $0, R20, loaded2746
+	TBZ $0, R20, loaded2788
 	ADD $24, R10, R26
 	VLD1 (R26), V10.S[2]
-	B loaded2746
+	B loaded2788
 
-single2745:
+single2787:
 	FMOVS 16(R10), F10
 
-loaded2746:
+loaded2788:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2115e // FMLA V30.4S, V10.4S, V2.S[1]
@@ -54680,17 +55444,17 @@ loaded2746:
 	WORD $0x4fa91011 // FMLA V17.4S, V0.4S, V9.S[1]
 	WORD $0x4fa91150 // FMLA V16.4S, V10.4S, V9.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2747
+	TBZ $1, R20, single2789
 	FMOVD 16(R10), F11
-	TBZ $0, R20, loaded2748
+	TBZ $0, R20, loaded2790
 	ADD $24, R10, R26
 	VLD1 (R26), V11.S[2]
-	B loaded2748
+	B loaded2790
 
-single2747:
+single2789:
 	FMOVS 16(R10), F11
 
-loaded2748:
+loaded2790:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82197e // FMLA V30.4S, V11.4S, V2.S[2]
@@ -54709,17 +55473,17 @@ loaded2748:
 	WORD $0x4f891811 // FMLA V17.4S, V0.4S, V9.S[2]
 	WORD $0x4f891970 // FMLA V16.4S, V11.4S, V9.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2749
+	TBZ $1, R20, single2791
 	FMOVD 16(R10), F12
-	TBZ $0, R20, loaded2750
+	TBZ $0, R20, loaded2792
 	ADD $24, R10, R26
 	VLD1 (R26), V12.S[2]
-	B loaded2750
+	B loaded2792
 
-single2749:
+single2791:
 	FMOVS 16(R10), F12
 
-loaded2750:
+loaded2792:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2199e // FMLA V30.4S, V12.4S, V2.S[3]
@@ -54762,17 +55526,17 @@ single:
 	FMOVS (R7), F9
 	ADD $4, R7
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2751
+	TBZ $1, R20, single2793
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2752
+	TBZ $0, R20, loaded2794
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2752
+	B loaded2794
 
-single2751:
+single2793:
 	FMOVS 16(R10), F1
 
-loaded2752:
+loaded2794:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -54804,136 +55568,136 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2753
+	TBZ $1, R20, single2795
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2754
+	TBZ $0, R20, loaded2796
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2754
+	B loaded2796
 
-single2753:
+single2795:
 	FMOVS 16(R21), F0
 
-loaded2754:
+loaded2796:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2755
+	TBZ $1, R20, single2797
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2756
+	TBZ $0, R20, loaded2798
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2756
+	B loaded2798
 
-single2755:
+single2797:
 	FMOVS 16(R21), F0
 
-loaded2756:
+loaded2798:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2757
+	TBZ $1, R20, single2799
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2758
+	TBZ $0, R20, loaded2800
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2758
+	B loaded2800
 
-single2757:
+single2799:
 	FMOVS 16(R21), F0
 
-loaded2758:
+loaded2800:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2759
+	TBZ $1, R20, single2801
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2760
+	TBZ $0, R20, loaded2802
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2760
+	B loaded2802
 
-single2759:
+single2801:
 	FMOVS 16(R21), F0
 
-loaded2760:
+loaded2802:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2761
+	TBZ $1, R20, single2803
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2762
+	TBZ $0, R20, loaded2804
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2762
+	B loaded2804
 
-single2761:
+single2803:
 	FMOVS 16(R21), F0
 
-loaded2762:
+loaded2804:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2763
+	TBZ $1, R20, single2805
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2764
+	TBZ $0, R20, loaded2806
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2764
+	B loaded2806
 
-single2763:
+single2805:
 	FMOVS 16(R21), F0
 
-loaded2764:
+loaded2806:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2765
+	TBZ $1, R20, single2807
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2766
+	TBZ $0, R20, loaded2808
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2766
+	B loaded2808
 
-single2765:
+single2807:
 	FMOVS 16(R21), F0
 
-loaded2766:
+loaded2808:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
 	VMOV V0.B16, V17.B16
-	TBZ $1, R20, single2767
+	TBZ $1, R20, single2809
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2768
+	TBZ $0, R20, loaded2810
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2768
+	B loaded2810
 
-single2767:
+single2809:
 	FMOVS 16(R21), F0
 
-loaded2768:
+loaded2810:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -54949,17 +55713,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single2769
+	TBZ $1, R20, single2811
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2770
+	TBZ $0, R20, loaded2812
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2770
+	B loaded2812
 
-single2769:
+single2811:
 	FMOVS 16(R21), F0
 
-loaded2770:
+loaded2812:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -55009,108 +55773,108 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2771
+	TBZ $1, R20, single2813
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2772
+	TBZ $0, R20, stored2814
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2772
+	B stored2814
 
-single2771:
+single2813:
 	FMOVS F30, 16(R21)
 
-stored2772:
+stored2814:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2773
+	TBZ $1, R20, single2815
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2774
+	TBZ $0, R20, stored2816
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2774
+	B stored2816
 
-single2773:
+single2815:
 	FMOVS F28, 16(R21)
 
-stored2774:
+stored2816:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2775
+	TBZ $1, R20, single2817
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2776
+	TBZ $0, R20, stored2818
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2776
+	B stored2818
 
-single2775:
+single2817:
 	FMOVS F26, 16(R21)
 
-stored2776:
+stored2818:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2777
+	TBZ $1, R20, single2819
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2778
+	TBZ $0, R20, stored2820
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2778
+	B stored2820
 
-single2777:
+single2819:
 	FMOVS F24, 16(R21)
 
-stored2778:
+stored2820:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2779
+	TBZ $1, R20, single2821
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2780
+	TBZ $0, R20, stored2822
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2780
+	B stored2822
 
-single2779:
+single2821:
 	FMOVS F22, 16(R21)
 
-stored2780:
+stored2822:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2781
+	TBZ $1, R20, single2823
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2782
+	TBZ $0, R20, stored2824
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2782
+	B stored2824
 
-single2781:
+single2823:
 	FMOVS F20, 16(R21)
 
-stored2782:
+stored2824:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2783
+	TBZ $1, R20, single2825
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2784
+	TBZ $0, R20, stored2826
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2784
+	B stored2826
 
-single2783:
+single2825:
 	FMOVS F18, 16(R21)
 
-stored2784:
+stored2826:
 	ADD R13, R21
 	FMOVQ F17, 0(R21)
-	TBZ $1, R20, single2785
+	TBZ $1, R20, single2827
 	FMOVD F16, 16(R21)
-	TBZ $0, R20, stored2786
+	TBZ $0, R20, stored2828
 	ADD $24, R21, R26
 	VST1 V16.S[2], (R26)
-	B stored2786
+	B stored2828
 
-single2785:
+single2827:
 	FMOVS F16, 16(R21)
 
-stored2786:
+stored2828:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -55866,17 +56630,17 @@ tile:
 single:
 	FMOVS 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2787
+	TBZ $1, R20, single2829
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2788
+	TBZ $0, R20, loaded2830
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2788
+	B loaded2830
 
-single2787:
+single2829:
 	FMOVS 0(R10), F0
 
-loaded2788:
+loaded2830:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -55888,34 +56652,34 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2789
+	TBZ $1, R20, single2831
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2790
+	TBZ $0, R20, loaded2832
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2790
+	B loaded2832
 
-single2789:
+single2831:
 	FMOVS 0(R21), F0
 
-loaded2790:
+loaded2832:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2791
+	TBZ $1, R20, single2833
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2792
+	TBZ $0, R20, loaded2834
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2792
+	B loaded2834
 
-single2791:
+single2833:
 	FMOVS 0(R21), F0
 
-loaded2792:
+loaded2834:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 rectify:
@@ -55927,17 +56691,17 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2793
+	TBZ $1, R20, single2835
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2794
+	TBZ $0, R20, stored2836
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2794
+	B stored2836
 
-single2793:
+single2835:
 	FMOVS F31, 0(R21)
 
-stored2794:
+stored2836:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -56094,17 +56858,17 @@ single:
 	FMOVS 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2795
+	TBZ $1, R20, single2837
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2796
+	TBZ $0, R20, loaded2838
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2796
+	B loaded2838
 
-single2795:
+single2837:
 	FMOVS 16(R10), F1
 
-loaded2796:
+loaded2838:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -56120,17 +56884,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2797
+	TBZ $1, R20, single2839
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2798
+	TBZ $0, R20, loaded2840
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2798
+	B loaded2840
 
-single2797:
+single2839:
 	FMOVS 16(R21), F0
 
-loaded2798:
+loaded2840:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -56139,17 +56903,17 @@ bias:
 	CBZ R21, rectify
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single2799
+	TBZ $1, R20, single2841
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2800
+	TBZ $0, R20, loaded2842
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2800
+	B loaded2842
 
-single2799:
+single2841:
 	FMOVS 16(R21), F0
 
-loaded2800:
+loaded2842:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 rectify:
@@ -56164,17 +56928,17 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2801
+	TBZ $1, R20, single2843
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2802
+	TBZ $0, R20, stored2844
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2802
+	B stored2844
 
-single2801:
+single2843:
 	FMOVS F30, 16(R21)
 
-stored2802:
+stored2844:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -56330,17 +57094,17 @@ tile:
 single:
 	FMOVD 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2803
+	TBZ $1, R20, single2845
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2804
+	TBZ $0, R20, loaded2846
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2804
+	B loaded2846
 
-single2803:
+single2845:
 	FMOVS 0(R10), F0
 
-loaded2804:
+loaded2846:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -56353,48 +57117,48 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2805
+	TBZ $1, R20, single2847
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2806
+	TBZ $0, R20, loaded2848
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2806
+	B loaded2848
 
-single2805:
+single2847:
 	FMOVS 0(R21), F0
 
-loaded2806:
+loaded2848:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2807
+	TBZ $1, R20, single2849
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2808
+	TBZ $0, R20, loaded2850
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2808
+	B loaded2850
 
-single2807:
+single2849:
 	FMOVS 0(R21), F0
 
-loaded2808:
+loaded2850:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2809
+	TBZ $1, R20, single2851
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2810
+	TBZ $0, R20, loaded2852
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2810
+	B loaded2852
 
-single2809:
+single2851:
 	FMOVS 0(R21), F0
 
-loaded2810:
+loaded2852:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
@@ -56409,29 +57173,29 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2811
+	TBZ $1, R20, single2853
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2812
+	TBZ $0, R20, stored2854
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2812
+	B stored2854
 
-single2811:
+single2853:
 	FMOVS F31, 0(R21)
 
-stored2812:
+stored2854:
 	ADD R13, R21
-	TBZ $1, R20, single2813
+	TBZ $1, R20, single2855
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2814
+	TBZ $0, R20, stored2856
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2814
+	B stored2856
 
-single2813:
+single2855:
 	FMOVS F30, 0(R21)
 
-stored2814:
+stored2856:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -56610,17 +57374,17 @@ single:
 	FMOVD 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2815
+	TBZ $1, R20, single2857
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2816
+	TBZ $0, R20, loaded2858
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2816
+	B loaded2858
 
-single2815:
+single2857:
 	FMOVS 16(R10), F1
 
-loaded2816:
+loaded2858:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -56638,34 +57402,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2817
+	TBZ $1, R20, single2859
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2818
+	TBZ $0, R20, loaded2860
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2818
+	B loaded2860
 
-single2817:
+single2859:
 	FMOVS 16(R21), F0
 
-loaded2818:
+loaded2860:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2819
+	TBZ $1, R20, single2861
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2820
+	TBZ $0, R20, loaded2862
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2820
+	B loaded2862
 
-single2819:
+single2861:
 	FMOVS 16(R21), F0
 
-loaded2820:
+loaded2862:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -56675,17 +57439,17 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single2821
+	TBZ $1, R20, single2863
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2822
+	TBZ $0, R20, loaded2864
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2822
+	B loaded2864
 
-single2821:
+single2863:
 	FMOVS 16(R21), F0
 
-loaded2822:
+loaded2864:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
@@ -56705,30 +57469,30 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2823
+	TBZ $1, R20, single2865
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2824
+	TBZ $0, R20, stored2866
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2824
+	B stored2866
 
-single2823:
+single2865:
 	FMOVS F30, 16(R21)
 
-stored2824:
+stored2866:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2825
+	TBZ $1, R20, single2867
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2826
+	TBZ $0, R20, stored2868
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2826
+	B stored2868
 
-single2825:
+single2867:
 	FMOVS F28, 16(R21)
 
-stored2826:
+stored2868:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -56900,17 +57664,17 @@ single:
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single2827
+	TBZ $1, R20, single2869
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2828
+	TBZ $0, R20, loaded2870
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2828
+	B loaded2870
 
-single2827:
+single2869:
 	FMOVS 0(R10), F0
 
-loaded2828:
+loaded2870:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -56924,62 +57688,62 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2829
+	TBZ $1, R20, single2871
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2830
+	TBZ $0, R20, loaded2872
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2830
+	B loaded2872
 
-single2829:
+single2871:
 	FMOVS 0(R21), F0
 
-loaded2830:
+loaded2872:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2831
+	TBZ $1, R20, single2873
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2832
+	TBZ $0, R20, loaded2874
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2832
+	B loaded2874
 
-single2831:
+single2873:
 	FMOVS 0(R21), F0
 
-loaded2832:
+loaded2874:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2833
+	TBZ $1, R20, single2875
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2834
+	TBZ $0, R20, loaded2876
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2834
+	B loaded2876
 
-single2833:
+single2875:
 	FMOVS 0(R21), F0
 
-loaded2834:
+loaded2876:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2835
+	TBZ $1, R20, single2877
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2836
+	TBZ $0, R20, loaded2878
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2836
+	B loaded2878
 
-single2835:
+single2877:
 	FMOVS 0(R21), F0
 
-loaded2836:
+loaded2878:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -56997,41 +57761,41 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2837
+	TBZ $1, R20, single2879
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2838
+	TBZ $0, R20, stored2880
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2838
+	B stored2880
 
-single2837:
+single2879:
 	FMOVS F31, 0(R21)
 
-stored2838:
+stored2880:
 	ADD R13, R21
-	TBZ $1, R20, single2839
+	TBZ $1, R20, single2881
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2840
+	TBZ $0, R20, stored2882
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2840
+	B stored2882
 
-single2839:
+single2881:
 	FMOVS F30, 0(R21)
 
-stored2840:
+stored2882:
 	ADD R13, R21
-	TBZ $1, R20, single2841
+	TBZ $1, R20, single2883
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2842
+	TBZ $0, R20, stored2884
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2842
+	B stored2884
 
-single2841:
+single2883:
 	FMOVS F29, 0(R21)
 
-stored2842:
+stored2884:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -57236,17 +58000,17 @@ single:
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2843
+	TBZ $1, R20, single2885
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2844
+	TBZ $0, R20, loaded2886
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2844
+	B loaded2886
 
-single2843:
+single2885:
 	FMOVS 16(R10), F1
 
-loaded2844:
+loaded2886:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -57266,51 +58030,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2845
+	TBZ $1, R20, single2887
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2846
+	TBZ $0, R20, loaded2888
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2846
+	B loaded2888
 
-single2845:
+single2887:
 	FMOVS 16(R21), F0
 
-loaded2846:
+loaded2888:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2847
+	TBZ $1, R20, single2889
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2848
+	TBZ $0, R20, loaded2890
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2848
+	B loaded2890
 
-single2847:
+single2889:
 	FMOVS 16(R21), F0
 
-loaded2848:
+loaded2890:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2849
+	TBZ $1, R20, single2891
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2850
+	TBZ $0, R20, loaded2892
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2850
+	B loaded2892
 
-single2849:
+single2891:
 	FMOVS 16(R21), F0
 
-loaded2850:
+loaded2892:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -57321,17 +58085,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single2851
+	TBZ $1, R20, single2893
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2852
+	TBZ $0, R20, loaded2894
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2852
+	B loaded2894
 
-single2851:
+single2893:
 	FMOVS 16(R21), F0
 
-loaded2852:
+loaded2894:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -57356,43 +58120,43 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2853
+	TBZ $1, R20, single2895
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2854
+	TBZ $0, R20, stored2896
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2854
+	B stored2896
 
-single2853:
+single2895:
 	FMOVS F30, 16(R21)
 
-stored2854:
+stored2896:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2855
+	TBZ $1, R20, single2897
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2856
+	TBZ $0, R20, stored2898
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2856
+	B stored2898
 
-single2855:
+single2897:
 	FMOVS F28, 16(R21)
 
-stored2856:
+stored2898:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2857
+	TBZ $1, R20, single2899
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2858
+	TBZ $0, R20, stored2900
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2858
+	B stored2900
 
-single2857:
+single2899:
 	FMOVS F26, 16(R21)
 
-stored2858:
+stored2900:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -57572,17 +58336,17 @@ tile:
 single:
 	FMOVQ 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2859
+	TBZ $1, R20, single2901
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2860
+	TBZ $0, R20, loaded2902
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2860
+	B loaded2902
 
-single2859:
+single2901:
 	FMOVS 0(R10), F0
 
-loaded2860:
+loaded2902:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -57597,76 +58361,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2861
+	TBZ $1, R20, single2903
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2862
+	TBZ $0, R20, loaded2904
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2862
+	B loaded2904
 
-single2861:
+single2903:
 	FMOVS 0(R21), F0
 
-loaded2862:
+loaded2904:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2863
+	TBZ $1, R20, single2905
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2864
+	TBZ $0, R20, loaded2906
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2864
+	B loaded2906
 
-single2863:
+single2905:
 	FMOVS 0(R21), F0
 
-loaded2864:
+loaded2906:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2865
+	TBZ $1, R20, single2907
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2866
+	TBZ $0, R20, loaded2908
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2866
+	B loaded2908
 
-single2865:
+single2907:
 	FMOVS 0(R21), F0
 
-loaded2866:
+loaded2908:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2867
+	TBZ $1, R20, single2909
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2868
+	TBZ $0, R20, loaded2910
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2868
+	B loaded2910
 
-single2867:
+single2909:
 	FMOVS 0(R21), F0
 
-loaded2868:
+loaded2910:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2869
+	TBZ $1, R20, single2911
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2870
+	TBZ $0, R20, loaded2912
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2870
+	B loaded2912
 
-single2869:
+single2911:
 	FMOVS 0(R21), F0
 
-loaded2870:
+loaded2912:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -57687,53 +58451,53 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2871
+	TBZ $1, R20, single2913
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2872
+	TBZ $0, R20, stored2914
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2872
+	B stored2914
 
-single2871:
+single2913:
 	FMOVS F31, 0(R21)
 
-stored2872:
+stored2914:
 	ADD R13, R21
-	TBZ $1, R20, single2873
+	TBZ $1, R20, single2915
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2874
+	TBZ $0, R20, stored2916
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2874
+	B stored2916
 
-single2873:
+single2915:
 	FMOVS F30, 0(R21)
 
-stored2874:
+stored2916:
 	ADD R13, R21
-	TBZ $1, R20, single2875
+	TBZ $1, R20, single2917
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2876
+	TBZ $0, R20, stored2918
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2876
+	B stored2918
 
-single2875:
+single2917:
 	FMOVS F29, 0(R21)
 
-stored2876:
+stored2918:
 	ADD R13, R21
-	TBZ $1, R20, single2877
+	TBZ $1, R20, single2919
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2878
+	TBZ $0, R20, stored2920
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2878
+	B stored2920
 
-single2877:
+single2919:
 	FMOVS F28, 0(R21)
 
-stored2878:
+stored2920:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -57956,17 +58720,17 @@ single:
 	FMOVQ 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2879
+	TBZ $1, R20, single2921
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2880
+	TBZ $0, R20, loaded2922
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2880
+	B loaded2922
 
-single2879:
+single2921:
 	FMOVS 16(R10), F1
 
-loaded2880:
+loaded2922:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -57988,68 +58752,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2881
+	TBZ $1, R20, single2923
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2882
+	TBZ $0, R20, loaded2924
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2882
+	B loaded2924
 
-single2881:
+single2923:
 	FMOVS 16(R21), F0
 
-loaded2882:
+loaded2924:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2883
+	TBZ $1, R20, single2925
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2884
+	TBZ $0, R20, loaded2926
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2884
+	B loaded2926
 
-single2883:
+single2925:
 	FMOVS 16(R21), F0
 
-loaded2884:
+loaded2926:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2885
+	TBZ $1, R20, single2927
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2886
+	TBZ $0, R20, loaded2928
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2886
+	B loaded2928
 
-single2885:
+single2927:
 	FMOVS 16(R21), F0
 
-loaded2886:
+loaded2928:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2887
+	TBZ $1, R20, single2929
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2888
+	TBZ $0, R20, loaded2930
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2888
+	B loaded2930
 
-single2887:
+single2929:
 	FMOVS 16(R21), F0
 
-loaded2888:
+loaded2930:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -58061,17 +58825,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single2889
+	TBZ $1, R20, single2931
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2890
+	TBZ $0, R20, loaded2932
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2890
+	B loaded2932
 
-single2889:
+single2931:
 	FMOVS 16(R21), F0
 
-loaded2890:
+loaded2932:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -58101,56 +58865,56 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2891
+	TBZ $1, R20, single2933
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2892
+	TBZ $0, R20, stored2934
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2892
+	B stored2934
 
-single2891:
+single2933:
 	FMOVS F30, 16(R21)
 
-stored2892:
+stored2934:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2893
+	TBZ $1, R20, single2935
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2894
+	TBZ $0, R20, stored2936
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2894
+	B stored2936
 
-single2893:
+single2935:
 	FMOVS F28, 16(R21)
 
-stored2894:
+stored2936:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2895
+	TBZ $1, R20, single2937
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2896
+	TBZ $0, R20, stored2938
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2896
+	B stored2938
 
-single2895:
+single2937:
 	FMOVS F26, 16(R21)
 
-stored2896:
+stored2938:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2897
+	TBZ $1, R20, single2939
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2898
+	TBZ $0, R20, stored2940
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2898
+	B stored2940
 
-single2897:
+single2939:
 	FMOVS F24, 16(R21)
 
-stored2898:
+stored2940:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -58344,17 +59108,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVS 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2899
+	TBZ $1, R20, single2941
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2900
+	TBZ $0, R20, loaded2942
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2900
+	B loaded2942
 
-single2899:
+single2941:
 	FMOVS 0(R10), F0
 
-loaded2900:
+loaded2942:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -58370,90 +59134,90 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2901
+	TBZ $1, R20, single2943
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2902
+	TBZ $0, R20, loaded2944
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2902
+	B loaded2944
 
-single2901:
+single2943:
 	FMOVS 0(R21), F0
 
-loaded2902:
+loaded2944:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2903
+	TBZ $1, R20, single2945
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2904
+	TBZ $0, R20, loaded2946
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2904
+	B loaded2946
 
-single2903:
+single2945:
 	FMOVS 0(R21), F0
 
-loaded2904:
+loaded2946:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2905
+	TBZ $1, R20, single2947
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2906
+	TBZ $0, R20, loaded2948
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2906
+	B loaded2948
 
-single2905:
+single2947:
 	FMOVS 0(R21), F0
 
-loaded2906:
+loaded2948:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2907
+	TBZ $1, R20, single2949
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2908
+	TBZ $0, R20, loaded2950
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2908
+	B loaded2950
 
-single2907:
+single2949:
 	FMOVS 0(R21), F0
 
-loaded2908:
+loaded2950:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2909
+	TBZ $1, R20, single2951
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2910
+	TBZ $0, R20, loaded2952
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2910
+	B loaded2952
 
-single2909:
+single2951:
 	FMOVS 0(R21), F0
 
-loaded2910:
+loaded2952:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2911
+	TBZ $1, R20, single2953
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2912
+	TBZ $0, R20, loaded2954
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2912
+	B loaded2954
 
-single2911:
+single2953:
 	FMOVS 0(R21), F0
 
-loaded2912:
+loaded2954:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -58477,65 +59241,65 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2913
+	TBZ $1, R20, single2955
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2914
+	TBZ $0, R20, stored2956
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2914
+	B stored2956
 
-single2913:
+single2955:
 	FMOVS F31, 0(R21)
 
-stored2914:
+stored2956:
 	ADD R13, R21
-	TBZ $1, R20, single2915
+	TBZ $1, R20, single2957
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2916
+	TBZ $0, R20, stored2958
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2916
+	B stored2958
 
-single2915:
+single2957:
 	FMOVS F30, 0(R21)
 
-stored2916:
+stored2958:
 	ADD R13, R21
-	TBZ $1, R20, single2917
+	TBZ $1, R20, single2959
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2918
+	TBZ $0, R20, stored2960
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2918
+	B stored2960
 
-single2917:
+single2959:
 	FMOVS F29, 0(R21)
 
-stored2918:
+stored2960:
 	ADD R13, R21
-	TBZ $1, R20, single2919
+	TBZ $1, R20, single2961
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2920
+	TBZ $0, R20, stored2962
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2920
+	B stored2962
 
-single2919:
+single2961:
 	FMOVS F28, 0(R21)
 
-stored2920:
+stored2962:
 	ADD R13, R21
-	TBZ $1, R20, single2921
+	TBZ $1, R20, single2963
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2922
+	TBZ $0, R20, stored2964
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2922
+	B stored2964
 
-single2921:
+single2963:
 	FMOVS F27, 0(R21)
 
-stored2922:
+stored2964:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -58782,17 +59546,17 @@ single:
 	FMOVS 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2923
+	TBZ $1, R20, single2965
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2924
+	TBZ $0, R20, loaded2966
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2924
+	B loaded2966
 
-single2923:
+single2965:
 	FMOVS 16(R10), F1
 
-loaded2924:
+loaded2966:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -58816,85 +59580,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2925
+	TBZ $1, R20, single2967
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2926
+	TBZ $0, R20, loaded2968
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2926
+	B loaded2968
 
-single2925:
+single2967:
 	FMOVS 16(R21), F0
 
-loaded2926:
+loaded2968:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2927
+	TBZ $1, R20, single2969
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2928
+	TBZ $0, R20, loaded2970
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2928
+	B loaded2970
 
-single2927:
+single2969:
 	FMOVS 16(R21), F0
 
-loaded2928:
+loaded2970:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2929
+	TBZ $1, R20, single2971
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2930
+	TBZ $0, R20, loaded2972
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2930
+	B loaded2972
 
-single2929:
+single2971:
 	FMOVS 16(R21), F0
 
-loaded2930:
+loaded2972:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2931
+	TBZ $1, R20, single2973
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2932
+	TBZ $0, R20, loaded2974
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2932
+	B loaded2974
 
-single2931:
+single2973:
 	FMOVS 16(R21), F0
 
-loaded2932:
+loaded2974:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2933
+	TBZ $1, R20, single2975
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2934
+	TBZ $0, R20, loaded2976
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2934
+	B loaded2976
 
-single2933:
+single2975:
 	FMOVS 16(R21), F0
 
-loaded2934:
+loaded2976:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -58907,17 +59671,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single2935
+	TBZ $1, R20, single2977
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2936
+	TBZ $0, R20, loaded2978
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2936
+	B loaded2978
 
-single2935:
+single2977:
 	FMOVS 16(R21), F0
 
-loaded2936:
+loaded2978:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -58952,69 +59716,69 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2937
+	TBZ $1, R20, single2979
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2938
+	TBZ $0, R20, stored2980
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2938
+	B stored2980
 
-single2937:
+single2979:
 	FMOVS F30, 16(R21)
 
-stored2938:
+stored2980:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2939
+	TBZ $1, R20, single2981
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2940
+	TBZ $0, R20, stored2982
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2940
+	B stored2982
 
-single2939:
+single2981:
 	FMOVS F28, 16(R21)
 
-stored2940:
+stored2982:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2941
+	TBZ $1, R20, single2983
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2942
+	TBZ $0, R20, stored2984
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2942
+	B stored2984
 
-single2941:
+single2983:
 	FMOVS F26, 16(R21)
 
-stored2942:
+stored2984:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2943
+	TBZ $1, R20, single2985
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2944
+	TBZ $0, R20, stored2986
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2944
+	B stored2986
 
-single2943:
+single2985:
 	FMOVS F24, 16(R21)
 
-stored2944:
+stored2986:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2945
+	TBZ $1, R20, single2987
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2946
+	TBZ $0, R20, stored2988
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2946
+	B stored2988
 
-single2945:
+single2987:
 	FMOVS F22, 16(R21)
 
-stored2946:
+stored2988:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -59220,17 +59984,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVD 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2947
+	TBZ $1, R20, single2989
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2948
+	TBZ $0, R20, loaded2990
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2948
+	B loaded2990
 
-single2947:
+single2989:
 	FMOVS 0(R10), F0
 
-loaded2948:
+loaded2990:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -59247,104 +60011,104 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2949
+	TBZ $1, R20, single2991
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2950
+	TBZ $0, R20, loaded2992
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2950
+	B loaded2992
 
-single2949:
+single2991:
 	FMOVS 0(R21), F0
 
-loaded2950:
+loaded2992:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2951
+	TBZ $1, R20, single2993
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2952
+	TBZ $0, R20, loaded2994
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2952
+	B loaded2994
 
-single2951:
+single2993:
 	FMOVS 0(R21), F0
 
-loaded2952:
+loaded2994:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2953
+	TBZ $1, R20, single2995
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2954
+	TBZ $0, R20, loaded2996
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2954
+	B loaded2996
 
-single2953:
+single2995:
 	FMOVS 0(R21), F0
 
-loaded2954:
+loaded2996:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2955
+	TBZ $1, R20, single2997
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2956
+	TBZ $0, R20, loaded2998
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2956
+	B loaded2998
 
-single2955:
+single2997:
 	FMOVS 0(R21), F0
 
-loaded2956:
+loaded2998:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2957
+	TBZ $1, R20, single2999
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2958
+	TBZ $0, R20, loaded3000
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2958
+	B loaded3000
 
-single2957:
+single2999:
 	FMOVS 0(R21), F0
 
-loaded2958:
+loaded3000:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2959
+	TBZ $1, R20, single3001
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2960
+	TBZ $0, R20, loaded3002
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2960
+	B loaded3002
 
-single2959:
+single3001:
 	FMOVS 0(R21), F0
 
-loaded2960:
+loaded3002:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2961
+	TBZ $1, R20, single3003
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2962
+	TBZ $0, R20, loaded3004
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2962
+	B loaded3004
 
-single2961:
+single3003:
 	FMOVS 0(R21), F0
 
-loaded2962:
+loaded3004:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -59371,77 +60135,77 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2963
+	TBZ $1, R20, single3005
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2964
+	TBZ $0, R20, stored3006
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2964
+	B stored3006
 
-single2963:
+single3005:
 	FMOVS F31, 0(R21)
 
-stored2964:
+stored3006:
 	ADD R13, R21
-	TBZ $1, R20, single2965
+	TBZ $1, R20, single3007
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2966
+	TBZ $0, R20, stored3008
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2966
+	B stored3008
 
-single2965:
+single3007:
 	FMOVS F30, 0(R21)
 
-stored2966:
+stored3008:
 	ADD R13, R21
-	TBZ $1, R20, single2967
+	TBZ $1, R20, single3009
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2968
+	TBZ $0, R20, stored3010
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2968
+	B stored3010
 
-single2967:
+single3009:
 	FMOVS F29, 0(R21)
 
-stored2968:
+stored3010:
 	ADD R13, R21
-	TBZ $1, R20, single2969
+	TBZ $1, R20, single3011
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2970
+	TBZ $0, R20, stored3012
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2970
+	B stored3012
 
-single2969:
+single3011:
 	FMOVS F28, 0(R21)
 
-stored2970:
+stored3012:
 	ADD R13, R21
-	TBZ $1, R20, single2971
+	TBZ $1, R20, single3013
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2972
+	TBZ $0, R20, stored3014
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2972
+	B stored3014
 
-single2971:
+single3013:
 	FMOVS F27, 0(R21)
 
-stored2972:
+stored3014:
 	ADD R13, R21
-	TBZ $1, R20, single2973
+	TBZ $1, R20, single3015
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2974
+	TBZ $0, R20, stored3016
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2974
+	B stored3016
 
-single2973:
+single3015:
 	FMOVS F26, 0(R21)
 
-stored2974:
+stored3016:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -59710,17 +60474,17 @@ single:
 	FMOVD 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2975
+	TBZ $1, R20, single3017
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2976
+	TBZ $0, R20, loaded3018
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2976
+	B loaded3018
 
-single2975:
+single3017:
 	FMOVS 16(R10), F1
 
-loaded2976:
+loaded3018:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -59746,102 +60510,102 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2977
+	TBZ $1, R20, single3019
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2978
+	TBZ $0, R20, loaded3020
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2978
+	B loaded3020
 
-single2977:
+single3019:
 	FMOVS 16(R21), F0
 
-loaded2978:
+loaded3020:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2979
+	TBZ $1, R20, single3021
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2980
+	TBZ $0, R20, loaded3022
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2980
+	B loaded3022
 
-single2979:
+single3021:
 	FMOVS 16(R21), F0
 
-loaded2980:
+loaded3022:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2981
+	TBZ $1, R20, single3023
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2982
+	TBZ $0, R20, loaded3024
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2982
+	B loaded3024
 
-single2981:
+single3023:
 	FMOVS 16(R21), F0
 
-loaded2982:
+loaded3024:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2983
+	TBZ $1, R20, single3025
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2984
+	TBZ $0, R20, loaded3026
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2984
+	B loaded3026
 
-single2983:
+single3025:
 	FMOVS 16(R21), F0
 
-loaded2984:
+loaded3026:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2985
+	TBZ $1, R20, single3027
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2986
+	TBZ $0, R20, loaded3028
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2986
+	B loaded3028
 
-single2985:
+single3027:
 	FMOVS 16(R21), F0
 
-loaded2986:
+loaded3028:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2987
+	TBZ $1, R20, single3029
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2988
+	TBZ $0, R20, loaded3030
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2988
+	B loaded3030
 
-single2987:
+single3029:
 	FMOVS 16(R21), F0
 
-loaded2988:
+loaded3030:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -59855,17 +60619,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single2989
+	TBZ $1, R20, single3031
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2990
+	TBZ $0, R20, loaded3032
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2990
+	B loaded3032
 
-single2989:
+single3031:
 	FMOVS 16(R21), F0
 
-loaded2990:
+loaded3032:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -59905,82 +60669,82 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2991
+	TBZ $1, R20, single3033
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2992
+	TBZ $0, R20, stored3034
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2992
+	B stored3034
 
-single2991:
+single3033:
 	FMOVS F30, 16(R21)
 
-stored2992:
+stored3034:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2993
+	TBZ $1, R20, single3035
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2994
+	TBZ $0, R20, stored3036
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2994
+	B stored3036
 
-single2993:
+single3035:
 	FMOVS F28, 16(R21)
 
-stored2994:
+stored3036:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2995
+	TBZ $1, R20, single3037
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2996
+	TBZ $0, R20, stored3038
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2996
+	B stored3038
 
-single2995:
+single3037:
 	FMOVS F26, 16(R21)
 
-stored2996:
+stored3038:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2997
+	TBZ $1, R20, single3039
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2998
+	TBZ $0, R20, stored3040
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2998
+	B stored3040
 
-single2997:
+single3039:
 	FMOVS F24, 16(R21)
 
-stored2998:
+stored3040:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2999
+	TBZ $1, R20, single3041
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3000
+	TBZ $0, R20, stored3042
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored3000
+	B stored3042
 
-single2999:
+single3041:
 	FMOVS F22, 16(R21)
 
-stored3000:
+stored3042:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single3001
+	TBZ $1, R20, single3043
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored3002
+	TBZ $0, R20, stored3044
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored3002
+	B stored3044
 
-single3001:
+single3043:
 	FMOVS F20, 16(R21)
 
-stored3002:
+stored3044:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -60202,17 +60966,17 @@ single:
 	ADD $24, R0, R26
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single3003
+	TBZ $1, R20, single3045
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3004
+	TBZ $0, R20, loaded3046
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3004
+	B loaded3046
 
-single3003:
+single3045:
 	FMOVS 0(R10), F0
 
-loaded3004:
+loaded3046:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -60230,118 +60994,118 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3005
+	TBZ $1, R20, single3047
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3006
+	TBZ $0, R20, loaded3048
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3006
+	B loaded3048
 
-single3005:
+single3047:
 	FMOVS 0(R21), F0
 
-loaded3006:
+loaded3048:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3007
+	TBZ $1, R20, single3049
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3008
+	TBZ $0, R20, loaded3050
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3008
+	B loaded3050
 
-single3007:
+single3049:
 	FMOVS 0(R21), F0
 
-loaded3008:
+loaded3050:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single3009
+	TBZ $1, R20, single3051
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3010
+	TBZ $0, R20, loaded3052
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3010
+	B loaded3052
 
-single3009:
+single3051:
 	FMOVS 0(R21), F0
 
-loaded3010:
+loaded3052:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single3011
+	TBZ $1, R20, single3053
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3012
+	TBZ $0, R20, loaded3054
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3012
+	B loaded3054
 
-single3011:
+single3053:
 	FMOVS 0(R21), F0
 
-loaded3012:
+loaded3054:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single3013
+	TBZ $1, R20, single3055
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3014
+	TBZ $0, R20, loaded3056
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3014
+	B loaded3056
 
-single3013:
+single3055:
 	FMOVS 0(R21), F0
 
-loaded3014:
+loaded3056:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single3015
+	TBZ $1, R20, single3057
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3016
+	TBZ $0, R20, loaded3058
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3016
+	B loaded3058
 
-single3015:
+single3057:
 	FMOVS 0(R21), F0
 
-loaded3016:
+loaded3058:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single3017
+	TBZ $1, R20, single3059
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3018
+	TBZ $0, R20, loaded3060
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3018
+	B loaded3060
 
-single3017:
+single3059:
 	FMOVS 0(R21), F0
 
-loaded3018:
+loaded3060:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3019
+	TBZ $1, R20, single3061
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3020
+	TBZ $0, R20, loaded3062
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3020
+	B loaded3062
 
-single3019:
+single3061:
 	FMOVS 0(R21), F0
 
-loaded3020:
+loaded3062:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -60371,89 +61135,89 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3021
+	TBZ $1, R20, single3063
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3022
+	TBZ $0, R20, stored3064
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3022
+	B stored3064
 
-single3021:
+single3063:
 	FMOVS F31, 0(R21)
 
-stored3022:
+stored3064:
 	ADD R13, R21
-	TBZ $1, R20, single3023
+	TBZ $1, R20, single3065
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3024
+	TBZ $0, R20, stored3066
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3024
+	B stored3066
 
-single3023:
+single3065:
 	FMOVS F30, 0(R21)
 
-stored3024:
+stored3066:
 	ADD R13, R21
-	TBZ $1, R20, single3025
+	TBZ $1, R20, single3067
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3026
+	TBZ $0, R20, stored3068
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3026
+	B stored3068
 
-single3025:
+single3067:
 	FMOVS F29, 0(R21)
 
-stored3026:
+stored3068:
 	ADD R13, R21
-	TBZ $1, R20, single3027
+	TBZ $1, R20, single3069
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3028
+	TBZ $0, R20, stored3070
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3028
+	B stored3070
 
-single3027:
+single3069:
 	FMOVS F28, 0(R21)
 
-stored3028:
+stored3070:
 	ADD R13, R21
-	TBZ $1, R20, single3029
+	TBZ $1, R20, single3071
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3030
+	TBZ $0, R20, stored3072
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored3030
+	B stored3072
 
-single3029:
+single3071:
 	FMOVS F27, 0(R21)
 
-stored3030:
+stored3072:
 	ADD R13, R21
-	TBZ $1, R20, single3031
+	TBZ $1, R20, single3073
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored3032
+	TBZ $0, R20, stored3074
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3032
+	B stored3074
 
-single3031:
+single3073:
 	FMOVS F26, 0(R21)
 
-stored3032:
+stored3074:
 	ADD R13, R21
-	TBZ $1, R20, single3033
+	TBZ $1, R20, single3075
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored3034
+	TBZ $0, R20, stored3076
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored3034
+	B stored3076
 
-single3033:
+single3075:
 	FMOVS F25, 0(R21)
 
-stored3034:
+stored3076:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -60748,17 +61512,17 @@ single:
 	VLD1 (R26), V3.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3035
+	TBZ $1, R20, single3077
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3036
+	TBZ $0, R20, loaded3078
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3036
+	B loaded3078
 
-single3035:
+single3077:
 	FMOVS 16(R10), F1
 
-loaded3036:
+loaded3078:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -60786,119 +61550,119 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3037
+	TBZ $1, R20, single3079
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3038
+	TBZ $0, R20, loaded3080
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3038
+	B loaded3080
 
-single3037:
+single3079:
 	FMOVS 16(R21), F0
 
-loaded3038:
+loaded3080:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3039
+	TBZ $1, R20, single3081
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3040
+	TBZ $0, R20, loaded3082
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3040
+	B loaded3082
 
-single3039:
+single3081:
 	FMOVS 16(R21), F0
 
-loaded3040:
+loaded3082:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3041
+	TBZ $1, R20, single3083
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3042
+	TBZ $0, R20, loaded3084
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3042
+	B loaded3084
 
-single3041:
+single3083:
 	FMOVS 16(R21), F0
 
-loaded3042:
+loaded3084:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3043
+	TBZ $1, R20, single3085
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3044
+	TBZ $0, R20, loaded3086
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3044
+	B loaded3086
 
-single3043:
+single3085:
 	FMOVS 16(R21), F0
 
-loaded3044:
+loaded3086:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3045
+	TBZ $1, R20, single3087
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3046
+	TBZ $0, R20, loaded3088
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3046
+	B loaded3088
 
-single3045:
+single3087:
 	FMOVS 16(R21), F0
 
-loaded3046:
+loaded3088:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single3047
+	TBZ $1, R20, single3089
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3048
+	TBZ $0, R20, loaded3090
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3048
+	B loaded3090
 
-single3047:
+single3089:
 	FMOVS 16(R21), F0
 
-loaded3048:
+loaded3090:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single3049
+	TBZ $1, R20, single3091
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3050
+	TBZ $0, R20, loaded3092
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3050
+	B loaded3092
 
-single3049:
+single3091:
 	FMOVS 16(R21), F0
 
-loaded3050:
+loaded3092:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -60913,17 +61677,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single3051
+	TBZ $1, R20, single3093
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3052
+	TBZ $0, R20, loaded3094
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3052
+	B loaded3094
 
-single3051:
+single3093:
 	FMOVS 16(R21), F0
 
-loaded3052:
+loaded3094:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -60968,95 +61732,95 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3053
+	TBZ $1, R20, single3095
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3054
+	TBZ $0, R20, stored3096
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3054
+	B stored3096
 
-single3053:
+single3095:
 	FMOVS F30, 16(R21)
 
-stored3054:
+stored3096:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3055
+	TBZ $1, R20, single3097
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3056
+	TBZ $0, R20, stored3098
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3056
+	B stored3098
 
-single3055:
+single3097:
 	FMOVS F28, 16(R21)
 
-stored3056:
+stored3098:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3057
+	TBZ $1, R20, single3099
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3058
+	TBZ $0, R20, stored3100
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3058
+	B stored3100
 
-single3057:
+single3099:
 	FMOVS F26, 16(R21)
 
-stored3058:
+stored3100:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3059
+	TBZ $1, R20, single3101
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3060
+	TBZ $0, R20, stored3102
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3060
+	B stored3102
 
-single3059:
+single3101:
 	FMOVS F24, 16(R21)
 
-stored3060:
+stored3102:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3061
+	TBZ $1, R20, single3103
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3062
+	TBZ $0, R20, stored3104
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored3062
+	B stored3104
 
-single3061:
+single3103:
 	FMOVS F22, 16(R21)
 
-stored3062:
+stored3104:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single3063
+	TBZ $1, R20, single3105
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored3064
+	TBZ $0, R20, stored3106
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored3064
+	B stored3106
 
-single3063:
+single3105:
 	FMOVS F20, 16(R21)
 
-stored3064:
+stored3106:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single3065
+	TBZ $1, R20, single3107
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored3066
+	TBZ $0, R20, stored3108
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored3066
+	B stored3108
 
-single3065:
+single3107:
 	FMOVS F18, 16(R21)
 
-stored3066:
+stored3108:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -61286,17 +62050,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVQ 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single3067
+	TBZ $1, R20, single3109
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3068
+	TBZ $0, R20, loaded3110
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3068
+	B loaded3110
 
-single3067:
+single3109:
 	FMOVS 0(R10), F0
 
-loaded3068:
+loaded3110:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -61315,132 +62079,132 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3069
+	TBZ $1, R20, single3111
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3070
+	TBZ $0, R20, loaded3112
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3070
+	B loaded3112
 
-single3069:
+single3111:
 	FMOVS 0(R21), F0
 
-loaded3070:
+loaded3112:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3071
+	TBZ $1, R20, single3113
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3072
+	TBZ $0, R20, loaded3114
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3072
+	B loaded3114
 
-single3071:
+single3113:
 	FMOVS 0(R21), F0
 
-loaded3072:
+loaded3114:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single3073
+	TBZ $1, R20, single3115
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3074
+	TBZ $0, R20, loaded3116
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3074
+	B loaded3116
 
-single3073:
+single3115:
 	FMOVS 0(R21), F0
 
-loaded3074:
+loaded3116:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single3075
+	TBZ $1, R20, single3117
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3076
+	TBZ $0, R20, loaded3118
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3076
+	B loaded3118
 
-single3075:
+single3117:
 	FMOVS 0(R21), F0
 
-loaded3076:
+loaded3118:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single3077
+	TBZ $1, R20, single3119
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3078
+	TBZ $0, R20, loaded3120
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3078
+	B loaded3120
 
-single3077:
+single3119:
 	FMOVS 0(R21), F0
 
-loaded3078:
+loaded3120:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single3079
+	TBZ $1, R20, single3121
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3080
+	TBZ $0, R20, loaded3122
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3080
+	B loaded3122
 
-single3079:
+single3121:
 	FMOVS 0(R21), F0
 
-loaded3080:
+loaded3122:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single3081
+	TBZ $1, R20, single3123
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3082
+	TBZ $0, R20, loaded3124
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3082
+	B loaded3124
 
-single3081:
+single3123:
 	FMOVS 0(R21), F0
 
-loaded3082:
+loaded3124:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 	ADD R13, R21
-	TBZ $1, R20, single3083
+	TBZ $1, R20, single3125
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3084
+	TBZ $0, R20, loaded3126
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3084
+	B loaded3126
 
-single3083:
+single3125:
 	FMOVS 0(R21), F0
 
-loaded3084:
+loaded3126:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3085
+	TBZ $1, R20, single3127
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3086
+	TBZ $0, R20, loaded3128
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3086
+	B loaded3128
 
-single3085:
+single3127:
 	FMOVS 0(R21), F0
 
-loaded3086:
+loaded3128:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -61473,101 +62237,101 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3087
+	TBZ $1, R20, single3129
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3088
+	TBZ $0, R20, stored3130
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3088
+	B stored3130
 
-single3087:
+single3129:
 	FMOVS F31, 0(R21)
 
-stored3088:
+stored3130:
 	ADD R13, R21
-	TBZ $1, R20, single3089
+	TBZ $1, R20, single3131
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3090
+	TBZ $0, R20, stored3132
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3090
+	B stored3132
 
-single3089:
+single3131:
 	FMOVS F30, 0(R21)
 
-stored3090:
+stored3132:
 	ADD R13, R21
-	TBZ $1, R20, single3091
+	TBZ $1, R20, single3133
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3092
+	TBZ $0, R20, stored3134
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3092
+	B stored3134
 
-single3091:
+single3133:
 	FMOVS F29, 0(R21)
 
-stored3092:
+stored3134:
 	ADD R13, R21
-	TBZ $1, R20, single3093
+	TBZ $1, R20, single3135
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3094
+	TBZ $0, R20, stored3136
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3094
+	B stored3136
 
-single3093:
+single3135:
 	FMOVS F28, 0(R21)
 
-stored3094:
+stored3136:
 	ADD R13, R21
-	TBZ $1, R20, single3095
+	TBZ $1, R20, single3137
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3096
+	TBZ $0, R20, stored3138
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored3096
+	B stored3138
 
-single3095:
+single3137:
 	FMOVS F27, 0(R21)
 
-stored3096:
+stored3138:
 	ADD R13, R21
-	TBZ $1, R20, single3097
+	TBZ $1, R20, single3139
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored3098
+	TBZ $0, R20, stored3140
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3098
+	B stored3140
 
-single3097:
+single3139:
 	FMOVS F26, 0(R21)
 
-stored3098:
+stored3140:
 	ADD R13, R21
-	TBZ $1, R20, single3099
+	TBZ $1, R20, single3141
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored3100
+	TBZ $0, R20, stored3142
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored3100
+	B stored3142
 
-single3099:
+single3141:
 	FMOVS F25, 0(R21)
 
-stored3100:
+stored3142:
 	ADD R13, R21
-	TBZ $1, R20, single3101
+	TBZ $1, R20, single3143
 	FMOVD F24, 0(R21)
-	TBZ $0, R20, stored3102
+	TBZ $0, R20, stored3144
 	ADD $8, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3102
+	B stored3144
 
-single3101:
+single3143:
 	FMOVS F24, 0(R21)
 
-stored3102:
+stored3144:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -61880,17 +62644,17 @@ single:
 	FMOVQ 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3103
+	TBZ $1, R20, single3145
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3104
+	TBZ $0, R20, loaded3146
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3104
+	B loaded3146
 
-single3103:
+single3145:
 	FMOVS 16(R10), F1
 
-loaded3104:
+loaded3146:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -61920,136 +62684,136 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3105
+	TBZ $1, R20, single3147
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3106
+	TBZ $0, R20, loaded3148
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3106
+	B loaded3148
 
-single3105:
+single3147:
 	FMOVS 16(R21), F0
 
-loaded3106:
+loaded3148:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3107
+	TBZ $1, R20, single3149
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3108
+	TBZ $0, R20, loaded3150
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3108
+	B loaded3150
 
-single3107:
+single3149:
 	FMOVS 16(R21), F0
 
-loaded3108:
+loaded3150:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3109
+	TBZ $1, R20, single3151
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3110
+	TBZ $0, R20, loaded3152
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3110
+	B loaded3152
 
-single3109:
+single3151:
 	FMOVS 16(R21), F0
 
-loaded3110:
+loaded3152:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3111
+	TBZ $1, R20, single3153
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3112
+	TBZ $0, R20, loaded3154
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3112
+	B loaded3154
 
-single3111:
+single3153:
 	FMOVS 16(R21), F0
 
-loaded3112:
+loaded3154:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3113
+	TBZ $1, R20, single3155
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3114
+	TBZ $0, R20, loaded3156
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3114
+	B loaded3156
 
-single3113:
+single3155:
 	FMOVS 16(R21), F0
 
-loaded3114:
+loaded3156:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single3115
+	TBZ $1, R20, single3157
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3116
+	TBZ $0, R20, loaded3158
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3116
+	B loaded3158
 
-single3115:
+single3157:
 	FMOVS 16(R21), F0
 
-loaded3116:
+loaded3158:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single3117
+	TBZ $1, R20, single3159
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3118
+	TBZ $0, R20, loaded3160
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3118
+	B loaded3160
 
-single3117:
+single3159:
 	FMOVS 16(R21), F0
 
-loaded3118:
+loaded3160:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
 	VMOV V0.B16, V17.B16
-	TBZ $1, R20, single3119
+	TBZ $1, R20, single3161
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3120
+	TBZ $0, R20, loaded3162
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3120
+	B loaded3162
 
-single3119:
+single3161:
 	FMOVS 16(R21), F0
 
-loaded3120:
+loaded3162:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -62065,17 +62829,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single3121
+	TBZ $1, R20, single3163
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3122
+	TBZ $0, R20, loaded3164
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3122
+	B loaded3164
 
-single3121:
+single3163:
 	FMOVS 16(R21), F0
 
-loaded3122:
+loaded3164:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -62125,108 +62889,108 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3123
+	TBZ $1, R20, single3165
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3124
+	TBZ $0, R20, stored3166
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3124
+	B stored3166
 
-single3123:
+single3165:
 	FMOVS F30, 16(R21)
 
-stored3124:
+stored3166:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3125
+	TBZ $1, R20, single3167
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3126
+	TBZ $0, R20, stored3168
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3126
+	B stored3168
 
-single3125:
+single3167:
 	FMOVS F28, 16(R21)
 
-stored3126:
+stored3168:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3127
+	TBZ $1, R20, single3169
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3128
+	TBZ $0, R20, stored3170
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3128
+	B stored3170
 
-single3127:
+single3169:
 	FMOVS F26, 16(R21)
 
-stored3128:
+stored3170:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3129
+	TBZ $1, R20, single3171
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3130
+	TBZ $0, R20, stored3172
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3130
+	B stored3172
 
-single3129:
+single3171:
 	FMOVS F24, 16(R21)
 
-stored3130:
+stored3172:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3131
+	TBZ $1, R20, single3173
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3132
+	TBZ $0, R20, stored3174
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored3132
+	B stored3174
 
-single3131:
+single3173:
 	FMOVS F22, 16(R21)
 
-stored3132:
+stored3174:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single3133
+	TBZ $1, R20, single3175
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored3134
+	TBZ $0, R20, stored3176
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored3134
+	B stored3176
 
-single3133:
+single3175:
 	FMOVS F20, 16(R21)
 
-stored3134:
+stored3176:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single3135
+	TBZ $1, R20, single3177
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored3136
+	TBZ $0, R20, stored3178
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored3136
+	B stored3178
 
-single3135:
+single3177:
 	FMOVS F18, 16(R21)
 
-stored3136:
+stored3178:
 	ADD R13, R21
 	FMOVQ F17, 0(R21)
-	TBZ $1, R20, single3137
+	TBZ $1, R20, single3179
 	FMOVD F16, 16(R21)
-	TBZ $0, R20, stored3138
+	TBZ $0, R20, stored3180
 	ADD $24, R21, R26
 	VST1 V16.S[2], (R26)
-	B stored3138
+	B stored3180
 
-single3137:
+single3179:
 	FMOVS F16, 16(R21)
 
-stored3138:
+stored3180:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -62772,29 +63536,29 @@ tile:
 	VEOR V31.B16, V31.B16, V31.B16
 
 single:
-	TBZ $1, R20, single3139
+	TBZ $1, R20, single3181
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3140
+	TBZ $0, R20, loaded3182
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3140
+	B loaded3182
 
-single3139:
+single3181:
 	FMOVS 0(R10), F0
 
-loaded3140:
+loaded3182:
 	ADD R12, R10
-	TBZ $1, R20, single3141
+	TBZ $1, R20, single3183
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3142
+	TBZ $0, R20, loaded3184
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3142
+	B loaded3184
 
-single3141:
+single3183:
 	FMOVS 0(R0), F1
 
-loaded3142:
+loaded3184:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
 	SUBS $1, R9
@@ -62806,34 +63570,34 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3143
+	TBZ $1, R20, single3185
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3144
+	TBZ $0, R20, loaded3186
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3144
+	B loaded3186
 
-single3143:
+single3185:
 	FMOVS 0(R21), F0
 
-loaded3144:
+loaded3186:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3145
+	TBZ $1, R20, single3187
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3146
+	TBZ $0, R20, loaded3188
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3146
+	B loaded3188
 
-single3145:
+single3187:
 	FMOVS 0(R21), F0
 
-loaded3146:
+loaded3188:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 rectify:
@@ -62845,17 +63609,17 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3147
+	TBZ $1, R20, single3189
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3148
+	TBZ $0, R20, stored3190
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3148
+	B stored3190
 
-single3147:
+single3189:
 	FMOVS F31, 0(R21)
 
-stored3148:
+stored3190:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -63013,31 +63777,31 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3149
+	TBZ $1, R20, single3191
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3150
+	TBZ $0, R20, loaded3192
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3150
+	B loaded3192
 
-single3149:
+single3191:
 	FMOVS 16(R10), F1
 
-loaded3150:
+loaded3192:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3151
+	TBZ $1, R20, single3193
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3152
+	TBZ $0, R20, loaded3194
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3152
+	B loaded3194
 
-single3151:
+single3193:
 	FMOVS 16(R0), F3
 
-loaded3152:
+loaded3194:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	SUBS $1, R9
@@ -63052,17 +63816,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3153
+	TBZ $1, R20, single3195
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3154
+	TBZ $0, R20, loaded3196
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3154
+	B loaded3196
 
-single3153:
+single3195:
 	FMOVS 16(R21), F0
 
-loaded3154:
+loaded3196:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -63071,17 +63835,17 @@ bias:
 	CBZ R21, rectify
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single3155
+	TBZ $1, R20, single3197
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3156
+	TBZ $0, R20, loaded3198
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3156
+	B loaded3198
 
-single3155:
+single3197:
 	FMOVS 16(R21), F0
 
-loaded3156:
+loaded3198:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 rectify:
@@ -63096,17 +63860,17 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3157
+	TBZ $1, R20, single3199
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3158
+	TBZ $0, R20, stored3200
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3158
+	B stored3200
 
-single3157:
+single3199:
 	FMOVS F30, 16(R21)
 
-stored3158:
+stored3200:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -63267,42 +64031,42 @@ tile:
 	VEOR V30.B16, V30.B16, V30.B16
 
 single:
-	TBZ $1, R20, single3159
+	TBZ $1, R20, single3201
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3160
+	TBZ $0, R20, loaded3202
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3160
+	B loaded3202
 
-single3159:
+single3201:
 	FMOVS 0(R10), F0
 
-loaded3160:
+loaded3202:
 	ADD R12, R10
-	TBZ $1, R20, single3161
+	TBZ $1, R20, single3203
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3162
+	TBZ $0, R20, loaded3204
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3162
+	B loaded3204
 
-single3161:
+single3203:
 	FMOVS 0(R0), F1
 
-loaded3162:
+loaded3204:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3163
+	TBZ $1, R20, single3205
 	FMOVD 0(R1), F2
-	TBZ $0, R20, loaded3164
+	TBZ $0, R20, loaded3206
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded3164
+	B loaded3206
 
-single3163:
+single3205:
 	FMOVS 0(R1), F2
 
-loaded3164:
+loaded3206:
 	VFMLA V0.S4, V2.S4, V30.S4
 	ADD R24, R1
 	SUBS $1, R9
@@ -63314,48 +64078,48 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3165
+	TBZ $1, R20, single3207
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3166
+	TBZ $0, R20, loaded3208
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3166
+	B loaded3208
 
-single3165:
+single3207:
 	FMOVS 0(R21), F0
 
-loaded3166:
+loaded3208:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3167
+	TBZ $1, R20, single3209
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3168
+	TBZ $0, R20, loaded3210
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3168
+	B loaded3210
 
-single3167:
+single3209:
 	FMOVS 0(R21), F0
 
-loaded3168:
+loaded3210:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3169
+	TBZ $1, R20, single3211
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3170
+	TBZ $0, R20, loaded3212
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3170
+	B loaded3212
 
-single3169:
+single3211:
 	FMOVS 0(R21), F0
 
-loaded3170:
+loaded3212:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
@@ -63370,29 +64134,29 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3171
+	TBZ $1, R20, single3213
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3172
+	TBZ $0, R20, stored3214
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3172
+	B stored3214
 
-single3171:
+single3213:
 	FMOVS F31, 0(R21)
 
-stored3172:
+stored3214:
 	ADD R13, R21
-	TBZ $1, R20, single3173
+	TBZ $1, R20, single3215
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3174
+	TBZ $0, R20, stored3216
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3174
+	B stored3216
 
-single3173:
+single3215:
 	FMOVS F30, 0(R21)
 
-stored3174:
+stored3216:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -63579,46 +64343,46 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3175
+	TBZ $1, R20, single3217
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3176
+	TBZ $0, R20, loaded3218
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3176
+	B loaded3218
 
-single3175:
+single3217:
 	FMOVS 16(R10), F1
 
-loaded3176:
+loaded3218:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3177
+	TBZ $1, R20, single3219
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3178
+	TBZ $0, R20, loaded3220
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3178
+	B loaded3220
 
-single3177:
+single3219:
 	FMOVS 16(R0), F3
 
-loaded3178:
+loaded3220:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3179
+	TBZ $1, R20, single3221
 	FMOVD 16(R1), F4
-	TBZ $0, R20, loaded3180
+	TBZ $0, R20, loaded3222
 	ADD $24, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3180
+	B loaded3222
 
-single3179:
+single3221:
 	FMOVS 16(R1), F4
 
-loaded3180:
+loaded3222:
 	VFMLA V1.S4, V4.S4, V28.S4
 	ADD R24, R1
 	SUBS $1, R9
@@ -63633,34 +64397,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3181
+	TBZ $1, R20, single3223
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3182
+	TBZ $0, R20, loaded3224
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3182
+	B loaded3224
 
-single3181:
+single3223:
 	FMOVS 16(R21), F0
 
-loaded3182:
+loaded3224:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3183
+	TBZ $1, R20, single3225
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3184
+	TBZ $0, R20, loaded3226
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3184
+	B loaded3226
 
-single3183:
+single3225:
 	FMOVS 16(R21), F0
 
-loaded3184:
+loaded3226:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -63670,17 +64434,17 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single3185
+	TBZ $1, R20, single3227
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3186
+	TBZ $0, R20, loaded3228
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3186
+	B loaded3228
 
-single3185:
+single3227:
 	FMOVS 16(R21), F0
 
-loaded3186:
+loaded3228:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
@@ -63700,30 +64464,30 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3187
+	TBZ $1, R20, single3229
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3188
+	TBZ $0, R20, stored3230
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3188
+	B stored3230
 
-single3187:
+single3229:
 	FMOVS F30, 16(R21)
 
-stored3188:
+stored3230:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3189
+	TBZ $1, R20, single3231
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3190
+	TBZ $0, R20, stored3232
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3190
+	B stored3232
 
-single3189:
+single3231:
 	FMOVS F28, 16(R21)
 
-stored3190:
+stored3232:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -63902,55 +64666,55 @@ tile:
 	VEOR V29.B16, V29.B16, V29.B16
 
 single:
-	TBZ $1, R20, single3191
+	TBZ $1, R20, single3233
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3192
+	TBZ $0, R20, loaded3234
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3192
+	B loaded3234
 
-single3191:
+single3233:
 	FMOVS 0(R10), F0
 
-loaded3192:
+loaded3234:
 	ADD R12, R10
-	TBZ $1, R20, single3193
+	TBZ $1, R20, single3235
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3194
+	TBZ $0, R20, loaded3236
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3194
+	B loaded3236
 
-single3193:
+single3235:
 	FMOVS 0(R0), F1
 
-loaded3194:
+loaded3236:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3195
+	TBZ $1, R20, single3237
 	FMOVD 0(R1), F2
-	TBZ $0, R20, loaded3196
+	TBZ $0, R20, loaded3238
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded3196
+	B loaded3238
 
-single3195:
+single3237:
 	FMOVS 0(R1), F2
 
-loaded3196:
+loaded3238:
 	VFMLA V0.S4, V2.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single3197
+	TBZ $1, R20, single3239
 	FMOVD 0(R2), F3
-	TBZ $0, R20, loaded3198
+	TBZ $0, R20, loaded3240
 	ADD $8, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3198
+	B loaded3240
 
-single3197:
+single3239:
 	FMOVS 0(R2), F3
 
-loaded3198:
+loaded3240:
 	VFMLA V0.S4, V3.S4, V29.S4
 	ADD R24, R2
 	SUBS $1, R9
@@ -63962,62 +64726,62 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3199
+	TBZ $1, R20, single3241
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3200
+	TBZ $0, R20, loaded3242
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3200
+	B loaded3242
 
-single3199:
+single3241:
 	FMOVS 0(R21), F0
 
-loaded3200:
+loaded3242:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3201
+	TBZ $1, R20, single3243
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3202
+	TBZ $0, R20, loaded3244
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3202
+	B loaded3244
 
-single3201:
+single3243:
 	FMOVS 0(R21), F0
 
-loaded3202:
+loaded3244:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single3203
+	TBZ $1, R20, single3245
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3204
+	TBZ $0, R20, loaded3246
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3204
+	B loaded3246
 
-single3203:
+single3245:
 	FMOVS 0(R21), F0
 
-loaded3204:
+loaded3246:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3205
+	TBZ $1, R20, single3247
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3206
+	TBZ $0, R20, loaded3248
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3206
+	B loaded3248
 
-single3205:
+single3247:
 	FMOVS 0(R21), F0
 
-loaded3206:
+loaded3248:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -64035,41 +64799,41 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3207
+	TBZ $1, R20, single3249
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3208
+	TBZ $0, R20, stored3250
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3208
+	B stored3250
 
-single3207:
+single3249:
 	FMOVS F31, 0(R21)
 
-stored3208:
+stored3250:
 	ADD R13, R21
-	TBZ $1, R20, single3209
+	TBZ $1, R20, single3251
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3210
+	TBZ $0, R20, stored3252
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3210
+	B stored3252
 
-single3209:
+single3251:
 	FMOVS F30, 0(R21)
 
-stored3210:
+stored3252:
 	ADD R13, R21
-	TBZ $1, R20, single3211
+	TBZ $1, R20, single3253
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3212
+	TBZ $0, R20, stored3254
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3212
+	B stored3254
 
-single3211:
+single3253:
 	FMOVS F29, 0(R21)
 
-stored3212:
+stored3254:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -64285,61 +65049,61 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3213
+	TBZ $1, R20, single3255
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3214
+	TBZ $0, R20, loaded3256
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3214
+	B loaded3256
 
-single3213:
+single3255:
 	FMOVS 16(R10), F1
 
-loaded3214:
+loaded3256:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3215
+	TBZ $1, R20, single3257
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3216
+	TBZ $0, R20, loaded3258
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3216
+	B loaded3258
 
-single3215:
+single3257:
 	FMOVS 16(R0), F3
 
-loaded3216:
+loaded3258:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3217
+	TBZ $1, R20, single3259
 	FMOVD 16(R1), F4
-	TBZ $0, R20, loaded3218
+	TBZ $0, R20, loaded3260
 	ADD $24, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3218
+	B loaded3260
 
-single3217:
+single3259:
 	FMOVS 16(R1), F4
 
-loaded3218:
+loaded3260:
 	VFMLA V1.S4, V4.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3219
+	TBZ $1, R20, single3261
 	FMOVD 16(R2), F5
-	TBZ $0, R20, loaded3220
+	TBZ $0, R20, loaded3262
 	ADD $24, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3220
+	B loaded3262
 
-single3219:
+single3261:
 	FMOVS 16(R2), F5
 
-loaded3220:
+loaded3262:
 	VFMLA V1.S4, V5.S4, V26.S4
 	ADD R24, R2
 	SUBS $1, R9
@@ -64354,51 +65118,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3221
+	TBZ $1, R20, single3263
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3222
+	TBZ $0, R20, loaded3264
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3222
+	B loaded3264
 
-single3221:
+single3263:
 	FMOVS 16(R21), F0
 
-loaded3222:
+loaded3264:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3223
+	TBZ $1, R20, single3265
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3224
+	TBZ $0, R20, loaded3266
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3224
+	B loaded3266
 
-single3223:
+single3265:
 	FMOVS 16(R21), F0
 
-loaded3224:
+loaded3266:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3225
+	TBZ $1, R20, single3267
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3226
+	TBZ $0, R20, loaded3268
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3226
+	B loaded3268
 
-single3225:
+single3267:
 	FMOVS 16(R21), F0
 
-loaded3226:
+loaded3268:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -64409,17 +65173,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single3227
+	TBZ $1, R20, single3269
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3228
+	TBZ $0, R20, loaded3270
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3228
+	B loaded3270
 
-single3227:
+single3269:
 	FMOVS 16(R21), F0
 
-loaded3228:
+loaded3270:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -64444,43 +65208,43 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3229
+	TBZ $1, R20, single3271
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3230
+	TBZ $0, R20, stored3272
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3230
+	B stored3272
 
-single3229:
+single3271:
 	FMOVS F30, 16(R21)
 
-stored3230:
+stored3272:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3231
+	TBZ $1, R20, single3273
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3232
+	TBZ $0, R20, stored3274
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3232
+	B stored3274
 
-single3231:
+single3273:
 	FMOVS F28, 16(R21)
 
-stored3232:
+stored3274:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3233
+	TBZ $1, R20, single3275
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3234
+	TBZ $0, R20, stored3276
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3234
+	B stored3276
 
-single3233:
+single3275:
 	FMOVS F26, 16(R21)
 
-stored3234:
+stored3276:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -64677,68 +65441,68 @@ tile:
 	VEOR V28.B16, V28.B16, V28.B16
 
 single:
-	TBZ $1, R20, single3235
+	TBZ $1, R20, single3277
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3236
+	TBZ $0, R20, loaded3278
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3236
+	B loaded3278
 
-single3235:
+single3277:
 	FMOVS 0(R10), F0
 
-loaded3236:
+loaded3278:
 	ADD R12, R10
-	TBZ $1, R20, single3237
+	TBZ $1, R20, single3279
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3238
+	TBZ $0, R20, loaded3280
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3238
+	B loaded3280
 
-single3237:
+single3279:
 	FMOVS 0(R0), F1
 
-loaded3238:
+loaded3280:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3239
+	TBZ $1, R20, single3281
 	FMOVD 0(R1), F2
-	TBZ $0, R20, loaded3240
+	TBZ $0, R20, loaded3282
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded3240
+	B loaded3282
 
-single3239:
+single3281:
 	FMOVS 0(R1), F2
 
-loaded3240:
+loaded3282:
 	VFMLA V0.S4, V2.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single3241
+	TBZ $1, R20, single3283
 	FMOVD 0(R2), F3
-	TBZ $0, R20, loaded3242
+	TBZ $0, R20, loaded3284
 	ADD $8, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3242
+	B loaded3284
 
-single3241:
+single3283:
 	FMOVS 0(R2), F3
 
-loaded3242:
+loaded3284:
 	VFMLA V0.S4, V3.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single3243
+	TBZ $1, R20, single3285
 	FMOVD 0(R3), F4
-	TBZ $0, R20, loaded3244
+	TBZ $0, R20, loaded3286
 	ADD $8, R3, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3244
+	B loaded3286
 
-single3243:
+single3285:
 	FMOVS 0(R3), F4
 
-loaded3244:
+loaded3286:
 	VFMLA V0.S4, V4.S4, V28.S4
 	ADD R24, R3
 	SUBS $1, R9
@@ -64750,76 +65514,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3245
+	TBZ $1, R20, single3287
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3246
+	TBZ $0, R20, loaded3288
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3246
+	B loaded3288
 
-single3245:
+single3287:
 	FMOVS 0(R21), F0
 
-loaded3246:
+loaded3288:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3247
+	TBZ $1, R20, single3289
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3248
+	TBZ $0, R20, loaded3290
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3248
+	B loaded3290
 
-single3247:
+single3289:
 	FMOVS 0(R21), F0
 
-loaded3248:
+loaded3290:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single3249
+	TBZ $1, R20, single3291
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3250
+	TBZ $0, R20, loaded3292
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3250
+	B loaded3292
 
-single3249:
+single3291:
 	FMOVS 0(R21), F0
 
-loaded3250:
+loaded3292:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single3251
+	TBZ $1, R20, single3293
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3252
+	TBZ $0, R20, loaded3294
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3252
+	B loaded3294
 
-single3251:
+single3293:
 	FMOVS 0(R21), F0
 
-loaded3252:
+loaded3294:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3253
+	TBZ $1, R20, single3295
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3254
+	TBZ $0, R20, loaded3296
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3254
+	B loaded3296
 
-single3253:
+single3295:
 	FMOVS 0(R21), F0
 
-loaded3254:
+loaded3296:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -64840,53 +65604,53 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3255
+	TBZ $1, R20, single3297
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3256
+	TBZ $0, R20, stored3298
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3256
+	B stored3298
 
-single3255:
+single3297:
 	FMOVS F31, 0(R21)
 
-stored3256:
+stored3298:
 	ADD R13, R21
-	TBZ $1, R20, single3257
+	TBZ $1, R20, single3299
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3258
+	TBZ $0, R20, stored3300
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3258
+	B stored3300
 
-single3257:
+single3299:
 	FMOVS F30, 0(R21)
 
-stored3258:
+stored3300:
 	ADD R13, R21
-	TBZ $1, R20, single3259
+	TBZ $1, R20, single3301
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3260
+	TBZ $0, R20, stored3302
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3260
+	B stored3302
 
-single3259:
+single3301:
 	FMOVS F29, 0(R21)
 
-stored3260:
+stored3302:
 	ADD R13, R21
-	TBZ $1, R20, single3261
+	TBZ $1, R20, single3303
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3262
+	TBZ $0, R20, stored3304
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3262
+	B stored3304
 
-single3261:
+single3303:
 	FMOVS F28, 0(R21)
 
-stored3262:
+stored3304:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -65131,76 +65895,76 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3263
+	TBZ $1, R20, single3305
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3264
+	TBZ $0, R20, loaded3306
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3264
+	B loaded3306
 
-single3263:
+single3305:
 	FMOVS 16(R10), F1
 
-loaded3264:
+loaded3306:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3265
+	TBZ $1, R20, single3307
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3266
+	TBZ $0, R20, loaded3308
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3266
+	B loaded3308
 
-single3265:
+single3307:
 	FMOVS 16(R0), F3
 
-loaded3266:
+loaded3308:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3267
+	TBZ $1, R20, single3309
 	FMOVD 16(R1), F4
-	TBZ $0, R20, loaded3268
+	TBZ $0, R20, loaded3310
 	ADD $24, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3268
+	B loaded3310
 
-single3267:
+single3309:
 	FMOVS 16(R1), F4
 
-loaded3268:
+loaded3310:
 	VFMLA V1.S4, V4.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3269
+	TBZ $1, R20, single3311
 	FMOVD 16(R2), F5
-	TBZ $0, R20, loaded3270
+	TBZ $0, R20, loaded3312
 	ADD $24, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3270
+	B loaded3312
 
-single3269:
+single3311:
 	FMOVS 16(R2), F5
 
-loaded3270:
+loaded3312:
 	VFMLA V1.S4, V5.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single3271
+	TBZ $1, R20, single3313
 	FMOVD 16(R3), F6
-	TBZ $0, R20, loaded3272
+	TBZ $0, R20, loaded3314
 	ADD $24, R3, R26
 	VLD1 (R26), V6.S[2]
-	B loaded3272
+	B loaded3314
 
-single3271:
+single3313:
 	FMOVS 16(R3), F6
 
-loaded3272:
+loaded3314:
 	VFMLA V1.S4, V6.S4, V24.S4
 	ADD R24, R3
 	SUBS $1, R9
@@ -65215,68 +65979,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3273
+	TBZ $1, R20, single3315
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3274
+	TBZ $0, R20, loaded3316
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3274
+	B loaded3316
 
-single3273:
+single3315:
 	FMOVS 16(R21), F0
 
-loaded3274:
+loaded3316:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3275
+	TBZ $1, R20, single3317
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3276
+	TBZ $0, R20, loaded3318
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3276
+	B loaded3318
 
-single3275:
+single3317:
 	FMOVS 16(R21), F0
 
-loaded3276:
+loaded3318:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3277
+	TBZ $1, R20, single3319
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3278
+	TBZ $0, R20, loaded3320
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3278
+	B loaded3320
 
-single3277:
+single3319:
 	FMOVS 16(R21), F0
 
-loaded3278:
+loaded3320:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3279
+	TBZ $1, R20, single3321
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3280
+	TBZ $0, R20, loaded3322
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3280
+	B loaded3322
 
-single3279:
+single3321:
 	FMOVS 16(R21), F0
 
-loaded3280:
+loaded3322:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -65288,17 +66052,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single3281
+	TBZ $1, R20, single3323
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3282
+	TBZ $0, R20, loaded3324
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3282
+	B loaded3324
 
-single3281:
+single3323:
 	FMOVS 16(R21), F0
 
-loaded3282:
+loaded3324:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -65328,56 +66092,56 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3283
+	TBZ $1, R20, single3325
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3284
+	TBZ $0, R20, stored3326
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3284
+	B stored3326
 
-single3283:
+single3325:
 	FMOVS F30, 16(R21)
 
-stored3284:
+stored3326:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3285
+	TBZ $1, R20, single3327
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3286
+	TBZ $0, R20, stored3328
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3286
+	B stored3328
 
-single3285:
+single3327:
 	FMOVS F28, 16(R21)
 
-stored3286:
+stored3328:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3287
+	TBZ $1, R20, single3329
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3288
+	TBZ $0, R20, stored3330
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3288
+	B stored3330
 
-single3287:
+single3329:
 	FMOVS F26, 16(R21)
 
-stored3288:
+stored3330:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3289
+	TBZ $1, R20, single3331
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3290
+	TBZ $0, R20, stored3332
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3290
+	B stored3332
 
-single3289:
+single3331:
 	FMOVS F24, 16(R21)
 
-stored3290:
+stored3332:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -65592,81 +66356,81 @@ tile:
 	VEOR V27.B16, V27.B16, V27.B16
 
 single:
-	TBZ $1, R20, single3291
+	TBZ $1, R20, single3333
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3292
+	TBZ $0, R20, loaded3334
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3292
+	B loaded3334
 
-single3291:
+single3333:
 	FMOVS 0(R10), F0
 
-loaded3292:
+loaded3334:
 	ADD R12, R10
-	TBZ $1, R20, single3293
+	TBZ $1, R20, single3335
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3294
+	TBZ $0, R20, loaded3336
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3294
+	B loaded3336
 
-single3293:
+single3335:
 	FMOVS 0(R0), F1
 
-loaded3294:
+loaded3336:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3295
+	TBZ $1, R20, single3337
 	FMOVD 0(R1), F2
-	TBZ $0, R20, loaded3296
+	TBZ $0, R20, loaded3338
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded3296
+	B loaded3338
 
-single3295:
+single3337:
 	FMOVS 0(R1), F2
 
-loaded3296:
+loaded3338:
 	VFMLA V0.S4, V2.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single3297
+	TBZ $1, R20, single3339
 	FMOVD 0(R2), F3
-	TBZ $0, R20, loaded3298
+	TBZ $0, R20, loaded3340
 	ADD $8, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3298
+	B loaded3340
 
-single3297:
+single3339:
 	FMOVS 0(R2), F3
 
-loaded3298:
+loaded3340:
 	VFMLA V0.S4, V3.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single3299
+	TBZ $1, R20, single3341
 	FMOVD 0(R3), F4
-	TBZ $0, R20, loaded3300
+	TBZ $0, R20, loaded3342
 	ADD $8, R3, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3300
+	B loaded3342
 
-single3299:
+single3341:
 	FMOVS 0(R3), F4
 
-loaded3300:
+loaded3342:
 	VFMLA V0.S4, V4.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single3301
+	TBZ $1, R20, single3343
 	FMOVD 0(R4), F5
-	TBZ $0, R20, loaded3302
+	TBZ $0, R20, loaded3344
 	ADD $8, R4, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3302
+	B loaded3344
 
-single3301:
+single3343:
 	FMOVS 0(R4), F5
 
-loaded3302:
+loaded3344:
 	VFMLA V0.S4, V5.S4, V27.S4
 	ADD R24, R4
 	SUBS $1, R9
@@ -65678,90 +66442,90 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3303
+	TBZ $1, R20, single3345
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3304
+	TBZ $0, R20, loaded3346
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3304
+	B loaded3346
 
-single3303:
+single3345:
 	FMOVS 0(R21), F0
 
-loaded3304:
+loaded3346:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3305
+	TBZ $1, R20, single3347
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3306
+	TBZ $0, R20, loaded3348
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3306
+	B loaded3348
 
-single3305:
+single3347:
 	FMOVS 0(R21), F0
 
-loaded3306:
+loaded3348:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single3307
+	TBZ $1, R20, single3349
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3308
+	TBZ $0, R20, loaded3350
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3308
+	B loaded3350
 
-single3307:
+single3349:
 	FMOVS 0(R21), F0
 
-loaded3308:
+loaded3350:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single3309
+	TBZ $1, R20, single3351
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3310
+	TBZ $0, R20, loaded3352
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3310
+	B loaded3352
 
-single3309:
+single3351:
 	FMOVS 0(R21), F0
 
-loaded3310:
+loaded3352:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single3311
+	TBZ $1, R20, single3353
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3312
+	TBZ $0, R20, loaded3354
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3312
+	B loaded3354
 
-single3311:
+single3353:
 	FMOVS 0(R21), F0
 
-loaded3312:
+loaded3354:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3313
+	TBZ $1, R20, single3355
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3314
+	TBZ $0, R20, loaded3356
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3314
+	B loaded3356
 
-single3313:
+single3355:
 	FMOVS 0(R21), F0
 
-loaded3314:
+loaded3356:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -65785,65 +66549,65 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3315
+	TBZ $1, R20, single3357
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3316
+	TBZ $0, R20, stored3358
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3316
+	B stored3358
 
-single3315:
+single3357:
 	FMOVS F31, 0(R21)
 
-stored3316:
+stored3358:
 	ADD R13, R21
-	TBZ $1, R20, single3317
+	TBZ $1, R20, single3359
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3318
+	TBZ $0, R20, stored3360
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3318
+	B stored3360
 
-single3317:
+single3359:
 	FMOVS F30, 0(R21)
 
-stored3318:
+stored3360:
 	ADD R13, R21
-	TBZ $1, R20, single3319
+	TBZ $1, R20, single3361
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3320
+	TBZ $0, R20, stored3362
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3320
+	B stored3362
 
-single3319:
+single3361:
 	FMOVS F29, 0(R21)
 
-stored3320:
+stored3362:
 	ADD R13, R21
-	TBZ $1, R20, single3321
+	TBZ $1, R20, single3363
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3322
+	TBZ $0, R20, stored3364
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3322
+	B stored3364
 
-single3321:
+single3363:
 	FMOVS F28, 0(R21)
 
-stored3322:
+stored3364:
 	ADD R13, R21
-	TBZ $1, R20, single3323
+	TBZ $1, R20, single3365
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3324
+	TBZ $0, R20, stored3366
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored3324
+	B stored3366
 
-single3323:
+single3365:
 	FMOVS F27, 0(R21)
 
-stored3324:
+stored3366:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -66117,91 +66881,91 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3325
+	TBZ $1, R20, single3367
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3326
+	TBZ $0, R20, loaded3368
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3326
+	B loaded3368
 
-single3325:
+single3367:
 	FMOVS 16(R10), F1
 
-loaded3326:
+loaded3368:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3327
+	TBZ $1, R20, single3369
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3328
+	TBZ $0, R20, loaded3370
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3328
+	B loaded3370
 
-single3327:
+single3369:
 	FMOVS 16(R0), F3
 
-loaded3328:
+loaded3370:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3329
+	TBZ $1, R20, single3371
 	FMOVD 16(R1), F4
-	TBZ $0, R20, loaded3330
+	TBZ $0, R20, loaded3372
 	ADD $24, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3330
+	B loaded3372
 
-single3329:
+single3371:
 	FMOVS 16(R1), F4
 
-loaded3330:
+loaded3372:
 	VFMLA V1.S4, V4.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3331
+	TBZ $1, R20, single3373
 	FMOVD 16(R2), F5
-	TBZ $0, R20, loaded3332
+	TBZ $0, R20, loaded3374
 	ADD $24, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3332
+	B loaded3374
 
-single3331:
+single3373:
 	FMOVS 16(R2), F5
 
-loaded3332:
+loaded3374:
 	VFMLA V1.S4, V5.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single3333
+	TBZ $1, R20, single3375
 	FMOVD 16(R3), F6
-	TBZ $0, R20, loaded3334
+	TBZ $0, R20, loaded3376
 	ADD $24, R3, R26
 	VLD1 (R26), V6.S[2]
-	B loaded3334
+	B loaded3376
 
-single3333:
+single3375:
 	FMOVS 16(R3), F6
 
-loaded3334:
+loaded3376:
 	VFMLA V1.S4, V6.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single3335
+	TBZ $1, R20, single3377
 	FMOVD 16(R4), F7
-	TBZ $0, R20, loaded3336
+	TBZ $0, R20, loaded3378
 	ADD $24, R4, R26
 	VLD1 (R26), V7.S[2]
-	B loaded3336
+	B loaded3378
 
-single3335:
+single3377:
 	FMOVS 16(R4), F7
 
-loaded3336:
+loaded3378:
 	VFMLA V1.S4, V7.S4, V22.S4
 	ADD R24, R4
 	SUBS $1, R9
@@ -66216,85 +66980,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3337
+	TBZ $1, R20, single3379
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3338
+	TBZ $0, R20, loaded3380
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3338
+	B loaded3380
 
-single3337:
+single3379:
 	FMOVS 16(R21), F0
 
-loaded3338:
+loaded3380:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3339
+	TBZ $1, R20, single3381
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3340
+	TBZ $0, R20, loaded3382
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3340
+	B loaded3382
 
-single3339:
+single3381:
 	FMOVS 16(R21), F0
 
-loaded3340:
+loaded3382:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3341
+	TBZ $1, R20, single3383
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3342
+	TBZ $0, R20, loaded3384
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3342
+	B loaded3384
 
-single3341:
+single3383:
 	FMOVS 16(R21), F0
 
-loaded3342:
+loaded3384:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3343
+	TBZ $1, R20, single3385
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3344
+	TBZ $0, R20, loaded3386
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3344
+	B loaded3386
 
-single3343:
+single3385:
 	FMOVS 16(R21), F0
 
-loaded3344:
+loaded3386:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3345
+	TBZ $1, R20, single3387
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3346
+	TBZ $0, R20, loaded3388
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3346
+	B loaded3388
 
-single3345:
+single3387:
 	FMOVS 16(R21), F0
 
-loaded3346:
+loaded3388:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -66307,17 +67071,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single3347
+	TBZ $1, R20, single3389
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3348
+	TBZ $0, R20, loaded3390
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3348
+	B loaded3390
 
-single3347:
+single3389:
 	FMOVS 16(R21), F0
 
-loaded3348:
+loaded3390:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -66352,69 +67116,69 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3349
+	TBZ $1, R20, single3391
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3350
+	TBZ $0, R20, stored3392
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3350
+	B stored3392
 
-single3349:
+single3391:
 	FMOVS F30, 16(R21)
 
-stored3350:
+stored3392:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3351
+	TBZ $1, R20, single3393
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3352
+	TBZ $0, R20, stored3394
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3352
+	B stored3394
 
-single3351:
+single3393:
 	FMOVS F28, 16(R21)
 
-stored3352:
+stored3394:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3353
+	TBZ $1, R20, single3395
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3354
+	TBZ $0, R20, stored3396
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3354
+	B stored3396
 
-single3353:
+single3395:
 	FMOVS F26, 16(R21)
 
-stored3354:
+stored3396:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3355
+	TBZ $1, R20, single3397
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3356
+	TBZ $0, R20, stored3398
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3356
+	B stored3398
 
-single3355:
+single3397:
 	FMOVS F24, 16(R21)
 
-stored3356:
+stored3398:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3357
+	TBZ $1, R20, single3399
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3358
+	TBZ $0, R20, stored3400
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored3358
+	B stored3400
 
-single3357:
+single3399:
 	FMOVS F22, 16(R21)
 
-stored3358:
+stored3400:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -66647,94 +67411,94 @@ tile:
 	VEOR V26.B16, V26.B16, V26.B16
 
 single:
-	TBZ $1, R20, single3359
+	TBZ $1, R20, single3401
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3360
+	TBZ $0, R20, loaded3402
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3360
+	B loaded3402
 
-single3359:
+single3401:
 	FMOVS 0(R10), F0
 
-loaded3360:
+loaded3402:
 	ADD R12, R10
-	TBZ $1, R20, single3361
+	TBZ $1, R20, single3403
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3362
+	TBZ $0, R20, loaded3404
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3362
+	B loaded3404
 
-single3361:
+single3403:
 	FMOVS 0(R0), F1
 
-loaded3362:
+loaded3404:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3363
+	TBZ $1, R20, single3405
 	FMOVD 0(R1), F2
-	TBZ $0, R20, loaded3364
+	TBZ $0, R20, loaded3406
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded3364
+	B loaded3406
 
-single3363:
+single3405:
 	FMOVS 0(R1), F2
 
-loaded3364:
+loaded3406:
 	VFMLA V0.S4, V2.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single3365
+	TBZ $1, R20, single3407
 	FMOVD 0(R2), F3
-	TBZ $0, R20, loaded3366
+	TBZ $0, R20, loaded3408
 	ADD $8, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3366
+	B loaded3408
 
-single3365:
+single3407:
 	FMOVS 0(R2), F3
 
-loaded3366:
+loaded3408:
 	VFMLA V0.S4, V3.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single3367
+	TBZ $1, R20, single3409
 	FMOVD 0(R3), F4
-	TBZ $0, R20, loaded3368
+	TBZ $0, R20, loaded3410
 	ADD $8, R3, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3368
+	B loaded3410
 
-single3367:
+single3409:
 	FMOVS 0(R3), F4
 
-loaded3368:
+loaded3410:
 	VFMLA V0.S4, V4.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single3369
+	TBZ $1, R20, single3411
 	FMOVD 0(R4), F5
-	TBZ $0, R20, loaded3370
+	TBZ $0, R20, loaded3412
 	ADD $8, R4, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3370
+	B loaded3412
 
-single3369:
+single3411:
 	FMOVS 0(R4), F5
 
-loaded3370:
+loaded3412:
 	VFMLA V0.S4, V5.S4, V27.S4
 	ADD R24, R4
-	TBZ $1, R20, single3371
+	TBZ $1, R20, single3413
 	FMOVD 0(R5), F6
-	TBZ $0, R20, loaded3372
+	TBZ $0, R20, loaded3414
 	ADD $8, R5, R26
 	VLD1 (R26), V6.S[2]
-	B loaded3372
+	B loaded3414
 
-single3371:
+single3413:
 	FMOVS 0(R5), F6
 
-loaded3372:
+loaded3414:
 	VFMLA V0.S4, V6.S4, V26.S4
 	ADD R24, R5
 	SUBS $1, R9
@@ -66746,104 +67510,104 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3373
+	TBZ $1, R20, single3415
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3374
+	TBZ $0, R20, loaded3416
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3374
+	B loaded3416
 
-single3373:
+single3415:
 	FMOVS 0(R21), F0
 
-loaded3374:
+loaded3416:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3375
+	TBZ $1, R20, single3417
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3376
+	TBZ $0, R20, loaded3418
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3376
+	B loaded3418
 
-single3375:
+single3417:
 	FMOVS 0(R21), F0
 
-loaded3376:
+loaded3418:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single3377
+	TBZ $1, R20, single3419
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3378
+	TBZ $0, R20, loaded3420
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3378
+	B loaded3420
 
-single3377:
+single3419:
 	FMOVS 0(R21), F0
 
-loaded3378:
+loaded3420:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single3379
+	TBZ $1, R20, single3421
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3380
+	TBZ $0, R20, loaded3422
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3380
+	B loaded3422
 
-single3379:
+single3421:
 	FMOVS 0(R21), F0
 
-loaded3380:
+loaded3422:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single3381
+	TBZ $1, R20, single3423
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3382
+	TBZ $0, R20, loaded3424
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3382
+	B loaded3424
 
-single3381:
+single3423:
 	FMOVS 0(R21), F0
 
-loaded3382:
+loaded3424:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single3383
+	TBZ $1, R20, single3425
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3384
+	TBZ $0, R20, loaded3426
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3384
+	B loaded3426
 
-single3383:
+single3425:
 	FMOVS 0(R21), F0
 
-loaded3384:
+loaded3426:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3385
+	TBZ $1, R20, single3427
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3386
+	TBZ $0, R20, loaded3428
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3386
+	B loaded3428
 
-single3385:
+single3427:
 	FMOVS 0(R21), F0
 
-loaded3386:
+loaded3428:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -66870,77 +67634,77 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3387
+	TBZ $1, R20, single3429
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3388
+	TBZ $0, R20, stored3430
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3388
+	B stored3430
 
-single3387:
+single3429:
 	FMOVS F31, 0(R21)
 
-stored3388:
+stored3430:
 	ADD R13, R21
-	TBZ $1, R20, single3389
+	TBZ $1, R20, single3431
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3390
+	TBZ $0, R20, stored3432
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3390
+	B stored3432
 
-single3389:
+single3431:
 	FMOVS F30, 0(R21)
 
-stored3390:
+stored3432:
 	ADD R13, R21
-	TBZ $1, R20, single3391
+	TBZ $1, R20, single3433
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3392
+	TBZ $0, R20, stored3434
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3392
+	B stored3434
 
-single3391:
+single3433:
 	FMOVS F29, 0(R21)
 
-stored3392:
+stored3434:
 	ADD R13, R21
-	TBZ $1, R20, single3393
+	TBZ $1, R20, single3435
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3394
+	TBZ $0, R20, stored3436
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3394
+	B stored3436
 
-single3393:
+single3435:
 	FMOVS F28, 0(R21)
 
-stored3394:
+stored3436:
 	ADD R13, R21
-	TBZ $1, R20, single3395
+	TBZ $1, R20, single3437
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3396
+	TBZ $0, R20, stored3438
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored3396
+	B stored3438
 
-single3395:
+single3437:
 	FMOVS F27, 0(R21)
 
-stored3396:
+stored3438:
 	ADD R13, R21
-	TBZ $1, R20, single3397
+	TBZ $1, R20, single3439
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored3398
+	TBZ $0, R20, stored3440
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3398
+	B stored3440
 
-single3397:
+single3439:
 	FMOVS F26, 0(R21)
 
-stored3398:
+stored3440:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -67243,106 +68007,106 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3399
+	TBZ $1, R20, single3441
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3400
+	TBZ $0, R20, loaded3442
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3400
+	B loaded3442
 
-single3399:
+single3441:
 	FMOVS 16(R10), F1
 
-loaded3400:
+loaded3442:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3401
+	TBZ $1, R20, single3443
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3402
+	TBZ $0, R20, loaded3444
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3402
+	B loaded3444
 
-single3401:
+single3443:
 	FMOVS 16(R0), F3
 
-loaded3402:
+loaded3444:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3403
+	TBZ $1, R20, single3445
 	FMOVD 16(R1), F4
-	TBZ $0, R20, loaded3404
+	TBZ $0, R20, loaded3446
 	ADD $24, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3404
+	B loaded3446
 
-single3403:
+single3445:
 	FMOVS 16(R1), F4
 
-loaded3404:
+loaded3446:
 	VFMLA V1.S4, V4.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3405
+	TBZ $1, R20, single3447
 	FMOVD 16(R2), F5
-	TBZ $0, R20, loaded3406
+	TBZ $0, R20, loaded3448
 	ADD $24, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3406
+	B loaded3448
 
-single3405:
+single3447:
 	FMOVS 16(R2), F5
 
-loaded3406:
+loaded3448:
 	VFMLA V1.S4, V5.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single3407
+	TBZ $1, R20, single3449
 	FMOVD 16(R3), F6
-	TBZ $0, R20, loaded3408
+	TBZ $0, R20, loaded3450
 	ADD $24, R3, R26
 	VLD1 (R26), V6.S[2]
-	B loaded3408
+	B loaded3450
 
-single3407:
+single3449:
 	FMOVS 16(R3), F6
 
-loaded3408:
+loaded3450:
 	VFMLA V1.S4, V6.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single3409
+	TBZ $1, R20, single3451
 	FMOVD 16(R4), F7
-	TBZ $0, R20, loaded3410
+	TBZ $0, R20, loaded3452
 	ADD $24, R4, R26
 	VLD1 (R26), V7.S[2]
-	B loaded3410
+	B loaded3452
 
-single3409:
+single3451:
 	FMOVS 16(R4), F7
 
-loaded3410:
+loaded3452:
 	VFMLA V1.S4, V7.S4, V22.S4
 	ADD R24, R4
 	FMOVQ 0(R5), F2
 	VFMLA V0.S4, V2.S4, V21.S4
-	TBZ $1, R20, single3411
+	TBZ $1, R20, single3453
 	FMOVD 16(R5), F8
-	TBZ $0, R20, loaded3412
+	TBZ $0, R20, loaded3454
 	ADD $24, R5, R26
 	VLD1 (R26), V8.S[2]
-	B loaded3412
+	B loaded3454
 
-single3411:
+single3453:
 	FMOVS 16(R5), F8
 
-loaded3412:
+loaded3454:
 	VFMLA V1.S4, V8.S4, V20.S4
 	ADD R24, R5
 	SUBS $1, R9
@@ -67357,102 +68121,102 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3413
+	TBZ $1, R20, single3455
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3414
+	TBZ $0, R20, loaded3456
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3414
+	B loaded3456
 
-single3413:
+single3455:
 	FMOVS 16(R21), F0
 
-loaded3414:
+loaded3456:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3415
+	TBZ $1, R20, single3457
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3416
+	TBZ $0, R20, loaded3458
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3416
+	B loaded3458
 
-single3415:
+single3457:
 	FMOVS 16(R21), F0
 
-loaded3416:
+loaded3458:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3417
+	TBZ $1, R20, single3459
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3418
+	TBZ $0, R20, loaded3460
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3418
+	B loaded3460
 
-single3417:
+single3459:
 	FMOVS 16(R21), F0
 
-loaded3418:
+loaded3460:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3419
+	TBZ $1, R20, single3461
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3420
+	TBZ $0, R20, loaded3462
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3420
+	B loaded3462
 
-single3419:
+single3461:
 	FMOVS 16(R21), F0
 
-loaded3420:
+loaded3462:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3421
+	TBZ $1, R20, single3463
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3422
+	TBZ $0, R20, loaded3464
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3422
+	B loaded3464
 
-single3421:
+single3463:
 	FMOVS 16(R21), F0
 
-loaded3422:
+loaded3464:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single3423
+	TBZ $1, R20, single3465
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3424
+	TBZ $0, R20, loaded3466
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3424
+	B loaded3466
 
-single3423:
+single3465:
 	FMOVS 16(R21), F0
 
-loaded3424:
+loaded3466:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -67466,17 +68230,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single3425
+	TBZ $1, R20, single3467
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3426
+	TBZ $0, R20, loaded3468
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3426
+	B loaded3468
 
-single3425:
+single3467:
 	FMOVS 16(R21), F0
 
-loaded3426:
+loaded3468:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -67516,82 +68280,82 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3427
+	TBZ $1, R20, single3469
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3428
+	TBZ $0, R20, stored3470
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3428
+	B stored3470
 
-single3427:
+single3469:
 	FMOVS F30, 16(R21)
 
-stored3428:
+stored3470:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3429
+	TBZ $1, R20, single3471
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3430
+	TBZ $0, R20, stored3472
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3430
+	B stored3472
 
-single3429:
+single3471:
 	FMOVS F28, 16(R21)
 
-stored3430:
+stored3472:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3431
+	TBZ $1, R20, single3473
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3432
+	TBZ $0, R20, stored3474
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3432
+	B stored3474
 
-single3431:
+single3473:
 	FMOVS F26, 16(R21)
 
-stored3432:
+stored3474:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3433
+	TBZ $1, R20, single3475
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3434
+	TBZ $0, R20, stored3476
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3434
+	B stored3476
 
-single3433:
+single3475:
 	FMOVS F24, 16(R21)
 
-stored3434:
+stored3476:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3435
+	TBZ $1, R20, single3477
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3436
+	TBZ $0, R20, stored3478
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored3436
+	B stored3478
 
-single3435:
+single3477:
 	FMOVS F22, 16(R21)
 
-stored3436:
+stored3478:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single3437
+	TBZ $1, R20, single3479
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored3438
+	TBZ $0, R20, stored3480
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored3438
+	B stored3480
 
-single3437:
+single3479:
 	FMOVS F20, 16(R21)
 
-stored3438:
+stored3480:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -67842,107 +68606,107 @@ tile:
 	VEOR V25.B16, V25.B16, V25.B16
 
 single:
-	TBZ $1, R20, single3439
+	TBZ $1, R20, single3481
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3440
+	TBZ $0, R20, loaded3482
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3440
+	B loaded3482
 
-single3439:
+single3481:
 	FMOVS 0(R10), F0
 
-loaded3440:
+loaded3482:
 	ADD R12, R10
-	TBZ $1, R20, single3441
+	TBZ $1, R20, single3483
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3442
+	TBZ $0, R20, loaded3484
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3442
+	B loaded3484
 
-single3441:
+single3483:
 	FMOVS 0(R0), F1
 
-loaded3442:
+loaded3484:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3443
+	TBZ $1, R20, single3485
 	FMOVD 0(R1), F2
-	TBZ $0, R20, loaded3444
+	TBZ $0, R20, loaded3486
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded3444
+	B loaded3486
 
-single3443:
+single3485:
 	FMOVS 0(R1), F2
 
-loaded3444:
+loaded3486:
 	VFMLA V0.S4, V2.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single3445
+	TBZ $1, R20, single3487
 	FMOVD 0(R2), F3
-	TBZ $0, R20, loaded3446
+	TBZ $0, R20, loaded3488
 	ADD $8, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3446
+	B loaded3488
 
-single3445:
+single3487:
 	FMOVS 0(R2), F3
 
-loaded3446:
+loaded3488:
 	VFMLA V0.S4, V3.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single3447
+	TBZ $1, R20, single3489
 	FMOVD 0(R3), F4
-	TBZ $0, R20, loaded3448
+	TBZ $0, R20, loaded3490
 	ADD $8, R3, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3448
+	B loaded3490
 
-single3447:
+single3489:
 	FMOVS 0(R3), F4
 
-loaded3448:
+loaded3490:
 	VFMLA V0.S4, V4.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single3449
+	TBZ $1, R20, single3491
 	FMOVD 0(R4), F5
-	TBZ $0, R20, loaded3450
+	TBZ $0, R20, loaded3492
 	ADD $8, R4, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3450
+	B loaded3492
 
-single3449:
+single3491:
 	FMOVS 0(R4), F5
 
-loaded3450:
+loaded3492:
 	VFMLA V0.S4, V5.S4, V27.S4
 	ADD R24, R4
-	TBZ $1, R20, single3451
+	TBZ $1, R20, single3493
 	FMOVD 0(R5), F6
-	TBZ $0, R20, loaded3452
+	TBZ $0, R20, loaded3494
 	ADD $8, R5, R26
 	VLD1 (R26), V6.S[2]
-	B loaded3452
+	B loaded3494
 
-single3451:
+single3493:
 	FMOVS 0(R5), F6
 
-loaded3452:
+loaded3494:
 	VFMLA V0.S4, V6.S4, V26.S4
 	ADD R24, R5
-	TBZ $1, R20, single3453
+	TBZ $1, R20, single3495
 	FMOVD 0(R6), F7
-	TBZ $0, R20, loaded3454
+	TBZ $0, R20, loaded3496
 	ADD $8, R6, R26
 	VLD1 (R26), V7.S[2]
-	B loaded3454
+	B loaded3496
 
-single3453:
+single3495:
 	FMOVS 0(R6), F7
 
-loaded3454:
+loaded3496:
 	VFMLA V0.S4, V7.S4, V25.S4
 	ADD R24, R6
 	SUBS $1, R9
@@ -67954,118 +68718,118 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3455
+	TBZ $1, R20, single3497
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3456
+	TBZ $0, R20, loaded3498
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3456
+	B loaded3498
 
-single3455:
+single3497:
 	FMOVS 0(R21), F0
 
-loaded3456:
+loaded3498:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3457
+	TBZ $1, R20, single3499
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3458
+	TBZ $0, R20, loaded3500
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3458
+	B loaded3500
 
-single3457:
+single3499:
 	FMOVS 0(R21), F0
 
-loaded3458:
+loaded3500:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single3459
+	TBZ $1, R20, single3501
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3460
+	TBZ $0, R20, loaded3502
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3460
+	B loaded3502
 
-single3459:
+single3501:
 	FMOVS 0(R21), F0
 
-loaded3460:
+loaded3502:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single3461
+	TBZ $1, R20, single3503
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3462
+	TBZ $0, R20, loaded3504
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3462
+	B loaded3504
 
-single3461:
+single3503:
 	FMOVS 0(R21), F0
 
-loaded3462:
+loaded3504:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single3463
+	TBZ $1, R20, single3505
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3464
+	TBZ $0, R20, loaded3506
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3464
+	B loaded3506
 
-single3463:
+single3505:
 	FMOVS 0(R21), F0
 
-loaded3464:
+loaded3506:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single3465
+	TBZ $1, R20, single3507
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3466
+	TBZ $0, R20, loaded3508
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3466
+	B loaded3508
 
-single3465:
+single3507:
 	FMOVS 0(R21), F0
 
-loaded3466:
+loaded3508:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single3467
+	TBZ $1, R20, single3509
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3468
+	TBZ $0, R20, loaded3510
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3468
+	B loaded3510
 
-single3467:
+single3509:
 	FMOVS 0(R21), F0
 
-loaded3468:
+loaded3510:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3469
+	TBZ $1, R20, single3511
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3470
+	TBZ $0, R20, loaded3512
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3470
+	B loaded3512
 
-single3469:
+single3511:
 	FMOVS 0(R21), F0
 
-loaded3470:
+loaded3512:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -68095,89 +68859,89 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3471
+	TBZ $1, R20, single3513
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3472
+	TBZ $0, R20, stored3514
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3472
+	B stored3514
 
-single3471:
+single3513:
 	FMOVS F31, 0(R21)
 
-stored3472:
+stored3514:
 	ADD R13, R21
-	TBZ $1, R20, single3473
+	TBZ $1, R20, single3515
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3474
+	TBZ $0, R20, stored3516
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3474
+	B stored3516
 
-single3473:
+single3515:
 	FMOVS F30, 0(R21)
 
-stored3474:
+stored3516:
 	ADD R13, R21
-	TBZ $1, R20, single3475
+	TBZ $1, R20, single3517
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3476
+	TBZ $0, R20, stored3518
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3476
+	B stored3518
 
-single3475:
+single3517:
 	FMOVS F29, 0(R21)
 
-stored3476:
+stored3518:
 	ADD R13, R21
-	TBZ $1, R20, single3477
+	TBZ $1, R20, single3519
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3478
+	TBZ $0, R20, stored3520
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3478
+	B stored3520
 
-single3477:
+single3519:
 	FMOVS F28, 0(R21)
 
-stored3478:
+stored3520:
 	ADD R13, R21
-	TBZ $1, R20, single3479
+	TBZ $1, R20, single3521
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3480
+	TBZ $0, R20, stored3522
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored3480
+	B stored3522
 
-single3479:
+single3521:
 	FMOVS F27, 0(R21)
 
-stored3480:
+stored3522:
 	ADD R13, R21
-	TBZ $1, R20, single3481
+	TBZ $1, R20, single3523
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored3482
+	TBZ $0, R20, stored3524
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3482
+	B stored3524
 
-single3481:
+single3523:
 	FMOVS F26, 0(R21)
 
-stored3482:
+stored3524:
 	ADD R13, R21
-	TBZ $1, R20, single3483
+	TBZ $1, R20, single3525
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored3484
+	TBZ $0, R20, stored3526
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored3484
+	B stored3526
 
-single3483:
+single3525:
 	FMOVS F25, 0(R21)
 
-stored3484:
+stored3526:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -68509,121 +69273,121 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3485
+	TBZ $1, R20, single3527
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3486
+	TBZ $0, R20, loaded3528
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3486
+	B loaded3528
 
-single3485:
+single3527:
 	FMOVS 16(R10), F1
 
-loaded3486:
+loaded3528:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3487
+	TBZ $1, R20, single3529
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3488
+	TBZ $0, R20, loaded3530
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3488
+	B loaded3530
 
-single3487:
+single3529:
 	FMOVS 16(R0), F3
 
-loaded3488:
+loaded3530:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3489
+	TBZ $1, R20, single3531
 	FMOVD 16(R1), F4
-	TBZ $0, R20, loaded3490
+	TBZ $0, R20, loaded3532
 	ADD $24, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3490
+	B loaded3532
 
-single3489:
+single3531:
 	FMOVS 16(R1), F4
 
-loaded3490:
+loaded3532:
 	VFMLA V1.S4, V4.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3491
+	TBZ $1, R20, single3533
 	FMOVD 16(R2), F5
-	TBZ $0, R20, loaded3492
+	TBZ $0, R20, loaded3534
 	ADD $24, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3492
+	B loaded3534
 
-single3491:
+single3533:
 	FMOVS 16(R2), F5
 
-loaded3492:
+loaded3534:
 	VFMLA V1.S4, V5.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single3493
+	TBZ $1, R20, single3535
 	FMOVD 16(R3), F6
-	TBZ $0, R20, loaded3494
+	TBZ $0, R20, loaded3536
 	ADD $24, R3, R26
 	VLD1 (R26), V6.S[2]
-	B loaded3494
+	B loaded3536
 
-single3493:
+single3535:
 	FMOVS 16(R3), F6
 
-loaded3494:
+loaded3536:
 	VFMLA V1.S4, V6.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single3495
+	TBZ $1, R20, single3537
 	FMOVD 16(R4), F7
-	TBZ $0, R20, loaded3496
+	TBZ $0, R20, loaded3538
 	ADD $24, R4, R26
 	VLD1 (R26), V7.S[2]
-	B loaded3496
+	B loaded3538
 
-single3495:
+single3537:
 	FMOVS 16(R4), F7
 
-loaded3496:
+loaded3538:
 	VFMLA V1.S4, V7.S4, V22.S4
 	ADD R24, R4
 	FMOVQ 0(R5), F2
 	VFMLA V0.S4, V2.S4, V21.S4
-	TBZ $1, R20, single3497
+	TBZ $1, R20, single3539
 	FMOVD 16(R5), F8
-	TBZ $0, R20, loaded3498
+	TBZ $0, R20, loaded3540
 	ADD $24, R5, R26
 	VLD1 (R26), V8.S[2]
-	B loaded3498
+	B loaded3540
 
-single3497:
+single3539:
 	FMOVS 16(R5), F8
 
-loaded3498:
+loaded3540:
 	VFMLA V1.S4, V8.S4, V20.S4
 	ADD R24, R5
 	FMOVQ 0(R6), F2
 	VFMLA V0.S4, V2.S4, V19.S4
-	TBZ $1, R20, single3499
+	TBZ $1, R20, single3541
 	FMOVD 16(R6), F9
-	TBZ $0, R20, loaded3500
+	TBZ $0, R20, loaded3542
 	ADD $24, R6, R26
 	VLD1 (R26), V9.S[2]
-	B loaded3500
+	B loaded3542
 
-single3499:
+single3541:
 	FMOVS 16(R6), F9
 
-loaded3500:
+loaded3542:
 	VFMLA V1.S4, V9.S4, V18.S4
 	ADD R24, R6
 	SUBS $1, R9
@@ -68638,119 +69402,119 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3501
+	TBZ $1, R20, single3543
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3502
+	TBZ $0, R20, loaded3544
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3502
+	B loaded3544
 
-single3501:
+single3543:
 	FMOVS 16(R21), F0
 
-loaded3502:
+loaded3544:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3503
+	TBZ $1, R20, single3545
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3504
+	TBZ $0, R20, loaded3546
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3504
+	B loaded3546
 
-single3503:
+single3545:
 	FMOVS 16(R21), F0
 
-loaded3504:
+loaded3546:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3505
+	TBZ $1, R20, single3547
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3506
+	TBZ $0, R20, loaded3548
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3506
+	B loaded3548
 
-single3505:
+single3547:
 	FMOVS 16(R21), F0
 
-loaded3506:
+loaded3548:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3507
+	TBZ $1, R20, single3549
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3508
+	TBZ $0, R20, loaded3550
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3508
+	B loaded3550
 
-single3507:
+single3549:
 	FMOVS 16(R21), F0
 
-loaded3508:
+loaded3550:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3509
+	TBZ $1, R20, single3551
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3510
+	TBZ $0, R20, loaded3552
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3510
+	B loaded3552
 
-single3509:
+single3551:
 	FMOVS 16(R21), F0
 
-loaded3510:
+loaded3552:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single3511
+	TBZ $1, R20, single3553
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3512
+	TBZ $0, R20, loaded3554
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3512
+	B loaded3554
 
-single3511:
+single3553:
 	FMOVS 16(R21), F0
 
-loaded3512:
+loaded3554:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single3513
+	TBZ $1, R20, single3555
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3514
+	TBZ $0, R20, loaded3556
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3514
+	B loaded3556
 
-single3513:
+single3555:
 	FMOVS 16(R21), F0
 
-loaded3514:
+loaded3556:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -68765,17 +69529,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single3515
+	TBZ $1, R20, single3557
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3516
+	TBZ $0, R20, loaded3558
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3516
+	B loaded3558
 
-single3515:
+single3557:
 	FMOVS 16(R21), F0
 
-loaded3516:
+loaded3558:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -68820,95 +69584,95 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3517
+	TBZ $1, R20, single3559
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3518
+	TBZ $0, R20, stored3560
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3518
+	B stored3560
 
-single3517:
+single3559:
 	FMOVS F30, 16(R21)
 
-stored3518:
+stored3560:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3519
+	TBZ $1, R20, single3561
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3520
+	TBZ $0, R20, stored3562
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3520
+	B stored3562
 
-single3519:
+single3561:
 	FMOVS F28, 16(R21)
 
-stored3520:
+stored3562:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3521
+	TBZ $1, R20, single3563
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3522
+	TBZ $0, R20, stored3564
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3522
+	B stored3564
 
-single3521:
+single3563:
 	FMOVS F26, 16(R21)
 
-stored3522:
+stored3564:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3523
+	TBZ $1, R20, single3565
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3524
+	TBZ $0, R20, stored3566
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3524
+	B stored3566
 
-single3523:
+single3565:
 	FMOVS F24, 16(R21)
 
-stored3524:
+stored3566:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3525
+	TBZ $1, R20, single3567
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3526
+	TBZ $0, R20, stored3568
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored3526
+	B stored3568
 
-single3525:
+single3567:
 	FMOVS F22, 16(R21)
 
-stored3526:
+stored3568:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single3527
+	TBZ $1, R20, single3569
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored3528
+	TBZ $0, R20, stored3570
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored3528
+	B stored3570
 
-single3527:
+single3569:
 	FMOVS F20, 16(R21)
 
-stored3528:
+stored3570:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single3529
+	TBZ $1, R20, single3571
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored3530
+	TBZ $0, R20, stored3572
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored3530
+	B stored3572
 
-single3529:
+single3571:
 	FMOVS F18, 16(R21)
 
-stored3530:
+stored3572:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -69177,120 +69941,120 @@ tile:
 	VEOR V24.B16, V24.B16, V24.B16
 
 single:
-	TBZ $1, R20, single3531
+	TBZ $1, R20, single3573
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3532
+	TBZ $0, R20, loaded3574
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3532
+	B loaded3574
 
-single3531:
+single3573:
 	FMOVS 0(R10), F0
 
-loaded3532:
+loaded3574:
 	ADD R12, R10
-	TBZ $1, R20, single3533
+	TBZ $1, R20, single3575
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3534
+	TBZ $0, R20, loaded3576
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3534
+	B loaded3576
 
-single3533:
+single3575:
 	FMOVS 0(R0), F1
 
-loaded3534:
+loaded3576:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3535
+	TBZ $1, R20, single3577
 	FMOVD 0(R1), F2
-	TBZ $0, R20, loaded3536
+	TBZ $0, R20, loaded3578
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded3536
+	B loaded3578
 
-single3535:
+single3577:
 	FMOVS 0(R1), F2
 
-loaded3536:
+loaded3578:
 	VFMLA V0.S4, V2.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single3537
+	TBZ $1, R20, single3579
 	FMOVD 0(R2), F3
-	TBZ $0, R20, loaded3538
+	TBZ $0, R20, loaded3580
 	ADD $8, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3538
+	B loaded3580
 
-single3537:
+single3579:
 	FMOVS 0(R2), F3
 
-loaded3538:
+loaded3580:
 	VFMLA V0.S4, V3.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single3539
+	TBZ $1, R20, single3581
 	FMOVD 0(R3), F4
-	TBZ $0, R20, loaded3540
+	TBZ $0, R20, loaded3582
 	ADD $8, R3, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3540
+	B loaded3582
 
-single3539:
+single3581:
 	FMOVS 0(R3), F4
 
-loaded3540:
+loaded3582:
 	VFMLA V0.S4, V4.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single3541
+	TBZ $1, R20, single3583
 	FMOVD 0(R4), F5
-	TBZ $0, R20, loaded3542
+	TBZ $0, R20, loaded3584
 	ADD $8, R4, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3542
+	B loaded3584
 
-single3541:
+single3583:
 	FMOVS 0(R4), F5
 
-loaded3542:
+loaded3584:
 	VFMLA V0.S4, V5.S4, V27.S4
 	ADD R24, R4
-	TBZ $1, R20, single3543
+	TBZ $1, R20, single3585
 	FMOVD 0(R5), F6
-	TBZ $0, R20, loaded3544
+	TBZ $0, R20, loaded3586
 	ADD $8, R5, R26
 	VLD1 (R26), V6.S[2]
-	B loaded3544
+	B loaded3586
 
-single3543:
+single3585:
 	FMOVS 0(R5), F6
 
-loaded3544:
+loaded3586:
 	VFMLA V0.S4, V6.S4, V26.S4
 	ADD R24, R5
-	TBZ $1, R20, single3545
+	TBZ $1, R20, single3587
 	FMOVD 0(R6), F7
-	TBZ $0, R20, loaded3546
+	TBZ $0, R20, loaded3588
 	ADD $8, R6, R26
 	VLD1 (R26), V7.S[2]
-	B loaded3546
+	B loaded3588
 
-single3545:
+single3587:
 	FMOVS 0(R6), F7
 
-loaded3546:
+loaded3588:
 	VFMLA V0.S4, V7.S4, V25.S4
 	ADD R24, R6
-	TBZ $1, R20, single3547
+	TBZ $1, R20, single3589
 	FMOVD 0(R7), F8
-	TBZ $0, R20, loaded3548
+	TBZ $0, R20, loaded3590
 	ADD $8, R7, R26
 	VLD1 (R26), V8.S[2]
-	B loaded3548
+	B loaded3590
 
-single3547:
+single3589:
 	FMOVS 0(R7), F8
 
-loaded3548:
+loaded3590:
 	VFMLA V0.S4, V8.S4, V24.S4
 	ADD R24, R7
 	SUBS $1, R9
@@ -69302,132 +70066,132 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3549
+	TBZ $1, R20, single3591
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3550
+	TBZ $0, R20, loaded3592
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3550
+	B loaded3592
 
-single3549:
+single3591:
 	FMOVS 0(R21), F0
 
-loaded3550:
+loaded3592:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3551
+	TBZ $1, R20, single3593
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3552
+	TBZ $0, R20, loaded3594
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3552
+	B loaded3594
 
-single3551:
+single3593:
 	FMOVS 0(R21), F0
 
-loaded3552:
+loaded3594:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single3553
+	TBZ $1, R20, single3595
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3554
+	TBZ $0, R20, loaded3596
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3554
+	B loaded3596
 
-single3553:
+single3595:
 	FMOVS 0(R21), F0
 
-loaded3554:
+loaded3596:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single3555
+	TBZ $1, R20, single3597
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3556
+	TBZ $0, R20, loaded3598
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3556
+	B loaded3598
 
-single3555:
+single3597:
 	FMOVS 0(R21), F0
 
-loaded3556:
+loaded3598:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single3557
+	TBZ $1, R20, single3599
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3558
+	TBZ $0, R20, loaded3600
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3558
+	B loaded3600
 
-single3557:
+single3599:
 	FMOVS 0(R21), F0
 
-loaded3558:
+loaded3600:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single3559
+	TBZ $1, R20, single3601
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3560
+	TBZ $0, R20, loaded3602
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3560
+	B loaded3602
 
-single3559:
+single3601:
 	FMOVS 0(R21), F0
 
-loaded3560:
+loaded3602:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single3561
+	TBZ $1, R20, single3603
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3562
+	TBZ $0, R20, loaded3604
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3562
+	B loaded3604
 
-single3561:
+single3603:
 	FMOVS 0(R21), F0
 
-loaded3562:
+loaded3604:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 	ADD R13, R21
-	TBZ $1, R20, single3563
+	TBZ $1, R20, single3605
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3564
+	TBZ $0, R20, loaded3606
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3564
+	B loaded3606
 
-single3563:
+single3605:
 	FMOVS 0(R21), F0
 
-loaded3564:
+loaded3606:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3565
+	TBZ $1, R20, single3607
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3566
+	TBZ $0, R20, loaded3608
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3566
+	B loaded3608
 
-single3565:
+single3607:
 	FMOVS 0(R21), F0
 
-loaded3566:
+loaded3608:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -69460,101 +70224,101 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3567
+	TBZ $1, R20, single3609
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3568
+	TBZ $0, R20, stored3610
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3568
+	B stored3610
 
-single3567:
+single3609:
 	FMOVS F31, 0(R21)
 
-stored3568:
+stored3610:
 	ADD R13, R21
-	TBZ $1, R20, single3569
+	TBZ $1, R20, single3611
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3570
+	TBZ $0, R20, stored3612
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3570
+	B stored3612
 
-single3569:
+single3611:
 	FMOVS F30, 0(R21)
 
-stored3570:
+stored3612:
 	ADD R13, R21
-	TBZ $1, R20, single3571
+	TBZ $1, R20, single3613
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3572
+	TBZ $0, R20, stored3614
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3572
+	B stored3614
 
-single3571:
+single3613:
 	FMOVS F29, 0(R21)
 
-stored3572:
+stored3614:
 	ADD R13, R21
-	TBZ $1, R20, single3573
+	TBZ $1, R20, single3615
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3574
+	TBZ $0, R20, stored3616
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3574
+	B stored3616
 
-single3573:
+single3615:
 	FMOVS F28, 0(R21)
 
-stored3574:
+stored3616:
 	ADD R13, R21
-	TBZ $1, R20, single3575
+	TBZ $1, R20, single3617
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3576
+	TBZ $0, R20, stored3618
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored3576
+	B stored3618
 
-single3575:
+single3617:
 	FMOVS F27, 0(R21)
 
-stored3576:
+stored3618:
 	ADD R13, R21
-	TBZ $1, R20, single3577
+	TBZ $1, R20, single3619
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored3578
+	TBZ $0, R20, stored3620
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3578
+	B stored3620
 
-single3577:
+single3619:
 	FMOVS F26, 0(R21)
 
-stored3578:
+stored3620:
 	ADD R13, R21
-	TBZ $1, R20, single3579
+	TBZ $1, R20, single3621
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored3580
+	TBZ $0, R20, stored3622
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored3580
+	B stored3622
 
-single3579:
+single3621:
 	FMOVS F25, 0(R21)
 
-stored3580:
+stored3622:
 	ADD R13, R21
-	TBZ $1, R20, single3581
+	TBZ $1, R20, single3623
 	FMOVD F24, 0(R21)
-	TBZ $0, R20, stored3582
+	TBZ $0, R20, stored3624
 	ADD $8, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3582
+	B stored3624
 
-single3581:
+single3623:
 	FMOVS F24, 0(R21)
 
-stored3582:
+stored3624:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -69915,136 +70679,136 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3583
+	TBZ $1, R20, single3625
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3584
+	TBZ $0, R20, loaded3626
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3584
+	B loaded3626
 
-single3583:
+single3625:
 	FMOVS 16(R10), F1
 
-loaded3584:
+loaded3626:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3585
+	TBZ $1, R20, single3627
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3586
+	TBZ $0, R20, loaded3628
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3586
+	B loaded3628
 
-single3585:
+single3627:
 	FMOVS 16(R0), F3
 
-loaded3586:
+loaded3628:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3587
+	TBZ $1, R20, single3629
 	FMOVD 16(R1), F4
-	TBZ $0, R20, loaded3588
+	TBZ $0, R20, loaded3630
 	ADD $24, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3588
+	B loaded3630
 
-single3587:
+single3629:
 	FMOVS 16(R1), F4
 
-loaded3588:
+loaded3630:
 	VFMLA V1.S4, V4.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3589
+	TBZ $1, R20, single3631
 	FMOVD 16(R2), F5
-	TBZ $0, R20, loaded3590
+	TBZ $0, R20, loaded3632
 	ADD $24, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3590
+	B loaded3632
 
-single3589:
+single3631:
 	FMOVS 16(R2), F5
 
-loaded3590:
+loaded3632:
 	VFMLA V1.S4, V5.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single3591
+	TBZ $1, R20, single3633
 	FMOVD 16(R3), F6
-	TBZ $0, R20, loaded3592
+	TBZ $0, R20, loaded3634
 	ADD $24, R3, R26
 	VLD1 (R26), V6.S[2]
-	B loaded3592
+	B loaded3634
 
-single3591:
+single3633:
 	FMOVS 16(R3), F6
 
-loaded3592:
+loaded3634:
 	VFMLA V1.S4, V6.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single3593
+	TBZ $1, R20, single3635
 	FMOVD 16(R4), F7
-	TBZ $0, R20, loaded3594
+	TBZ $0, R20, loaded3636
 	ADD $24, R4, R26
 	VLD1 (R26), V7.S[2]
-	B loaded3594
+	B loaded3636
 
-single3593:
+single3635:
 	FMOVS 16(R4), F7
 
-loaded3594:
+loaded3636:
 	VFMLA V1.S4, V7.S4, V22.S4
 	ADD R24, R4
 	FMOVQ 0(R5), F2
 	VFMLA V0.S4, V2.S4, V21.S4
-	TBZ $1, R20, single3595
+	TBZ $1, R20, single3637
 	FMOVD 16(R5), F8
-	TBZ $0, R20, loaded3596
+	TBZ $0, R20, loaded3638
 	ADD $24, R5, R26
 	VLD1 (R26), V8.S[2]
-	B loaded3596
+	B loaded3638
 
-single3595:
+single3637:
 	FMOVS 16(R5), F8
 
-loaded3596:
+loaded3638:
 	VFMLA V1.S4, V8.S4, V20.S4
 	ADD R24, R5
 	FMOVQ 0(R6), F2
 	VFMLA V0.S4, V2.S4, V19.S4
-	TBZ $1, R20, single3597
+	TBZ $1, R20, single3639
 	FMOVD 16(R6), F9
-	TBZ $0, R20, loaded3598
+	TBZ $0, R20, loaded3640
 	ADD $24, R6, R26
 	VLD1 (R26), V9.S[2]
-	B loaded3598
+	B loaded3640
 
-single3597:
+single3639:
 	FMOVS 16(R6), F9
 
-loaded3598:
+loaded3640:
 	VFMLA V1.S4, V9.S4, V18.S4
 	ADD R24, R6
 	FMOVQ 0(R7), F2
 	VFMLA V0.S4, V2.S4, V17.S4
-	TBZ $1, R20, single3599
+	TBZ $1, R20, single3641
 	FMOVD 16(R7), F10
-	TBZ $0, R20, loaded3600
+	TBZ $0, R20, loaded3642
 	ADD $24, R7, R26
 	VLD1 (R26), V10.S[2]
-	B loaded3600
+	B loaded3642
 
-single3599:
+single3641:
 	FMOVS 16(R7), F10
 
-loaded3600:
+loaded3642:
 	VFMLA V1.S4, V10.S4, V16.S4
 	ADD R24, R7
 	SUBS $1, R9
@@ -70059,136 +70823,136 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3601
+	TBZ $1, R20, single3643
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3602
+	TBZ $0, R20, loaded3644
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3602
+	B loaded3644
 
-single3601:
+single3643:
 	FMOVS 16(R21), F0
 
-loaded3602:
+loaded3644:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3603
+	TBZ $1, R20, single3645
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3604
+	TBZ $0, R20, loaded3646
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3604
+	B loaded3646
 
-single3603:
+single3645:
 	FMOVS 16(R21), F0
 
-loaded3604:
+loaded3646:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3605
+	TBZ $1, R20, single3647
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3606
+	TBZ $0, R20, loaded3648
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3606
+	B loaded3648
 
-single3605:
+single3647:
 	FMOVS 16(R21), F0
 
-loaded3606:
+loaded3648:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3607
+	TBZ $1, R20, single3649
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3608
+	TBZ $0, R20, loaded3650
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3608
+	B loaded3650
 
-single3607:
+single3649:
 	FMOVS 16(R21), F0
 
-loaded3608:
+loaded3650:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3609
+	TBZ $1, R20, single3651
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3610
+	TBZ $0, R20, loaded3652
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3610
+	B loaded3652
 
-single3609:
+single3651:
 	FMOVS 16(R21), F0
 
-loaded3610:
+loaded3652:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single3611
+	TBZ $1, R20, single3653
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3612
+	TBZ $0, R20, loaded3654
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3612
+	B loaded3654
 
-single3611:
+single3653:
 	FMOVS 16(R21), F0
 
-loaded3612:
+loaded3654:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single3613
+	TBZ $1, R20, single3655
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3614
+	TBZ $0, R20, loaded3656
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3614
+	B loaded3656
 
-single3613:
+single3655:
 	FMOVS 16(R21), F0
 
-loaded3614:
+loaded3656:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
 	VMOV V0.B16, V17.B16
-	TBZ $1, R20, single3615
+	TBZ $1, R20, single3657
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3616
+	TBZ $0, R20, loaded3658
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3616
+	B loaded3658
 
-single3615:
+single3657:
 	FMOVS 16(R21), F0
 
-loaded3616:
+loaded3658:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -70204,17 +70968,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single3617
+	TBZ $1, R20, single3659
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3618
+	TBZ $0, R20, loaded3660
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3618
+	B loaded3660
 
-single3617:
+single3659:
 	FMOVS 16(R21), F0
 
-loaded3618:
+loaded3660:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -70264,108 +71028,108 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3619
+	TBZ $1, R20, single3661
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3620
+	TBZ $0, R20, stored3662
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3620
+	B stored3662
 
-single3619:
+single3661:
 	FMOVS F30, 16(R21)
 
-stored3620:
+stored3662:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3621
+	TBZ $1, R20, single3663
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3622
+	TBZ $0, R20, stored3664
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3622
+	B stored3664
 
-single3621:
+single3663:
 	FMOVS F28, 16(R21)
 
-stored3622:
+stored3664:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3623
+	TBZ $1, R20, single3665
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3624
+	TBZ $0, R20, stored3666
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3624
+	B stored3666
 
-single3623:
+single3665:
 	FMOVS F26, 16(R21)
 
-stored3624:
+stored3666:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3625
+	TBZ $1, R20, single3667
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3626
+	TBZ $0, R20, stored3668
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3626
+	B stored3668
 
-single3625:
+single3667:
 	FMOVS F24, 16(R21)
 
-stored3626:
+stored3668:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3627
+	TBZ $1, R20, single3669
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3628
+	TBZ $0, R20, stored3670
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored3628
+	B stored3670
 
-single3627:
+single3669:
 	FMOVS F22, 16(R21)
 
-stored3628:
+stored3670:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single3629
+	TBZ $1, R20, single3671
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored3630
+	TBZ $0, R20, stored3672
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored3630
+	B stored3672
 
-single3629:
+single3671:
 	FMOVS F20, 16(R21)
 
-stored3630:
+stored3672:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single3631
+	TBZ $1, R20, single3673
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored3632
+	TBZ $0, R20, stored3674
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored3632
+	B stored3674
 
-single3631:
+single3673:
 	FMOVS F18, 16(R21)
 
-stored3632:
+stored3674:
 	ADD R13, R21
 	FMOVQ F17, 0(R21)
-	TBZ $1, R20, single3633
+	TBZ $1, R20, single3675
 	FMOVD F16, 16(R21)
-	TBZ $0, R20, stored3634
+	TBZ $0, R20, stored3676
 	ADD $24, R21, R26
 	VST1 V16.S[2], (R26)
-	B stored3634
+	B stored3676
 
-single3633:
+single3675:
 	FMOVS F16, 16(R21)
 
-stored3634:
+stored3676:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -74498,40 +75262,79 @@ next:
 	MOVD R21, 24(R8)
 	B line
 
-// func PackNEON(dst *float32, src *float32, stride int, rows int)
-TEXT ·PackNEON(SB), NOSPLIT, $0-32
+// func PackNEON(dst *float32, src *float32, stride int, rows int, panels int)
+TEXT ·PackNEON(SB), NOSPLIT, $0-40
 	MOVD dst+0(FP), R0
 	MOVD src+8(FP), R1
 	MOVD stride+16(FP), R2
-	MOVD rows+24(FP), R3
+	MOVD panels+32(FP), R4
 	LSL $2, R2
 
+panel:
+	MOVD R1, R5
+	MOVD rows+24(FP), R3
+
 row:
-	VLD1 (R1), [V0.S4, V1.S4]
+	VLD1 (R5), [V0.S4, V1.S4]
 	FSTPQ (F0, F1), (R0)
 	ADD $32, R0
-	ADD R2, R1
+	ADD R2, R5
 	SUBS $1, R3
 	BNE row
+	ADD $32, R1
+	SUBS $1, R4
+	BNE panel
 	RET
 
-// func PackHalfNEON(dst *float32, src *uint16, stride int, rows int)
-TEXT ·PackHalfNEON(SB), NOSPLIT, $0-32
+// func PackHalfNEON(dst *float32, src *uint16, stride int, rows int, panels int)
+TEXT ·PackHalfNEON(SB), NOSPLIT, $0-40
 	MOVD dst+0(FP), R0
 	MOVD src+8(FP), R1
 	MOVD stride+16(FP), R2
-	MOVD rows+24(FP), R3
+	MOVD panels+32(FP), R4
 	LSL $1, R2
 
+panel:
+	MOVD R1, R5
+	MOVD rows+24(FP), R3
+
 row:
-	FMOVQ (R1), F1
+	FMOVQ (R5), F1
 	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
 	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
 	FSTPQ (F0, F1), (R0)
 	ADD $32, R0
-	ADD R2, R1
+	ADD R2, R5
 	SUBS $1, R3
 	BNE row
+	ADD $16, R1
+	SUBS $1, R4
+	BNE panel
+	RET
+
+// func PackRoundedNEON(dst *uint16, src *float32, stride int, rows int, panels int)
+TEXT ·PackRoundedNEON(SB), NOSPLIT, $0-40
+	MOVD dst+0(FP), R0
+	MOVD src+8(FP), R1
+	MOVD stride+16(FP), R2
+	MOVD panels+32(FP), R4
+	LSL $2, R2
+
+panel:
+	MOVD R1, R5
+	MOVD rows+24(FP), R3
+
+row:
+	VLD1 (R5), [V0.S4, V1.S4]
+	WORD $0x0e216800 // FCVTN V0.4H, V0.4S
+	WORD $0x0e216821 // FCVTN V1.4H, V1.4S
+	VST1.P [V0.H4, V1.H4], 16(R0)
+	ADD R2, R5
+	SUBS $1, R3
+	BNE row
+	ADD $32, R1
+	SUBS $1, R4
+	BNE panel
 	RET
 
 // func TransposeNEON(dst *float32, src *float32, dstStride int, srcStride int, blocks int, strips int)

@@ -504,7 +504,7 @@ func (c *convCall) buffers() (panel, buffer []float32) {
 func (c *convCall) packRows(src []float32, stride, rows, w, width int) ([]float32, int) {
 	panel, _ := c.buffers()
 	if w == width {
-		packPanel(c.level, &panel[0], &src[0], stride, rows)
+		packPanel(c.level, &panel[0], &src[0], stride, rows, 1)
 	} else {
 		for r := range rows {
 			copy(panel[r*width:][:w], src[r*stride:])

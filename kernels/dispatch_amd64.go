@@ -257,6 +257,20 @@ func normalize(dst, x []float32, lo, width float32) float32 {
 }
 
 //go:noinline
+func normalizeBounded(dst, x []float32, lo, width, inverse float32) float32 {
+	raceWrite(dst)
+	raceRead(x)
+	switch CurrentLevel() {
+	case AVX512:
+		return asm.NormalizeBoundedAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), lo, width, inverse)
+	case AVX2:
+		return asm.NormalizeBoundedAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), lo, width, inverse)
+	default:
+		return normalizeBoundedRef(dst, x, lo, width, inverse)
+	}
+}
+
+//go:noinline
 func normalizeEMA(y, x []float32, lo, width, keep, add float32) float32 {
 	raceWrite(y)
 	raceRead(x)
@@ -3737,6 +3751,36 @@ func firstInvalid(x []float32, limit float32) float32 {
 		return asm.FirstInvalidAVX2(unsafe.SliceData(x), len(x), limit)
 	default:
 		return firstInvalidRef(x, limit)
+	}
+}
+
+//go:noinline
+func gatherRows(dst, table, indices []float32, cols, dstStride, tableStride int) {
+	raceWriteRows(dst, cols, dstStride)
+	raceReadRowsAt(table, indices, cols, tableStride)
+	raceRead(indices)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.GatherRowsAVX512(unsafe.SliceData(dst), unsafe.SliceData(table), unsafe.SliceData(indices), len(indices), cols, dstStride, tableStride)
+	case AVX2:
+		asm.GatherRowsAVX2(unsafe.SliceData(dst), unsafe.SliceData(table), unsafe.SliceData(indices), len(indices), cols, dstStride, tableStride)
+	default:
+		gatherRowsRef(dst, table, indices, cols, dstStride, tableStride)
+	}
+}
+
+//go:noinline
+func scatterAddRows(table, src, indices []float32, cols, srcStride, tableStride int) {
+	raceWriteRowsAt(table, indices, cols, tableStride)
+	raceReadRows(src, cols, srcStride)
+	raceRead(indices)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.ScatterAddRowsAVX512(unsafe.SliceData(table), unsafe.SliceData(src), unsafe.SliceData(indices), len(indices), cols, srcStride, tableStride)
+	case AVX2:
+		asm.ScatterAddRowsAVX2(unsafe.SliceData(table), unsafe.SliceData(src), unsafe.SliceData(indices), len(indices), cols, srcStride, tableStride)
+	default:
+		scatterAddRowsRef(table, src, indices, cols, srcStride, tableStride)
 	}
 }
 

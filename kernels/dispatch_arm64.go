@@ -202,6 +202,18 @@ func normalize(dst, x []float32, lo, width float32) float32 {
 }
 
 //go:noinline
+func normalizeBounded(dst, x []float32, lo, width, inverse float32) float32 {
+	raceWrite(dst)
+	raceRead(x)
+	switch CurrentLevel() {
+	case NEON:
+		return asm.NormalizeBoundedNEON(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), lo, width, inverse)
+	default:
+		return normalizeBoundedRef(dst, x, lo, width, inverse)
+	}
+}
+
+//go:noinline
 func normalizeEMA(y, x []float32, lo, width, keep, add float32) float32 {
 	raceWrite(y)
 	raceRead(x)
@@ -2539,6 +2551,32 @@ func firstInvalid(x []float32, limit float32) float32 {
 		return asm.FirstInvalidNEON(unsafe.SliceData(x), len(x), limit)
 	default:
 		return firstInvalidRef(x, limit)
+	}
+}
+
+//go:noinline
+func gatherRows(dst, table, indices []float32, cols, dstStride, tableStride int) {
+	raceWriteRows(dst, cols, dstStride)
+	raceReadRowsAt(table, indices, cols, tableStride)
+	raceRead(indices)
+	switch CurrentLevel() {
+	case NEON:
+		asm.GatherRowsNEON(unsafe.SliceData(dst), unsafe.SliceData(table), unsafe.SliceData(indices), len(indices), cols, dstStride, tableStride)
+	default:
+		gatherRowsRef(dst, table, indices, cols, dstStride, tableStride)
+	}
+}
+
+//go:noinline
+func scatterAddRows(table, src, indices []float32, cols, srcStride, tableStride int) {
+	raceWriteRowsAt(table, indices, cols, tableStride)
+	raceReadRows(src, cols, srcStride)
+	raceRead(indices)
+	switch CurrentLevel() {
+	case NEON:
+		asm.ScatterAddRowsNEON(unsafe.SliceData(table), unsafe.SliceData(src), unsafe.SliceData(indices), len(indices), cols, srcStride, tableStride)
+	default:
+		scatterAddRowsRef(table, src, indices, cols, srcStride, tableStride)
 	}
 }
 

@@ -50,6 +50,11 @@ func normalize(dst, x []float32, lo, width float32) float32 {
 }
 
 //go:noinline
+func normalizeBounded(dst, x []float32, lo, width, inverse float32) float32 {
+	return normalizeBoundedRef(dst, x, lo, width, inverse)
+}
+
+//go:noinline
 func normalizeEMA(y, x []float32, lo, width, keep, add float32) float32 {
 	return normalizeEMARef(y, x, lo, width, keep, add)
 }
@@ -577,6 +582,16 @@ func sigmoidCrossEntropy(dx, loss, x, t, w, p []float32, scale float32) {
 //go:noinline
 func firstInvalid(x []float32, limit float32) float32 {
 	return firstInvalidRef(x, limit)
+}
+
+//go:noinline
+func gatherRows(dst, table, indices []float32, cols, dstStride, tableStride int) {
+	gatherRowsRef(dst, table, indices, cols, dstStride, tableStride)
+}
+
+//go:noinline
+func scatterAddRows(table, src, indices []float32, cols, srcStride, tableStride int) {
+	scatterAddRowsRef(table, src, indices, cols, srcStride, tableStride)
 }
 
 //go:noinline

@@ -46,17 +46,30 @@ func GatherRows(dst, table Matrix, indices []float32) {
 	if InvalidIndex(indices, table.Rows) >= 0 {
 		panic("kernels: GatherRows: index out of range, or not whole")
 	}
-	n := dst.Cols
-	if n == 0 {
+	eachLookup(len(indices), dst.Cols, func(i, end int) {
+		if n := dst.Cols; n > chunkLen {
+			Copy(dst.Row(i), table.Row(int(indices[i])))
+		} else {
+			gatherRows(dst.span(i, end), table.Data, indices[i:end], n, dst.Stride, table.Stride)
+		}
+	})
+}
+
+// eachLookup calls f with the half-open ranges of rows that one call takes: a single
+// one if that is longer than a chunk.
+func eachLookup(rows, cols int, f func(i, end int)) {
+	if cols == 0 {
 		return
 	}
+	step := max(1, min(rowChunk, chunkLen/cols))
+	for i := 0; i < rows; i += step {
+		f(i, min(i+step, rows))
+	}
+}
+
+func gatherRowsRef(dst, table, indices []float32, cols, dstStride, tableStride int) {
 	for i, v := range indices {
-		to, row := dst.Data[i*dst.Stride:][:n], table.Data[int(v)*table.Stride:][:n]
-		if n > chunkLen {
-			Copy(to, row)
-		} else {
-			copy(to, row) // rows are often too short for a kernel
-		}
+		copy(dst[i*dstStride:][:cols], table[int(v)*tableStride:])
 	}
 }
 
@@ -76,13 +89,20 @@ func ScatterAddRows(table, src Matrix, indices []float32) {
 	if InvalidIndex(indices, table.Rows) >= 0 {
 		panic("kernels: ScatterAddRows: index out of range, or not whole")
 	}
-	n := src.Cols
-	if n == 0 {
-		return
-	}
+	eachLookup(len(indices), src.Cols, func(i, end int) {
+		if n := src.Cols; n > chunkLen {
+			row := table.Row(int(indices[i]))
+			add(row, row, src.Row(i))
+		} else {
+			scatterAddRows(table.Data, src.span(i, end), indices[i:end], n, src.Stride, table.Stride)
+		}
+	})
+}
+
+func scatterAddRowsRef(table, src, indices []float32, cols, srcStride, tableStride int) {
 	for i, v := range indices {
-		row := table.Data[int(v)*table.Stride:][:n]
-		add(row, row, src.Data[i*src.Stride:][:n])
+		row := table[int(v)*tableStride:][:cols]
+		addRef(row, row, src[i*srcStride:][:cols])
 	}
 }
 

@@ -49,7 +49,7 @@ func multiplyFloat16(c, a *Matrix, b *Float16Matrix, m, n, k int, g *Gemm) {
 		}
 		for ; j < n; j += width {
 			first := min(j, n-width) // of two whole vectors, also at the end
-			packHalf(l, &panel[0], &b.Data[k0*b.Stride+first], b.Stride, kb)
+			packHalf(l, &panel[0], &b.Data[k0*b.Stride+first], b.Stride, kb, 1)
 			p.rows(j, k0, min(width, n-j), kb, panel[j-first:], width)
 		}
 	}

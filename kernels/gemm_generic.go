@@ -26,6 +26,8 @@ func multiplyPackedFloat16(c, a *Matrix, b *PackedFloat16Matrix, m, n, k int, g 
 // packWidth is the columns of a panel.
 func packWidth() int { return packCols }
 
-func packRows(dst []float32, b *Matrix, i, end, j, cols int) { packRowsRef(dst, b, i, end, j, cols) }
+func packPanels(dst []float32, b *Matrix, s *strip) { packPanelsRef(dst, b, s) }
+
+func packPanelsFloat16(dst []uint16, b *Matrix, s *strip) { packPanelsFloat16Ref(dst, b, s) }
 
 func transpose(_ Level, dst, src *Matrix) { transposeRef(dst, src) }

@@ -451,7 +451,7 @@ func (p *product) packB(panel []float32, j, k, w, kb int) {
 		transpose(p.level, &Matrix{Rows: kb, Cols: w, Stride: width, Data: panel},
 			&Matrix{Rows: w, Cols: kb, Stride: p.b.Stride, Data: p.b.Data[j*p.b.Stride+k:]})
 	case w == width:
-		packPanel(p.level, &panel[0], &p.b.Data[k*p.b.Stride+j], p.b.Stride, kb)
+		packPanel(p.level, &panel[0], &p.b.Data[k*p.b.Stride+j], p.b.Stride, kb, 1)
 	default:
 		for r := range kb {
 			copy(panel[r*width:][:w], p.b.Data[(k+r)*p.b.Stride+j:])

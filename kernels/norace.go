@@ -9,3 +9,6 @@ func raceWrite[T float32 | uint16]([]T) {}
 
 func raceReadRows[T float32 | uint16](x []T, cols, stride int)  {}
 func raceWriteRows[T float32 | uint16](x []T, cols, stride int) {}
+
+func raceReadRowsAt(x, indices []float32, cols, stride int)  {}
+func raceWriteRowsAt(x, indices []float32, cols, stride int) {}

@@ -27,14 +27,40 @@ func MinMaxNormalize(dst, x []float32) {
 		return
 	}
 	width := float32(hi-lo) + minMaxEpsilon
+	inverse, exact := exactInverse(lo, width, len(x))
 	finite := float32(0)
 	for i := 0; i < len(x); i += chunkLen {
 		e := min(i+chunkLen, len(x))
-		finite += normalize(dst[i:e], x[i:e], lo, width)
+		if exact {
+			finite += normalizeBounded(dst[i:e], x[i:e], lo, width, inverse)
+		} else {
+			finite += normalize(dst[i:e], x[i:e], lo, width)
+		}
 	}
 	if finite != 0 {
 		Fill(dst, float32(math.NaN()))
 	}
+}
+
+// exactInverse returns the rounded 1/width, and reports whether n quotients
+// (x-lo)/width with 0 <= x-lo <= width are those that come out rounded right by it, and
+// whether they are so many that they pay for it:
+//
+//	d = x-lo;  q = d*inverse;  fma(fma(-width, q, d), inverse, q)
+//
+// Where |lo| is at least 2^-60 and width in [2^-30, 2^30], d is 0 or at least 2^-85: the
+// remainder is exact, and the quotient normal. What is rounded last is then within
+// 2*2^-24 of a unit in the last place of the quotient. Quotients that are so near to the
+// midpoint of two numbers are few: TestExactInverse has them all.
+func exactInverse(lo, width float32, n int) (inverse float32, exact bool) {
+	if n < 256 || !(lo >= 0x1p-60 || lo <= -0x1p-60) || !(width >= 0x1p-30 && width <= 0x1p30) {
+		return 0, false
+	}
+	return 1 / width, true
+}
+
+func normalizeBoundedRef(dst, x []float32, lo, width, _ float32) float32 {
+	return normalizeRef(dst, x, lo, width)
 }
 
 // normalize returns 0 if all x are finite, else NaN.

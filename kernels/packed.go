@@ -39,6 +39,42 @@ func (p *packing[T]) panel(k, j int) (data []T, stride, left int) {
 	return p.data[first*p.rows+k*stride+j-first:], stride, first + stride - j
 }
 
+// A strip is what one call packs: panels of cols columns, from column j on, and rows of
+// them, from row i on, to what is at the place at. There is one panel if those are not
+// all rows.
+type strip struct{ at, i, rows, j, cols, panels int }
+
+// next makes s the strip after it, the first one if it is zero, and reports whether
+// there is one.
+func (p *packing[T]) next(s *strip) bool {
+	s.at += s.rows * s.cols * s.panels
+	if s.i += s.rows; s.i == p.rows {
+		s.i, s.j = 0, s.j+s.cols*s.panels
+	}
+	if p.rows == 0 || s.j == p.cols {
+		return false
+	}
+	s.rows, s.cols, s.panels = min(rowChunk, p.rows-s.i), min(p.width, p.cols-s.j), 1
+	if s.cols == p.width {
+		s.panels = max(1, min(rowChunk/p.rows, (p.cols-s.j)/p.width))
+	}
+	return true
+}
+
+// each calls f with where the rows of the panels are in b, and how long they are: all
+// at once if there is nothing between them.
+func (s *strip) each(b *Matrix, f func(at, n int)) {
+	if s.cols == b.Stride {
+		f(s.i*b.Stride, s.rows*s.cols)
+		return
+	}
+	for panel := range s.panels {
+		for i := range s.rows {
+			f((s.i+i)*b.Stride+s.j+panel*s.cols, s.cols)
+		}
+	}
+}
+
 func newPacking[T any](data []T, rows, cols int) packing[T] {
 	n := rows * cols
 	if len(data) < n {
@@ -62,11 +98,8 @@ func (p PackedMatrix) columns(from, to int) PackedMatrix {
 func Pack(data []float32, b Matrix) PackedMatrix {
 	b.check()
 	p := newPacking(data, b.Rows, b.Cols)
-	for j := 0; j < p.cols && p.rows > 0; j += p.width {
-		panel, stride, cols := p.panel(0, j)
-		for i := 0; i < b.Rows; i += rowChunk {
-			packRows(panel[i*stride:], &b, i, min(i+rowChunk, b.Rows), j, cols)
-		}
+	for s := (strip{}); p.next(&s); {
+		packPanels(p.data[s.at:], &b, &s)
 	}
 	return PackedMatrix{p}
 }
@@ -76,12 +109,10 @@ func Pack(data []float32, b Matrix) PackedMatrix {
 func PackTransposed(data []float32, b Matrix) PackedMatrix {
 	b.check()
 	p := newPacking(data, b.Cols, b.Rows)
-	for j := 0; j < p.cols && p.rows > 0; j += p.width {
-		panel, stride, cols := p.panel(0, j)
-		for i := 0; i < p.rows; i += rowChunk {
-			rows := min(rowChunk, p.rows-i)
-			transpose(CurrentLevel(), &Matrix{Rows: rows, Cols: cols, Stride: stride, Data: panel[i*stride:]},
-				&Matrix{Rows: cols, Cols: rows, Stride: b.Stride, Data: b.Data[j*b.Stride+i:]})
+	for s := (strip{}); p.next(&s); {
+		for panel := range s.panels {
+			transpose(CurrentLevel(), &Matrix{Rows: s.rows, Cols: s.cols, Stride: s.cols, Data: p.data[s.at+panel*s.rows*s.cols:]},
+				&Matrix{Rows: s.cols, Cols: s.rows, Stride: b.Stride, Data: b.Data[(s.j+panel*s.cols)*b.Stride+s.i:]})
 		}
 	}
 	return PackedMatrix{p}
@@ -91,16 +122,8 @@ func PackTransposed(data []float32, b Matrix) PackedMatrix {
 func PackFloat16(data []uint16, b Matrix) PackedFloat16Matrix {
 	b.check()
 	p := newPacking(data, b.Rows, b.Cols)
-	var buffer [32 * packCols]float32
-	for j := 0; j < p.cols && p.rows > 0; j += p.width {
-		panel, stride, cols := p.panel(0, j)
-		step := len(buffer) / stride
-		for i := 0; i < b.Rows; i += step {
-			end := min(i+step, b.Rows)
-			packRows(buffer[:], &b, i, end, j, cols)
-			n := (end - i) * stride
-			ToFloat16(panel[i*stride:][:n], buffer[:n])
-		}
+	for s := (strip{}); p.next(&s); {
+		packPanelsFloat16(p.data[s.at:], &b, &s)
 	}
 	return PackedFloat16Matrix{p}
 }
@@ -173,9 +196,13 @@ func gemmPackedFloat16Ref(c, a *Matrix, b *PackedFloat16Matrix, m, n, k int, g *
 	}
 }
 
-// packRowsRef copies columns of rows from i to end to consecutive memory.
-func packRowsRef(dst []float32, b *Matrix, i, end, j, cols int) {
-	for ; i < end; i++ {
-		dst = dst[copy(dst, b.Data[i*b.Stride+j:][:cols]):]
-	}
+func packPanelsRef(dst []float32, b *Matrix, s *strip) {
+	s.each(b, func(at, n int) { dst = dst[copy(dst, b.Data[at:][:n]):] })
+}
+
+func packPanelsFloat16Ref(dst []uint16, b *Matrix, s *strip) {
+	s.each(b, func(at, n int) {
+		ToFloat16(dst[:n], b.Data[at:][:n])
+		dst = dst[n:]
+	})
 }

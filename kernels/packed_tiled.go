@@ -12,18 +12,36 @@ func packWidth() int {
 	return packCols
 }
 
-// packRows copies columns of rows from i to end to consecutive memory.
-func packRows(dst []float32, b *Matrix, i, end, j, cols int) {
+// packPanels copies panels of columns of b, as strip says, to consecutive memory.
+func packPanels(dst []float32, b *Matrix, s *strip) {
 	l := CurrentLevel()
-	if l == Generic || cols != panelVectors*tilings[l].lanes {
-		packRowsRef(dst, b, i, end, j, cols)
+	if l == Generic || s.cols != panelVectors*tilings[l].lanes {
+		packPanelsRef(dst, b, s)
 		return
 	}
 	if raceEnabled {
-		raceReadRows(b.Data[i*b.Stride+j:(end-1)*b.Stride+j+cols], cols, b.Stride)
-		raceWrite(dst[:(end-i)*cols])
+		racePack(dst, b, s)
 	}
-	packPanel(l, &dst[0], &b.Data[i*b.Stride+j], b.Stride, end-i)
+	packPanel(l, &dst[0], &b.Data[s.i*b.Stride+s.j], b.Stride, s.rows, s.panels)
+}
+
+// packPanelsFloat16 is packPanels with numbers rounded.
+func packPanelsFloat16(dst []uint16, b *Matrix, s *strip) {
+	l := CurrentLevel()
+	if l == Generic || s.cols != panelVectors*tilings[l].lanes {
+		packPanelsFloat16Ref(dst, b, s)
+		return
+	}
+	if raceEnabled {
+		racePack(dst, b, s)
+	}
+	packRounded(l, &dst[0], &b.Data[s.i*b.Stride+s.j], b.Stride, s.rows, s.panels)
+}
+
+func racePack[T float32 | uint16](dst []T, b *Matrix, s *strip) {
+	n := s.cols * s.panels
+	raceReadRows(b.Data[s.i*b.Stride+s.j:(s.i+s.rows-1)*b.Stride+s.j+n], n, b.Stride)
+	raceWrite(dst[:s.rows*n])
 }
 
 // packedLeft is how many elements of A stay in the second cache while panels of B are

@@ -39,6 +39,20 @@ func raceWriteRows[T float32 | uint16](x []T, cols, stride int) {
 	raceWrite(x)
 }
 
+// The same for those rows of a matrix that indices name.
+
+func raceReadRowsAt(x, indices []float32, cols, stride int) {
+	for _, i := range indices {
+		raceRead(x[int(i)*stride:][:cols])
+	}
+}
+
+func raceWriteRowsAt(x, indices []float32, cols, stride int) {
+	for _, i := range indices {
+		raceWrite(x[int(i)*stride:][:cols])
+	}
+}
+
 // hidden returns the address of x in a form that escape analysis doesn't follow:
 // the detector keeps no pointer, and arguments on the stack stay there.
 func hidden[T float32 | uint16](x []T) unsafe.Pointer {

@@ -28,25 +28,34 @@ func transposeStrips(l Level, dst, src *float32, dstStride, srcStride, blocks, s
 	}
 }
 
-// packPanel copies rows of two vectors, at a stride in elements, into
-// consecutive memory.
+// packPanel copies panels of two vectors of columns, of rows at a stride in
+// elements, into consecutive memory.
 //
 //go:noinline
-func packPanel(l Level, dst, src *float32, stride, rows int) {
+func packPanel(l Level, dst, src *float32, stride, rows, panels int) {
 	switch l {
 	case NEON:
-		asm.PackNEON(dst, src, stride, rows)
+		asm.PackNEON(dst, src, stride, rows, panels)
 	}
 }
 
-// packHalf converts rows of two vectors of float16, at a stride in elements,
-// into consecutive memory.
+// packHalf is packPanel from float16.
 //
 //go:noinline
-func packHalf(l Level, dst *float32, src *uint16, stride, rows int) {
+func packHalf(l Level, dst *float32, src *uint16, stride, rows, panels int) {
 	switch l {
 	case NEON:
-		asm.PackHalfNEON(dst, src, stride, rows)
+		asm.PackHalfNEON(dst, src, stride, rows, panels)
+	}
+}
+
+// packRounded is packPanel with numbers rounded to float16.
+//
+//go:noinline
+func packRounded(l Level, dst *uint16, src *float32, stride, rows, panels int) {
+	switch l {
+	case NEON:
+		asm.PackRoundedNEON(dst, src, stride, rows, panels)
 	}
 }
 

@@ -44,6 +44,7 @@ func stubs(kernels []*vec.Kernel, a arch, tiles []gemmLevel) *bytes.Buffer {
 	for _, l := range tiles {
 		fmt.Fprintf(b, "\n//go:noescape\nfunc Pack%s%s\n", l.name, strings.TrimPrefix(vec.PackSignature, "func"))
 		fmt.Fprintf(b, "\n//go:noescape\nfunc PackHalf%s%s\n", l.name, strings.TrimPrefix(vec.PackHalfSignature, "func"))
+		fmt.Fprintf(b, "\n//go:noescape\nfunc PackRounded%s%s\n", l.name, strings.TrimPrefix(vec.PackRoundedSignature, "func"))
 		if l.moves == l.name {
 			fmt.Fprintf(b, "\n//go:noescape\nfunc Transpose%s%s\n", l.name, strings.TrimPrefix(vec.TransposeSignature, "func"))
 			for _, group := range vec.Planes {
@@ -126,7 +127,9 @@ func races(b *bytes.Buffer, k *vec.Kernel) {
 		if s.Access == vec.In {
 			call = "raceRead"
 		}
-		if s.Strided() {
+		if i := s.Indices(); i != nil {
+			call, args = call+"RowsAt", fmt.Sprintf("%s, %s, cols, %sStride", s.Name, i.Name, s.Name)
+		} else if s.Strided() {
 			call, args = call+"Rows", fmt.Sprintf("%s, cols, %sStride", s.Name, s.Name)
 		}
 		fmt.Fprintf(b, "%s(%s)\n", call, args)

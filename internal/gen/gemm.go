@@ -46,12 +46,15 @@ func gemmDispatch(a arch, levels []gemmLevel) *bytes.Buffer {
 	call("transposes blocks of strips of src below each other, each as high\n// as a block is wide; strides are in elements.",
 		"transposeStrips", vec.TransposeSignature, "dst, src, dstStride, srcStride, blocks, strips",
 		"Transpose", func(l gemmLevel) string { return l.moves })
-	call("copies rows of two vectors, at a stride in elements, into\n// consecutive memory.",
-		"packPanel", vec.PackSignature, "dst, src, stride, rows",
+	call("copies panels of two vectors of columns, of rows at a stride in\n// elements, into consecutive memory.",
+		"packPanel", vec.PackSignature, "dst, src, stride, rows, panels",
 		"Pack", func(l gemmLevel) string { return l.name })
-	call("converts rows of two vectors of float16, at a stride in elements,\n// into consecutive memory.",
-		"packHalf", vec.PackHalfSignature, "dst, src, stride, rows",
+	call("is packPanel from float16.",
+		"packHalf", vec.PackHalfSignature, "dst, src, stride, rows, panels",
 		"PackHalf", func(l gemmLevel) string { return l.name })
+	call("is packPanel with numbers rounded to float16.",
+		"packRounded", vec.PackRoundedSignature, "dst, src, stride, rows, panels",
+		"PackRounded", func(l gemmLevel) string { return l.name })
 	fmt.Fprintf(b, "\n// dots multiplies a row x by the transpose of a matrix b, strips of some groups of\n// 8 rows and blocks of k.\n//\n//go:noinline\nfunc dots(l Level, groups, blocks int, %s {\nswitch {\n", strings.TrimPrefix(vec.DotsSignature, "func("))
 	for _, l := range levels {
 		for _, s := range l.dots {

@@ -47,12 +47,14 @@ func generate() error {
 		Gemm(vec.Tile)
 		Pack()
 		PackHalf()
+		PackRounded()
 	}{avx2, avx512, arm} {
 		for _, s := range t.Tiles() {
 			t.Gemm(s)
 		}
 		t.Pack()
 		t.PackHalf()
+		t.PackRounded()
 	}
 	for _, height := range avx2.PackHeights() {
 		avx2.PackRows(height)

@@ -19,6 +19,7 @@ func Kernels() []*vec.Kernel {
 		vec.Describe("finiteSum", finiteSum),
 
 		vec.Describe("normalize", normalize),
+		vec.Describe("normalizeBounded", normalizeBounded),
 		vec.Describe("normalizeEMA", normalizeEMA),
 
 		vec.Describe("ger", ger),
@@ -134,6 +135,8 @@ func Kernels() []*vec.Kernel {
 		vec.Describe("dotShifted", dotShifted),
 		vec.Describe("sigmoidCrossEntropy", sigmoidCrossEntropy),
 		vec.Describe("firstInvalid", firstInvalid),
+		vec.Describe("gatherRows", gatherRows),
+		vec.Describe("scatterAddRows", scatterAddRows),
 		vec.Describe("colMul", colMul),
 		vec.Describe("colDots", colDots),
 

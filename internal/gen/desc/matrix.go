@@ -87,3 +87,15 @@ func colDots(k *vec.Kernel) {
 		return k.FMA(k.Load(x), k.Load(y), acc)
 	})
 }
+
+// dst[i,j] = table[indices[i],j]
+func gatherRows(k *vec.Kernel) {
+	dst, table, indices := k.Out("dst"), k.In("table"), k.In("indices")
+	k.Lookups(4, dst, table, indices, func() { k.Store(dst, k.Load(table)) })
+}
+
+// table[indices[i],j] += src[i,j]
+func scatterAddRows(k *vec.Kernel) {
+	table, src, indices := k.InOut("table"), k.In("src"), k.In("indices")
+	k.Lookups(4, src, table, indices, func() { k.Store(table, k.Add(k.Load(table), k.Load(src))) })
+}

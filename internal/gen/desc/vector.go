@@ -40,6 +40,21 @@ func normalize(k *vec.Kernel) {
 	}})
 }
 
+// normalizeBounded is normalize for what exactInverse of package kernels allows: the
+// quotient by the rounded 1/width is off by little, and a multiply-add with the exact
+// remainder rounds it as a division does, without the divider.
+func normalizeBounded(k *vec.Kernel) {
+	dst, x := k.Out("dst"), k.In("x")
+	lo, width, inverse := k.Scalar("lo"), k.Scalar("width"), k.Scalar("inverse")
+	k.Reduce(0, vec.Accumulator{Fold: vec.Add, Next: func(acc *vec.Value) *vec.Value {
+		v := k.Load(x)
+		d := k.Sub(v, lo)
+		q := k.Mul(d, inverse)
+		k.Store(dst, k.FMA(k.FNMA(width, q, d), inverse, q))
+		return k.FMA(v, k.Const(0), acc)
+	}})
+}
+
 // y = flush(fma(keep, y, add*((x-lo)/width)));  lane as in finiteSum
 func normalizeEMA(k *vec.Kernel) {
 	y, x := k.InOut("y"), k.In("x")

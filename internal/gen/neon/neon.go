@@ -191,6 +191,7 @@ func (t *Target) MoveInt(d, s vec.GP)    { t.op("MOVD R%d, R%d", gp(s), gp(d)) }
 func (t *Target) ZeroInt(d vec.GP)       { t.op("MOVD ZR, R%d", gp(d)) }
 func (t *Target) AddInt(d, s vec.GP)     { t.op("ADD R%d, R%d", gp(s), gp(d)) }
 func (t *Target) SubInt(d, s vec.GP)     { t.op("SUB R%d, R%d", gp(s), gp(d)) }
+func (t *Target) MulInt(d, s vec.GP)     { t.op("MUL R%d, R%d", gp(s), gp(d)) }
 func (t *Target) Scale4(d vec.GP)        { t.op("LSL $2, R%d", gp(d)) }
 func (t *Target) AddImm(r vec.GP, n int) { t.addImm(gp(r), n) }
 
@@ -203,6 +204,11 @@ func (t *Target) addImm(r R, n int) {
 }
 
 func (t *Target) Remainder(d vec.GP, n int) { t.op("AND $%d, R%d", n-1, gp(d)) }
+
+func (t *Target) IndexAt(d, p vec.GP, tmp vec.Reg) {
+	t.op("FMOVS (R%d), F%d", gp(p), tmp)
+	t.op("FCVTZSS F%d, R%d", tmp, gp(d))
+}
 
 func (t *Target) SubJump(r vec.GP, n int, c vec.Cond, label string) {
 	t.op("SUBS $%d, R%d", n, gp(r))

@@ -182,9 +182,9 @@ type Segment struct {
 // each other, each as many rows as a block is wide, into dst. Strides are in elements.
 const TransposeSignature = "func(dst, src *float32, dstStride, srcStride, blocks, strips int)"
 
-// PackSignature is the type of the routines that copy rows of two vectors, at a
-// stride in elements, into consecutive memory.
-const PackSignature = "func(dst, src *float32, stride, rows int)"
+// PackSignature is the type of the routines that copy panels of two vectors of columns,
+// one after the other, into consecutive memory: rows at a stride in elements.
+const PackSignature = "func(dst, src *float32, stride, rows, panels int)"
 
 // PackLeftSignature is the type of the routines that copy tiles of A, whose rows or
 // columns are at a stride in elements, to consecutive columns of k.
@@ -207,7 +207,10 @@ const DotsSignature = "func(c, x, b *float32, stride, k, strips, add, fetch int)
 const CombineSignature = "func(c, x, b *float32, stride, k, n, more int)"
 
 // PackHalfSignature is that of routines that also convert from float16.
-const PackHalfSignature = "func(dst *float32, src *uint16, stride, rows int)"
+const PackHalfSignature = "func(dst *float32, src *uint16, stride, rows, panels int)"
+
+// PackRoundedSignature is that of routines that also round to float16.
+const PackRoundedSignature = "func(dst *uint16, src *float32, stride, rows, panels int)"
 
 // PlanesSignature is the type of the routines that copy pixels, at a stride, into
 // planes of whole vectors. Distances are in elements.

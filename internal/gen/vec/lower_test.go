@@ -951,3 +951,51 @@ func TestStridedPasses(t *testing.T) {
 		}
 	})
 }
+
+// TestLookups: rows of a matrix meet those of a table that indices name, some of them
+// several times, in turn.
+func TestLookups(t *testing.T) {
+	var own, table, indices *vec.Slice
+	var results []term
+	unroll := 1
+	trials(t, func(c *trial) {
+		k := c.f.k
+		table, own, indices = k.InOut("table"), k.InOut("own"), k.In("indices")
+		unroll = 1 << c.r.IntN(3)
+		c.loads(table, func(at point) int { return at.row }) // a point is an element of each
+		c.loads(own, func(at point) int { return at.col })
+		k.Lookups(unroll, own, table, indices, func() {
+			results = c.f.grow(2, c.r.IntN(5))
+			k.Store(table, results[0].v)
+			k.Store(own, results[1].v)
+		})
+	}, func(t *testing.T, c *trial) {
+		require.Equal(t, indices, table.Indices())
+		for _, cols := range c.lengths(unroll)[1:] {
+			if cols == 0 {
+				continue
+			}
+			rows, height := 1+c.r.IntN(6), 1+c.r.IntN(4)
+			stride, tableStride := cols+c.r.IntN(3), cols+c.r.IntN(3)
+			c.arguments(map[*vec.Slice]int{own: rows * stride, table: height * tableStride, indices: rows})
+			numbers := c.m.get("indices", rows)
+			for i := range numbers {
+				numbers[i] = c.r.Uint32N(uint32(height))
+			}
+			copy(c.data["indices"], numbers)
+			c.m.args["rows"], c.m.args["cols"] = rows, cols
+			c.m.args["ownStride"], c.m.args["tableStride"] = stride, tableStride
+			c.m.run()
+			for i, n := range numbers {
+				for j := range cols {
+					at := point{row: int(n)*tableStride + j, col: i*stride + j}
+					inTable, inOwn := results[0].eval(at), results[1].eval(at)
+					c.data["table"][at.row], c.data["own"][at.col] = inTable, inOwn
+				}
+			}
+			for _, s := range c.k.Slices {
+				c.requireWords(t, s, func(i int) uint32 { return c.data[s.Name][i] }, "%d rows of %d, table of %d, strides %d and %d", rows, cols, height, stride, tableStride)
+			}
+		}
+	})
+}

@@ -195,8 +195,18 @@ func (m *machine) MoveInt(d, s vec.GP)       { m.do(func() { m.integers[d] = m.i
 func (m *machine) ZeroInt(d vec.GP)          { m.do(func() { m.integers[d] = 0 }) }
 func (m *machine) AddInt(d, s vec.GP)        { m.do(func() { m.integers[d] += m.integers[s] }) }
 func (m *machine) SubInt(d, s vec.GP)        { m.do(func() { m.integers[d] -= m.integers[s] }) }
+func (m *machine) MulInt(d, s vec.GP)        { m.do(func() { m.integers[d] *= m.integers[s] }) }
 func (m *machine) Scale4(d vec.GP)           { m.do(func() { m.integers[d] *= 4 }) }
 func (m *machine) Remainder(d vec.GP, n int) { m.do(func() { m.integers[d] &= n - 1 }) }
+
+// IndexAt takes a word of memory for a whole number.
+func (m *machine) IndexAt(d, p vec.GP, tmp vec.Reg) {
+	m.do(func() {
+		m.fill(tmp, poison)
+		m.integers[d] = int(*m.word(m.integers[p]))
+	})
+}
+
 func (m *machine) Partial(n vec.GP, r vec.Reg, spare vec.GP) {
 	m.mask = r
 	m.do(func() {

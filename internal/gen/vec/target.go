@@ -70,8 +70,10 @@ type Target interface {
 	ZeroInt(d GP)
 	AddInt(d, s GP)
 	SubInt(d, s GP)
-	Scale4(d GP)           // d *= 4
-	Remainder(d GP, n int) // d &= n-1
+	MulInt(d, s GP)
+	Scale4(d GP)              // d *= 4
+	Remainder(d GP, n int)    // d &= n-1
+	IndexAt(d, p GP, tmp Reg) // d = *p, a float32 that is a whole number; may overwrite tmp
 
 	Partial(n GP, mask Reg, spare GP) // prepares for partial vectors of n < Lanes elements, where n has that value again; may overwrite spare
 	Load(d Reg, p GP, offset int, partial bool)

@@ -139,11 +139,12 @@ const (
 type Slice struct {
 	Name    string
 	Access  Access
-	Half    bool // of float16, which are float32 in registers
-	ptr     GP   // the moving pointer
-	base    GP   // of windows: the first tap of the next pixel
-	blocks  []GP // of narrow sums: the moving pointers of the blocks of rows
-	strided bool // a matrix with a distance of rows of its own
+	Half    bool   // of float16, which are float32 in registers
+	ptr     GP     // the moving pointer
+	base    GP     // of windows: the first tap of the next pixel
+	blocks  []GP   // of narrow sums: the moving pointers of the blocks of rows
+	strided bool   // a matrix with a distance of rows of its own
+	indices *Slice // of which rows it is about, in turn
 }
 
 // Int is an integer argument of the assembly routine. Len names the slice whose
@@ -298,6 +299,10 @@ func (s *Slice) size() int {
 // Strided reports whether the slice is a matrix with a distance of rows of its own,
 // the argument of its name and "Stride".
 func (s *Slice) Strided() bool { return s.strided }
+
+// Indices returns the slice of the numbers of the rows that the kernel takes of a
+// matrix, in turn, or nil.
+func (s *Slice) Indices() *Slice { return s.indices }
 
 func (k *Kernel) addSlice(name string, a Access) *Slice {
 	s := &Slice{Name: name, Access: a}

@@ -8,38 +8,51 @@ import (
 	"github.com/adafisher-go/adafisher/internal/gen/vec"
 )
 
-// Pack emits the copy of a panel of two vectors of columns into consecutive
-// rows.
+// Pack emits the copy of panels of two vectors of columns into consecutive rows.
 func (t *Target) Pack() {
-	t.pack("Pack", vec.PackSignature, 4, t.VMOVUPS)
+	t.pack("Pack", vec.PackSignature, 4, 4, t.VMOVUPS, t.store)
 }
 
 // PackHalf emits the same from float16.
 func (t *Target) PackHalf() {
-	t.pack("PackHalf", vec.PackHalfSignature, 2, t.VCVTPH2PS)
+	t.pack("PackHalf", vec.PackHalfSignature, 4, 2, t.VCVTPH2PS, t.store)
 }
 
-func (t *Target) pack(name, signature string, size int, load func(...operand.Op)) {
+// PackRounded emits the same to float16.
+func (t *Target) PackRounded() {
+	t.pack("PackRounded", vec.PackRoundedSignature, 2, 4, t.VMOVUPS, func(s vec.Reg, m operand.Mem) { t.storeHalf(s, m, s) })
+}
+
+func (t *Target) store(s vec.Reg, m operand.Mem) { t.VMOVUPS(t.v(s), m) }
+
+// pack: the sizes are those of elements.
+func (t *Target) pack(name, signature string, to, from int, load func(...operand.Op), store func(vec.Reg, operand.Mem)) {
 	t.Function(name + t.Suffix())
 	t.SignatureExpr(signature)
 	t.Attributes(attr.NOSPLIT)
-	dst, src, stride, rows := reg.RAX, reg.RBX, reg.RCX, reg.RDX
+	dst, src, stride, rows, panels, row := reg.RAX, reg.RBX, reg.RCX, reg.RDX, reg.RSI, reg.RDI
 	t.MOVQ(t.addr("dst"), dst)
 	t.MOVQ(t.addr("src"), src)
 	t.MOVQ(t.addr("stride"), stride)
+	t.MOVQ(t.addr("panels"), panels)
+	t.SHLQ(operand.U8(uint8(from/2)), stride)
+	lanes := t.Lanes()
+	t.Label("panel")
+	t.MOVQ(src, row)
 	t.MOVQ(t.addr("rows"), rows)
-	t.SHLQ(operand.U8(uint8(size/2)), stride)
-	bytes := 4 * t.Lanes()
 	t.Label("row")
-	for v := range vec.Reg(2) {
-		load(operand.Mem{Base: src, Disp: size * t.Lanes() * int(v)}, t.v(v))
+	for v := range 2 {
+		load(operand.Mem{Base: row, Disp: from * lanes * v}, t.v(vec.Reg(v)))
 	}
-	for v := range vec.Reg(2) {
-		t.VMOVUPS(t.v(v), operand.Mem{Base: dst, Disp: bytes * int(v)})
+	for v := range 2 {
+		store(vec.Reg(v), operand.Mem{Base: dst, Disp: to * lanes * v})
 	}
-	t.ADDQ(stride, src)
-	t.ADDQ(operand.I32(int32(2*bytes)), dst)
+	t.ADDQ(stride, row)
+	t.ADDQ(operand.I32(int32(2*to*lanes)), dst)
 	t.SUBQ(operand.I32(1), rows)
 	t.JNE(operand.LabelRef("row"))
+	t.ADDQ(operand.I32(int32(2*from*lanes)), src)
+	t.SUBQ(operand.I32(1), panels)
+	t.JNE(operand.LabelRef("panel"))
 	t.End()
 }

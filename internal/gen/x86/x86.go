@@ -251,9 +251,14 @@ func (t *Target) MoveInt(d, s vec.GP)    { t.MOVQ(gp(s), gp(d)) }
 func (t *Target) ZeroInt(d vec.GP)       { t.XORL(gp(d).As32(), gp(d).As32()) }
 func (t *Target) AddInt(d, s vec.GP)     { t.ADDQ(gp(s), gp(d)) }
 func (t *Target) SubInt(d, s vec.GP)     { t.SUBQ(gp(s), gp(d)) }
+func (t *Target) MulInt(d, s vec.GP)     { t.IMULQ(gp(s), gp(d)) }
 func (t *Target) Scale4(d vec.GP)        { t.SHLQ(operand.U8(2), gp(d)) }
 
 func (t *Target) Remainder(d vec.GP, n int) { t.ANDQ(operand.I32(int32(n-1)), gp(d)) }
+
+func (t *Target) IndexAt(d, p vec.GP, _ vec.Reg) {
+	t.VCVTTSS2SIQ(operand.Mem{Base: gp(p)}, gp(d))
+}
 
 func (t *Target) SubJump(r vec.GP, n int, c vec.Cond, label string) {
 	t.SUBQ(operand.I32(int32(n)), gp(r))
@@ -427,22 +432,31 @@ func (t *Target) LoadHalf(d vec.Reg, p vec.GP, offset int, partial bool) {
 }
 
 func (t *Target) StoreHalf(s vec.Reg, p vec.GP, offset int, partial bool, tmp vec.Reg) {
-	const nearest = operand.U8(0)
 	m := operand.Mem{Base: gp(p), Disp: offset}
 	switch {
-	case t.Wide && !partial:
-		t.VCVTPS2PH(nearest, t.v(s), m)
+	case !partial:
+		t.storeHalf(s, m, tmp)
 	case t.Wide:
 		t.VCVTPS2PH(nearest, t.v(s), reg.K1, m)
-	case !partial: // a Zen 3 takes twice the time straight into memory
-		x := t.half(tmp)
-		t.VCVTPS2PH(nearest, t.v(s), x)
-		t.VMOVDQU(x, m)
 	default:
 		x := t.half(tmp)
 		t.VCVTPS2PH(nearest, t.v(s), x)
 		t.eachHalf(func(i int) { t.VPEXTRW(operand.U8(uint8(i)), x, m.Offset(2*i)) })
 	}
+}
+
+const nearest = operand.U8(0) // how VCVTPS2PH rounds
+
+// storeHalf stores a whole vector. With AVX2 it goes through tmp: a Zen 3 takes twice
+// the time straight into memory.
+func (t *Target) storeHalf(s vec.Reg, m operand.Mem, tmp vec.Reg) {
+	if t.Wide {
+		t.VCVTPS2PH(nearest, t.v(s), m)
+		return
+	}
+	x := t.half(tmp)
+	t.VCVTPS2PH(nearest, t.v(s), x)
+	t.VMOVDQU(x, m)
 }
 
 // eachHalf emits f for each element of a partial vector: AVX2 has no masks for
