@@ -415,6 +415,13 @@ func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, _ 
 		t.word("CMGT", d, arg(1), arg(0))
 	case vec.Equal:
 		t.word("FCMEQ", d, arg(0), arg(1))
+	case vec.IntEqual:
+		t.op("VCMEQ V%d.S4, V%d.S4, V%d.S4", arg(1), arg(0), d)
+	case vec.Exceeds:
+		number, a, b := V(tmp()), arg(0), arg(1)
+		t.word("FCMEQ", number, a, a)
+		t.word("FCMGT", d, a, b)
+		t.word("ORN", d, d, number)
 	case vec.Select:
 		t.selectBits(d, arg(0), arg(1), arg(2))
 	case vec.Keep:

@@ -74,11 +74,13 @@ func scramble(op vec.Op, args []uint32, bits uint32) uint32 {
 		h = (h ^ h>>15) * 0xc2b2ae35
 		h ^= h >> 13
 	}
-	if op == vec.Less || op == vec.IntLess || op == vec.Equal {
+	if compares(op) {
 		return -(h & 1)
 	}
 	return h
 }
+
+func compares(op vec.Op) bool { return vec.Less <= op && op <= vec.Exceeds }
 
 const poison = 0xdeadbeef
 
@@ -312,7 +314,7 @@ func narrow(w uint32) uint16 { return uint16(w ^ w>>16*3) }
 // file returns the registers that hold argument a of an operation (-1: its
 // result).
 func (m *machine) file(op vec.Op, a int) [][]uint32 {
-	isMask := a < 0 && (op == vec.Less || op == vec.IntLess || op == vec.Equal) ||
+	isMask := a < 0 && compares(op) ||
 		a == 0 && (op == vec.Keep || op == vec.Drop || op == vec.Select)
 	if isMask && m.masks > 0 {
 		return m.opmasks
