@@ -67,32 +67,18 @@ func (p *Pooling2d) defaults() {
 }
 
 // OutH returns the rows of an output image: (H + 2*Padding - Kernel) / Stride + 1.
-func (p Pooling2d) OutH() int { p.defaults(); return (p.H+2*p.Padding[0]-p.Kernel[0])/p.Stride[0] + 1 }
+func (p Pooling2d) OutH() int { p.defaults(); return p.out(0, p.H) }
 
 // OutW returns the columns of an output image.
-func (p Pooling2d) OutW() int { p.defaults(); return (p.W+2*p.Padding[1]-p.Kernel[1])/p.Stride[1] + 1 }
+func (p Pooling2d) OutW() int { p.defaults(); return p.out(1, p.W) }
+
+func (p *Pooling2d) out(d, size int) int { return (size+2*p.Padding[d]-p.Kernel[d])/p.Stride[d] + 1 }
 
 // InLen returns the elements of an input image, H*W*C.
 func (p Pooling2d) InLen() int { return p.H * p.W * p.C }
 
 // OutLen returns the elements of an output image, OutH*OutW*C.
 func (p Pooling2d) OutLen() int { return p.OutH() * p.OutW() * p.C }
-
-// prepare sets the defaults and returns the number of images, after the checks.
-func (p *Pooling2d) prepare(x, y []float32, xMismatch, yMismatch string) int {
-	if p.Check() != nil {
-		panic("kernels: Pooling2d: no such pooling, see Check")
-	}
-	p.defaults()
-	n := len(x) / p.InLen()
-	if n*p.InLen() != len(x) {
-		panic(xMismatch)
-	}
-	if len(y) != n*p.OutLen() {
-		panic(yMismatch)
-	}
-	return n
-}
 
 // Max stores the maxima of the windows and where they are, which MaxBackward needs;
 // index may be nil.
@@ -105,20 +91,13 @@ func (p *Pooling2d) prepare(x, y []float32, xMismatch, yMismatch string) int {
 // So the first of equal maxima counts, and a NaN in the window is its maximum: the
 // last one, if there are several.
 func (p Pooling2d) Max(y []float32, index []int32, x []float32) {
-	n := p.prepare(x, y, "kernels: Pooling2d.Max: length of x is not a multiple of InLen",
+	r := p.on(x, y, "kernels: Pooling2d.Max: length of x is not a multiple of InLen",
 		"kernels: Pooling2d.Max: length of y is not OutLen for each image of x")
 	if index != nil && len(index) != len(y) {
 		panic("kernels: Pooling2d.Max: lengths of index and y differ")
 	}
-	p.each(n, false, func(w windows) {
-		y, x := y[w.own:][:w.ownLen()], x[w.image:][:w.imageLen()]
-		if index == nil {
-			windowMax(y, x, w.lines, w.pixels, w.channels, w.rows, w.taps, w.depth, w.step, w.rowGap(), w.lineGap(), w.ownGap(), w.more)
-			return
-		}
-		index := floats(index[w.own:][:len(y)])
-		windowArgMax(y, index, x, w.lines, w.pixels, w.channels, w.rows, w.taps, w.depth, w.step, w.rowGap(), w.lineGap(), w.ownGap(), w.more, uint32(w.place))
-	})
+	r.kind, r.index = maxima, floats(index)
+	r.run()
 }
 
 // MaxBackward computes the gradient at the input of Max from that at its output: an
@@ -127,22 +106,14 @@ func (p Pooling2d) Max(y []float32, index []int32, x []float32) {
 //	dx[n,h,w,c] = s over the windows, in order:
 //	    s = s + dy[n,oh,ow,c] where index[n,oh,ow,c] says (h,w), from +0
 func (p Pooling2d) MaxBackward(dx, dy []float32, index []int32) {
-	n := p.prepare(dx, dy, "kernels: Pooling2d.MaxBackward: length of dx is not a multiple of InLen",
+	r := p.on(dx, dy, "kernels: Pooling2d.MaxBackward: length of dx is not a multiple of InLen",
 		"kernels: Pooling2d.MaxBackward: length of dy is not OutLen for each image of dx")
 	if len(index) != len(dy) {
 		panic("kernels: Pooling2d.MaxBackward: lengths of index and dy differ")
 	}
-	add := p.overlap()
-	p.clear(dx)
-	p.each(n, add, func(w windows) {
-		dx, dy := dx[w.image:][:w.imageLen()], dy[w.own:][:w.ownLen()]
-		index := floats(index[w.own:][:len(dy)])
-		if add {
-			windowSelectAdd(dx, dy, index, w.lines, w.pixels, w.channels, w.rows, w.taps, w.depth, w.step, w.rowGap(), w.lineGap(), w.ownGap(), uint32(w.place))
-			return
-		}
-		windowSelect(dx, dy, index, w.lines, w.pixels, w.channels, w.rows, w.taps, w.depth, w.step, w.rowGap(), w.lineGap(), w.ownGap(), uint32(w.place))
-	})
+	r.kind, r.index = maximaBackward, floats(index)
+	r.clear()
+	r.run()
 }
 
 // Average stores the averages of the windows.
@@ -151,16 +122,10 @@ func (p Pooling2d) MaxBackward(dx, dy []float32, index []int32) {
 //	    image, row by row
 //	y[n,oh,ow,c] = s / (kh*kw)
 func (p Pooling2d) Average(y, x []float32) {
-	n := p.prepare(x, y, "kernels: Pooling2d.Average: length of x is not a multiple of InLen",
+	r := p.on(x, y, "kernels: Pooling2d.Average: length of x is not a multiple of InLen",
 		"kernels: Pooling2d.Average: length of y is not OutLen for each image of x")
-	size := float32(p.Kernel[0] * p.Kernel[1])
-	p.each(n, false, func(w windows) {
-		by := float32(1) // of a part of a window
-		if w.last {
-			by = size
-		}
-		windowMean(y[w.own:][:w.ownLen()], x[w.image:][:w.imageLen()], w.lines, w.pixels, w.channels, w.rows, w.taps, w.depth, w.step, w.rowGap(), w.lineGap(), w.ownGap(), w.more, by)
-	})
+	r.kind = averages
+	r.run()
 }
 
 // AverageBackward computes the gradient at the input of Average from that at its
@@ -169,19 +134,11 @@ func (p Pooling2d) Average(y, x []float32) {
 //	dx[n,h,w,c] = s over the windows that (h,w) is in, in order:
 //	    s = s + dy[n,oh,ow,c] / (kh*kw), from +0
 func (p Pooling2d) AverageBackward(dx, dy []float32) {
-	n := p.prepare(dx, dy, "kernels: Pooling2d.AverageBackward: length of dx is not a multiple of InLen",
+	r := p.on(dx, dy, "kernels: Pooling2d.AverageBackward: length of dx is not a multiple of InLen",
 		"kernels: Pooling2d.AverageBackward: length of dy is not OutLen for each image of dx")
-	size := float32(p.Kernel[0] * p.Kernel[1])
-	add := p.overlap()
-	p.clear(dx)
-	p.each(n, add, func(w windows) {
-		dx, dy := dx[w.image:][:w.imageLen()], dy[w.own:][:w.ownLen()]
-		if add {
-			windowShareAdd(dx, dy, w.lines, w.pixels, w.channels, w.rows, w.taps, w.depth, w.step, w.rowGap(), w.lineGap(), w.ownGap(), size)
-			return
-		}
-		windowShare(dx, dy, w.lines, w.pixels, w.channels, w.rows, w.taps, w.depth, w.step, w.rowGap(), w.lineGap(), w.ownGap(), size)
-	})
+	r.kind = averagesBackward
+	r.clear()
+	r.run()
 }
 
 // GlobalAveragePool stores the averages of whole images, whose channels come last:
@@ -248,81 +205,104 @@ func floats(x []int32) []float32 {
 	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(x))), len(x))
 }
 
+type poolingKind int
+
+const (
+	maxima poolingKind = iota // with or without index
+	averages
+	maximaBackward
+	averagesBackward
+)
+
+// A pooling is one call of a method of Pooling2d.
+type pooling struct {
+	Pooling2d
+	n, outH, outW int
+	overlap       bool // windows have places in common
+	kind          poolingKind
+	x, y, index   []float32 // or the gradients at x and y
+}
+
+// on returns the pooling of the images of x, after the checks.
+func (p *Pooling2d) on(x, y []float32, xMismatch, yMismatch string) pooling {
+	if p.Check() != nil {
+		panic("kernels: Pooling2d: no such pooling, see Check")
+	}
+	r := pooling{Pooling2d: *p, n: len(x) / p.InLen(), x: x, y: y}
+	r.defaults()
+	r.outH, r.outW = r.out(0, r.H), r.out(1, r.W)
+	r.overlap = r.Stride[0] < r.Kernel[0] || r.Stride[1] < r.Kernel[1]
+	if r.n*p.InLen() != len(x) {
+		panic(xMismatch)
+	}
+	if len(y) != r.n*r.outH*r.outW*r.C {
+		panic(yMismatch)
+	}
+	return r
+}
+
+// clear sets the gradient at the input to +0 where windows add to it, or leave
+// elements out.
+func (p *pooling) clear() {
+	if p.Kernel != p.Stride || p.outH*p.Kernel[0] != p.H || p.outW*p.Kernel[1] != p.W || p.Padding != [2]int{} {
+		Fill(p.x, 0)
+	}
+}
+
 // windows are neighbouring windows, or a part of each, in lines: as many rows and
 // columns of places, all inside of the image. A kernel goes over them in order.
 type windows struct {
-	image, own                 int // the first place's element of the image, and the first window's of the others
+	x, y                       int // the first place's element of the images, and the first window's of the outputs
 	lines, pixels, channels    int
 	rows, taps                 int
-	place, width               int  // the number of the first place, and from one row to the next
-	depth, step                int  // elements from pixel to pixel, and from window to window in the image
-	rowStep, lineStep, ownStep int  // from row to row of a window, and from line to line in the image and in the others
+	place                      int  // the number of the first place
+	step                       int  // elements from window to window in the image; from pixel to pixel it is C
+	rowStep, lineStep, outStep int  // from row to row of a window, and from line to line in the image and in the outputs
 	more                       int  // 1: places before these are done, else 0
 	last                       bool // no places are left
 }
 
-// What is left from the pixel after the last one of a row, or line, to the next one.
-func (w *windows) rowGap() int  { return w.rowStep - w.taps*w.depth }
-func (w *windows) lineGap() int { return w.lineStep - w.pixels*w.step }
-func (w *windows) ownGap() int  { return w.ownStep - w.pixels*w.depth }
-
-// imageLen and ownLen return how many elements the windows reach over.
-func (w *windows) imageLen() int {
-	return (w.lines-1)*w.lineStep + (w.pixels-1)*w.step + (w.rows-1)*w.rowStep + (w.taps-1)*w.depth + w.channels
-}
-func (w *windows) ownLen() int { return (w.lines-1)*w.ownStep + (w.pixels-1)*w.depth + w.channels }
-
-// cut calls f for parts that are short enough, and whose places have consecutive
-// numbers. Each element of the image meets its windows in order.
-func (w windows) cut(f func(windows)) {
-	count := w.lines * w.pixels
-	consecutive := w.rows == 1 || w.taps == w.width
-	if consecutive && count <= rowChunk && count*w.channels*w.rows*w.taps <= chunkLen {
-		f(w)
-		return
+// run goes over all windows, line by line where that is their order.
+func (p *pooling) run() {
+	n, h, outH := p.n, p.H, p.outH
+	if p.Padding[0] == 0 && outH*p.Stride[0] == h { // images below each other are as one
+		n, h, outH = 1, n*h, n*outH
 	}
-	a, b := w, w
-	switch {
-	case w.lines > 1 && consecutive:
-		a.lines /= 2
-		b.lines -= a.lines
-		b.image, b.own = w.image+a.lines*w.lineStep, w.own+a.lines*w.ownStep
-	case w.pixels > 1 && consecutive:
-		a.pixels /= 2
-		b.pixels -= a.pixels
-		b.image, b.own = w.image+a.pixels*w.step, w.own+a.pixels*w.depth
-	case w.channels >= 2*minChannels:
-		a.channels = w.channels / 2 / minChannels * minChannels
-		b.channels -= a.channels
-		b.image, b.own = w.image+a.channels, w.own+a.channels
-	case w.rows > 1:
-		a.rows, a.last = w.rows/2, false
-		b.rows, b.more = w.rows-a.rows, 1
-		b.image, b.place = w.image+a.rows*w.rowStep, w.place+a.rows*w.width
-	default:
-		a.taps, a.last = w.taps/2, false
-		b.taps, b.more = w.taps-a.taps, 1
-		b.image, b.place = w.image+a.taps*w.depth, w.place+a.taps
+	w := windows{channels: p.C, last: true, step: p.Stride[1] * p.C,
+		rowStep: p.W * p.C, lineStep: p.Stride[0] * p.W * p.C, outStep: p.outW * p.C}
+	// An element of the image meets the windows that it is in line by line. Lines in
+	// several spans can't be done beside each other then.
+	byLine := p.overlap && p.Padding[1] > 0
+	for i := range n {
+		for oh := 0; oh < outH; oh += w.lines {
+			rows := p.span(0, h, outH, oh)
+			w.lines, w.rows = rows.count, rows.places
+			if byLine {
+				w.lines = 1
+			}
+			for ow := 0; ow < p.outW; ow += w.pixels {
+				cols := p.span(1, p.W, p.outW, ow)
+				w.pixels, w.taps = cols.count, cols.places
+				w.x = ((i*h+rows.first)*p.W + cols.first) * p.C
+				w.y = ((i*outH+oh)*p.outW + ow) * p.C
+				w.place = rows.place*p.Kernel[1] + cols.place
+				p.cut(&w)
+			}
+		}
 	}
-	a.cut(f)
-	b.cut(f)
 }
-
-// minChannels is how many channels windows are not cut below, a multiple of all
-// vectors' lengths.
-const minChannels = 64
 
 // A span is a run of windows along rows or columns that have the same places inside of
 // the image.
 type span struct {
 	count         int
-	first         int // row or column of the image of the first window's first place
+	first         int // row or column of the first window's first place in the image
 	place, places int // of each window
 }
 
-// span returns the longest one from window i of n on, along dimension d of the image,
-// whose size is given.
-func (p *Pooling2d) span(d, size, n, i int) span {
+// span returns the longest one from window i of n on, along dimension d of an image of
+// that size.
+func (p *pooling) span(d, size, n, i int) span {
 	first := i*p.Stride[d] - p.Padding[d]
 	place := max(0, -first)
 	s := span{count: 1, first: first + place, place: place, places: min(p.Kernel[d], size-first) - place}
@@ -334,42 +314,77 @@ func (p *Pooling2d) span(d, size, n, i int) span {
 	return s
 }
 
-// each calls f for the windows of n images, line by line if they are to be in order.
-func (p *Pooling2d) each(n int, ordered bool, f func(windows)) {
-	outH, outW := p.OutH(), p.OutW()
-	h := p.H
-	if p.Padding[0] == 0 && outH*p.Stride[0] == h { // images below each other are as one
-		h, outH, n = n*h, n*outH, 1
+// minChannels is how many channels windows are not cut below, a multiple of all
+// vectors' lengths.
+const minChannels = 64
+
+// cut does windows in parts that are short enough and whose places have consecutive
+// numbers, in order for each element of the image.
+func (p *pooling) cut(w *windows) {
+	count := w.lines * w.pixels
+	consecutive := w.rows == 1 || w.taps == p.Kernel[1]
+	if consecutive && count <= rowChunk && count*w.channels*w.rows*w.taps <= chunkLen {
+		p.call(w)
+		return
 	}
-	w := windows{depth: p.C, step: p.Stride[1] * p.C, rowStep: p.W * p.C, lineStep: p.Stride[0] * p.W * p.C, ownStep: outW * p.C,
-		channels: p.C, width: p.Kernel[1], last: true}
-	for i := range n {
-		for oh := 0; oh < outH; oh += w.lines {
-			rows := p.span(0, h, outH, oh)
-			w.lines, w.rows = rows.count, rows.places
-			if ordered && p.Padding[1] > 0 { // there are several spans of columns
-				w.lines = 1
-			}
-			for ow := 0; ow < outW; ow += w.pixels {
-				cols := p.span(1, p.W, outW, ow)
-				w.pixels, w.taps = cols.count, cols.places
-				w.image = ((i*h+rows.first)*p.W + cols.first) * p.C
-				w.own = ((i*outH+oh)*outW + ow) * p.C
-				w.place = rows.place*p.Kernel[1] + cols.place
-				w.cut(f)
-			}
-		}
+	a, b := *w, *w
+	switch {
+	case w.lines > 1 && consecutive:
+		a.lines /= 2
+		b.lines -= a.lines
+		b.x, b.y = w.x+a.lines*w.lineStep, w.y+a.lines*w.outStep
+	case w.pixels > 1 && consecutive:
+		a.pixels /= 2
+		b.pixels -= a.pixels
+		b.x, b.y = w.x+a.pixels*w.step, w.y+a.pixels*p.C
+	case w.channels >= 2*minChannels && consecutive:
+		a.channels = w.channels / 2 / minChannels * minChannels
+		b.channels -= a.channels
+		b.x, b.y = w.x+a.channels, w.y+a.channels
+	case w.rows > 1:
+		a.rows, a.last = w.rows/2, false
+		b.rows, b.more = w.rows-a.rows, 1
+		b.x, b.place = w.x+a.rows*w.rowStep, w.place+a.rows*p.Kernel[1]
+	default:
+		a.taps, a.last = w.taps/2, false
+		b.taps, b.more = w.taps-a.taps, 1
+		b.x, b.place = w.x+a.taps*p.C, w.place+a.taps
 	}
+	p.cut(&a)
+	p.cut(&b)
 }
 
-// overlap reports whether windows have places in common.
-func (p *Pooling2d) overlap() bool { return p.Stride[0] < p.Kernel[0] || p.Stride[1] < p.Kernel[1] }
-
-// clear sets the gradient at the input to +0 where windows add to it, or leave
-// elements out.
-func (p *Pooling2d) clear(dx []float32) {
-	if p.Kernel != p.Stride || p.OutH()*p.Kernel[0] != p.H || p.OutW()*p.Kernel[1] != p.W || p.Padding != [2]int{} {
-		Fill(dx, 0)
+// call runs the kernel.
+//
+//go:noinline
+func (p *pooling) call(w *windows) {
+	x := p.x[w.x:][:(w.lines-1)*w.lineStep+(w.pixels-1)*w.step+(w.rows-1)*w.rowStep+(w.taps-1)*p.C+w.channels]
+	y := p.y[w.y:][:(w.lines-1)*w.outStep+(w.pixels-1)*p.C+w.channels]
+	var index []float32
+	if p.index != nil {
+		index = p.index[w.y:][:len(y)]
+	}
+	// From the pixel after the last one of a row, or line, to the next row, or line.
+	rowGap, lineGap, outGap := w.rowStep-w.taps*p.C, w.lineStep-w.pixels*w.step, w.outStep-w.pixels*p.C
+	size := float32(p.Kernel[0] * p.Kernel[1])
+	switch {
+	case p.kind == maxima && index == nil:
+		windowMax(y, x, w.lines, w.pixels, w.channels, w.rows, w.taps, p.C, w.step, rowGap, lineGap, outGap, w.more)
+	case p.kind == maxima:
+		windowArgMax(y, index, x, w.lines, w.pixels, w.channels, w.rows, w.taps, p.C, w.step, rowGap, lineGap, outGap, w.more, uint32(w.place))
+	case p.kind == averages:
+		if !w.last {
+			size = 1
+		}
+		windowMean(y, x, w.lines, w.pixels, w.channels, w.rows, w.taps, p.C, w.step, rowGap, lineGap, outGap, w.more, size)
+	case p.kind == maximaBackward && p.overlap:
+		windowSelectAdd(x, y, index, w.lines, w.pixels, w.channels, w.rows, w.taps, p.C, w.step, rowGap, lineGap, outGap, uint32(w.place))
+	case p.kind == maximaBackward:
+		windowSelect(x, y, index, w.lines, w.pixels, w.channels, w.rows, w.taps, p.C, w.step, rowGap, lineGap, outGap, uint32(w.place))
+	case p.overlap:
+		windowShareAdd(x, y, w.lines, w.pixels, w.channels, w.rows, w.taps, p.C, w.step, rowGap, lineGap, outGap, size)
+	default:
+		windowShare(x, y, w.lines, w.pixels, w.channels, w.rows, w.taps, p.C, w.step, rowGap, lineGap, outGap, size)
 	}
 }
 
