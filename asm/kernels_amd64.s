@@ -42866,27 +42866,24 @@ store178_one:
 	VMOVSS X3, (AX)
 
 store178_end:
+	LEAQ (BX)(R11*4), BX
+	LEAQ (AX)(R11*4), AX
+
 next:
 	MOVQ depth+56(FP), R12
-	ADDQ R11, R12
-	MOVQ channels+32(FP), R10
-	SUBQ R10, R12
-	SHLQ $0x02, R12
-	ADDQ R12, AX
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (AX)(R12*4), AX
 	MOVQ step+64(FP), R12
-	ADDQ R11, R12
-	MOVQ channels+32(FP), R10
-	SUBQ R10, R12
-	SHLQ $0x02, R12
-	ADDQ R12, BX
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (BX)(R12*4), BX
 	SUBQ $+1, R8
 	JNE  pixel
 	MOVQ ownGap+88(FP), R12
-	SHLQ $0x02, R12
-	ADDQ R12, AX
+	LEAQ (AX)(R12*4), AX
 	MOVQ lineGap+80(FP), R12
-	SHLQ $0x02, R12
-	ADDQ R12, BX
+	LEAQ (BX)(R12*4), BX
 	SUBQ $+1, CX
 	JNE  line
 	VZEROUPPER
@@ -43187,28 +43184,24 @@ partial_next:
 	SUBQ    $+1, R9
 	JNE     partial_places
 	VMOVUPS Z2, K1, (AX)
+	LEAQ    (BX)(R11*4), BX
+	LEAQ    (AX)(R11*4), AX
 
 next:
 	MOVQ depth+56(FP), R12
-	ADDQ R11, R12
-	MOVQ channels+32(FP), R10
-	SUBQ R10, R12
-	SHLQ $0x02, R12
-	ADDQ R12, AX
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (AX)(R12*4), AX
 	MOVQ step+64(FP), R12
-	ADDQ R11, R12
-	MOVQ channels+32(FP), R10
-	SUBQ R10, R12
-	SHLQ $0x02, R12
-	ADDQ R12, BX
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (BX)(R12*4), BX
 	SUBQ $+1, R8
 	JNE  pixel
 	MOVQ ownGap+88(FP), R12
-	SHLQ $0x02, R12
-	ADDQ R12, AX
+	LEAQ (AX)(R12*4), AX
 	MOVQ lineGap+80(FP), R12
-	SHLQ $0x02, R12
-	ADDQ R12, BX
+	LEAQ (BX)(R12*4), BX
 	SUBQ $+1, CX
 	JNE  line
 	VZEROUPPER
@@ -43520,29 +43513,27 @@ store180_one:
 	VMOVSS X6, (BX)
 
 store180_end:
+	LEAQ (CX)(R12*4), CX
+	LEAQ (AX)(R12*4), AX
+	LEAQ (BX)(R12*4), BX
+
 next:
 	MOVQ depth+64(FP), R13
-	ADDQ R12, R13
-	MOVQ channels+40(FP), R11
-	SUBQ R11, R13
-	SHLQ $0x02, R13
-	ADDQ R13, AX
-	ADDQ R13, BX
+	MOVQ channels+40(FP), R12
+	SUBQ R12, R13
+	LEAQ (AX)(R13*4), AX
+	LEAQ (BX)(R13*4), BX
 	MOVQ step+72(FP), R13
-	ADDQ R12, R13
-	MOVQ channels+40(FP), R11
-	SUBQ R11, R13
-	SHLQ $0x02, R13
-	ADDQ R13, CX
+	MOVQ channels+40(FP), R12
+	SUBQ R12, R13
+	LEAQ (CX)(R13*4), CX
 	SUBQ $+1, R9
 	JNE  pixel
 	MOVQ ownGap+96(FP), R13
-	SHLQ $0x02, R13
-	ADDQ R13, AX
-	ADDQ R13, BX
+	LEAQ (AX)(R13*4), AX
+	LEAQ (BX)(R13*4), BX
 	MOVQ lineGap+88(FP), R13
-	SHLQ $0x02, R13
-	ADDQ R13, CX
+	LEAQ (CX)(R13*4), CX
 	SUBQ $+1, DX
 	JNE  line
 	VZEROUPPER
@@ -43803,30 +43794,27 @@ partial_next:
 	JNE         partial_places
 	VMOVUPS     Z4, K1, (AX)
 	VMOVUPS     Z5, K1, (BX)
+	LEAQ        (CX)(R12*4), CX
+	LEAQ        (AX)(R12*4), AX
+	LEAQ        (BX)(R12*4), BX
 
 next:
 	MOVQ depth+64(FP), R13
-	ADDQ R12, R13
-	MOVQ channels+40(FP), R11
-	SUBQ R11, R13
-	SHLQ $0x02, R13
-	ADDQ R13, AX
-	ADDQ R13, BX
+	MOVQ channels+40(FP), R12
+	SUBQ R12, R13
+	LEAQ (AX)(R13*4), AX
+	LEAQ (BX)(R13*4), BX
 	MOVQ step+72(FP), R13
-	ADDQ R12, R13
-	MOVQ channels+40(FP), R11
-	SUBQ R11, R13
-	SHLQ $0x02, R13
-	ADDQ R13, CX
+	MOVQ channels+40(FP), R12
+	SUBQ R12, R13
+	LEAQ (CX)(R13*4), CX
 	SUBQ $+1, R9
 	JNE  pixel
 	MOVQ ownGap+96(FP), R13
-	SHLQ $0x02, R13
-	ADDQ R13, AX
-	ADDQ R13, BX
+	LEAQ (AX)(R13*4), AX
+	LEAQ (BX)(R13*4), BX
 	MOVQ lineGap+88(FP), R13
-	SHLQ $0x02, R13
-	ADDQ R13, CX
+	LEAQ (CX)(R13*4), CX
 	SUBQ $+1, DX
 	JNE  line
 	VZEROUPPER
@@ -44114,27 +44102,24 @@ store181_one:
 	VMOVSS X5, (AX)
 
 store181_end:
+	LEAQ (BX)(R11*4), BX
+	LEAQ (AX)(R11*4), AX
+
 next:
 	MOVQ depth+56(FP), R12
-	ADDQ R11, R12
-	MOVQ channels+32(FP), R10
-	SUBQ R10, R12
-	SHLQ $0x02, R12
-	ADDQ R12, AX
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (AX)(R12*4), AX
 	MOVQ step+64(FP), R12
-	ADDQ R11, R12
-	MOVQ channels+32(FP), R10
-	SUBQ R10, R12
-	SHLQ $0x02, R12
-	ADDQ R12, BX
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (BX)(R12*4), BX
 	SUBQ $+1, R8
 	JNE  pixel
 	MOVQ ownGap+88(FP), R12
-	SHLQ $0x02, R12
-	ADDQ R12, AX
+	LEAQ (AX)(R12*4), AX
 	MOVQ lineGap+80(FP), R12
-	SHLQ $0x02, R12
-	ADDQ R12, BX
+	LEAQ (BX)(R12*4), BX
 	SUBQ $+1, CX
 	JNE  line
 	VZEROUPPER
@@ -44421,28 +44406,24 @@ partial_next:
 	JNE     partial_places
 	VDIVPS  Z0, Z5, Z4
 	VMOVUPS Z4, K1, (AX)
+	LEAQ    (BX)(R11*4), BX
+	LEAQ    (AX)(R11*4), AX
 
 next:
 	MOVQ depth+56(FP), R12
-	ADDQ R11, R12
-	MOVQ channels+32(FP), R10
-	SUBQ R10, R12
-	SHLQ $0x02, R12
-	ADDQ R12, AX
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (AX)(R12*4), AX
 	MOVQ step+64(FP), R12
-	ADDQ R11, R12
-	MOVQ channels+32(FP), R10
-	SUBQ R10, R12
-	SHLQ $0x02, R12
-	ADDQ R12, BX
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (BX)(R12*4), BX
 	SUBQ $+1, R8
 	JNE  pixel
 	MOVQ ownGap+88(FP), R12
-	SHLQ $0x02, R12
-	ADDQ R12, AX
+	LEAQ (AX)(R12*4), AX
 	MOVQ lineGap+80(FP), R12
-	SHLQ $0x02, R12
-	ADDQ R12, BX
+	LEAQ (BX)(R12*4), BX
 	SUBQ $+1, CX
 	JNE  line
 	VZEROUPPER
@@ -44617,28 +44598,24 @@ store182_end:
 	MOVQ taps+48(FP), R10
 	SUBQ $+1, R9
 	JNE  partial_places
+	LEAQ (AX)(R11*4), AX
+	LEAQ (BX)(R11*4), BX
 
 next:
 	MOVQ depth+56(FP), R12
-	ADDQ R11, R12
-	MOVQ channels+32(FP), R10
-	SUBQ R10, R12
-	SHLQ $0x02, R12
-	ADDQ R12, BX
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (BX)(R12*4), BX
 	MOVQ step+64(FP), R12
-	ADDQ R11, R12
-	MOVQ channels+32(FP), R10
-	SUBQ R10, R12
-	SHLQ $0x02, R12
-	ADDQ R12, AX
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (AX)(R12*4), AX
 	SUBQ $+1, R8
 	JNE  pixel
 	MOVQ ownGap+88(FP), R12
-	SHLQ $0x02, R12
-	ADDQ R12, BX
+	LEAQ (BX)(R12*4), BX
 	MOVQ lineGap+80(FP), R12
-	SHLQ $0x02, R12
-	ADDQ R12, AX
+	LEAQ (AX)(R12*4), AX
 	SUBQ $+1, CX
 	JNE  line
 	VZEROUPPER
@@ -44782,28 +44759,24 @@ partial_places:
 	MOVQ    taps+48(FP), R10
 	SUBQ    $+1, R9
 	JNE     partial_places
+	LEAQ    (AX)(R11*4), AX
+	LEAQ    (BX)(R11*4), BX
 
 next:
 	MOVQ depth+56(FP), R12
-	ADDQ R11, R12
-	MOVQ channels+32(FP), R10
-	SUBQ R10, R12
-	SHLQ $0x02, R12
-	ADDQ R12, BX
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (BX)(R12*4), BX
 	MOVQ step+64(FP), R12
-	ADDQ R11, R12
-	MOVQ channels+32(FP), R10
-	SUBQ R10, R12
-	SHLQ $0x02, R12
-	ADDQ R12, AX
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (AX)(R12*4), AX
 	SUBQ $+1, R8
 	JNE  pixel
 	MOVQ ownGap+88(FP), R12
-	SHLQ $0x02, R12
-	ADDQ R12, BX
+	LEAQ (BX)(R12*4), BX
 	MOVQ lineGap+80(FP), R12
-	SHLQ $0x02, R12
-	ADDQ R12, AX
+	LEAQ (AX)(R12*4), AX
 	SUBQ $+1, CX
 	JNE  line
 	VZEROUPPER
@@ -44987,28 +44960,24 @@ store183_end:
 	MOVQ taps+48(FP), R10
 	SUBQ $+1, R9
 	JNE  partial_places
+	LEAQ (AX)(R11*4), AX
+	LEAQ (BX)(R11*4), BX
 
 next:
 	MOVQ depth+56(FP), R12
-	ADDQ R11, R12
-	MOVQ channels+32(FP), R10
-	SUBQ R10, R12
-	SHLQ $0x02, R12
-	ADDQ R12, BX
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (BX)(R12*4), BX
 	MOVQ step+64(FP), R12
-	ADDQ R11, R12
-	MOVQ channels+32(FP), R10
-	SUBQ R10, R12
-	SHLQ $0x02, R12
-	ADDQ R12, AX
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (AX)(R12*4), AX
 	SUBQ $+1, R8
 	JNE  pixel
 	MOVQ ownGap+88(FP), R12
-	SHLQ $0x02, R12
-	ADDQ R12, BX
+	LEAQ (BX)(R12*4), BX
 	MOVQ lineGap+80(FP), R12
-	SHLQ $0x02, R12
-	ADDQ R12, AX
+	LEAQ (AX)(R12*4), AX
 	SUBQ $+1, CX
 	JNE  line
 	VZEROUPPER
@@ -45168,28 +45137,24 @@ partial_places:
 	MOVQ      taps+48(FP), R10
 	SUBQ      $+1, R9
 	JNE       partial_places
+	LEAQ      (AX)(R11*4), AX
+	LEAQ      (BX)(R11*4), BX
 
 next:
 	MOVQ depth+56(FP), R12
-	ADDQ R11, R12
-	MOVQ channels+32(FP), R10
-	SUBQ R10, R12
-	SHLQ $0x02, R12
-	ADDQ R12, BX
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (BX)(R12*4), BX
 	MOVQ step+64(FP), R12
-	ADDQ R11, R12
-	MOVQ channels+32(FP), R10
-	SUBQ R10, R12
-	SHLQ $0x02, R12
-	ADDQ R12, AX
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (AX)(R12*4), AX
 	SUBQ $+1, R8
 	JNE  pixel
 	MOVQ ownGap+88(FP), R12
-	SHLQ $0x02, R12
-	ADDQ R12, BX
+	LEAQ (BX)(R12*4), BX
 	MOVQ lineGap+80(FP), R12
-	SHLQ $0x02, R12
-	ADDQ R12, AX
+	LEAQ (AX)(R12*4), AX
 	SUBQ $+1, CX
 	JNE  line
 	VZEROUPPER
@@ -45385,30 +45350,27 @@ store184_end:
 	MOVQ   taps+56(FP), R11
 	SUBQ   $+1, R10
 	JNE    partial_places
+	LEAQ   (AX)(R12*4), AX
+	LEAQ   (BX)(R12*4), BX
+	LEAQ   (CX)(R12*4), CX
 
 next:
 	MOVQ depth+64(FP), R13
-	ADDQ R12, R13
-	MOVQ channels+40(FP), R11
-	SUBQ R11, R13
-	SHLQ $0x02, R13
-	ADDQ R13, BX
-	ADDQ R13, CX
+	MOVQ channels+40(FP), R12
+	SUBQ R12, R13
+	LEAQ (BX)(R13*4), BX
+	LEAQ (CX)(R13*4), CX
 	MOVQ step+72(FP), R13
-	ADDQ R12, R13
-	MOVQ channels+40(FP), R11
-	SUBQ R11, R13
-	SHLQ $0x02, R13
-	ADDQ R13, AX
+	MOVQ channels+40(FP), R12
+	SUBQ R12, R13
+	LEAQ (AX)(R13*4), AX
 	SUBQ $+1, R9
 	JNE  pixel
 	MOVQ ownGap+96(FP), R13
-	SHLQ $0x02, R13
-	ADDQ R13, BX
-	ADDQ R13, CX
+	LEAQ (BX)(R13*4), BX
+	LEAQ (CX)(R13*4), CX
 	MOVQ lineGap+88(FP), R13
-	SHLQ $0x02, R13
-	ADDQ R13, AX
+	LEAQ (AX)(R13*4), AX
 	SUBQ $+1, DX
 	JNE  line
 	VZEROUPPER
@@ -45580,30 +45542,27 @@ partial_places:
 	MOVQ        taps+56(FP), R11
 	SUBQ        $+1, R10
 	JNE         partial_places
+	LEAQ        (AX)(R12*4), AX
+	LEAQ        (BX)(R12*4), BX
+	LEAQ        (CX)(R12*4), CX
 
 next:
 	MOVQ depth+64(FP), R13
-	ADDQ R12, R13
-	MOVQ channels+40(FP), R11
-	SUBQ R11, R13
-	SHLQ $0x02, R13
-	ADDQ R13, BX
-	ADDQ R13, CX
+	MOVQ channels+40(FP), R12
+	SUBQ R12, R13
+	LEAQ (BX)(R13*4), BX
+	LEAQ (CX)(R13*4), CX
 	MOVQ step+72(FP), R13
-	ADDQ R12, R13
-	MOVQ channels+40(FP), R11
-	SUBQ R11, R13
-	SHLQ $0x02, R13
-	ADDQ R13, AX
+	MOVQ channels+40(FP), R12
+	SUBQ R12, R13
+	LEAQ (AX)(R13*4), AX
 	SUBQ $+1, R9
 	JNE  pixel
 	MOVQ ownGap+96(FP), R13
-	SHLQ $0x02, R13
-	ADDQ R13, BX
-	ADDQ R13, CX
+	LEAQ (BX)(R13*4), BX
+	LEAQ (CX)(R13*4), CX
 	MOVQ lineGap+88(FP), R13
-	SHLQ $0x02, R13
-	ADDQ R13, AX
+	LEAQ (AX)(R13*4), AX
 	SUBQ $+1, DX
 	JNE  line
 	VZEROUPPER
@@ -45808,30 +45767,27 @@ store185_end:
 	MOVQ   taps+56(FP), R11
 	SUBQ   $+1, R10
 	JNE    partial_places
+	LEAQ   (AX)(R12*4), AX
+	LEAQ   (BX)(R12*4), BX
+	LEAQ   (CX)(R12*4), CX
 
 next:
 	MOVQ depth+64(FP), R13
-	ADDQ R12, R13
-	MOVQ channels+40(FP), R11
-	SUBQ R11, R13
-	SHLQ $0x02, R13
-	ADDQ R13, BX
-	ADDQ R13, CX
+	MOVQ channels+40(FP), R12
+	SUBQ R12, R13
+	LEAQ (BX)(R13*4), BX
+	LEAQ (CX)(R13*4), CX
 	MOVQ step+72(FP), R13
-	ADDQ R12, R13
-	MOVQ channels+40(FP), R11
-	SUBQ R11, R13
-	SHLQ $0x02, R13
-	ADDQ R13, AX
+	MOVQ channels+40(FP), R12
+	SUBQ R12, R13
+	LEAQ (AX)(R13*4), AX
 	SUBQ $+1, R9
 	JNE  pixel
 	MOVQ ownGap+96(FP), R13
-	SHLQ $0x02, R13
-	ADDQ R13, BX
-	ADDQ R13, CX
+	LEAQ (BX)(R13*4), BX
+	LEAQ (CX)(R13*4), CX
 	MOVQ lineGap+88(FP), R13
-	SHLQ $0x02, R13
-	ADDQ R13, AX
+	LEAQ (AX)(R13*4), AX
 	SUBQ $+1, DX
 	JNE  line
 	VZEROUPPER
@@ -46019,30 +45975,27 @@ partial_places:
 	MOVQ        taps+56(FP), R11
 	SUBQ        $+1, R10
 	JNE         partial_places
+	LEAQ        (AX)(R12*4), AX
+	LEAQ        (BX)(R12*4), BX
+	LEAQ        (CX)(R12*4), CX
 
 next:
 	MOVQ depth+64(FP), R13
-	ADDQ R12, R13
-	MOVQ channels+40(FP), R11
-	SUBQ R11, R13
-	SHLQ $0x02, R13
-	ADDQ R13, BX
-	ADDQ R13, CX
+	MOVQ channels+40(FP), R12
+	SUBQ R12, R13
+	LEAQ (BX)(R13*4), BX
+	LEAQ (CX)(R13*4), CX
 	MOVQ step+72(FP), R13
-	ADDQ R12, R13
-	MOVQ channels+40(FP), R11
-	SUBQ R11, R13
-	SHLQ $0x02, R13
-	ADDQ R13, AX
+	MOVQ channels+40(FP), R12
+	SUBQ R12, R13
+	LEAQ (AX)(R13*4), AX
 	SUBQ $+1, R9
 	JNE  pixel
 	MOVQ ownGap+96(FP), R13
-	SHLQ $0x02, R13
-	ADDQ R13, BX
-	ADDQ R13, CX
+	LEAQ (BX)(R13*4), BX
+	LEAQ (CX)(R13*4), CX
 	MOVQ lineGap+88(FP), R13
-	SHLQ $0x02, R13
-	ADDQ R13, AX
+	LEAQ (AX)(R13*4), AX
 	SUBQ $+1, DX
 	JNE  line
 	VZEROUPPER

@@ -39888,28 +39888,24 @@ single2049:
 	FMOVS F3, 0(R0)
 
 stored2050:
+	ADD R9<<2, R1
+	ADD R9<<2, R0
 
 next:
 	MOVD depth+56(FP), R10
-	ADD R9, R10
-	MOVD channels+32(FP), R8
-	SUB R8, R10
-	LSL $2, R10
-	ADD R10, R0
+	MOVD channels+32(FP), R9
+	SUB R9, R10
+	ADD R10<<2, R0
 	MOVD step+64(FP), R10
-	ADD R9, R10
-	MOVD channels+32(FP), R8
-	SUB R8, R10
-	LSL $2, R10
-	ADD R10, R1
+	MOVD channels+32(FP), R9
+	SUB R9, R10
+	ADD R10<<2, R1
 	SUBS $1, R6
 	BNE pixel
 	MOVD ownGap+88(FP), R10
-	LSL $2, R10
-	ADD R10, R0
+	ADD R10<<2, R0
 	MOVD lineGap+80(FP), R10
-	LSL $2, R10
-	ADD R10, R1
+	ADD R10<<2, R1
 	SUBS $1, R2
 	BNE line
 	RET
@@ -40222,30 +40218,27 @@ single2061:
 	FMOVS F7, 0(R1)
 
 stored2062:
+	ADD R10<<2, R2
+	ADD R10<<2, R0
+	ADD R10<<2, R1
 
 next:
 	MOVD depth+64(FP), R11
-	ADD R10, R11
-	MOVD channels+40(FP), R9
-	SUB R9, R11
-	LSL $2, R11
-	ADD R11, R0
-	ADD R11, R1
+	MOVD channels+40(FP), R10
+	SUB R10, R11
+	ADD R11<<2, R0
+	ADD R11<<2, R1
 	MOVD step+72(FP), R11
-	ADD R10, R11
-	MOVD channels+40(FP), R9
-	SUB R9, R11
-	LSL $2, R11
-	ADD R11, R2
+	MOVD channels+40(FP), R10
+	SUB R10, R11
+	ADD R11<<2, R2
 	SUBS $1, R7
 	BNE pixel
 	MOVD ownGap+96(FP), R11
-	LSL $2, R11
-	ADD R11, R0
-	ADD R11, R1
+	ADD R11<<2, R0
+	ADD R11<<2, R1
 	MOVD lineGap+88(FP), R11
-	LSL $2, R11
-	ADD R11, R2
+	ADD R11<<2, R2
 	SUBS $1, R3
 	BNE line
 	RET
@@ -40572,28 +40565,24 @@ single2069:
 	FMOVS F6, 0(R0)
 
 stored2070:
+	ADD R9<<2, R1
+	ADD R9<<2, R0
 
 next:
 	MOVD depth+56(FP), R10
-	ADD R9, R10
-	MOVD channels+32(FP), R8
-	SUB R8, R10
-	LSL $2, R10
-	ADD R10, R0
+	MOVD channels+32(FP), R9
+	SUB R9, R10
+	ADD R10<<2, R0
 	MOVD step+64(FP), R10
-	ADD R9, R10
-	MOVD channels+32(FP), R8
-	SUB R8, R10
-	LSL $2, R10
-	ADD R10, R1
+	MOVD channels+32(FP), R9
+	SUB R9, R10
+	ADD R10<<2, R1
 	SUBS $1, R6
 	BNE pixel
 	MOVD ownGap+88(FP), R10
-	LSL $2, R10
-	ADD R10, R0
+	ADD R10<<2, R0
 	MOVD lineGap+80(FP), R10
-	LSL $2, R10
-	ADD R10, R1
+	ADD R10<<2, R1
 	SUBS $1, R2
 	BNE line
 	RET
@@ -40769,28 +40758,24 @@ partial_next:
 	MOVD taps+48(FP), R8
 	SUBS $1, R7
 	BNE partial_places
+	ADD R9<<2, R0
+	ADD R9<<2, R1
 
 next:
 	MOVD depth+56(FP), R10
-	ADD R9, R10
-	MOVD channels+32(FP), R8
-	SUB R8, R10
-	LSL $2, R10
-	ADD R10, R1
+	MOVD channels+32(FP), R9
+	SUB R9, R10
+	ADD R10<<2, R1
 	MOVD step+64(FP), R10
-	ADD R9, R10
-	MOVD channels+32(FP), R8
-	SUB R8, R10
-	LSL $2, R10
-	ADD R10, R0
+	MOVD channels+32(FP), R9
+	SUB R9, R10
+	ADD R10<<2, R0
 	SUBS $1, R6
 	BNE pixel
 	MOVD ownGap+88(FP), R10
-	LSL $2, R10
-	ADD R10, R1
+	ADD R10<<2, R1
 	MOVD lineGap+80(FP), R10
-	LSL $2, R10
-	ADD R10, R0
+	ADD R10<<2, R0
 	SUBS $1, R2
 	BNE line
 	RET
@@ -40992,28 +40977,24 @@ partial_next:
 	MOVD taps+48(FP), R8
 	SUBS $1, R7
 	BNE partial_places
+	ADD R9<<2, R0
+	ADD R9<<2, R1
 
 next:
 	MOVD depth+56(FP), R10
-	ADD R9, R10
-	MOVD channels+32(FP), R8
-	SUB R8, R10
-	LSL $2, R10
-	ADD R10, R1
+	MOVD channels+32(FP), R9
+	SUB R9, R10
+	ADD R10<<2, R1
 	MOVD step+64(FP), R10
-	ADD R9, R10
-	MOVD channels+32(FP), R8
-	SUB R8, R10
-	LSL $2, R10
-	ADD R10, R0
+	MOVD channels+32(FP), R9
+	SUB R9, R10
+	ADD R10<<2, R0
 	SUBS $1, R6
 	BNE pixel
 	MOVD ownGap+88(FP), R10
-	LSL $2, R10
-	ADD R10, R1
+	ADD R10<<2, R1
 	MOVD lineGap+80(FP), R10
-	LSL $2, R10
-	ADD R10, R0
+	ADD R10<<2, R0
 	SUBS $1, R2
 	BNE line
 	RET
@@ -41228,30 +41209,27 @@ partial_next:
 	MOVD taps+56(FP), R9
 	SUBS $1, R8
 	BNE partial_places
+	ADD R10<<2, R0
+	ADD R10<<2, R1
+	ADD R10<<2, R2
 
 next:
 	MOVD depth+64(FP), R11
-	ADD R10, R11
-	MOVD channels+40(FP), R9
-	SUB R9, R11
-	LSL $2, R11
-	ADD R11, R1
-	ADD R11, R2
+	MOVD channels+40(FP), R10
+	SUB R10, R11
+	ADD R11<<2, R1
+	ADD R11<<2, R2
 	MOVD step+72(FP), R11
-	ADD R10, R11
-	MOVD channels+40(FP), R9
-	SUB R9, R11
-	LSL $2, R11
-	ADD R11, R0
+	MOVD channels+40(FP), R10
+	SUB R10, R11
+	ADD R11<<2, R0
 	SUBS $1, R7
 	BNE pixel
 	MOVD ownGap+96(FP), R11
-	LSL $2, R11
-	ADD R11, R1
-	ADD R11, R2
+	ADD R11<<2, R1
+	ADD R11<<2, R2
 	MOVD lineGap+88(FP), R11
-	LSL $2, R11
-	ADD R11, R0
+	ADD R11<<2, R0
 	SUBS $1, R3
 	BNE line
 	RET
@@ -41492,30 +41470,27 @@ partial_next:
 	MOVD taps+56(FP), R9
 	SUBS $1, R8
 	BNE partial_places
+	ADD R10<<2, R0
+	ADD R10<<2, R1
+	ADD R10<<2, R2
 
 next:
 	MOVD depth+64(FP), R11
-	ADD R10, R11
-	MOVD channels+40(FP), R9
-	SUB R9, R11
-	LSL $2, R11
-	ADD R11, R1
-	ADD R11, R2
+	MOVD channels+40(FP), R10
+	SUB R10, R11
+	ADD R11<<2, R1
+	ADD R11<<2, R2
 	MOVD step+72(FP), R11
-	ADD R10, R11
-	MOVD channels+40(FP), R9
-	SUB R9, R11
-	LSL $2, R11
-	ADD R11, R0
+	MOVD channels+40(FP), R10
+	SUB R10, R11
+	ADD R11<<2, R0
 	SUBS $1, R7
 	BNE pixel
 	MOVD ownGap+96(FP), R11
-	LSL $2, R11
-	ADD R11, R1
-	ADD R11, R2
+	ADD R11<<2, R1
+	ADD R11<<2, R2
 	MOVD lineGap+88(FP), R11
-	LSL $2, R11
-	ADD R11, R0
+	ADD R11<<2, R0
 	SUBS $1, R3
 	BNE line
 	RET

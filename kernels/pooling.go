@@ -91,12 +91,13 @@ func (p Pooling2d) OutLen() int { return p.OutH() * p.OutW() * p.C }
 // So the first of equal maxima counts, and a NaN in the window is its maximum: the
 // last one, if there are several.
 func (p Pooling2d) Max(y []float32, index []int32, x []float32) {
-	r := p.on(x, y, "kernels: Pooling2d.Max: length of x is not a multiple of InLen",
+	r := pooling{Pooling2d: p, kind: maxima, x: x, y: y}
+	r.prepare("kernels: Pooling2d.Max: length of x is not a multiple of InLen",
 		"kernels: Pooling2d.Max: length of y is not OutLen for each image of x")
 	if index != nil && len(index) != len(y) {
 		panic("kernels: Pooling2d.Max: lengths of index and y differ")
 	}
-	r.kind, r.index = maxima, floats(index)
+	r.index = floats(index)
 	r.run()
 }
 
@@ -106,12 +107,13 @@ func (p Pooling2d) Max(y []float32, index []int32, x []float32) {
 //	dx[n,h,w,c] = s over the windows, in order:
 //	    s = s + dy[n,oh,ow,c] where index[n,oh,ow,c] says (h,w), from +0
 func (p Pooling2d) MaxBackward(dx, dy []float32, index []int32) {
-	r := p.on(dx, dy, "kernels: Pooling2d.MaxBackward: length of dx is not a multiple of InLen",
+	r := pooling{Pooling2d: p, kind: maximaBackward, x: dx, y: dy}
+	r.prepare("kernels: Pooling2d.MaxBackward: length of dx is not a multiple of InLen",
 		"kernels: Pooling2d.MaxBackward: length of dy is not OutLen for each image of dx")
 	if len(index) != len(dy) {
 		panic("kernels: Pooling2d.MaxBackward: lengths of index and dy differ")
 	}
-	r.kind, r.index = maximaBackward, floats(index)
+	r.index = floats(index)
 	r.clear()
 	r.run()
 }
@@ -122,9 +124,9 @@ func (p Pooling2d) MaxBackward(dx, dy []float32, index []int32) {
 //	    image, row by row
 //	y[n,oh,ow,c] = s / (kh*kw)
 func (p Pooling2d) Average(y, x []float32) {
-	r := p.on(x, y, "kernels: Pooling2d.Average: length of x is not a multiple of InLen",
+	r := pooling{Pooling2d: p, kind: averages, x: x, y: y}
+	r.prepare("kernels: Pooling2d.Average: length of x is not a multiple of InLen",
 		"kernels: Pooling2d.Average: length of y is not OutLen for each image of x")
-	r.kind = averages
 	r.run()
 }
 
@@ -134,9 +136,9 @@ func (p Pooling2d) Average(y, x []float32) {
 //	dx[n,h,w,c] = s over the windows that (h,w) is in, in order:
 //	    s = s + dy[n,oh,ow,c] / (kh*kw), from +0
 func (p Pooling2d) AverageBackward(dx, dy []float32) {
-	r := p.on(dx, dy, "kernels: Pooling2d.AverageBackward: length of dx is not a multiple of InLen",
+	r := pooling{Pooling2d: p, kind: averagesBackward, x: dx, y: dy}
+	r.prepare("kernels: Pooling2d.AverageBackward: length of dx is not a multiple of InLen",
 		"kernels: Pooling2d.AverageBackward: length of dy is not OutLen for each image of dx")
-	r.kind = averagesBackward
 	r.clear()
 	r.run()
 }
@@ -223,22 +225,21 @@ type pooling struct {
 	x, y, index   []float32 // or the gradients at x and y
 }
 
-// on returns the pooling of the images of x, after the checks.
-func (p *Pooling2d) on(x, y []float32, xMismatch, yMismatch string) pooling {
+// prepare sets what follows from the others, after the checks. (It works in place: to
+// copy so many fields, just after they were stored one by one, would take longer.)
+func (p *pooling) prepare(xMismatch, yMismatch string) {
 	if p.Check() != nil {
 		panic("kernels: Pooling2d: no such pooling, see Check")
 	}
-	r := pooling{Pooling2d: *p, n: len(x) / p.InLen(), x: x, y: y}
-	r.defaults()
-	r.outH, r.outW = r.out(0, r.H), r.out(1, r.W)
-	r.overlap = r.Stride[0] < r.Kernel[0] || r.Stride[1] < r.Kernel[1]
-	if r.n*p.InLen() != len(x) {
+	p.defaults()
+	p.n, p.outH, p.outW = len(p.x)/p.InLen(), p.out(0, p.H), p.out(1, p.W)
+	p.overlap = p.Stride[0] < p.Kernel[0] || p.Stride[1] < p.Kernel[1]
+	if p.n*p.InLen() != len(p.x) {
 		panic(xMismatch)
 	}
-	if len(y) != r.n*r.outH*r.outW*r.C {
+	if len(p.y) != p.n*p.outH*p.outW*p.C {
 		panic(yMismatch)
 	}
-	return r
 }
 
 // clear sets the gradient at the input to +0 where windows add to it, or leave

@@ -192,6 +192,7 @@ func (t *Target) ZeroInt(d vec.GP)       { t.op("MOVD ZR, R%d", gp(d)) }
 func (t *Target) AddInt(d, s vec.GP)     { t.op("ADD R%d, R%d", gp(s), gp(d)) }
 func (t *Target) SubInt(d, s vec.GP)     { t.op("SUB R%d, R%d", gp(s), gp(d)) }
 func (t *Target) Scale4(d vec.GP)        { t.op("LSL $2, R%d", gp(d)) }
+func (t *Target) AddScaled(d, s vec.GP)  { t.op("ADD R%d<<2, R%d", gp(s), gp(d)) }
 func (t *Target) AddImm(r vec.GP, n int) { t.addImm(gp(r), n) }
 
 func (t *Target) addImm(r R, n int) {

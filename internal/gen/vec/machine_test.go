@@ -198,6 +198,7 @@ func (m *machine) ZeroInt(d vec.GP)          { m.do(func() { m.integers[d] = 0 }
 func (m *machine) AddInt(d, s vec.GP)        { m.do(func() { m.integers[d] += m.integers[s] }) }
 func (m *machine) SubInt(d, s vec.GP)        { m.do(func() { m.integers[d] -= m.integers[s] }) }
 func (m *machine) Scale4(d vec.GP)           { m.do(func() { m.integers[d] *= 4 }) }
+func (m *machine) AddScaled(d, s vec.GP)     { m.do(func() { m.integers[d] += 4 * m.integers[s] }) }
 func (m *machine) Remainder(d vec.GP, n int) { m.do(func() { m.integers[d] &= n - 1 }) }
 func (m *machine) Partial(n vec.GP, r vec.Reg, spare vec.GP) {
 	m.mask = r

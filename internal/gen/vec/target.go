@@ -71,6 +71,7 @@ type Target interface {
 	AddInt(d, s GP)
 	SubInt(d, s GP)
 	Scale4(d GP)           // d *= 4
+	AddScaled(d, s GP)     // d += 4*s
 	Remainder(d GP, n int) // d &= n-1
 
 	Partial(n GP, mask Reg, spare GP) // prepares for partial vectors of n < Lanes elements, where n has that value again; may overwrite spare

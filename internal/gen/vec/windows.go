@@ -178,12 +178,14 @@ func (l *lowering) windows(w *windows) {
 		l.release(held...)
 	}
 	// next moves pointers by an argument.
-	next := func(by *Int, rest func(), pointers ...GP) {
+	next := func(by *Int, pointers ...GP) {
 		t.Arg(some, by.Name)
-		rest()
-		t.Scale4(some)
+		if by == w.depth || by == w.step { // from the end of the channels
+			t.Arg(n, w.channels.Name)
+			t.SubInt(some, n)
+		}
 		for _, p := range pointers {
-			t.AddInt(p, some)
+			t.AddScaled(p, some)
 		}
 	}
 	var own []GP
@@ -210,18 +212,15 @@ func (l *lowering) windows(w *windows) {
 	l.partial = true
 	vectors(1, "partial")
 	l.partial = false
-	// From the whole vectors of a pixel to the next one.
-	t.Label("next")
-	rest := func() {
-		t.AddInt(some, n)
-		t.Arg(w.taps.gp, w.channels.Name)
-		t.SubInt(some, w.taps.gp)
+	for _, p := range append([]GP{image.base}, own...) {
+		t.AddScaled(p, n)
 	}
-	next(w.depth, rest, own...)
-	next(w.step, rest, image.base)
+	t.Label("next")
+	next(w.depth, own...)
+	next(w.step, image.base)
 	t.SubJump(w.pixels.gp, 1, NE, "pixel")
-	next(w.ownGap, func() {}, own...)
-	next(w.lineGap, func() {}, image.base)
+	next(w.ownGap, own...)
+	next(w.lineGap, image.base)
 	t.SubJump(w.lines.gp, 1, NE, "line")
 }
 

@@ -254,6 +254,9 @@ func (t *Target) ZeroInt(d vec.GP)       { t.XORL(gp(d).As32(), gp(d).As32()) }
 func (t *Target) AddInt(d, s vec.GP)     { t.ADDQ(gp(s), gp(d)) }
 func (t *Target) SubInt(d, s vec.GP)     { t.SUBQ(gp(s), gp(d)) }
 func (t *Target) Scale4(d vec.GP)        { t.SHLQ(operand.U8(2), gp(d)) }
+func (t *Target) AddScaled(d, s vec.GP) {
+	t.LEAQ(operand.Mem{Base: gp(d), Index: gp(s), Scale: 4}, gp(d))
+}
 
 func (t *Target) Remainder(d vec.GP, n int) { t.ANDQ(operand.I32(int32(n-1)), gp(d)) }
 
