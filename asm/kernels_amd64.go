@@ -710,34 +710,46 @@ func BatchNormReLUBackwardAVX512(dx *float32, dy *float32, x *float32, mean *flo
 func BatchNormReLUBackwardAVX2(dx *float32, dy *float32, x *float32, mean *float32, slope *float32, a *float32, b *float32, scale *float32, shift *float32, rows int, cols int)
 
 //go:noescape
-func WindowMaxAVX512(y *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int)
+func WindowMaxAVX512(y *float32, x *float32, lines int, pixels int, channels int, rows int, taps int, depth int, step int, rowGap int, lineGap int, ownGap int, more int)
 
 //go:noescape
-func WindowMaxAVX2(y *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int)
+func WindowMaxAVX2(y *float32, x *float32, lines int, pixels int, channels int, rows int, taps int, depth int, step int, rowGap int, lineGap int, ownGap int, more int)
 
 //go:noescape
-func WindowArgMaxAVX512(y *float32, index *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, first uint32)
+func WindowArgMaxAVX512(y *float32, index *float32, x *float32, lines int, pixels int, channels int, rows int, taps int, depth int, step int, rowGap int, lineGap int, ownGap int, more int, first uint32)
 
 //go:noescape
-func WindowArgMaxAVX2(y *float32, index *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, first uint32)
+func WindowArgMaxAVX2(y *float32, index *float32, x *float32, lines int, pixels int, channels int, rows int, taps int, depth int, step int, rowGap int, lineGap int, ownGap int, more int, first uint32)
 
 //go:noescape
-func WindowSumAVX512(dst *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int)
+func WindowMeanAVX512(y *float32, x *float32, lines int, pixels int, channels int, rows int, taps int, depth int, step int, rowGap int, lineGap int, ownGap int, more int, by float32)
 
 //go:noescape
-func WindowSumAVX2(dst *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int)
+func WindowMeanAVX2(y *float32, x *float32, lines int, pixels int, channels int, rows int, taps int, depth int, step int, rowGap int, lineGap int, ownGap int, more int, by float32)
 
 //go:noescape
-func WindowShareAVX512(dst *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, by float32)
+func WindowShareAVX512(dx *float32, dy *float32, lines int, pixels int, channels int, rows int, taps int, depth int, step int, rowGap int, lineGap int, ownGap int, by float32)
 
 //go:noescape
-func WindowShareAVX2(dst *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, by float32)
+func WindowShareAVX2(dx *float32, dy *float32, lines int, pixels int, channels int, rows int, taps int, depth int, step int, rowGap int, lineGap int, ownGap int, by float32)
 
 //go:noescape
-func WindowSelectAVX512(dx *float32, dy *float32, index *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, place float32)
+func WindowShareAddAVX512(dx *float32, dy *float32, lines int, pixels int, channels int, rows int, taps int, depth int, step int, rowGap int, lineGap int, ownGap int, by float32)
 
 //go:noescape
-func WindowSelectAVX2(dx *float32, dy *float32, index *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, place float32)
+func WindowShareAddAVX2(dx *float32, dy *float32, lines int, pixels int, channels int, rows int, taps int, depth int, step int, rowGap int, lineGap int, ownGap int, by float32)
+
+//go:noescape
+func WindowSelectAVX512(dx *float32, dy *float32, index *float32, lines int, pixels int, channels int, rows int, taps int, depth int, step int, rowGap int, lineGap int, ownGap int, first uint32)
+
+//go:noescape
+func WindowSelectAVX2(dx *float32, dy *float32, index *float32, lines int, pixels int, channels int, rows int, taps int, depth int, step int, rowGap int, lineGap int, ownGap int, first uint32)
+
+//go:noescape
+func WindowSelectAddAVX512(dx *float32, dy *float32, index *float32, lines int, pixels int, channels int, rows int, taps int, depth int, step int, rowGap int, lineGap int, ownGap int, first uint32)
+
+//go:noescape
+func WindowSelectAddAVX2(dx *float32, dy *float32, index *float32, lines int, pixels int, channels int, rows int, taps int, depth int, step int, rowGap int, lineGap int, ownGap int, first uint32)
 
 //go:noescape
 func RowMaximaAVX512(dst *float32, x *float32, rows int, cols int, xStride int, after int, grow int)

@@ -43017,510 +43017,1002 @@ row_end:
 	VZEROUPPER
 	RET
 
-// func WindowMaxAVX2(y *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int)
+// func WindowMaxAVX2(y *float32, x *float32, lines int, pixels int, channels int, rows int, taps int, depth int, step int, rowGap int, lineGap int, ownGap int, more int)
 // Requires: AVX
-TEXT ·WindowMaxAVX2(SB), NOSPLIT, $0-72
+TEXT ·WindowMaxAVX2(SB), NOSPLIT, $0-104
 	MOVQ    y+0(FP), AX
 	MOVQ    x+8(FP), BX
-	MOVQ    pixels+16(FP), CX
-	MOVQ    tapStep+56(FP), DX
+	MOVQ    lines+16(FP), CX
+	MOVQ    depth+56(FP), DX
+	MOVQ    rowGap+72(FP), SI
 	SHLQ    $0x02, DX
-	MOVQ    channels+24(FP), SI
-	MOVQ    SI, R8
-	ANDQ    $+7, SI
-	LEAQ    partial_masks<>+0(SB), R10
-	NEGQ    SI
-	VMOVUPS 32(R10)(SI*4), Y0
-	NEGQ    SI
-	SUBQ    SI, R8
+	SHLQ    $0x02, SI
+	MOVQ    channels+32(FP), R11
+	ANDQ    $+7, R11
+	LEAQ    partial_masks<>+0(SB), R12
+	NEGQ    R11
+	VMOVUPS 32(R12)(R11*4), Y0
+	NEGQ    R11
+
+line:
+	MOVQ pixels+24(FP), R8
 
 pixel:
-	MOVQ channels+24(FP), SI
+	MOVQ channels+32(FP), R11
+	CMPQ R11, $+64
+	JL   vectors8_end
+
+vectors8:
+	MOVQ    BX, DI
+	MOVQ    rows+40(FP), R9
+	MOVQ    taps+48(FP), R10
+	MOVQ    more+96(FP), R12
+	TESTQ   R12, R12
+	JNE     vectors8_more
+	VMOVUPS (DI), Y8
+	VMOVUPS 32(DI), Y7
+	VMOVUPS 64(DI), Y6
+	VMOVUPS 96(DI), Y5
+	VMOVUPS 128(DI), Y4
+	VMOVUPS 160(DI), Y3
+	VMOVUPS 192(DI), Y2
+	VMOVUPS 224(DI), Y1
+	JMP     vectors8_next
+
+vectors8_more:
+	VMOVUPS (AX), Y8
+	VMOVUPS 32(AX), Y7
+	VMOVUPS 64(AX), Y6
+	VMOVUPS 96(AX), Y5
+	VMOVUPS 128(AX), Y4
+	VMOVUPS 160(AX), Y3
+	VMOVUPS 192(AX), Y2
+	VMOVUPS 224(AX), Y1
+
+vectors8_places:
+	VMOVUPS   (DI), Y9
+	VMOVUPS   32(DI), Y10
+	VCMPPS    $0x03, Y9, Y9, Y12
+	VCMPPS    $0x01, Y9, Y8, Y11
+	VORPS     Y12, Y11, Y11
+	VCMPPS    $0x03, Y10, Y10, Y13
+	VCMPPS    $0x01, Y10, Y7, Y12
+	VORPS     Y13, Y12, Y12
+	VBLENDVPS Y11, Y9, Y8, Y8
+	VBLENDVPS Y12, Y10, Y7, Y7
+	VMOVUPS   64(DI), Y10
+	VMOVUPS   96(DI), Y12
+	VCMPPS    $0x03, Y10, Y10, Y11
+	VCMPPS    $0x01, Y10, Y6, Y9
+	VORPS     Y11, Y9, Y9
+	VCMPPS    $0x03, Y12, Y12, Y13
+	VCMPPS    $0x01, Y12, Y5, Y11
+	VORPS     Y13, Y11, Y11
+	VBLENDVPS Y9, Y10, Y6, Y6
+	VBLENDVPS Y11, Y12, Y5, Y5
+	VMOVUPS   128(DI), Y12
+	VMOVUPS   160(DI), Y11
+	VCMPPS    $0x03, Y12, Y12, Y9
+	VCMPPS    $0x01, Y12, Y4, Y10
+	VORPS     Y9, Y10, Y10
+	VCMPPS    $0x03, Y11, Y11, Y13
+	VCMPPS    $0x01, Y11, Y3, Y9
+	VORPS     Y13, Y9, Y9
+	VBLENDVPS Y10, Y12, Y4, Y4
+	VBLENDVPS Y9, Y11, Y3, Y3
+	VMOVUPS   192(DI), Y11
+	VMOVUPS   224(DI), Y9
+	VCMPPS    $0x03, Y11, Y11, Y10
+	VCMPPS    $0x01, Y11, Y2, Y12
+	VORPS     Y10, Y12, Y12
+	VCMPPS    $0x03, Y9, Y9, Y13
+	VCMPPS    $0x01, Y9, Y1, Y10
+	VORPS     Y13, Y10, Y10
+	VBLENDVPS Y12, Y11, Y2, Y2
+	VBLENDVPS Y10, Y9, Y1, Y1
+
+vectors8_next:
+	ADDQ    DX, DI
+	SUBQ    $+1, R10
+	JNE     vectors8_places
+	ADDQ    SI, DI
+	MOVQ    taps+48(FP), R10
+	SUBQ    $+1, R9
+	JNE     vectors8_places
+	VMOVUPS Y8, (AX)
+	VMOVUPS Y7, 32(AX)
+	VMOVUPS Y6, 64(AX)
+	VMOVUPS Y5, 96(AX)
+	VMOVUPS Y4, 128(AX)
+	VMOVUPS Y3, 160(AX)
+	VMOVUPS Y2, 192(AX)
+	VMOVUPS Y1, 224(AX)
+	ADDQ    $+256, BX
+	ADDQ    $+256, AX
+	ADDQ    $-64, R11
+	CMPQ    R11, $+64
+	JGE     vectors8
+
+vectors8_end:
+	CMPQ R11, $+32
+	JL   vectors4_end
+
+vectors4:
+	MOVQ    BX, DI
+	MOVQ    rows+40(FP), R9
+	MOVQ    taps+48(FP), R10
+	MOVQ    more+96(FP), R12
+	TESTQ   R12, R12
+	JNE     vectors4_more
+	VMOVUPS (DI), Y1
+	VMOVUPS 32(DI), Y2
+	VMOVUPS 64(DI), Y3
+	VMOVUPS 96(DI), Y4
+	JMP     vectors4_next
+
+vectors4_more:
+	VMOVUPS (AX), Y1
+	VMOVUPS 32(AX), Y2
+	VMOVUPS 64(AX), Y3
+	VMOVUPS 96(AX), Y4
+
+vectors4_places:
+	VMOVUPS   (DI), Y5
+	VMOVUPS   32(DI), Y6
+	VMOVUPS   64(DI), Y7
+	VMOVUPS   96(DI), Y8
+	VCMPPS    $0x03, Y5, Y5, Y10
+	VCMPPS    $0x01, Y5, Y1, Y9
+	VORPS     Y10, Y9, Y9
+	VCMPPS    $0x03, Y6, Y6, Y11
+	VCMPPS    $0x01, Y6, Y2, Y10
+	VORPS     Y11, Y10, Y10
+	VCMPPS    $0x03, Y7, Y7, Y12
+	VCMPPS    $0x01, Y7, Y3, Y11
+	VORPS     Y12, Y11, Y11
+	VCMPPS    $0x03, Y8, Y8, Y13
+	VCMPPS    $0x01, Y8, Y4, Y12
+	VORPS     Y13, Y12, Y12
+	VBLENDVPS Y9, Y5, Y1, Y1
+	VBLENDVPS Y10, Y6, Y2, Y2
+	VBLENDVPS Y11, Y7, Y3, Y3
+	VBLENDVPS Y12, Y8, Y4, Y4
+
+vectors4_next:
+	ADDQ    DX, DI
+	SUBQ    $+1, R10
+	JNE     vectors4_places
+	ADDQ    SI, DI
+	MOVQ    taps+48(FP), R10
+	SUBQ    $+1, R9
+	JNE     vectors4_places
+	VMOVUPS Y1, (AX)
+	VMOVUPS Y2, 32(AX)
+	VMOVUPS Y3, 64(AX)
+	VMOVUPS Y4, 96(AX)
+	ADDQ    $+128, BX
+	ADDQ    $+128, AX
+	ADDQ    $-32, R11
+	CMPQ    R11, $+32
+	JGE     vectors4
+
+vectors4_end:
+	CMPQ R11, $+16
+	JL   vectors2_end
 
 vectors2:
-	CMPQ    SI, $+16
-	JL      vectors2_end
-	MOVQ    more+64(FP), DI
-	TESTQ   DI, DI
-	JE      vectors2_start
-	VMOVUPS (AX), Y3
-	VMOVUPS 32(AX), Y4
-	JMP     vectors2_begin
+	MOVQ    BX, DI
+	MOVQ    rows+40(FP), R9
+	MOVQ    taps+48(FP), R10
+	MOVQ    more+96(FP), R12
+	TESTQ   R12, R12
+	JNE     vectors2_more
+	VMOVUPS (DI), Y4
+	VMOVUPS 32(DI), Y3
+	JMP     vectors2_next
 
-vectors2_start:
-	VBROADCASTSS lanes_ff800000<>+0(SB), Y3
-	VBROADCASTSS lanes_ff800000<>+0(SB), Y4
+vectors2_more:
+	VMOVUPS (AX), Y4
+	VMOVUPS 32(AX), Y3
 
-vectors2_begin:
-	MOVQ BX, R9
-	MOVQ taps+48(FP), DI
+vectors2_places:
+	VMOVUPS   (DI), Y2
+	VMOVUPS   32(DI), Y1
+	VCMPPS    $0x03, Y2, Y2, Y12
+	VCMPPS    $0x01, Y2, Y4, Y8
+	VORPS     Y12, Y8, Y8
+	VCMPPS    $0x03, Y1, Y1, Y7
+	VCMPPS    $0x01, Y1, Y3, Y12
+	VORPS     Y7, Y12, Y12
+	VBLENDVPS Y8, Y2, Y4, Y4
+	VBLENDVPS Y12, Y1, Y3, Y3
 
-vectors2_taps:
-	VMOVUPS   (R9), Y2
-	VMOVUPS   32(R9), Y1
-	VCMPPS    $0x00, Y2, Y2, Y5
-	VCMPPS    $0x00, Y1, Y1, Y6
-	VMAXPS    Y3, Y2, Y7
-	VMAXPS    Y4, Y1, Y8
-	VBLENDVPS Y5, Y7, Y2, Y3
-	VBLENDVPS Y6, Y8, Y1, Y4
-	ADDQ      DX, R9
-	SUBQ      $+1, DI
-	JNE       vectors2_taps
-	VMOVUPS   Y3, (AX)
-	VMOVUPS   Y4, 32(AX)
-	ADDQ      $+64, AX
-	ADDQ      $+64, BX
-	ADDQ      $-16, SI
-	JMP       vectors2
+vectors2_next:
+	ADDQ    DX, DI
+	SUBQ    $+1, R10
+	JNE     vectors2_places
+	ADDQ    SI, DI
+	MOVQ    taps+48(FP), R10
+	SUBQ    $+1, R9
+	JNE     vectors2_places
+	VMOVUPS Y4, (AX)
+	VMOVUPS Y3, 32(AX)
+	ADDQ    $+64, BX
+	ADDQ    $+64, AX
+	ADDQ    $-16, R11
+	CMPQ    R11, $+16
+	JGE     vectors2
 
 vectors2_end:
+	CMPQ R11, $+8
+	JL   vectors1_end
+
 vectors1:
-	CMPQ    SI, $+8
-	JL      vectors1_end
-	MOVQ    more+64(FP), DI
-	TESTQ   DI, DI
-	JE      vectors1_start
-	VMOVUPS (AX), Y4
-	JMP     vectors1_begin
+	MOVQ    BX, DI
+	MOVQ    rows+40(FP), R9
+	MOVQ    taps+48(FP), R10
+	MOVQ    more+96(FP), R12
+	TESTQ   R12, R12
+	JNE     vectors1_more
+	VMOVUPS (DI), Y3
+	JMP     vectors1_next
 
-vectors1_start:
-	VBROADCASTSS lanes_ff800000<>+0(SB), Y4
+vectors1_more:
+	VMOVUPS (AX), Y3
 
-vectors1_begin:
-	MOVQ BX, R9
-	MOVQ taps+48(FP), DI
+vectors1_places:
+	VMOVUPS   (DI), Y4
+	VCMPPS    $0x03, Y4, Y4, Y12
+	VCMPPS    $0x01, Y4, Y3, Y1
+	VORPS     Y12, Y1, Y1
+	VBLENDVPS Y1, Y4, Y3, Y3
 
-vectors1_taps:
-	VMOVUPS   (R9), Y3
-	VCMPPS    $0x00, Y3, Y3, Y1
-	VMAXPS    Y4, Y3, Y8
-	VBLENDVPS Y1, Y8, Y3, Y4
-	ADDQ      DX, R9
-	SUBQ      $+1, DI
-	JNE       vectors1_taps
-	VMOVUPS   Y4, (AX)
-	ADDQ      $+32, AX
-	ADDQ      $+32, BX
-	ADDQ      $-8, SI
-	JMP       vectors1
+vectors1_next:
+	ADDQ    DX, DI
+	SUBQ    $+1, R10
+	JNE     vectors1_places
+	ADDQ    SI, DI
+	MOVQ    taps+48(FP), R10
+	SUBQ    $+1, R9
+	JNE     vectors1_places
+	VMOVUPS Y3, (AX)
+	ADDQ    $+32, BX
+	ADDQ    $+32, AX
+	ADDQ    $-8, R11
+	CMPQ    R11, $+8
+	JGE     vectors1
 
 vectors1_end:
-	TESTQ      SI, SI
+	TESTQ      R11, R11
 	JE         next
-	MOVQ       more+64(FP), DI
-	TESTQ      DI, DI
-	JE         partial_start
-	VMASKMOVPS (AX), Y0, Y4
-	JMP        partial_begin
+	MOVQ       BX, DI
+	MOVQ       rows+40(FP), R9
+	MOVQ       taps+48(FP), R10
+	MOVQ       more+96(FP), R12
+	TESTQ      R12, R12
+	JNE        partial_more
+	VMASKMOVPS (DI), Y0, Y3
+	JMP        partial_next
 
-partial_start:
-	VBROADCASTSS lanes_ff800000<>+0(SB), Y4
+partial_more:
+	VMASKMOVPS (AX), Y0, Y3
 
-partial_begin:
-	MOVQ BX, R9
-	MOVQ taps+48(FP), DI
+partial_places:
+	VMASKMOVPS (DI), Y0, Y4
+	VCMPPS     $0x03, Y4, Y4, Y12
+	VCMPPS     $0x01, Y4, Y3, Y1
+	VORPS      Y12, Y1, Y1
+	VBLENDVPS  Y1, Y4, Y3, Y3
 
-partial_taps:
-	VMASKMOVPS (R9), Y0, Y3
-	VCMPPS     $0x00, Y3, Y3, Y8
-	VMAXPS     Y4, Y3, Y1
-	VBLENDVPS  Y8, Y1, Y3, Y4
-	ADDQ       DX, R9
-	SUBQ       $+1, DI
-	JNE        partial_taps
-	CMPQ       SI, $0x04
+partial_next:
+	ADDQ       DX, DI
+	SUBQ       $+1, R10
+	JNE        partial_places
+	ADDQ       SI, DI
+	MOVQ       taps+48(FP), R10
+	SUBQ       $+1, R9
+	JNE        partial_places
+	CMPQ       R11, $0x04
 	JL         store182_few
-	VMOVUPS    X4, (AX)
+	VMOVUPS    X3, (AX)
 	JE         store182_end
-	VPERM2F128 $0x01, Y4, Y4, Y4
-	CMPQ       SI, $0x06
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	CMPQ       R11, $0x06
 	JL         store182_five
-	VMOVLPS    X4, 16(AX)
+	VMOVLPS    X3, 16(AX)
 	JE         store182_swap
-	VEXTRACTPS $0x02, X4, 24(AX)
+	VEXTRACTPS $0x02, X3, 24(AX)
 	JMP        store182_swap
 
 store182_five:
-	VMOVSS X4, 16(AX)
+	VMOVSS X3, 16(AX)
 
 store182_swap:
-	VPERM2F128 $0x01, Y4, Y4, Y4
+	VPERM2F128 $0x01, Y3, Y3, Y3
 	JMP        store182_end
 
 store182_few:
-	CMPQ       SI, $0x02
+	CMPQ       R11, $0x02
 	JL         store182_one
-	VMOVLPS    X4, (AX)
+	VMOVLPS    X3, (AX)
 	JE         store182_end
-	VEXTRACTPS $0x02, X4, 8(AX)
+	VEXTRACTPS $0x02, X3, 8(AX)
 	JMP        store182_end
 
 store182_one:
-	VMOVSS X4, (AX)
+	VMOVSS X3, (AX)
 
 store182_end:
+	LEAQ (BX)(R11*4), BX
+	LEAQ (AX)(R11*4), AX
+
 next:
-	MOVQ srcStep+40(FP), DI
-	SUBQ R8, DI
-	SHLQ $0x02, DI
-	ADDQ DI, BX
-	MOVQ dstStep+32(FP), DI
-	SUBQ R8, DI
-	SHLQ $0x02, DI
-	ADDQ DI, AX
-	SUBQ $+1, CX
+	MOVQ depth+56(FP), R12
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (AX)(R12*4), AX
+	MOVQ step+64(FP), R12
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (BX)(R12*4), BX
+	SUBQ $+1, R8
 	JNE  pixel
+	MOVQ ownGap+88(FP), R12
+	LEAQ (AX)(R12*4), AX
+	MOVQ lineGap+80(FP), R12
+	LEAQ (BX)(R12*4), BX
+	SUBQ $+1, CX
+	JNE  line
 	VZEROUPPER
 	RET
 
-// func WindowMaxAVX512(y *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int)
+// func WindowMaxAVX512(y *float32, x *float32, lines int, pixels int, channels int, rows int, taps int, depth int, step int, rowGap int, lineGap int, ownGap int, more int)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·WindowMaxAVX512(SB), NOSPLIT, $0-72
+TEXT ·WindowMaxAVX512(SB), NOSPLIT, $0-104
 	MOVQ  y+0(FP), AX
 	MOVQ  x+8(FP), BX
-	MOVQ  pixels+16(FP), CX
-	MOVQ  tapStep+56(FP), DX
+	MOVQ  lines+16(FP), CX
+	MOVQ  depth+56(FP), DX
+	MOVQ  rowGap+72(FP), SI
 	SHLQ  $0x02, DX
-	MOVQ  channels+24(FP), SI
-	MOVQ  SI, R8
-	ANDQ  $+15, SI
-	MOVL  $0x0000ffff, R10
-	BZHIL SI, R10, R10
-	KMOVW R10, K1
-	SUBQ  SI, R8
+	SHLQ  $0x02, SI
+	MOVQ  channels+32(FP), R11
+	ANDQ  $+15, R11
+	MOVL  $0x0000ffff, R12
+	BZHIL R11, R12, R12
+	KMOVW R12, K1
+
+line:
+	MOVQ pixels+24(FP), R8
 
 pixel:
-	MOVQ channels+24(FP), SI
+	MOVQ channels+32(FP), R11
+	CMPQ R11, $+128
+	JL   vectors8_end
+
+vectors8:
+	MOVQ    BX, DI
+	MOVQ    rows+40(FP), R9
+	MOVQ    taps+48(FP), R10
+	MOVQ    more+96(FP), R12
+	TESTQ   R12, R12
+	JNE     vectors8_more
+	VMOVUPS (DI), Z7
+	VMOVUPS 64(DI), Z6
+	VMOVUPS 128(DI), Z5
+	VMOVUPS 192(DI), Z4
+	VMOVUPS 256(DI), Z3
+	VMOVUPS 320(DI), Z2
+	VMOVUPS 384(DI), Z1
+	VMOVUPS 448(DI), Z0
+	JMP     vectors8_next
+
+vectors8_more:
+	VMOVUPS (AX), Z7
+	VMOVUPS 64(AX), Z6
+	VMOVUPS 128(AX), Z5
+	VMOVUPS 192(AX), Z4
+	VMOVUPS 256(AX), Z3
+	VMOVUPS 320(AX), Z2
+	VMOVUPS 384(AX), Z1
+	VMOVUPS 448(AX), Z0
+
+vectors8_places:
+	VMOVUPS   (DI), Z8
+	VMOVUPS   64(DI), Z9
+	VMOVUPS   128(DI), Z10
+	VMOVUPS   192(DI), Z11
+	VCMPPS    $0x03, Z8, Z8, K7
+	VCMPPS    $0x01, Z8, Z7, K2
+	KORW      K7, K2, K2
+	VCMPPS    $0x03, Z9, Z9, K7
+	VCMPPS    $0x01, Z9, Z6, K3
+	KORW      K7, K3, K3
+	VCMPPS    $0x03, Z10, Z10, K7
+	VCMPPS    $0x01, Z10, Z5, K4
+	KORW      K7, K4, K4
+	VCMPPS    $0x03, Z11, Z11, K7
+	VCMPPS    $0x01, Z11, Z4, K5
+	KORW      K7, K5, K5
+	VBLENDMPS Z8, Z7, K2, Z7
+	VBLENDMPS Z9, Z6, K3, Z6
+	VBLENDMPS Z10, Z5, K4, Z5
+	VBLENDMPS Z11, Z4, K5, Z4
+	VMOVUPS   256(DI), Z11
+	VMOVUPS   320(DI), Z10
+	VMOVUPS   384(DI), Z9
+	VMOVUPS   448(DI), Z8
+	VCMPPS    $0x03, Z11, Z11, K7
+	VCMPPS    $0x01, Z11, Z3, K5
+	KORW      K7, K5, K5
+	VCMPPS    $0x03, Z10, Z10, K7
+	VCMPPS    $0x01, Z10, Z2, K4
+	KORW      K7, K4, K4
+	VCMPPS    $0x03, Z9, Z9, K7
+	VCMPPS    $0x01, Z9, Z1, K3
+	KORW      K7, K3, K3
+	VCMPPS    $0x03, Z8, Z8, K7
+	VCMPPS    $0x01, Z8, Z0, K2
+	KORW      K7, K2, K2
+	VBLENDMPS Z11, Z3, K5, Z3
+	VBLENDMPS Z10, Z2, K4, Z2
+	VBLENDMPS Z9, Z1, K3, Z1
+	VBLENDMPS Z8, Z0, K2, Z0
+
+vectors8_next:
+	ADDQ    DX, DI
+	SUBQ    $+1, R10
+	JNE     vectors8_places
+	ADDQ    SI, DI
+	MOVQ    taps+48(FP), R10
+	SUBQ    $+1, R9
+	JNE     vectors8_places
+	VMOVUPS Z7, (AX)
+	VMOVUPS Z6, 64(AX)
+	VMOVUPS Z5, 128(AX)
+	VMOVUPS Z4, 192(AX)
+	VMOVUPS Z3, 256(AX)
+	VMOVUPS Z2, 320(AX)
+	VMOVUPS Z1, 384(AX)
+	VMOVUPS Z0, 448(AX)
+	ADDQ    $+512, BX
+	ADDQ    $+512, AX
+	ADDQ    $-128, R11
+	CMPQ    R11, $+128
+	JGE     vectors8
+
+vectors8_end:
+	CMPQ R11, $+64
+	JL   vectors4_end
 
 vectors4:
-	CMPQ    SI, $+64
-	JL      vectors4_end
-	MOVQ    more+64(FP), DI
-	TESTQ   DI, DI
-	JE      vectors4_start
-	VMOVUPS (AX), Z3
-	VMOVUPS 64(AX), Z2
-	VMOVUPS 128(AX), Z1
-	VMOVUPS 192(AX), Z0
-	JMP     vectors4_begin
+	MOVQ    BX, DI
+	MOVQ    rows+40(FP), R9
+	MOVQ    taps+48(FP), R10
+	MOVQ    more+96(FP), R12
+	TESTQ   R12, R12
+	JNE     vectors4_more
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	VMOVUPS 128(DI), Z2
+	VMOVUPS 192(DI), Z3
+	JMP     vectors4_next
 
-vectors4_start:
-	VBROADCASTSS lanes_ff800000<>+0(SB), Z3
-	VBROADCASTSS lanes_ff800000<>+0(SB), Z2
-	VBROADCASTSS lanes_ff800000<>+0(SB), Z1
-	VBROADCASTSS lanes_ff800000<>+0(SB), Z0
-
-vectors4_begin:
-	MOVQ BX, R9
-	MOVQ taps+48(FP), DI
-
-vectors4_taps:
-	VMOVUPS   (R9), Z4
-	VMOVUPS   64(R9), Z5
-	VMOVUPS   128(R9), Z6
-	VMOVUPS   192(R9), Z7
-	VCMPPS    $0x00, Z4, Z4, K2
-	VCMPPS    $0x00, Z5, Z5, K3
-	VCMPPS    $0x00, Z6, Z6, K4
-	VCMPPS    $0x00, Z7, Z7, K5
-	VMAXPS    Z3, Z4, Z8
-	VMAXPS    Z2, Z5, Z9
-	VMAXPS    Z1, Z6, Z10
-	VMAXPS    Z0, Z7, Z11
-	VBLENDMPS Z8, Z4, K2, Z3
-	VBLENDMPS Z9, Z5, K3, Z2
-	VBLENDMPS Z10, Z6, K4, Z1
-	VBLENDMPS Z11, Z7, K5, Z0
-	ADDQ      DX, R9
-	SUBQ      $+1, DI
-	JNE       vectors4_taps
-	VMOVUPS   Z3, (AX)
-	VMOVUPS   Z2, 64(AX)
-	VMOVUPS   Z1, 128(AX)
-	VMOVUPS   Z0, 192(AX)
-	ADDQ      $+256, AX
-	ADDQ      $+256, BX
-	ADDQ      $-64, SI
-	JMP       vectors4
-
-vectors4_end:
-vectors2:
-	CMPQ    SI, $+32
-	JL      vectors2_end
-	MOVQ    more+64(FP), DI
-	TESTQ   DI, DI
-	JE      vectors2_start
+vectors4_more:
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
-	JMP     vectors2_begin
+	VMOVUPS 128(AX), Z2
+	VMOVUPS 192(AX), Z3
 
-vectors2_start:
-	VBROADCASTSS lanes_ff800000<>+0(SB), Z0
-	VBROADCASTSS lanes_ff800000<>+0(SB), Z1
+vectors4_places:
+	VMOVUPS   (DI), Z4
+	VMOVUPS   64(DI), Z5
+	VMOVUPS   128(DI), Z6
+	VMOVUPS   192(DI), Z7
+	VCMPPS    $0x03, Z4, Z4, K7
+	VCMPPS    $0x01, Z4, Z0, K2
+	KORW      K7, K2, K2
+	VCMPPS    $0x03, Z5, Z5, K7
+	VCMPPS    $0x01, Z5, Z1, K3
+	KORW      K7, K3, K3
+	VCMPPS    $0x03, Z6, Z6, K7
+	VCMPPS    $0x01, Z6, Z2, K4
+	KORW      K7, K4, K4
+	VCMPPS    $0x03, Z7, Z7, K7
+	VCMPPS    $0x01, Z7, Z3, K5
+	KORW      K7, K5, K5
+	VBLENDMPS Z4, Z0, K2, Z0
+	VBLENDMPS Z5, Z1, K3, Z1
+	VBLENDMPS Z6, Z2, K4, Z2
+	VBLENDMPS Z7, Z3, K5, Z3
 
-vectors2_begin:
-	MOVQ BX, R9
-	MOVQ taps+48(FP), DI
+vectors4_next:
+	ADDQ    DX, DI
+	SUBQ    $+1, R10
+	JNE     vectors4_places
+	ADDQ    SI, DI
+	MOVQ    taps+48(FP), R10
+	SUBQ    $+1, R9
+	JNE     vectors4_places
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, 192(AX)
+	ADDQ    $+256, BX
+	ADDQ    $+256, AX
+	ADDQ    $-64, R11
+	CMPQ    R11, $+64
+	JGE     vectors4
 
-vectors2_taps:
-	VMOVUPS   (R9), Z2
-	VMOVUPS   64(R9), Z3
-	VCMPPS    $0x00, Z2, Z2, K5
-	VCMPPS    $0x00, Z3, Z3, K4
-	VMAXPS    Z0, Z2, Z7
-	VMAXPS    Z1, Z3, Z11
-	VBLENDMPS Z7, Z2, K5, Z0
-	VBLENDMPS Z11, Z3, K4, Z1
-	ADDQ      DX, R9
-	SUBQ      $+1, DI
-	JNE       vectors2_taps
-	VMOVUPS   Z0, (AX)
-	VMOVUPS   Z1, 64(AX)
-	ADDQ      $+128, AX
-	ADDQ      $+128, BX
-	ADDQ      $-32, SI
-	JMP       vectors2
+vectors4_end:
+	CMPQ R11, $+32
+	JL   vectors2_end
+
+vectors2:
+	MOVQ    BX, DI
+	MOVQ    rows+40(FP), R9
+	MOVQ    taps+48(FP), R10
+	MOVQ    more+96(FP), R12
+	TESTQ   R12, R12
+	JNE     vectors2_more
+	VMOVUPS (DI), Z3
+	VMOVUPS 64(DI), Z2
+	JMP     vectors2_next
+
+vectors2_more:
+	VMOVUPS (AX), Z3
+	VMOVUPS 64(AX), Z2
+
+vectors2_places:
+	VMOVUPS   (DI), Z1
+	VMOVUPS   64(DI), Z0
+	VCMPPS    $0x03, Z1, Z1, K7
+	VCMPPS    $0x01, Z1, Z3, K5
+	KORW      K7, K5, K5
+	VCMPPS    $0x03, Z0, Z0, K7
+	VCMPPS    $0x01, Z0, Z2, K4
+	KORW      K7, K4, K4
+	VBLENDMPS Z1, Z3, K5, Z3
+	VBLENDMPS Z0, Z2, K4, Z2
+
+vectors2_next:
+	ADDQ    DX, DI
+	SUBQ    $+1, R10
+	JNE     vectors2_places
+	ADDQ    SI, DI
+	MOVQ    taps+48(FP), R10
+	SUBQ    $+1, R9
+	JNE     vectors2_places
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z2, 64(AX)
+	ADDQ    $+128, BX
+	ADDQ    $+128, AX
+	ADDQ    $-32, R11
+	CMPQ    R11, $+32
+	JGE     vectors2
 
 vectors2_end:
+	CMPQ R11, $+16
+	JL   vectors1_end
+
 vectors1:
-	CMPQ    SI, $+16
-	JL      vectors1_end
-	MOVQ    more+64(FP), DI
-	TESTQ   DI, DI
-	JE      vectors1_start
-	VMOVUPS (AX), Z1
-	JMP     vectors1_begin
+	MOVQ    BX, DI
+	MOVQ    rows+40(FP), R9
+	MOVQ    taps+48(FP), R10
+	MOVQ    more+96(FP), R12
+	TESTQ   R12, R12
+	JNE     vectors1_more
+	VMOVUPS (DI), Z2
+	JMP     vectors1_next
 
-vectors1_start:
-	VBROADCASTSS lanes_ff800000<>+0(SB), Z1
+vectors1_more:
+	VMOVUPS (AX), Z2
 
-vectors1_begin:
-	MOVQ BX, R9
-	MOVQ taps+48(FP), DI
+vectors1_places:
+	VMOVUPS   (DI), Z3
+	VCMPPS    $0x03, Z3, Z3, K7
+	VCMPPS    $0x01, Z3, Z2, K4
+	KORW      K7, K4, K4
+	VBLENDMPS Z3, Z2, K4, Z2
 
-vectors1_taps:
-	VMOVUPS   (R9), Z0
-	VCMPPS    $0x00, Z0, Z0, K4
-	VMAXPS    Z1, Z0, Z3
-	VBLENDMPS Z3, Z0, K4, Z1
-	ADDQ      DX, R9
-	SUBQ      $+1, DI
-	JNE       vectors1_taps
-	VMOVUPS   Z1, (AX)
-	ADDQ      $+64, AX
-	ADDQ      $+64, BX
-	ADDQ      $-16, SI
-	JMP       vectors1
+vectors1_next:
+	ADDQ    DX, DI
+	SUBQ    $+1, R10
+	JNE     vectors1_places
+	ADDQ    SI, DI
+	MOVQ    taps+48(FP), R10
+	SUBQ    $+1, R9
+	JNE     vectors1_places
+	VMOVUPS Z2, (AX)
+	ADDQ    $+64, BX
+	ADDQ    $+64, AX
+	ADDQ    $-16, R11
+	CMPQ    R11, $+16
+	JGE     vectors1
 
 vectors1_end:
-	TESTQ     SI, SI
+	TESTQ     R11, R11
 	JE        next
-	MOVQ      more+64(FP), DI
-	TESTQ     DI, DI
-	JE        partial_start
-	VMOVUPS.Z (AX), K1, Z1
-	JMP       partial_begin
+	MOVQ      BX, DI
+	MOVQ      rows+40(FP), R9
+	MOVQ      taps+48(FP), R10
+	MOVQ      more+96(FP), R12
+	TESTQ     R12, R12
+	JNE       partial_more
+	VMOVUPS.Z (DI), K1, Z2
+	JMP       partial_next
 
-partial_start:
-	VBROADCASTSS lanes_ff800000<>+0(SB), Z1
+partial_more:
+	VMOVUPS.Z (AX), K1, Z2
 
-partial_begin:
-	MOVQ BX, R9
-	MOVQ taps+48(FP), DI
+partial_places:
+	VMOVUPS.Z (DI), K1, Z3
+	VCMPPS    $0x03, Z3, Z3, K7
+	VCMPPS    $0x01, Z3, Z2, K4
+	KORW      K7, K4, K4
+	VBLENDMPS Z3, Z2, K4, Z2
 
-partial_taps:
-	VMOVUPS.Z (R9), K1, Z0
-	VCMPPS    $0x00, Z0, Z0, K4
-	VMAXPS    Z1, Z0, Z3
-	VBLENDMPS Z3, Z0, K4, Z1
-	ADDQ      DX, R9
-	SUBQ      $+1, DI
-	JNE       partial_taps
-	VMOVUPS   Z1, K1, (AX)
+partial_next:
+	ADDQ    DX, DI
+	SUBQ    $+1, R10
+	JNE     partial_places
+	ADDQ    SI, DI
+	MOVQ    taps+48(FP), R10
+	SUBQ    $+1, R9
+	JNE     partial_places
+	VMOVUPS Z2, K1, (AX)
+	LEAQ    (BX)(R11*4), BX
+	LEAQ    (AX)(R11*4), AX
 
 next:
-	MOVQ srcStep+40(FP), DI
-	SUBQ R8, DI
-	SHLQ $0x02, DI
-	ADDQ DI, BX
-	MOVQ dstStep+32(FP), DI
-	SUBQ R8, DI
-	SHLQ $0x02, DI
-	ADDQ DI, AX
-	SUBQ $+1, CX
+	MOVQ depth+56(FP), R12
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (AX)(R12*4), AX
+	MOVQ step+64(FP), R12
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (BX)(R12*4), BX
+	SUBQ $+1, R8
 	JNE  pixel
+	MOVQ ownGap+88(FP), R12
+	LEAQ (AX)(R12*4), AX
+	MOVQ lineGap+80(FP), R12
+	LEAQ (BX)(R12*4), BX
+	SUBQ $+1, CX
+	JNE  line
 	VZEROUPPER
 	RET
 
-// func WindowArgMaxAVX2(y *float32, index *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, first uint32)
+// func WindowArgMaxAVX2(y *float32, index *float32, x *float32, lines int, pixels int, channels int, rows int, taps int, depth int, step int, rowGap int, lineGap int, ownGap int, more int, first uint32)
 // Requires: AVX, AVX2
-TEXT ·WindowArgMaxAVX2(SB), NOSPLIT, $0-84
+TEXT ·WindowArgMaxAVX2(SB), NOSPLIT, $0-116
 	MOVQ         y+0(FP), AX
 	MOVQ         index+8(FP), BX
 	MOVQ         x+16(FP), CX
-	MOVQ         pixels+24(FP), DX
-	MOVQ         tapStep+64(FP), SI
-	VBROADCASTSS first+80(FP), Y0
+	MOVQ         lines+24(FP), DX
+	MOVQ         depth+64(FP), SI
+	MOVQ         rowGap+80(FP), DI
+	VBROADCASTSS first+112(FP), Y0
 	SHLQ         $0x02, SI
-	MOVQ         channels+32(FP), DI
-	MOVQ         DI, R9
-	ANDQ         $+7, DI
-	LEAQ         partial_masks<>+0(SB), R11
-	NEGQ         DI
-	VMOVUPS      32(R11)(DI*4), Y1
-	NEGQ         DI
-	SUBQ         DI, R9
+	SHLQ         $0x02, DI
+	MOVQ         channels+40(FP), R12
+	ANDQ         $+7, R12
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         R12
+	VMOVUPS      32(R13)(R12*4), Y2
+	NEGQ         R12
+
+line:
+	MOVQ pixels+32(FP), R9
 
 pixel:
-	MOVQ channels+32(FP), DI
+	MOVQ channels+40(FP), R12
+	CMPQ R12, $+32
+	JL   vectors4_end
+
+vectors4:
+	MOVQ    CX, R8
+	MOVQ    rows+48(FP), R10
+	MOVQ    taps+56(FP), R11
+	VMOVAPS Y0, Y1
+	MOVQ    more+104(FP), R13
+	TESTQ   R13, R13
+	JNE     vectors4_more
+	VMOVUPS (R8), Y10
+	VMOVUPS 32(R8), Y9
+	VMOVUPS 64(R8), Y8
+	VMOVUPS 96(R8), Y7
+	VMOVAPS Y1, Y6
+	VMOVAPS Y1, Y5
+	VMOVAPS Y1, Y4
+	VMOVAPS Y1, Y3
+	JMP     vectors4_next
+
+vectors4_more:
+	VMOVUPS (AX), Y10
+	VMOVUPS 32(AX), Y9
+	VMOVUPS 64(AX), Y8
+	VMOVUPS 96(AX), Y7
+	VMOVUPS (BX), Y6
+	VMOVUPS 32(BX), Y5
+	VMOVUPS 64(BX), Y4
+	VMOVUPS 96(BX), Y3
+
+vectors4_places:
+	VMOVUPS   (R8), Y11
+	VCMPPS    $0x03, Y11, Y11, Y13
+	VCMPPS    $0x01, Y11, Y10, Y12
+	VORPS     Y13, Y12, Y12
+	VBLENDVPS Y12, Y11, Y10, Y10
+	VBLENDVPS Y12, Y1, Y6, Y6
+	VMOVUPS   32(R8), Y12
+	VCMPPS    $0x03, Y12, Y12, Y13
+	VCMPPS    $0x01, Y12, Y9, Y11
+	VORPS     Y13, Y11, Y11
+	VBLENDVPS Y11, Y12, Y9, Y9
+	VBLENDVPS Y11, Y1, Y5, Y5
+	VMOVUPS   64(R8), Y11
+	VCMPPS    $0x03, Y11, Y11, Y13
+	VCMPPS    $0x01, Y11, Y8, Y12
+	VORPS     Y13, Y12, Y12
+	VBLENDVPS Y12, Y11, Y8, Y8
+	VBLENDVPS Y12, Y1, Y4, Y4
+	VMOVUPS   96(R8), Y12
+	VCMPPS    $0x03, Y12, Y12, Y13
+	VCMPPS    $0x01, Y12, Y7, Y11
+	VORPS     Y13, Y11, Y11
+	VBLENDVPS Y11, Y12, Y7, Y7
+	VBLENDVPS Y11, Y1, Y3, Y3
+
+vectors4_next:
+	VPADDD  lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ    SI, R8
+	SUBQ    $+1, R11
+	JNE     vectors4_places
+	ADDQ    DI, R8
+	MOVQ    taps+56(FP), R11
+	SUBQ    $+1, R10
+	JNE     vectors4_places
+	VMOVUPS Y10, (AX)
+	VMOVUPS Y6, (BX)
+	VMOVUPS Y9, 32(AX)
+	VMOVUPS Y5, 32(BX)
+	VMOVUPS Y8, 64(AX)
+	VMOVUPS Y4, 64(BX)
+	VMOVUPS Y7, 96(AX)
+	VMOVUPS Y3, 96(BX)
+	ADDQ    $+128, CX
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	ADDQ    $-32, R12
+	CMPQ    R12, $+32
+	JGE     vectors4
+
+vectors4_end:
+	CMPQ R12, $+16
+	JL   vectors2_end
+
+vectors2:
+	MOVQ    CX, R8
+	MOVQ    rows+48(FP), R10
+	MOVQ    taps+56(FP), R11
+	VMOVAPS Y0, Y1
+	MOVQ    more+104(FP), R13
+	TESTQ   R13, R13
+	JNE     vectors2_more
+	VMOVUPS (R8), Y3
+	VMOVUPS 32(R8), Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y1, Y6
+	JMP     vectors2_next
+
+vectors2_more:
+	VMOVUPS (AX), Y3
+	VMOVUPS 32(AX), Y4
+	VMOVUPS (BX), Y5
+	VMOVUPS 32(BX), Y6
+
+vectors2_places:
+	VMOVUPS   (R8), Y7
+	VMOVUPS   32(R8), Y8
+	VCMPPS    $0x03, Y7, Y7, Y10
+	VCMPPS    $0x01, Y7, Y3, Y9
+	VORPS     Y10, Y9, Y9
+	VCMPPS    $0x03, Y8, Y8, Y11
+	VCMPPS    $0x01, Y8, Y4, Y10
+	VORPS     Y11, Y10, Y10
+	VBLENDVPS Y9, Y7, Y3, Y3
+	VBLENDVPS Y10, Y8, Y4, Y4
+	VBLENDVPS Y9, Y1, Y5, Y5
+	VBLENDVPS Y10, Y1, Y6, Y6
+
+vectors2_next:
+	VPADDD  lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ    SI, R8
+	SUBQ    $+1, R11
+	JNE     vectors2_places
+	ADDQ    DI, R8
+	MOVQ    taps+56(FP), R11
+	SUBQ    $+1, R10
+	JNE     vectors2_places
+	VMOVUPS Y3, (AX)
+	VMOVUPS Y5, (BX)
+	VMOVUPS Y4, 32(AX)
+	VMOVUPS Y6, 32(BX)
+	ADDQ    $+64, CX
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	ADDQ    $-16, R12
+	CMPQ    R12, $+16
+	JGE     vectors2
+
+vectors2_end:
+	CMPQ R12, $+8
+	JL   vectors1_end
 
 vectors1:
-	CMPQ    DI, $+8
-	JL      vectors1_end
-	MOVQ    more+72(FP), R8
-	TESTQ   R8, R8
-	JE      vectors1_start
-	VMOVUPS (BX), Y8
-	VMOVUPS (AX), Y9
-	VMOVAPS Y0, Y10
-	JMP     vectors1_begin
+	MOVQ    CX, R8
+	MOVQ    rows+48(FP), R10
+	MOVQ    taps+56(FP), R11
+	VMOVAPS Y0, Y1
+	MOVQ    more+104(FP), R13
+	TESTQ   R13, R13
+	JNE     vectors1_more
+	VMOVUPS (R8), Y6
+	VMOVAPS Y1, Y5
+	JMP     vectors1_next
 
-vectors1_start:
-	VMOVAPS      Y0, Y8
-	VBROADCASTSS lanes_ff800000<>+0(SB), Y9
-	VMOVAPS      Y0, Y10
+vectors1_more:
+	VMOVUPS (AX), Y6
+	VMOVUPS (BX), Y5
 
-vectors1_begin:
-	MOVQ CX, R10
-	MOVQ taps+56(FP), R8
+vectors1_places:
+	VMOVUPS   (R8), Y4
+	VCMPPS    $0x03, Y4, Y4, Y10
+	VCMPPS    $0x01, Y4, Y6, Y3
+	VORPS     Y10, Y3, Y3
+	VBLENDVPS Y3, Y4, Y6, Y6
+	VBLENDVPS Y3, Y1, Y5, Y5
 
-vectors1_taps:
-	VMOVUPS   (R10), Y11
-	VCMPPS    $0x01, Y11, Y9, Y12
-	VBLENDVPS Y12, Y10, Y8, Y12
-	VMAXPS    Y9, Y11, Y13
-	VCMPPS    $0x00, Y11, Y11, Y7
-	VBLENDVPS Y7, Y12, Y10, Y8
-	VBLENDVPS Y7, Y13, Y11, Y9
-	VPADDD    lanes_00000001<>+0(SB), Y10, Y10
-	ADDQ      SI, R10
-	SUBQ      $+1, R8
-	JNE       vectors1_taps
-	VMOVUPS   Y8, (BX)
-	VMOVUPS   Y9, (AX)
-	ADDQ      $+32, BX
-	ADDQ      $+32, AX
-	ADDQ      $+32, CX
-	ADDQ      $-8, DI
-	JMP       vectors1
+vectors1_next:
+	VPADDD  lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ    SI, R8
+	SUBQ    $+1, R11
+	JNE     vectors1_places
+	ADDQ    DI, R8
+	MOVQ    taps+56(FP), R11
+	SUBQ    $+1, R10
+	JNE     vectors1_places
+	VMOVUPS Y6, (AX)
+	VMOVUPS Y5, (BX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, AX
+	ADDQ    $+32, BX
+	ADDQ    $-8, R12
+	CMPQ    R12, $+8
+	JGE     vectors1
 
 vectors1_end:
-	TESTQ      DI, DI
+	TESTQ      R12, R12
 	JE         next
-	MOVQ       more+72(FP), R8
-	TESTQ      R8, R8
-	JE         partial_start
-	VMASKMOVPS (BX), Y1, Y10
-	VMASKMOVPS (AX), Y1, Y9
-	VMOVAPS    Y0, Y8
-	JMP        partial_begin
+	MOVQ       CX, R8
+	MOVQ       rows+48(FP), R10
+	MOVQ       taps+56(FP), R11
+	VMOVAPS    Y0, Y1
+	MOVQ       more+104(FP), R13
+	TESTQ      R13, R13
+	JNE        partial_more
+	VMASKMOVPS (R8), Y2, Y5
+	VMOVAPS    Y1, Y6
+	JMP        partial_next
 
-partial_start:
-	VMOVAPS      Y0, Y10
-	VBROADCASTSS lanes_ff800000<>+0(SB), Y9
-	VMOVAPS      Y0, Y8
+partial_more:
+	VMASKMOVPS (AX), Y2, Y5
+	VMASKMOVPS (BX), Y2, Y6
 
-partial_begin:
-	MOVQ CX, R10
-	MOVQ taps+56(FP), R8
+partial_places:
+	VMASKMOVPS (R8), Y2, Y3
+	VCMPPS     $0x03, Y3, Y3, Y10
+	VCMPPS     $0x01, Y3, Y5, Y4
+	VORPS      Y10, Y4, Y4
+	VBLENDVPS  Y4, Y3, Y5, Y5
+	VBLENDVPS  Y4, Y1, Y6, Y6
 
-partial_taps:
-	VMASKMOVPS (R10), Y1, Y11
-	VCMPPS     $0x01, Y11, Y9, Y13
-	VBLENDVPS  Y13, Y8, Y10, Y13
-	VMAXPS     Y9, Y11, Y7
-	VCMPPS     $0x00, Y11, Y11, Y12
-	VBLENDVPS  Y12, Y13, Y8, Y10
-	VBLENDVPS  Y12, Y7, Y11, Y9
-	VPADDD     lanes_00000001<>+0(SB), Y8, Y8
-	ADDQ       SI, R10
-	SUBQ       $+1, R8
-	JNE        partial_taps
-	CMPQ       DI, $0x04
+partial_next:
+	VPADDD     lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ       SI, R8
+	SUBQ       $+1, R11
+	JNE        partial_places
+	ADDQ       DI, R8
+	MOVQ       taps+56(FP), R11
+	SUBQ       $+1, R10
+	JNE        partial_places
+	CMPQ       R12, $0x04
 	JL         store183_few
-	VMOVUPS    X10, (BX)
+	VMOVUPS    X5, (AX)
 	JE         store183_end
-	VPERM2F128 $0x01, Y10, Y10, Y10
-	CMPQ       DI, $0x06
+	VPERM2F128 $0x01, Y5, Y5, Y5
+	CMPQ       R12, $0x06
 	JL         store183_five
-	VMOVLPS    X10, 16(BX)
+	VMOVLPS    X5, 16(AX)
 	JE         store183_swap
-	VEXTRACTPS $0x02, X10, 24(BX)
+	VEXTRACTPS $0x02, X5, 24(AX)
 	JMP        store183_swap
 
 store183_five:
-	VMOVSS X10, 16(BX)
+	VMOVSS X5, 16(AX)
 
 store183_swap:
-	VPERM2F128 $0x01, Y10, Y10, Y10
+	VPERM2F128 $0x01, Y5, Y5, Y5
 	JMP        store183_end
 
 store183_few:
-	CMPQ       DI, $0x02
+	CMPQ       R12, $0x02
 	JL         store183_one
-	VMOVLPS    X10, (BX)
+	VMOVLPS    X5, (AX)
 	JE         store183_end
-	VEXTRACTPS $0x02, X10, 8(BX)
+	VEXTRACTPS $0x02, X5, 8(AX)
 	JMP        store183_end
 
 store183_one:
-	VMOVSS X10, (BX)
+	VMOVSS X5, (AX)
 
 store183_end:
-	CMPQ       DI, $0x04
+	CMPQ       R12, $0x04
 	JL         store184_few
-	VMOVUPS    X9, (AX)
+	VMOVUPS    X6, (BX)
 	JE         store184_end
-	VPERM2F128 $0x01, Y9, Y9, Y9
-	CMPQ       DI, $0x06
+	VPERM2F128 $0x01, Y6, Y6, Y6
+	CMPQ       R12, $0x06
 	JL         store184_five
-	VMOVLPS    X9, 16(AX)
+	VMOVLPS    X6, 16(BX)
 	JE         store184_swap
-	VEXTRACTPS $0x02, X9, 24(AX)
+	VEXTRACTPS $0x02, X6, 24(BX)
 	JMP        store184_swap
 
 store184_five:
-	VMOVSS X9, 16(AX)
+	VMOVSS X6, 16(BX)
 
 store184_swap:
-	VPERM2F128 $0x01, Y9, Y9, Y9
+	VPERM2F128 $0x01, Y6, Y6, Y6
 	JMP        store184_end
 
 store184_few:
-	CMPQ       DI, $0x02
+	CMPQ       R12, $0x02
 	JL         store184_one
-	VMOVLPS    X9, (AX)
+	VMOVLPS    X6, (BX)
 	JE         store184_end
-	VEXTRACTPS $0x02, X9, 8(AX)
+	VEXTRACTPS $0x02, X6, 8(BX)
 	JMP        store184_end
 
 store184_one:
-	VMOVSS X9, (AX)
+	VMOVSS X6, (BX)
 
 store184_end:
+	LEAQ (CX)(R12*4), CX
+	LEAQ (AX)(R12*4), AX
+	LEAQ (BX)(R12*4), BX
+
 next:
-	MOVQ srcStep+48(FP), R8
-	SUBQ R9, R8
-	SHLQ $0x02, R8
-	ADDQ R8, CX
-	MOVQ dstStep+40(FP), R8
-	SUBQ R9, R8
-	SHLQ $0x02, R8
-	ADDQ R8, BX
-	ADDQ R8, AX
-	SUBQ $+1, DX
+	MOVQ depth+64(FP), R13
+	MOVQ channels+40(FP), R12
+	SUBQ R12, R13
+	LEAQ (AX)(R13*4), AX
+	LEAQ (BX)(R13*4), BX
+	MOVQ step+72(FP), R13
+	MOVQ channels+40(FP), R12
+	SUBQ R12, R13
+	LEAQ (CX)(R13*4), CX
+	SUBQ $+1, R9
 	JNE  pixel
+	MOVQ ownGap+96(FP), R13
+	LEAQ (AX)(R13*4), AX
+	LEAQ (BX)(R13*4), BX
+	MOVQ lineGap+88(FP), R13
+	LEAQ (CX)(R13*4), CX
+	SUBQ $+1, DX
+	JNE  line
 	VZEROUPPER
 	RET
 
@@ -43534,1424 +44026,2455 @@ DATA lanes_00000001<>+24(SB)/4, $0x00000001
 DATA lanes_00000001<>+28(SB)/4, $0x00000001
 GLOBL lanes_00000001<>(SB), RODATA|NOPTR, $32
 
-// func WindowArgMaxAVX512(y *float32, index *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, first uint32)
+// func WindowArgMaxAVX512(y *float32, index *float32, x *float32, lines int, pixels int, channels int, rows int, taps int, depth int, step int, rowGap int, lineGap int, ownGap int, more int, first uint32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·WindowArgMaxAVX512(SB), NOSPLIT, $0-84
+TEXT ·WindowArgMaxAVX512(SB), NOSPLIT, $0-116
 	MOVQ         y+0(FP), AX
 	MOVQ         index+8(FP), BX
 	MOVQ         x+16(FP), CX
-	MOVQ         pixels+24(FP), DX
-	MOVQ         tapStep+64(FP), SI
-	VBROADCASTSS first+80(FP), Z0
+	MOVQ         lines+24(FP), DX
+	MOVQ         depth+64(FP), SI
+	MOVQ         rowGap+80(FP), DI
+	VBROADCASTSS first+112(FP), Z0
 	SHLQ         $0x02, SI
-	MOVQ         channels+32(FP), DI
-	MOVQ         DI, R9
-	ANDQ         $+15, DI
-	MOVL         $0x0000ffff, R11
-	BZHIL        DI, R11, R11
-	KMOVW        R11, K1
-	SUBQ         DI, R9
+	SHLQ         $0x02, DI
+	MOVQ         channels+40(FP), R12
+	ANDQ         $+15, R12
+	MOVL         $0x0000ffff, R13
+	BZHIL        R12, R13, R13
+	KMOVW        R13, K1
+
+line:
+	MOVQ pixels+32(FP), R9
 
 pixel:
-	MOVQ channels+32(FP), DI
+	MOVQ channels+40(FP), R12
+	CMPQ R12, $+64
+	JL   vectors4_end
 
 vectors4:
-	CMPQ    DI, $+64
-	JL      vectors4_end
-	MOVQ    more+72(FP), R8
-	TESTQ   R8, R8
-	JE      vectors4_start
-	VMOVUPS (BX), Z12
-	VMOVUPS 64(BX), Z11
-	VMOVUPS 128(BX), Z10
-	VMOVUPS 192(BX), Z9
-	VMOVUPS (AX), Z8
-	VMOVUPS 64(AX), Z7
-	VMOVUPS 128(AX), Z6
-	VMOVUPS 192(AX), Z5
-	VMOVAPS Z0, Z4
-	VMOVAPS Z0, Z3
-	VMOVAPS Z0, Z2
+	MOVQ    CX, R8
+	MOVQ    rows+48(FP), R10
+	MOVQ    taps+56(FP), R11
 	VMOVAPS Z0, Z1
-	JMP     vectors4_begin
+	MOVQ    more+104(FP), R13
+	TESTQ   R13, R13
+	JNE     vectors4_more
+	VMOVUPS (R8), Z9
+	VMOVUPS 64(R8), Z8
+	VMOVUPS 128(R8), Z7
+	VMOVUPS 192(R8), Z6
+	VMOVAPS Z1, Z5
+	VMOVAPS Z1, Z4
+	VMOVAPS Z1, Z3
+	VMOVAPS Z1, Z2
+	JMP     vectors4_next
 
-vectors4_start:
-	VMOVAPS      Z0, Z12
-	VMOVAPS      Z0, Z11
-	VMOVAPS      Z0, Z10
-	VMOVAPS      Z0, Z9
-	VBROADCASTSS lanes_ff800000<>+0(SB), Z8
-	VBROADCASTSS lanes_ff800000<>+0(SB), Z7
-	VBROADCASTSS lanes_ff800000<>+0(SB), Z6
-	VBROADCASTSS lanes_ff800000<>+0(SB), Z5
-	VMOVAPS      Z0, Z4
-	VMOVAPS      Z0, Z3
-	VMOVAPS      Z0, Z2
-	VMOVAPS      Z0, Z1
+vectors4_more:
+	VMOVUPS (AX), Z9
+	VMOVUPS 64(AX), Z8
+	VMOVUPS 128(AX), Z7
+	VMOVUPS 192(AX), Z6
+	VMOVUPS (BX), Z5
+	VMOVUPS 64(BX), Z4
+	VMOVUPS 128(BX), Z3
+	VMOVUPS 192(BX), Z2
 
-vectors4_begin:
-	MOVQ CX, R10
-	MOVQ taps+56(FP), R8
+vectors4_places:
+	VMOVUPS   (R8), Z10
+	VMOVUPS   64(R8), Z11
+	VMOVUPS   128(R8), Z12
+	VMOVUPS   192(R8), Z13
+	VCMPPS    $0x03, Z10, Z10, K7
+	VCMPPS    $0x01, Z10, Z9, K2
+	KORW      K7, K2, K2
+	VCMPPS    $0x03, Z11, Z11, K7
+	VCMPPS    $0x01, Z11, Z8, K3
+	KORW      K7, K3, K3
+	VCMPPS    $0x03, Z12, Z12, K7
+	VCMPPS    $0x01, Z12, Z7, K4
+	KORW      K7, K4, K4
+	VCMPPS    $0x03, Z13, Z13, K7
+	VCMPPS    $0x01, Z13, Z6, K5
+	KORW      K7, K5, K5
+	VBLENDMPS Z10, Z9, K2, Z9
+	VBLENDMPS Z11, Z8, K3, Z8
+	VBLENDMPS Z12, Z7, K4, Z7
+	VBLENDMPS Z13, Z6, K5, Z6
+	VBLENDMPS Z1, Z5, K2, Z5
+	VBLENDMPS Z1, Z4, K3, Z4
+	VBLENDMPS Z1, Z3, K4, Z3
+	VBLENDMPS Z1, Z2, K5, Z2
 
-vectors4_taps:
-	VMOVUPS     (R10), Z13
-	VMOVUPS     64(R10), Z14
-	VMOVUPS     128(R10), Z15
-	VMOVUPS     192(R10), Z16
-	VCMPPS      $0x01, Z13, Z8, K2
-	VCMPPS      $0x01, Z14, Z7, K3
-	VCMPPS      $0x01, Z15, Z6, K4
-	VCMPPS      $0x01, Z16, Z5, K5
-	VBLENDMPS   Z4, Z12, K2, Z17
-	VBLENDMPS   Z3, Z11, K3, Z18
-	VBLENDMPS   Z2, Z10, K4, Z19
-	VBLENDMPS   Z1, Z9, K5, Z20
-	VMAXPS      Z8, Z13, Z21
-	VMAXPS      Z7, Z14, Z22
-	VMAXPS      Z6, Z15, Z23
-	VMAXPS      Z5, Z16, Z24
-	VCMPPS      $0x00, Z13, Z13, K5
-	VCMPPS      $0x00, Z14, Z14, K4
-	VCMPPS      $0x00, Z15, Z15, K3
-	VCMPPS      $0x00, Z16, Z16, K2
-	VBLENDMPS   Z17, Z4, K5, Z12
-	VBLENDMPS   Z18, Z3, K4, Z11
-	VBLENDMPS   Z19, Z2, K3, Z10
-	VBLENDMPS   Z20, Z1, K2, Z9
-	VBLENDMPS   Z21, Z13, K5, Z8
-	VBLENDMPS   Z22, Z14, K4, Z7
-	VBLENDMPS   Z23, Z15, K3, Z6
-	VBLENDMPS   Z24, Z16, K2, Z5
-	VPADDD.BCST lanes_00000001<>+0(SB), Z4, Z4
-	VPADDD.BCST lanes_00000001<>+0(SB), Z3, Z3
-	VPADDD.BCST lanes_00000001<>+0(SB), Z2, Z2
+vectors4_next:
 	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
-	ADDQ        SI, R10
-	SUBQ        $+1, R8
-	JNE         vectors4_taps
-	VMOVUPS     Z12, (BX)
-	VMOVUPS     Z11, 64(BX)
-	VMOVUPS     Z10, 128(BX)
-	VMOVUPS     Z9, 192(BX)
-	VMOVUPS     Z8, (AX)
-	VMOVUPS     Z7, 64(AX)
-	VMOVUPS     Z6, 128(AX)
-	VMOVUPS     Z5, 192(AX)
-	ADDQ        $+256, BX
-	ADDQ        $+256, AX
+	ADDQ        SI, R8
+	SUBQ        $+1, R11
+	JNE         vectors4_places
+	ADDQ        DI, R8
+	MOVQ        taps+56(FP), R11
+	SUBQ        $+1, R10
+	JNE         vectors4_places
+	VMOVUPS     Z9, (AX)
+	VMOVUPS     Z8, 64(AX)
+	VMOVUPS     Z7, 128(AX)
+	VMOVUPS     Z6, 192(AX)
+	VMOVUPS     Z5, (BX)
+	VMOVUPS     Z4, 64(BX)
+	VMOVUPS     Z3, 128(BX)
+	VMOVUPS     Z2, 192(BX)
 	ADDQ        $+256, CX
-	ADDQ        $-64, DI
-	JMP         vectors4
+	ADDQ        $+256, AX
+	ADDQ        $+256, BX
+	ADDQ        $-64, R12
+	CMPQ        R12, $+64
+	JGE         vectors4
 
 vectors4_end:
+	CMPQ R12, $+32
+	JL   vectors2_end
+
 vectors2:
-	CMPQ    DI, $+32
-	JL      vectors2_end
-	MOVQ    more+72(FP), R8
-	TESTQ   R8, R8
-	JE      vectors2_start
-	VMOVUPS (BX), Z1
-	VMOVUPS 64(BX), Z2
-	VMOVUPS (AX), Z3
-	VMOVUPS 64(AX), Z4
-	VMOVAPS Z0, Z5
-	VMOVAPS Z0, Z6
-	JMP     vectors2_begin
+	MOVQ    CX, R8
+	MOVQ    rows+48(FP), R10
+	MOVQ    taps+56(FP), R11
+	VMOVAPS Z0, Z1
+	MOVQ    more+104(FP), R13
+	TESTQ   R13, R13
+	JNE     vectors2_more
+	VMOVUPS (R8), Z2
+	VMOVUPS 64(R8), Z3
+	VMOVAPS Z1, Z4
+	VMOVAPS Z1, Z5
+	JMP     vectors2_next
 
-vectors2_start:
-	VMOVAPS      Z0, Z1
-	VMOVAPS      Z0, Z2
-	VBROADCASTSS lanes_ff800000<>+0(SB), Z3
-	VBROADCASTSS lanes_ff800000<>+0(SB), Z4
-	VMOVAPS      Z0, Z5
-	VMOVAPS      Z0, Z6
+vectors2_more:
+	VMOVUPS (AX), Z2
+	VMOVUPS 64(AX), Z3
+	VMOVUPS (BX), Z4
+	VMOVUPS 64(BX), Z5
 
-vectors2_begin:
-	MOVQ CX, R10
-	MOVQ taps+56(FP), R8
+vectors2_places:
+	VMOVUPS   (R8), Z6
+	VMOVUPS   64(R8), Z7
+	VCMPPS    $0x03, Z6, Z6, K7
+	VCMPPS    $0x01, Z6, Z2, K5
+	KORW      K7, K5, K5
+	VCMPPS    $0x03, Z7, Z7, K7
+	VCMPPS    $0x01, Z7, Z3, K4
+	KORW      K7, K4, K4
+	VBLENDMPS Z6, Z2, K5, Z2
+	VBLENDMPS Z7, Z3, K4, Z3
+	VBLENDMPS Z1, Z4, K5, Z4
+	VBLENDMPS Z1, Z5, K4, Z5
 
-vectors2_taps:
-	VMOVUPS     (R10), Z7
-	VMOVUPS     64(R10), Z8
-	VCMPPS      $0x01, Z7, Z3, K2
-	VCMPPS      $0x01, Z8, Z4, K3
-	VBLENDMPS   Z5, Z1, K2, Z9
-	VBLENDMPS   Z6, Z2, K3, Z10
-	VMAXPS      Z3, Z7, Z11
-	VMAXPS      Z4, Z8, Z12
-	VCMPPS      $0x00, Z7, Z7, K3
-	VCMPPS      $0x00, Z8, Z8, K2
-	VBLENDMPS   Z9, Z5, K3, Z1
-	VBLENDMPS   Z10, Z6, K2, Z2
-	VBLENDMPS   Z11, Z7, K3, Z3
-	VBLENDMPS   Z12, Z8, K2, Z4
-	VPADDD.BCST lanes_00000001<>+0(SB), Z5, Z5
-	VPADDD.BCST lanes_00000001<>+0(SB), Z6, Z6
-	ADDQ        SI, R10
-	SUBQ        $+1, R8
-	JNE         vectors2_taps
-	VMOVUPS     Z1, (BX)
-	VMOVUPS     Z2, 64(BX)
-	VMOVUPS     Z3, (AX)
-	VMOVUPS     Z4, 64(AX)
-	ADDQ        $+128, BX
-	ADDQ        $+128, AX
+vectors2_next:
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
+	SUBQ        $+1, R11
+	JNE         vectors2_places
+	ADDQ        DI, R8
+	MOVQ        taps+56(FP), R11
+	SUBQ        $+1, R10
+	JNE         vectors2_places
+	VMOVUPS     Z2, (AX)
+	VMOVUPS     Z3, 64(AX)
+	VMOVUPS     Z4, (BX)
+	VMOVUPS     Z5, 64(BX)
 	ADDQ        $+128, CX
-	ADDQ        $-32, DI
-	JMP         vectors2
+	ADDQ        $+128, AX
+	ADDQ        $+128, BX
+	ADDQ        $-32, R12
+	CMPQ        R12, $+32
+	JGE         vectors2
 
 vectors2_end:
+	CMPQ R12, $+16
+	JL   vectors1_end
+
 vectors1:
-	CMPQ    DI, $+16
-	JL      vectors1_end
-	MOVQ    more+72(FP), R8
-	TESTQ   R8, R8
-	JE      vectors1_start
-	VMOVUPS (BX), Z6
+	MOVQ    CX, R8
+	MOVQ    rows+48(FP), R10
+	MOVQ    taps+56(FP), R11
+	VMOVAPS Z0, Z1
+	MOVQ    more+104(FP), R13
+	TESTQ   R13, R13
+	JNE     vectors1_more
+	VMOVUPS (R8), Z5
+	VMOVAPS Z1, Z4
+	JMP     vectors1_next
+
+vectors1_more:
 	VMOVUPS (AX), Z5
-	VMOVAPS Z0, Z4
-	JMP     vectors1_begin
+	VMOVUPS (BX), Z4
 
-vectors1_start:
-	VMOVAPS      Z0, Z6
-	VBROADCASTSS lanes_ff800000<>+0(SB), Z5
-	VMOVAPS      Z0, Z4
+vectors1_places:
+	VMOVUPS   (R8), Z3
+	VCMPPS    $0x03, Z3, Z3, K7
+	VCMPPS    $0x01, Z3, Z5, K4
+	KORW      K7, K4, K4
+	VBLENDMPS Z3, Z5, K4, Z5
+	VBLENDMPS Z1, Z4, K4, Z4
 
-vectors1_begin:
-	MOVQ CX, R10
-	MOVQ taps+56(FP), R8
-
-vectors1_taps:
-	VMOVUPS     (R10), Z3
-	VCMPPS      $0x01, Z3, Z5, K2
-	VBLENDMPS   Z4, Z6, K2, Z2
-	VMAXPS      Z5, Z3, Z1
-	VCMPPS      $0x00, Z3, Z3, K2
-	VBLENDMPS   Z2, Z4, K2, Z6
-	VBLENDMPS   Z1, Z3, K2, Z5
-	VPADDD.BCST lanes_00000001<>+0(SB), Z4, Z4
-	ADDQ        SI, R10
-	SUBQ        $+1, R8
-	JNE         vectors1_taps
-	VMOVUPS     Z6, (BX)
+vectors1_next:
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
+	SUBQ        $+1, R11
+	JNE         vectors1_places
+	ADDQ        DI, R8
+	MOVQ        taps+56(FP), R11
+	SUBQ        $+1, R10
+	JNE         vectors1_places
 	VMOVUPS     Z5, (AX)
-	ADDQ        $+64, BX
-	ADDQ        $+64, AX
+	VMOVUPS     Z4, (BX)
 	ADDQ        $+64, CX
-	ADDQ        $-16, DI
-	JMP         vectors1
+	ADDQ        $+64, AX
+	ADDQ        $+64, BX
+	ADDQ        $-16, R12
+	CMPQ        R12, $+16
+	JGE         vectors1
 
 vectors1_end:
-	TESTQ     DI, DI
+	TESTQ     R12, R12
 	JE        next
-	MOVQ      more+72(FP), R8
-	TESTQ     R8, R8
-	JE        partial_start
-	VMOVUPS.Z (BX), K1, Z4
-	VMOVUPS.Z (AX), K1, Z5
-	VMOVAPS   Z0, Z6
-	JMP       partial_begin
+	MOVQ      CX, R8
+	MOVQ      rows+48(FP), R10
+	MOVQ      taps+56(FP), R11
+	VMOVAPS   Z0, Z1
+	MOVQ      more+104(FP), R13
+	TESTQ     R13, R13
+	JNE       partial_more
+	VMOVUPS.Z (R8), K1, Z4
+	VMOVAPS   Z1, Z5
+	JMP       partial_next
 
-partial_start:
-	VMOVAPS      Z0, Z4
-	VBROADCASTSS lanes_ff800000<>+0(SB), Z5
-	VMOVAPS      Z0, Z6
+partial_more:
+	VMOVUPS.Z (AX), K1, Z4
+	VMOVUPS.Z (BX), K1, Z5
 
-partial_begin:
-	MOVQ CX, R10
-	MOVQ taps+56(FP), R8
+partial_places:
+	VMOVUPS.Z (R8), K1, Z3
+	VCMPPS    $0x03, Z3, Z3, K7
+	VCMPPS    $0x01, Z3, Z4, K4
+	KORW      K7, K4, K4
+	VBLENDMPS Z3, Z4, K4, Z4
+	VBLENDMPS Z1, Z5, K4, Z5
 
-partial_taps:
-	VMOVUPS.Z   (R10), K1, Z3
-	VCMPPS      $0x01, Z3, Z5, K2
-	VBLENDMPS   Z6, Z4, K2, Z1
-	VMAXPS      Z5, Z3, Z2
-	VCMPPS      $0x00, Z3, Z3, K2
-	VBLENDMPS   Z1, Z6, K2, Z4
-	VBLENDMPS   Z2, Z3, K2, Z5
-	VPADDD.BCST lanes_00000001<>+0(SB), Z6, Z6
-	ADDQ        SI, R10
-	SUBQ        $+1, R8
-	JNE         partial_taps
-	VMOVUPS     Z4, K1, (BX)
-	VMOVUPS     Z5, K1, (AX)
+partial_next:
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
+	SUBQ        $+1, R11
+	JNE         partial_places
+	ADDQ        DI, R8
+	MOVQ        taps+56(FP), R11
+	SUBQ        $+1, R10
+	JNE         partial_places
+	VMOVUPS     Z4, K1, (AX)
+	VMOVUPS     Z5, K1, (BX)
+	LEAQ        (CX)(R12*4), CX
+	LEAQ        (AX)(R12*4), AX
+	LEAQ        (BX)(R12*4), BX
 
 next:
-	MOVQ srcStep+48(FP), R8
-	SUBQ R9, R8
-	SHLQ $0x02, R8
-	ADDQ R8, CX
-	MOVQ dstStep+40(FP), R8
-	SUBQ R9, R8
-	SHLQ $0x02, R8
-	ADDQ R8, BX
-	ADDQ R8, AX
-	SUBQ $+1, DX
+	MOVQ depth+64(FP), R13
+	MOVQ channels+40(FP), R12
+	SUBQ R12, R13
+	LEAQ (AX)(R13*4), AX
+	LEAQ (BX)(R13*4), BX
+	MOVQ step+72(FP), R13
+	MOVQ channels+40(FP), R12
+	SUBQ R12, R13
+	LEAQ (CX)(R13*4), CX
+	SUBQ $+1, R9
 	JNE  pixel
+	MOVQ ownGap+96(FP), R13
+	LEAQ (AX)(R13*4), AX
+	LEAQ (BX)(R13*4), BX
+	MOVQ lineGap+88(FP), R13
+	LEAQ (CX)(R13*4), CX
+	SUBQ $+1, DX
+	JNE  line
 	VZEROUPPER
 	RET
 
-// func WindowSumAVX2(dst *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int)
+// func WindowMeanAVX2(y *float32, x *float32, lines int, pixels int, channels int, rows int, taps int, depth int, step int, rowGap int, lineGap int, ownGap int, more int, by float32)
 // Requires: AVX
-TEXT ·WindowSumAVX2(SB), NOSPLIT, $0-72
-	MOVQ    dst+0(FP), AX
-	MOVQ    x+8(FP), BX
-	MOVQ    pixels+16(FP), CX
-	MOVQ    tapStep+56(FP), DX
-	SHLQ    $0x02, DX
-	MOVQ    channels+24(FP), SI
-	MOVQ    SI, R8
-	ANDQ    $+7, SI
-	LEAQ    partial_masks<>+0(SB), R10
-	NEGQ    SI
-	VMOVUPS 32(R10)(SI*4), Y0
-	NEGQ    SI
-	SUBQ    SI, R8
+TEXT ·WindowMeanAVX2(SB), NOSPLIT, $0-108
+	MOVQ         y+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         lines+16(FP), CX
+	MOVQ         depth+56(FP), DX
+	MOVQ         rowGap+72(FP), SI
+	VBROADCASTSS by+104(FP), Y0
+	SHLQ         $0x02, DX
+	SHLQ         $0x02, SI
+	MOVQ         channels+32(FP), R11
+	ANDQ         $+7, R11
+	LEAQ         partial_masks<>+0(SB), R12
+	NEGQ         R11
+	VMOVUPS      32(R12)(R11*4), Y1
+	NEGQ         R11
+	VBROADCASTSS lanes_00000000<>+0(SB), Y9
+
+line:
+	MOVQ pixels+24(FP), R8
 
 pixel:
-	MOVQ channels+24(FP), SI
+	MOVQ channels+32(FP), R11
+	CMPQ R11, $+64
+	JL   vectors8_end
+
+vectors8:
+	MOVQ   BX, DI
+	MOVQ   rows+40(FP), R9
+	MOVQ   taps+48(FP), R10
+	MOVQ   more+96(FP), R12
+	TESTQ  R12, R12
+	JNE    vectors8_more
+	VADDPS (DI), Y9, Y10
+	VADDPS 32(DI), Y9, Y2
+	VADDPS 64(DI), Y9, Y3
+	VADDPS 96(DI), Y9, Y4
+	VADDPS 128(DI), Y9, Y5
+	VADDPS 160(DI), Y9, Y6
+	VADDPS 192(DI), Y9, Y7
+	VADDPS 224(DI), Y9, Y8
+	JMP    vectors8_next
+
+vectors8_more:
+	VMOVUPS (AX), Y10
+	VMOVUPS 32(AX), Y2
+	VMOVUPS 64(AX), Y3
+	VMOVUPS 96(AX), Y4
+	VMOVUPS 128(AX), Y5
+	VMOVUPS 160(AX), Y6
+	VMOVUPS 192(AX), Y7
+	VMOVUPS 224(AX), Y8
+
+vectors8_places:
+	VADDPS (DI), Y10, Y10
+	VADDPS 32(DI), Y2, Y2
+	VADDPS 64(DI), Y3, Y3
+	VADDPS 96(DI), Y4, Y4
+	VADDPS 128(DI), Y5, Y5
+	VADDPS 160(DI), Y6, Y6
+	VADDPS 192(DI), Y7, Y7
+	VADDPS 224(DI), Y8, Y8
+
+vectors8_next:
+	ADDQ    DX, DI
+	SUBQ    $+1, R10
+	JNE     vectors8_places
+	ADDQ    SI, DI
+	MOVQ    taps+48(FP), R10
+	SUBQ    $+1, R9
+	JNE     vectors8_places
+	VDIVPS  Y0, Y10, Y11
+	VMOVUPS Y11, (AX)
+	VDIVPS  Y0, Y2, Y11
+	VMOVUPS Y11, 32(AX)
+	VDIVPS  Y0, Y3, Y11
+	VMOVUPS Y11, 64(AX)
+	VDIVPS  Y0, Y4, Y11
+	VMOVUPS Y11, 96(AX)
+	VDIVPS  Y0, Y5, Y11
+	VMOVUPS Y11, 128(AX)
+	VDIVPS  Y0, Y6, Y11
+	VMOVUPS Y11, 160(AX)
+	VDIVPS  Y0, Y7, Y11
+	VMOVUPS Y11, 192(AX)
+	VDIVPS  Y0, Y8, Y11
+	VMOVUPS Y11, 224(AX)
+	ADDQ    $+256, BX
+	ADDQ    $+256, AX
+	ADDQ    $-64, R11
+	CMPQ    R11, $+64
+	JGE     vectors8
+
+vectors8_end:
+	CMPQ R11, $+32
+	JL   vectors4_end
 
 vectors4:
-	CMPQ    SI, $+32
-	JL      vectors4_end
-	MOVQ    more+64(FP), DI
-	TESTQ   DI, DI
-	JE      vectors4_start
-	VMOVUPS (AX), Y4
-	VMOVUPS 32(AX), Y3
-	VMOVUPS 64(AX), Y2
-	VMOVUPS 96(AX), Y1
-	JMP     vectors4_begin
+	MOVQ   BX, DI
+	MOVQ   rows+40(FP), R9
+	MOVQ   taps+48(FP), R10
+	MOVQ   more+96(FP), R12
+	TESTQ  R12, R12
+	JNE    vectors4_more
+	VADDPS (DI), Y9, Y8
+	VADDPS 32(DI), Y9, Y7
+	VADDPS 64(DI), Y9, Y6
+	VADDPS 96(DI), Y9, Y5
+	JMP    vectors4_next
 
-vectors4_start:
-	VPXOR X4, X4, X4
-	VPXOR X3, X3, X3
-	VPXOR X2, X2, X2
-	VPXOR X1, X1, X1
+vectors4_more:
+	VMOVUPS (AX), Y8
+	VMOVUPS 32(AX), Y7
+	VMOVUPS 64(AX), Y6
+	VMOVUPS 96(AX), Y5
 
-vectors4_begin:
-	MOVQ BX, R9
-	MOVQ taps+48(FP), DI
+vectors4_places:
+	VADDPS (DI), Y8, Y8
+	VADDPS 32(DI), Y7, Y7
+	VADDPS 64(DI), Y6, Y6
+	VADDPS 96(DI), Y5, Y5
 
-vectors4_taps:
-	VADDPS  (R9), Y4, Y4
-	VADDPS  32(R9), Y3, Y3
-	VADDPS  64(R9), Y2, Y2
-	VADDPS  96(R9), Y1, Y1
-	ADDQ    DX, R9
-	SUBQ    $+1, DI
-	JNE     vectors4_taps
+vectors4_next:
+	ADDQ    DX, DI
+	SUBQ    $+1, R10
+	JNE     vectors4_places
+	ADDQ    SI, DI
+	MOVQ    taps+48(FP), R10
+	SUBQ    $+1, R9
+	JNE     vectors4_places
+	VDIVPS  Y0, Y8, Y4
 	VMOVUPS Y4, (AX)
-	VMOVUPS Y3, 32(AX)
-	VMOVUPS Y2, 64(AX)
-	VMOVUPS Y1, 96(AX)
-	ADDQ    $+128, AX
+	VDIVPS  Y0, Y7, Y4
+	VMOVUPS Y4, 32(AX)
+	VDIVPS  Y0, Y6, Y4
+	VMOVUPS Y4, 64(AX)
+	VDIVPS  Y0, Y5, Y4
+	VMOVUPS Y4, 96(AX)
 	ADDQ    $+128, BX
-	ADDQ    $-32, SI
-	JMP     vectors4
+	ADDQ    $+128, AX
+	ADDQ    $-32, R11
+	CMPQ    R11, $+32
+	JGE     vectors4
 
 vectors4_end:
+	CMPQ R11, $+16
+	JL   vectors2_end
+
 vectors2:
-	CMPQ    SI, $+16
-	JL      vectors2_end
-	MOVQ    more+64(FP), DI
-	TESTQ   DI, DI
-	JE      vectors2_start
-	VMOVUPS (AX), Y1
-	VMOVUPS 32(AX), Y2
-	JMP     vectors2_begin
+	MOVQ   BX, DI
+	MOVQ   rows+40(FP), R9
+	MOVQ   taps+48(FP), R10
+	MOVQ   more+96(FP), R12
+	TESTQ  R12, R12
+	JNE    vectors2_more
+	VADDPS (DI), Y9, Y5
+	VADDPS 32(DI), Y9, Y6
+	JMP    vectors2_next
 
-vectors2_start:
-	VPXOR X1, X1, X1
-	VPXOR X2, X2, X2
+vectors2_more:
+	VMOVUPS (AX), Y5
+	VMOVUPS 32(AX), Y6
 
-vectors2_begin:
-	MOVQ BX, R9
-	MOVQ taps+48(FP), DI
+vectors2_places:
+	VADDPS (DI), Y5, Y5
+	VADDPS 32(DI), Y6, Y6
 
-vectors2_taps:
-	VADDPS  (R9), Y1, Y1
-	VADDPS  32(R9), Y2, Y2
-	ADDQ    DX, R9
-	SUBQ    $+1, DI
-	JNE     vectors2_taps
-	VMOVUPS Y1, (AX)
-	VMOVUPS Y2, 32(AX)
-	ADDQ    $+64, AX
+vectors2_next:
+	ADDQ    DX, DI
+	SUBQ    $+1, R10
+	JNE     vectors2_places
+	ADDQ    SI, DI
+	MOVQ    taps+48(FP), R10
+	SUBQ    $+1, R9
+	JNE     vectors2_places
+	VDIVPS  Y0, Y5, Y7
+	VMOVUPS Y7, (AX)
+	VDIVPS  Y0, Y6, Y7
+	VMOVUPS Y7, 32(AX)
 	ADDQ    $+64, BX
-	ADDQ    $-16, SI
-	JMP     vectors2
+	ADDQ    $+64, AX
+	ADDQ    $-16, R11
+	CMPQ    R11, $+16
+	JGE     vectors2
 
 vectors2_end:
+	CMPQ R11, $+8
+	JL   vectors1_end
+
 vectors1:
-	CMPQ    SI, $+8
-	JL      vectors1_end
-	MOVQ    more+64(FP), DI
-	TESTQ   DI, DI
-	JE      vectors1_start
-	VMOVUPS (AX), Y2
-	JMP     vectors1_begin
+	MOVQ   BX, DI
+	MOVQ   rows+40(FP), R9
+	MOVQ   taps+48(FP), R10
+	MOVQ   more+96(FP), R12
+	TESTQ  R12, R12
+	JNE    vectors1_more
+	VADDPS (DI), Y9, Y6
+	JMP    vectors1_next
 
-vectors1_start:
-	VPXOR X2, X2, X2
+vectors1_more:
+	VMOVUPS (AX), Y6
 
-vectors1_begin:
-	MOVQ BX, R9
-	MOVQ taps+48(FP), DI
+vectors1_places:
+	VADDPS (DI), Y6, Y6
 
-vectors1_taps:
-	VADDPS  (R9), Y2, Y2
-	ADDQ    DX, R9
-	SUBQ    $+1, DI
-	JNE     vectors1_taps
-	VMOVUPS Y2, (AX)
-	ADDQ    $+32, AX
+vectors1_next:
+	ADDQ    DX, DI
+	SUBQ    $+1, R10
+	JNE     vectors1_places
+	ADDQ    SI, DI
+	MOVQ    taps+48(FP), R10
+	SUBQ    $+1, R9
+	JNE     vectors1_places
+	VDIVPS  Y0, Y6, Y5
+	VMOVUPS Y5, (AX)
 	ADDQ    $+32, BX
-	ADDQ    $-8, SI
-	JMP     vectors1
+	ADDQ    $+32, AX
+	ADDQ    $-8, R11
+	CMPQ    R11, $+8
+	JGE     vectors1
 
 vectors1_end:
-	TESTQ      SI, SI
+	TESTQ      R11, R11
 	JE         next
-	MOVQ       more+64(FP), DI
-	TESTQ      DI, DI
-	JE         partial_start
-	VMASKMOVPS (AX), Y0, Y2
-	JMP        partial_begin
+	MOVQ       BX, DI
+	MOVQ       rows+40(FP), R9
+	MOVQ       taps+48(FP), R10
+	MOVQ       more+96(FP), R12
+	TESTQ      R12, R12
+	JNE        partial_more
+	VMASKMOVPS (DI), Y1, Y5
+	VADDPS     Y9, Y5, Y6
+	JMP        partial_next
 
-partial_start:
-	VPXOR X2, X2, X2
+partial_more:
+	VMASKMOVPS (AX), Y1, Y6
 
-partial_begin:
-	MOVQ BX, R9
-	MOVQ taps+48(FP), DI
+partial_places:
+	VMASKMOVPS (DI), Y1, Y5
+	VADDPS     Y5, Y6, Y6
 
-partial_taps:
-	VMASKMOVPS (R9), Y0, Y1
-	VADDPS     Y1, Y2, Y2
-	ADDQ       DX, R9
-	SUBQ       $+1, DI
-	JNE        partial_taps
-	CMPQ       SI, $0x04
+partial_next:
+	ADDQ       DX, DI
+	SUBQ       $+1, R10
+	JNE        partial_places
+	ADDQ       SI, DI
+	MOVQ       taps+48(FP), R10
+	SUBQ       $+1, R9
+	JNE        partial_places
+	VDIVPS     Y0, Y6, Y5
+	CMPQ       R11, $0x04
 	JL         store185_few
-	VMOVUPS    X2, (AX)
+	VMOVUPS    X5, (AX)
 	JE         store185_end
-	VPERM2F128 $0x01, Y2, Y2, Y2
-	CMPQ       SI, $0x06
+	VPERM2F128 $0x01, Y5, Y5, Y5
+	CMPQ       R11, $0x06
 	JL         store185_five
-	VMOVLPS    X2, 16(AX)
+	VMOVLPS    X5, 16(AX)
 	JE         store185_swap
-	VEXTRACTPS $0x02, X2, 24(AX)
+	VEXTRACTPS $0x02, X5, 24(AX)
 	JMP        store185_swap
 
 store185_five:
-	VMOVSS X2, 16(AX)
+	VMOVSS X5, 16(AX)
 
 store185_swap:
-	VPERM2F128 $0x01, Y2, Y2, Y2
+	VPERM2F128 $0x01, Y5, Y5, Y5
 	JMP        store185_end
 
 store185_few:
-	CMPQ       SI, $0x02
+	CMPQ       R11, $0x02
 	JL         store185_one
-	VMOVLPS    X2, (AX)
+	VMOVLPS    X5, (AX)
 	JE         store185_end
-	VEXTRACTPS $0x02, X2, 8(AX)
+	VEXTRACTPS $0x02, X5, 8(AX)
 	JMP        store185_end
 
 store185_one:
-	VMOVSS X2, (AX)
+	VMOVSS X5, (AX)
 
 store185_end:
+	LEAQ (BX)(R11*4), BX
+	LEAQ (AX)(R11*4), AX
+
 next:
-	MOVQ srcStep+40(FP), DI
-	SUBQ R8, DI
-	SHLQ $0x02, DI
-	ADDQ DI, BX
-	MOVQ dstStep+32(FP), DI
-	SUBQ R8, DI
-	SHLQ $0x02, DI
-	ADDQ DI, AX
-	SUBQ $+1, CX
+	MOVQ depth+56(FP), R12
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (AX)(R12*4), AX
+	MOVQ step+64(FP), R12
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (BX)(R12*4), BX
+	SUBQ $+1, R8
 	JNE  pixel
+	MOVQ ownGap+88(FP), R12
+	LEAQ (AX)(R12*4), AX
+	MOVQ lineGap+80(FP), R12
+	LEAQ (BX)(R12*4), BX
+	SUBQ $+1, CX
+	JNE  line
 	VZEROUPPER
 	RET
 
-// func WindowSumAVX512(dst *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int)
+// func WindowMeanAVX512(y *float32, x *float32, lines int, pixels int, channels int, rows int, taps int, depth int, step int, rowGap int, lineGap int, ownGap int, more int, by float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·WindowSumAVX512(SB), NOSPLIT, $0-72
-	MOVQ  dst+0(FP), AX
-	MOVQ  x+8(FP), BX
-	MOVQ  pixels+16(FP), CX
-	MOVQ  tapStep+56(FP), DX
-	SHLQ  $0x02, DX
-	MOVQ  channels+24(FP), SI
-	MOVQ  SI, R8
-	ANDQ  $+15, SI
-	MOVL  $0x0000ffff, R10
-	BZHIL SI, R10, R10
-	KMOVW R10, K1
-	SUBQ  SI, R8
+TEXT ·WindowMeanAVX512(SB), NOSPLIT, $0-108
+	MOVQ         y+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         lines+16(FP), CX
+	MOVQ         depth+56(FP), DX
+	MOVQ         rowGap+72(FP), SI
+	VBROADCASTSS by+104(FP), Z0
+	SHLQ         $0x02, DX
+	SHLQ         $0x02, SI
+	MOVQ         channels+32(FP), R11
+	ANDQ         $+15, R11
+	MOVL         $0x0000ffff, R12
+	BZHIL        R11, R12, R12
+	KMOVW        R12, K1
+	VBROADCASTSS lanes_00000000<>+0(SB), Z8
+
+line:
+	MOVQ pixels+24(FP), R8
 
 pixel:
-	MOVQ channels+24(FP), SI
+	MOVQ channels+32(FP), R11
+	CMPQ R11, $+128
+	JL   vectors8_end
+
+vectors8:
+	MOVQ    BX, DI
+	MOVQ    rows+40(FP), R9
+	MOVQ    taps+48(FP), R10
+	MOVQ    more+96(FP), R12
+	TESTQ   R12, R12
+	JNE     vectors8_more
+	VMOVUPS (DI), Z10
+	VMOVUPS 64(DI), Z11
+	VMOVUPS 128(DI), Z12
+	VMOVUPS 192(DI), Z13
+	VMOVUPS 256(DI), Z14
+	VMOVUPS 320(DI), Z15
+	VMOVUPS 384(DI), Z16
+	VMOVUPS 448(DI), Z17
+	VADDPS  Z8, Z10, Z9
+	VADDPS  Z8, Z11, Z1
+	VADDPS  Z8, Z12, Z2
+	VADDPS  Z8, Z13, Z3
+	VADDPS  Z8, Z14, Z4
+	VADDPS  Z8, Z15, Z5
+	VADDPS  Z8, Z16, Z6
+	VADDPS  Z8, Z17, Z7
+	JMP     vectors8_next
+
+vectors8_more:
+	VMOVUPS (AX), Z9
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	VMOVUPS 192(AX), Z3
+	VMOVUPS 256(AX), Z4
+	VMOVUPS 320(AX), Z5
+	VMOVUPS 384(AX), Z6
+	VMOVUPS 448(AX), Z7
+
+vectors8_places:
+	VMOVUPS (DI), Z17
+	VMOVUPS 64(DI), Z16
+	VMOVUPS 128(DI), Z15
+	VMOVUPS 192(DI), Z14
+	VMOVUPS 256(DI), Z13
+	VMOVUPS 320(DI), Z12
+	VMOVUPS 384(DI), Z11
+	VMOVUPS 448(DI), Z10
+	VADDPS  Z17, Z9, Z9
+	VADDPS  Z16, Z1, Z1
+	VADDPS  Z15, Z2, Z2
+	VADDPS  Z14, Z3, Z3
+	VADDPS  Z13, Z4, Z4
+	VADDPS  Z12, Z5, Z5
+	VADDPS  Z11, Z6, Z6
+	VADDPS  Z10, Z7, Z7
+
+vectors8_next:
+	ADDQ    DX, DI
+	SUBQ    $+1, R10
+	JNE     vectors8_places
+	ADDQ    SI, DI
+	MOVQ    taps+48(FP), R10
+	SUBQ    $+1, R9
+	JNE     vectors8_places
+	VDIVPS  Z0, Z9, Z10
+	VDIVPS  Z0, Z1, Z11
+	VDIVPS  Z0, Z2, Z12
+	VDIVPS  Z0, Z3, Z13
+	VDIVPS  Z0, Z4, Z14
+	VDIVPS  Z0, Z5, Z15
+	VDIVPS  Z0, Z6, Z16
+	VDIVPS  Z0, Z7, Z17
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, 64(AX)
+	VMOVUPS Z12, 128(AX)
+	VMOVUPS Z13, 192(AX)
+	VMOVUPS Z14, 256(AX)
+	VMOVUPS Z15, 320(AX)
+	VMOVUPS Z16, 384(AX)
+	VMOVUPS Z17, 448(AX)
+	ADDQ    $+512, BX
+	ADDQ    $+512, AX
+	ADDQ    $-128, R11
+	CMPQ    R11, $+128
+	JGE     vectors8
+
+vectors8_end:
+	CMPQ R11, $+64
+	JL   vectors4_end
 
 vectors4:
-	CMPQ    SI, $+64
-	JL      vectors4_end
-	MOVQ    more+64(FP), DI
-	TESTQ   DI, DI
-	JE      vectors4_start
-	VMOVUPS (AX), Z3
-	VMOVUPS 64(AX), Z2
-	VMOVUPS 128(AX), Z1
-	VMOVUPS 192(AX), Z0
-	JMP     vectors4_begin
+	MOVQ    BX, DI
+	MOVQ    rows+40(FP), R9
+	MOVQ    taps+48(FP), R10
+	MOVQ    more+96(FP), R12
+	TESTQ   R12, R12
+	JNE     vectors4_more
+	VMOVUPS (DI), Z3
+	VMOVUPS 64(DI), Z2
+	VMOVUPS 128(DI), Z1
+	VMOVUPS 192(DI), Z9
+	VADDPS  Z8, Z3, Z7
+	VADDPS  Z8, Z2, Z6
+	VADDPS  Z8, Z1, Z5
+	VADDPS  Z8, Z9, Z4
+	JMP     vectors4_next
 
-vectors4_start:
-	VPXOR X3, X3, X3
-	VPXOR X2, X2, X2
-	VPXOR X1, X1, X1
-	VPXOR X0, X0, X0
+vectors4_more:
+	VMOVUPS (AX), Z7
+	VMOVUPS 64(AX), Z6
+	VMOVUPS 128(AX), Z5
+	VMOVUPS 192(AX), Z4
 
-vectors4_begin:
-	MOVQ BX, R9
-	MOVQ taps+48(FP), DI
+vectors4_places:
+	VMOVUPS (DI), Z9
+	VMOVUPS 64(DI), Z1
+	VMOVUPS 128(DI), Z2
+	VMOVUPS 192(DI), Z3
+	VADDPS  Z9, Z7, Z7
+	VADDPS  Z1, Z6, Z6
+	VADDPS  Z2, Z5, Z5
+	VADDPS  Z3, Z4, Z4
 
-vectors4_taps:
-	VMOVUPS (R9), Z4
-	VMOVUPS 64(R9), Z5
-	VMOVUPS 128(R9), Z6
-	VMOVUPS 192(R9), Z7
-	VADDPS  Z4, Z3, Z3
-	VADDPS  Z5, Z2, Z2
-	VADDPS  Z6, Z1, Z1
-	VADDPS  Z7, Z0, Z0
-	ADDQ    DX, R9
-	SUBQ    $+1, DI
-	JNE     vectors4_taps
+vectors4_next:
+	ADDQ    DX, DI
+	SUBQ    $+1, R10
+	JNE     vectors4_places
+	ADDQ    SI, DI
+	MOVQ    taps+48(FP), R10
+	SUBQ    $+1, R9
+	JNE     vectors4_places
+	VDIVPS  Z0, Z7, Z3
+	VDIVPS  Z0, Z6, Z2
+	VDIVPS  Z0, Z5, Z1
+	VDIVPS  Z0, Z4, Z9
 	VMOVUPS Z3, (AX)
 	VMOVUPS Z2, 64(AX)
 	VMOVUPS Z1, 128(AX)
-	VMOVUPS Z0, 192(AX)
-	ADDQ    $+256, AX
+	VMOVUPS Z9, 192(AX)
 	ADDQ    $+256, BX
-	ADDQ    $-64, SI
-	JMP     vectors4
+	ADDQ    $+256, AX
+	ADDQ    $-64, R11
+	CMPQ    R11, $+64
+	JGE     vectors4
 
 vectors4_end:
+	CMPQ R11, $+32
+	JL   vectors2_end
+
 vectors2:
-	CMPQ    SI, $+32
-	JL      vectors2_end
-	MOVQ    more+64(FP), DI
-	TESTQ   DI, DI
-	JE      vectors2_start
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	JMP     vectors2_begin
+	MOVQ    BX, DI
+	MOVQ    rows+40(FP), R9
+	MOVQ    taps+48(FP), R10
+	MOVQ    more+96(FP), R12
+	TESTQ   R12, R12
+	JNE     vectors2_more
+	VMOVUPS (DI), Z6
+	VMOVUPS 64(DI), Z7
+	VADDPS  Z8, Z6, Z4
+	VADDPS  Z8, Z7, Z5
+	JMP     vectors2_next
 
-vectors2_start:
-	VPXOR X0, X0, X0
-	VPXOR X1, X1, X1
+vectors2_more:
+	VMOVUPS (AX), Z4
+	VMOVUPS 64(AX), Z5
 
-vectors2_begin:
-	MOVQ BX, R9
-	MOVQ taps+48(FP), DI
+vectors2_places:
+	VMOVUPS (DI), Z7
+	VMOVUPS 64(DI), Z6
+	VADDPS  Z7, Z4, Z4
+	VADDPS  Z6, Z5, Z5
 
-vectors2_taps:
-	VMOVUPS (R9), Z2
-	VMOVUPS 64(R9), Z3
-	VADDPS  Z2, Z0, Z0
-	VADDPS  Z3, Z1, Z1
-	ADDQ    DX, R9
-	SUBQ    $+1, DI
-	JNE     vectors2_taps
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    $+128, AX
+vectors2_next:
+	ADDQ    DX, DI
+	SUBQ    $+1, R10
+	JNE     vectors2_places
+	ADDQ    SI, DI
+	MOVQ    taps+48(FP), R10
+	SUBQ    $+1, R9
+	JNE     vectors2_places
+	VDIVPS  Z0, Z4, Z6
+	VDIVPS  Z0, Z5, Z7
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
 	ADDQ    $+128, BX
-	ADDQ    $-32, SI
-	JMP     vectors2
+	ADDQ    $+128, AX
+	ADDQ    $-32, R11
+	CMPQ    R11, $+32
+	JGE     vectors2
 
 vectors2_end:
+	CMPQ R11, $+16
+	JL   vectors1_end
+
 vectors1:
-	CMPQ    SI, $+16
-	JL      vectors1_end
-	MOVQ    more+64(FP), DI
-	TESTQ   DI, DI
-	JE      vectors1_start
-	VMOVUPS (AX), Z1
-	JMP     vectors1_begin
+	MOVQ    BX, DI
+	MOVQ    rows+40(FP), R9
+	MOVQ    taps+48(FP), R10
+	MOVQ    more+96(FP), R12
+	TESTQ   R12, R12
+	JNE     vectors1_more
+	VMOVUPS (DI), Z4
+	VADDPS  Z8, Z4, Z5
+	JMP     vectors1_next
 
-vectors1_start:
-	VPXOR X1, X1, X1
+vectors1_more:
+	VMOVUPS (AX), Z5
 
-vectors1_begin:
-	MOVQ BX, R9
-	MOVQ taps+48(FP), DI
+vectors1_places:
+	VMOVUPS (DI), Z4
+	VADDPS  Z4, Z5, Z5
 
-vectors1_taps:
-	VMOVUPS (R9), Z0
-	VADDPS  Z0, Z1, Z1
-	ADDQ    DX, R9
-	SUBQ    $+1, DI
-	JNE     vectors1_taps
-	VMOVUPS Z1, (AX)
-	ADDQ    $+64, AX
+vectors1_next:
+	ADDQ    DX, DI
+	SUBQ    $+1, R10
+	JNE     vectors1_places
+	ADDQ    SI, DI
+	MOVQ    taps+48(FP), R10
+	SUBQ    $+1, R9
+	JNE     vectors1_places
+	VDIVPS  Z0, Z5, Z4
+	VMOVUPS Z4, (AX)
 	ADDQ    $+64, BX
-	ADDQ    $-16, SI
-	JMP     vectors1
+	ADDQ    $+64, AX
+	ADDQ    $-16, R11
+	CMPQ    R11, $+16
+	JGE     vectors1
 
 vectors1_end:
-	TESTQ     SI, SI
+	TESTQ     R11, R11
 	JE        next
-	MOVQ      more+64(FP), DI
-	TESTQ     DI, DI
-	JE        partial_start
-	VMOVUPS.Z (AX), K1, Z1
-	JMP       partial_begin
+	MOVQ      BX, DI
+	MOVQ      rows+40(FP), R9
+	MOVQ      taps+48(FP), R10
+	MOVQ      more+96(FP), R12
+	TESTQ     R12, R12
+	JNE       partial_more
+	VMOVUPS.Z (DI), K1, Z4
+	VADDPS    Z8, Z4, Z5
+	JMP       partial_next
 
-partial_start:
-	VPXOR X1, X1, X1
+partial_more:
+	VMOVUPS.Z (AX), K1, Z5
 
-partial_begin:
-	MOVQ BX, R9
-	MOVQ taps+48(FP), DI
+partial_places:
+	VMOVUPS.Z (DI), K1, Z4
+	VADDPS    Z4, Z5, Z5
 
-partial_taps:
-	VMOVUPS.Z (R9), K1, Z0
-	VADDPS    Z0, Z1, Z1
-	ADDQ      DX, R9
-	SUBQ      $+1, DI
-	JNE       partial_taps
-	VMOVUPS   Z1, K1, (AX)
+partial_next:
+	ADDQ    DX, DI
+	SUBQ    $+1, R10
+	JNE     partial_places
+	ADDQ    SI, DI
+	MOVQ    taps+48(FP), R10
+	SUBQ    $+1, R9
+	JNE     partial_places
+	VDIVPS  Z0, Z5, Z4
+	VMOVUPS Z4, K1, (AX)
+	LEAQ    (BX)(R11*4), BX
+	LEAQ    (AX)(R11*4), AX
 
 next:
-	MOVQ srcStep+40(FP), DI
-	SUBQ R8, DI
-	SHLQ $0x02, DI
-	ADDQ DI, BX
-	MOVQ dstStep+32(FP), DI
-	SUBQ R8, DI
-	SHLQ $0x02, DI
-	ADDQ DI, AX
-	SUBQ $+1, CX
+	MOVQ depth+56(FP), R12
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (AX)(R12*4), AX
+	MOVQ step+64(FP), R12
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (BX)(R12*4), BX
+	SUBQ $+1, R8
 	JNE  pixel
+	MOVQ ownGap+88(FP), R12
+	LEAQ (AX)(R12*4), AX
+	MOVQ lineGap+80(FP), R12
+	LEAQ (BX)(R12*4), BX
+	SUBQ $+1, CX
+	JNE  line
 	VZEROUPPER
 	RET
 
-// func WindowShareAVX2(dst *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, by float32)
+// func WindowShareAVX2(dx *float32, dy *float32, lines int, pixels int, channels int, rows int, taps int, depth int, step int, rowGap int, lineGap int, ownGap int, by float32)
 // Requires: AVX
-TEXT ·WindowShareAVX2(SB), NOSPLIT, $0-76
-	MOVQ         dst+0(FP), AX
-	MOVQ         x+8(FP), BX
-	MOVQ         pixels+16(FP), CX
-	MOVQ         tapStep+56(FP), DX
-	VBROADCASTSS by+72(FP), Y0
+TEXT ·WindowShareAVX2(SB), NOSPLIT, $0-100
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), BX
+	MOVQ         lines+16(FP), CX
+	MOVQ         depth+56(FP), DX
+	MOVQ         rowGap+72(FP), SI
+	VBROADCASTSS by+96(FP), Y0
 	SHLQ         $0x02, DX
-	MOVQ         channels+24(FP), SI
-	MOVQ         SI, R8
-	ANDQ         $+7, SI
-	LEAQ         partial_masks<>+0(SB), R10
-	NEGQ         SI
-	VMOVUPS      32(R10)(SI*4), Y1
-	NEGQ         SI
-	SUBQ         SI, R8
+	SHLQ         $0x02, SI
+	MOVQ         channels+32(FP), R11
+	ANDQ         $+7, R11
+	LEAQ         partial_masks<>+0(SB), R12
+	NEGQ         R11
+	VMOVUPS      32(R12)(R11*4), Y1
+	NEGQ         R11
+	VBROADCASTSS lanes_00000000<>+0(SB), Y5
+
+line:
+	MOVQ pixels+24(FP), R8
 
 pixel:
-	MOVQ channels+24(FP), SI
+	MOVQ channels+32(FP), R11
+	CMPQ R11, $+32
+	JL   vectors4_end
 
 vectors4:
-	CMPQ    SI, $+32
-	JL      vectors4_end
-	MOVQ    more+64(FP), DI
-	TESTQ   DI, DI
-	JE      vectors4_start
-	VMOVUPS (AX), Y5
-	VMOVUPS 32(AX), Y4
-	VMOVUPS 64(AX), Y3
-	VMOVUPS 96(AX), Y2
-	JMP     vectors4_begin
-
-vectors4_start:
-	VPXOR X5, X5, X5
-	VPXOR X4, X4, X4
-	VPXOR X3, X3, X3
-	VPXOR X2, X2, X2
-
-vectors4_begin:
-	MOVQ BX, R9
-	MOVQ taps+48(FP), DI
-
-vectors4_taps:
-	VMOVUPS (R9), Y6
-	VMOVUPS 32(R9), Y7
-	VMOVUPS 64(R9), Y8
-	VMOVUPS 96(R9), Y9
-	VDIVPS  Y0, Y6, Y6
+	MOVQ    AX, DI
+	MOVQ    rows+40(FP), R9
+	MOVQ    taps+48(FP), R10
+	VMOVUPS (BX), Y7
+	VMOVUPS 32(BX), Y8
+	VMOVUPS 64(BX), Y9
+	VMOVUPS 96(BX), Y10
 	VDIVPS  Y0, Y7, Y7
 	VDIVPS  Y0, Y8, Y8
 	VDIVPS  Y0, Y9, Y9
-	VADDPS  Y6, Y5, Y5
-	VADDPS  Y7, Y4, Y4
-	VADDPS  Y8, Y3, Y3
-	VADDPS  Y9, Y2, Y2
-	ADDQ    DX, R9
-	SUBQ    $+1, DI
-	JNE     vectors4_taps
-	VMOVUPS Y5, (AX)
-	VMOVUPS Y4, 32(AX)
-	VMOVUPS Y3, 64(AX)
-	VMOVUPS Y2, 96(AX)
+	VDIVPS  Y0, Y10, Y10
+	VADDPS  Y5, Y7, Y6
+	VADDPS  Y5, Y8, Y2
+	VADDPS  Y5, Y9, Y3
+	VADDPS  Y5, Y10, Y4
+
+vectors4_places:
+	VMOVUPS Y6, (DI)
+	VMOVUPS Y2, 32(DI)
+	VMOVUPS Y3, 64(DI)
+	VMOVUPS Y4, 96(DI)
+	ADDQ    DX, DI
+	SUBQ    $+1, R10
+	JNE     vectors4_places
+	ADDQ    SI, DI
+	MOVQ    taps+48(FP), R10
+	SUBQ    $+1, R9
+	JNE     vectors4_places
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
-	ADDQ    $-32, SI
-	JMP     vectors4
+	ADDQ    $-32, R11
+	CMPQ    R11, $+32
+	JGE     vectors4
 
 vectors4_end:
+	CMPQ R11, $+16
+	JL   vectors2_end
+
 vectors2:
-	CMPQ    SI, $+16
-	JL      vectors2_end
-	MOVQ    more+64(FP), DI
-	TESTQ   DI, DI
-	JE      vectors2_start
-	VMOVUPS (AX), Y2
-	VMOVUPS 32(AX), Y3
-	JMP     vectors2_begin
+	MOVQ    AX, DI
+	MOVQ    rows+40(FP), R9
+	MOVQ    taps+48(FP), R10
+	VMOVUPS (BX), Y2
+	VMOVUPS 32(BX), Y6
+	VDIVPS  Y0, Y2, Y2
+	VDIVPS  Y0, Y6, Y6
+	VADDPS  Y5, Y2, Y4
+	VADDPS  Y5, Y6, Y3
 
-vectors2_start:
-	VPXOR X2, X2, X2
-	VPXOR X3, X3, X3
-
-vectors2_begin:
-	MOVQ BX, R9
-	MOVQ taps+48(FP), DI
-
-vectors2_taps:
-	VMOVUPS (R9), Y4
-	VMOVUPS 32(R9), Y5
-	VDIVPS  Y0, Y4, Y4
-	VDIVPS  Y0, Y5, Y5
-	VADDPS  Y4, Y2, Y2
-	VADDPS  Y5, Y3, Y3
-	ADDQ    DX, R9
-	SUBQ    $+1, DI
-	JNE     vectors2_taps
-	VMOVUPS Y2, (AX)
-	VMOVUPS Y3, 32(AX)
+vectors2_places:
+	VMOVUPS Y4, (DI)
+	VMOVUPS Y3, 32(DI)
+	ADDQ    DX, DI
+	SUBQ    $+1, R10
+	JNE     vectors2_places
+	ADDQ    SI, DI
+	MOVQ    taps+48(FP), R10
+	SUBQ    $+1, R9
+	JNE     vectors2_places
 	ADDQ    $+64, AX
 	ADDQ    $+64, BX
-	ADDQ    $-16, SI
-	JMP     vectors2
+	ADDQ    $-16, R11
+	CMPQ    R11, $+16
+	JGE     vectors2
 
 vectors2_end:
+	CMPQ R11, $+8
+	JL   vectors1_end
+
 vectors1:
-	CMPQ    SI, $+8
-	JL      vectors1_end
-	MOVQ    more+64(FP), DI
-	TESTQ   DI, DI
-	JE      vectors1_start
-	VMOVUPS (AX), Y3
-	JMP     vectors1_begin
+	MOVQ    AX, DI
+	MOVQ    rows+40(FP), R9
+	MOVQ    taps+48(FP), R10
+	VMOVUPS (BX), Y4
+	VDIVPS  Y0, Y4, Y4
+	VADDPS  Y5, Y4, Y3
 
-vectors1_start:
-	VPXOR X3, X3, X3
-
-vectors1_begin:
-	MOVQ BX, R9
-	MOVQ taps+48(FP), DI
-
-vectors1_taps:
-	VMOVUPS (R9), Y2
-	VDIVPS  Y0, Y2, Y2
-	VADDPS  Y2, Y3, Y3
-	ADDQ    DX, R9
-	SUBQ    $+1, DI
-	JNE     vectors1_taps
-	VMOVUPS Y3, (AX)
+vectors1_places:
+	VMOVUPS Y3, (DI)
+	ADDQ    DX, DI
+	SUBQ    $+1, R10
+	JNE     vectors1_places
+	ADDQ    SI, DI
+	MOVQ    taps+48(FP), R10
+	SUBQ    $+1, R9
+	JNE     vectors1_places
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
-	ADDQ    $-8, SI
-	JMP     vectors1
+	ADDQ    $-8, R11
+	CMPQ    R11, $+8
+	JGE     vectors1
 
 vectors1_end:
-	TESTQ      SI, SI
+	TESTQ      R11, R11
 	JE         next
-	MOVQ       more+64(FP), DI
-	TESTQ      DI, DI
-	JE         partial_start
-	VMASKMOVPS (AX), Y1, Y3
-	JMP        partial_begin
+	MOVQ       AX, DI
+	MOVQ       rows+40(FP), R9
+	MOVQ       taps+48(FP), R10
+	VMASKMOVPS (BX), Y1, Y4
+	VDIVPS     Y0, Y4, Y4
+	VADDPS     Y5, Y4, Y3
 
-partial_start:
-	VPXOR X3, X3, X3
-
-partial_begin:
-	MOVQ BX, R9
-	MOVQ taps+48(FP), DI
-
-partial_taps:
-	VMASKMOVPS (R9), Y1, Y2
-	VDIVPS     Y0, Y2, Y2
-	VADDPS     Y2, Y3, Y3
-	ADDQ       DX, R9
-	SUBQ       $+1, DI
-	JNE        partial_taps
-	CMPQ       SI, $0x04
+partial_places:
+	CMPQ       R11, $0x04
 	JL         store186_few
-	VMOVUPS    X3, (AX)
+	VMOVUPS    X3, (DI)
 	JE         store186_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	CMPQ       SI, $0x06
+	CMPQ       R11, $0x06
 	JL         store186_five
-	VMOVLPS    X3, 16(AX)
+	VMOVLPS    X3, 16(DI)
 	JE         store186_swap
-	VEXTRACTPS $0x02, X3, 24(AX)
+	VEXTRACTPS $0x02, X3, 24(DI)
 	JMP        store186_swap
 
 store186_five:
-	VMOVSS X3, 16(AX)
+	VMOVSS X3, 16(DI)
 
 store186_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	JMP        store186_end
 
 store186_few:
-	CMPQ       SI, $0x02
+	CMPQ       R11, $0x02
 	JL         store186_one
-	VMOVLPS    X3, (AX)
+	VMOVLPS    X3, (DI)
 	JE         store186_end
-	VEXTRACTPS $0x02, X3, 8(AX)
+	VEXTRACTPS $0x02, X3, 8(DI)
 	JMP        store186_end
 
 store186_one:
-	VMOVSS X3, (AX)
+	VMOVSS X3, (DI)
 
 store186_end:
+	ADDQ DX, DI
+	SUBQ $+1, R10
+	JNE  partial_places
+	ADDQ SI, DI
+	MOVQ taps+48(FP), R10
+	SUBQ $+1, R9
+	JNE  partial_places
+	LEAQ (AX)(R11*4), AX
+	LEAQ (BX)(R11*4), BX
+
 next:
-	MOVQ srcStep+40(FP), DI
-	SUBQ R8, DI
-	SHLQ $0x02, DI
-	ADDQ DI, BX
-	MOVQ dstStep+32(FP), DI
-	SUBQ R8, DI
-	SHLQ $0x02, DI
-	ADDQ DI, AX
-	SUBQ $+1, CX
+	MOVQ depth+56(FP), R12
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (BX)(R12*4), BX
+	MOVQ step+64(FP), R12
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (AX)(R12*4), AX
+	SUBQ $+1, R8
 	JNE  pixel
+	MOVQ ownGap+88(FP), R12
+	LEAQ (BX)(R12*4), BX
+	MOVQ lineGap+80(FP), R12
+	LEAQ (AX)(R12*4), AX
+	SUBQ $+1, CX
+	JNE  line
 	VZEROUPPER
 	RET
 
-// func WindowShareAVX512(dst *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, by float32)
+// func WindowShareAVX512(dx *float32, dy *float32, lines int, pixels int, channels int, rows int, taps int, depth int, step int, rowGap int, lineGap int, ownGap int, by float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·WindowShareAVX512(SB), NOSPLIT, $0-76
-	MOVQ         dst+0(FP), AX
-	MOVQ         x+8(FP), BX
-	MOVQ         pixels+16(FP), CX
-	MOVQ         tapStep+56(FP), DX
-	VBROADCASTSS by+72(FP), Z0
+TEXT ·WindowShareAVX512(SB), NOSPLIT, $0-100
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), BX
+	MOVQ         lines+16(FP), CX
+	MOVQ         depth+56(FP), DX
+	MOVQ         rowGap+72(FP), SI
+	VBROADCASTSS by+96(FP), Z0
 	SHLQ         $0x02, DX
-	MOVQ         channels+24(FP), SI
-	MOVQ         SI, R8
-	ANDQ         $+15, SI
-	MOVL         $0x0000ffff, R10
-	BZHIL        SI, R10, R10
-	KMOVW        R10, K1
-	SUBQ         SI, R8
+	SHLQ         $0x02, SI
+	MOVQ         channels+32(FP), R11
+	ANDQ         $+15, R11
+	MOVL         $0x0000ffff, R12
+	BZHIL        R11, R12, R12
+	KMOVW        R12, K1
+	VBROADCASTSS lanes_00000000<>+0(SB), Z4
+
+line:
+	MOVQ pixels+24(FP), R8
 
 pixel:
-	MOVQ channels+24(FP), SI
+	MOVQ channels+32(FP), R11
+	CMPQ R11, $+64
+	JL   vectors4_end
 
 vectors4:
-	CMPQ    SI, $+64
-	JL      vectors4_end
-	MOVQ    more+64(FP), DI
-	TESTQ   DI, DI
-	JE      vectors4_start
-	VMOVUPS (AX), Z4
-	VMOVUPS 64(AX), Z3
-	VMOVUPS 128(AX), Z2
-	VMOVUPS 192(AX), Z1
-	JMP     vectors4_begin
-
-vectors4_start:
-	VPXOR X4, X4, X4
-	VPXOR X3, X3, X3
-	VPXOR X2, X2, X2
-	VPXOR X1, X1, X1
-
-vectors4_begin:
-	MOVQ BX, R9
-	MOVQ taps+48(FP), DI
-
-vectors4_taps:
-	VMOVUPS (R9), Z5
-	VMOVUPS 64(R9), Z6
-	VMOVUPS 128(R9), Z7
-	VMOVUPS 192(R9), Z8
-	VDIVPS  Z0, Z5, Z5
+	MOVQ    AX, DI
+	MOVQ    rows+40(FP), R9
+	MOVQ    taps+48(FP), R10
+	VMOVUPS (BX), Z6
+	VMOVUPS 64(BX), Z7
+	VMOVUPS 128(BX), Z8
+	VMOVUPS 192(BX), Z9
 	VDIVPS  Z0, Z6, Z6
 	VDIVPS  Z0, Z7, Z7
 	VDIVPS  Z0, Z8, Z8
-	VADDPS  Z5, Z4, Z4
-	VADDPS  Z6, Z3, Z3
-	VADDPS  Z7, Z2, Z2
-	VADDPS  Z8, Z1, Z1
-	ADDQ    DX, R9
-	SUBQ    $+1, DI
-	JNE     vectors4_taps
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z3, 64(AX)
-	VMOVUPS Z2, 128(AX)
-	VMOVUPS Z1, 192(AX)
+	VDIVPS  Z0, Z9, Z9
+	VADDPS  Z4, Z6, Z5
+	VADDPS  Z4, Z7, Z1
+	VADDPS  Z4, Z8, Z2
+	VADDPS  Z4, Z9, Z3
+
+vectors4_places:
+	VMOVUPS Z5, (DI)
+	VMOVUPS Z1, 64(DI)
+	VMOVUPS Z2, 128(DI)
+	VMOVUPS Z3, 192(DI)
+	ADDQ    DX, DI
+	SUBQ    $+1, R10
+	JNE     vectors4_places
+	ADDQ    SI, DI
+	MOVQ    taps+48(FP), R10
+	SUBQ    $+1, R9
+	JNE     vectors4_places
 	ADDQ    $+256, AX
 	ADDQ    $+256, BX
-	ADDQ    $-64, SI
-	JMP     vectors4
+	ADDQ    $-64, R11
+	CMPQ    R11, $+64
+	JGE     vectors4
 
 vectors4_end:
+	CMPQ R11, $+32
+	JL   vectors2_end
+
 vectors2:
-	CMPQ    SI, $+32
-	JL      vectors2_end
-	MOVQ    more+64(FP), DI
-	TESTQ   DI, DI
-	JE      vectors2_start
-	VMOVUPS (AX), Z1
-	VMOVUPS 64(AX), Z2
-	JMP     vectors2_begin
+	MOVQ    AX, DI
+	MOVQ    rows+40(FP), R9
+	MOVQ    taps+48(FP), R10
+	VMOVUPS (BX), Z1
+	VMOVUPS 64(BX), Z5
+	VDIVPS  Z0, Z1, Z1
+	VDIVPS  Z0, Z5, Z5
+	VADDPS  Z4, Z1, Z3
+	VADDPS  Z4, Z5, Z2
 
-vectors2_start:
-	VPXOR X1, X1, X1
-	VPXOR X2, X2, X2
-
-vectors2_begin:
-	MOVQ BX, R9
-	MOVQ taps+48(FP), DI
-
-vectors2_taps:
-	VMOVUPS (R9), Z3
-	VMOVUPS 64(R9), Z4
-	VDIVPS  Z0, Z3, Z3
-	VDIVPS  Z0, Z4, Z4
-	VADDPS  Z3, Z1, Z1
-	VADDPS  Z4, Z2, Z2
-	ADDQ    DX, R9
-	SUBQ    $+1, DI
-	JNE     vectors2_taps
-	VMOVUPS Z1, (AX)
-	VMOVUPS Z2, 64(AX)
+vectors2_places:
+	VMOVUPS Z3, (DI)
+	VMOVUPS Z2, 64(DI)
+	ADDQ    DX, DI
+	SUBQ    $+1, R10
+	JNE     vectors2_places
+	ADDQ    SI, DI
+	MOVQ    taps+48(FP), R10
+	SUBQ    $+1, R9
+	JNE     vectors2_places
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
-	ADDQ    $-32, SI
-	JMP     vectors2
+	ADDQ    $-32, R11
+	CMPQ    R11, $+32
+	JGE     vectors2
 
 vectors2_end:
+	CMPQ R11, $+16
+	JL   vectors1_end
+
 vectors1:
-	CMPQ    SI, $+16
-	JL      vectors1_end
-	MOVQ    more+64(FP), DI
-	TESTQ   DI, DI
-	JE      vectors1_start
-	VMOVUPS (AX), Z2
-	JMP     vectors1_begin
+	MOVQ    AX, DI
+	MOVQ    rows+40(FP), R9
+	MOVQ    taps+48(FP), R10
+	VMOVUPS (BX), Z3
+	VDIVPS  Z0, Z3, Z3
+	VADDPS  Z4, Z3, Z2
 
-vectors1_start:
-	VPXOR X2, X2, X2
-
-vectors1_begin:
-	MOVQ BX, R9
-	MOVQ taps+48(FP), DI
-
-vectors1_taps:
-	VMOVUPS (R9), Z1
-	VDIVPS  Z0, Z1, Z1
-	VADDPS  Z1, Z2, Z2
-	ADDQ    DX, R9
-	SUBQ    $+1, DI
-	JNE     vectors1_taps
-	VMOVUPS Z2, (AX)
+vectors1_places:
+	VMOVUPS Z2, (DI)
+	ADDQ    DX, DI
+	SUBQ    $+1, R10
+	JNE     vectors1_places
+	ADDQ    SI, DI
+	MOVQ    taps+48(FP), R10
+	SUBQ    $+1, R9
+	JNE     vectors1_places
 	ADDQ    $+64, AX
 	ADDQ    $+64, BX
-	ADDQ    $-16, SI
-	JMP     vectors1
+	ADDQ    $-16, R11
+	CMPQ    R11, $+16
+	JGE     vectors1
 
 vectors1_end:
-	TESTQ     SI, SI
+	TESTQ     R11, R11
 	JE        next
-	MOVQ      more+64(FP), DI
-	TESTQ     DI, DI
-	JE        partial_start
-	VMOVUPS.Z (AX), K1, Z2
-	JMP       partial_begin
+	MOVQ      AX, DI
+	MOVQ      rows+40(FP), R9
+	MOVQ      taps+48(FP), R10
+	VMOVUPS.Z (BX), K1, Z3
+	VDIVPS    Z0, Z3, Z3
+	VADDPS    Z4, Z3, Z2
 
-partial_start:
-	VPXOR X2, X2, X2
-
-partial_begin:
-	MOVQ BX, R9
-	MOVQ taps+48(FP), DI
-
-partial_taps:
-	VMOVUPS.Z (R9), K1, Z1
-	VDIVPS    Z0, Z1, Z1
-	VADDPS    Z1, Z2, Z2
-	ADDQ      DX, R9
-	SUBQ      $+1, DI
-	JNE       partial_taps
-	VMOVUPS   Z2, K1, (AX)
+partial_places:
+	VMOVUPS Z2, K1, (DI)
+	ADDQ    DX, DI
+	SUBQ    $+1, R10
+	JNE     partial_places
+	ADDQ    SI, DI
+	MOVQ    taps+48(FP), R10
+	SUBQ    $+1, R9
+	JNE     partial_places
+	LEAQ    (AX)(R11*4), AX
+	LEAQ    (BX)(R11*4), BX
 
 next:
-	MOVQ srcStep+40(FP), DI
-	SUBQ R8, DI
-	SHLQ $0x02, DI
-	ADDQ DI, BX
-	MOVQ dstStep+32(FP), DI
-	SUBQ R8, DI
-	SHLQ $0x02, DI
-	ADDQ DI, AX
-	SUBQ $+1, CX
+	MOVQ depth+56(FP), R12
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (BX)(R12*4), BX
+	MOVQ step+64(FP), R12
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (AX)(R12*4), AX
+	SUBQ $+1, R8
 	JNE  pixel
+	MOVQ ownGap+88(FP), R12
+	LEAQ (BX)(R12*4), BX
+	MOVQ lineGap+80(FP), R12
+	LEAQ (AX)(R12*4), AX
+	SUBQ $+1, CX
+	JNE  line
 	VZEROUPPER
 	RET
 
-// func WindowSelectAVX2(dx *float32, dy *float32, index *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, place float32)
+// func WindowShareAddAVX2(dx *float32, dy *float32, lines int, pixels int, channels int, rows int, taps int, depth int, step int, rowGap int, lineGap int, ownGap int, by float32)
 // Requires: AVX
-TEXT ·WindowSelectAVX2(SB), NOSPLIT, $0-84
+TEXT ·WindowShareAddAVX2(SB), NOSPLIT, $0-100
 	MOVQ         dx+0(FP), AX
 	MOVQ         dy+8(FP), BX
-	MOVQ         index+16(FP), CX
-	MOVQ         pixels+24(FP), DX
-	MOVQ         tapStep+64(FP), SI
-	VBROADCASTSS place+80(FP), Y0
+	MOVQ         lines+16(FP), CX
+	MOVQ         depth+56(FP), DX
+	MOVQ         rowGap+72(FP), SI
+	VBROADCASTSS by+96(FP), Y0
+	SHLQ         $0x02, DX
 	SHLQ         $0x02, SI
-	MOVQ         channels+32(FP), DI
-	MOVQ         DI, R9
-	ANDQ         $+7, DI
+	MOVQ         channels+32(FP), R11
+	ANDQ         $+7, R11
 	LEAQ         partial_masks<>+0(SB), R12
-	NEGQ         DI
-	VMOVUPS      32(R12)(DI*4), Y1
-	NEGQ         DI
-	SUBQ         DI, R9
+	NEGQ         R11
+	VMOVUPS      32(R12)(R11*4), Y1
+	NEGQ         R11
+	VBROADCASTSS lanes_00000000<>+0(SB), Y5
+
+line:
+	MOVQ pixels+24(FP), R8
 
 pixel:
-	MOVQ channels+32(FP), DI
+	MOVQ channels+32(FP), R11
+	CMPQ R11, $+32
+	JL   vectors4_end
 
 vectors4:
-	CMPQ    DI, $+32
-	JL      vectors4_end
-	MOVQ    more+72(FP), R8
-	TESTQ   R8, R8
-	JE      vectors4_start
-	VMOVUPS (AX), Y5
-	VMOVUPS 32(AX), Y4
-	VMOVUPS 64(AX), Y3
-	VMOVUPS 96(AX), Y2
-	JMP     vectors4_begin
+	MOVQ    AX, DI
+	MOVQ    rows+40(FP), R9
+	MOVQ    taps+48(FP), R10
+	VMOVUPS (BX), Y7
+	VMOVUPS 32(BX), Y8
+	VMOVUPS 64(BX), Y9
+	VMOVUPS 96(BX), Y10
+	VDIVPS  Y0, Y7, Y7
+	VDIVPS  Y0, Y8, Y8
+	VDIVPS  Y0, Y9, Y9
+	VDIVPS  Y0, Y10, Y10
+	VADDPS  Y5, Y7, Y6
+	VADDPS  Y5, Y8, Y2
+	VADDPS  Y5, Y9, Y3
+	VADDPS  Y5, Y10, Y4
 
-vectors4_start:
-	VPXOR X5, X5, X5
-	VPXOR X4, X4, X4
-	VPXOR X3, X3, X3
-	VPXOR X2, X2, X2
-
-vectors4_begin:
-	MOVQ BX, R10
-	MOVQ CX, R11
-	MOVQ taps+56(FP), R8
-
-vectors4_taps:
-	VMOVUPS   (R11), Y6
-	VMOVUPS   32(R11), Y7
-	VMOVUPS   64(R11), Y8
-	VMOVUPS   96(R11), Y9
-	VCVTDQ2PS Y6, Y6
-	VCVTDQ2PS Y7, Y7
-	VCVTDQ2PS Y8, Y8
-	VCVTDQ2PS Y9, Y9
-	VCMPPS    $0x00, Y0, Y6, Y6
-	VCMPPS    $0x00, Y0, Y7, Y7
-	VCMPPS    $0x00, Y0, Y8, Y8
-	VCMPPS    $0x00, Y0, Y9, Y9
-	VANDPS    (R10), Y6, Y6
-	VANDPS    32(R10), Y7, Y7
-	VANDPS    64(R10), Y8, Y8
-	VANDPS    96(R10), Y9, Y9
-	VADDPS    Y6, Y5, Y5
-	VADDPS    Y7, Y4, Y4
-	VADDPS    Y8, Y3, Y3
-	VADDPS    Y9, Y2, Y2
-	ADDQ      SI, R10
-	ADDQ      SI, R11
-	SUBQ      $+1, R8
-	JNE       vectors4_taps
-	VMOVUPS   Y5, (AX)
-	VMOVUPS   Y4, 32(AX)
-	VMOVUPS   Y3, 64(AX)
-	VMOVUPS   Y2, 96(AX)
-	ADDQ      $+128, AX
-	ADDQ      $+128, BX
-	ADDQ      $+128, CX
-	ADDQ      $-32, DI
-	JMP       vectors4
+vectors4_places:
+	VADDPS  (DI), Y6, Y10
+	VMOVUPS Y10, (DI)
+	VADDPS  32(DI), Y2, Y10
+	VMOVUPS Y10, 32(DI)
+	VADDPS  64(DI), Y3, Y10
+	VMOVUPS Y10, 64(DI)
+	VADDPS  96(DI), Y4, Y10
+	VMOVUPS Y10, 96(DI)
+	ADDQ    DX, DI
+	SUBQ    $+1, R10
+	JNE     vectors4_places
+	ADDQ    SI, DI
+	MOVQ    taps+48(FP), R10
+	SUBQ    $+1, R9
+	JNE     vectors4_places
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	ADDQ    $-32, R11
+	CMPQ    R11, $+32
+	JGE     vectors4
 
 vectors4_end:
+	CMPQ R11, $+16
+	JL   vectors2_end
+
 vectors2:
-	CMPQ    DI, $+16
-	JL      vectors2_end
-	MOVQ    more+72(FP), R8
-	TESTQ   R8, R8
-	JE      vectors2_start
-	VMOVUPS (AX), Y2
-	VMOVUPS 32(AX), Y3
-	JMP     vectors2_begin
+	MOVQ    AX, DI
+	MOVQ    rows+40(FP), R9
+	MOVQ    taps+48(FP), R10
+	VMOVUPS (BX), Y2
+	VMOVUPS 32(BX), Y6
+	VDIVPS  Y0, Y2, Y2
+	VDIVPS  Y0, Y6, Y6
+	VADDPS  Y5, Y2, Y4
+	VADDPS  Y5, Y6, Y3
 
-vectors2_start:
-	VPXOR X2, X2, X2
-	VPXOR X3, X3, X3
-
-vectors2_begin:
-	MOVQ BX, R10
-	MOVQ CX, R11
-	MOVQ taps+56(FP), R8
-
-vectors2_taps:
-	VMOVUPS   (R11), Y4
-	VMOVUPS   32(R11), Y5
-	VCVTDQ2PS Y4, Y4
-	VCVTDQ2PS Y5, Y5
-	VCMPPS    $0x00, Y0, Y4, Y4
-	VCMPPS    $0x00, Y0, Y5, Y5
-	VANDPS    (R10), Y4, Y4
-	VANDPS    32(R10), Y5, Y5
-	VADDPS    Y4, Y2, Y2
-	VADDPS    Y5, Y3, Y3
-	ADDQ      SI, R10
-	ADDQ      SI, R11
-	SUBQ      $+1, R8
-	JNE       vectors2_taps
-	VMOVUPS   Y2, (AX)
-	VMOVUPS   Y3, 32(AX)
-	ADDQ      $+64, AX
-	ADDQ      $+64, BX
-	ADDQ      $+64, CX
-	ADDQ      $-16, DI
-	JMP       vectors2
+vectors2_places:
+	VADDPS  (DI), Y4, Y6
+	VMOVUPS Y6, (DI)
+	VADDPS  32(DI), Y3, Y6
+	VMOVUPS Y6, 32(DI)
+	ADDQ    DX, DI
+	SUBQ    $+1, R10
+	JNE     vectors2_places
+	ADDQ    SI, DI
+	MOVQ    taps+48(FP), R10
+	SUBQ    $+1, R9
+	JNE     vectors2_places
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	ADDQ    $-16, R11
+	CMPQ    R11, $+16
+	JGE     vectors2
 
 vectors2_end:
+	CMPQ R11, $+8
+	JL   vectors1_end
+
 vectors1:
-	CMPQ    DI, $+8
-	JL      vectors1_end
-	MOVQ    more+72(FP), R8
-	TESTQ   R8, R8
-	JE      vectors1_start
-	VMOVUPS (AX), Y3
-	JMP     vectors1_begin
+	MOVQ    AX, DI
+	MOVQ    rows+40(FP), R9
+	MOVQ    taps+48(FP), R10
+	VMOVUPS (BX), Y4
+	VDIVPS  Y0, Y4, Y4
+	VADDPS  Y5, Y4, Y3
 
-vectors1_start:
-	VPXOR X3, X3, X3
-
-vectors1_begin:
-	MOVQ BX, R10
-	MOVQ CX, R11
-	MOVQ taps+56(FP), R8
-
-vectors1_taps:
-	VMOVUPS   (R11), Y2
-	VCVTDQ2PS Y2, Y2
-	VCMPPS    $0x00, Y0, Y2, Y2
-	VANDPS    (R10), Y2, Y2
-	VADDPS    Y2, Y3, Y3
-	ADDQ      SI, R10
-	ADDQ      SI, R11
-	SUBQ      $+1, R8
-	JNE       vectors1_taps
-	VMOVUPS   Y3, (AX)
-	ADDQ      $+32, AX
-	ADDQ      $+32, BX
-	ADDQ      $+32, CX
-	ADDQ      $-8, DI
-	JMP       vectors1
+vectors1_places:
+	VADDPS  (DI), Y3, Y4
+	VMOVUPS Y4, (DI)
+	ADDQ    DX, DI
+	SUBQ    $+1, R10
+	JNE     vectors1_places
+	ADDQ    SI, DI
+	MOVQ    taps+48(FP), R10
+	SUBQ    $+1, R9
+	JNE     vectors1_places
+	ADDQ    $+32, AX
+	ADDQ    $+32, BX
+	ADDQ    $-8, R11
+	CMPQ    R11, $+8
+	JGE     vectors1
 
 vectors1_end:
-	TESTQ      DI, DI
+	TESTQ      R11, R11
 	JE         next
-	MOVQ       more+72(FP), R8
-	TESTQ      R8, R8
-	JE         partial_start
-	VMASKMOVPS (AX), Y1, Y3
-	JMP        partial_begin
+	MOVQ       AX, DI
+	MOVQ       rows+40(FP), R9
+	MOVQ       taps+48(FP), R10
+	VMASKMOVPS (BX), Y1, Y4
+	VDIVPS     Y0, Y4, Y4
+	VADDPS     Y5, Y4, Y3
 
-partial_start:
-	VPXOR X3, X3, X3
-
-partial_begin:
-	MOVQ BX, R10
-	MOVQ CX, R11
-	MOVQ taps+56(FP), R8
-
-partial_taps:
-	VMASKMOVPS (R11), Y1, Y2
-	VCVTDQ2PS  Y2, Y2
-	VCMPPS     $0x00, Y0, Y2, Y2
-	VMASKMOVPS (R10), Y1, Y5
-	VANDPS     Y5, Y2, Y5
-	VADDPS     Y5, Y3, Y3
-	ADDQ       SI, R10
-	ADDQ       SI, R11
-	SUBQ       $+1, R8
-	JNE        partial_taps
-	CMPQ       DI, $0x04
+partial_places:
+	VMASKMOVPS (DI), Y1, Y4
+	VADDPS     Y3, Y4, Y4
+	CMPQ       R11, $0x04
 	JL         store187_few
-	VMOVUPS    X3, (AX)
+	VMOVUPS    X4, (DI)
 	JE         store187_end
-	VPERM2F128 $0x01, Y3, Y3, Y3
-	CMPQ       DI, $0x06
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	CMPQ       R11, $0x06
 	JL         store187_five
-	VMOVLPS    X3, 16(AX)
+	VMOVLPS    X4, 16(DI)
 	JE         store187_swap
-	VEXTRACTPS $0x02, X3, 24(AX)
+	VEXTRACTPS $0x02, X4, 24(DI)
 	JMP        store187_swap
 
 store187_five:
-	VMOVSS X3, 16(AX)
+	VMOVSS X4, 16(DI)
 
 store187_swap:
-	VPERM2F128 $0x01, Y3, Y3, Y3
+	VPERM2F128 $0x01, Y4, Y4, Y4
 	JMP        store187_end
 
 store187_few:
-	CMPQ       DI, $0x02
+	CMPQ       R11, $0x02
 	JL         store187_one
-	VMOVLPS    X3, (AX)
+	VMOVLPS    X4, (DI)
 	JE         store187_end
-	VEXTRACTPS $0x02, X3, 8(AX)
+	VEXTRACTPS $0x02, X4, 8(DI)
 	JMP        store187_end
 
 store187_one:
-	VMOVSS X3, (AX)
+	VMOVSS X4, (DI)
 
 store187_end:
+	ADDQ DX, DI
+	SUBQ $+1, R10
+	JNE  partial_places
+	ADDQ SI, DI
+	MOVQ taps+48(FP), R10
+	SUBQ $+1, R9
+	JNE  partial_places
+	LEAQ (AX)(R11*4), AX
+	LEAQ (BX)(R11*4), BX
+
 next:
-	MOVQ srcStep+48(FP), R8
-	SUBQ R9, R8
-	SHLQ $0x02, R8
-	ADDQ R8, BX
-	ADDQ R8, CX
-	MOVQ dstStep+40(FP), R8
-	SUBQ R9, R8
-	SHLQ $0x02, R8
-	ADDQ R8, AX
-	SUBQ $+1, DX
+	MOVQ depth+56(FP), R12
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (BX)(R12*4), BX
+	MOVQ step+64(FP), R12
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (AX)(R12*4), AX
+	SUBQ $+1, R8
 	JNE  pixel
+	MOVQ ownGap+88(FP), R12
+	LEAQ (BX)(R12*4), BX
+	MOVQ lineGap+80(FP), R12
+	LEAQ (AX)(R12*4), AX
+	SUBQ $+1, CX
+	JNE  line
 	VZEROUPPER
 	RET
 
-// func WindowSelectAVX512(dx *float32, dy *float32, index *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, place float32)
+// func WindowShareAddAVX512(dx *float32, dy *float32, lines int, pixels int, channels int, rows int, taps int, depth int, step int, rowGap int, lineGap int, ownGap int, by float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·WindowSelectAVX512(SB), NOSPLIT, $0-84
+TEXT ·WindowShareAddAVX512(SB), NOSPLIT, $0-100
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), BX
+	MOVQ         lines+16(FP), CX
+	MOVQ         depth+56(FP), DX
+	MOVQ         rowGap+72(FP), SI
+	VBROADCASTSS by+96(FP), Z0
+	SHLQ         $0x02, DX
+	SHLQ         $0x02, SI
+	MOVQ         channels+32(FP), R11
+	ANDQ         $+15, R11
+	MOVL         $0x0000ffff, R12
+	BZHIL        R11, R12, R12
+	KMOVW        R12, K1
+	VBROADCASTSS lanes_00000000<>+0(SB), Z4
+
+line:
+	MOVQ pixels+24(FP), R8
+
+pixel:
+	MOVQ channels+32(FP), R11
+	CMPQ R11, $+64
+	JL   vectors4_end
+
+vectors4:
+	MOVQ    AX, DI
+	MOVQ    rows+40(FP), R9
+	MOVQ    taps+48(FP), R10
+	VMOVUPS (BX), Z6
+	VMOVUPS 64(BX), Z7
+	VMOVUPS 128(BX), Z8
+	VMOVUPS 192(BX), Z9
+	VDIVPS  Z0, Z6, Z6
+	VDIVPS  Z0, Z7, Z7
+	VDIVPS  Z0, Z8, Z8
+	VDIVPS  Z0, Z9, Z9
+	VADDPS  Z4, Z6, Z5
+	VADDPS  Z4, Z7, Z1
+	VADDPS  Z4, Z8, Z2
+	VADDPS  Z4, Z9, Z3
+
+vectors4_places:
+	VMOVUPS (DI), Z9
+	VMOVUPS 64(DI), Z8
+	VMOVUPS 128(DI), Z7
+	VMOVUPS 192(DI), Z6
+	VADDPS  Z5, Z9, Z9
+	VADDPS  Z1, Z8, Z8
+	VADDPS  Z2, Z7, Z7
+	VADDPS  Z3, Z6, Z6
+	VMOVUPS Z9, (DI)
+	VMOVUPS Z8, 64(DI)
+	VMOVUPS Z7, 128(DI)
+	VMOVUPS Z6, 192(DI)
+	ADDQ    DX, DI
+	SUBQ    $+1, R10
+	JNE     vectors4_places
+	ADDQ    SI, DI
+	MOVQ    taps+48(FP), R10
+	SUBQ    $+1, R9
+	JNE     vectors4_places
+	ADDQ    $+256, AX
+	ADDQ    $+256, BX
+	ADDQ    $-64, R11
+	CMPQ    R11, $+64
+	JGE     vectors4
+
+vectors4_end:
+	CMPQ R11, $+32
+	JL   vectors2_end
+
+vectors2:
+	MOVQ    AX, DI
+	MOVQ    rows+40(FP), R9
+	MOVQ    taps+48(FP), R10
+	VMOVUPS (BX), Z1
+	VMOVUPS 64(BX), Z5
+	VDIVPS  Z0, Z1, Z1
+	VDIVPS  Z0, Z5, Z5
+	VADDPS  Z4, Z1, Z3
+	VADDPS  Z4, Z5, Z2
+
+vectors2_places:
+	VMOVUPS (DI), Z5
+	VMOVUPS 64(DI), Z1
+	VADDPS  Z3, Z5, Z5
+	VADDPS  Z2, Z1, Z1
+	VMOVUPS Z5, (DI)
+	VMOVUPS Z1, 64(DI)
+	ADDQ    DX, DI
+	SUBQ    $+1, R10
+	JNE     vectors2_places
+	ADDQ    SI, DI
+	MOVQ    taps+48(FP), R10
+	SUBQ    $+1, R9
+	JNE     vectors2_places
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	ADDQ    $-32, R11
+	CMPQ    R11, $+32
+	JGE     vectors2
+
+vectors2_end:
+	CMPQ R11, $+16
+	JL   vectors1_end
+
+vectors1:
+	MOVQ    AX, DI
+	MOVQ    rows+40(FP), R9
+	MOVQ    taps+48(FP), R10
+	VMOVUPS (BX), Z3
+	VDIVPS  Z0, Z3, Z3
+	VADDPS  Z4, Z3, Z2
+
+vectors1_places:
+	VMOVUPS (DI), Z3
+	VADDPS  Z2, Z3, Z3
+	VMOVUPS Z3, (DI)
+	ADDQ    DX, DI
+	SUBQ    $+1, R10
+	JNE     vectors1_places
+	ADDQ    SI, DI
+	MOVQ    taps+48(FP), R10
+	SUBQ    $+1, R9
+	JNE     vectors1_places
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	ADDQ    $-16, R11
+	CMPQ    R11, $+16
+	JGE     vectors1
+
+vectors1_end:
+	TESTQ     R11, R11
+	JE        next
+	MOVQ      AX, DI
+	MOVQ      rows+40(FP), R9
+	MOVQ      taps+48(FP), R10
+	VMOVUPS.Z (BX), K1, Z3
+	VDIVPS    Z0, Z3, Z3
+	VADDPS    Z4, Z3, Z2
+
+partial_places:
+	VMOVUPS.Z (DI), K1, Z3
+	VADDPS    Z2, Z3, Z3
+	VMOVUPS   Z3, K1, (DI)
+	ADDQ      DX, DI
+	SUBQ      $+1, R10
+	JNE       partial_places
+	ADDQ      SI, DI
+	MOVQ      taps+48(FP), R10
+	SUBQ      $+1, R9
+	JNE       partial_places
+	LEAQ      (AX)(R11*4), AX
+	LEAQ      (BX)(R11*4), BX
+
+next:
+	MOVQ depth+56(FP), R12
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (BX)(R12*4), BX
+	MOVQ step+64(FP), R12
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (AX)(R12*4), AX
+	SUBQ $+1, R8
+	JNE  pixel
+	MOVQ ownGap+88(FP), R12
+	LEAQ (BX)(R12*4), BX
+	MOVQ lineGap+80(FP), R12
+	LEAQ (AX)(R12*4), AX
+	SUBQ $+1, CX
+	JNE  line
+	VZEROUPPER
+	RET
+
+// func WindowSelectAVX2(dx *float32, dy *float32, index *float32, lines int, pixels int, channels int, rows int, taps int, depth int, step int, rowGap int, lineGap int, ownGap int, first uint32)
+// Requires: AVX, AVX2
+TEXT ·WindowSelectAVX2(SB), NOSPLIT, $0-108
 	MOVQ         dx+0(FP), AX
 	MOVQ         dy+8(FP), BX
 	MOVQ         index+16(FP), CX
-	MOVQ         pixels+24(FP), DX
-	MOVQ         tapStep+64(FP), SI
-	VBROADCASTSS place+80(FP), Z0
+	MOVQ         lines+24(FP), DX
+	MOVQ         depth+64(FP), SI
+	MOVQ         rowGap+80(FP), DI
+	VBROADCASTSS first+104(FP), Y0
 	SHLQ         $0x02, SI
-	MOVQ         channels+32(FP), DI
-	MOVQ         DI, R9
-	ANDQ         $+15, DI
-	MOVL         $0x0000ffff, R12
-	BZHIL        DI, R12, R12
-	KMOVW        R12, K1
-	SUBQ         DI, R9
+	SHLQ         $0x02, DI
+	MOVQ         channels+40(FP), R12
+	ANDQ         $+7, R12
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         R12
+	VMOVUPS      32(R13)(R12*4), Y2
+	NEGQ         R12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y10
+
+line:
+	MOVQ pixels+32(FP), R9
 
 pixel:
-	MOVQ channels+32(FP), DI
+	MOVQ channels+40(FP), R12
+	CMPQ R12, $+32
+	JL   vectors4_end
 
 vectors4:
-	CMPQ    DI, $+64
-	JL      vectors4_end
-	MOVQ    more+72(FP), R8
-	TESTQ   R8, R8
-	JE      vectors4_start
-	VMOVUPS (AX), Z4
-	VMOVUPS 64(AX), Z3
-	VMOVUPS 128(AX), Z2
-	VMOVUPS 192(AX), Z1
-	JMP     vectors4_begin
+	MOVQ    AX, R8
+	MOVQ    rows+48(FP), R10
+	MOVQ    taps+56(FP), R11
+	VMOVAPS Y0, Y1
+	VADDPS  (BX), Y10, Y11
+	VADDPS  32(BX), Y10, Y3
+	VADDPS  64(BX), Y10, Y4
+	VADDPS  96(BX), Y10, Y5
+	VMOVUPS (CX), Y6
+	VMOVUPS 32(CX), Y7
+	VMOVUPS 64(CX), Y8
+	VMOVUPS 96(CX), Y9
 
-vectors4_start:
-	VPXOR X4, X4, X4
-	VPXOR X3, X3, X3
-	VPXOR X2, X2, X2
-	VPXOR X1, X1, X1
-
-vectors4_begin:
-	MOVQ BX, R10
-	MOVQ CX, R11
-	MOVQ taps+56(FP), R8
-
-vectors4_taps:
-	VMOVUPS   (R11), Z5
-	VMOVUPS   64(R11), Z6
-	VMOVUPS   128(R11), Z7
-	VMOVUPS   192(R11), Z8
-	VCVTDQ2PS Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VCMPPS    $0x00, Z0, Z5, K2
-	VCMPPS    $0x00, Z0, Z6, K3
-	VCMPPS    $0x00, Z0, Z7, K4
-	VCMPPS    $0x00, Z0, Z8, K5
-	VMOVUPS   (R10), Z8
-	VMOVUPS   64(R10), Z7
-	VMOVUPS   128(R10), Z6
-	VMOVUPS   192(R10), Z5
-	VMOVAPS.Z Z8, K2, Z8
-	VMOVAPS.Z Z7, K3, Z7
-	VMOVAPS.Z Z6, K4, Z6
-	VMOVAPS.Z Z5, K5, Z5
-	VADDPS    Z8, Z4, Z4
-	VADDPS    Z7, Z3, Z3
-	VADDPS    Z6, Z2, Z2
-	VADDPS    Z5, Z1, Z1
-	ADDQ      SI, R10
-	ADDQ      SI, R11
-	SUBQ      $+1, R8
-	JNE       vectors4_taps
-	VMOVUPS   Z4, (AX)
-	VMOVUPS   Z3, 64(AX)
-	VMOVUPS   Z2, 128(AX)
-	VMOVUPS   Z1, 192(AX)
-	ADDQ      $+256, AX
-	ADDQ      $+256, BX
-	ADDQ      $+256, CX
-	ADDQ      $-64, DI
-	JMP       vectors4
+vectors4_places:
+	VPCMPEQD Y1, Y6, Y12
+	VANDPS   Y11, Y12, Y12
+	VMOVUPS  Y12, (R8)
+	VPCMPEQD Y1, Y7, Y12
+	VANDPS   Y3, Y12, Y12
+	VMOVUPS  Y12, 32(R8)
+	VPCMPEQD Y1, Y8, Y12
+	VANDPS   Y4, Y12, Y12
+	VMOVUPS  Y12, 64(R8)
+	VPCMPEQD Y1, Y9, Y12
+	VANDPS   Y5, Y12, Y12
+	VMOVUPS  Y12, 96(R8)
+	VPADDD   lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ     SI, R8
+	SUBQ     $+1, R11
+	JNE      vectors4_places
+	ADDQ     DI, R8
+	MOVQ     taps+56(FP), R11
+	SUBQ     $+1, R10
+	JNE      vectors4_places
+	ADDQ     $+128, AX
+	ADDQ     $+128, BX
+	ADDQ     $+128, CX
+	ADDQ     $-32, R12
+	CMPQ     R12, $+32
+	JGE      vectors4
 
 vectors4_end:
+	CMPQ R12, $+16
+	JL   vectors2_end
+
 vectors2:
-	CMPQ    DI, $+32
-	JL      vectors2_end
-	MOVQ    more+72(FP), R8
-	TESTQ   R8, R8
-	JE      vectors2_start
-	VMOVUPS (AX), Z1
-	VMOVUPS 64(AX), Z2
-	JMP     vectors2_begin
+	MOVQ    AX, R8
+	MOVQ    rows+48(FP), R10
+	MOVQ    taps+56(FP), R11
+	VMOVAPS Y0, Y1
+	VADDPS  (BX), Y10, Y9
+	VADDPS  32(BX), Y10, Y8
+	VMOVUPS (CX), Y7
+	VMOVUPS 32(CX), Y6
 
-vectors2_start:
-	VPXOR X1, X1, X1
-	VPXOR X2, X2, X2
-
-vectors2_begin:
-	MOVQ BX, R10
-	MOVQ CX, R11
-	MOVQ taps+56(FP), R8
-
-vectors2_taps:
-	VMOVUPS   (R11), Z3
-	VMOVUPS   64(R11), Z4
-	VCVTDQ2PS Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VCMPPS    $0x00, Z0, Z3, K5
-	VCMPPS    $0x00, Z0, Z4, K4
-	VMOVUPS   (R10), Z4
-	VMOVUPS   64(R10), Z3
-	VMOVAPS.Z Z4, K5, Z4
-	VMOVAPS.Z Z3, K4, Z3
-	VADDPS    Z4, Z1, Z1
-	VADDPS    Z3, Z2, Z2
-	ADDQ      SI, R10
-	ADDQ      SI, R11
-	SUBQ      $+1, R8
-	JNE       vectors2_taps
-	VMOVUPS   Z1, (AX)
-	VMOVUPS   Z2, 64(AX)
-	ADDQ      $+128, AX
-	ADDQ      $+128, BX
-	ADDQ      $+128, CX
-	ADDQ      $-32, DI
-	JMP       vectors2
+vectors2_places:
+	VPCMPEQD Y1, Y7, Y5
+	VANDPS   Y9, Y5, Y5
+	VMOVUPS  Y5, (R8)
+	VPCMPEQD Y1, Y6, Y5
+	VANDPS   Y8, Y5, Y5
+	VMOVUPS  Y5, 32(R8)
+	VPADDD   lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ     SI, R8
+	SUBQ     $+1, R11
+	JNE      vectors2_places
+	ADDQ     DI, R8
+	MOVQ     taps+56(FP), R11
+	SUBQ     $+1, R10
+	JNE      vectors2_places
+	ADDQ     $+64, AX
+	ADDQ     $+64, BX
+	ADDQ     $+64, CX
+	ADDQ     $-16, R12
+	CMPQ     R12, $+16
+	JGE      vectors2
 
 vectors2_end:
+	CMPQ R12, $+8
+	JL   vectors1_end
+
 vectors1:
-	CMPQ    DI, $+16
-	JL      vectors1_end
-	MOVQ    more+72(FP), R8
-	TESTQ   R8, R8
-	JE      vectors1_start
-	VMOVUPS (AX), Z2
-	JMP     vectors1_begin
+	MOVQ    AX, R8
+	MOVQ    rows+48(FP), R10
+	MOVQ    taps+56(FP), R11
+	VMOVAPS Y0, Y1
+	VADDPS  (BX), Y10, Y6
+	VMOVUPS (CX), Y7
 
-vectors1_start:
-	VPXOR X2, X2, X2
-
-vectors1_begin:
-	MOVQ BX, R10
-	MOVQ CX, R11
-	MOVQ taps+56(FP), R8
-
-vectors1_taps:
-	VMOVUPS   (R11), Z1
-	VCVTDQ2PS Z1, Z1
-	VCMPPS    $0x00, Z0, Z1, K4
-	VMOVUPS   (R10), Z1
-	VMOVAPS.Z Z1, K4, Z1
-	VADDPS    Z1, Z2, Z2
-	ADDQ      SI, R10
-	ADDQ      SI, R11
-	SUBQ      $+1, R8
-	JNE       vectors1_taps
-	VMOVUPS   Z2, (AX)
-	ADDQ      $+64, AX
-	ADDQ      $+64, BX
-	ADDQ      $+64, CX
-	ADDQ      $-16, DI
-	JMP       vectors1
+vectors1_places:
+	VPCMPEQD Y1, Y7, Y8
+	VANDPS   Y6, Y8, Y8
+	VMOVUPS  Y8, (R8)
+	VPADDD   lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ     SI, R8
+	SUBQ     $+1, R11
+	JNE      vectors1_places
+	ADDQ     DI, R8
+	MOVQ     taps+56(FP), R11
+	SUBQ     $+1, R10
+	JNE      vectors1_places
+	ADDQ     $+32, AX
+	ADDQ     $+32, BX
+	ADDQ     $+32, CX
+	ADDQ     $-8, R12
+	CMPQ     R12, $+8
+	JGE      vectors1
 
 vectors1_end:
-	TESTQ     DI, DI
-	JE        next
-	MOVQ      more+72(FP), R8
-	TESTQ     R8, R8
-	JE        partial_start
-	VMOVUPS.Z (AX), K1, Z2
-	JMP       partial_begin
+	TESTQ      R12, R12
+	JE         next
+	MOVQ       AX, R8
+	MOVQ       rows+48(FP), R10
+	MOVQ       taps+56(FP), R11
+	VMOVAPS    Y0, Y1
+	VMASKMOVPS (BX), Y2, Y8
+	VADDPS     Y10, Y8, Y7
+	VMASKMOVPS (CX), Y2, Y6
 
-partial_start:
-	VPXOR X2, X2, X2
+partial_places:
+	VPCMPEQD   Y1, Y6, Y8
+	VANDPS     Y7, Y8, Y8
+	CMPQ       R12, $0x04
+	JL         store188_few
+	VMOVUPS    X8, (R8)
+	JE         store188_end
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	CMPQ       R12, $0x06
+	JL         store188_five
+	VMOVLPS    X8, 16(R8)
+	JE         store188_swap
+	VEXTRACTPS $0x02, X8, 24(R8)
+	JMP        store188_swap
 
-partial_begin:
-	MOVQ BX, R10
-	MOVQ CX, R11
-	MOVQ taps+56(FP), R8
+store188_five:
+	VMOVSS X8, 16(R8)
 
-partial_taps:
-	VMOVUPS.Z (R11), K1, Z1
-	VCVTDQ2PS Z1, Z1
-	VCMPPS    $0x00, Z0, Z1, K4
-	VMOVUPS.Z (R10), K1, Z1
-	VMOVAPS.Z Z1, K4, Z1
-	VADDPS    Z1, Z2, Z2
-	ADDQ      SI, R10
-	ADDQ      SI, R11
-	SUBQ      $+1, R8
-	JNE       partial_taps
-	VMOVUPS   Z2, K1, (AX)
+store188_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store188_end
+
+store188_few:
+	CMPQ       R12, $0x02
+	JL         store188_one
+	VMOVLPS    X8, (R8)
+	JE         store188_end
+	VEXTRACTPS $0x02, X8, 8(R8)
+	JMP        store188_end
+
+store188_one:
+	VMOVSS X8, (R8)
+
+store188_end:
+	VPADDD lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ   SI, R8
+	SUBQ   $+1, R11
+	JNE    partial_places
+	ADDQ   DI, R8
+	MOVQ   taps+56(FP), R11
+	SUBQ   $+1, R10
+	JNE    partial_places
+	LEAQ   (AX)(R12*4), AX
+	LEAQ   (BX)(R12*4), BX
+	LEAQ   (CX)(R12*4), CX
 
 next:
-	MOVQ srcStep+48(FP), R8
-	SUBQ R9, R8
-	SHLQ $0x02, R8
-	ADDQ R8, BX
-	ADDQ R8, CX
-	MOVQ dstStep+40(FP), R8
-	SUBQ R9, R8
-	SHLQ $0x02, R8
-	ADDQ R8, AX
-	SUBQ $+1, DX
+	MOVQ depth+64(FP), R13
+	MOVQ channels+40(FP), R12
+	SUBQ R12, R13
+	LEAQ (BX)(R13*4), BX
+	LEAQ (CX)(R13*4), CX
+	MOVQ step+72(FP), R13
+	MOVQ channels+40(FP), R12
+	SUBQ R12, R13
+	LEAQ (AX)(R13*4), AX
+	SUBQ $+1, R9
 	JNE  pixel
+	MOVQ ownGap+96(FP), R13
+	LEAQ (BX)(R13*4), BX
+	LEAQ (CX)(R13*4), CX
+	MOVQ lineGap+88(FP), R13
+	LEAQ (AX)(R13*4), AX
+	SUBQ $+1, DX
+	JNE  line
+	VZEROUPPER
+	RET
+
+// func WindowSelectAVX512(dx *float32, dy *float32, index *float32, lines int, pixels int, channels int, rows int, taps int, depth int, step int, rowGap int, lineGap int, ownGap int, first uint32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·WindowSelectAVX512(SB), NOSPLIT, $0-108
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), BX
+	MOVQ         index+16(FP), CX
+	MOVQ         lines+24(FP), DX
+	MOVQ         depth+64(FP), SI
+	MOVQ         rowGap+80(FP), DI
+	VBROADCASTSS first+104(FP), Z0
+	SHLQ         $0x02, SI
+	SHLQ         $0x02, DI
+	MOVQ         channels+40(FP), R12
+	ANDQ         $+15, R12
+	MOVL         $0x0000ffff, R13
+	BZHIL        R12, R13, R13
+	KMOVW        R13, K1
+	VBROADCASTSS lanes_00000000<>+0(SB), Z9
+
+line:
+	MOVQ pixels+32(FP), R9
+
+pixel:
+	MOVQ channels+40(FP), R12
+	CMPQ R12, $+64
+	JL   vectors4_end
+
+vectors4:
+	MOVQ    AX, R8
+	MOVQ    rows+48(FP), R10
+	MOVQ    taps+56(FP), R11
+	VMOVAPS Z0, Z1
+	VMOVUPS (BX), Z11
+	VMOVUPS 64(BX), Z12
+	VMOVUPS 128(BX), Z13
+	VMOVUPS 192(BX), Z14
+	VADDPS  Z9, Z11, Z10
+	VADDPS  Z9, Z12, Z2
+	VADDPS  Z9, Z13, Z3
+	VADDPS  Z9, Z14, Z4
+	VMOVUPS (CX), Z5
+	VMOVUPS 64(CX), Z6
+	VMOVUPS 128(CX), Z7
+	VMOVUPS 192(CX), Z8
+
+vectors4_places:
+	VPCMPEQD    Z1, Z5, K2
+	VPCMPEQD    Z1, Z6, K3
+	VPCMPEQD    Z1, Z7, K4
+	VPCMPEQD    Z1, Z8, K5
+	VMOVAPS.Z   Z10, K2, Z14
+	VMOVAPS.Z   Z2, K3, Z13
+	VMOVAPS.Z   Z3, K4, Z12
+	VMOVAPS.Z   Z4, K5, Z11
+	VMOVUPS     Z14, (R8)
+	VMOVUPS     Z13, 64(R8)
+	VMOVUPS     Z12, 128(R8)
+	VMOVUPS     Z11, 192(R8)
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
+	SUBQ        $+1, R11
+	JNE         vectors4_places
+	ADDQ        DI, R8
+	MOVQ        taps+56(FP), R11
+	SUBQ        $+1, R10
+	JNE         vectors4_places
+	ADDQ        $+256, AX
+	ADDQ        $+256, BX
+	ADDQ        $+256, CX
+	ADDQ        $-64, R12
+	CMPQ        R12, $+64
+	JGE         vectors4
+
+vectors4_end:
+	CMPQ R12, $+32
+	JL   vectors2_end
+
+vectors2:
+	MOVQ    AX, R8
+	MOVQ    rows+48(FP), R10
+	MOVQ    taps+56(FP), R11
+	VMOVAPS Z0, Z1
+	VMOVUPS (BX), Z4
+	VMOVUPS 64(BX), Z3
+	VADDPS  Z9, Z4, Z8
+	VADDPS  Z9, Z3, Z7
+	VMOVUPS (CX), Z6
+	VMOVUPS 64(CX), Z5
+
+vectors2_places:
+	VPCMPEQD    Z1, Z6, K5
+	VPCMPEQD    Z1, Z5, K4
+	VMOVAPS.Z   Z8, K5, Z3
+	VMOVAPS.Z   Z7, K4, Z4
+	VMOVUPS     Z3, (R8)
+	VMOVUPS     Z4, 64(R8)
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
+	SUBQ        $+1, R11
+	JNE         vectors2_places
+	ADDQ        DI, R8
+	MOVQ        taps+56(FP), R11
+	SUBQ        $+1, R10
+	JNE         vectors2_places
+	ADDQ        $+128, AX
+	ADDQ        $+128, BX
+	ADDQ        $+128, CX
+	ADDQ        $-32, R12
+	CMPQ        R12, $+32
+	JGE         vectors2
+
+vectors2_end:
+	CMPQ R12, $+16
+	JL   vectors1_end
+
+vectors1:
+	MOVQ    AX, R8
+	MOVQ    rows+48(FP), R10
+	MOVQ    taps+56(FP), R11
+	VMOVAPS Z0, Z1
+	VMOVUPS (BX), Z7
+	VADDPS  Z9, Z7, Z5
+	VMOVUPS (CX), Z6
+
+vectors1_places:
+	VPCMPEQD    Z1, Z6, K4
+	VMOVAPS.Z   Z5, K4, Z7
+	VMOVUPS     Z7, (R8)
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
+	SUBQ        $+1, R11
+	JNE         vectors1_places
+	ADDQ        DI, R8
+	MOVQ        taps+56(FP), R11
+	SUBQ        $+1, R10
+	JNE         vectors1_places
+	ADDQ        $+64, AX
+	ADDQ        $+64, BX
+	ADDQ        $+64, CX
+	ADDQ        $-16, R12
+	CMPQ        R12, $+16
+	JGE         vectors1
+
+vectors1_end:
+	TESTQ     R12, R12
+	JE        next
+	MOVQ      AX, R8
+	MOVQ      rows+48(FP), R10
+	MOVQ      taps+56(FP), R11
+	VMOVAPS   Z0, Z1
+	VMOVUPS.Z (BX), K1, Z7
+	VADDPS    Z9, Z7, Z6
+	VMOVUPS.Z (CX), K1, Z5
+
+partial_places:
+	VPCMPEQD    Z1, Z5, K4
+	VMOVAPS.Z   Z6, K4, Z7
+	VMOVUPS     Z7, K1, (R8)
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
+	SUBQ        $+1, R11
+	JNE         partial_places
+	ADDQ        DI, R8
+	MOVQ        taps+56(FP), R11
+	SUBQ        $+1, R10
+	JNE         partial_places
+	LEAQ        (AX)(R12*4), AX
+	LEAQ        (BX)(R12*4), BX
+	LEAQ        (CX)(R12*4), CX
+
+next:
+	MOVQ depth+64(FP), R13
+	MOVQ channels+40(FP), R12
+	SUBQ R12, R13
+	LEAQ (BX)(R13*4), BX
+	LEAQ (CX)(R13*4), CX
+	MOVQ step+72(FP), R13
+	MOVQ channels+40(FP), R12
+	SUBQ R12, R13
+	LEAQ (AX)(R13*4), AX
+	SUBQ $+1, R9
+	JNE  pixel
+	MOVQ ownGap+96(FP), R13
+	LEAQ (BX)(R13*4), BX
+	LEAQ (CX)(R13*4), CX
+	MOVQ lineGap+88(FP), R13
+	LEAQ (AX)(R13*4), AX
+	SUBQ $+1, DX
+	JNE  line
+	VZEROUPPER
+	RET
+
+// func WindowSelectAddAVX2(dx *float32, dy *float32, index *float32, lines int, pixels int, channels int, rows int, taps int, depth int, step int, rowGap int, lineGap int, ownGap int, first uint32)
+// Requires: AVX, AVX2
+TEXT ·WindowSelectAddAVX2(SB), NOSPLIT, $0-108
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), BX
+	MOVQ         index+16(FP), CX
+	MOVQ         lines+24(FP), DX
+	MOVQ         depth+64(FP), SI
+	MOVQ         rowGap+80(FP), DI
+	VBROADCASTSS first+104(FP), Y0
+	SHLQ         $0x02, SI
+	SHLQ         $0x02, DI
+	MOVQ         channels+40(FP), R12
+	ANDQ         $+7, R12
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         R12
+	VMOVUPS      32(R13)(R12*4), Y2
+	NEGQ         R12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y10
+
+line:
+	MOVQ pixels+32(FP), R9
+
+pixel:
+	MOVQ channels+40(FP), R12
+	CMPQ R12, $+32
+	JL   vectors4_end
+
+vectors4:
+	MOVQ    AX, R8
+	MOVQ    rows+48(FP), R10
+	MOVQ    taps+56(FP), R11
+	VMOVAPS Y0, Y1
+	VADDPS  (BX), Y10, Y11
+	VADDPS  32(BX), Y10, Y3
+	VADDPS  64(BX), Y10, Y4
+	VADDPS  96(BX), Y10, Y5
+	VMOVUPS (CX), Y6
+	VMOVUPS 32(CX), Y7
+	VMOVUPS 64(CX), Y8
+	VMOVUPS 96(CX), Y9
+
+vectors4_places:
+	VPCMPEQD Y1, Y6, Y12
+	VANDPS   Y11, Y12, Y12
+	VADDPS   (R8), Y12, Y12
+	VMOVUPS  Y12, (R8)
+	VPCMPEQD Y1, Y7, Y12
+	VANDPS   Y3, Y12, Y12
+	VADDPS   32(R8), Y12, Y12
+	VMOVUPS  Y12, 32(R8)
+	VPCMPEQD Y1, Y8, Y12
+	VANDPS   Y4, Y12, Y12
+	VADDPS   64(R8), Y12, Y12
+	VMOVUPS  Y12, 64(R8)
+	VPCMPEQD Y1, Y9, Y12
+	VANDPS   Y5, Y12, Y12
+	VADDPS   96(R8), Y12, Y12
+	VMOVUPS  Y12, 96(R8)
+	VPADDD   lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ     SI, R8
+	SUBQ     $+1, R11
+	JNE      vectors4_places
+	ADDQ     DI, R8
+	MOVQ     taps+56(FP), R11
+	SUBQ     $+1, R10
+	JNE      vectors4_places
+	ADDQ     $+128, AX
+	ADDQ     $+128, BX
+	ADDQ     $+128, CX
+	ADDQ     $-32, R12
+	CMPQ     R12, $+32
+	JGE      vectors4
+
+vectors4_end:
+	CMPQ R12, $+16
+	JL   vectors2_end
+
+vectors2:
+	MOVQ    AX, R8
+	MOVQ    rows+48(FP), R10
+	MOVQ    taps+56(FP), R11
+	VMOVAPS Y0, Y1
+	VADDPS  (BX), Y10, Y9
+	VADDPS  32(BX), Y10, Y8
+	VMOVUPS (CX), Y7
+	VMOVUPS 32(CX), Y6
+
+vectors2_places:
+	VPCMPEQD Y1, Y7, Y5
+	VANDPS   Y9, Y5, Y5
+	VADDPS   (R8), Y5, Y5
+	VMOVUPS  Y5, (R8)
+	VPCMPEQD Y1, Y6, Y5
+	VANDPS   Y8, Y5, Y5
+	VADDPS   32(R8), Y5, Y5
+	VMOVUPS  Y5, 32(R8)
+	VPADDD   lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ     SI, R8
+	SUBQ     $+1, R11
+	JNE      vectors2_places
+	ADDQ     DI, R8
+	MOVQ     taps+56(FP), R11
+	SUBQ     $+1, R10
+	JNE      vectors2_places
+	ADDQ     $+64, AX
+	ADDQ     $+64, BX
+	ADDQ     $+64, CX
+	ADDQ     $-16, R12
+	CMPQ     R12, $+16
+	JGE      vectors2
+
+vectors2_end:
+	CMPQ R12, $+8
+	JL   vectors1_end
+
+vectors1:
+	MOVQ    AX, R8
+	MOVQ    rows+48(FP), R10
+	MOVQ    taps+56(FP), R11
+	VMOVAPS Y0, Y1
+	VADDPS  (BX), Y10, Y6
+	VMOVUPS (CX), Y7
+
+vectors1_places:
+	VPCMPEQD Y1, Y7, Y8
+	VANDPS   Y6, Y8, Y8
+	VADDPS   (R8), Y8, Y8
+	VMOVUPS  Y8, (R8)
+	VPADDD   lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ     SI, R8
+	SUBQ     $+1, R11
+	JNE      vectors1_places
+	ADDQ     DI, R8
+	MOVQ     taps+56(FP), R11
+	SUBQ     $+1, R10
+	JNE      vectors1_places
+	ADDQ     $+32, AX
+	ADDQ     $+32, BX
+	ADDQ     $+32, CX
+	ADDQ     $-8, R12
+	CMPQ     R12, $+8
+	JGE      vectors1
+
+vectors1_end:
+	TESTQ      R12, R12
+	JE         next
+	MOVQ       AX, R8
+	MOVQ       rows+48(FP), R10
+	MOVQ       taps+56(FP), R11
+	VMOVAPS    Y0, Y1
+	VMASKMOVPS (BX), Y2, Y8
+	VADDPS     Y10, Y8, Y7
+	VMASKMOVPS (CX), Y2, Y6
+
+partial_places:
+	VPCMPEQD   Y1, Y6, Y8
+	VANDPS     Y7, Y8, Y8
+	VMASKMOVPS (R8), Y2, Y9
+	VADDPS     Y8, Y9, Y8
+	CMPQ       R12, $0x04
+	JL         store189_few
+	VMOVUPS    X8, (R8)
+	JE         store189_end
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	CMPQ       R12, $0x06
+	JL         store189_five
+	VMOVLPS    X8, 16(R8)
+	JE         store189_swap
+	VEXTRACTPS $0x02, X8, 24(R8)
+	JMP        store189_swap
+
+store189_five:
+	VMOVSS X8, 16(R8)
+
+store189_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store189_end
+
+store189_few:
+	CMPQ       R12, $0x02
+	JL         store189_one
+	VMOVLPS    X8, (R8)
+	JE         store189_end
+	VEXTRACTPS $0x02, X8, 8(R8)
+	JMP        store189_end
+
+store189_one:
+	VMOVSS X8, (R8)
+
+store189_end:
+	VPADDD lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ   SI, R8
+	SUBQ   $+1, R11
+	JNE    partial_places
+	ADDQ   DI, R8
+	MOVQ   taps+56(FP), R11
+	SUBQ   $+1, R10
+	JNE    partial_places
+	LEAQ   (AX)(R12*4), AX
+	LEAQ   (BX)(R12*4), BX
+	LEAQ   (CX)(R12*4), CX
+
+next:
+	MOVQ depth+64(FP), R13
+	MOVQ channels+40(FP), R12
+	SUBQ R12, R13
+	LEAQ (BX)(R13*4), BX
+	LEAQ (CX)(R13*4), CX
+	MOVQ step+72(FP), R13
+	MOVQ channels+40(FP), R12
+	SUBQ R12, R13
+	LEAQ (AX)(R13*4), AX
+	SUBQ $+1, R9
+	JNE  pixel
+	MOVQ ownGap+96(FP), R13
+	LEAQ (BX)(R13*4), BX
+	LEAQ (CX)(R13*4), CX
+	MOVQ lineGap+88(FP), R13
+	LEAQ (AX)(R13*4), AX
+	SUBQ $+1, DX
+	JNE  line
+	VZEROUPPER
+	RET
+
+// func WindowSelectAddAVX512(dx *float32, dy *float32, index *float32, lines int, pixels int, channels int, rows int, taps int, depth int, step int, rowGap int, lineGap int, ownGap int, first uint32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·WindowSelectAddAVX512(SB), NOSPLIT, $0-108
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), BX
+	MOVQ         index+16(FP), CX
+	MOVQ         lines+24(FP), DX
+	MOVQ         depth+64(FP), SI
+	MOVQ         rowGap+80(FP), DI
+	VBROADCASTSS first+104(FP), Z0
+	SHLQ         $0x02, SI
+	SHLQ         $0x02, DI
+	MOVQ         channels+40(FP), R12
+	ANDQ         $+15, R12
+	MOVL         $0x0000ffff, R13
+	BZHIL        R12, R13, R13
+	KMOVW        R13, K1
+	VBROADCASTSS lanes_00000000<>+0(SB), Z9
+
+line:
+	MOVQ pixels+32(FP), R9
+
+pixel:
+	MOVQ channels+40(FP), R12
+	CMPQ R12, $+64
+	JL   vectors4_end
+
+vectors4:
+	MOVQ    AX, R8
+	MOVQ    rows+48(FP), R10
+	MOVQ    taps+56(FP), R11
+	VMOVAPS Z0, Z1
+	VMOVUPS (BX), Z11
+	VMOVUPS 64(BX), Z12
+	VMOVUPS 128(BX), Z13
+	VMOVUPS 192(BX), Z14
+	VADDPS  Z9, Z11, Z10
+	VADDPS  Z9, Z12, Z2
+	VADDPS  Z9, Z13, Z3
+	VADDPS  Z9, Z14, Z4
+	VMOVUPS (CX), Z5
+	VMOVUPS 64(CX), Z6
+	VMOVUPS 128(CX), Z7
+	VMOVUPS 192(CX), Z8
+
+vectors4_places:
+	VPCMPEQD    Z1, Z5, K2
+	VPCMPEQD    Z1, Z6, K3
+	VPCMPEQD    Z1, Z7, K4
+	VPCMPEQD    Z1, Z8, K5
+	VMOVAPS.Z   Z10, K2, Z14
+	VMOVAPS.Z   Z2, K3, Z13
+	VMOVAPS.Z   Z3, K4, Z12
+	VMOVAPS.Z   Z4, K5, Z11
+	VMOVUPS     (R8), Z15
+	VMOVUPS     64(R8), Z16
+	VMOVUPS     128(R8), Z17
+	VMOVUPS     192(R8), Z18
+	VADDPS      Z14, Z15, Z14
+	VADDPS      Z13, Z16, Z13
+	VADDPS      Z12, Z17, Z12
+	VADDPS      Z11, Z18, Z11
+	VMOVUPS     Z14, (R8)
+	VMOVUPS     Z13, 64(R8)
+	VMOVUPS     Z12, 128(R8)
+	VMOVUPS     Z11, 192(R8)
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
+	SUBQ        $+1, R11
+	JNE         vectors4_places
+	ADDQ        DI, R8
+	MOVQ        taps+56(FP), R11
+	SUBQ        $+1, R10
+	JNE         vectors4_places
+	ADDQ        $+256, AX
+	ADDQ        $+256, BX
+	ADDQ        $+256, CX
+	ADDQ        $-64, R12
+	CMPQ        R12, $+64
+	JGE         vectors4
+
+vectors4_end:
+	CMPQ R12, $+32
+	JL   vectors2_end
+
+vectors2:
+	MOVQ    AX, R8
+	MOVQ    rows+48(FP), R10
+	MOVQ    taps+56(FP), R11
+	VMOVAPS Z0, Z1
+	VMOVUPS (BX), Z4
+	VMOVUPS 64(BX), Z3
+	VADDPS  Z9, Z4, Z8
+	VADDPS  Z9, Z3, Z7
+	VMOVUPS (CX), Z6
+	VMOVUPS 64(CX), Z5
+
+vectors2_places:
+	VPCMPEQD    Z1, Z6, K5
+	VPCMPEQD    Z1, Z5, K4
+	VMOVAPS.Z   Z8, K5, Z3
+	VMOVAPS.Z   Z7, K4, Z4
+	VMOVUPS     (R8), Z2
+	VMOVUPS     64(R8), Z10
+	VADDPS      Z3, Z2, Z3
+	VADDPS      Z4, Z10, Z4
+	VMOVUPS     Z3, (R8)
+	VMOVUPS     Z4, 64(R8)
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
+	SUBQ        $+1, R11
+	JNE         vectors2_places
+	ADDQ        DI, R8
+	MOVQ        taps+56(FP), R11
+	SUBQ        $+1, R10
+	JNE         vectors2_places
+	ADDQ        $+128, AX
+	ADDQ        $+128, BX
+	ADDQ        $+128, CX
+	ADDQ        $-32, R12
+	CMPQ        R12, $+32
+	JGE         vectors2
+
+vectors2_end:
+	CMPQ R12, $+16
+	JL   vectors1_end
+
+vectors1:
+	MOVQ    AX, R8
+	MOVQ    rows+48(FP), R10
+	MOVQ    taps+56(FP), R11
+	VMOVAPS Z0, Z1
+	VMOVUPS (BX), Z7
+	VADDPS  Z9, Z7, Z5
+	VMOVUPS (CX), Z6
+
+vectors1_places:
+	VPCMPEQD    Z1, Z6, K4
+	VMOVAPS.Z   Z5, K4, Z7
+	VMOVUPS     (R8), Z8
+	VADDPS      Z7, Z8, Z7
+	VMOVUPS     Z7, (R8)
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
+	SUBQ        $+1, R11
+	JNE         vectors1_places
+	ADDQ        DI, R8
+	MOVQ        taps+56(FP), R11
+	SUBQ        $+1, R10
+	JNE         vectors1_places
+	ADDQ        $+64, AX
+	ADDQ        $+64, BX
+	ADDQ        $+64, CX
+	ADDQ        $-16, R12
+	CMPQ        R12, $+16
+	JGE         vectors1
+
+vectors1_end:
+	TESTQ     R12, R12
+	JE        next
+	MOVQ      AX, R8
+	MOVQ      rows+48(FP), R10
+	MOVQ      taps+56(FP), R11
+	VMOVAPS   Z0, Z1
+	VMOVUPS.Z (BX), K1, Z7
+	VADDPS    Z9, Z7, Z6
+	VMOVUPS.Z (CX), K1, Z5
+
+partial_places:
+	VPCMPEQD    Z1, Z5, K4
+	VMOVAPS.Z   Z6, K4, Z7
+	VMOVUPS.Z   (R8), K1, Z8
+	VADDPS      Z7, Z8, Z7
+	VMOVUPS     Z7, K1, (R8)
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
+	SUBQ        $+1, R11
+	JNE         partial_places
+	ADDQ        DI, R8
+	MOVQ        taps+56(FP), R11
+	SUBQ        $+1, R10
+	JNE         partial_places
+	LEAQ        (AX)(R12*4), AX
+	LEAQ        (BX)(R12*4), BX
+	LEAQ        (CX)(R12*4), CX
+
+next:
+	MOVQ depth+64(FP), R13
+	MOVQ channels+40(FP), R12
+	SUBQ R12, R13
+	LEAQ (BX)(R13*4), BX
+	LEAQ (CX)(R13*4), CX
+	MOVQ step+72(FP), R13
+	MOVQ channels+40(FP), R12
+	SUBQ R12, R13
+	LEAQ (AX)(R13*4), AX
+	SUBQ $+1, R9
+	JNE  pixel
+	MOVQ ownGap+96(FP), R13
+	LEAQ (BX)(R13*4), BX
+	LEAQ (CX)(R13*4), CX
+	MOVQ lineGap+88(FP), R13
+	LEAQ (AX)(R13*4), AX
+	SUBQ $+1, DX
+	JNE  line
 	VZEROUPPER
 	RET
 
@@ -45354,36 +46877,36 @@ pass1_vectors_end:
 	VMULPS       Y6, Y7, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
 	CMPQ         R8, $0x04
-	JL           store188_few
+	JL           store190_few
 	VMOVUPS      X10, (AX)
-	JE           store188_end
+	JE           store190_end
 	VPERM2F128   $0x01, Y10, Y10, Y10
 	CMPQ         R8, $0x06
-	JL           store188_five
+	JL           store190_five
 	VMOVLPS      X10, 16(AX)
-	JE           store188_swap
+	JE           store190_swap
 	VEXTRACTPS   $0x02, X10, 24(AX)
-	JMP          store188_swap
+	JMP          store190_swap
 
-store188_five:
+store190_five:
 	VMOVSS X10, 16(AX)
 
-store188_swap:
+store190_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store188_end
+	JMP        store190_end
 
-store188_few:
+store190_few:
 	CMPQ       R8, $0x02
-	JL         store188_one
+	JL         store190_one
 	VMOVLPS    X10, (AX)
-	JE         store188_end
+	JE         store190_end
 	VEXTRACTPS $0x02, X10, 8(AX)
-	JMP        store188_end
+	JMP        store190_end
 
-store188_one:
+store190_one:
 	VMOVSS X10, (AX)
 
-store188_end:
+store190_end:
 pass1_end:
 	SUBQ  R9, BX
 	SUBQ  R9, AX
@@ -45665,36 +47188,36 @@ pass1_vectors_end:
 	VMASKMOVPS (BX), Y0, Y2
 	VMULPS     Y1, Y2, Y2
 	CMPQ       R8, $0x04
-	JL         store189_few
+	JL         store191_few
 	VMOVUPS    X2, (AX)
-	JE         store189_end
+	JE         store191_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       R8, $0x06
-	JL         store189_five
+	JL         store191_five
 	VMOVLPS    X2, 16(AX)
-	JE         store189_swap
+	JE         store191_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store189_swap
+	JMP        store191_swap
 
-store189_five:
+store191_five:
 	VMOVSS X2, 16(AX)
 
-store189_swap:
+store191_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store189_end
+	JMP        store191_end
 
-store189_few:
+store191_few:
 	CMPQ       R8, $0x02
-	JL         store189_one
+	JL         store191_one
 	VMOVLPS    X2, (AX)
-	JE         store189_end
+	JE         store191_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store189_end
+	JMP        store191_end
 
-store189_one:
+store191_one:
 	VMOVSS X2, (AX)
 
-store189_end:
+store191_end:
 pass1_end:
 	SUBQ  R9, BX
 	SUBQ  R9, AX
@@ -45725,36 +47248,36 @@ clear_dst_vectors_end:
 	VMOVUPS    32(R10)(R8*4), Y0
 	NEGQ       R8
 	CMPQ       R8, $0x04
-	JL         store190_few
+	JL         store192_few
 	VMOVUPS    X1, (R9)
-	JE         store190_end
+	JE         store192_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       R8, $0x06
-	JL         store190_five
+	JL         store192_five
 	VMOVLPS    X1, 16(R9)
-	JE         store190_swap
+	JE         store192_swap
 	VEXTRACTPS $0x02, X1, 24(R9)
-	JMP        store190_swap
+	JMP        store192_swap
 
-store190_five:
+store192_five:
 	VMOVSS X1, 16(R9)
 
-store190_swap:
+store192_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store190_end
+	JMP        store192_end
 
-store190_few:
+store192_few:
 	CMPQ       R8, $0x02
-	JL         store190_one
+	JL         store192_one
 	VMOVLPS    X1, (R9)
-	JE         store190_end
+	JE         store192_end
 	VEXTRACTPS $0x02, X1, 8(R9)
-	JMP        store190_end
+	JMP        store192_end
 
-store190_one:
+store192_one:
 	VMOVSS X1, (R9)
 
-store190_end:
+store192_end:
 clear_dst_end:
 	MOVQ  dstStride+40(FP), R8
 	SHLQ  $0x02, R8
@@ -46373,36 +47896,36 @@ pass1_vectors_end:
 	VMULPS     Y4, Y3, Y4
 	VMULPS     Y4, Y0, Y4
 	CMPQ       R9, $0x04
-	JL         store191_few
+	JL         store193_few
 	VMOVUPS    X4, (AX)
-	JE         store191_end
+	JE         store193_end
 	VPERM2F128 $0x01, Y4, Y4, Y4
 	CMPQ       R9, $0x06
-	JL         store191_five
+	JL         store193_five
 	VMOVLPS    X4, 16(AX)
-	JE         store191_swap
+	JE         store193_swap
 	VEXTRACTPS $0x02, X4, 24(AX)
-	JMP        store191_swap
+	JMP        store193_swap
 
-store191_five:
+store193_five:
 	VMOVSS X4, 16(AX)
 
-store191_swap:
+store193_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store191_end
+	JMP        store193_end
 
-store191_few:
+store193_few:
 	CMPQ       R9, $0x02
-	JL         store191_one
+	JL         store193_one
 	VMOVLPS    X4, (AX)
-	JE         store191_end
+	JE         store193_end
 	VEXTRACTPS $0x02, X4, 8(AX)
-	JMP        store191_end
+	JMP        store193_end
 
-store191_one:
+store193_one:
 	VMOVSS X4, (AX)
 
-store191_end:
+store193_end:
 pass1_end:
 	SUBQ  R10, CX
 	SUBQ  R10, BX
@@ -46434,36 +47957,36 @@ clear_dx_vectors_end:
 	VMOVUPS    32(R11)(R9*4), Y1
 	NEGQ       R9
 	CMPQ       R9, $0x04
-	JL         store192_few
+	JL         store194_few
 	VMOVUPS    X2, (R10)
-	JE         store192_end
+	JE         store194_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       R9, $0x06
-	JL         store192_five
+	JL         store194_five
 	VMOVLPS    X2, 16(R10)
-	JE         store192_swap
+	JE         store194_swap
 	VEXTRACTPS $0x02, X2, 24(R10)
-	JMP        store192_swap
+	JMP        store194_swap
 
-store192_five:
+store194_five:
 	VMOVSS X2, 16(R10)
 
-store192_swap:
+store194_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store192_end
+	JMP        store194_end
 
-store192_few:
+store194_few:
 	CMPQ       R9, $0x02
-	JL         store192_one
+	JL         store194_one
 	VMOVLPS    X2, (R10)
-	JE         store192_end
+	JE         store194_end
 	VEXTRACTPS $0x02, X2, 8(R10)
-	JMP        store192_end
+	JMP        store194_end
 
-store192_one:
+store194_one:
 	VMOVSS X2, (R10)
 
-store192_end:
+store194_end:
 clear_dx_end:
 	MOVQ  dxStride+48(FP), R9
 	SHLQ  $0x02, R9
@@ -46720,36 +48243,36 @@ pass2_vectors_end:
 	VSUBPS     Y2, Y3, Y3
 	VSUBPS     Y1, Y3, Y3
 	CMPQ       R9, $0x04
-	JL         store193_few
+	JL         store195_few
 	VMOVUPS    X3, (AX)
-	JE         store193_end
+	JE         store195_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R9, $0x06
-	JL         store193_five
+	JL         store195_five
 	VMOVLPS    X3, 16(AX)
-	JE         store193_swap
+	JE         store195_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store193_swap
+	JMP        store195_swap
 
-store193_five:
+store195_five:
 	VMOVSS X3, 16(AX)
 
-store193_swap:
+store195_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store193_end
+	JMP        store195_end
 
-store193_few:
+store195_few:
 	CMPQ       R9, $0x02
-	JL         store193_one
+	JL         store195_one
 	VMOVLPS    X3, (AX)
-	JE         store193_end
+	JE         store195_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store193_end
+	JMP        store195_end
 
-store193_one:
+store195_one:
 	VMOVSS X3, (AX)
 
-store193_end:
+store195_end:
 pass2_end:
 	SUBQ  R10, BX
 	SUBQ  R10, AX
@@ -47029,36 +48552,36 @@ pass1_vectors_end:
 	VMASKMOVPS   (BX), Y0, Y8
 	VFNMADD231PS Y1, Y10, Y8
 	CMPQ         R9, $0x04
-	JL           store194_few
+	JL           store196_few
 	VMOVUPS      X8, (AX)
-	JE           store194_end
+	JE           store196_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         R9, $0x06
-	JL           store194_five
+	JL           store196_five
 	VMOVLPS      X8, 16(AX)
-	JE           store194_swap
+	JE           store196_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store194_swap
+	JMP          store196_swap
 
-store194_five:
+store196_five:
 	VMOVSS X8, 16(AX)
 
-store194_swap:
+store196_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store194_end
+	JMP        store196_end
 
-store194_few:
+store196_few:
 	CMPQ       R9, $0x02
-	JL         store194_one
+	JL         store196_one
 	VMOVLPS    X8, (AX)
-	JE         store194_end
+	JE         store196_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store194_end
+	JMP        store196_end
 
-store194_one:
+store196_one:
 	VMOVSS X8, (AX)
 
-store194_end:
+store196_end:
 pass1_end:
 	SUBQ  R10, CX
 	SUBQ  R10, BX
@@ -47956,72 +49479,72 @@ vectors_end:
 	VMASKMOVPS   (SI), Y11, Y12
 	VMULPS       Y12, Y13, Y12
 	CMPQ         R8, $0x04
-	JL           store195_few
+	JL           store197_few
 	VMOVUPS      X12, (BX)
-	JE           store195_end
+	JE           store197_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         R8, $0x06
-	JL           store195_five
+	JL           store197_five
 	VMOVLPS      X12, 16(BX)
-	JE           store195_swap
+	JE           store197_swap
 	VEXTRACTPS   $0x02, X12, 24(BX)
-	JMP          store195_swap
+	JMP          store197_swap
 
-store195_five:
+store197_five:
 	VMOVSS X12, 16(BX)
 
-store195_swap:
+store197_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store195_end
+	JMP        store197_end
 
-store195_few:
+store197_few:
 	CMPQ       R8, $0x02
-	JL         store195_one
+	JL         store197_one
 	VMOVLPS    X12, (BX)
-	JE         store195_end
+	JE         store197_end
 	VEXTRACTPS $0x02, X12, 8(BX)
-	JMP        store195_end
+	JMP        store197_end
 
-store195_one:
+store197_one:
 	VMOVSS X12, (BX)
 
-store195_end:
+store197_end:
 	VMULPS      Y10, Y9, Y10
 	VFMSUB231PS Y1, Y7, Y10
 	VMASKMOVPS  (SI), Y11, Y1
 	VMULPS      Y1, Y0, Y1
 	VMULPS      Y1, Y10, Y1
 	CMPQ        R8, $0x04
-	JL          store196_few
+	JL          store198_few
 	VMOVUPS     X1, (AX)
-	JE          store196_end
+	JE          store198_end
 	VPERM2F128  $0x01, Y1, Y1, Y1
 	CMPQ        R8, $0x06
-	JL          store196_five
+	JL          store198_five
 	VMOVLPS     X1, 16(AX)
-	JE          store196_swap
+	JE          store198_swap
 	VEXTRACTPS  $0x02, X1, 24(AX)
-	JMP         store196_swap
+	JMP         store198_swap
 
-store196_five:
+store198_five:
 	VMOVSS X1, 16(AX)
 
-store196_swap:
+store198_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store196_end
+	JMP        store198_end
 
-store196_few:
+store198_few:
 	CMPQ       R8, $0x02
-	JL         store196_one
+	JL         store198_one
 	VMOVLPS    X1, (AX)
-	JE         store196_end
+	JE         store198_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store196_end
+	JMP        store198_end
 
-store196_one:
+store198_one:
 	VMOVSS X1, (AX)
 
-store196_end:
+store198_end:
 done:
 	VZEROUPPER
 	RET
@@ -48915,36 +50438,36 @@ vectors_end:
 	JE         row_end
 	VMASKMOVPS (BX), Y1, Y2
 	CMPQ       R9, $0x04
-	JL         store197_few
+	JL         store199_few
 	VMOVUPS    X2, (AX)
-	JE         store197_end
+	JE         store199_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       R9, $0x06
-	JL         store197_five
+	JL         store199_five
 	VMOVLPS    X2, 16(AX)
-	JE         store197_swap
+	JE         store199_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store197_swap
+	JMP        store199_swap
 
-store197_five:
+store199_five:
 	VMOVSS X2, 16(AX)
 
-store197_swap:
+store199_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store197_end
+	JMP        store199_end
 
-store197_few:
+store199_few:
 	CMPQ       R9, $0x02
-	JL         store197_one
+	JL         store199_one
 	VMOVLPS    X2, (AX)
-	JE         store197_end
+	JE         store199_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store197_end
+	JMP        store199_end
 
-store197_one:
+store199_one:
 	VMOVSS X2, (AX)
 
-store197_end:
+store199_end:
 row_end:
 	SUBQ $+1, DX
 	JNE  row
@@ -49094,36 +50617,36 @@ vectors_end:
 	VMASKMOVPS (BX), Y1, Y3
 	VADDPS     Y3, Y2, Y3
 	CMPQ       R9, $0x04
-	JL         store198_few
+	JL         store200_few
 	VMOVUPS    X3, (AX)
-	JE         store198_end
+	JE         store200_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R9, $0x06
-	JL         store198_five
+	JL         store200_five
 	VMOVLPS    X3, 16(AX)
-	JE         store198_swap
+	JE         store200_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store198_swap
+	JMP        store200_swap
 
-store198_five:
+store200_five:
 	VMOVSS X3, 16(AX)
 
-store198_swap:
+store200_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store198_end
+	JMP        store200_end
 
-store198_few:
+store200_few:
 	CMPQ       R9, $0x02
-	JL         store198_one
+	JL         store200_one
 	VMOVLPS    X3, (AX)
-	JE         store198_end
+	JE         store200_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store198_end
+	JMP        store200_end
 
-store198_one:
+store200_one:
 	VMOVSS X3, (AX)
 
-store198_end:
+store200_end:
 row_end:
 	SUBQ $+1, DX
 	JNE  row
@@ -49276,36 +50799,36 @@ vectors_end:
 	VMASKMOVPS (CX), Y0, Y2
 	VMULPS     Y2, Y1, Y2
 	CMPQ       DI, $0x04
-	JL         store199_few
+	JL         store201_few
 	VMOVUPS    X2, (AX)
-	JE         store199_end
+	JE         store201_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       DI, $0x06
-	JL         store199_five
+	JL         store201_five
 	VMOVLPS    X2, 16(AX)
-	JE         store199_swap
+	JE         store201_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store199_swap
+	JMP        store201_swap
 
-store199_five:
+store201_five:
 	VMOVSS X2, 16(AX)
 
-store199_swap:
+store201_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store199_end
+	JMP        store201_end
 
-store199_few:
+store201_few:
 	CMPQ       DI, $0x02
-	JL         store199_one
+	JL         store201_one
 	VMOVLPS    X2, (AX)
-	JE         store199_end
+	JE         store201_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store199_end
+	JMP        store201_end
 
-store199_one:
+store201_one:
 	VMOVSS X2, (AX)
 
-store199_end:
+store201_end:
 	SHLQ $0x02, DI
 	ADDQ DI, AX
 	ADDQ DI, BX
@@ -49664,36 +51187,36 @@ partial_rows:
 
 partial_store:
 	CMPQ       DX, $0x04
-	JL         store200_few
+	JL         store202_few
 	VMOVUPS    X3, (AX)
-	JE         store200_end
+	JE         store202_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       DX, $0x06
-	JL         store200_five
+	JL         store202_five
 	VMOVLPS    X3, 16(AX)
-	JE         store200_swap
+	JE         store202_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store200_swap
+	JMP        store202_swap
 
-store200_five:
+store202_five:
 	VMOVSS X3, 16(AX)
 
-store200_swap:
+store202_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store200_end
+	JMP        store202_end
 
-store200_few:
+store202_few:
 	CMPQ       DX, $0x02
-	JL         store200_one
+	JL         store202_one
 	VMOVLPS    X3, (AX)
-	JE         store200_end
+	JE         store202_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store200_end
+	JMP        store202_end
 
-store200_one:
+store202_one:
 	VMOVSS X3, (AX)
 
-store200_end:
+store202_end:
 done:
 	VZEROUPPER
 	RET
@@ -50035,57 +51558,57 @@ vectors_end:
 	VPXOR   X1, X1, X1
 	VPINSRW $0x00, (BX), X1, X1
 	CMPQ    CX, $0x01
-	JE      half201
+	JE      half203
 	VPINSRW $0x01, 2(BX), X1, X1
 	CMPQ    CX, $0x02
-	JE      half201
+	JE      half203
 	VPINSRW $0x02, 4(BX), X1, X1
 	CMPQ    CX, $0x03
-	JE      half201
+	JE      half203
 	VPINSRW $0x03, 6(BX), X1, X1
 	CMPQ    CX, $0x04
-	JE      half201
+	JE      half203
 	VPINSRW $0x04, 8(BX), X1, X1
 	CMPQ    CX, $0x05
-	JE      half201
+	JE      half203
 	VPINSRW $0x05, 10(BX), X1, X1
 	CMPQ    CX, $0x06
-	JE      half201
+	JE      half203
 	VPINSRW $0x06, 12(BX), X1, X1
 
-half201:
+half203:
 	VCVTPH2PS  X1, Y1
 	CMPQ       CX, $0x04
-	JL         store202_few
+	JL         store204_few
 	VMOVUPS    X1, (AX)
-	JE         store202_end
+	JE         store204_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       CX, $0x06
-	JL         store202_five
+	JL         store204_five
 	VMOVLPS    X1, 16(AX)
-	JE         store202_swap
+	JE         store204_swap
 	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store202_swap
+	JMP        store204_swap
 
-store202_five:
+store204_five:
 	VMOVSS X1, 16(AX)
 
-store202_swap:
+store204_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store202_end
+	JMP        store204_end
 
-store202_few:
+store204_few:
 	CMPQ       CX, $0x02
-	JL         store202_one
+	JL         store204_one
 	VMOVLPS    X1, (AX)
-	JE         store202_end
+	JE         store204_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store202_end
+	JMP        store204_end
 
-store202_one:
+store204_one:
 	VMOVSS X1, (AX)
 
-store202_end:
+store204_end:
 done:
 	VZEROUPPER
 	RET
@@ -50193,25 +51716,25 @@ vectors_end:
 	VCVTPS2PH  $0x00, Y1, X2
 	VPEXTRW    $0x00, X2, (AX)
 	CMPQ       CX, $0x01
-	JE         half203
+	JE         half205
 	VPEXTRW    $0x01, X2, 2(AX)
 	CMPQ       CX, $0x02
-	JE         half203
+	JE         half205
 	VPEXTRW    $0x02, X2, 4(AX)
 	CMPQ       CX, $0x03
-	JE         half203
+	JE         half205
 	VPEXTRW    $0x03, X2, 6(AX)
 	CMPQ       CX, $0x04
-	JE         half203
+	JE         half205
 	VPEXTRW    $0x04, X2, 8(AX)
 	CMPQ       CX, $0x05
-	JE         half203
+	JE         half205
 	VPEXTRW    $0x05, X2, 10(AX)
 	CMPQ       CX, $0x06
-	JE         half203
+	JE         half205
 	VPEXTRW    $0x06, X2, 12(AX)
 
-half203:
+half205:
 done:
 	VZEROUPPER
 	RET

@@ -308,19 +308,25 @@ func BatchNormReLUSumsNarrowNEON(dgamma *float32, dbeta *float32, dy *float32, x
 func BatchNormReLUBackwardNEON(dx *float32, dy *float32, x *float32, mean *float32, slope *float32, a *float32, b *float32, scale *float32, shift *float32, rows int, cols int)
 
 //go:noescape
-func WindowMaxNEON(y *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int)
+func WindowMaxNEON(y *float32, x *float32, lines int, pixels int, channels int, rows int, taps int, depth int, step int, rowGap int, lineGap int, ownGap int, more int)
 
 //go:noescape
-func WindowArgMaxNEON(y *float32, index *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, first uint32)
+func WindowArgMaxNEON(y *float32, index *float32, x *float32, lines int, pixels int, channels int, rows int, taps int, depth int, step int, rowGap int, lineGap int, ownGap int, more int, first uint32)
 
 //go:noescape
-func WindowSumNEON(dst *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int)
+func WindowMeanNEON(y *float32, x *float32, lines int, pixels int, channels int, rows int, taps int, depth int, step int, rowGap int, lineGap int, ownGap int, more int, by float32)
 
 //go:noescape
-func WindowShareNEON(dst *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, by float32)
+func WindowShareNEON(dx *float32, dy *float32, lines int, pixels int, channels int, rows int, taps int, depth int, step int, rowGap int, lineGap int, ownGap int, by float32)
 
 //go:noescape
-func WindowSelectNEON(dx *float32, dy *float32, index *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, place float32)
+func WindowShareAddNEON(dx *float32, dy *float32, lines int, pixels int, channels int, rows int, taps int, depth int, step int, rowGap int, lineGap int, ownGap int, by float32)
+
+//go:noescape
+func WindowSelectNEON(dx *float32, dy *float32, index *float32, lines int, pixels int, channels int, rows int, taps int, depth int, step int, rowGap int, lineGap int, ownGap int, first uint32)
+
+//go:noescape
+func WindowSelectAddNEON(dx *float32, dy *float32, index *float32, lines int, pixels int, channels int, rows int, taps int, depth int, step int, rowGap int, lineGap int, ownGap int, first uint32)
 
 //go:noescape
 func RowMaximaNEON(dst *float32, x *float32, rows int, cols int, xStride int, after int, grow int)

@@ -118,19 +118,53 @@ func (b *batchNorm) sums(c0, c1 int) {
 			batchNormSumsNarrow(b.dgamma[c0:c1], b.dbeta[c0:c1], b.dy[lo:hi], b.x[lo:hi], b.mean[c0:c1], blockRows, n, blockRows*n, add)
 		}
 	}
-	for ; r < b.rows; r += blockRows {
-		count, add := min(blockRows, b.rows-r), min(r, 1)
-		for c := c0; c < c1; c += columnChunk / 2 { // two matrices
-			e := min(c+columnChunk/2, c1)
-			lo, hi := r*n+c, (r+count-1)*n+e
-			if b.relu() {
-				batchNormReLUSums(b.dgamma[c:e], b.dbeta[c:e], b.dy[lo:hi], b.x[lo:hi], b.mean[c:e], b.scale[c:e], b.shift[c:e], count, n, add)
-			} else {
-				batchNormSums(b.dgamma[c:e], b.dbeta[c:e], b.dy[lo:hi], b.x[lo:hi], b.mean[c:e], count, n, add)
+	if step := sumRows(c1-c0, b.rows, 2); step < blockRows {
+		b.byBlocks(c0, c1, step)
+	} else {
+		for ; r < b.rows; r += blockRows {
+			for c := c0; c < c1; c += columnChunk / 2 { // two matrices
+				e := min(c+columnChunk/2, c1)
+				b.add(b.dgamma[c:e], b.dbeta[c:e], r, min(r+blockRows, b.rows), c, min(r, 1))
 			}
 		}
 	}
 	Mul(b.dgamma[c0:c1], b.dgamma[c0:c1], b.rstd[c0:c1])
+}
+
+// byBlocks is sums for calls on some rows of several blocks, as that of colSum is.
+//
+//go:noinline
+func (b *batchNorm) byBlocks(c0, c1, step int) {
+	const most = wideChunk / 2 // two matrices
+	var buffer [2][most]float32
+	for c := c0; c < c1; c += most {
+		e := min(c+most, c1)
+		dgamma, dbeta := b.dgamma[c:e], b.dbeta[c:e]
+		s, t := dgamma, dbeta
+		for r := 0; r < b.rows; r += blockRows {
+			end := min(r+blockRows, b.rows)
+			for i, add := r, 0; i < end; i, add = i+step, carry {
+				b.add(s, t, i, min(i+step, end), c, add)
+			}
+			if r > 0 {
+				Add(dgamma, dgamma, s)
+				Add(dbeta, dbeta, t)
+			}
+			s, t = buffer[0][:e-c], buffer[1][:e-c]
+		}
+	}
+}
+
+// add sums rows r0 to r1 of the columns from c on to dgamma and dbeta, as that of colSum
+// does.
+func (b *batchNorm) add(dgamma, dbeta []float32, r0, r1, c, add int) {
+	n, rows, e := len(b.gamma), r1-r0, c+len(dgamma)
+	lo, hi := r0*n+c, (r1-1)*n+e
+	if b.relu() {
+		batchNormReLUSums(dgamma, dbeta, b.dy[lo:hi], b.x[lo:hi], b.mean[c:e], b.scale[c:e], b.shift[c:e], rows, n, add)
+	} else {
+		batchNormSums(dgamma, dbeta, b.dy[lo:hi], b.x[lo:hi], b.mean[c:e], rows, n, add)
+	}
 }
 
 // some stores the gradient at the input for rows from r0 to r1.
@@ -140,12 +174,28 @@ func (b *batchNorm) some(r0, r1 int) {
 	}
 	n, part := len(b.gamma), *b
 	part.dx, part.dy, part.x = b.dx[r0*n:r1*n], b.dy[r0*n:r1*n], b.x[r0*n:r1*n]
-	if n <= columnChunk {
-		var buffer [batchNormColumns * columnChunk]float32
+	switch {
+	case n <= smallColumns && r1-r0 < smallRows:
+		var buffer [batchNormColumns * smallColumns]float32
 		part.input(buffer[:])
-	} else {
+	case n <= columnChunk:
+		part.inputLarge()
+	default:
 		part.inputWide()
 	}
+}
+
+// A small matrix takes no longer than a large buffer, which is cleared, and the filling
+// of it.
+const (
+	smallColumns = 64
+	smallRows    = 64
+)
+
+//go:noinline
+func (b *batchNorm) inputLarge() {
+	var buffer [batchNormColumns * columnChunk]float32
+	b.input(buffer[:])
 }
 
 // batchNormColumns are the vectors of columns that the gradient at the input needs.
@@ -191,7 +241,9 @@ func (b *batchNorm) input(buffer []float32) {
 			copy(shift, b.shift[c:e])
 		}
 		if w == n {
-			w = wideRow(n, rows)
+			if wide := wideRow(n, rows); wide <= step {
+				w = wide
+			}
 			for _, v := range cols {
 				repeat(v[:w], n)
 			}
@@ -206,16 +258,13 @@ func (b *batchNorm) input(buffer []float32) {
 
 func batchNormSumsRef(dgamma, dbeta, dy, x, mean []float32, rows, stride, add int) {
 	for j := range dgamma {
-		s, t := float32(0), float32(0)
+		s, t := chainStart(dgamma[j], add), chainStart(dbeta[j], add)
 		for i := range rows {
 			p := i*stride + j
 			s = fma32(dy[p], x[p]-mean[j], s)
 			t += dy[p]
 		}
-		if add != 0 {
-			s, t = dgamma[j]+s, dbeta[j]+t
-		}
-		dgamma[j], dbeta[j] = s, t
+		dgamma[j], dbeta[j] = chainEnd(dgamma[j], s, add), chainEnd(dbeta[j], t, add)
 	}
 }
 
@@ -237,17 +286,14 @@ func batchNormBackwardRef(dx, dy, x, mean, slope, a, b []float32, rows int) {
 
 func batchNormReLUSumsRef(dgamma, dbeta, dy, x, mean, scale, shift []float32, rows, stride, add int) {
 	for j := range dgamma {
-		s, t := float32(0), float32(0)
+		s, t := chainStart(dgamma[j], add), chainStart(dbeta[j], add)
 		for i := range rows {
 			p := i*stride + j
 			v := rectified(dy[p], x[p], scale[j], shift[j])
 			s = fma32(v, x[p]-mean[j], s)
 			t += v
 		}
-		if add != 0 {
-			s, t = dgamma[j]+s, dbeta[j]+t
-		}
-		dgamma[j], dbeta[j] = s, t
+		dgamma[j], dbeta[j] = chainEnd(dgamma[j], s, add), chainEnd(dbeta[j], t, add)
 	}
 }
 

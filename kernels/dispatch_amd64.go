@@ -3502,74 +3502,103 @@ func batchNormReLUBackwardPieces(dx, dy, x, mean, slope, a, b, scale, shift []fl
 }
 
 //go:noinline
-func windowMax(y, x []float32, pixels, channels, dstStep, srcStep, taps, tapStep, more int) {
+func windowMax(y, x []float32, lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap, more int) {
 	raceWrite(y)
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
-		asm.WindowMaxAVX512(unsafe.SliceData(y), unsafe.SliceData(x), pixels, channels, dstStep, srcStep, taps, tapStep, more)
+		asm.WindowMaxAVX512(unsafe.SliceData(y), unsafe.SliceData(x), lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap, more)
 	case AVX2:
-		asm.WindowMaxAVX2(unsafe.SliceData(y), unsafe.SliceData(x), pixels, channels, dstStep, srcStep, taps, tapStep, more)
+		asm.WindowMaxAVX2(unsafe.SliceData(y), unsafe.SliceData(x), lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap, more)
 	default:
-		windowMaxRef(y, x, pixels, channels, dstStep, srcStep, taps, tapStep, more)
+		windowMaxRef(y, x, lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap, more)
 	}
 }
 
 //go:noinline
-func windowArgMax(y, index, x []float32, pixels, channels, dstStep, srcStep, taps, tapStep, more int, first uint32) {
+func windowArgMax(y, index, x []float32, lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap, more int, first uint32) {
 	raceWrite(y)
 	raceWrite(index)
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
-		asm.WindowArgMaxAVX512(unsafe.SliceData(y), unsafe.SliceData(index), unsafe.SliceData(x), pixels, channels, dstStep, srcStep, taps, tapStep, more, first)
+		asm.WindowArgMaxAVX512(unsafe.SliceData(y), unsafe.SliceData(index), unsafe.SliceData(x), lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap, more, first)
 	case AVX2:
-		asm.WindowArgMaxAVX2(unsafe.SliceData(y), unsafe.SliceData(index), unsafe.SliceData(x), pixels, channels, dstStep, srcStep, taps, tapStep, more, first)
+		asm.WindowArgMaxAVX2(unsafe.SliceData(y), unsafe.SliceData(index), unsafe.SliceData(x), lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap, more, first)
 	default:
-		windowArgMaxRef(y, index, x, pixels, channels, dstStep, srcStep, taps, tapStep, more, first)
+		windowArgMaxRef(y, index, x, lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap, more, first)
 	}
 }
 
 //go:noinline
-func windowSum(dst, x []float32, pixels, channels, dstStep, srcStep, taps, tapStep, more int) {
-	raceWrite(dst)
+func windowMean(y, x []float32, lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap, more int, by float32) {
+	raceWrite(y)
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
-		asm.WindowSumAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), pixels, channels, dstStep, srcStep, taps, tapStep, more)
+		asm.WindowMeanAVX512(unsafe.SliceData(y), unsafe.SliceData(x), lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap, more, by)
 	case AVX2:
-		asm.WindowSumAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), pixels, channels, dstStep, srcStep, taps, tapStep, more)
+		asm.WindowMeanAVX2(unsafe.SliceData(y), unsafe.SliceData(x), lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap, more, by)
 	default:
-		windowSumRef(dst, x, pixels, channels, dstStep, srcStep, taps, tapStep, more)
+		windowMeanRef(y, x, lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap, more, by)
 	}
 }
 
 //go:noinline
-func windowShare(dst, x []float32, pixels, channels, dstStep, srcStep, taps, tapStep, more int, by float32) {
-	raceWrite(dst)
-	raceRead(x)
+func windowShare(dx, dy []float32, lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap int, by float32) {
+	raceWrite(dx)
+	raceRead(dy)
 	switch CurrentLevel() {
 	case AVX512:
-		asm.WindowShareAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), pixels, channels, dstStep, srcStep, taps, tapStep, more, by)
+		asm.WindowShareAVX512(unsafe.SliceData(dx), unsafe.SliceData(dy), lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap, by)
 	case AVX2:
-		asm.WindowShareAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), pixels, channels, dstStep, srcStep, taps, tapStep, more, by)
+		asm.WindowShareAVX2(unsafe.SliceData(dx), unsafe.SliceData(dy), lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap, by)
 	default:
-		windowShareRef(dst, x, pixels, channels, dstStep, srcStep, taps, tapStep, more, by)
+		windowShareRef(dx, dy, lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap, by)
 	}
 }
 
 //go:noinline
-func windowSelect(dx, dy, index []float32, pixels, channels, dstStep, srcStep, taps, tapStep, more int, place float32) {
+func windowShareAdd(dx, dy []float32, lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap int, by float32) {
+	raceWrite(dx)
+	raceRead(dy)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.WindowShareAddAVX512(unsafe.SliceData(dx), unsafe.SliceData(dy), lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap, by)
+	case AVX2:
+		asm.WindowShareAddAVX2(unsafe.SliceData(dx), unsafe.SliceData(dy), lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap, by)
+	default:
+		windowShareAddRef(dx, dy, lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap, by)
+	}
+}
+
+//go:noinline
+func windowSelect(dx, dy, index []float32, lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap int, first uint32) {
 	raceWrite(dx)
 	raceRead(dy)
 	raceRead(index)
 	switch CurrentLevel() {
 	case AVX512:
-		asm.WindowSelectAVX512(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(index), pixels, channels, dstStep, srcStep, taps, tapStep, more, place)
+		asm.WindowSelectAVX512(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(index), lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap, first)
 	case AVX2:
-		asm.WindowSelectAVX2(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(index), pixels, channels, dstStep, srcStep, taps, tapStep, more, place)
+		asm.WindowSelectAVX2(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(index), lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap, first)
 	default:
-		windowSelectRef(dx, dy, index, pixels, channels, dstStep, srcStep, taps, tapStep, more, place)
+		windowSelectRef(dx, dy, index, lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap, first)
+	}
+}
+
+//go:noinline
+func windowSelectAdd(dx, dy, index []float32, lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap int, first uint32) {
+	raceWrite(dx)
+	raceRead(dy)
+	raceRead(index)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.WindowSelectAddAVX512(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(index), lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap, first)
+	case AVX2:
+		asm.WindowSelectAddAVX2(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(index), lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap, first)
+	default:
+		windowSelectAddRef(dx, dy, index, lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap, first)
 	}
 }
 

@@ -510,28 +510,38 @@ func batchNormReLUBackward(dx, dy, x, mean, slope, a, b, scale, shift []float32,
 }
 
 //go:noinline
-func windowMax(y, x []float32, pixels, channels, dstStep, srcStep, taps, tapStep, more int) {
-	windowMaxRef(y, x, pixels, channels, dstStep, srcStep, taps, tapStep, more)
+func windowMax(y, x []float32, lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap, more int) {
+	windowMaxRef(y, x, lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap, more)
 }
 
 //go:noinline
-func windowArgMax(y, index, x []float32, pixels, channels, dstStep, srcStep, taps, tapStep, more int, first uint32) {
-	windowArgMaxRef(y, index, x, pixels, channels, dstStep, srcStep, taps, tapStep, more, first)
+func windowArgMax(y, index, x []float32, lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap, more int, first uint32) {
+	windowArgMaxRef(y, index, x, lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap, more, first)
 }
 
 //go:noinline
-func windowSum(dst, x []float32, pixels, channels, dstStep, srcStep, taps, tapStep, more int) {
-	windowSumRef(dst, x, pixels, channels, dstStep, srcStep, taps, tapStep, more)
+func windowMean(y, x []float32, lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap, more int, by float32) {
+	windowMeanRef(y, x, lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap, more, by)
 }
 
 //go:noinline
-func windowShare(dst, x []float32, pixels, channels, dstStep, srcStep, taps, tapStep, more int, by float32) {
-	windowShareRef(dst, x, pixels, channels, dstStep, srcStep, taps, tapStep, more, by)
+func windowShare(dx, dy []float32, lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap int, by float32) {
+	windowShareRef(dx, dy, lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap, by)
 }
 
 //go:noinline
-func windowSelect(dx, dy, index []float32, pixels, channels, dstStep, srcStep, taps, tapStep, more int, place float32) {
-	windowSelectRef(dx, dy, index, pixels, channels, dstStep, srcStep, taps, tapStep, more, place)
+func windowShareAdd(dx, dy []float32, lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap int, by float32) {
+	windowShareAddRef(dx, dy, lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap, by)
+}
+
+//go:noinline
+func windowSelect(dx, dy, index []float32, lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap int, first uint32) {
+	windowSelectRef(dx, dy, index, lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap, first)
+}
+
+//go:noinline
+func windowSelectAdd(dx, dy, index []float32, lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap int, first uint32) {
+	windowSelectAddRef(dx, dy, index, lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap, first)
 }
 
 //go:noinline

@@ -67,32 +67,18 @@ func (p *Pooling2d) defaults() {
 }
 
 // OutH returns the rows of an output image: (H + 2*Padding - Kernel) / Stride + 1.
-func (p Pooling2d) OutH() int { p.defaults(); return (p.H+2*p.Padding[0]-p.Kernel[0])/p.Stride[0] + 1 }
+func (p Pooling2d) OutH() int { p.defaults(); return p.out(0, p.H) }
 
 // OutW returns the columns of an output image.
-func (p Pooling2d) OutW() int { p.defaults(); return (p.W+2*p.Padding[1]-p.Kernel[1])/p.Stride[1] + 1 }
+func (p Pooling2d) OutW() int { p.defaults(); return p.out(1, p.W) }
+
+func (p *Pooling2d) out(d, size int) int { return (size+2*p.Padding[d]-p.Kernel[d])/p.Stride[d] + 1 }
 
 // InLen returns the elements of an input image, H*W*C.
 func (p Pooling2d) InLen() int { return p.H * p.W * p.C }
 
 // OutLen returns the elements of an output image, OutH*OutW*C.
 func (p Pooling2d) OutLen() int { return p.OutH() * p.OutW() * p.C }
-
-// prepare sets the defaults and returns the number of images, after the checks.
-func (p *Pooling2d) prepare(x, y []float32, xMismatch, yMismatch string) int {
-	if p.Check() != nil {
-		panic("kernels: Pooling2d: no such pooling, see Check")
-	}
-	p.defaults()
-	n := len(x) / p.InLen()
-	if n*p.InLen() != len(x) {
-		panic(xMismatch)
-	}
-	if len(y) != n*p.OutLen() {
-		panic(yMismatch)
-	}
-	return n
-}
 
 // Max stores the maxima of the windows and where they are, which MaxBackward needs;
 // index may be nil.
@@ -105,20 +91,14 @@ func (p *Pooling2d) prepare(x, y []float32, xMismatch, yMismatch string) int {
 // So the first of equal maxima counts, and a NaN in the window is its maximum: the
 // last one, if there are several.
 func (p Pooling2d) Max(y []float32, index []int32, x []float32) {
-	n := p.prepare(x, y, "kernels: Pooling2d.Max: length of x is not a multiple of InLen",
+	r := pooling{Pooling2d: p, kind: maxima, x: x, y: y}
+	r.prepare("kernels: Pooling2d.Max: length of x is not a multiple of InLen",
 		"kernels: Pooling2d.Max: length of y is not OutLen for each image of x")
 	if index != nil && len(index) != len(y) {
 		panic("kernels: Pooling2d.Max: lengths of index and y differ")
 	}
-	p.eachTaps(n, func(t taps) {
-		y, x := y[t.dst:][:t.dstLen()], x[t.src:][:t.srcLen()]
-		if index == nil {
-			windowMax(y, x, t.pixels, t.channels, t.dstStep, t.srcStep, t.count, t.step, t.more)
-			return
-		}
-		index := floats(index[t.dst:][:len(y)])
-		windowArgMax(y, index, x, t.pixels, t.channels, t.dstStep, t.srcStep, t.count, t.step, t.more, uint32(t.first))
-	})
+	r.index = floats(index)
+	r.run()
 }
 
 // MaxBackward computes the gradient at the input of Max from that at its output: an
@@ -127,16 +107,15 @@ func (p Pooling2d) Max(y []float32, index []int32, x []float32) {
 //	dx[n,h,w,c] = s over the windows, in order:
 //	    s = s + dy[n,oh,ow,c] where index[n,oh,ow,c] says (h,w), from +0
 func (p Pooling2d) MaxBackward(dx, dy []float32, index []int32) {
-	n := p.prepare(dx, dy, "kernels: Pooling2d.MaxBackward: length of dx is not a multiple of InLen",
+	r := pooling{Pooling2d: p, kind: maximaBackward, x: dx, y: dy}
+	r.prepare("kernels: Pooling2d.MaxBackward: length of dx is not a multiple of InLen",
 		"kernels: Pooling2d.MaxBackward: length of dy is not OutLen for each image of dx")
 	if len(index) != len(dy) {
 		panic("kernels: Pooling2d.MaxBackward: lengths of index and dy differ")
 	}
-	p.eachPlace(dx, n, func(t taps) {
-		dy := dy[t.src:][:t.srcLen()]
-		index := floats(index[t.src:][:len(dy)])
-		windowSelect(dx[t.dst:][:t.dstLen()], dy, index, t.pixels, t.channels, t.dstStep, t.srcStep, 1, 0, t.more, float32(t.first))
-	})
+	r.index = floats(index)
+	r.clear()
+	r.run()
 }
 
 // Average stores the averages of the windows.
@@ -145,12 +124,10 @@ func (p Pooling2d) MaxBackward(dx, dy []float32, index []int32) {
 //	    image, row by row
 //	y[n,oh,ow,c] = s / (kh*kw)
 func (p Pooling2d) Average(y, x []float32) {
-	n := p.prepare(x, y, "kernels: Pooling2d.Average: length of x is not a multiple of InLen",
+	r := pooling{Pooling2d: p, kind: averages, x: x, y: y}
+	r.prepare("kernels: Pooling2d.Average: length of x is not a multiple of InLen",
 		"kernels: Pooling2d.Average: length of y is not OutLen for each image of x")
-	p.eachTaps(n, func(t taps) {
-		windowSum(y[t.dst:][:t.dstLen()], x[t.src:][:t.srcLen()], t.pixels, t.channels, t.dstStep, t.srcStep, t.count, t.step, t.more)
-	})
-	divide(y, float32(p.Kernel[0]*p.Kernel[1]))
+	r.run()
 }
 
 // AverageBackward computes the gradient at the input of Average from that at its
@@ -159,12 +136,11 @@ func (p Pooling2d) Average(y, x []float32) {
 //	dx[n,h,w,c] = s over the windows that (h,w) is in, in order:
 //	    s = s + dy[n,oh,ow,c] / (kh*kw), from +0
 func (p Pooling2d) AverageBackward(dx, dy []float32) {
-	n := p.prepare(dx, dy, "kernels: Pooling2d.AverageBackward: length of dx is not a multiple of InLen",
+	r := pooling{Pooling2d: p, kind: averagesBackward, x: dx, y: dy}
+	r.prepare("kernels: Pooling2d.AverageBackward: length of dx is not a multiple of InLen",
 		"kernels: Pooling2d.AverageBackward: length of dy is not OutLen for each image of dx")
-	size := float32(p.Kernel[0] * p.Kernel[1])
-	p.eachPlace(dx, n, func(t taps) {
-		windowShare(dx[t.dst:][:t.dstLen()], dy[t.src:][:t.srcLen()], t.pixels, t.channels, t.dstStep, t.srcStep, 1, 0, t.more, size)
-	})
+	r.clear()
+	r.run()
 }
 
 // GlobalAveragePool stores the averages of whole images, whose channels come last:
@@ -231,195 +207,277 @@ func floats(x []int32) []float32 {
 	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(x))), len(x))
 }
 
-// taps are some places of a row of the windows of neighbouring pixels. A kernel goes
-// over channels of each pixel of dst, and over taps of src.
-type taps struct {
-	dst, src         int // the first elements
-	pixels, channels int
-	dstStep, srcStep int // from pixel to pixel
-	count, step      int // the taps, and from one to the next
-	first            int // the number of the first tap
-	more             int // 0: there were none for dst before, else 1
+type poolingKind int
+
+const (
+	maxima poolingKind = iota // with or without index
+	averages
+	maximaBackward
+	averagesBackward
+)
+
+// A pooling is one call of a method of Pooling2d.
+type pooling struct {
+	Pooling2d
+	n, outH, outW int
+	overlap       bool // windows have places in common
+	kind          poolingKind
+	x, y, index   []float32 // or the gradients at x and y
 }
 
-// dstLen and srcLen return how many elements the taps reach over.
-func (t *taps) dstLen() int { return (t.pixels-1)*t.dstStep + t.channels }
-func (t *taps) srcLen() int {
-	return (t.pixels-1)*t.srcStep + (t.count-1)*t.step + t.channels
+// prepare sets what follows from the others, after the checks. (It works in place: to
+// copy so many fields, just after they were stored one by one, would take longer.)
+func (p *pooling) prepare(xMismatch, yMismatch string) {
+	if p.Check() != nil {
+		panic("kernels: Pooling2d: no such pooling, see Check")
+	}
+	p.defaults()
+	p.n, p.outH, p.outW = len(p.x)/p.InLen(), p.out(0, p.H), p.out(1, p.W)
+	p.overlap = p.Stride[0] < p.Kernel[0] || p.Stride[1] < p.Kernel[1]
+	if p.n*p.InLen() != len(p.x) {
+		panic(xMismatch)
+	}
+	if len(p.y) != p.n*p.outH*p.outW*p.C {
+		panic(yMismatch)
+	}
 }
 
-// tapChannels bounds the channels of a call.
-const tapChannels = 1 << 12
+// clear sets the gradient at the input to +0 where windows add to it, or leave
+// elements out.
+func (p *pooling) clear() {
+	if p.Kernel != p.Stride || p.outH*p.Kernel[0] != p.H || p.outW*p.Kernel[1] != p.W || p.Padding != [2]int{} {
+		Fill(p.x, 0)
+	}
+}
 
-// each calls f for parts that are short enough.
-func (t taps) each(f func(taps)) {
-	for c := 0; c < t.channels; c += tapChannels {
-		part := t
-		part.channels = min(tapChannels, t.channels-c)
-		most := chunkLen / part.channels
-		for j := 0; j < t.count; j += most {
-			part.count = min(most, t.count-j)
-			part.first = t.first + j
-			part.more = max(t.more, min(j, 1))
-			// A pixel takes up to 20 ns, however few its channels are.
-			pixels := max(1, min(most/part.count, rowChunk))
-			for p := 0; p < t.pixels; p += pixels {
-				part.pixels = min(pixels, t.pixels-p)
-				part.dst, part.src = t.dst+p*t.dstStep+c, t.src+p*t.srcStep+j*t.step+c
-				f(part)
+// windows are neighbouring windows, or a part of each, in lines: as many rows and
+// columns of places, all inside of the image. A kernel goes over them in order.
+type windows struct {
+	x, y                       int // the first place's element of the images, and the first window's of the outputs
+	lines, pixels, channels    int
+	rows, taps                 int
+	place                      int  // the number of the first place
+	step                       int  // elements from window to window in the image; from pixel to pixel it is C
+	rowStep, lineStep, outStep int  // from row to row of a window, and from line to line in the image and in the outputs
+	more                       int  // 1: places before these are done, else 0
+	last                       bool // no places are left
+}
+
+// run goes over all windows, line by line where that is their order.
+func (p *pooling) run() {
+	n, h, outH := p.n, p.H, p.outH
+	if p.Padding[0] == 0 && outH*p.Stride[0] == h { // images below each other are as one
+		n, h, outH = 1, n*h, n*outH
+	}
+	w := windows{channels: p.C, last: true, step: p.Stride[1] * p.C,
+		rowStep: p.W * p.C, lineStep: p.Stride[0] * p.W * p.C, outStep: p.outW * p.C}
+	// An element of the image meets the windows that it is in line by line. Lines in
+	// several spans can't be done beside each other then.
+	byLine := p.overlap && p.Padding[1] > 0
+	for i := range n {
+		for oh := 0; oh < outH; oh += w.lines {
+			rows := p.span(0, h, outH, oh)
+			w.lines, w.rows = rows.count, rows.places
+			if byLine {
+				w.lines = 1
+			}
+			for ow := 0; ow < p.outW; ow += w.pixels {
+				cols := p.span(1, p.W, p.outW, ow)
+				w.pixels, w.taps = cols.count, cols.places
+				w.x = ((i*h+rows.first)*p.W + cols.first) * p.C
+				w.y = ((i*outH+oh)*p.outW + ow) * p.C
+				w.place = rows.place*p.Kernel[1] + cols.place
+				p.cut(&w)
 			}
 		}
 	}
 }
 
-// eachTaps calls f for rows of the windows of n images, in order for each output.
-func (p *Pooling2d) eachTaps(n int, f func(taps)) {
-	outH, outW := p.OutH(), p.OutW()
-	// The outputs [lo, hi) of a row have whole windows.
-	lo := (p.Padding[1] + p.Stride[1] - 1) / p.Stride[1]
-	hi := min(outW, max(0, p.W+p.Padding[1]-p.Kernel[1]+p.Stride[1])/p.Stride[1])
-	for line := range n * outH {
-		image, oh := line/outH, line%outH
-		top := oh*p.Stride[0] - p.Padding[0]
-		first := max(0, -top)
-		for i := first; i < min(p.Kernel[0], p.H-top); i++ {
-			for ow := 0; ow < outW; {
-				left := ow*p.Stride[1] - p.Padding[1]
-				j := max(0, -left)
-				t := taps{
-					dst: (line*outW + ow) * p.C, src: ((image*p.H+top+i)*p.W + left + j) * p.C,
-					pixels: 1, channels: p.C, dstStep: p.C, srcStep: p.Stride[1] * p.C,
-					count: min(p.Kernel[1], p.W-left) - j, step: p.C,
-					first: i*p.Kernel[1] + j, more: min(i-first, 1),
-				}
-				if lo <= ow && ow < hi {
-					t.pixels = hi - ow
-				}
-				t.each(f)
-				ow += t.pixels
-			}
+// A span is a run of windows along rows or columns that have the same places inside of
+// the image.
+type span struct {
+	count         int
+	first         int // row or column of the first window's first place in the image
+	place, places int // of each window
+}
+
+// span returns the longest one from window i of n on, along dimension d of an image of
+// that size.
+func (p *pooling) span(d, size, n, i int) span {
+	first := i*p.Stride[d] - p.Padding[d]
+	place := max(0, -first)
+	s := span{count: 1, first: first + place, place: place, places: min(p.Kernel[d], size-first) - place}
+	if p.Padding[d] == 0 {
+		s.count = n
+	} else if s.places == p.Kernel[d] {
+		s.count = (size+p.Padding[d]-p.Kernel[d])/p.Stride[d] + 1 - i
+	}
+	return s
+}
+
+// minChannels is how many channels windows are not cut below, a multiple of all
+// vectors' lengths.
+const minChannels = 64
+
+// cut does windows in parts that are short enough and whose places have consecutive
+// numbers, in order for each element of the image.
+func (p *pooling) cut(w *windows) {
+	count := w.lines * w.pixels
+	consecutive := w.rows == 1 || w.taps == p.Kernel[1]
+	if consecutive && count <= rowChunk && count*w.channels*w.rows*w.taps <= chunkLen {
+		p.call(w)
+		return
+	}
+	a, b := *w, *w
+	switch {
+	case w.lines > 1 && consecutive:
+		a.lines /= 2
+		b.lines -= a.lines
+		b.x, b.y = w.x+a.lines*w.lineStep, w.y+a.lines*w.outStep
+	case w.pixels > 1 && consecutive:
+		a.pixels /= 2
+		b.pixels -= a.pixels
+		b.x, b.y = w.x+a.pixels*w.step, w.y+a.pixels*p.C
+	case w.channels >= 2*minChannels && consecutive:
+		a.channels = w.channels / 2 / minChannels * minChannels
+		b.channels -= a.channels
+		b.x, b.y = w.x+a.channels, w.y+a.channels
+	case w.rows > 1:
+		a.rows, a.last = w.rows/2, false
+		b.rows, b.more = w.rows-a.rows, 1
+		b.x, b.place = w.x+a.rows*w.rowStep, w.place+a.rows*p.Kernel[1]
+	default:
+		a.taps, a.last = w.taps/2, false
+		b.taps, b.more = w.taps-a.taps, 1
+		b.x, b.place = w.x+a.taps*p.C, w.place+a.taps
+	}
+	p.cut(&a)
+	p.cut(&b)
+}
+
+// call runs the kernel.
+//
+//go:noinline
+func (p *pooling) call(w *windows) {
+	x := p.x[w.x:][:(w.lines-1)*w.lineStep+(w.pixels-1)*w.step+(w.rows-1)*w.rowStep+(w.taps-1)*p.C+w.channels]
+	y := p.y[w.y:][:(w.lines-1)*w.outStep+(w.pixels-1)*p.C+w.channels]
+	var index []float32
+	if p.index != nil {
+		index = p.index[w.y:][:len(y)]
+	}
+	// From the pixel after the last one of a row, or line, to the next row, or line.
+	rowGap, lineGap, outGap := w.rowStep-w.taps*p.C, w.lineStep-w.pixels*w.step, w.outStep-w.pixels*p.C
+	size := float32(p.Kernel[0] * p.Kernel[1])
+	switch {
+	case p.kind == maxima && index == nil:
+		windowMax(y, x, w.lines, w.pixels, w.channels, w.rows, w.taps, p.C, w.step, rowGap, lineGap, outGap, w.more)
+	case p.kind == maxima:
+		windowArgMax(y, index, x, w.lines, w.pixels, w.channels, w.rows, w.taps, p.C, w.step, rowGap, lineGap, outGap, w.more, uint32(w.place))
+	case p.kind == averages:
+		if !w.last {
+			size = 1
 		}
+		windowMean(y, x, w.lines, w.pixels, w.channels, w.rows, w.taps, p.C, w.step, rowGap, lineGap, outGap, w.more, size)
+	case p.kind == maximaBackward && p.overlap:
+		windowSelectAdd(x, y, index, w.lines, w.pixels, w.channels, w.rows, w.taps, p.C, w.step, rowGap, lineGap, outGap, uint32(w.place))
+	case p.kind == maximaBackward:
+		windowSelect(x, y, index, w.lines, w.pixels, w.channels, w.rows, w.taps, p.C, w.step, rowGap, lineGap, outGap, uint32(w.place))
+	case p.overlap:
+		windowShareAdd(x, y, w.lines, w.pixels, w.channels, w.rows, w.taps, p.C, w.step, rowGap, lineGap, outGap, size)
+	default:
+		windowShare(x, y, w.lines, w.pixels, w.channels, w.rows, w.taps, p.C, w.step, rowGap, lineGap, outGap, size)
 	}
 }
 
-// eachPlace calls f for each place of the windows, from the last to the first, and
-// the outputs that have an input there, so that an input meets its windows in order.
-// Elements of dx that f doesn't store are +0 before.
-func (p *Pooling2d) eachPlace(dx []float32, n int, f func(taps)) {
-	outH, outW := p.OutH(), p.OutW()
-	more := 0 // windows overlap
-	if p.Stride[0] < p.Kernel[0] || p.Stride[1] < p.Kernel[1] {
-		more = 1
-	}
-	if more == 1 || p.Kernel != p.Stride || outH*p.Kernel[0] != p.H || outW*p.Kernel[1] != p.W || p.Padding != [2]int{} {
-		Fill(dx, 0)
-	}
-	for image := range n {
-		for i := p.Kernel[0] - 1; i >= 0; i-- {
-			for j := p.Kernel[1] - 1; j >= 0; j-- {
-				lo := (max(0, p.Padding[1]-j) + p.Stride[1] - 1) / p.Stride[1]
-				hi := min(outW, max(0, p.W-1+p.Padding[1]-j+p.Stride[1])/p.Stride[1])
-				for oh := 0; oh < outH && lo < hi; oh++ {
-					h := oh*p.Stride[0] - p.Padding[0] + i
-					if h < 0 || h >= p.H {
-						continue
-					}
-					t := taps{
-						dst:    ((image*p.H+h)*p.W + lo*p.Stride[1] - p.Padding[1] + j) * p.C,
-						src:    ((image*outH+oh)*outW + lo) * p.C,
-						pixels: hi - lo, channels: p.C, dstStep: p.Stride[1] * p.C, srcStep: p.C,
-						count: 1, first: i*p.Kernel[1] + j, more: more,
-					}
-					t.each(f)
+// The references of the kernels over windows.
+
+// eachPlace calls f for the places of each window in order: with the first elements of
+// the window and of the image, and the place's number.
+func eachPlace(lines, pixels, rows, taps, depth, step, rowGap, lineGap, ownGap int, f func(own, image, place int)) {
+	own, image := 0, 0
+	for range lines {
+		for range pixels {
+			at := image
+			for place := range rows * taps {
+				f(own, at, place)
+				if at += depth; (place+1)%taps == 0 {
+					at += rowGap
 				}
 			}
+			own, image = own+depth, image+step
 		}
+		own, image = own+ownGap, image+lineGap
 	}
 }
 
-// The references of the kernels over taps. With more, they go on from what dst
-// holds.
-
-func windowArgMaxRef(y, index, x []float32, pixels, channels, dstStep, srcStep, taps, tapStep, more int, first uint32) {
-	for p := range pixels {
-		for c := range channels {
-			m, k := float32(math.Inf(-1)), math.Float32frombits(first)
-			if more != 0 {
-				m, k = y[p*dstStep+c], index[p*dstStep+c]
+func windowArgMaxRef(y, index, x []float32, lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap, more int, first uint32) {
+	eachPlace(lines, pixels, rows, taps, depth, step, rowGap, lineGap, ownGap, func(own, image, place int) {
+		for c, v := range x[image:][:channels] {
+			if o := own + c; place == 0 && more == 0 || v > y[o] || v != v {
+				y[o], index[o] = v, math.Float32frombits(first+uint32(place))
 			}
-			for t := range taps {
-				if v := x[p*srcStep+t*tapStep+c]; v > m || v != v {
-					m, k = v, math.Float32frombits(first+uint32(t))
-				}
-			}
-			y[p*dstStep+c], index[p*dstStep+c] = m, k
 		}
-	}
+	})
 }
 
-func windowMaxRef(y, x []float32, pixels, channels, dstStep, srcStep, taps, tapStep, more int) {
-	for p := range pixels {
-		for c := range channels {
-			m := float32(math.Inf(-1))
-			if more != 0 {
-				m = y[p*dstStep+c]
+func windowMaxRef(y, x []float32, lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap, more int) {
+	eachPlace(lines, pixels, rows, taps, depth, step, rowGap, lineGap, ownGap, func(own, image, place int) {
+		for c, v := range x[image:][:channels] {
+			if o := own + c; place == 0 && more == 0 || v > y[o] || v != v {
+				y[o] = v
 			}
-			for t := range taps {
-				if v := x[p*srcStep+t*tapStep+c]; v > m || v != v {
-					m = v
-				}
-			}
-			y[p*dstStep+c] = m
 		}
-	}
+	})
 }
 
-func windowSumRef(dst, x []float32, pixels, channels, dstStep, srcStep, taps, tapStep, more int) {
-	for p := range pixels {
-		for c := range channels {
+func windowMeanRef(y, x []float32, lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap, more int, by float32) {
+	eachPlace(lines, pixels, rows, taps, depth, step, rowGap, lineGap, ownGap, func(own, image, place int) {
+		for c, v := range x[image:][:channels] {
 			s := float32(0)
-			if more != 0 {
-				s = dst[p*dstStep+c]
+			if place > 0 || more != 0 {
+				s = y[own+c]
 			}
-			for t := range taps {
-				s += x[p*srcStep+t*tapStep+c]
+			if s += v; place == rows*taps-1 {
+				s /= by
 			}
-			dst[p*dstStep+c] = s
+			y[own+c] = s
 		}
-	}
+	})
 }
 
-func windowShareRef(dst, x []float32, pixels, channels, dstStep, srcStep, taps, tapStep, more int, by float32) {
-	for p := range pixels {
-		for c := range channels {
-			s := float32(0)
-			if more != 0 {
-				s = dst[p*dstStep+c]
-			}
-			for t := range taps {
-				s += float32(x[p*srcStep+t*tapStep+c] / by)
-			}
-			dst[p*dstStep+c] = s
+func windowShareRef(dx, dy []float32, lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap int, by float32) {
+	eachPlace(lines, pixels, rows, taps, depth, step, rowGap, lineGap, ownGap, func(own, image, _ int) {
+		for c, v := range dy[own:][:channels] {
+			dx[image+c] = float32(v/by) + 0
 		}
-	}
+	})
 }
 
-func windowSelectRef(dx, dy, index []float32, pixels, channels, dstStep, srcStep, taps, tapStep, more int, place float32) {
-	for p := range pixels {
-		for c := range channels {
-			s := float32(0)
-			if more != 0 {
-				s = dx[p*dstStep+c]
-			}
-			for t := range taps {
-				at := p*srcStep + t*tapStep + c
-				if float32(int32(math.Float32bits(index[at]))) == place {
-					s += dy[at]
-				} else {
-					s += 0
-				}
-			}
-			dx[p*dstStep+c] = s
+func windowShareAddRef(dx, dy []float32, lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap int, by float32) {
+	eachPlace(lines, pixels, rows, taps, depth, step, rowGap, lineGap, ownGap, func(own, image, _ int) {
+		for c, v := range dy[own:][:channels] {
+			dx[image+c] += float32(v / by)
 		}
-	}
+	})
+}
+
+func windowSelectRef(dx, dy, index []float32, lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap int, first uint32) {
+	eachPlace(lines, pixels, rows, taps, depth, step, rowGap, lineGap, ownGap, func(own, image, place int) {
+		for c, v := range dy[own:][:channels] {
+			dx[image+c] = 0
+			if math.Float32bits(index[own+c]) == first+uint32(place) {
+				dx[image+c] = v + 0
+			}
+		}
+	})
+}
+
+func windowSelectAddRef(dx, dy, index []float32, lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap int, first uint32) {
+	eachPlace(lines, pixels, rows, taps, depth, step, rowGap, lineGap, ownGap, func(own, image, place int) {
+		for c, v := range dy[own:][:channels] {
+			if math.Float32bits(index[own+c]) == first+uint32(place) {
+				dx[image+c] += v
+			}
+		}
+	})
 }

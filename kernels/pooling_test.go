@@ -19,9 +19,14 @@ var poolingCases = []Pooling2d{
 	{H: 3, W: 2, C: 9, Kernel: [2]int{3, 4}, Stride: [2]int{1, 1}, Padding: [2]int{1, 2}},
 	{H: 2, W: 2, C: 2, Kernel: [2]int{5, 5}, Stride: [2]int{1, 1}, Padding: [2]int{2, 2}},
 	{H: 1, W: 1, C: 4, Kernel: [2]int{1, 1}},
-	{H: 2, W: 3, C: 2*tapChannels + 3, Kernel: [2]int{2, 2}, Stride: [2]int{1, 1}},
+	{H: 2, W: 3, C: 2*4096 + 3, Kernel: [2]int{2, 2}, Stride: [2]int{1, 1}},
 	{H: 2, W: chunkLen + 70, C: 1, Kernel: [2]int{2, chunkLen + 40}, Stride: [2]int{1, 20}},
 	{H: 1, W: 2*rowChunk + 9, C: 2, Kernel: [2]int{1, 2}},
+	// These are cut: by lines, by windows, by channels, by rows.
+	{H: 70, W: 40, C: 33, Kernel: [2]int{3, 3}, Stride: [2]int{2, 2}, Padding: [2]int{1, 1}},
+	{H: 6, W: 300, C: 70, Kernel: [2]int{2, 3}, Stride: [2]int{1, 2}},
+	{H: 9, W: 9, C: 600, Kernel: [2]int{9, 9}},
+	{H: 40, W: 30, C: 34, Kernel: [2]int{37, 29}, Stride: [2]int{1, 1}, Padding: [2]int{2, 1}},
 }
 
 // eachWindow calls f for the pixel (oh, ow) of each image and each input (h, w) in

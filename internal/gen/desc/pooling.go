@@ -1,57 +1,65 @@
 package desc
 
-import (
-	"math"
-
-	"github.com/adafisher-go/adafisher/internal/gen/vec"
-)
+import "github.com/adafisher-go/adafisher/internal/gen/vec"
 
 // m = x > m or x is a NaN ? x : m
 func windowMax(k *vec.Kernel) {
 	y, x := k.InOut("y"), k.In("x")
-	bottom := k.Const(float32(math.Inf(-1)))
-	k.Windows(4, []*vec.Slice{x}, []vec.State{{Start: bottom, Dst: y}}, func(s []*vec.Value) []*vec.Value {
-		v, m := k.Load(x), s[0]
-		return []*vec.Value{k.Select(k.Equal(v, v), k.Greatest(v, m), v)}
-	})
+	first := func() []*vec.Value { return []*vec.Value{k.Load(x)} }
+	k.Gather(8, x, []*vec.Slice{y}, first, func(s []*vec.Value) []*vec.Value {
+		v := k.Load(x)
+		return []*vec.Value{k.Select(k.Exceeds(v, s[0]), v, s[0])}
+	}, nil)
 }
 
-// i = x > m or x is a NaN ? tap : i;  m the same for x;  tap = tap + 1
+// i = x > m or x is a NaN ? place : i;  m the same for x
 func windowArgMax(k *vec.Kernel) {
 	y, index, x := k.InOut("y"), k.InOut("index"), k.In("x")
-	first := k.Word("first")
-	states := []vec.State{{Start: first, Dst: index}, {Start: k.Const(float32(math.Inf(-1))), Dst: y}, {Start: first}}
-	k.Windows(4, []*vec.Slice{x}, states, func(s []*vec.Value) []*vec.Value {
-		v, i, m, tap := k.Load(x), s[0], s[1], s[2]
-		i = k.Select(k.Less(m, v), tap, i)
-		m = k.Greatest(v, m)
-		number := k.Equal(v, v)
-		return []*vec.Value{k.Select(number, i, tap), k.Select(number, m, v), k.IntAdd(tap, k.Bits(1))}
-	})
+	place := k.Place(k.Word("first"))
+	first := func() []*vec.Value { return []*vec.Value{k.Load(x), place} }
+	k.Gather(4, x, []*vec.Slice{y, index}, first, func(s []*vec.Value) []*vec.Value {
+		v := k.Load(x)
+		larger := k.Exceeds(v, s[0])
+		return []*vec.Value{k.Select(larger, v, s[0]), k.Select(larger, place, s[1])}
+	}, nil)
 }
 
-// s = s + x
-func windowSum(k *vec.Kernel) {
-	dst, x := k.InOut("dst"), k.In("x")
-	k.Windows(4, []*vec.Slice{x}, []vec.State{{Dst: dst}}, func(s []*vec.Value) []*vec.Value {
-		return []*vec.Value{k.Add(s[0], k.Load(x))}
-	})
-}
-
-// s = s + x/by
-func windowShare(k *vec.Kernel) {
-	dst, x := k.InOut("dst"), k.In("x")
+// s = s + x;  y = s / by
+func windowMean(k *vec.Kernel) {
+	y, x := k.InOut("y"), k.In("x")
 	by := k.Scalar("by")
-	k.Windows(4, []*vec.Slice{x}, []vec.State{{Dst: dst}}, func(s []*vec.Value) []*vec.Value {
-		return []*vec.Value{k.Add(s[0], k.Div(k.Load(x), by))}
-	})
+	first := func() []*vec.Value { return []*vec.Value{k.Add(k.Load(x), k.Const(0))} }
+	next := func(s []*vec.Value) []*vec.Value { return []*vec.Value{k.Add(s[0], k.Load(x))} }
+	last := func(s []*vec.Value) []*vec.Value { return []*vec.Value{k.Div(s[0], by)} }
+	k.Gather(8, x, []*vec.Slice{y}, first, next, last)
 }
 
-// s = s + (index == place ? dy : +0)
-func windowSelect(k *vec.Kernel) {
-	dx, dy, index := k.InOut("dx"), k.In("dy"), k.In("index")
-	place := k.Scalar("place")
-	k.Windows(4, []*vec.Slice{dy, index}, []vec.State{{Dst: dx}}, func(s []*vec.Value) []*vec.Value {
-		return []*vec.Value{k.Add(s[0], k.Keep(k.Equal(k.ToFloat(k.Load(index)), place), k.Load(dy)))}
-	})
+// dx = v with v = dy/by, or dx + v
+func windowShare(add bool) func(*vec.Kernel) {
+	return func(k *vec.Kernel) {
+		dx, dy := k.InOut("dx"), k.In("dy")
+		by := k.Scalar("by")
+		once := func() []*vec.Value { return []*vec.Value{k.Add(k.Div(k.Load(dy), by), k.Const(0))} }
+		k.Scatter(4, dx, []*vec.Slice{dy}, once, func(s []*vec.Value) { k.Store(dx, plus(k, add, dx, s[0])) })
+	}
+}
+
+// dx = v with v = index == place ? dy : +0, or dx + v
+func windowSelect(add bool) func(*vec.Kernel) {
+	return func(k *vec.Kernel) {
+		dx, dy, index := k.InOut("dx"), k.In("dy"), k.In("index")
+		place := k.Place(k.Word("first"))
+		once := func() []*vec.Value { return []*vec.Value{k.Add(k.Load(dy), k.Const(0)), k.Load(index)} }
+		k.Scatter(4, dx, []*vec.Slice{dy, index}, once, func(s []*vec.Value) {
+			k.Store(dx, plus(k, add, dx, k.Keep(k.IntEqual(s[1], place), s[0])))
+		})
+	}
+}
+
+// plus returns v, or dst + v.
+func plus(k *vec.Kernel, add bool, dst *vec.Slice, v *vec.Value) *vec.Value {
+	if !add {
+		return v
+	}
+	return k.Add(k.Load(dst), v)
 }

@@ -193,6 +193,7 @@ func (t *Target) AddInt(d, s vec.GP)     { t.op("ADD R%d, R%d", gp(s), gp(d)) }
 func (t *Target) SubInt(d, s vec.GP)     { t.op("SUB R%d, R%d", gp(s), gp(d)) }
 func (t *Target) MulInt(d, s vec.GP)     { t.op("MUL R%d, R%d", gp(s), gp(d)) }
 func (t *Target) Scale4(d vec.GP)        { t.op("LSL $2, R%d", gp(d)) }
+func (t *Target) AddScaled(d, s vec.GP)  { t.op("ADD R%d<<2, R%d", gp(s), gp(d)) }
 func (t *Target) AddImm(r vec.GP, n int) { t.addImm(gp(r), n) }
 
 func (t *Target) addImm(r R, n int) {
@@ -421,6 +422,13 @@ func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, _ 
 		t.word("CMGT", d, arg(1), arg(0))
 	case vec.Equal:
 		t.word("FCMEQ", d, arg(0), arg(1))
+	case vec.IntEqual:
+		t.op("VCMEQ V%d.S4, V%d.S4, V%d.S4", arg(1), arg(0), d)
+	case vec.Exceeds:
+		number, a, b := V(tmp()), arg(0), arg(1)
+		t.word("FCMEQ", number, a, a)
+		t.word("FCMGT", d, a, b)
+		t.word("ORN", d, d, number)
 	case vec.Select:
 		t.selectBits(d, arg(0), arg(1), arg(2))
 	case vec.Keep:

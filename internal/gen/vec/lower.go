@@ -242,7 +242,7 @@ func (l *lowering) lastUses(body []*Value) {
 		return
 	}
 	for i, v := range body {
-		if v.op != opLoad || v.slice.Half || uses[v] != 1 {
+		if v.op != opLoad || v.acc != nil || v.slice.Half || uses[v] != 1 {
 			continue
 		}
 		stored := slices.ContainsFunc(body[i:v.last], func(v *Value) bool { return v.op == opStore })
@@ -253,7 +253,7 @@ func (l *lowering) lastUses(body []*Value) {
 // folds reports whether operation i of the body does well to take the load x from
 // memory.
 func (l *lowering) folds(user *Value, i int, x *Value) bool {
-	place, dying := -1, user.acc != nil
+	place, dying := -1, user.acc != nil && slices.Contains(user.args, user.acc)
 	for a, arg := range user.args {
 		switch arg = l.resolve(arg); {
 		case arg == x:
@@ -268,7 +268,9 @@ func (l *lowering) folds(user *Value, i int, x *Value) bool {
 }
 
 // ends reports whether the register of a value is free after its last use.
-func (l *lowering) ends(a *Value) bool { return a.op != opAcc && a.op != opColumn && !a.uniform() }
+func (l *lowering) ends(a *Value) bool {
+	return a.op != opAcc && a.acc == nil && a.op != opColumn && !a.uniform()
+}
 
 func (l *lowering) operand(a *Value, copy int) Operand {
 	switch {
@@ -294,7 +296,7 @@ func (l *lowering) run(body []*Value, n, first int) {
 		if l.resolve(v) != v {
 			continue
 		}
-		if v.uniform() {
+		if v.uniform() && v.acc == nil {
 			panic("vec: " + l.k.Name + ": the loop body computes a value that is the same in every pass")
 		}
 		v.regs = make([]Reg, n)
@@ -335,7 +337,7 @@ func (l *lowering) step(v *Value, i, copy, acc int) {
 		if v.fold {
 			break
 		}
-		v.regs[copy] = l.reg()
+		v.regs[copy] = l.destination(v, nil, nil, nil, acc)
 		if l.dry {
 			break
 		}

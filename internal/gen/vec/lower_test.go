@@ -3,6 +3,7 @@ package vec_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -60,6 +61,8 @@ var comparisons = []struct {
 	{vec.Less, (*vec.Kernel).Less},
 	{vec.IntLess, (*vec.Kernel).IntLess},
 	{vec.Equal, (*vec.Kernel).Equal},
+	{vec.IntEqual, (*vec.Kernel).IntEqual},
+	{vec.Exceeds, (*vec.Kernel).Exceeds},
 }
 
 var shifts = []struct {
@@ -668,58 +671,158 @@ func TestColumns(t *testing.T) {
 	})
 }
 
-// TestWindows: a state that is kept and one that is not; each goes on from its old
-// value, and the second one shows in the first.
-func TestWindows(t *testing.T) {
-	var dst, x, y *vec.Slice
-	var values []term
-	var start term
-	unroll := 1
-	var srcStep, tapStep int
+// windowNumbers are the arguments of Gather and Scatter.
+type windowNumbers struct{ lines, pixels, channels, rows, taps, depth, step, rowGap, lineGap, ownGap int }
+
+// draw draws all but the channels, with windows that overlap, or that leave elements
+// out, and returns the lengths of the image and of the others.
+func (w *windowNumbers) draw(c *trial) (image, own int) {
+	w.lines, w.pixels, w.rows, w.taps = 1+c.r.IntN(3), 1+c.r.IntN(3), 1+c.r.IntN(3), 1+c.r.IntN(3)
+	w.depth = w.channels + c.r.IntN(3)
+	// Distances in the image are whole pixels. Those of windows may lead back.
+	w.step = c.r.IntN(4) * w.depth
+	w.rowGap = c.r.IntN(4) * w.depth
+	w.lineGap = c.r.IntN(4)*w.depth - c.r.IntN(w.pixels*w.step/w.depth+1)*w.depth
+	w.ownGap = c.r.IntN(3)
+	w.each(func(a, at, _ int) { image, own = max(image, a+w.channels), max(own, at+w.channels) })
+	return image, own
+}
+
+// set sets the arguments.
+func (w *windowNumbers) set(c *trial) {
+	for name, v := range map[string]int{"lines": w.lines, "pixels": w.pixels, "channels": w.channels, "rows": w.rows, "taps": w.taps,
+		"depth": w.depth, "step": w.step, "rowGap": w.rowGap, "lineGap": w.lineGap, "ownGap": w.ownGap} {
+		c.m.args[name] = v
+	}
+}
+
+// each calls f for the places of each window in order: where the pixel is in the image,
+// where that of the window is in the others, and the place's number.
+func (w *windowNumbers) each(f func(image, own, place int)) {
+	lineStart, own := 0, 0
+	for range w.lines {
+		for range w.pixels {
+			at := lineStart
+			for row := range w.rows {
+				for tap := range w.taps {
+					f(at, own, row*w.taps+tap)
+					at += w.depth
+				}
+				at += w.rowGap
+			}
+			lineStart += w.step
+			own += w.depth
+		}
+		lineStart += w.lineGap
+		own += w.ownGap
+	}
+}
+
+// TestGather: two states, the second of which shows in the first, and the numbers of
+// places.
+func TestGather(t *testing.T) {
+	var a, b, image *vec.Slice
+	var first, next, number, finish term
+	unroll, finished := 1, false
 	trials(t, func(c *trial) {
 		k := c.f.k
-		dst, x, y = k.InOut("dst"), k.In("x"), k.In("y")
-		unroll = 1 << c.r.IntN(2)
-		element := func(at point) int { return at.row + at.col } // row is that of the tap
-		c.loads(x, element)
-		c.loads(y, element)
-		start = c.f.uniform()
-		k.Windows(unroll, []*vec.Slice{x, y}, []vec.State{{Dst: dst, Start: start.v}, {}}, func(s []*vec.Value) []*vec.Value {
-			values = c.f.grow(2, c.r.IntN(5))
-			return []*vec.Value{k.Sub(k.IntAdd(values[0].v, s[1]), s[0]), k.IntAdd(values[1].v, s[1])}
+		a, b, image = k.InOut("a"), k.InOut("b"), k.In("image")
+		unroll, finished = 1<<c.r.IntN(3), c.r.IntN(2) == 0
+		c.loads(image, func(at point) int { return at.col }) // row is the number of the place
+		c.scalars = append(c.scalars, "first")
+		number = term{k.Place(k.Word("first")), func(at point) uint32 { return c.m.scalars["first"] + uint32(at.row) }}
+		var last func(s []*vec.Value) []*vec.Value
+		if finish = c.f.uniform(); finished {
+			last = func(s []*vec.Value) []*vec.Value { return []*vec.Value{s[0], k.Mul(s[1], finish.v)} }
+		}
+		k.Gather(unroll, image, []*vec.Slice{a, b}, func() []*vec.Value {
+			x := c.f.grow(1, c.r.IntN(3))[0]
+			first = made(k.Sub(x.v, number.v), vec.Sub, 0, x, number)
+			return []*vec.Value{first.v, number.v}
+		}, func(s []*vec.Value) []*vec.Value {
+			next = c.f.grow(1, c.r.IntN(5))[0]
+			return []*vec.Value{k.Sub(k.IntAdd(next.v, s[1]), s[0]), k.Sub(s[1], number.v)}
+		}, last)
+	}, func(t *testing.T, c *trial) {
+		for _, channels := range c.lengths(unroll) {
+			w := windowNumbers{channels: channels}
+			if channels == 0 {
+				continue
+			}
+			imageLen, ownLen := w.draw(c)
+			c.arguments(map[*vec.Slice]int{a: ownLen, b: ownLen, image: imageLen})
+			more := c.r.IntN(2)
+			w.set(c)
+			c.m.args["more"] = more
+			c.m.run()
+			c.requireWords(t, image, func(i int) uint32 { return c.data["image"][i] }, "%+v", w)
+			want := [2][]uint32{slices.Clone(c.data["a"]), slices.Clone(c.data["b"])}
+			w.each(func(in, own, place int) {
+				for ch := range channels {
+					at := point{row: place, col: in + ch}
+					s0, s1 := &want[0][own+ch], &want[1][own+ch]
+					if place == 0 && more == 0 {
+						*s0, *s1 = first.eval(at), number.eval(at)
+					} else {
+						*s0 = scramble(vec.Sub, []uint32{next.eval(at) + *s1, *s0}, 0)
+						*s1 = scramble(vec.Sub, []uint32{*s1, number.eval(at)}, 0)
+					}
+					if finished && place == w.rows*w.taps-1 {
+						*s1 = scramble(vec.Mul, []uint32{*s1, finish.eval(at)}, 0)
+					}
+				}
+			})
+			c.requireWords(t, a, func(i int) uint32 { return want[0][i] }, "%+v, more %d", w, more)
+			c.requireWords(t, b, func(i int) uint32 { return want[1][i] }, "%+v, more %d", w, more)
+		}
+	})
+}
+
+// TestScatter: windows may overlap, and are in order.
+func TestScatter(t *testing.T) {
+	var a, image *vec.Slice
+	var once, number term
+	unroll, add := 1, false
+	trials(t, func(c *trial) {
+		k := c.f.k
+		image, a = k.InOut("image"), k.In("a")
+		unroll, add = 1<<c.r.IntN(3), c.r.IntN(2) == 0
+		c.loads(a, func(at point) int { return at.col })
+		c.scalars = append(c.scalars, "first")
+		number = term{k.Place(k.Word("first")), func(at point) uint32 { return c.m.scalars["first"] + uint32(at.row) }}
+		k.Scatter(unroll, image, []*vec.Slice{a}, func() []*vec.Value {
+			x := c.f.grow(1, c.r.IntN(5))[0]
+			once = made(k.Sub(x.v, number.v), vec.Sub, 0, x, number)
+			return []*vec.Value{once.v}
+		}, func(s []*vec.Value) {
+			v := k.Sub(s[0], number.v)
+			if add {
+				v = k.Sub(k.Load(image), v)
+			}
+			k.Store(image, v)
 		})
 	}, func(t *testing.T, c *trial) {
 		for _, channels := range c.lengths(unroll) {
-			pixels, taps, more := 1+c.r.IntN(3), 1+c.r.IntN(3), c.r.IntN(2)
-			dstStep := channels + c.r.IntN(3)
-			srcStep, tapStep = c.r.IntN(2*channels+1), c.r.IntN(2*channels+1)
-			srcLen := (pixels-1)*srcStep + (taps-1)*tapStep + channels
-			c.arguments(map[*vec.Slice]int{dst: (pixels-1)*dstStep + channels, x: srcLen, y: srcLen})
-			for name, v := range map[string]int{"pixels": pixels, "channels": channels, "dstStep": dstStep, "srcStep": srcStep,
-				"taps": taps, "tapStep": tapStep, "more": more} {
-				c.m.args[name] = v
+			w := windowNumbers{channels: channels}
+			if channels == 0 {
+				continue
 			}
+			imageLen, ownLen := w.draw(c)
+			c.arguments(map[*vec.Slice]int{a: ownLen, image: imageLen})
+			w.set(c)
 			c.m.run()
-			message := fmt.Sprintf("%d pixels of %d channels at %d and %d, %d taps at %d, more %d",
-				pixels, channels, dstStep, srcStep, taps, tapStep, more)
-			for _, s := range []*vec.Slice{x, y} {
-				c.requireWords(t, s, func(i int) uint32 { return c.data[s.Name][i] }, "%s", message)
-			}
-			c.requireWords(t, dst, func(i int) uint32 {
-				if dstStep == 0 || i%dstStep >= channels {
-					return c.data["dst"][i]
+			c.requireWords(t, a, func(i int) uint32 { return c.data["a"][i] }, "%+v", w)
+			want := slices.Clone(c.data["image"])
+			w.each(func(in, own, place int) {
+				for ch := range channels {
+					v := scramble(vec.Sub, []uint32{once.eval(point{col: own + ch}), number.eval(point{row: place})}, 0)
+					if add {
+						v = scramble(vec.Sub, []uint32{want[in+ch], v}, 0)
+					}
+					want[in+ch] = v
 				}
-				kept, other := start.eval(point{}), uint32(0)
-				if more != 0 {
-					kept = c.data["dst"][i]
-				}
-				for tap := range taps {
-					at := point{row: i/dstStep*srcStep + tap*tapStep, col: i % dstStep}
-					kept = scramble(vec.Sub, []uint32{values[0].eval(at) + other, kept}, 0)
-					other += values[1].eval(at)
-				}
-				return kept
-			}, "%s", message)
+			})
+			c.requireWords(t, image, func(i int) uint32 { return want[i] }, "%+v", w)
 		}
 	})
 }

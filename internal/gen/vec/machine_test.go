@@ -74,11 +74,13 @@ func scramble(op vec.Op, args []uint32, bits uint32) uint32 {
 		h = (h ^ h>>15) * 0xc2b2ae35
 		h ^= h >> 13
 	}
-	if op == vec.Less || op == vec.IntLess || op == vec.Equal {
+	if compares(op) {
 		return -(h & 1)
 	}
 	return h
 }
+
+func compares(op vec.Op) bool { return vec.Less <= op && op <= vec.Exceeds }
 
 const poison = 0xdeadbeef
 
@@ -197,6 +199,7 @@ func (m *machine) AddInt(d, s vec.GP)        { m.do(func() { m.integers[d] += m.
 func (m *machine) SubInt(d, s vec.GP)        { m.do(func() { m.integers[d] -= m.integers[s] }) }
 func (m *machine) MulInt(d, s vec.GP)        { m.do(func() { m.integers[d] *= m.integers[s] }) }
 func (m *machine) Scale4(d vec.GP)           { m.do(func() { m.integers[d] *= 4 }) }
+func (m *machine) AddScaled(d, s vec.GP)     { m.do(func() { m.integers[d] += 4 * m.integers[s] }) }
 func (m *machine) Remainder(d vec.GP, n int) { m.do(func() { m.integers[d] &= n - 1 }) }
 
 // IndexAt takes a word of memory for a whole number.
@@ -322,7 +325,7 @@ func narrow(w uint32) uint16 { return uint16(w ^ w>>16*3) }
 // file returns the registers that hold argument a of an operation (-1: its
 // result).
 func (m *machine) file(op vec.Op, a int) [][]uint32 {
-	isMask := a < 0 && (op == vec.Less || op == vec.IntLess || op == vec.Equal) ||
+	isMask := a < 0 && compares(op) ||
 		a == 0 && (op == vec.Keep || op == vec.Drop || op == vec.Select)
 	if isMask && m.masks > 0 {
 		return m.opmasks

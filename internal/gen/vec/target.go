@@ -72,6 +72,7 @@ type Target interface {
 	SubInt(d, s GP)
 	MulInt(d, s GP)
 	Scale4(d GP)              // d *= 4
+	AddScaled(d, s GP)        // d += 4*s
 	Remainder(d GP, n int)    // d &= n-1
 	IndexAt(d, p GP, tmp Reg) // d = *p, a float32 that is a whole number; may overwrite tmp
 

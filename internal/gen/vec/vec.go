@@ -37,6 +37,7 @@ const (
 	opPass               // a pass over the current row; its sum in all lanes, if it has one
 	opStoreRow           // args[0] to the current row's element of a slice
 	opAcc                // a loop-carried vector
+	opPlace              // the number of the current place of a window, in all lanes
 
 	Add        // a + b
 	Sub        // a - b
@@ -63,6 +64,8 @@ const (
 	Less       // mask: a < b, false for a NaN
 	IntLess    // mask: a < b as signed integers
 	Equal      // mask: a == b, false for a NaN
+	IntEqual   // mask: a == b as integers
+	Exceeds    // mask: a > b or a is a NaN
 	Keep       // b where the mask a is set, +0 elsewhere
 	Drop       // +0 where the mask a is set, b elsewhere
 	Select     // b where the mask a is set, c elsewhere
@@ -113,7 +116,7 @@ func (v *Value) Type() string {
 // uniform reports whether all vectors of the loop share the value.
 func (v *Value) uniform() bool {
 	switch v.op {
-	case opScalar, opConst, opRow, opFirst, opPass:
+	case opScalar, opConst, opRow, opFirst, opPass, opPlace:
 		return true
 	case opLoad, opStore, opColumn, opIndex, opAcc:
 		return false
@@ -141,7 +144,7 @@ type Slice struct {
 	Access  Access
 	Half    bool   // of float16, which are float32 in registers
 	ptr     GP     // the moving pointer
-	base    GP     // of windows: the first tap of the next pixel
+	base    GP     // of windows: the first place of the next one
 	blocks  []GP   // of narrow sums: the moving pointers of the blocks of rows
 	strided bool   // a matrix with a distance of rows of its own
 	indices *Slice // of which rows it is about, in turn
@@ -172,6 +175,7 @@ type Kernel struct {
 	grid     *Grid     // the loop is Rows
 	after    *Int      // of strided passes: elements after those of a row
 	clear    []*Slice  // matrices in which these are set to +0
+	place    *Value    // the number of the current place of a window; nil without
 	distance *Int      // of what is fetched ahead, in bytes; nil without
 	into     *[]*Value // where operations are recorded: row or body
 	loop     func(*lowering)
@@ -410,6 +414,8 @@ func (k *Kernel) AndNot(a, b *Value) *Value    { return k.do(AndNot, a, b) }
 func (k *Kernel) Less(a, b *Value) *Value      { return k.do(Less, a, b) }
 func (k *Kernel) IntLess(a, b *Value) *Value   { return k.do(IntLess, a, b) }
 func (k *Kernel) Equal(a, b *Value) *Value     { return k.do(Equal, a, b) }
+func (k *Kernel) IntEqual(a, b *Value) *Value  { return k.do(IntEqual, a, b) }
+func (k *Kernel) Exceeds(a, b *Value) *Value   { return k.do(Exceeds, a, b) }
 func (k *Kernel) Select(m, a, b *Value) *Value { return k.do(Select, m, a, b) }
 func (k *Kernel) Keep(m, v *Value) *Value      { return k.do(Keep, m, v) }
 func (k *Kernel) Drop(m, v *Value) *Value      { return k.do(Drop, m, v) }
@@ -478,12 +484,12 @@ func (k *Kernel) CopySign(x, y *Value) *Value { return k.do(CopySign, x, y, k.Bi
 
 // isMask reports whether the result is a mask, which some targets keep in
 // registers of their own.
-func (v *Value) isMask() bool { return v.op == Less || v.op == IntLess || v.op == Equal }
+func (v *Value) isMask() bool { return Less <= v.op && v.op <= Exceeds }
 
 func (o Op) String() string {
-	return [...]string{"load", "store", "scalar", "const", "row", "column", "index", "first", "pass", "store row", "acc",
+	return [...]string{"load", "store", "scalar", "const", "row", "column", "index", "first", "pass", "store row", "acc", "place",
 		"add", "sub", "mul", "div", "sqrt", "fma", "fnma", "fms", "least", "greatest",
 		"and", "or", "xor", "andnot", "iadd", "isub", "imul", "imax", "shl", "shr", "sar", "float",
-		"less", "iless", "equal", "keep", "drop", "select", "copysign", "flush", "fill", "move",
+		"less", "iless", "equal", "iequal", "exceeds", "keep", "drop", "select", "copysign", "flush", "fill", "move",
 		"step quotient", "root sum", "scale", "scale wide", "unusual", "significand", "exponent", "root estimate"}[o]
 }

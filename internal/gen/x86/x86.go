@@ -112,6 +112,8 @@ func (t *Target) MemoryVector(op vec.Op, a int, dying bool) bool {
 		return true
 	case vec.Sub, vec.Div, vec.Least, vec.Greatest, vec.AndNot, vec.IntSub, vec.Less, vec.Equal, vec.Keep, vec.Drop:
 		return a == 1
+	case vec.IntEqual:
+		return true
 	case vec.IntLess:
 		return a == 0
 	case vec.Select:
@@ -253,6 +255,9 @@ func (t *Target) AddInt(d, s vec.GP)     { t.ADDQ(gp(s), gp(d)) }
 func (t *Target) SubInt(d, s vec.GP)     { t.SUBQ(gp(s), gp(d)) }
 func (t *Target) MulInt(d, s vec.GP)     { t.IMULQ(gp(s), gp(d)) }
 func (t *Target) Scale4(d vec.GP)        { t.SHLQ(operand.U8(2), gp(d)) }
+func (t *Target) AddScaled(d, s vec.GP) {
+	t.LEAQ(operand.Mem{Base: gp(d), Index: gp(s), Scale: 4}, gp(d))
+}
 
 func (t *Target) Remainder(d vec.GP, n int) { t.ANDQ(operand.I32(int32(n-1)), gp(d)) }
 
@@ -478,6 +483,7 @@ func (t *Target) eachHalf(f func(i int)) {
 const (
 	equalOrdered    = 0 // a == b, false for a NaN
 	lessOrdered     = 1 // a < b, false for a NaN
+	unordered       = 3 // a or b is a NaN
 	notGreaterEqual = 9 // not a >= b, true for a NaN
 )
 
@@ -504,7 +510,29 @@ func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, co
 		return t.v(r)
 	}
 	compare := func(d operand.Op) {
-		if op == vec.IntLess { // GT: the operands change places
+		switch op {
+		case vec.IntEqual:
+			a, b := args[0], args[1]
+			if !a.InReg() {
+				a, b = b, a
+			}
+			source := mem(b)
+			t.form(source, t.VPCMPEQD, t.VPCMPEQD_BCST)(source, register(a), d)
+			return
+		case vec.Exceeds:
+			a := register(args[0])
+			if t.Wide {
+				t.VCMPPS(operand.U8(unordered), a, a, reg.K7)
+				t.VCMPPS(operand.U8(lessOrdered), a, register(args[1]), d)
+				t.KORW(reg.K7, d, d)
+				return
+			}
+			nan := t.v(tmp())
+			t.VCMPPS(operand.U8(unordered), a, a, nan)
+			t.VCMPPS(operand.U8(lessOrdered), a, register(args[1]), d)
+			t.VORPS(nan, d, d)
+			return
+		case vec.IntLess: // GT: the operands change places
 			b := mem(args[0])
 			t.form(b, t.VPCMPGTD, t.VPCMPGTD_BCST)(b, register(args[1]), d)
 			return
@@ -516,7 +544,7 @@ func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, co
 		b := mem(args[1])
 		t.form(b, t.VCMPPS, t.VCMPPS_BCST)(predicate, b, register(args[0]), d)
 	}
-	if t.Wide && (op == vec.Less || op == vec.IntLess || op == vec.Equal) {
+	if t.Wide && vec.Less <= op && op <= vec.Exceeds {
 		compare(opmasks[dr])
 		return
 	}
@@ -591,7 +619,7 @@ func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, co
 		commuted(t.VPMULLD, t.VPMULLD_BCST)
 	case vec.IntMax:
 		commuted(t.VPMAXSD, t.VPMAXSD_BCST)
-	case vec.Less, vec.IntLess, vec.Equal:
+	case vec.Less, vec.IntLess, vec.Equal, vec.IntEqual, vec.Exceeds:
 		compare(d)
 	case vec.Keep:
 		if t.Wide {
