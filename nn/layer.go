@@ -50,10 +50,7 @@ type passes interface {
 type outputIgnorer interface{ ignoresOutput() bool }
 
 func ignoresOutput(m passes) bool {
-	if b, ok := m.(built); ok {
-		m = b.module
-	}
-	i, ok := m.(outputIgnorer)
+	i, ok := unplaced(m).(outputIgnorer)
 	return ok && i.ignoresOutput()
 }
 
@@ -61,11 +58,16 @@ func ignoresOutput(m passes) bool {
 type gradientOverwriter interface{ overwritesGradient() bool }
 
 func overwritesGradient(m passes) bool {
-	if b, ok := m.(built); ok {
-		m = b.module
-	}
-	o, ok := m.(gradientOverwriter)
+	o, ok := unplaced(m).(gradientOverwriter)
 	return ok && o.overwritesGradient()
+}
+
+// unplaced returns the passes of a module without its place in the model.
+func unplaced(m passes) passes {
+	if b, ok := m.(built); ok {
+		return b.module
+	}
+	return m
 }
 
 // A fuser is a module that can do the work of the one after it in its own passes,
