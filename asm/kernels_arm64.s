@@ -76076,7 +76076,7 @@ panel:
 
 row:
 	VLD1 (R5), [V0.S4, V1.S4]
-	FSTPQ (F0, F1), (R0)
+	FSTPQ (F0, F1), 0(R0)
 	ADD $32, R0
 	ADD R2, R5
 	SUBS $1, R3
@@ -76102,7 +76102,7 @@ row:
 	FMOVQ (R5), F1
 	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
 	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
-	FSTPQ (F0, F1), (R0)
+	FSTPQ (F0, F1), 0(R0)
 	ADD $32, R0
 	ADD R2, R5
 	SUBS $1, R3

@@ -12,6 +12,16 @@ import (
 	"github.com/adafisher-go/adafisher/kron"
 )
 
+// normals draws n numbers from the normal distribution.
+func normals(n int, seed uint64) []float32 {
+	r := rand.New(rand.NewPCG(seed, 1))
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = float32(r.NormFloat64())
+	}
+	return x
+}
+
 // Layers that say so compute the same whatever their output holds by then, others than
 // those that say so leave the gradient there alone, and a residual keeps what it must.
 func TestOutputs(t *testing.T) {
@@ -53,13 +63,7 @@ func TestOutputs(t *testing.T) {
 			require.NoError(t, err)
 			s.CollectStatistics(kron.CollectMoments)
 			s.CollectInputGradient(true)
-			r := rand.New(rand.NewPCG(41, 1))
-			x, dy := make([]float32, 3*m.In()), make([]float32, 3*m.Out())
-			for _, v := range [][]float32{x, dy} {
-				for i := range v {
-					v[i] = float32(r.NormFloat64())
-				}
-			}
+			x, dy := normals(3*m.In(), 41), normals(3*m.Out(), 42)
 			results := func(spoil bool) (all [][]float32) {
 				s.SetRandom(1, 1)
 				y, err := s.Forward(x)
@@ -87,10 +91,9 @@ func TestOutputs(t *testing.T) {
 				require.Equal(t, want, results(true))
 			}
 
-			shape := c.in
-			inside, err := New(shape, Residual(c.layer))
+			inside, err := New(c.in, Residual(c.layer))
 			require.NoError(t, err)
-			outside, err := New(shape, c.layer)
+			outside, err := New(c.in, c.layer)
 			require.NoError(t, err)
 			_, in, err := inside.newSession(3)
 			require.NoError(t, err)
@@ -130,13 +133,7 @@ func TestResidualGradient(t *testing.T) {
 				s, err := m.NewSession(5)
 				require.NoError(t, err)
 				s.CollectInputGradient(true)
-				r := rand.New(rand.NewPCG(42, 1))
-				x, dy := make([]float32, 5*m.In()), make([]float32, 5*m.Out())
-				for _, v := range [][]float32{x, dy} {
-					for i := range v {
-						v[i] = float32(r.NormFloat64())
-					}
-				}
+				x, dy := normals(5*m.In(), 43), normals(5*m.Out(), 44)
 				y, err := s.Forward(x)
 				require.NoError(t, err)
 				results[i] = append(results[i], slices.Clone(y))

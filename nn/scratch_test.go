@@ -2,7 +2,6 @@ package nn
 
 import (
 	"math"
-	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -38,7 +37,6 @@ func (l *layout) overlaps() bool {
 // Nothing that counts lies in scratch between the calls of a layer, what layers keep
 // lies apart, and layers beside each other do share scratch.
 func TestScratch(t *testing.T) {
-	r := rand.New(rand.NewPCG(40, 1))
 	block := func() Layer {
 		return ResidualVia(Residual(LayerNorm(), Linear(4, 4)),
 			LayerNorm(), Residual(SelfAttention(Attention{Heads: 2})), ResidualVia(Sequential(Linear(4, 4), Tanh()), Linear(4, 6), GELU(), Linear(6, 4)))
@@ -57,12 +55,7 @@ func TestScratch(t *testing.T) {
 
 	s.CollectStatistics(kron.CollectFactors)
 	s.CollectInputGradient(true)
-	x, dy := make([]float32, rows*m.In()), make([]float32, rows*m.Out())
-	for _, v := range [][]float32{x, dy} {
-		for i := range v {
-			v[i] = float32(r.NormFloat64())
-		}
-	}
+	x, dy := normals(rows*m.In(), 40), normals(rows*m.Out(), 41)
 	results := func(spoil bool) (all [][]float32) {
 		keep := func(v []float32) { all = append(all, slices.Clone(v)) }
 		between := func() {

@@ -19,7 +19,8 @@ func (t *Target) PackHalf() {
 }
 
 func (t *Target) storePair(dst R) {
-	t.op("FSTPQ (F0, F1), (R%d)", dst)
+	t.storeVector(0, dst, 0)
+	t.storeVector(1, dst, 16)
 	t.op("ADD $32, R%d", dst)
 }
 

@@ -19,7 +19,7 @@ func (k *Kernel) Lookups(unroll int, rows, table, indices *Slice, body func()) {
 		l.pointers()
 		l.ints()
 		n, first, next := l.gp(), l.gp(), l.gp()
-		l.uniforms(12)
+		l.uniforms(bodyRegisters)
 		number := l.reg()
 		t.MoveInt(n, width.gp) // the partial vector is the same in every row
 		t.Remainder(n, t.Lanes())
