@@ -125,13 +125,22 @@ func AdaFisherAVX2(w *float32, m *float32, grad *float32, row *float32, col *flo
 func AdaFisherAheadAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, distance int, beta float32, add float32, step float32, lambda float32, decay float32, keep float32)
 
 //go:noescape
-func AdaFisherBoundedAVX512(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, step float32, lambda float32, decay float32)
+func AdaFisherDecoupledAVX512(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, step float32, lambda float32, keep float32)
 
 //go:noescape
-func AdaFisherBoundedAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, step float32, lambda float32, decay float32)
+func AdaFisherDecoupledAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, step float32, lambda float32, keep float32)
 
 //go:noescape
-func AdaFisherBoundedAheadAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, distance int, beta float32, add float32, step float32, lambda float32, decay float32)
+func AdaFisherDecoupledAheadAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, distance int, beta float32, add float32, step float32, lambda float32, keep float32)
+
+//go:noescape
+func AdaFisherPlainAVX512(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, step float32, lambda float32)
+
+//go:noescape
+func AdaFisherPlainAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, step float32, lambda float32)
+
+//go:noescape
+func AdaFisherPlainAheadAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, distance int, beta float32, add float32, step float32, lambda float32)
 
 //go:noescape
 func CalibratedAVX512(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, share float32, step float32, keep float32)
@@ -185,40 +194,49 @@ func SgdAVX2(w *float32, v *float32, grad *float32, n int, momentum float32, add
 func SgdAheadAVX2(w *float32, v *float32, grad *float32, n int, distance int, momentum float32, add float32, gradPart float32, velPart float32, lr float32, decay float32)
 
 //go:noescape
-func AdamAVX512(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32)
+func AdamAVX512(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, scaled2 float32, epsilon float32, decay float32, keep float32)
 
 //go:noescape
-func AdamAVX2(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32)
+func AdamAVX2(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, scaled2 float32, epsilon float32, decay float32, keep float32)
 
 //go:noescape
-func AdamAheadAVX2(w *float32, m *float32, v *float32, grad *float32, n int, distance int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32)
+func AdamAheadAVX2(w *float32, m *float32, v *float32, grad *float32, n int, distance int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, scaled2 float32, epsilon float32, decay float32, keep float32)
 
 //go:noescape
-func AdamBoundedAVX512(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32, scaled2 float32)
+func AdamDecoupledAVX512(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, scaled2 float32, epsilon float32, keep float32)
 
 //go:noescape
-func AdamBoundedAVX2(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32, scaled2 float32)
+func AdamDecoupledAVX2(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, scaled2 float32, epsilon float32, keep float32)
 
 //go:noescape
-func AdamBoundedAheadAVX2(w *float32, m *float32, v *float32, grad *float32, n int, distance int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32, scaled2 float32)
+func AdamDecoupledAheadAVX2(w *float32, m *float32, v *float32, grad *float32, n int, distance int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, scaled2 float32, epsilon float32, keep float32)
 
 //go:noescape
-func AmsGradAVX512(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32)
+func AdamPlainAVX512(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, scaled2 float32, epsilon float32)
 
 //go:noescape
-func AmsGradAVX2(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32)
+func AdamPlainAVX2(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, scaled2 float32, epsilon float32)
 
 //go:noescape
-func AmsGradAheadAVX2(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, distance int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32)
+func AdamPlainAheadAVX2(w *float32, m *float32, v *float32, grad *float32, n int, distance int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, scaled2 float32, epsilon float32)
 
 //go:noescape
-func AmsGradBoundedAVX512(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32, scaled2 float32)
+func AmsGradAVX512(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, scaled2 float32, epsilon float32, decay float32, keep float32)
 
 //go:noescape
-func AmsGradBoundedAVX2(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32, scaled2 float32)
+func AmsGradAVX2(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, scaled2 float32, epsilon float32, decay float32, keep float32)
 
 //go:noescape
-func AmsGradBoundedAheadAVX2(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, distance int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32, scaled2 float32)
+func AmsGradAheadAVX2(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, distance int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, scaled2 float32, epsilon float32, decay float32, keep float32)
+
+//go:noescape
+func AmsGradDecoupledAVX512(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, scaled2 float32, epsilon float32, keep float32)
+
+//go:noescape
+func AmsGradDecoupledAVX2(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, scaled2 float32, epsilon float32, keep float32)
+
+//go:noescape
+func AmsGradDecoupledAheadAVX2(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, distance int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, scaled2 float32, epsilon float32, keep float32)
 
 //go:noescape
 func AdagradAVX512(w *float32, s *float32, grad *float32, n int, step float32, epsilon float32, decay float32)

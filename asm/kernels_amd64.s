@@ -6479,9 +6479,9 @@ row_end:
 	VZEROUPPER
 	RET
 
-// func AdaFisherBoundedAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, step float32, lambda float32, decay float32)
+// func AdaFisherDecoupledAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, step float32, lambda float32, keep float32)
 // Requires: AVX, AVX2, FMA3
-TEXT ·AdaFisherBoundedAVX2(SB), NOSPLIT, $0-76
+TEXT ·AdaFisherDecoupledAVX2(SB), NOSPLIT, $0-76
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), BX
 	MOVQ         grad+16(FP), CX
@@ -6493,7 +6493,7 @@ TEXT ·AdaFisherBoundedAVX2(SB), NOSPLIT, $0-76
 	VBROADCASTSS add+60(FP), Y1
 	VBROADCASTSS step+64(FP), Y2
 	VBROADCASTSS lambda+68(FP), Y3
-	VBROADCASTSS decay+72(FP), Y4
+	VBROADCASTSS keep+72(FP), Y4
 	MOVQ         R8, R9
 	ANDQ         $+7, R9
 	LEAQ         partial_masks<>+0(SB), SI
@@ -6504,78 +6504,85 @@ TEXT ·AdaFisherBoundedAVX2(SB), NOSPLIT, $0-76
 row:
 	VBROADCASTSS (DX), Y6
 	ADDQ         $+4, DX
-	VMULPS       lanes_33800000<>+0(SB), Y2, Y7
 	MOVQ         R8, R9
 	MOVQ         col+32(FP), SI
-	SUBQ         $+24, R9
+	SUBQ         $+32, R9
 	JL           blocks_end
 
 blocks:
-	VMOVUPS      (AX), Y8
-	VMOVUPS      (CX), Y9
-	VFMADD231PS  Y8, Y4, Y9
-	VMULPS       Y9, Y1, Y9
-	VFMADD231PS  (BX), Y0, Y9
-	VANDPS       lanes_7f800000<>+0(SB), Y9, Y10
-	VPSIGND      Y10, Y9, Y9
-	VMOVUPS      Y9, (BX)
-	VMOVUPS      (SI), Y10
-	VFMADD213PS  Y3, Y6, Y10
-	VDIVPS       Y10, Y9, Y11
-	VFNMADD231PS Y11, Y2, Y8
-	VMOVUPS      Y8, (AX)
+	VMOVUPS      (AX), Y7
 	VMOVUPS      32(AX), Y8
-	VMOVUPS      32(CX), Y10
-	VFMADD231PS  Y8, Y4, Y10
-	VMULPS       Y10, Y1, Y10
+	VMULPS       (CX), Y1, Y9
+	VMULPS       32(CX), Y1, Y10
+	VFMADD231PS  (BX), Y0, Y9
 	VFMADD231PS  32(BX), Y0, Y10
-	VANDPS       lanes_7f800000<>+0(SB), Y10, Y9
-	VPSIGND      Y9, Y10, Y10
+	VANDPS       lanes_7f800000<>+0(SB), Y9, Y11
+	VPSIGND      Y11, Y9, Y9
+	VANDPS       lanes_7f800000<>+0(SB), Y10, Y11
+	VPSIGND      Y11, Y10, Y10
+	VMOVUPS      Y9, (BX)
 	VMOVUPS      Y10, 32(BX)
-	VMOVUPS      32(SI), Y9
-	VFMADD213PS  Y3, Y6, Y9
-	VDIVPS       Y9, Y10, Y11
-	VFNMADD231PS Y11, Y2, Y8
+	VMOVUPS      (SI), Y11
+	VMOVUPS      32(SI), Y12
+	VFMADD213PS  Y3, Y6, Y11
+	VFMADD213PS  Y3, Y6, Y12
+	VDIVPS       Y11, Y9, Y11
+	VDIVPS       Y12, Y10, Y12
+	VMULPS       Y7, Y4, Y7
+	VMULPS       Y8, Y4, Y8
+	VFNMADD231PS Y11, Y2, Y7
+	VFNMADD231PS Y12, Y2, Y8
+	VMOVUPS      Y7, (AX)
 	VMOVUPS      Y8, 32(AX)
 	VMOVUPS      64(AX), Y8
-	VMOVUPS      64(CX), Y9
-	VFMADD231PS  Y8, Y4, Y9
-	VMULPS       Y9, Y1, Y9
-	VFMADD231PS  64(BX), Y0, Y9
-	VANDPS       lanes_7f800000<>+0(SB), Y9, Y10
-	VPSIGND      Y10, Y9, Y9
-	VMOVUPS      Y9, 64(BX)
+	VMOVUPS      96(AX), Y7
+	VMULPS       64(CX), Y1, Y12
+	VMULPS       96(CX), Y1, Y11
+	VFMADD231PS  64(BX), Y0, Y12
+	VFMADD231PS  96(BX), Y0, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y10
+	VPSIGND      Y10, Y12, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y10
+	VPSIGND      Y10, Y11, Y11
+	VMOVUPS      Y12, 64(BX)
+	VMOVUPS      Y11, 96(BX)
 	VMOVUPS      64(SI), Y10
+	VMOVUPS      96(SI), Y9
 	VFMADD213PS  Y3, Y6, Y10
-	VDIVPS       Y10, Y9, Y11
-	VFNMADD231PS Y11, Y2, Y8
+	VFMADD213PS  Y3, Y6, Y9
+	VDIVPS       Y10, Y12, Y10
+	VDIVPS       Y9, Y11, Y9
+	VMULPS       Y8, Y4, Y8
+	VMULPS       Y7, Y4, Y7
+	VFNMADD231PS Y10, Y2, Y8
+	VFNMADD231PS Y9, Y2, Y7
 	VMOVUPS      Y8, 64(AX)
-	ADDQ         $+96, AX
-	ADDQ         $+96, BX
-	ADDQ         $+96, CX
-	ADDQ         $+96, SI
-	SUBQ         $+24, R9
+	VMOVUPS      Y7, 96(AX)
+	ADDQ         $+128, AX
+	ADDQ         $+128, BX
+	ADDQ         $+128, CX
+	ADDQ         $+128, SI
+	SUBQ         $+32, R9
 	JGE          blocks
 
 blocks_end:
-	ADDQ $+24, R9
+	ADDQ $+32, R9
 	SUBQ $+8, R9
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (AX), Y8
-	VMOVUPS      (CX), Y10
-	VFMADD231PS  Y8, Y4, Y10
-	VMULPS       Y10, Y1, Y10
-	VFMADD231PS  (BX), Y0, Y10
-	VANDPS       lanes_7f800000<>+0(SB), Y10, Y9
-	VPSIGND      Y9, Y10, Y10
-	VMOVUPS      Y10, (BX)
+	VMOVUPS      (AX), Y7
+	VMULPS       (CX), Y1, Y8
+	VFMADD231PS  (BX), Y0, Y8
+	VANDPS       lanes_7f800000<>+0(SB), Y8, Y9
+	VPSIGND      Y9, Y8, Y8
+	VMOVUPS      Y8, (BX)
 	VMOVUPS      (SI), Y9
 	VFMADD213PS  Y3, Y6, Y9
-	VDIVPS       Y9, Y10, Y11
-	VFNMADD231PS Y11, Y2, Y8
-	VMOVUPS      Y8, (AX)
+	VDIVPS       Y9, Y8, Y9
+	VMULPS       Y7, Y4, Y7
+	VFNMADD231PS Y9, Y2, Y7
+	VMOVUPS      Y7, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -6587,14 +6594,13 @@ vectors_end:
 	ADDQ        $+8, R9
 	TESTQ       R9, R9
 	JE          row_end
-	VMASKMOVPS  (AX), Y5, Y8
+	VMASKMOVPS  (AX), Y5, Y7
 	VMASKMOVPS  (CX), Y5, Y9
-	VFMADD231PS Y8, Y4, Y9
-	VMASKMOVPS  (BX), Y5, Y10
+	VMASKMOVPS  (BX), Y5, Y8
 	VMULPS      Y9, Y1, Y9
-	VFMADD231PS Y10, Y0, Y9
-	VANDPS      lanes_7f800000<>+0(SB), Y9, Y10
-	VPSIGND     Y10, Y9, Y9
+	VFMADD231PS Y8, Y0, Y9
+	VANDPS      lanes_7f800000<>+0(SB), Y9, Y8
+	VPSIGND     Y8, Y9, Y9
 	CMPQ        R9, $0x04
 	JL          store27_few
 	VMOVUPS     X9, (BX)
@@ -6626,41 +6632,584 @@ store27_one:
 	VMOVSS X9, (BX)
 
 store27_end:
-	VMASKMOVPS   (SI), Y5, Y10
-	VFMADD213PS  Y3, Y6, Y10
-	VDIVPS       Y10, Y9, Y11
-	VFNMADD231PS Y11, Y2, Y8
+	VMASKMOVPS   (SI), Y5, Y8
+	VFMADD213PS  Y3, Y6, Y8
+	VDIVPS       Y8, Y9, Y8
+	VMULPS       Y7, Y4, Y7
+	VFNMADD231PS Y8, Y2, Y7
 	CMPQ         R9, $0x04
 	JL           store28_few
-	VMOVUPS      X8, (AX)
+	VMOVUPS      X7, (AX)
 	JE           store28_end
-	VPERM2F128   $0x01, Y8, Y8, Y8
+	VPERM2F128   $0x01, Y7, Y7, Y7
 	CMPQ         R9, $0x06
 	JL           store28_five
-	VMOVLPS      X8, 16(AX)
+	VMOVLPS      X7, 16(AX)
 	JE           store28_swap
-	VEXTRACTPS   $0x02, X8, 24(AX)
+	VEXTRACTPS   $0x02, X7, 24(AX)
 	JMP          store28_swap
 
 store28_five:
-	VMOVSS X8, 16(AX)
+	VMOVSS X7, 16(AX)
 
 store28_swap:
-	VPERM2F128 $0x01, Y8, Y8, Y8
+	VPERM2F128 $0x01, Y7, Y7, Y7
 	JMP        store28_end
 
 store28_few:
 	CMPQ       R9, $0x02
 	JL         store28_one
-	VMOVLPS    X8, (AX)
+	VMOVLPS    X7, (AX)
 	JE         store28_end
-	VEXTRACTPS $0x02, X8, 8(AX)
+	VEXTRACTPS $0x02, X7, 8(AX)
 	JMP        store28_end
 
 store28_one:
-	VMOVSS X8, (AX)
+	VMOVSS X7, (AX)
 
 store28_end:
+	SHLQ $0x02, R9
+	ADDQ R9, AX
+	ADDQ R9, BX
+	ADDQ R9, CX
+
+row_end:
+	SUBQ $+1, DI
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func AdaFisherDecoupledAVX512(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, step float32, lambda float32, keep float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·AdaFisherDecoupledAVX512(SB), NOSPLIT, $0-76
+	MOVQ         w+0(FP), AX
+	MOVQ         m+8(FP), BX
+	MOVQ         grad+16(FP), CX
+	MOVQ         row+24(FP), DX
+	MOVQ         col+32(FP), SI
+	MOVQ         rows+40(FP), DI
+	MOVQ         cols+48(FP), R8
+	VBROADCASTSS beta+56(FP), Z0
+	VBROADCASTSS add+60(FP), Z1
+	VBROADCASTSS step+64(FP), Z2
+	VBROADCASTSS lambda+68(FP), Z3
+	VBROADCASTSS keep+72(FP), Z4
+	MOVQ         R8, R9
+	ANDQ         $+15, R9
+	MOVL         $0x0000ffff, SI
+	BZHIL        R9, SI, SI
+	KMOVW        SI, K1
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z7
+
+row:
+	VBROADCASTSS (DX), Z5
+	ADDQ         $+4, DX
+	MOVQ         R8, R9
+	MOVQ         col+32(FP), SI
+	SUBQ         $+64, R9
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (AX), Z6
+	VMOVUPS      64(AX), Z8
+	VMOVUPS      128(AX), Z9
+	VMOVUPS      192(AX), Z10
+	VMOVUPS      (CX), Z11
+	VMOVUPS      64(CX), Z12
+	VMOVUPS      128(CX), Z13
+	VMOVUPS      192(CX), Z14
+	VMOVUPS      (BX), Z15
+	VMOVUPS      64(BX), Z16
+	VMOVUPS      128(BX), Z17
+	VMOVUPS      192(BX), Z18
+	VMULPS       Z11, Z1, Z11
+	VMULPS       Z12, Z1, Z12
+	VMULPS       Z13, Z1, Z13
+	VMULPS       Z14, Z1, Z14
+	VFMADD231PS  Z15, Z0, Z11
+	VFMADD231PS  Z16, Z0, Z12
+	VFMADD231PS  Z17, Z0, Z13
+	VFMADD231PS  Z18, Z0, Z14
+	VPTESTMD     Z7, Z11, K7
+	VMOVAPS.Z    Z11, K7, Z11
+	VPTESTMD     Z7, Z12, K7
+	VMOVAPS.Z    Z12, K7, Z12
+	VPTESTMD     Z7, Z13, K7
+	VMOVAPS.Z    Z13, K7, Z13
+	VPTESTMD     Z7, Z14, K7
+	VMOVAPS.Z    Z14, K7, Z14
+	VMOVUPS      Z11, (BX)
+	VMOVUPS      Z12, 64(BX)
+	VMOVUPS      Z13, 128(BX)
+	VMOVUPS      Z14, 192(BX)
+	VMOVUPS      (SI), Z18
+	VMOVUPS      64(SI), Z17
+	VMOVUPS      128(SI), Z16
+	VMOVUPS      192(SI), Z15
+	VFMADD213PS  Z3, Z5, Z18
+	VFMADD213PS  Z3, Z5, Z17
+	VFMADD213PS  Z3, Z5, Z16
+	VFMADD213PS  Z3, Z5, Z15
+	VDIVPS       Z18, Z11, Z18
+	VDIVPS       Z17, Z12, Z17
+	VDIVPS       Z16, Z13, Z16
+	VDIVPS       Z15, Z14, Z15
+	VMULPS       Z6, Z4, Z6
+	VMULPS       Z8, Z4, Z8
+	VMULPS       Z9, Z4, Z9
+	VMULPS       Z10, Z4, Z10
+	VFNMADD231PS Z18, Z2, Z6
+	VFNMADD231PS Z17, Z2, Z8
+	VFNMADD231PS Z16, Z2, Z9
+	VFNMADD231PS Z15, Z2, Z10
+	VMOVUPS      Z6, (AX)
+	VMOVUPS      Z8, 64(AX)
+	VMOVUPS      Z9, 128(AX)
+	VMOVUPS      Z10, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	ADDQ         $+256, CX
+	ADDQ         $+256, SI
+	SUBQ         $+64, R9
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+64, R9
+	SUBQ $+16, R9
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Z10
+	VMOVUPS      (CX), Z9
+	VMOVUPS      (BX), Z8
+	VMULPS       Z9, Z1, Z9
+	VFMADD231PS  Z8, Z0, Z9
+	VPTESTMD     Z7, Z9, K7
+	VMOVAPS.Z    Z9, K7, Z9
+	VMOVUPS      Z9, (BX)
+	VMOVUPS      (SI), Z8
+	VFMADD213PS  Z3, Z5, Z8
+	VDIVPS       Z8, Z9, Z8
+	VMULPS       Z10, Z4, Z10
+	VFNMADD231PS Z8, Z2, Z10
+	VMOVUPS      Z10, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, SI
+	SUBQ         $+16, R9
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+16, R9
+	TESTQ        R9, R9
+	JE           row_end
+	VMOVUPS.Z    (AX), K1, Z10
+	VMOVUPS.Z    (CX), K1, Z8
+	VMOVUPS.Z    (BX), K1, Z9
+	VMULPS       Z8, Z1, Z8
+	VFMADD231PS  Z9, Z0, Z8
+	VPTESTMD     Z7, Z8, K7
+	VMOVAPS.Z    Z8, K7, Z8
+	VMOVUPS      Z8, K1, (BX)
+	VMOVUPS.Z    (SI), K1, Z9
+	VFMADD213PS  Z3, Z5, Z9
+	VDIVPS       Z9, Z8, Z9
+	VMULPS       Z10, Z4, Z10
+	VFNMADD231PS Z9, Z2, Z10
+	VMOVUPS      Z10, K1, (AX)
+	SHLQ         $0x02, R9
+	ADDQ         R9, AX
+	ADDQ         R9, BX
+	ADDQ         R9, CX
+
+row_end:
+	SUBQ $+1, DI
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func AdaFisherDecoupledAheadAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, distance int, beta float32, add float32, step float32, lambda float32, keep float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·AdaFisherDecoupledAheadAVX2(SB), NOSPLIT, $0-84
+	MOVQ         w+0(FP), AX
+	MOVQ         m+8(FP), BX
+	MOVQ         grad+16(FP), CX
+	MOVQ         row+24(FP), DX
+	MOVQ         col+32(FP), SI
+	MOVQ         rows+40(FP), DI
+	MOVQ         cols+48(FP), R8
+	MOVQ         distance+56(FP), R9
+	VBROADCASTSS beta+64(FP), Y0
+	VBROADCASTSS add+68(FP), Y1
+	VBROADCASTSS step+72(FP), Y2
+	VBROADCASTSS lambda+76(FP), Y3
+	VBROADCASTSS keep+80(FP), Y4
+	MOVQ         R8, R10
+	ANDQ         $+7, R10
+	LEAQ         partial_masks<>+0(SB), SI
+	NEGQ         R10
+	VMOVUPS      32(SI)(R10*4), Y5
+	NEGQ         R10
+
+row:
+	VBROADCASTSS (DX), Y6
+	ADDQ         $+4, DX
+	MOVQ         R8, R10
+	MOVQ         col+32(FP), SI
+	SUBQ         $+32, R10
+	JL           blocks_end
+	PCALIGN      $0x40
+
+blocks:
+	PREFETCHT0   (AX)(R9*1)
+	PREFETCHT0   64(AX)(R9*1)
+	PREFETCHT0   (BX)(R9*1)
+	PREFETCHT0   64(BX)(R9*1)
+	PREFETCHT0   (CX)(R9*1)
+	PREFETCHT0   64(CX)(R9*1)
+	VMOVUPS      (AX), Y7
+	VMOVUPS      32(AX), Y8
+	VMULPS       (CX), Y1, Y9
+	VMULPS       32(CX), Y1, Y10
+	VFMADD231PS  (BX), Y0, Y9
+	VFMADD231PS  32(BX), Y0, Y10
+	VANDPS       lanes_7f800000<>+0(SB), Y9, Y11
+	VPSIGND      Y11, Y9, Y9
+	VANDPS       lanes_7f800000<>+0(SB), Y10, Y11
+	VPSIGND      Y11, Y10, Y10
+	VMOVUPS      Y9, (BX)
+	VMOVUPS      Y10, 32(BX)
+	VMOVUPS      (SI), Y11
+	VMOVUPS      32(SI), Y12
+	VFMADD213PS  Y3, Y6, Y11
+	VFMADD213PS  Y3, Y6, Y12
+	VDIVPS       Y11, Y9, Y11
+	VDIVPS       Y12, Y10, Y12
+	VMULPS       Y7, Y4, Y7
+	VMULPS       Y8, Y4, Y8
+	VFNMADD231PS Y11, Y2, Y7
+	VFNMADD231PS Y12, Y2, Y8
+	VMOVUPS      Y7, (AX)
+	VMOVUPS      Y8, 32(AX)
+	VMOVUPS      64(AX), Y8
+	VMOVUPS      96(AX), Y7
+	VMULPS       64(CX), Y1, Y12
+	VMULPS       96(CX), Y1, Y11
+	VFMADD231PS  64(BX), Y0, Y12
+	VFMADD231PS  96(BX), Y0, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y10
+	VPSIGND      Y10, Y12, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y10
+	VPSIGND      Y10, Y11, Y11
+	VMOVUPS      Y12, 64(BX)
+	VMOVUPS      Y11, 96(BX)
+	VMOVUPS      64(SI), Y10
+	VMOVUPS      96(SI), Y9
+	VFMADD213PS  Y3, Y6, Y10
+	VFMADD213PS  Y3, Y6, Y9
+	VDIVPS       Y10, Y12, Y10
+	VDIVPS       Y9, Y11, Y9
+	VMULPS       Y8, Y4, Y8
+	VMULPS       Y7, Y4, Y7
+	VFNMADD231PS Y10, Y2, Y8
+	VFNMADD231PS Y9, Y2, Y7
+	VMOVUPS      Y8, 64(AX)
+	VMOVUPS      Y7, 96(AX)
+	ADDQ         $+128, AX
+	ADDQ         $+128, BX
+	ADDQ         $+128, CX
+	ADDQ         $+128, SI
+	SUBQ         $+32, R10
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+32, R10
+	SUBQ $+8, R10
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y7
+	VMULPS       (CX), Y1, Y8
+	VFMADD231PS  (BX), Y0, Y8
+	VANDPS       lanes_7f800000<>+0(SB), Y8, Y9
+	VPSIGND      Y9, Y8, Y8
+	VMOVUPS      Y8, (BX)
+	VMOVUPS      (SI), Y9
+	VFMADD213PS  Y3, Y6, Y9
+	VDIVPS       Y9, Y8, Y9
+	VMULPS       Y7, Y4, Y7
+	VFNMADD231PS Y9, Y2, Y7
+	VMOVUPS      Y7, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, SI
+	SUBQ         $+8, R10
+	JGE          vectors
+
+vectors_end:
+	ADDQ        $+8, R10
+	TESTQ       R10, R10
+	JE          row_end
+	VMASKMOVPS  (AX), Y5, Y7
+	VMASKMOVPS  (CX), Y5, Y9
+	VMASKMOVPS  (BX), Y5, Y8
+	VMULPS      Y9, Y1, Y9
+	VFMADD231PS Y8, Y0, Y9
+	VANDPS      lanes_7f800000<>+0(SB), Y9, Y8
+	VPSIGND     Y8, Y9, Y9
+	CMPQ        R10, $0x04
+	JL          store29_few
+	VMOVUPS     X9, (BX)
+	JE          store29_end
+	VPERM2F128  $0x01, Y9, Y9, Y9
+	CMPQ        R10, $0x06
+	JL          store29_five
+	VMOVLPS     X9, 16(BX)
+	JE          store29_swap
+	VEXTRACTPS  $0x02, X9, 24(BX)
+	JMP         store29_swap
+
+store29_five:
+	VMOVSS X9, 16(BX)
+
+store29_swap:
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	JMP        store29_end
+
+store29_few:
+	CMPQ       R10, $0x02
+	JL         store29_one
+	VMOVLPS    X9, (BX)
+	JE         store29_end
+	VEXTRACTPS $0x02, X9, 8(BX)
+	JMP        store29_end
+
+store29_one:
+	VMOVSS X9, (BX)
+
+store29_end:
+	VMASKMOVPS   (SI), Y5, Y8
+	VFMADD213PS  Y3, Y6, Y8
+	VDIVPS       Y8, Y9, Y8
+	VMULPS       Y7, Y4, Y7
+	VFNMADD231PS Y8, Y2, Y7
+	CMPQ         R10, $0x04
+	JL           store30_few
+	VMOVUPS      X7, (AX)
+	JE           store30_end
+	VPERM2F128   $0x01, Y7, Y7, Y7
+	CMPQ         R10, $0x06
+	JL           store30_five
+	VMOVLPS      X7, 16(AX)
+	JE           store30_swap
+	VEXTRACTPS   $0x02, X7, 24(AX)
+	JMP          store30_swap
+
+store30_five:
+	VMOVSS X7, 16(AX)
+
+store30_swap:
+	VPERM2F128 $0x01, Y7, Y7, Y7
+	JMP        store30_end
+
+store30_few:
+	CMPQ       R10, $0x02
+	JL         store30_one
+	VMOVLPS    X7, (AX)
+	JE         store30_end
+	VEXTRACTPS $0x02, X7, 8(AX)
+	JMP        store30_end
+
+store30_one:
+	VMOVSS X7, (AX)
+
+store30_end:
+	SHLQ $0x02, R10
+	ADDQ R10, AX
+	ADDQ R10, BX
+	ADDQ R10, CX
+
+row_end:
+	SUBQ $+1, DI
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func AdaFisherPlainAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, step float32, lambda float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·AdaFisherPlainAVX2(SB), NOSPLIT, $0-72
+	MOVQ         w+0(FP), AX
+	MOVQ         m+8(FP), BX
+	MOVQ         grad+16(FP), CX
+	MOVQ         row+24(FP), DX
+	MOVQ         col+32(FP), SI
+	MOVQ         rows+40(FP), DI
+	MOVQ         cols+48(FP), R8
+	VBROADCASTSS beta+56(FP), Y0
+	VBROADCASTSS add+60(FP), Y1
+	VBROADCASTSS step+64(FP), Y2
+	VBROADCASTSS lambda+68(FP), Y3
+	MOVQ         R8, R9
+	ANDQ         $+7, R9
+	LEAQ         partial_masks<>+0(SB), SI
+	NEGQ         R9
+	VMOVUPS      32(SI)(R9*4), Y4
+	NEGQ         R9
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y8
+
+row:
+	VBROADCASTSS (DX), Y5
+	ADDQ         $+4, DX
+	VMULPS       lanes_33800000<>+0(SB), Y2, Y6
+	MOVQ         R8, R9
+	MOVQ         col+32(FP), SI
+	SUBQ         $+24, R9
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (AX), Y7
+	VMULPS       (CX), Y1, Y9
+	VFMADD231PS  (BX), Y0, Y9
+	VANDPS       Y8, Y9, Y10
+	VPSIGND      Y10, Y9, Y9
+	VMOVUPS      Y9, (BX)
+	VMOVUPS      (SI), Y10
+	VFMADD213PS  Y3, Y5, Y10
+	VDIVPS       Y10, Y9, Y11
+	VFNMADD231PS Y11, Y2, Y7
+	VMOVUPS      Y7, (AX)
+	VMOVUPS      32(AX), Y7
+	VMULPS       32(CX), Y1, Y10
+	VFMADD231PS  32(BX), Y0, Y10
+	VANDPS       Y8, Y10, Y9
+	VPSIGND      Y9, Y10, Y10
+	VMOVUPS      Y10, 32(BX)
+	VMOVUPS      32(SI), Y9
+	VFMADD213PS  Y3, Y5, Y9
+	VDIVPS       Y9, Y10, Y11
+	VFNMADD231PS Y11, Y2, Y7
+	VMOVUPS      Y7, 32(AX)
+	VMOVUPS      64(AX), Y7
+	VMULPS       64(CX), Y1, Y9
+	VFMADD231PS  64(BX), Y0, Y9
+	VANDPS       Y8, Y9, Y10
+	VPSIGND      Y10, Y9, Y9
+	VMOVUPS      Y9, 64(BX)
+	VMOVUPS      64(SI), Y10
+	VFMADD213PS  Y3, Y5, Y10
+	VDIVPS       Y10, Y9, Y11
+	VFNMADD231PS Y11, Y2, Y7
+	VMOVUPS      Y7, 64(AX)
+	ADDQ         $+96, AX
+	ADDQ         $+96, BX
+	ADDQ         $+96, CX
+	ADDQ         $+96, SI
+	SUBQ         $+24, R9
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+24, R9
+	SUBQ $+8, R9
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y7
+	VMULPS       (CX), Y1, Y10
+	VFMADD231PS  (BX), Y0, Y10
+	VANDPS       Y8, Y10, Y9
+	VPSIGND      Y9, Y10, Y10
+	VMOVUPS      Y10, (BX)
+	VMOVUPS      (SI), Y9
+	VFMADD213PS  Y3, Y5, Y9
+	VDIVPS       Y9, Y10, Y11
+	VFNMADD231PS Y11, Y2, Y7
+	VMOVUPS      Y7, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, SI
+	SUBQ         $+8, R9
+	JGE          vectors
+
+vectors_end:
+	ADDQ        $+8, R9
+	TESTQ       R9, R9
+	JE          row_end
+	VMASKMOVPS  (AX), Y4, Y7
+	VMASKMOVPS  (CX), Y4, Y9
+	VMASKMOVPS  (BX), Y4, Y10
+	VMULPS      Y9, Y1, Y9
+	VFMADD231PS Y10, Y0, Y9
+	VANDPS      Y8, Y9, Y10
+	VPSIGND     Y10, Y9, Y9
+	CMPQ        R9, $0x04
+	JL          store31_few
+	VMOVUPS     X9, (BX)
+	JE          store31_end
+	VPERM2F128  $0x01, Y9, Y9, Y9
+	CMPQ        R9, $0x06
+	JL          store31_five
+	VMOVLPS     X9, 16(BX)
+	JE          store31_swap
+	VEXTRACTPS  $0x02, X9, 24(BX)
+	JMP         store31_swap
+
+store31_five:
+	VMOVSS X9, 16(BX)
+
+store31_swap:
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	JMP        store31_end
+
+store31_few:
+	CMPQ       R9, $0x02
+	JL         store31_one
+	VMOVLPS    X9, (BX)
+	JE         store31_end
+	VEXTRACTPS $0x02, X9, 8(BX)
+	JMP        store31_end
+
+store31_one:
+	VMOVSS X9, (BX)
+
+store31_end:
+	VMASKMOVPS   (SI), Y4, Y10
+	VFMADD213PS  Y3, Y5, Y10
+	VDIVPS       Y10, Y9, Y11
+	VFNMADD231PS Y11, Y2, Y7
+	CMPQ         R9, $0x04
+	JL           store32_few
+	VMOVUPS      X7, (AX)
+	JE           store32_end
+	VPERM2F128   $0x01, Y7, Y7, Y7
+	CMPQ         R9, $0x06
+	JL           store32_five
+	VMOVLPS      X7, 16(AX)
+	JE           store32_swap
+	VEXTRACTPS   $0x02, X7, 24(AX)
+	JMP          store32_swap
+
+store32_five:
+	VMOVSS X7, 16(AX)
+
+store32_swap:
+	VPERM2F128 $0x01, Y7, Y7, Y7
+	JMP        store32_end
+
+store32_few:
+	CMPQ       R9, $0x02
+	JL         store32_one
+	VMOVLPS    X7, (AX)
+	JE         store32_end
+	VEXTRACTPS $0x02, X7, 8(AX)
+	JMP        store32_end
+
+store32_one:
+	VMOVSS X7, (AX)
+
+store32_end:
 	SHLQ $0x02, R9
 	ADDQ R9, AX
 	ADDQ R9, BX
@@ -6682,9 +7231,9 @@ DATA lanes_33800000<>+24(SB)/4, $0x33800000
 DATA lanes_33800000<>+28(SB)/4, $0x33800000
 GLOBL lanes_33800000<>(SB), RODATA|NOPTR, $32
 
-// func AdaFisherBoundedAVX512(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, step float32, lambda float32, decay float32)
+// func AdaFisherPlainAVX512(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, step float32, lambda float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·AdaFisherBoundedAVX512(SB), NOSPLIT, $0-76
+TEXT ·AdaFisherPlainAVX512(SB), NOSPLIT, $0-72
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), BX
 	MOVQ         grad+16(FP), CX
@@ -6696,84 +7245,80 @@ TEXT ·AdaFisherBoundedAVX512(SB), NOSPLIT, $0-76
 	VBROADCASTSS add+60(FP), Z1
 	VBROADCASTSS step+64(FP), Z2
 	VBROADCASTSS lambda+68(FP), Z3
-	VBROADCASTSS decay+72(FP), Z4
 	MOVQ         R8, R9
 	ANDQ         $+15, R9
 	MOVL         $0x0000ffff, SI
 	BZHIL        R9, SI, SI
 	KMOVW        SI, K1
-	VBROADCASTSS lanes_7f800000<>+0(SB), Z8
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z7
 
 row:
-	VBROADCASTSS (DX), Z5
+	VBROADCASTSS (DX), Z4
 	ADDQ         $+4, DX
-	VMULPS.BCST  lanes_33800000<>+0(SB), Z2, Z6
+	VMULPS.BCST  lanes_33800000<>+0(SB), Z2, Z5
 	MOVQ         R8, R9
 	MOVQ         col+32(FP), SI
 	SUBQ         $+48, R9
 	JL           blocks_end
 
 blocks:
-	VMOVUPS        (AX), Z7
-	VMOVUPS        64(AX), Z9
-	VMOVUPS        128(AX), Z10
-	VMOVUPS        (CX), Z11
-	VMOVUPS        64(CX), Z12
-	VMOVUPS        128(CX), Z13
-	VFMADD231PS    Z7, Z4, Z11
-	VFMADD231PS    Z9, Z4, Z12
-	VFMADD231PS    Z10, Z4, Z13
-	VMOVUPS        (BX), Z14
-	VMOVUPS        64(BX), Z15
-	VMOVUPS        128(BX), Z16
+	VMOVUPS        (AX), Z6
+	VMOVUPS        64(AX), Z8
+	VMOVUPS        128(AX), Z9
+	VMOVUPS        (CX), Z10
+	VMOVUPS        64(CX), Z11
+	VMOVUPS        128(CX), Z12
+	VMOVUPS        (BX), Z13
+	VMOVUPS        64(BX), Z14
+	VMOVUPS        128(BX), Z15
+	VMULPS         Z10, Z1, Z10
 	VMULPS         Z11, Z1, Z11
 	VMULPS         Z12, Z1, Z12
-	VMULPS         Z13, Z1, Z13
+	VFMADD231PS    Z13, Z0, Z10
 	VFMADD231PS    Z14, Z0, Z11
 	VFMADD231PS    Z15, Z0, Z12
-	VFMADD231PS    Z16, Z0, Z13
-	VPTESTMD       Z8, Z11, K7
+	VPTESTMD       Z7, Z10, K7
+	VMOVAPS.Z      Z10, K7, Z10
+	VPTESTMD       Z7, Z11, K7
 	VMOVAPS.Z      Z11, K7, Z11
-	VPTESTMD       Z8, Z12, K7
+	VPTESTMD       Z7, Z12, K7
 	VMOVAPS.Z      Z12, K7, Z12
-	VPTESTMD       Z8, Z13, K7
-	VMOVAPS.Z      Z13, K7, Z13
-	VMOVUPS        Z11, (BX)
-	VMOVUPS        Z12, 64(BX)
-	VMOVUPS        Z13, 128(BX)
-	VMOVUPS        (SI), Z16
-	VMOVUPS        64(SI), Z15
-	VMOVUPS        128(SI), Z14
-	VFMADD213PS    Z3, Z5, Z16
-	VFMADD213PS    Z3, Z5, Z15
-	VFMADD213PS    Z3, Z5, Z14
-	VDIVPS         Z16, Z11, Z17
-	VFNMADD231PS   Z17, Z2, Z7
-	VDIVPS         Z15, Z12, Z16
-	VFNMADD231PS   Z16, Z2, Z9
-	VMULPS.BCST    lanes_4b800000<>+0(SB), Z13, Z12
-	VRCP14PS       Z14, Z15
-	VBROADCASTSS   lanes_3f800000<>+0(SB), Z11
-	VFNMADD231PS   Z15, Z14, Z11
-	VMOVAPS        Z11, Z16
-	VFMADD213PS    Z11, Z11, Z16
-	VFMADD213PS    Z15, Z15, Z16
-	VMULPS         Z16, Z12, Z15
-	VFNMADD231PS   Z15, Z14, Z12
-	VFMADD231PS    Z16, Z12, Z15
-	VPTESTNMD.BCST lanes_007fffc0<>+0(SB), Z16, K6
-	VFPCLASSPSZ    $0x99, Z15, K7
+	VMOVUPS        Z10, (BX)
+	VMOVUPS        Z11, 64(BX)
+	VMOVUPS        Z12, 128(BX)
+	VMOVUPS        (SI), Z15
+	VMOVUPS        64(SI), Z14
+	VMOVUPS        128(SI), Z13
+	VFMADD213PS    Z3, Z4, Z15
+	VFMADD213PS    Z3, Z4, Z14
+	VFMADD213PS    Z3, Z4, Z13
+	VDIVPS         Z15, Z10, Z16
+	VFNMADD231PS   Z16, Z2, Z6
+	VDIVPS         Z14, Z11, Z15
+	VFNMADD231PS   Z15, Z2, Z8
+	VMULPS.BCST    lanes_4b800000<>+0(SB), Z12, Z11
+	VRCP14PS       Z13, Z14
+	VBROADCASTSS   lanes_3f800000<>+0(SB), Z10
+	VFNMADD231PS   Z14, Z13, Z10
+	VMOVAPS        Z10, Z15
+	VFMADD213PS    Z10, Z10, Z15
+	VFMADD213PS    Z14, Z14, Z15
+	VMULPS         Z15, Z11, Z14
+	VFNMADD231PS   Z14, Z13, Z11
+	VFMADD231PS    Z15, Z11, Z14
+	VPTESTNMD.BCST lanes_007fffc0<>+0(SB), Z15, K6
+	VFPCLASSPSZ    $0x99, Z14, K7
 	KORW           K6, K7, K7
-	VPSUBD.BCST    lanes_35800000<>+0(SB), Z14, Z11
-	VPCMPUD.BCST   $0x06, lanes_0a000000<>+0(SB), Z11, K6
+	VPSUBD.BCST    lanes_35800000<>+0(SB), Z13, Z10
+	VPCMPUD.BCST   $0x06, lanes_0a000000<>+0(SB), Z10, K6
 	KORTESTW       K6, K7
 	JNE            quotient_again1
-	VFNMADD231PS   Z15, Z6, Z10
+	VFNMADD231PS   Z14, Z5, Z9
 
 quotient_done1:
-	VMOVUPS Z7, (AX)
-	VMOVUPS Z9, 64(AX)
-	VMOVUPS Z10, 128(AX)
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z8, 64(AX)
+	VMOVUPS Z9, 128(AX)
 	ADDQ    $+192, AX
 	ADDQ    $+192, BX
 	ADDQ    $+192, CX
@@ -6787,20 +7332,19 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (AX), Z10
-	VMOVUPS      (CX), Z9
-	VFMADD231PS  Z10, Z4, Z9
-	VMOVUPS      (BX), Z7
-	VMULPS       Z9, Z1, Z9
-	VFMADD231PS  Z7, Z0, Z9
-	VPTESTMD     Z8, Z9, K7
-	VMOVAPS.Z    Z9, K7, Z9
-	VMOVUPS      Z9, (BX)
-	VMOVUPS      (SI), Z7
-	VFMADD213PS  Z3, Z5, Z7
-	VDIVPS       Z7, Z9, Z14
-	VFNMADD231PS Z14, Z2, Z10
-	VMOVUPS      Z10, (AX)
+	VMOVUPS      (AX), Z9
+	VMOVUPS      (CX), Z8
+	VMOVUPS      (BX), Z6
+	VMULPS       Z8, Z1, Z8
+	VFMADD231PS  Z6, Z0, Z8
+	VPTESTMD     Z7, Z8, K7
+	VMOVAPS.Z    Z8, K7, Z8
+	VMOVUPS      Z8, (BX)
+	VMOVUPS      (SI), Z6
+	VFMADD213PS  Z3, Z4, Z6
+	VDIVPS       Z6, Z8, Z13
+	VFNMADD231PS Z13, Z2, Z9
+	VMOVUPS      Z9, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
@@ -6812,20 +7356,19 @@ vectors_end:
 	ADDQ         $+16, R9
 	TESTQ        R9, R9
 	JE           row_end
-	VMOVUPS.Z    (AX), K1, Z10
-	VMOVUPS.Z    (CX), K1, Z7
-	VFMADD231PS  Z10, Z4, Z7
-	VMOVUPS.Z    (BX), K1, Z9
-	VMULPS       Z7, Z1, Z7
-	VFMADD231PS  Z9, Z0, Z7
-	VPTESTMD     Z8, Z7, K7
-	VMOVAPS.Z    Z7, K7, Z7
-	VMOVUPS      Z7, K1, (BX)
-	VMOVUPS.Z    (SI), K1, Z9
-	VFMADD213PS  Z3, Z5, Z9
-	VDIVPS       Z9, Z7, Z14
-	VFNMADD231PS Z14, Z2, Z10
-	VMOVUPS      Z10, K1, (AX)
+	VMOVUPS.Z    (AX), K1, Z9
+	VMOVUPS.Z    (CX), K1, Z6
+	VMOVUPS.Z    (BX), K1, Z8
+	VMULPS       Z6, Z1, Z6
+	VFMADD231PS  Z8, Z0, Z6
+	VPTESTMD     Z7, Z6, K7
+	VMOVAPS.Z    Z6, K7, Z6
+	VMOVUPS      Z6, K1, (BX)
+	VMOVUPS.Z    (SI), K1, Z8
+	VFMADD213PS  Z3, Z4, Z8
+	VDIVPS       Z8, Z6, Z13
+	VFNMADD231PS Z13, Z2, Z9
+	VMOVUPS      Z9, K1, (AX)
 	SHLQ         $0x02, R9
 	ADDQ         R9, AX
 	ADDQ         R9, BX
@@ -6838,8 +7381,8 @@ row_end:
 	RET
 
 quotient_again1:
-	VDIVPS       Z14, Z13, Z15
-	VFNMADD231PS Z15, Z2, Z10
+	VDIVPS       Z13, Z12, Z14
+	VFNMADD231PS Z14, Z2, Z9
 	JMP          quotient_done1
 
 DATA lanes_4b800000<>+0(SB)/4, $0x4b800000
@@ -6892,9 +7435,9 @@ DATA lanes_0a000000<>+24(SB)/4, $0x0a000000
 DATA lanes_0a000000<>+28(SB)/4, $0x0a000000
 GLOBL lanes_0a000000<>(SB), RODATA|NOPTR, $32
 
-// func AdaFisherBoundedAheadAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, distance int, beta float32, add float32, step float32, lambda float32, decay float32)
+// func AdaFisherPlainAheadAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, distance int, beta float32, add float32, step float32, lambda float32)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·AdaFisherBoundedAheadAVX2(SB), NOSPLIT, $0-84
+TEXT ·AdaFisherPlainAheadAVX2(SB), NOSPLIT, $0-80
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), BX
 	MOVQ         grad+16(FP), CX
@@ -6907,18 +7450,18 @@ TEXT ·AdaFisherBoundedAheadAVX2(SB), NOSPLIT, $0-84
 	VBROADCASTSS add+68(FP), Y1
 	VBROADCASTSS step+72(FP), Y2
 	VBROADCASTSS lambda+76(FP), Y3
-	VBROADCASTSS decay+80(FP), Y4
 	MOVQ         R8, R10
 	ANDQ         $+7, R10
 	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         R10
-	VMOVUPS      32(SI)(R10*4), Y5
+	VMOVUPS      32(SI)(R10*4), Y4
 	NEGQ         R10
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y8
 
 row:
-	VBROADCASTSS (DX), Y6
+	VBROADCASTSS (DX), Y5
 	ADDQ         $+4, DX
-	VMULPS       lanes_33800000<>+0(SB), Y2, Y7
+	VMULPS       lanes_33800000<>+0(SB), Y2, Y6
 	MOVQ         R8, R10
 	MOVQ         col+32(FP), SI
 	SUBQ         $+24, R10
@@ -6932,45 +7475,39 @@ blocks:
 	PREFETCHT0   64(BX)(R9*1)
 	PREFETCHT0   (CX)(R9*1)
 	PREFETCHT0   64(CX)(R9*1)
-	VMOVUPS      (AX), Y8
-	VMOVUPS      (CX), Y9
-	VFMADD231PS  Y8, Y4, Y9
-	VMULPS       Y9, Y1, Y9
+	VMOVUPS      (AX), Y7
+	VMULPS       (CX), Y1, Y9
 	VFMADD231PS  (BX), Y0, Y9
-	VANDPS       lanes_7f800000<>+0(SB), Y9, Y10
+	VANDPS       Y8, Y9, Y10
 	VPSIGND      Y10, Y9, Y9
 	VMOVUPS      Y9, (BX)
 	VMOVUPS      (SI), Y10
-	VFMADD213PS  Y3, Y6, Y10
+	VFMADD213PS  Y3, Y5, Y10
 	VDIVPS       Y10, Y9, Y11
-	VFNMADD231PS Y11, Y2, Y8
-	VMOVUPS      Y8, (AX)
-	VMOVUPS      32(AX), Y8
-	VMOVUPS      32(CX), Y10
-	VFMADD231PS  Y8, Y4, Y10
-	VMULPS       Y10, Y1, Y10
+	VFNMADD231PS Y11, Y2, Y7
+	VMOVUPS      Y7, (AX)
+	VMOVUPS      32(AX), Y7
+	VMULPS       32(CX), Y1, Y10
 	VFMADD231PS  32(BX), Y0, Y10
-	VANDPS       lanes_7f800000<>+0(SB), Y10, Y9
+	VANDPS       Y8, Y10, Y9
 	VPSIGND      Y9, Y10, Y10
 	VMOVUPS      Y10, 32(BX)
 	VMOVUPS      32(SI), Y9
-	VFMADD213PS  Y3, Y6, Y9
+	VFMADD213PS  Y3, Y5, Y9
 	VDIVPS       Y9, Y10, Y11
-	VFNMADD231PS Y11, Y2, Y8
-	VMOVUPS      Y8, 32(AX)
-	VMOVUPS      64(AX), Y8
-	VMOVUPS      64(CX), Y9
-	VFMADD231PS  Y8, Y4, Y9
-	VMULPS       Y9, Y1, Y9
+	VFNMADD231PS Y11, Y2, Y7
+	VMOVUPS      Y7, 32(AX)
+	VMOVUPS      64(AX), Y7
+	VMULPS       64(CX), Y1, Y9
 	VFMADD231PS  64(BX), Y0, Y9
-	VANDPS       lanes_7f800000<>+0(SB), Y9, Y10
+	VANDPS       Y8, Y9, Y10
 	VPSIGND      Y10, Y9, Y9
 	VMOVUPS      Y9, 64(BX)
 	VMOVUPS      64(SI), Y10
-	VFMADD213PS  Y3, Y6, Y10
+	VFMADD213PS  Y3, Y5, Y10
 	VDIVPS       Y10, Y9, Y11
-	VFNMADD231PS Y11, Y2, Y8
-	VMOVUPS      Y8, 64(AX)
+	VFNMADD231PS Y11, Y2, Y7
+	VMOVUPS      Y7, 64(AX)
 	ADDQ         $+96, AX
 	ADDQ         $+96, BX
 	ADDQ         $+96, CX
@@ -6984,19 +7521,17 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (AX), Y8
-	VMOVUPS      (CX), Y10
-	VFMADD231PS  Y8, Y4, Y10
-	VMULPS       Y10, Y1, Y10
+	VMOVUPS      (AX), Y7
+	VMULPS       (CX), Y1, Y10
 	VFMADD231PS  (BX), Y0, Y10
-	VANDPS       lanes_7f800000<>+0(SB), Y10, Y9
+	VANDPS       Y8, Y10, Y9
 	VPSIGND      Y9, Y10, Y10
 	VMOVUPS      Y10, (BX)
 	VMOVUPS      (SI), Y9
-	VFMADD213PS  Y3, Y6, Y9
+	VFMADD213PS  Y3, Y5, Y9
 	VDIVPS       Y9, Y10, Y11
-	VFNMADD231PS Y11, Y2, Y8
-	VMOVUPS      Y8, (AX)
+	VFNMADD231PS Y11, Y2, Y7
+	VMOVUPS      Y7, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -7008,80 +7543,79 @@ vectors_end:
 	ADDQ        $+8, R10
 	TESTQ       R10, R10
 	JE          row_end
-	VMASKMOVPS  (AX), Y5, Y8
-	VMASKMOVPS  (CX), Y5, Y9
-	VFMADD231PS Y8, Y4, Y9
-	VMASKMOVPS  (BX), Y5, Y10
+	VMASKMOVPS  (AX), Y4, Y7
+	VMASKMOVPS  (CX), Y4, Y9
+	VMASKMOVPS  (BX), Y4, Y10
 	VMULPS      Y9, Y1, Y9
 	VFMADD231PS Y10, Y0, Y9
-	VANDPS      lanes_7f800000<>+0(SB), Y9, Y10
+	VANDPS      Y8, Y9, Y10
 	VPSIGND     Y10, Y9, Y9
 	CMPQ        R10, $0x04
-	JL          store29_few
+	JL          store33_few
 	VMOVUPS     X9, (BX)
-	JE          store29_end
+	JE          store33_end
 	VPERM2F128  $0x01, Y9, Y9, Y9
 	CMPQ        R10, $0x06
-	JL          store29_five
+	JL          store33_five
 	VMOVLPS     X9, 16(BX)
-	JE          store29_swap
+	JE          store33_swap
 	VEXTRACTPS  $0x02, X9, 24(BX)
-	JMP         store29_swap
+	JMP         store33_swap
 
-store29_five:
+store33_five:
 	VMOVSS X9, 16(BX)
 
-store29_swap:
+store33_swap:
 	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store29_end
+	JMP        store33_end
 
-store29_few:
+store33_few:
 	CMPQ       R10, $0x02
-	JL         store29_one
+	JL         store33_one
 	VMOVLPS    X9, (BX)
-	JE         store29_end
+	JE         store33_end
 	VEXTRACTPS $0x02, X9, 8(BX)
-	JMP        store29_end
+	JMP        store33_end
 
-store29_one:
+store33_one:
 	VMOVSS X9, (BX)
 
-store29_end:
-	VMASKMOVPS   (SI), Y5, Y10
-	VFMADD213PS  Y3, Y6, Y10
+store33_end:
+	VMASKMOVPS   (SI), Y4, Y10
+	VFMADD213PS  Y3, Y5, Y10
 	VDIVPS       Y10, Y9, Y11
-	VFNMADD231PS Y11, Y2, Y8
+	VFNMADD231PS Y11, Y2, Y7
 	CMPQ         R10, $0x04
-	JL           store30_few
-	VMOVUPS      X8, (AX)
-	JE           store30_end
-	VPERM2F128   $0x01, Y8, Y8, Y8
+	JL           store34_few
+	VMOVUPS      X7, (AX)
+	JE           store34_end
+	VPERM2F128   $0x01, Y7, Y7, Y7
 	CMPQ         R10, $0x06
-	JL           store30_five
-	VMOVLPS      X8, 16(AX)
-	JE           store30_swap
-	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store30_swap
+	JL           store34_five
+	VMOVLPS      X7, 16(AX)
+	JE           store34_swap
+	VEXTRACTPS   $0x02, X7, 24(AX)
+	JMP          store34_swap
 
-store30_five:
-	VMOVSS X8, 16(AX)
+store34_five:
+	VMOVSS X7, 16(AX)
 
-store30_swap:
-	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store30_end
+store34_swap:
+	VPERM2F128 $0x01, Y7, Y7, Y7
+	JMP        store34_end
 
-store30_few:
+store34_few:
 	CMPQ       R10, $0x02
-	JL         store30_one
-	VMOVLPS    X8, (AX)
-	JE         store30_end
-	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store30_end
+	JL         store34_one
+	VMOVLPS    X7, (AX)
+	JE         store34_end
+	VEXTRACTPS $0x02, X7, 8(AX)
+	JMP        store34_end
 
-store30_one:
-	VMOVSS X8, (AX)
+store34_one:
+	VMOVSS X7, (AX)
 
-store30_end:
+store34_end:
 	SHLQ $0x02, R10
 	ADDQ R10, AX
 	ADDQ R10, BX
@@ -7218,72 +7752,72 @@ vectors_end:
 	VANDPS      Y9, Y11, Y12
 	VPSIGND     Y12, Y11, Y11
 	CMPQ        R9, $0x04
-	JL          store31_few
+	JL          store35_few
 	VMOVUPS     X11, (BX)
-	JE          store31_end
+	JE          store35_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        R9, $0x06
-	JL          store31_five
+	JL          store35_five
 	VMOVLPS     X11, 16(BX)
-	JE          store31_swap
+	JE          store35_swap
 	VEXTRACTPS  $0x02, X11, 24(BX)
-	JMP         store31_swap
+	JMP         store35_swap
 
-store31_five:
+store35_five:
 	VMOVSS X11, 16(BX)
 
-store31_swap:
+store35_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store31_end
+	JMP        store35_end
 
-store31_few:
+store35_few:
 	CMPQ       R9, $0x02
-	JL         store31_one
+	JL         store35_one
 	VMOVLPS    X11, (BX)
-	JE         store31_end
+	JE         store35_end
 	VEXTRACTPS $0x02, X11, 8(BX)
-	JMP        store31_end
+	JMP        store35_end
 
-store31_one:
+store35_one:
 	VMOVSS X11, (BX)
 
-store31_end:
+store35_end:
 	VFMADD231PS Y11, Y2, Y8
 	VMULPS      Y8, Y7, Y8
 	VMASKMOVPS  (SI), Y5, Y11
 	VMULPS      Y11, Y8, Y11
 	VFMSUB231PS Y10, Y4, Y11
 	CMPQ        R9, $0x04
-	JL          store32_few
+	JL          store36_few
 	VMOVUPS     X11, (AX)
-	JE          store32_end
+	JE          store36_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        R9, $0x06
-	JL          store32_five
+	JL          store36_five
 	VMOVLPS     X11, 16(AX)
-	JE          store32_swap
+	JE          store36_swap
 	VEXTRACTPS  $0x02, X11, 24(AX)
-	JMP         store32_swap
+	JMP         store36_swap
 
-store32_five:
+store36_five:
 	VMOVSS X11, 16(AX)
 
-store32_swap:
+store36_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store32_end
+	JMP        store36_end
 
-store32_few:
+store36_few:
 	CMPQ       R9, $0x02
-	JL         store32_one
+	JL         store36_one
 	VMOVLPS    X11, (AX)
-	JE         store32_end
+	JE         store36_end
 	VEXTRACTPS $0x02, X11, 8(AX)
-	JMP        store32_end
+	JMP        store36_end
 
-store32_one:
+store36_one:
 	VMOVSS X11, (AX)
 
-store32_end:
+store36_end:
 	SHLQ $0x02, R9
 	ADDQ R9, AX
 	ADDQ R9, BX
@@ -7579,72 +8113,72 @@ vectors_end:
 	VANDPS      Y9, Y11, Y12
 	VPSIGND     Y12, Y11, Y11
 	CMPQ        R10, $0x04
-	JL          store33_few
+	JL          store37_few
 	VMOVUPS     X11, (BX)
-	JE          store33_end
+	JE          store37_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        R10, $0x06
-	JL          store33_five
+	JL          store37_five
 	VMOVLPS     X11, 16(BX)
-	JE          store33_swap
+	JE          store37_swap
 	VEXTRACTPS  $0x02, X11, 24(BX)
-	JMP         store33_swap
+	JMP         store37_swap
 
-store33_five:
+store37_five:
 	VMOVSS X11, 16(BX)
 
-store33_swap:
+store37_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store33_end
+	JMP        store37_end
 
-store33_few:
+store37_few:
 	CMPQ       R10, $0x02
-	JL         store33_one
+	JL         store37_one
 	VMOVLPS    X11, (BX)
-	JE         store33_end
+	JE         store37_end
 	VEXTRACTPS $0x02, X11, 8(BX)
-	JMP        store33_end
+	JMP        store37_end
 
-store33_one:
+store37_one:
 	VMOVSS X11, (BX)
 
-store33_end:
+store37_end:
 	VFMADD231PS Y11, Y2, Y8
 	VMULPS      Y8, Y7, Y8
 	VMASKMOVPS  (SI), Y5, Y11
 	VMULPS      Y11, Y8, Y11
 	VFMSUB231PS Y10, Y4, Y11
 	CMPQ        R10, $0x04
-	JL          store34_few
+	JL          store38_few
 	VMOVUPS     X11, (AX)
-	JE          store34_end
+	JE          store38_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        R10, $0x06
-	JL          store34_five
+	JL          store38_five
 	VMOVLPS     X11, 16(AX)
-	JE          store34_swap
+	JE          store38_swap
 	VEXTRACTPS  $0x02, X11, 24(AX)
-	JMP         store34_swap
+	JMP         store38_swap
 
-store34_five:
+store38_five:
 	VMOVSS X11, 16(AX)
 
-store34_swap:
+store38_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store34_end
+	JMP        store38_end
 
-store34_few:
+store38_few:
 	CMPQ       R10, $0x02
-	JL         store34_one
+	JL         store38_one
 	VMOVLPS    X11, (AX)
-	JE         store34_end
+	JE         store38_end
 	VEXTRACTPS $0x02, X11, 8(AX)
-	JMP        store34_end
+	JMP        store38_end
 
-store34_one:
+store38_one:
 	VMOVSS X11, (AX)
 
-store34_end:
+store38_end:
 	SHLQ $0x02, R10
 	ADDQ R10, AX
 	ADDQ R10, BX
@@ -7785,36 +8319,36 @@ vectors_end:
 	VANDPS       Y10, Y12, Y13
 	VPSIGND      Y13, Y12, Y12
 	CMPQ         R12, $0x04
-	JL           store35_few
+	JL           store39_few
 	VMOVUPS      X12, (BX)
-	JE           store35_end
+	JE           store39_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         R12, $0x06
-	JL           store35_five
+	JL           store39_five
 	VMOVLPS      X12, 16(BX)
-	JE           store35_swap
+	JE           store39_swap
 	VEXTRACTPS   $0x02, X12, 24(BX)
-	JMP          store35_swap
+	JMP          store39_swap
 
-store35_five:
+store39_five:
 	VMOVSS X12, 16(BX)
 
-store35_swap:
+store39_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store35_end
+	JMP        store39_end
 
-store35_few:
+store39_few:
 	CMPQ       R12, $0x02
-	JL         store35_one
+	JL         store39_one
 	VMOVLPS    X12, (BX)
-	JE         store35_end
+	JE         store39_end
 	VEXTRACTPS $0x02, X12, 8(BX)
-	JMP        store35_end
+	JMP        store39_end
 
-store35_one:
+store39_one:
 	VMOVSS X12, (BX)
 
-store35_end:
+store39_end:
 	VFMADD231PS Y12, Y2, Y9
 	VMULPS      Y9, Y8, Y9
 	VMASKMOVPS  (SI), Y5, Y12
@@ -7822,68 +8356,68 @@ store35_end:
 	VMASKMOVPS  (R9), Y5, Y9
 	VFMADD231PS Y12, Y6, Y9
 	CMPQ        R12, $0x04
-	JL          store36_few
+	JL          store40_few
 	VMOVUPS     X9, (R9)
-	JE          store36_end
+	JE          store40_end
 	VPERM2F128  $0x01, Y9, Y9, Y9
 	CMPQ        R12, $0x06
-	JL          store36_five
+	JL          store40_five
 	VMOVLPS     X9, 16(R9)
-	JE          store36_swap
+	JE          store40_swap
 	VEXTRACTPS  $0x02, X9, 24(R9)
-	JMP         store36_swap
+	JMP         store40_swap
 
-store36_five:
+store40_five:
 	VMOVSS X9, 16(R9)
 
-store36_swap:
+store40_swap:
 	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store36_end
+	JMP        store40_end
 
-store36_few:
+store40_few:
 	CMPQ       R12, $0x02
-	JL         store36_one
+	JL         store40_one
 	VMOVLPS    X9, (R9)
-	JE         store36_end
+	JE         store40_end
 	VEXTRACTPS $0x02, X9, 8(R9)
-	JMP        store36_end
+	JMP        store40_end
 
-store36_one:
+store40_one:
 	VMOVSS X9, (R9)
 
-store36_end:
+store40_end:
 	VFMSUB231PS Y11, Y4, Y12
 	CMPQ        R12, $0x04
-	JL          store37_few
+	JL          store41_few
 	VMOVUPS     X12, (AX)
-	JE          store37_end
+	JE          store41_end
 	VPERM2F128  $0x01, Y12, Y12, Y12
 	CMPQ        R12, $0x06
-	JL          store37_five
+	JL          store41_five
 	VMOVLPS     X12, 16(AX)
-	JE          store37_swap
+	JE          store41_swap
 	VEXTRACTPS  $0x02, X12, 24(AX)
-	JMP         store37_swap
+	JMP         store41_swap
 
-store37_five:
+store41_five:
 	VMOVSS X12, 16(AX)
 
-store37_swap:
+store41_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store37_end
+	JMP        store41_end
 
-store37_few:
+store41_few:
 	CMPQ       R12, $0x02
-	JL         store37_one
+	JL         store41_one
 	VMOVLPS    X12, (AX)
-	JE         store37_end
+	JE         store41_end
 	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store37_end
+	JMP        store41_end
 
-store37_one:
+store41_one:
 	VMOVSS X12, (AX)
 
-store37_end:
+store41_end:
 	SHLQ $0x02, R12
 	ADDQ R12, AX
 	ADDQ R12, BX
@@ -8221,36 +8755,36 @@ vectors_end:
 	VANDPS       Y10, Y12, Y13
 	VPSIGND      Y13, Y12, Y12
 	CMPQ         R13, $0x04
-	JL           store38_few
+	JL           store42_few
 	VMOVUPS      X12, (BX)
-	JE           store38_end
+	JE           store42_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         R13, $0x06
-	JL           store38_five
+	JL           store42_five
 	VMOVLPS      X12, 16(BX)
-	JE           store38_swap
+	JE           store42_swap
 	VEXTRACTPS   $0x02, X12, 24(BX)
-	JMP          store38_swap
+	JMP          store42_swap
 
-store38_five:
+store42_five:
 	VMOVSS X12, 16(BX)
 
-store38_swap:
+store42_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store38_end
+	JMP        store42_end
 
-store38_few:
+store42_few:
 	CMPQ       R13, $0x02
-	JL         store38_one
+	JL         store42_one
 	VMOVLPS    X12, (BX)
-	JE         store38_end
+	JE         store42_end
 	VEXTRACTPS $0x02, X12, 8(BX)
-	JMP        store38_end
+	JMP        store42_end
 
-store38_one:
+store42_one:
 	VMOVSS X12, (BX)
 
-store38_end:
+store42_end:
 	VFMADD231PS Y12, Y2, Y9
 	VMULPS      Y9, Y8, Y9
 	VMASKMOVPS  (SI), Y5, Y12
@@ -8258,68 +8792,68 @@ store38_end:
 	VMASKMOVPS  (R9), Y5, Y9
 	VFMADD231PS Y12, Y6, Y9
 	CMPQ        R13, $0x04
-	JL          store39_few
+	JL          store43_few
 	VMOVUPS     X9, (R9)
-	JE          store39_end
+	JE          store43_end
 	VPERM2F128  $0x01, Y9, Y9, Y9
 	CMPQ        R13, $0x06
-	JL          store39_five
+	JL          store43_five
 	VMOVLPS     X9, 16(R9)
-	JE          store39_swap
+	JE          store43_swap
 	VEXTRACTPS  $0x02, X9, 24(R9)
-	JMP         store39_swap
+	JMP         store43_swap
 
-store39_five:
+store43_five:
 	VMOVSS X9, 16(R9)
 
-store39_swap:
+store43_swap:
 	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store39_end
+	JMP        store43_end
 
-store39_few:
+store43_few:
 	CMPQ       R13, $0x02
-	JL         store39_one
+	JL         store43_one
 	VMOVLPS    X9, (R9)
-	JE         store39_end
+	JE         store43_end
 	VEXTRACTPS $0x02, X9, 8(R9)
-	JMP        store39_end
+	JMP        store43_end
 
-store39_one:
+store43_one:
 	VMOVSS X9, (R9)
 
-store39_end:
+store43_end:
 	VFMSUB231PS Y11, Y4, Y12
 	CMPQ        R13, $0x04
-	JL          store40_few
+	JL          store44_few
 	VMOVUPS     X12, (AX)
-	JE          store40_end
+	JE          store44_end
 	VPERM2F128  $0x01, Y12, Y12, Y12
 	CMPQ        R13, $0x06
-	JL          store40_five
+	JL          store44_five
 	VMOVLPS     X12, 16(AX)
-	JE          store40_swap
+	JE          store44_swap
 	VEXTRACTPS  $0x02, X12, 24(AX)
-	JMP         store40_swap
+	JMP         store44_swap
 
-store40_five:
+store44_five:
 	VMOVSS X12, 16(AX)
 
-store40_swap:
+store44_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store40_end
+	JMP        store44_end
 
-store40_few:
+store44_few:
 	CMPQ       R13, $0x02
-	JL         store40_one
+	JL         store44_one
 	VMOVLPS    X12, (AX)
-	JE         store40_end
+	JE         store44_end
 	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store40_end
+	JMP        store44_end
 
-store40_one:
+store44_one:
 	VMOVSS X12, (AX)
 
-store40_end:
+store44_end:
 	SHLQ $0x02, R13
 	ADDQ R13, AX
 	ADDQ R13, BX
@@ -10708,70 +11242,70 @@ vectors_end:
 	VANDPS      Y7, Y11, Y10
 	VPSIGND     Y10, Y11, Y11
 	CMPQ        DX, $0x04
-	JL          store41_few
+	JL          store45_few
 	VMOVUPS     X11, (BX)
-	JE          store41_end
+	JE          store45_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        DX, $0x06
-	JL          store41_five
+	JL          store45_five
 	VMOVLPS     X11, 16(BX)
-	JE          store41_swap
+	JE          store45_swap
 	VEXTRACTPS  $0x02, X11, 24(BX)
-	JMP         store41_swap
+	JMP         store45_swap
 
-store41_five:
+store45_five:
 	VMOVSS X11, 16(BX)
 
-store41_swap:
+store45_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store41_end
+	JMP        store45_end
 
-store41_few:
+store45_few:
 	CMPQ       DX, $0x02
-	JL         store41_one
+	JL         store45_one
 	VMOVLPS    X11, (BX)
-	JE         store41_end
+	JE         store45_end
 	VEXTRACTPS $0x02, X11, 8(BX)
-	JMP        store41_end
+	JMP        store45_end
 
-store41_one:
+store45_one:
 	VMOVSS X11, (BX)
 
-store41_end:
+store45_end:
 	VMULPS       Y9, Y2, Y9
 	VFMADD231PS  Y11, Y3, Y9
 	VFNMADD231PS Y9, Y4, Y8
 	CMPQ         DX, $0x04
-	JL           store42_few
+	JL           store46_few
 	VMOVUPS      X8, (AX)
-	JE           store42_end
+	JE           store46_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         DX, $0x06
-	JL           store42_five
+	JL           store46_five
 	VMOVLPS      X8, 16(AX)
-	JE           store42_swap
+	JE           store46_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store42_swap
+	JMP          store46_swap
 
-store42_five:
+store46_five:
 	VMOVSS X8, 16(AX)
 
-store42_swap:
+store46_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store42_end
+	JMP        store46_end
 
-store42_few:
+store46_few:
 	CMPQ       DX, $0x02
-	JL         store42_one
+	JL         store46_one
 	VMOVLPS    X8, (AX)
-	JE         store42_end
+	JE         store46_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store42_end
+	JMP        store46_end
 
-store42_one:
+store46_one:
 	VMOVSS X8, (AX)
 
-store42_end:
+store46_end:
 done:
 	VZEROUPPER
 	RET
@@ -11023,732 +11557,77 @@ vectors_end:
 	VANDPS      Y7, Y11, Y10
 	VPSIGND     Y10, Y11, Y11
 	CMPQ        DX, $0x04
-	JL          store43_few
+	JL          store47_few
 	VMOVUPS     X11, (BX)
-	JE          store43_end
+	JE          store47_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        DX, $0x06
-	JL          store43_five
+	JL          store47_five
 	VMOVLPS     X11, 16(BX)
-	JE          store43_swap
+	JE          store47_swap
 	VEXTRACTPS  $0x02, X11, 24(BX)
-	JMP         store43_swap
+	JMP         store47_swap
 
-store43_five:
+store47_five:
 	VMOVSS X11, 16(BX)
 
-store43_swap:
+store47_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store43_end
+	JMP        store47_end
 
-store43_few:
+store47_few:
 	CMPQ       DX, $0x02
-	JL         store43_one
+	JL         store47_one
 	VMOVLPS    X11, (BX)
-	JE         store43_end
+	JE         store47_end
 	VEXTRACTPS $0x02, X11, 8(BX)
-	JMP        store43_end
+	JMP        store47_end
 
-store43_one:
+store47_one:
 	VMOVSS X11, (BX)
 
-store43_end:
+store47_end:
 	VMULPS       Y9, Y2, Y9
 	VFMADD231PS  Y11, Y3, Y9
 	VFNMADD231PS Y9, Y4, Y8
 	CMPQ         DX, $0x04
-	JL           store44_few
+	JL           store48_few
 	VMOVUPS      X8, (AX)
-	JE           store44_end
+	JE           store48_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         DX, $0x06
-	JL           store44_five
+	JL           store48_five
 	VMOVLPS      X8, 16(AX)
-	JE           store44_swap
+	JE           store48_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store44_swap
-
-store44_five:
-	VMOVSS X8, 16(AX)
-
-store44_swap:
-	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store44_end
-
-store44_few:
-	CMPQ       DX, $0x02
-	JL         store44_one
-	VMOVLPS    X8, (AX)
-	JE         store44_end
-	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store44_end
-
-store44_one:
-	VMOVSS X8, (AX)
-
-store44_end:
-done:
-	VZEROUPPER
-	RET
-
-// func AdamAVX2(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·AdamAVX2(SB), NOSPLIT, $0-76
-	MOVQ         w+0(FP), AX
-	MOVQ         m+8(FP), BX
-	MOVQ         v+16(FP), CX
-	MOVQ         grad+24(FP), DX
-	MOVQ         n+32(FP), SI
-	VBROADCASTSS beta1+40(FP), Y0
-	VBROADCASTSS add1+44(FP), Y1
-	VBROADCASTSS beta2+48(FP), Y2
-	VBROADCASTSS add2+52(FP), Y3
-	VBROADCASTSS step+56(FP), Y4
-	VBROADCASTSS correct2+60(FP), Y5
-	VBROADCASTSS epsilon+64(FP), Y6
-	VBROADCASTSS decay+68(FP), Y7
-	VBROADCASTSS keep+72(FP), Y8
-	SUBQ         $+16, SI
-	JL           blocks_end
-
-blocks:
-	VMOVUPS      (AX), Y9
-	VMOVUPS      (DX), Y10
-	VFMADD231PS  Y9, Y7, Y10
-	VMULPS       Y10, Y1, Y11
-	VFMADD231PS  (BX), Y0, Y11
-	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
-	VPSIGND      Y12, Y11, Y11
-	VMOVUPS      Y11, (BX)
-	VMULPS       Y10, Y3, Y12
-	VMULPS       Y10, Y12, Y10
-	VFMADD231PS  (CX), Y2, Y10
-	VANDPS       lanes_7f800000<>+0(SB), Y10, Y12
-	VPSIGND      Y12, Y10, Y10
-	VMOVUPS      Y10, (CX)
-	VMULPS       Y5, Y10, Y10
-	VSQRTPS      Y10, Y10
-	VADDPS       Y6, Y10, Y10
-	VDIVPS       Y10, Y11, Y10
-	VMULPS       Y9, Y8, Y9
-	VFNMADD231PS Y10, Y4, Y9
-	VMOVUPS      Y9, (AX)
-	VMOVUPS      32(AX), Y9
-	VMOVUPS      32(DX), Y10
-	VFMADD231PS  Y9, Y7, Y10
-	VMULPS       Y10, Y1, Y11
-	VFMADD231PS  32(BX), Y0, Y11
-	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
-	VPSIGND      Y12, Y11, Y11
-	VMOVUPS      Y11, 32(BX)
-	VMULPS       Y10, Y3, Y12
-	VMULPS       Y10, Y12, Y10
-	VFMADD231PS  32(CX), Y2, Y10
-	VANDPS       lanes_7f800000<>+0(SB), Y10, Y12
-	VPSIGND      Y12, Y10, Y10
-	VMOVUPS      Y10, 32(CX)
-	VMULPS       Y5, Y10, Y10
-	VSQRTPS      Y10, Y10
-	VADDPS       Y6, Y10, Y10
-	VDIVPS       Y10, Y11, Y10
-	VMULPS       Y9, Y8, Y9
-	VFNMADD231PS Y10, Y4, Y9
-	VMOVUPS      Y9, 32(AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	SUBQ         $+16, SI
-	JGE          blocks
-
-blocks_end:
-	ADDQ $+16, SI
-	SUBQ $+8, SI
-	JL   vectors_end
-
-vectors:
-	VMOVUPS      (AX), Y9
-	VMOVUPS      (DX), Y10
-	VFMADD231PS  Y9, Y7, Y10
-	VMULPS       Y10, Y1, Y11
-	VFMADD231PS  (BX), Y0, Y11
-	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
-	VPSIGND      Y12, Y11, Y11
-	VMOVUPS      Y11, (BX)
-	VMULPS       Y10, Y3, Y12
-	VMULPS       Y10, Y12, Y10
-	VFMADD231PS  (CX), Y2, Y10
-	VANDPS       lanes_7f800000<>+0(SB), Y10, Y12
-	VPSIGND      Y12, Y10, Y10
-	VMOVUPS      Y10, (CX)
-	VMULPS       Y5, Y10, Y10
-	VSQRTPS      Y10, Y10
-	VADDPS       Y6, Y10, Y10
-	VDIVPS       Y10, Y11, Y10
-	VMULPS       Y9, Y8, Y9
-	VFNMADD231PS Y10, Y4, Y9
-	VMOVUPS      Y9, (AX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, BX
-	ADDQ         $+32, CX
-	ADDQ         $+32, DX
-	SUBQ         $+8, SI
-	JGE          vectors
-
-vectors_end:
-	ADDQ        $+8, SI
-	TESTQ       SI, SI
-	JE          done
-	LEAQ        partial_masks<>+0(SB), DI
-	NEGQ        SI
-	VMOVUPS     32(DI)(SI*4), Y9
-	NEGQ        SI
-	VMASKMOVPS  (AX), Y9, Y10
-	VMASKMOVPS  (DX), Y9, Y11
-	VFMADD231PS Y10, Y7, Y11
-	VMASKMOVPS  (BX), Y9, Y12
-	VMULPS      Y11, Y1, Y13
-	VFMADD231PS Y12, Y0, Y13
-	VANDPS      lanes_7f800000<>+0(SB), Y13, Y12
-	VPSIGND     Y12, Y13, Y13
-	CMPQ        SI, $0x04
-	JL          store45_few
-	VMOVUPS     X13, (BX)
-	JE          store45_end
-	VPERM2F128  $0x01, Y13, Y13, Y13
-	CMPQ        SI, $0x06
-	JL          store45_five
-	VMOVLPS     X13, 16(BX)
-	JE          store45_swap
-	VEXTRACTPS  $0x02, X13, 24(BX)
-	JMP         store45_swap
-
-store45_five:
-	VMOVSS X13, 16(BX)
-
-store45_swap:
-	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store45_end
-
-store45_few:
-	CMPQ       SI, $0x02
-	JL         store45_one
-	VMOVLPS    X13, (BX)
-	JE         store45_end
-	VEXTRACTPS $0x02, X13, 8(BX)
-	JMP        store45_end
-
-store45_one:
-	VMOVSS X13, (BX)
-
-store45_end:
-	VMASKMOVPS  (CX), Y9, Y12
-	VMULPS      Y11, Y3, Y14
-	VMULPS      Y11, Y14, Y11
-	VFMADD231PS Y12, Y2, Y11
-	VANDPS      lanes_7f800000<>+0(SB), Y11, Y12
-	VPSIGND     Y12, Y11, Y11
-	CMPQ        SI, $0x04
-	JL          store46_few
-	VMOVUPS     X11, (CX)
-	JE          store46_end
-	VPERM2F128  $0x01, Y11, Y11, Y11
-	CMPQ        SI, $0x06
-	JL          store46_five
-	VMOVLPS     X11, 16(CX)
-	JE          store46_swap
-	VEXTRACTPS  $0x02, X11, 24(CX)
-	JMP         store46_swap
-
-store46_five:
-	VMOVSS X11, 16(CX)
-
-store46_swap:
-	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store46_end
-
-store46_few:
-	CMPQ       SI, $0x02
-	JL         store46_one
-	VMOVLPS    X11, (CX)
-	JE         store46_end
-	VEXTRACTPS $0x02, X11, 8(CX)
-	JMP        store46_end
-
-store46_one:
-	VMOVSS X11, (CX)
-
-store46_end:
-	VMULPS       Y5, Y11, Y11
-	VSQRTPS      Y11, Y11
-	VADDPS       Y6, Y11, Y11
-	VDIVPS       Y11, Y13, Y11
-	VMULPS       Y10, Y8, Y10
-	VFNMADD231PS Y11, Y4, Y10
-	CMPQ         SI, $0x04
-	JL           store47_few
-	VMOVUPS      X10, (AX)
-	JE           store47_end
-	VPERM2F128   $0x01, Y10, Y10, Y10
-	CMPQ         SI, $0x06
-	JL           store47_five
-	VMOVLPS      X10, 16(AX)
-	JE           store47_swap
-	VEXTRACTPS   $0x02, X10, 24(AX)
-	JMP          store47_swap
-
-store47_five:
-	VMOVSS X10, 16(AX)
-
-store47_swap:
-	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store47_end
-
-store47_few:
-	CMPQ       SI, $0x02
-	JL         store47_one
-	VMOVLPS    X10, (AX)
-	JE         store47_end
-	VEXTRACTPS $0x02, X10, 8(AX)
-	JMP        store47_end
-
-store47_one:
-	VMOVSS X10, (AX)
-
-store47_end:
-done:
-	VZEROUPPER
-	RET
-
-// func AdamAVX512(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·AdamAVX512(SB), NOSPLIT, $0-76
-	MOVQ         w+0(FP), AX
-	MOVQ         m+8(FP), BX
-	MOVQ         v+16(FP), CX
-	MOVQ         grad+24(FP), DX
-	MOVQ         n+32(FP), SI
-	VBROADCASTSS beta1+40(FP), Z0
-	VBROADCASTSS add1+44(FP), Z1
-	VBROADCASTSS beta2+48(FP), Z2
-	VBROADCASTSS add2+52(FP), Z3
-	VBROADCASTSS step+56(FP), Z4
-	VBROADCASTSS correct2+60(FP), Z5
-	VBROADCASTSS epsilon+64(FP), Z6
-	VBROADCASTSS decay+68(FP), Z7
-	VBROADCASTSS keep+72(FP), Z8
-	SUBQ         $+64, SI
-	JL           blocks_end
-
-blocks:
-	VMOVUPS       (AX), Z9
-	VMOVUPS       64(AX), Z10
-	VMOVUPS       128(AX), Z11
-	VMOVUPS       192(AX), Z12
-	VMOVUPS       (DX), Z13
-	VMOVUPS       64(DX), Z14
-	VMOVUPS       128(DX), Z15
-	VMOVUPS       192(DX), Z16
-	VFMADD231PS   Z9, Z7, Z13
-	VFMADD231PS   Z10, Z7, Z14
-	VFMADD231PS   Z11, Z7, Z15
-	VFMADD231PS   Z12, Z7, Z16
-	VMOVUPS       (BX), Z17
-	VMOVUPS       64(BX), Z18
-	VMOVUPS       128(BX), Z19
-	VMOVUPS       192(BX), Z20
-	VMULPS        Z13, Z1, Z21
-	VMULPS        Z14, Z1, Z22
-	VMULPS        Z15, Z1, Z23
-	VMULPS        Z16, Z1, Z24
-	VFMADD231PS   Z17, Z0, Z21
-	VFMADD231PS   Z18, Z0, Z22
-	VFMADD231PS   Z19, Z0, Z23
-	VFMADD231PS   Z20, Z0, Z24
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z21, K7
-	VMOVAPS.Z     Z21, K7, Z21
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z22, K7
-	VMOVAPS.Z     Z22, K7, Z22
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z23, K7
-	VMOVAPS.Z     Z23, K7, Z23
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z24, K7
-	VMOVAPS.Z     Z24, K7, Z24
-	VMOVUPS       Z21, (BX)
-	VMOVUPS       Z22, 64(BX)
-	VMOVUPS       Z23, 128(BX)
-	VMOVUPS       Z24, 192(BX)
-	VMOVUPS       (CX), Z20
-	VMOVUPS       64(CX), Z19
-	VMOVUPS       128(CX), Z18
-	VMOVUPS       192(CX), Z17
-	VMULPS        Z13, Z3, Z25
-	VMULPS        Z14, Z3, Z26
-	VMULPS        Z15, Z3, Z27
-	VMULPS        Z16, Z3, Z28
-	VMULPS        Z13, Z25, Z13
-	VMULPS        Z14, Z26, Z14
-	VMULPS        Z15, Z27, Z15
-	VMULPS        Z16, Z28, Z16
-	VFMADD231PS   Z20, Z2, Z13
-	VFMADD231PS   Z19, Z2, Z14
-	VFMADD231PS   Z18, Z2, Z15
-	VFMADD231PS   Z17, Z2, Z16
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z13, K7
-	VMOVAPS.Z     Z13, K7, Z13
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z14, K7
-	VMOVAPS.Z     Z14, K7, Z14
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z15, K7
-	VMOVAPS.Z     Z15, K7, Z15
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z16, K7
-	VMOVAPS.Z     Z16, K7, Z16
-	VMOVUPS       Z13, (CX)
-	VMOVUPS       Z14, 64(CX)
-	VMOVUPS       Z15, 128(CX)
-	VMOVUPS       Z16, 192(CX)
-	VMULPS        Z5, Z13, Z13
-	VMULPS        Z5, Z14, Z14
-	VMULPS        Z5, Z15, Z15
-	VMULPS        Z5, Z16, Z16
-	VSQRTPS       Z13, Z13
-	VSQRTPS       Z14, Z14
-	VSQRTPS       Z15, Z15
-	VSQRTPS       Z16, Z16
-	VADDPS        Z6, Z13, Z13
-	VADDPS        Z6, Z14, Z14
-	VADDPS        Z6, Z15, Z15
-	VADDPS        Z6, Z16, Z16
-	VDIVPS        Z13, Z21, Z13
-	VDIVPS        Z14, Z22, Z14
-	VDIVPS        Z15, Z23, Z15
-	VDIVPS        Z16, Z24, Z16
-	VMULPS        Z9, Z8, Z9
-	VMULPS        Z10, Z8, Z10
-	VMULPS        Z11, Z8, Z11
-	VMULPS        Z12, Z8, Z12
-	VFNMADD231PS  Z13, Z4, Z9
-	VFNMADD231PS  Z14, Z4, Z10
-	VFNMADD231PS  Z15, Z4, Z11
-	VFNMADD231PS  Z16, Z4, Z12
-	VMOVUPS       Z9, (AX)
-	VMOVUPS       Z10, 64(AX)
-	VMOVUPS       Z11, 128(AX)
-	VMOVUPS       Z12, 192(AX)
-	ADDQ          $+256, AX
-	ADDQ          $+256, BX
-	ADDQ          $+256, CX
-	ADDQ          $+256, DX
-	SUBQ          $+64, SI
-	JGE           blocks
-
-blocks_end:
-	ADDQ $+64, SI
-	SUBQ $+16, SI
-	JL   vectors_end
-
-vectors:
-	VMOVUPS       (AX), Z12
-	VMOVUPS       (DX), Z11
-	VFMADD231PS   Z12, Z7, Z11
-	VMOVUPS       (BX), Z10
-	VMULPS        Z11, Z1, Z9
-	VFMADD231PS   Z10, Z0, Z9
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z9, K7
-	VMOVAPS.Z     Z9, K7, Z9
-	VMOVUPS       Z9, (BX)
-	VMOVUPS       (CX), Z10
-	VMULPS        Z11, Z3, Z16
-	VMULPS        Z11, Z16, Z11
-	VFMADD231PS   Z10, Z2, Z11
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z11, K7
-	VMOVAPS.Z     Z11, K7, Z11
-	VMOVUPS       Z11, (CX)
-	VMULPS        Z5, Z11, Z11
-	VSQRTPS       Z11, Z11
-	VADDPS        Z6, Z11, Z11
-	VDIVPS        Z11, Z9, Z11
-	VMULPS        Z12, Z8, Z12
-	VFNMADD231PS  Z11, Z4, Z12
-	VMOVUPS       Z12, (AX)
-	ADDQ          $+64, AX
-	ADDQ          $+64, BX
-	ADDQ          $+64, CX
-	ADDQ          $+64, DX
-	SUBQ          $+16, SI
-	JGE           vectors
-
-vectors_end:
-	ADDQ          $+16, SI
-	TESTQ         SI, SI
-	JE            done
-	MOVL          $0x0000ffff, DI
-	BZHIL         SI, DI, DI
-	KMOVW         DI, K1
-	VMOVUPS.Z     (AX), K1, Z12
-	VMOVUPS.Z     (DX), K1, Z11
-	VFMADD231PS   Z12, Z7, Z11
-	VMOVUPS.Z     (BX), K1, Z9
-	VMULPS        Z11, Z1, Z10
-	VFMADD231PS   Z9, Z0, Z10
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z10, K7
-	VMOVAPS.Z     Z10, K7, Z10
-	VMOVUPS       Z10, K1, (BX)
-	VMOVUPS.Z     (CX), K1, Z9
-	VMULPS        Z11, Z3, Z16
-	VMULPS        Z11, Z16, Z11
-	VFMADD231PS   Z9, Z2, Z11
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z11, K7
-	VMOVAPS.Z     Z11, K7, Z11
-	VMOVUPS       Z11, K1, (CX)
-	VMULPS        Z5, Z11, Z11
-	VSQRTPS       Z11, Z11
-	VADDPS        Z6, Z11, Z11
-	VDIVPS        Z11, Z10, Z11
-	VMULPS        Z12, Z8, Z12
-	VFNMADD231PS  Z11, Z4, Z12
-	VMOVUPS       Z12, K1, (AX)
-
-done:
-	VZEROUPPER
-	RET
-
-// func AdamAheadAVX2(w *float32, m *float32, v *float32, grad *float32, n int, distance int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32)
-// Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·AdamAheadAVX2(SB), NOSPLIT, $0-84
-	MOVQ         w+0(FP), AX
-	MOVQ         m+8(FP), BX
-	MOVQ         v+16(FP), CX
-	MOVQ         grad+24(FP), DX
-	MOVQ         n+32(FP), SI
-	MOVQ         distance+40(FP), DI
-	VBROADCASTSS beta1+48(FP), Y0
-	VBROADCASTSS add1+52(FP), Y1
-	VBROADCASTSS beta2+56(FP), Y2
-	VBROADCASTSS add2+60(FP), Y3
-	VBROADCASTSS step+64(FP), Y4
-	VBROADCASTSS correct2+68(FP), Y5
-	VBROADCASTSS epsilon+72(FP), Y6
-	VBROADCASTSS decay+76(FP), Y7
-	VBROADCASTSS keep+80(FP), Y8
-	SUBQ         $+16, SI
-	JL           blocks_end
-	PCALIGN      $0x40
-
-blocks:
-	PREFETCHT0   (AX)(DI*1)
-	PREFETCHT0   (BX)(DI*1)
-	PREFETCHT0   (CX)(DI*1)
-	PREFETCHT0   (DX)(DI*1)
-	VMOVUPS      (AX), Y9
-	VMOVUPS      (DX), Y10
-	VFMADD231PS  Y9, Y7, Y10
-	VMULPS       Y10, Y1, Y11
-	VFMADD231PS  (BX), Y0, Y11
-	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
-	VPSIGND      Y12, Y11, Y11
-	VMOVUPS      Y11, (BX)
-	VMULPS       Y10, Y3, Y12
-	VMULPS       Y10, Y12, Y10
-	VFMADD231PS  (CX), Y2, Y10
-	VANDPS       lanes_7f800000<>+0(SB), Y10, Y12
-	VPSIGND      Y12, Y10, Y10
-	VMOVUPS      Y10, (CX)
-	VMULPS       Y5, Y10, Y10
-	VSQRTPS      Y10, Y10
-	VADDPS       Y6, Y10, Y10
-	VDIVPS       Y10, Y11, Y10
-	VMULPS       Y9, Y8, Y9
-	VFNMADD231PS Y10, Y4, Y9
-	VMOVUPS      Y9, (AX)
-	VMOVUPS      32(AX), Y9
-	VMOVUPS      32(DX), Y10
-	VFMADD231PS  Y9, Y7, Y10
-	VMULPS       Y10, Y1, Y11
-	VFMADD231PS  32(BX), Y0, Y11
-	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
-	VPSIGND      Y12, Y11, Y11
-	VMOVUPS      Y11, 32(BX)
-	VMULPS       Y10, Y3, Y12
-	VMULPS       Y10, Y12, Y10
-	VFMADD231PS  32(CX), Y2, Y10
-	VANDPS       lanes_7f800000<>+0(SB), Y10, Y12
-	VPSIGND      Y12, Y10, Y10
-	VMOVUPS      Y10, 32(CX)
-	VMULPS       Y5, Y10, Y10
-	VSQRTPS      Y10, Y10
-	VADDPS       Y6, Y10, Y10
-	VDIVPS       Y10, Y11, Y10
-	VMULPS       Y9, Y8, Y9
-	VFNMADD231PS Y10, Y4, Y9
-	VMOVUPS      Y9, 32(AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	SUBQ         $+16, SI
-	JGE          blocks
-
-blocks_end:
-	ADDQ $+16, SI
-	SUBQ $+8, SI
-	JL   vectors_end
-
-vectors:
-	VMOVUPS      (AX), Y9
-	VMOVUPS      (DX), Y10
-	VFMADD231PS  Y9, Y7, Y10
-	VMULPS       Y10, Y1, Y11
-	VFMADD231PS  (BX), Y0, Y11
-	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
-	VPSIGND      Y12, Y11, Y11
-	VMOVUPS      Y11, (BX)
-	VMULPS       Y10, Y3, Y12
-	VMULPS       Y10, Y12, Y10
-	VFMADD231PS  (CX), Y2, Y10
-	VANDPS       lanes_7f800000<>+0(SB), Y10, Y12
-	VPSIGND      Y12, Y10, Y10
-	VMOVUPS      Y10, (CX)
-	VMULPS       Y5, Y10, Y10
-	VSQRTPS      Y10, Y10
-	VADDPS       Y6, Y10, Y10
-	VDIVPS       Y10, Y11, Y10
-	VMULPS       Y9, Y8, Y9
-	VFNMADD231PS Y10, Y4, Y9
-	VMOVUPS      Y9, (AX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, BX
-	ADDQ         $+32, CX
-	ADDQ         $+32, DX
-	SUBQ         $+8, SI
-	JGE          vectors
-
-vectors_end:
-	ADDQ        $+8, SI
-	TESTQ       SI, SI
-	JE          done
-	LEAQ        partial_masks<>+0(SB), R8
-	NEGQ        SI
-	VMOVUPS     32(R8)(SI*4), Y9
-	NEGQ        SI
-	VMASKMOVPS  (AX), Y9, Y10
-	VMASKMOVPS  (DX), Y9, Y11
-	VFMADD231PS Y10, Y7, Y11
-	VMASKMOVPS  (BX), Y9, Y12
-	VMULPS      Y11, Y1, Y13
-	VFMADD231PS Y12, Y0, Y13
-	VANDPS      lanes_7f800000<>+0(SB), Y13, Y12
-	VPSIGND     Y12, Y13, Y13
-	CMPQ        SI, $0x04
-	JL          store48_few
-	VMOVUPS     X13, (BX)
-	JE          store48_end
-	VPERM2F128  $0x01, Y13, Y13, Y13
-	CMPQ        SI, $0x06
-	JL          store48_five
-	VMOVLPS     X13, 16(BX)
-	JE          store48_swap
-	VEXTRACTPS  $0x02, X13, 24(BX)
-	JMP         store48_swap
+	JMP          store48_swap
 
 store48_five:
-	VMOVSS X13, 16(BX)
+	VMOVSS X8, 16(AX)
 
 store48_swap:
-	VPERM2F128 $0x01, Y13, Y13, Y13
+	VPERM2F128 $0x01, Y8, Y8, Y8
 	JMP        store48_end
 
 store48_few:
-	CMPQ       SI, $0x02
+	CMPQ       DX, $0x02
 	JL         store48_one
-	VMOVLPS    X13, (BX)
+	VMOVLPS    X8, (AX)
 	JE         store48_end
-	VEXTRACTPS $0x02, X13, 8(BX)
+	VEXTRACTPS $0x02, X8, 8(AX)
 	JMP        store48_end
 
 store48_one:
-	VMOVSS X13, (BX)
+	VMOVSS X8, (AX)
 
 store48_end:
-	VMASKMOVPS  (CX), Y9, Y12
-	VMULPS      Y11, Y3, Y14
-	VMULPS      Y11, Y14, Y11
-	VFMADD231PS Y12, Y2, Y11
-	VANDPS      lanes_7f800000<>+0(SB), Y11, Y12
-	VPSIGND     Y12, Y11, Y11
-	CMPQ        SI, $0x04
-	JL          store49_few
-	VMOVUPS     X11, (CX)
-	JE          store49_end
-	VPERM2F128  $0x01, Y11, Y11, Y11
-	CMPQ        SI, $0x06
-	JL          store49_five
-	VMOVLPS     X11, 16(CX)
-	JE          store49_swap
-	VEXTRACTPS  $0x02, X11, 24(CX)
-	JMP         store49_swap
-
-store49_five:
-	VMOVSS X11, 16(CX)
-
-store49_swap:
-	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store49_end
-
-store49_few:
-	CMPQ       SI, $0x02
-	JL         store49_one
-	VMOVLPS    X11, (CX)
-	JE         store49_end
-	VEXTRACTPS $0x02, X11, 8(CX)
-	JMP        store49_end
-
-store49_one:
-	VMOVSS X11, (CX)
-
-store49_end:
-	VMULPS       Y5, Y11, Y11
-	VSQRTPS      Y11, Y11
-	VADDPS       Y6, Y11, Y11
-	VDIVPS       Y11, Y13, Y11
-	VMULPS       Y10, Y8, Y10
-	VFNMADD231PS Y11, Y4, Y10
-	CMPQ         SI, $0x04
-	JL           store50_few
-	VMOVUPS      X10, (AX)
-	JE           store50_end
-	VPERM2F128   $0x01, Y10, Y10, Y10
-	CMPQ         SI, $0x06
-	JL           store50_five
-	VMOVLPS      X10, 16(AX)
-	JE           store50_swap
-	VEXTRACTPS   $0x02, X10, 24(AX)
-	JMP          store50_swap
-
-store50_five:
-	VMOVSS X10, 16(AX)
-
-store50_swap:
-	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store50_end
-
-store50_few:
-	CMPQ       SI, $0x02
-	JL         store50_one
-	VMOVLPS    X10, (AX)
-	JE         store50_end
-	VEXTRACTPS $0x02, X10, 8(AX)
-	JMP        store50_end
-
-store50_one:
-	VMOVSS X10, (AX)
-
-store50_end:
 done:
 	VZEROUPPER
 	RET
 
-// func AdamBoundedAVX2(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32, scaled2 float32)
+// func AdamAVX2(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, scaled2 float32, epsilon float32, decay float32, keep float32)
 // Requires: AVX, AVX2, FMA3
-TEXT ·AdamBoundedAVX2(SB), NOSPLIT, $0-80
+TEXT ·AdamAVX2(SB), NOSPLIT, $0-80
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), BX
 	MOVQ         v+16(FP), CX
@@ -11760,17 +11639,17 @@ TEXT ·AdamBoundedAVX2(SB), NOSPLIT, $0-80
 	VBROADCASTSS add2+52(FP), Y3
 	VBROADCASTSS step+56(FP), Y4
 	VBROADCASTSS correct2+60(FP), Y5
-	VBROADCASTSS epsilon+64(FP), Y6
-	VBROADCASTSS decay+68(FP), Y7
-	VBROADCASTSS keep+72(FP), Y8
-	VBROADCASTSS scaled2+76(FP), Y9
+	VBROADCASTSS scaled2+64(FP), Y6
+	VBROADCASTSS epsilon+68(FP), Y7
+	VBROADCASTSS decay+72(FP), Y8
+	VBROADCASTSS keep+76(FP), Y9
 	SUBQ         $+16, SI
 	JL           blocks_end
 
 blocks:
 	VMOVUPS      (AX), Y10
 	VMOVUPS      (DX), Y11
-	VFMADD231PS  Y10, Y7, Y11
+	VFMADD231PS  Y10, Y8, Y11
 	VMULPS       Y11, Y1, Y12
 	VFMADD231PS  (BX), Y0, Y12
 	VANDPS       lanes_7f800000<>+0(SB), Y12, Y13
@@ -11779,19 +11658,19 @@ blocks:
 	VMULPS       Y11, Y3, Y13
 	VMULPS       Y11, Y13, Y11
 	VFMADD231PS  (CX), Y2, Y11
-	VANDPS       lanes_7f800000<>+0(SB), Y11, Y13
-	VPSIGND      Y13, Y11, Y11
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y11, Y13
+	VANDNPS      Y11, Y13, Y11
 	VMOVUPS      Y11, (CX)
 	VMULPS       Y5, Y11, Y13
 	VSQRTPS      Y13, Y13
-	VADDPS       Y6, Y13, Y13
+	VADDPS       Y7, Y13, Y13
 	VDIVPS       Y13, Y12, Y13
-	VMULPS       Y10, Y8, Y10
+	VMULPS       Y10, Y9, Y10
 	VFNMADD231PS Y13, Y4, Y10
 	VMOVUPS      Y10, (AX)
 	VMOVUPS      32(AX), Y10
 	VMOVUPS      32(DX), Y13
-	VFMADD231PS  Y10, Y7, Y13
+	VFMADD231PS  Y10, Y8, Y13
 	VMULPS       Y13, Y1, Y12
 	VFMADD231PS  32(BX), Y0, Y12
 	VANDPS       lanes_7f800000<>+0(SB), Y12, Y11
@@ -11800,14 +11679,14 @@ blocks:
 	VMULPS       Y13, Y3, Y11
 	VMULPS       Y13, Y11, Y13
 	VFMADD231PS  32(CX), Y2, Y13
-	VANDPS       lanes_7f800000<>+0(SB), Y13, Y11
-	VPSIGND      Y11, Y13, Y13
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y13, Y11
+	VANDNPS      Y13, Y11, Y13
 	VMOVUPS      Y13, 32(CX)
 	VMULPS       Y5, Y13, Y11
 	VSQRTPS      Y11, Y11
-	VADDPS       Y6, Y11, Y11
+	VADDPS       Y7, Y11, Y11
 	VDIVPS       Y11, Y12, Y11
-	VMULPS       Y10, Y8, Y10
+	VMULPS       Y10, Y9, Y10
 	VFNMADD231PS Y11, Y4, Y10
 	VMOVUPS      Y10, 32(AX)
 	ADDQ         $+64, AX
@@ -11825,7 +11704,7 @@ blocks_end:
 vectors:
 	VMOVUPS      (AX), Y10
 	VMOVUPS      (DX), Y11
-	VFMADD231PS  Y10, Y7, Y11
+	VFMADD231PS  Y10, Y8, Y11
 	VMULPS       Y11, Y1, Y12
 	VFMADD231PS  (BX), Y0, Y12
 	VANDPS       lanes_7f800000<>+0(SB), Y12, Y13
@@ -11834,14 +11713,14 @@ vectors:
 	VMULPS       Y11, Y3, Y13
 	VMULPS       Y11, Y13, Y11
 	VFMADD231PS  (CX), Y2, Y11
-	VANDPS       lanes_7f800000<>+0(SB), Y11, Y13
-	VPSIGND      Y13, Y11, Y11
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y11, Y13
+	VANDNPS      Y11, Y13, Y11
 	VMOVUPS      Y11, (CX)
 	VMULPS       Y5, Y11, Y13
 	VSQRTPS      Y13, Y13
-	VADDPS       Y6, Y13, Y13
+	VADDPS       Y7, Y13, Y13
 	VDIVPS       Y13, Y12, Y13
-	VMULPS       Y10, Y8, Y10
+	VMULPS       Y10, Y9, Y10
 	VFNMADD231PS Y13, Y4, Y10
 	VMOVUPS      Y10, (AX)
 	ADDQ         $+32, AX
@@ -11861,124 +11740,134 @@ vectors_end:
 	NEGQ        SI
 	VMASKMOVPS  (AX), Y10, Y13
 	VMASKMOVPS  (DX), Y10, Y12
-	VFMADD231PS Y13, Y7, Y12
+	VFMADD231PS Y13, Y8, Y12
 	VMASKMOVPS  (BX), Y10, Y11
 	VMULPS      Y12, Y1, Y14
 	VFMADD231PS Y11, Y0, Y14
 	VANDPS      lanes_7f800000<>+0(SB), Y14, Y11
 	VPSIGND     Y11, Y14, Y14
 	CMPQ        SI, $0x04
-	JL          store51_few
+	JL          store49_few
 	VMOVUPS     X14, (BX)
-	JE          store51_end
+	JE          store49_end
 	VPERM2F128  $0x01, Y14, Y14, Y14
 	CMPQ        SI, $0x06
-	JL          store51_five
+	JL          store49_five
 	VMOVLPS     X14, 16(BX)
-	JE          store51_swap
+	JE          store49_swap
 	VEXTRACTPS  $0x02, X14, 24(BX)
-	JMP         store51_swap
+	JMP         store49_swap
 
-store51_five:
+store49_five:
 	VMOVSS X14, 16(BX)
 
-store51_swap:
+store49_swap:
 	VPERM2F128 $0x01, Y14, Y14, Y14
+	JMP        store49_end
+
+store49_few:
+	CMPQ       SI, $0x02
+	JL         store49_one
+	VMOVLPS    X14, (BX)
+	JE         store49_end
+	VEXTRACTPS $0x02, X14, 8(BX)
+	JMP        store49_end
+
+store49_one:
+	VMOVSS X14, (BX)
+
+store49_end:
+	VMASKMOVPS  (CX), Y10, Y11
+	VMULPS      Y12, Y3, Y15
+	VMULPS      Y12, Y15, Y12
+	VFMADD231PS Y11, Y2, Y12
+	VCMPPS      $0x01, lanes_00800000<>+0(SB), Y12, Y11
+	VANDNPS     Y12, Y11, Y12
+	CMPQ        SI, $0x04
+	JL          store50_few
+	VMOVUPS     X12, (CX)
+	JE          store50_end
+	VPERM2F128  $0x01, Y12, Y12, Y12
+	CMPQ        SI, $0x06
+	JL          store50_five
+	VMOVLPS     X12, 16(CX)
+	JE          store50_swap
+	VEXTRACTPS  $0x02, X12, 24(CX)
+	JMP         store50_swap
+
+store50_five:
+	VMOVSS X12, 16(CX)
+
+store50_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store50_end
+
+store50_few:
+	CMPQ       SI, $0x02
+	JL         store50_one
+	VMOVLPS    X12, (CX)
+	JE         store50_end
+	VEXTRACTPS $0x02, X12, 8(CX)
+	JMP        store50_end
+
+store50_one:
+	VMOVSS X12, (CX)
+
+store50_end:
+	VMULPS       Y5, Y12, Y11
+	VSQRTPS      Y11, Y11
+	VADDPS       Y7, Y11, Y11
+	VDIVPS       Y11, Y14, Y11
+	VMULPS       Y13, Y9, Y13
+	VFNMADD231PS Y11, Y4, Y13
+	CMPQ         SI, $0x04
+	JL           store51_few
+	VMOVUPS      X13, (AX)
+	JE           store51_end
+	VPERM2F128   $0x01, Y13, Y13, Y13
+	CMPQ         SI, $0x06
+	JL           store51_five
+	VMOVLPS      X13, 16(AX)
+	JE           store51_swap
+	VEXTRACTPS   $0x02, X13, 24(AX)
+	JMP          store51_swap
+
+store51_five:
+	VMOVSS X13, 16(AX)
+
+store51_swap:
+	VPERM2F128 $0x01, Y13, Y13, Y13
 	JMP        store51_end
 
 store51_few:
 	CMPQ       SI, $0x02
 	JL         store51_one
-	VMOVLPS    X14, (BX)
+	VMOVLPS    X13, (AX)
 	JE         store51_end
-	VEXTRACTPS $0x02, X14, 8(BX)
+	VEXTRACTPS $0x02, X13, 8(AX)
 	JMP        store51_end
 
 store51_one:
-	VMOVSS X14, (BX)
-
-store51_end:
-	VMASKMOVPS  (CX), Y10, Y11
-	VMULPS      Y12, Y3, Y15
-	VMULPS      Y12, Y15, Y12
-	VFMADD231PS Y11, Y2, Y12
-	VANDPS      lanes_7f800000<>+0(SB), Y12, Y11
-	VPSIGND     Y11, Y12, Y12
-	CMPQ        SI, $0x04
-	JL          store52_few
-	VMOVUPS     X12, (CX)
-	JE          store52_end
-	VPERM2F128  $0x01, Y12, Y12, Y12
-	CMPQ        SI, $0x06
-	JL          store52_five
-	VMOVLPS     X12, 16(CX)
-	JE          store52_swap
-	VEXTRACTPS  $0x02, X12, 24(CX)
-	JMP         store52_swap
-
-store52_five:
-	VMOVSS X12, 16(CX)
-
-store52_swap:
-	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store52_end
-
-store52_few:
-	CMPQ       SI, $0x02
-	JL         store52_one
-	VMOVLPS    X12, (CX)
-	JE         store52_end
-	VEXTRACTPS $0x02, X12, 8(CX)
-	JMP        store52_end
-
-store52_one:
-	VMOVSS X12, (CX)
-
-store52_end:
-	VMULPS       Y5, Y12, Y11
-	VSQRTPS      Y11, Y11
-	VADDPS       Y6, Y11, Y11
-	VDIVPS       Y11, Y14, Y11
-	VMULPS       Y13, Y8, Y13
-	VFNMADD231PS Y11, Y4, Y13
-	CMPQ         SI, $0x04
-	JL           store53_few
-	VMOVUPS      X13, (AX)
-	JE           store53_end
-	VPERM2F128   $0x01, Y13, Y13, Y13
-	CMPQ         SI, $0x06
-	JL           store53_five
-	VMOVLPS      X13, 16(AX)
-	JE           store53_swap
-	VEXTRACTPS   $0x02, X13, 24(AX)
-	JMP          store53_swap
-
-store53_five:
-	VMOVSS X13, 16(AX)
-
-store53_swap:
-	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store53_end
-
-store53_few:
-	CMPQ       SI, $0x02
-	JL         store53_one
-	VMOVLPS    X13, (AX)
-	JE         store53_end
-	VEXTRACTPS $0x02, X13, 8(AX)
-	JMP        store53_end
-
-store53_one:
 	VMOVSS X13, (AX)
 
-store53_end:
+store51_end:
 done:
 	VZEROUPPER
 	RET
 
-// func AdamBoundedAVX512(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32, scaled2 float32)
+DATA lanes_00800000<>+0(SB)/4, $0x00800000
+DATA lanes_00800000<>+4(SB)/4, $0x00800000
+DATA lanes_00800000<>+8(SB)/4, $0x00800000
+DATA lanes_00800000<>+12(SB)/4, $0x00800000
+DATA lanes_00800000<>+16(SB)/4, $0x00800000
+DATA lanes_00800000<>+20(SB)/4, $0x00800000
+DATA lanes_00800000<>+24(SB)/4, $0x00800000
+DATA lanes_00800000<>+28(SB)/4, $0x00800000
+GLOBL lanes_00800000<>(SB), RODATA|NOPTR, $32
+
+// func AdamAVX512(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, scaled2 float32, epsilon float32, decay float32, keep float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·AdamBoundedAVX512(SB), NOSPLIT, $0-80
+TEXT ·AdamAVX512(SB), NOSPLIT, $0-80
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), BX
 	MOVQ         v+16(FP), CX
@@ -11990,77 +11879,80 @@ TEXT ·AdamBoundedAVX512(SB), NOSPLIT, $0-80
 	VBROADCASTSS add2+52(FP), Z3
 	VBROADCASTSS step+56(FP), Z4
 	VBROADCASTSS correct2+60(FP), Z5
-	VBROADCASTSS epsilon+64(FP), Z6
-	VBROADCASTSS decay+68(FP), Z7
-	VBROADCASTSS keep+72(FP), Z8
-	VBROADCASTSS scaled2+76(FP), Z9
+	VBROADCASTSS scaled2+64(FP), Z6
+	VBROADCASTSS epsilon+68(FP), Z7
+	VBROADCASTSS decay+72(FP), Z8
+	VBROADCASTSS keep+76(FP), Z9
 	VBROADCASTSS lanes_7f800000<>+0(SB), Z11
+	VBROADCASTSS lanes_00800000<>+0(SB), Z12
 	SUBQ         $+32, SI
 	JL           blocks_end
 
 blocks:
 	VMOVUPS          (AX), Z10
-	VMOVUPS          64(AX), Z12
-	VMOVUPS          (DX), Z13
-	VMOVUPS          64(DX), Z14
-	VFMADD231PS      Z10, Z7, Z13
-	VFMADD231PS      Z12, Z7, Z14
-	VMOVUPS          (BX), Z15
-	VMOVUPS          64(BX), Z16
-	VMULPS           Z13, Z1, Z17
+	VMOVUPS          64(AX), Z13
+	VMOVUPS          (DX), Z14
+	VMOVUPS          64(DX), Z15
+	VFMADD231PS      Z10, Z8, Z14
+	VFMADD231PS      Z13, Z8, Z15
+	VMOVUPS          (BX), Z16
+	VMOVUPS          64(BX), Z17
 	VMULPS           Z14, Z1, Z18
-	VFMADD231PS      Z15, Z0, Z17
+	VMULPS           Z15, Z1, Z19
 	VFMADD231PS      Z16, Z0, Z18
-	VPTESTMD         Z11, Z17, K7
-	VMOVAPS.Z        Z17, K7, Z17
+	VFMADD231PS      Z17, Z0, Z19
 	VPTESTMD         Z11, Z18, K7
 	VMOVAPS.Z        Z18, K7, Z18
-	VMOVUPS          Z17, (BX)
-	VMOVUPS          Z18, 64(BX)
-	VMOVUPS          (CX), Z16
-	VMOVUPS          64(CX), Z15
-	VMULPS           Z13, Z3, Z19
+	VPTESTMD         Z11, Z19, K7
+	VMOVAPS.Z        Z19, K7, Z19
+	VMOVUPS          Z18, (BX)
+	VMOVUPS          Z19, 64(BX)
+	VMOVUPS          (CX), Z17
+	VMOVUPS          64(CX), Z16
 	VMULPS           Z14, Z3, Z20
-	VMULPS           Z13, Z19, Z13
+	VMULPS           Z15, Z3, Z21
 	VMULPS           Z14, Z20, Z14
-	VFMADD231PS      Z16, Z2, Z13
-	VFMADD231PS      Z15, Z2, Z14
-	VPTESTMD         Z11, Z13, K7
-	VMOVAPS.Z        Z13, K7, Z13
-	VPTESTMD         Z11, Z14, K7
+	VMULPS           Z15, Z21, Z15
+	VFMADD231PS      Z17, Z2, Z14
+	VFMADD231PS      Z16, Z2, Z15
+	VCMPPS           $0x01, Z12, Z14, K2
+	VCMPPS           $0x01, Z12, Z15, K3
+	KNOTW            K2, K7
 	VMOVAPS.Z        Z14, K7, Z14
-	VMOVUPS          Z13, (CX)
-	VMOVUPS          Z14, 64(CX)
-	VMULPS           Z5, Z13, Z15
-	VSQRTPS          Z15, Z15
-	VADDPS           Z6, Z15, Z15
-	VMULPS           Z9, Z14, Z16
-	VRSQRT14PS       Z16, Z19
-	VMULPS           Z19, Z16, Z20
-	VMULPS.BCST      lanes_3f000000<>+0(SB), Z19, Z19
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z21
-	VFNMADD231PS     Z20, Z19, Z21
-	VFMADD231PS      Z21, Z20, Z20
-	VFMADD231PS      Z21, Z19, Z19
-	VFNMADD231PS     Z20, Z20, Z16
-	VPTESTMD         Z14, Z14, K7
-	VFMADD213PS.Z    Z20, Z19, K7, Z16
-	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z16, K7, K6
-	VFPCLASSPSZ      $0x99, Z16, K7
+	KNOTW            K3, K7
+	VMOVAPS.Z        Z15, K7, Z15
+	VMOVUPS          Z14, (CX)
+	VMOVUPS          Z15, 64(CX)
+	VMULPS           Z5, Z14, Z16
+	VSQRTPS          Z16, Z16
+	VADDPS           Z7, Z16, Z16
+	VMULPS           Z6, Z15, Z17
+	VRSQRT14PS       Z17, Z20
+	VMULPS           Z20, Z17, Z21
+	VMULPS.BCST      lanes_3f000000<>+0(SB), Z20, Z20
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z22
+	VFNMADD231PS     Z21, Z20, Z22
+	VFMADD231PS      Z22, Z21, Z21
+	VFMADD231PS      Z22, Z20, Z20
+	VFNMADD231PS     Z21, Z21, Z17
+	VPTESTMD         Z15, Z15, K7
+	VFMADD213PS.Z    Z21, Z20, K7, Z17
+	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z17, K7, K6
+	VFPCLASSPSZ      $0x99, Z17, K7
 	KORTESTW         K6, K7
 	JNE              root_again2
-	VMOVAPS          Z6, Z13
-	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z16, Z13
+	VMOVAPS          Z7, Z14
+	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z17, Z14
 
 root_done2:
-	VDIVPS       Z15, Z17, Z15
-	VDIVPS       Z13, Z18, Z13
-	VMULPS       Z10, Z8, Z10
-	VMULPS       Z12, Z8, Z12
-	VFNMADD231PS Z15, Z4, Z10
-	VFNMADD231PS Z13, Z4, Z12
+	VDIVPS       Z16, Z18, Z16
+	VDIVPS       Z14, Z19, Z14
+	VMULPS       Z10, Z9, Z10
+	VMULPS       Z13, Z9, Z13
+	VFNMADD231PS Z16, Z4, Z10
+	VFNMADD231PS Z14, Z4, Z13
 	VMOVUPS      Z10, (AX)
-	VMOVUPS      Z12, 64(AX)
+	VMOVUPS      Z13, 64(AX)
 	ADDQ         $+128, AX
 	ADDQ         $+128, BX
 	ADDQ         $+128, CX
@@ -12074,29 +11966,30 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (AX), Z12
+	VMOVUPS      (AX), Z13
 	VMOVUPS      (DX), Z10
-	VFMADD231PS  Z12, Z7, Z10
-	VMOVUPS      (BX), Z13
-	VMULPS       Z10, Z1, Z15
-	VFMADD231PS  Z13, Z0, Z15
-	VPTESTMD     Z11, Z15, K7
-	VMOVAPS.Z    Z15, K7, Z15
-	VMOVUPS      Z15, (BX)
-	VMOVUPS      (CX), Z13
-	VMULPS       Z10, Z3, Z18
-	VMULPS       Z10, Z18, Z10
-	VFMADD231PS  Z13, Z2, Z10
-	VPTESTMD     Z11, Z10, K7
+	VFMADD231PS  Z13, Z8, Z10
+	VMOVUPS      (BX), Z14
+	VMULPS       Z10, Z1, Z16
+	VFMADD231PS  Z14, Z0, Z16
+	VPTESTMD     Z11, Z16, K7
+	VMOVAPS.Z    Z16, K7, Z16
+	VMOVUPS      Z16, (BX)
+	VMOVUPS      (CX), Z14
+	VMULPS       Z10, Z3, Z19
+	VMULPS       Z10, Z19, Z10
+	VFMADD231PS  Z14, Z2, Z10
+	VCMPPS       $0x01, Z12, Z10, K3
+	KNOTW        K3, K7
 	VMOVAPS.Z    Z10, K7, Z10
 	VMOVUPS      Z10, (CX)
-	VMULPS       Z5, Z10, Z13
-	VSQRTPS      Z13, Z13
-	VADDPS       Z6, Z13, Z13
-	VDIVPS       Z13, Z15, Z13
-	VMULPS       Z12, Z8, Z12
-	VFNMADD231PS Z13, Z4, Z12
-	VMOVUPS      Z12, (AX)
+	VMULPS       Z5, Z10, Z14
+	VSQRTPS      Z14, Z14
+	VADDPS       Z7, Z14, Z14
+	VDIVPS       Z14, Z16, Z14
+	VMULPS       Z13, Z9, Z13
+	VFNMADD231PS Z14, Z4, Z13
+	VMOVUPS      Z13, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
@@ -12111,38 +12004,39 @@ vectors_end:
 	MOVL         $0x0000ffff, DI
 	BZHIL        SI, DI, DI
 	KMOVW        DI, K1
-	VMOVUPS.Z    (AX), K1, Z12
-	VMOVUPS.Z    (DX), K1, Z13
-	VFMADD231PS  Z12, Z7, Z13
-	VMOVUPS.Z    (BX), K1, Z15
-	VMULPS       Z13, Z1, Z10
-	VFMADD231PS  Z15, Z0, Z10
+	VMOVUPS.Z    (AX), K1, Z13
+	VMOVUPS.Z    (DX), K1, Z14
+	VFMADD231PS  Z13, Z8, Z14
+	VMOVUPS.Z    (BX), K1, Z16
+	VMULPS       Z14, Z1, Z10
+	VFMADD231PS  Z16, Z0, Z10
 	VPTESTMD     Z11, Z10, K7
 	VMOVAPS.Z    Z10, K7, Z10
 	VMOVUPS      Z10, K1, (BX)
-	VMOVUPS.Z    (CX), K1, Z15
-	VMULPS       Z13, Z3, Z18
-	VMULPS       Z13, Z18, Z13
-	VFMADD231PS  Z15, Z2, Z13
-	VPTESTMD     Z11, Z13, K7
-	VMOVAPS.Z    Z13, K7, Z13
-	VMOVUPS      Z13, K1, (CX)
-	VMULPS       Z5, Z13, Z15
-	VSQRTPS      Z15, Z15
-	VADDPS       Z6, Z15, Z15
-	VDIVPS       Z15, Z10, Z15
-	VMULPS       Z12, Z8, Z12
-	VFNMADD231PS Z15, Z4, Z12
-	VMOVUPS      Z12, K1, (AX)
+	VMOVUPS.Z    (CX), K1, Z16
+	VMULPS       Z14, Z3, Z19
+	VMULPS       Z14, Z19, Z14
+	VFMADD231PS  Z16, Z2, Z14
+	VCMPPS       $0x01, Z12, Z14, K3
+	KNOTW        K3, K7
+	VMOVAPS.Z    Z14, K7, Z14
+	VMOVUPS      Z14, K1, (CX)
+	VMULPS       Z5, Z14, Z16
+	VSQRTPS      Z16, Z16
+	VADDPS       Z7, Z16, Z16
+	VDIVPS       Z16, Z10, Z16
+	VMULPS       Z13, Z9, Z13
+	VFNMADD231PS Z16, Z4, Z13
+	VMOVUPS      Z13, K1, (AX)
 
 done:
 	VZEROUPPER
 	RET
 
 root_again2:
-	VMULPS  Z5, Z14, Z13
-	VSQRTPS Z13, Z13
-	VADDPS  Z6, Z13, Z13
+	VMULPS  Z5, Z15, Z14
+	VSQRTPS Z14, Z14
+	VADDPS  Z7, Z14, Z14
 	JMP     root_done2
 
 DATA lanes_3f000000<>+0(SB)/4, $0x3f000000
@@ -12175,9 +12069,9 @@ DATA lanes_39800000<>+24(SB)/4, $0x39800000
 DATA lanes_39800000<>+28(SB)/4, $0x39800000
 GLOBL lanes_39800000<>(SB), RODATA|NOPTR, $32
 
-// func AdamBoundedAheadAVX2(w *float32, m *float32, v *float32, grad *float32, n int, distance int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32, scaled2 float32)
+// func AdamAheadAVX2(w *float32, m *float32, v *float32, grad *float32, n int, distance int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, scaled2 float32, epsilon float32, decay float32, keep float32)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·AdamBoundedAheadAVX2(SB), NOSPLIT, $0-88
+TEXT ·AdamAheadAVX2(SB), NOSPLIT, $0-88
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), BX
 	MOVQ         v+16(FP), CX
@@ -12190,10 +12084,10 @@ TEXT ·AdamBoundedAheadAVX2(SB), NOSPLIT, $0-88
 	VBROADCASTSS add2+60(FP), Y3
 	VBROADCASTSS step+64(FP), Y4
 	VBROADCASTSS correct2+68(FP), Y5
-	VBROADCASTSS epsilon+72(FP), Y6
-	VBROADCASTSS decay+76(FP), Y7
-	VBROADCASTSS keep+80(FP), Y8
-	VBROADCASTSS scaled2+84(FP), Y9
+	VBROADCASTSS scaled2+72(FP), Y6
+	VBROADCASTSS epsilon+76(FP), Y7
+	VBROADCASTSS decay+80(FP), Y8
+	VBROADCASTSS keep+84(FP), Y9
 	SUBQ         $+16, SI
 	JL           blocks_end
 	PCALIGN      $0x40
@@ -12205,7 +12099,7 @@ blocks:
 	PREFETCHT0   (DX)(DI*1)
 	VMOVUPS      (AX), Y10
 	VMOVUPS      (DX), Y11
-	VFMADD231PS  Y10, Y7, Y11
+	VFMADD231PS  Y10, Y8, Y11
 	VMULPS       Y11, Y1, Y12
 	VFMADD231PS  (BX), Y0, Y12
 	VANDPS       lanes_7f800000<>+0(SB), Y12, Y13
@@ -12214,19 +12108,19 @@ blocks:
 	VMULPS       Y11, Y3, Y13
 	VMULPS       Y11, Y13, Y11
 	VFMADD231PS  (CX), Y2, Y11
-	VANDPS       lanes_7f800000<>+0(SB), Y11, Y13
-	VPSIGND      Y13, Y11, Y11
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y11, Y13
+	VANDNPS      Y11, Y13, Y11
 	VMOVUPS      Y11, (CX)
 	VMULPS       Y5, Y11, Y13
 	VSQRTPS      Y13, Y13
-	VADDPS       Y6, Y13, Y13
+	VADDPS       Y7, Y13, Y13
 	VDIVPS       Y13, Y12, Y13
-	VMULPS       Y10, Y8, Y10
+	VMULPS       Y10, Y9, Y10
 	VFNMADD231PS Y13, Y4, Y10
 	VMOVUPS      Y10, (AX)
 	VMOVUPS      32(AX), Y10
 	VMOVUPS      32(DX), Y13
-	VFMADD231PS  Y10, Y7, Y13
+	VFMADD231PS  Y10, Y8, Y13
 	VMULPS       Y13, Y1, Y12
 	VFMADD231PS  32(BX), Y0, Y12
 	VANDPS       lanes_7f800000<>+0(SB), Y12, Y11
@@ -12235,14 +12129,14 @@ blocks:
 	VMULPS       Y13, Y3, Y11
 	VMULPS       Y13, Y11, Y13
 	VFMADD231PS  32(CX), Y2, Y13
-	VANDPS       lanes_7f800000<>+0(SB), Y13, Y11
-	VPSIGND      Y11, Y13, Y13
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y13, Y11
+	VANDNPS      Y13, Y11, Y13
 	VMOVUPS      Y13, 32(CX)
 	VMULPS       Y5, Y13, Y11
 	VSQRTPS      Y11, Y11
-	VADDPS       Y6, Y11, Y11
+	VADDPS       Y7, Y11, Y11
 	VDIVPS       Y11, Y12, Y11
-	VMULPS       Y10, Y8, Y10
+	VMULPS       Y10, Y9, Y10
 	VFNMADD231PS Y11, Y4, Y10
 	VMOVUPS      Y10, 32(AX)
 	ADDQ         $+64, AX
@@ -12260,7 +12154,7 @@ blocks_end:
 vectors:
 	VMOVUPS      (AX), Y10
 	VMOVUPS      (DX), Y11
-	VFMADD231PS  Y10, Y7, Y11
+	VFMADD231PS  Y10, Y8, Y11
 	VMULPS       Y11, Y1, Y12
 	VFMADD231PS  (BX), Y0, Y12
 	VANDPS       lanes_7f800000<>+0(SB), Y12, Y13
@@ -12269,14 +12163,14 @@ vectors:
 	VMULPS       Y11, Y3, Y13
 	VMULPS       Y11, Y13, Y11
 	VFMADD231PS  (CX), Y2, Y11
-	VANDPS       lanes_7f800000<>+0(SB), Y11, Y13
-	VPSIGND      Y13, Y11, Y11
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y11, Y13
+	VANDNPS      Y11, Y13, Y11
 	VMOVUPS      Y11, (CX)
 	VMULPS       Y5, Y11, Y13
 	VSQRTPS      Y13, Y13
-	VADDPS       Y6, Y13, Y13
+	VADDPS       Y7, Y13, Y13
 	VDIVPS       Y13, Y12, Y13
-	VMULPS       Y10, Y8, Y10
+	VMULPS       Y10, Y9, Y10
 	VFNMADD231PS Y13, Y4, Y10
 	VMOVUPS      Y10, (AX)
 	ADDQ         $+32, AX
@@ -12296,146 +12190,144 @@ vectors_end:
 	NEGQ        SI
 	VMASKMOVPS  (AX), Y10, Y13
 	VMASKMOVPS  (DX), Y10, Y12
-	VFMADD231PS Y13, Y7, Y12
+	VFMADD231PS Y13, Y8, Y12
 	VMASKMOVPS  (BX), Y10, Y11
 	VMULPS      Y12, Y1, Y14
 	VFMADD231PS Y11, Y0, Y14
 	VANDPS      lanes_7f800000<>+0(SB), Y14, Y11
 	VPSIGND     Y11, Y14, Y14
 	CMPQ        SI, $0x04
-	JL          store54_few
+	JL          store52_few
 	VMOVUPS     X14, (BX)
-	JE          store54_end
+	JE          store52_end
 	VPERM2F128  $0x01, Y14, Y14, Y14
 	CMPQ        SI, $0x06
-	JL          store54_five
+	JL          store52_five
 	VMOVLPS     X14, 16(BX)
-	JE          store54_swap
+	JE          store52_swap
 	VEXTRACTPS  $0x02, X14, 24(BX)
-	JMP         store54_swap
+	JMP         store52_swap
 
-store54_five:
+store52_five:
 	VMOVSS X14, 16(BX)
 
-store54_swap:
+store52_swap:
 	VPERM2F128 $0x01, Y14, Y14, Y14
+	JMP        store52_end
+
+store52_few:
+	CMPQ       SI, $0x02
+	JL         store52_one
+	VMOVLPS    X14, (BX)
+	JE         store52_end
+	VEXTRACTPS $0x02, X14, 8(BX)
+	JMP        store52_end
+
+store52_one:
+	VMOVSS X14, (BX)
+
+store52_end:
+	VMASKMOVPS  (CX), Y10, Y11
+	VMULPS      Y12, Y3, Y15
+	VMULPS      Y12, Y15, Y12
+	VFMADD231PS Y11, Y2, Y12
+	VCMPPS      $0x01, lanes_00800000<>+0(SB), Y12, Y11
+	VANDNPS     Y12, Y11, Y12
+	CMPQ        SI, $0x04
+	JL          store53_few
+	VMOVUPS     X12, (CX)
+	JE          store53_end
+	VPERM2F128  $0x01, Y12, Y12, Y12
+	CMPQ        SI, $0x06
+	JL          store53_five
+	VMOVLPS     X12, 16(CX)
+	JE          store53_swap
+	VEXTRACTPS  $0x02, X12, 24(CX)
+	JMP         store53_swap
+
+store53_five:
+	VMOVSS X12, 16(CX)
+
+store53_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store53_end
+
+store53_few:
+	CMPQ       SI, $0x02
+	JL         store53_one
+	VMOVLPS    X12, (CX)
+	JE         store53_end
+	VEXTRACTPS $0x02, X12, 8(CX)
+	JMP        store53_end
+
+store53_one:
+	VMOVSS X12, (CX)
+
+store53_end:
+	VMULPS       Y5, Y12, Y11
+	VSQRTPS      Y11, Y11
+	VADDPS       Y7, Y11, Y11
+	VDIVPS       Y11, Y14, Y11
+	VMULPS       Y13, Y9, Y13
+	VFNMADD231PS Y11, Y4, Y13
+	CMPQ         SI, $0x04
+	JL           store54_few
+	VMOVUPS      X13, (AX)
+	JE           store54_end
+	VPERM2F128   $0x01, Y13, Y13, Y13
+	CMPQ         SI, $0x06
+	JL           store54_five
+	VMOVLPS      X13, 16(AX)
+	JE           store54_swap
+	VEXTRACTPS   $0x02, X13, 24(AX)
+	JMP          store54_swap
+
+store54_five:
+	VMOVSS X13, 16(AX)
+
+store54_swap:
+	VPERM2F128 $0x01, Y13, Y13, Y13
 	JMP        store54_end
 
 store54_few:
 	CMPQ       SI, $0x02
 	JL         store54_one
-	VMOVLPS    X14, (BX)
+	VMOVLPS    X13, (AX)
 	JE         store54_end
-	VEXTRACTPS $0x02, X14, 8(BX)
+	VEXTRACTPS $0x02, X13, 8(AX)
 	JMP        store54_end
 
 store54_one:
-	VMOVSS X14, (BX)
-
-store54_end:
-	VMASKMOVPS  (CX), Y10, Y11
-	VMULPS      Y12, Y3, Y15
-	VMULPS      Y12, Y15, Y12
-	VFMADD231PS Y11, Y2, Y12
-	VANDPS      lanes_7f800000<>+0(SB), Y12, Y11
-	VPSIGND     Y11, Y12, Y12
-	CMPQ        SI, $0x04
-	JL          store55_few
-	VMOVUPS     X12, (CX)
-	JE          store55_end
-	VPERM2F128  $0x01, Y12, Y12, Y12
-	CMPQ        SI, $0x06
-	JL          store55_five
-	VMOVLPS     X12, 16(CX)
-	JE          store55_swap
-	VEXTRACTPS  $0x02, X12, 24(CX)
-	JMP         store55_swap
-
-store55_five:
-	VMOVSS X12, 16(CX)
-
-store55_swap:
-	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store55_end
-
-store55_few:
-	CMPQ       SI, $0x02
-	JL         store55_one
-	VMOVLPS    X12, (CX)
-	JE         store55_end
-	VEXTRACTPS $0x02, X12, 8(CX)
-	JMP        store55_end
-
-store55_one:
-	VMOVSS X12, (CX)
-
-store55_end:
-	VMULPS       Y5, Y12, Y11
-	VSQRTPS      Y11, Y11
-	VADDPS       Y6, Y11, Y11
-	VDIVPS       Y11, Y14, Y11
-	VMULPS       Y13, Y8, Y13
-	VFNMADD231PS Y11, Y4, Y13
-	CMPQ         SI, $0x04
-	JL           store56_few
-	VMOVUPS      X13, (AX)
-	JE           store56_end
-	VPERM2F128   $0x01, Y13, Y13, Y13
-	CMPQ         SI, $0x06
-	JL           store56_five
-	VMOVLPS      X13, 16(AX)
-	JE           store56_swap
-	VEXTRACTPS   $0x02, X13, 24(AX)
-	JMP          store56_swap
-
-store56_five:
-	VMOVSS X13, 16(AX)
-
-store56_swap:
-	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store56_end
-
-store56_few:
-	CMPQ       SI, $0x02
-	JL         store56_one
-	VMOVLPS    X13, (AX)
-	JE         store56_end
-	VEXTRACTPS $0x02, X13, 8(AX)
-	JMP        store56_end
-
-store56_one:
 	VMOVSS X13, (AX)
 
-store56_end:
+store54_end:
 done:
 	VZEROUPPER
 	RET
 
-// func AmsGradAVX2(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32)
+// func AdamDecoupledAVX2(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, scaled2 float32, epsilon float32, keep float32)
 // Requires: AVX, AVX2, FMA3
-TEXT ·AmsGradAVX2(SB), NOSPLIT, $0-84
+TEXT ·AdamDecoupledAVX2(SB), NOSPLIT, $0-76
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), BX
 	MOVQ         v+16(FP), CX
-	MOVQ         top+24(FP), DX
-	MOVQ         grad+32(FP), SI
-	MOVQ         n+40(FP), DI
-	VBROADCASTSS beta1+48(FP), Y0
-	VBROADCASTSS add1+52(FP), Y1
-	VBROADCASTSS beta2+56(FP), Y2
-	VBROADCASTSS add2+60(FP), Y3
-	VBROADCASTSS step+64(FP), Y4
-	VBROADCASTSS correct2+68(FP), Y5
-	VBROADCASTSS epsilon+72(FP), Y6
-	VBROADCASTSS decay+76(FP), Y7
-	VBROADCASTSS keep+80(FP), Y8
-	SUBQ         $+16, DI
+	MOVQ         grad+24(FP), DX
+	MOVQ         n+32(FP), SI
+	VBROADCASTSS beta1+40(FP), Y0
+	VBROADCASTSS add1+44(FP), Y1
+	VBROADCASTSS beta2+48(FP), Y2
+	VBROADCASTSS add2+52(FP), Y3
+	VBROADCASTSS step+56(FP), Y4
+	VBROADCASTSS correct2+60(FP), Y5
+	VBROADCASTSS scaled2+64(FP), Y6
+	VBROADCASTSS epsilon+68(FP), Y7
+	VBROADCASTSS keep+72(FP), Y8
+	SUBQ         $+16, SI
 	JL           blocks_end
 
 blocks:
 	VMOVUPS      (AX), Y9
-	VMOVUPS      (SI), Y10
-	VFMADD231PS  Y9, Y7, Y10
+	VMOVUPS      (DX), Y10
 	VMULPS       Y10, Y1, Y11
 	VFMADD231PS  (BX), Y0, Y11
 	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
@@ -12444,41 +12336,32 @@ blocks:
 	VMULPS       Y10, Y3, Y12
 	VMULPS       Y10, Y12, Y10
 	VFMADD231PS  (CX), Y2, Y10
-	VANDPS       lanes_7f800000<>+0(SB), Y10, Y12
-	VPSIGND      Y12, Y10, Y10
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y10, Y12
+	VANDNPS      Y10, Y12, Y10
 	VMOVUPS      Y10, (CX)
-	VMAXPS       (DX), Y10, Y10
-	VANDPS       lanes_7f800000<>+0(SB), Y10, Y12
-	VPSIGND      Y12, Y10, Y10
-	VMOVUPS      Y10, (DX)
-	VMULPS       Y5, Y10, Y10
-	VSQRTPS      Y10, Y10
-	VADDPS       Y6, Y10, Y10
-	VDIVPS       Y10, Y11, Y10
+	VMULPS       Y5, Y10, Y12
+	VSQRTPS      Y12, Y12
+	VADDPS       Y7, Y12, Y12
+	VDIVPS       Y12, Y11, Y12
 	VMULPS       Y9, Y8, Y9
-	VFNMADD231PS Y10, Y4, Y9
+	VFNMADD231PS Y12, Y4, Y9
 	VMOVUPS      Y9, (AX)
 	VMOVUPS      32(AX), Y9
-	VMOVUPS      32(SI), Y10
-	VFMADD231PS  Y9, Y7, Y10
-	VMULPS       Y10, Y1, Y11
+	VMOVUPS      32(DX), Y12
+	VMULPS       Y12, Y1, Y11
 	VFMADD231PS  32(BX), Y0, Y11
-	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
-	VPSIGND      Y12, Y11, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y10
+	VPSIGND      Y10, Y11, Y11
 	VMOVUPS      Y11, 32(BX)
-	VMULPS       Y10, Y3, Y12
-	VMULPS       Y10, Y12, Y10
-	VFMADD231PS  32(CX), Y2, Y10
-	VANDPS       lanes_7f800000<>+0(SB), Y10, Y12
-	VPSIGND      Y12, Y10, Y10
-	VMOVUPS      Y10, 32(CX)
-	VMAXPS       32(DX), Y10, Y10
-	VANDPS       lanes_7f800000<>+0(SB), Y10, Y12
-	VPSIGND      Y12, Y10, Y10
-	VMOVUPS      Y10, 32(DX)
-	VMULPS       Y5, Y10, Y10
+	VMULPS       Y12, Y3, Y10
+	VMULPS       Y12, Y10, Y12
+	VFMADD231PS  32(CX), Y2, Y12
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y12, Y10
+	VANDNPS      Y12, Y10, Y12
+	VMOVUPS      Y12, 32(CX)
+	VMULPS       Y5, Y12, Y10
 	VSQRTPS      Y10, Y10
-	VADDPS       Y6, Y10, Y10
+	VADDPS       Y7, Y10, Y10
 	VDIVPS       Y10, Y11, Y10
 	VMULPS       Y9, Y8, Y9
 	VFNMADD231PS Y10, Y4, Y9
@@ -12487,19 +12370,17 @@ blocks:
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
-	ADDQ         $+64, SI
-	SUBQ         $+16, DI
+	SUBQ         $+16, SI
 	JGE          blocks
 
 blocks_end:
-	ADDQ $+16, DI
-	SUBQ $+8, DI
+	ADDQ $+16, SI
+	SUBQ $+8, SI
 	JL   vectors_end
 
 vectors:
 	VMOVUPS      (AX), Y9
-	VMOVUPS      (SI), Y10
-	VFMADD231PS  Y9, Y7, Y10
+	VMOVUPS      (DX), Y10
 	VMULPS       Y10, Y1, Y11
 	VFMADD231PS  (BX), Y0, Y11
 	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
@@ -12508,339 +12389,323 @@ vectors:
 	VMULPS       Y10, Y3, Y12
 	VMULPS       Y10, Y12, Y10
 	VFMADD231PS  (CX), Y2, Y10
-	VANDPS       lanes_7f800000<>+0(SB), Y10, Y12
-	VPSIGND      Y12, Y10, Y10
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y10, Y12
+	VANDNPS      Y10, Y12, Y10
 	VMOVUPS      Y10, (CX)
-	VMAXPS       (DX), Y10, Y10
-	VANDPS       lanes_7f800000<>+0(SB), Y10, Y12
-	VPSIGND      Y12, Y10, Y10
-	VMOVUPS      Y10, (DX)
-	VMULPS       Y5, Y10, Y10
-	VSQRTPS      Y10, Y10
-	VADDPS       Y6, Y10, Y10
-	VDIVPS       Y10, Y11, Y10
+	VMULPS       Y5, Y10, Y12
+	VSQRTPS      Y12, Y12
+	VADDPS       Y7, Y12, Y12
+	VDIVPS       Y12, Y11, Y12
 	VMULPS       Y9, Y8, Y9
-	VFNMADD231PS Y10, Y4, Y9
+	VFNMADD231PS Y12, Y4, Y9
 	VMOVUPS      Y9, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
-	ADDQ         $+32, SI
-	SUBQ         $+8, DI
+	SUBQ         $+8, SI
 	JGE          vectors
 
 vectors_end:
-	ADDQ        $+8, DI
-	TESTQ       DI, DI
+	ADDQ        $+8, SI
+	TESTQ       SI, SI
 	JE          done
-	LEAQ        partial_masks<>+0(SB), R8
-	NEGQ        DI
-	VMOVUPS     32(R8)(DI*4), Y9
-	NEGQ        DI
-	VMASKMOVPS  (AX), Y9, Y10
-	VMASKMOVPS  (SI), Y9, Y11
-	VFMADD231PS Y10, Y7, Y11
-	VMASKMOVPS  (BX), Y9, Y12
+	LEAQ        partial_masks<>+0(SB), DI
+	NEGQ        SI
+	VMOVUPS     32(DI)(SI*4), Y9
+	NEGQ        SI
+	VMASKMOVPS  (AX), Y9, Y12
+	VMASKMOVPS  (DX), Y9, Y11
+	VMASKMOVPS  (BX), Y9, Y10
 	VMULPS      Y11, Y1, Y13
-	VFMADD231PS Y12, Y0, Y13
-	VANDPS      lanes_7f800000<>+0(SB), Y13, Y12
-	VPSIGND     Y12, Y13, Y13
-	CMPQ        DI, $0x04
-	JL          store57_few
+	VFMADD231PS Y10, Y0, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y10
+	VPSIGND     Y10, Y13, Y13
+	CMPQ        SI, $0x04
+	JL          store55_few
 	VMOVUPS     X13, (BX)
-	JE          store57_end
+	JE          store55_end
 	VPERM2F128  $0x01, Y13, Y13, Y13
-	CMPQ        DI, $0x06
-	JL          store57_five
+	CMPQ        SI, $0x06
+	JL          store55_five
 	VMOVLPS     X13, 16(BX)
-	JE          store57_swap
+	JE          store55_swap
 	VEXTRACTPS  $0x02, X13, 24(BX)
-	JMP         store57_swap
+	JMP         store55_swap
 
-store57_five:
+store55_five:
 	VMOVSS X13, 16(BX)
 
-store57_swap:
+store55_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
+	JMP        store55_end
+
+store55_few:
+	CMPQ       SI, $0x02
+	JL         store55_one
+	VMOVLPS    X13, (BX)
+	JE         store55_end
+	VEXTRACTPS $0x02, X13, 8(BX)
+	JMP        store55_end
+
+store55_one:
+	VMOVSS X13, (BX)
+
+store55_end:
+	VMASKMOVPS  (CX), Y9, Y10
+	VMULPS      Y11, Y3, Y14
+	VMULPS      Y11, Y14, Y11
+	VFMADD231PS Y10, Y2, Y11
+	VCMPPS      $0x01, lanes_00800000<>+0(SB), Y11, Y10
+	VANDNPS     Y11, Y10, Y11
+	CMPQ        SI, $0x04
+	JL          store56_few
+	VMOVUPS     X11, (CX)
+	JE          store56_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        SI, $0x06
+	JL          store56_five
+	VMOVLPS     X11, 16(CX)
+	JE          store56_swap
+	VEXTRACTPS  $0x02, X11, 24(CX)
+	JMP         store56_swap
+
+store56_five:
+	VMOVSS X11, 16(CX)
+
+store56_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store56_end
+
+store56_few:
+	CMPQ       SI, $0x02
+	JL         store56_one
+	VMOVLPS    X11, (CX)
+	JE         store56_end
+	VEXTRACTPS $0x02, X11, 8(CX)
+	JMP        store56_end
+
+store56_one:
+	VMOVSS X11, (CX)
+
+store56_end:
+	VMULPS       Y5, Y11, Y10
+	VSQRTPS      Y10, Y10
+	VADDPS       Y7, Y10, Y10
+	VDIVPS       Y10, Y13, Y10
+	VMULPS       Y12, Y8, Y12
+	VFNMADD231PS Y10, Y4, Y12
+	CMPQ         SI, $0x04
+	JL           store57_few
+	VMOVUPS      X12, (AX)
+	JE           store57_end
+	VPERM2F128   $0x01, Y12, Y12, Y12
+	CMPQ         SI, $0x06
+	JL           store57_five
+	VMOVLPS      X12, 16(AX)
+	JE           store57_swap
+	VEXTRACTPS   $0x02, X12, 24(AX)
+	JMP          store57_swap
+
+store57_five:
+	VMOVSS X12, 16(AX)
+
+store57_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
 	JMP        store57_end
 
 store57_few:
-	CMPQ       DI, $0x02
+	CMPQ       SI, $0x02
 	JL         store57_one
-	VMOVLPS    X13, (BX)
+	VMOVLPS    X12, (AX)
 	JE         store57_end
-	VEXTRACTPS $0x02, X13, 8(BX)
+	VEXTRACTPS $0x02, X12, 8(AX)
 	JMP        store57_end
 
 store57_one:
-	VMOVSS X13, (BX)
+	VMOVSS X12, (AX)
 
 store57_end:
-	VMASKMOVPS  (CX), Y9, Y12
-	VMULPS      Y11, Y3, Y14
-	VMULPS      Y11, Y14, Y11
-	VFMADD231PS Y12, Y2, Y11
-	VANDPS      lanes_7f800000<>+0(SB), Y11, Y12
-	VPSIGND     Y12, Y11, Y11
-	CMPQ        DI, $0x04
-	JL          store58_few
-	VMOVUPS     X11, (CX)
-	JE          store58_end
-	VPERM2F128  $0x01, Y11, Y11, Y11
-	CMPQ        DI, $0x06
-	JL          store58_five
-	VMOVLPS     X11, 16(CX)
-	JE          store58_swap
-	VEXTRACTPS  $0x02, X11, 24(CX)
-	JMP         store58_swap
-
-store58_five:
-	VMOVSS X11, 16(CX)
-
-store58_swap:
-	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store58_end
-
-store58_few:
-	CMPQ       DI, $0x02
-	JL         store58_one
-	VMOVLPS    X11, (CX)
-	JE         store58_end
-	VEXTRACTPS $0x02, X11, 8(CX)
-	JMP        store58_end
-
-store58_one:
-	VMOVSS X11, (CX)
-
-store58_end:
-	VMASKMOVPS (DX), Y9, Y12
-	VMAXPS     Y12, Y11, Y12
-	VANDPS     lanes_7f800000<>+0(SB), Y12, Y11
-	VPSIGND    Y11, Y12, Y12
-	CMPQ       DI, $0x04
-	JL         store59_few
-	VMOVUPS    X12, (DX)
-	JE         store59_end
-	VPERM2F128 $0x01, Y12, Y12, Y12
-	CMPQ       DI, $0x06
-	JL         store59_five
-	VMOVLPS    X12, 16(DX)
-	JE         store59_swap
-	VEXTRACTPS $0x02, X12, 24(DX)
-	JMP        store59_swap
-
-store59_five:
-	VMOVSS X12, 16(DX)
-
-store59_swap:
-	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store59_end
-
-store59_few:
-	CMPQ       DI, $0x02
-	JL         store59_one
-	VMOVLPS    X12, (DX)
-	JE         store59_end
-	VEXTRACTPS $0x02, X12, 8(DX)
-	JMP        store59_end
-
-store59_one:
-	VMOVSS X12, (DX)
-
-store59_end:
-	VMULPS       Y5, Y12, Y12
-	VSQRTPS      Y12, Y12
-	VADDPS       Y6, Y12, Y12
-	VDIVPS       Y12, Y13, Y12
-	VMULPS       Y10, Y8, Y10
-	VFNMADD231PS Y12, Y4, Y10
-	CMPQ         DI, $0x04
-	JL           store60_few
-	VMOVUPS      X10, (AX)
-	JE           store60_end
-	VPERM2F128   $0x01, Y10, Y10, Y10
-	CMPQ         DI, $0x06
-	JL           store60_five
-	VMOVLPS      X10, 16(AX)
-	JE           store60_swap
-	VEXTRACTPS   $0x02, X10, 24(AX)
-	JMP          store60_swap
-
-store60_five:
-	VMOVSS X10, 16(AX)
-
-store60_swap:
-	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store60_end
-
-store60_few:
-	CMPQ       DI, $0x02
-	JL         store60_one
-	VMOVLPS    X10, (AX)
-	JE         store60_end
-	VEXTRACTPS $0x02, X10, 8(AX)
-	JMP        store60_end
-
-store60_one:
-	VMOVSS X10, (AX)
-
-store60_end:
 done:
 	VZEROUPPER
 	RET
 
-// func AmsGradAVX512(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·AmsGradAVX512(SB), NOSPLIT, $0-84
+// func AdamDecoupledAVX512(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, scaled2 float32, epsilon float32, keep float32)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·AdamDecoupledAVX512(SB), NOSPLIT, $0-76
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), BX
 	MOVQ         v+16(FP), CX
-	MOVQ         top+24(FP), DX
-	MOVQ         grad+32(FP), SI
-	MOVQ         n+40(FP), DI
-	VBROADCASTSS beta1+48(FP), Z0
-	VBROADCASTSS add1+52(FP), Z1
-	VBROADCASTSS beta2+56(FP), Z2
-	VBROADCASTSS add2+60(FP), Z3
-	VBROADCASTSS step+64(FP), Z4
-	VBROADCASTSS correct2+68(FP), Z5
-	VBROADCASTSS epsilon+72(FP), Z6
-	VBROADCASTSS decay+76(FP), Z7
-	VBROADCASTSS keep+80(FP), Z8
-	SUBQ         $+64, DI
+	MOVQ         grad+24(FP), DX
+	MOVQ         n+32(FP), SI
+	VBROADCASTSS beta1+40(FP), Z0
+	VBROADCASTSS add1+44(FP), Z1
+	VBROADCASTSS beta2+48(FP), Z2
+	VBROADCASTSS add2+52(FP), Z3
+	VBROADCASTSS step+56(FP), Z4
+	VBROADCASTSS correct2+60(FP), Z5
+	VBROADCASTSS scaled2+64(FP), Z6
+	VBROADCASTSS epsilon+68(FP), Z7
+	VBROADCASTSS keep+72(FP), Z8
+	SUBQ         $+64, SI
 	JL           blocks_end
 
 blocks:
-	VMOVUPS       (AX), Z9
-	VMOVUPS       64(AX), Z10
-	VMOVUPS       128(AX), Z11
-	VMOVUPS       192(AX), Z12
-	VMOVUPS       (SI), Z13
-	VMOVUPS       64(SI), Z14
-	VMOVUPS       128(SI), Z15
-	VMOVUPS       192(SI), Z16
-	VFMADD231PS   Z9, Z7, Z13
-	VFMADD231PS   Z10, Z7, Z14
-	VFMADD231PS   Z11, Z7, Z15
-	VFMADD231PS   Z12, Z7, Z16
-	VMOVUPS       (BX), Z17
-	VMOVUPS       64(BX), Z18
-	VMOVUPS       128(BX), Z19
-	VMOVUPS       192(BX), Z20
-	VMULPS        Z13, Z1, Z21
-	VMULPS        Z14, Z1, Z22
-	VMULPS        Z15, Z1, Z23
-	VMULPS        Z16, Z1, Z24
-	VFMADD231PS   Z17, Z0, Z21
-	VFMADD231PS   Z18, Z0, Z22
-	VFMADD231PS   Z19, Z0, Z23
-	VFMADD231PS   Z20, Z0, Z24
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z21, K7
-	VMOVAPS.Z     Z21, K7, Z21
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z22, K7
-	VMOVAPS.Z     Z22, K7, Z22
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z23, K7
-	VMOVAPS.Z     Z23, K7, Z23
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z24, K7
-	VMOVAPS.Z     Z24, K7, Z24
-	VMOVUPS       Z21, (BX)
-	VMOVUPS       Z22, 64(BX)
-	VMOVUPS       Z23, 128(BX)
-	VMOVUPS       Z24, 192(BX)
-	VMOVUPS       (CX), Z20
-	VMOVUPS       64(CX), Z19
-	VMOVUPS       128(CX), Z18
-	VMOVUPS       192(CX), Z17
-	VMULPS        Z13, Z3, Z25
-	VMULPS        Z14, Z3, Z26
-	VMULPS        Z15, Z3, Z27
-	VMULPS        Z16, Z3, Z28
-	VMULPS        Z13, Z25, Z13
-	VMULPS        Z14, Z26, Z14
-	VMULPS        Z15, Z27, Z15
-	VMULPS        Z16, Z28, Z16
-	VFMADD231PS   Z20, Z2, Z13
-	VFMADD231PS   Z19, Z2, Z14
-	VFMADD231PS   Z18, Z2, Z15
-	VFMADD231PS   Z17, Z2, Z16
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z13, K7
-	VMOVAPS.Z     Z13, K7, Z13
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z14, K7
-	VMOVAPS.Z     Z14, K7, Z14
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z15, K7
-	VMOVAPS.Z     Z15, K7, Z15
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z16, K7
-	VMOVAPS.Z     Z16, K7, Z16
-	VMOVUPS       Z13, (CX)
-	VMOVUPS       Z14, 64(CX)
-	VMOVUPS       Z15, 128(CX)
-	VMOVUPS       Z16, 192(CX)
-	VMOVUPS       (DX), Z17
-	VMOVUPS       64(DX), Z18
-	VMOVUPS       128(DX), Z19
-	VMOVUPS       192(DX), Z20
-	VMAXPS        Z17, Z13, Z17
-	VMAXPS        Z18, Z14, Z18
-	VMAXPS        Z19, Z15, Z19
-	VMAXPS        Z20, Z16, Z20
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z17, K7
-	VMOVAPS.Z     Z17, K7, Z17
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z18, K7
-	VMOVAPS.Z     Z18, K7, Z18
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z19, K7
-	VMOVAPS.Z     Z19, K7, Z19
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z20, K7
-	VMOVAPS.Z     Z20, K7, Z20
-	VMOVUPS       Z17, (DX)
-	VMOVUPS       Z18, 64(DX)
-	VMOVUPS       Z19, 128(DX)
-	VMOVUPS       Z20, 192(DX)
-	VMULPS        Z5, Z17, Z17
-	VMULPS        Z5, Z18, Z18
-	VMULPS        Z5, Z19, Z19
-	VMULPS        Z5, Z20, Z20
-	VSQRTPS       Z17, Z17
-	VSQRTPS       Z18, Z18
-	VSQRTPS       Z19, Z19
-	VSQRTPS       Z20, Z20
-	VADDPS        Z6, Z17, Z17
-	VADDPS        Z6, Z18, Z18
-	VADDPS        Z6, Z19, Z19
-	VADDPS        Z6, Z20, Z20
-	VDIVPS        Z17, Z21, Z17
-	VDIVPS        Z18, Z22, Z18
-	VDIVPS        Z19, Z23, Z19
-	VDIVPS        Z20, Z24, Z20
-	VMULPS        Z9, Z8, Z9
-	VMULPS        Z10, Z8, Z10
-	VMULPS        Z11, Z8, Z11
-	VMULPS        Z12, Z8, Z12
-	VFNMADD231PS  Z17, Z4, Z9
-	VFNMADD231PS  Z18, Z4, Z10
-	VFNMADD231PS  Z19, Z4, Z11
-	VFNMADD231PS  Z20, Z4, Z12
-	VMOVUPS       Z9, (AX)
-	VMOVUPS       Z10, 64(AX)
-	VMOVUPS       Z11, 128(AX)
-	VMOVUPS       Z12, 192(AX)
-	ADDQ          $+256, AX
-	ADDQ          $+256, BX
-	ADDQ          $+256, CX
-	ADDQ          $+256, DX
-	ADDQ          $+256, SI
-	SUBQ          $+64, DI
-	JGE           blocks
+	VMOVUPS          (AX), Z9
+	VMOVUPS          64(AX), Z10
+	VMOVUPS          128(AX), Z11
+	VMOVUPS          192(AX), Z12
+	VMOVUPS          (DX), Z13
+	VMOVUPS          64(DX), Z14
+	VMOVUPS          128(DX), Z15
+	VMOVUPS          192(DX), Z16
+	VMOVUPS          (BX), Z17
+	VMOVUPS          64(BX), Z18
+	VMOVUPS          128(BX), Z19
+	VMOVUPS          192(BX), Z20
+	VMULPS           Z13, Z1, Z21
+	VMULPS           Z14, Z1, Z22
+	VMULPS           Z15, Z1, Z23
+	VMULPS           Z16, Z1, Z24
+	VFMADD231PS      Z17, Z0, Z21
+	VFMADD231PS      Z18, Z0, Z22
+	VFMADD231PS      Z19, Z0, Z23
+	VFMADD231PS      Z20, Z0, Z24
+	VPTESTMD.BCST    lanes_7f800000<>+0(SB), Z21, K7
+	VMOVAPS.Z        Z21, K7, Z21
+	VPTESTMD.BCST    lanes_7f800000<>+0(SB), Z22, K7
+	VMOVAPS.Z        Z22, K7, Z22
+	VPTESTMD.BCST    lanes_7f800000<>+0(SB), Z23, K7
+	VMOVAPS.Z        Z23, K7, Z23
+	VPTESTMD.BCST    lanes_7f800000<>+0(SB), Z24, K7
+	VMOVAPS.Z        Z24, K7, Z24
+	VMOVUPS          Z21, (BX)
+	VMOVUPS          Z22, 64(BX)
+	VMOVUPS          Z23, 128(BX)
+	VMOVUPS          Z24, 192(BX)
+	VMOVUPS          (CX), Z20
+	VMOVUPS          64(CX), Z19
+	VMOVUPS          128(CX), Z18
+	VMOVUPS          192(CX), Z17
+	VMULPS           Z13, Z3, Z25
+	VMULPS           Z14, Z3, Z26
+	VMULPS           Z15, Z3, Z27
+	VMULPS           Z16, Z3, Z28
+	VMULPS           Z13, Z25, Z13
+	VMULPS           Z14, Z26, Z14
+	VMULPS           Z15, Z27, Z15
+	VMULPS           Z16, Z28, Z16
+	VFMADD231PS      Z20, Z2, Z13
+	VFMADD231PS      Z19, Z2, Z14
+	VFMADD231PS      Z18, Z2, Z15
+	VFMADD231PS      Z17, Z2, Z16
+	VCMPPS.BCST      $0x01, lanes_00800000<>+0(SB), Z13, K2
+	VCMPPS.BCST      $0x01, lanes_00800000<>+0(SB), Z14, K3
+	VCMPPS.BCST      $0x01, lanes_00800000<>+0(SB), Z15, K4
+	VCMPPS.BCST      $0x01, lanes_00800000<>+0(SB), Z16, K5
+	KNOTW            K2, K7
+	VMOVAPS.Z        Z13, K7, Z13
+	KNOTW            K3, K7
+	VMOVAPS.Z        Z14, K7, Z14
+	KNOTW            K4, K7
+	VMOVAPS.Z        Z15, K7, Z15
+	KNOTW            K5, K7
+	VMOVAPS.Z        Z16, K7, Z16
+	VMOVUPS          Z13, (CX)
+	VMOVUPS          Z14, 64(CX)
+	VMOVUPS          Z15, 128(CX)
+	VMOVUPS          Z16, 192(CX)
+	VMULPS           Z5, Z13, Z17
+	VSQRTPS          Z17, Z17
+	VADDPS           Z7, Z17, Z17
+	VMULPS           Z6, Z14, Z18
+	VRSQRT14PS       Z18, Z20
+	VMULPS           Z20, Z18, Z19
+	VMULPS.BCST      lanes_3f000000<>+0(SB), Z20, Z20
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z28
+	VFNMADD231PS     Z19, Z20, Z28
+	VFMADD231PS      Z28, Z19, Z19
+	VFMADD231PS      Z28, Z20, Z20
+	VFNMADD231PS     Z19, Z19, Z18
+	VPTESTMD         Z14, Z14, K7
+	VFMADD213PS.Z    Z19, Z20, K7, Z18
+	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z18, K7, K6
+	VFPCLASSPSZ      $0x99, Z18, K7
+	KORTESTW         K6, K7
+	JNE              root_again3
+	VMOVAPS          Z7, Z13
+	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z18, Z13
+
+root_done3:
+	VMULPS           Z6, Z15, Z28
+	VRSQRT14PS       Z28, Z19
+	VMULPS           Z19, Z28, Z20
+	VMULPS.BCST      lanes_3f000000<>+0(SB), Z19, Z19
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z18
+	VFNMADD231PS     Z20, Z19, Z18
+	VFMADD231PS      Z18, Z20, Z20
+	VFMADD231PS      Z18, Z19, Z19
+	VFNMADD231PS     Z20, Z20, Z28
+	VPTESTMD         Z15, Z15, K7
+	VFMADD213PS.Z    Z20, Z19, K7, Z28
+	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z28, K7, K6
+	VFPCLASSPSZ      $0x99, Z28, K7
+	KORTESTW         K6, K7
+	JNE              root_again4
+	VMOVAPS          Z7, Z14
+	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z28, Z14
+
+root_done4:
+	VMULPS           Z6, Z16, Z18
+	VRSQRT14PS       Z18, Z20
+	VMULPS           Z20, Z18, Z19
+	VMULPS.BCST      lanes_3f000000<>+0(SB), Z20, Z20
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z28
+	VFNMADD231PS     Z19, Z20, Z28
+	VFMADD231PS      Z28, Z19, Z19
+	VFMADD231PS      Z28, Z20, Z20
+	VFNMADD231PS     Z19, Z19, Z18
+	VPTESTMD         Z16, Z16, K7
+	VFMADD213PS.Z    Z19, Z20, K7, Z18
+	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z18, K7, K6
+	VFPCLASSPSZ      $0x99, Z18, K7
+	KORTESTW         K6, K7
+	JNE              root_again5
+	VMOVAPS          Z7, Z15
+	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z18, Z15
+
+root_done5:
+	VDIVPS       Z17, Z21, Z17
+	VDIVPS       Z13, Z22, Z13
+	VDIVPS       Z14, Z23, Z14
+	VDIVPS       Z15, Z24, Z15
+	VMULPS       Z9, Z8, Z9
+	VMULPS       Z10, Z8, Z10
+	VMULPS       Z11, Z8, Z11
+	VMULPS       Z12, Z8, Z12
+	VFNMADD231PS Z17, Z4, Z9
+	VFNMADD231PS Z13, Z4, Z10
+	VFNMADD231PS Z14, Z4, Z11
+	VFNMADD231PS Z15, Z4, Z12
+	VMOVUPS      Z9, (AX)
+	VMOVUPS      Z10, 64(AX)
+	VMOVUPS      Z11, 128(AX)
+	VMOVUPS      Z12, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	ADDQ         $+256, CX
+	ADDQ         $+256, DX
+	SUBQ         $+64, SI
+	JGE          blocks
 
 blocks_end:
-	ADDQ $+64, DI
-	SUBQ $+16, DI
+	ADDQ $+64, SI
+	SUBQ $+16, SI
 	JL   vectors_end
 
 vectors:
 	VMOVUPS       (AX), Z12
-	VMOVUPS       (SI), Z11
-	VFMADD231PS   Z12, Z7, Z11
+	VMOVUPS       (DX), Z11
 	VMOVUPS       (BX), Z10
 	VMULPS        Z11, Z1, Z9
 	VFMADD231PS   Z10, Z0, Z9
@@ -12848,20 +12713,16 @@ vectors:
 	VMOVAPS.Z     Z9, K7, Z9
 	VMOVUPS       Z9, (BX)
 	VMOVUPS       (CX), Z10
-	VMULPS        Z11, Z3, Z20
-	VMULPS        Z11, Z20, Z11
+	VMULPS        Z11, Z3, Z15
+	VMULPS        Z11, Z15, Z11
 	VFMADD231PS   Z10, Z2, Z11
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z11, K7
+	VCMPPS.BCST   $0x01, lanes_00800000<>+0(SB), Z11, K5
+	KNOTW         K5, K7
 	VMOVAPS.Z     Z11, K7, Z11
 	VMOVUPS       Z11, (CX)
-	VMOVUPS       (DX), Z10
-	VMAXPS        Z10, Z11, Z10
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z10, K7
-	VMOVAPS.Z     Z10, K7, Z10
-	VMOVUPS       Z10, (DX)
-	VMULPS        Z5, Z10, Z10
+	VMULPS        Z5, Z11, Z10
 	VSQRTPS       Z10, Z10
-	VADDPS        Z6, Z10, Z10
+	VADDPS        Z7, Z10, Z10
 	VDIVPS        Z10, Z9, Z10
 	VMULPS        Z12, Z8, Z12
 	VFNMADD231PS  Z10, Z4, Z12
@@ -12870,20 +12731,18 @@ vectors:
 	ADDQ          $+64, BX
 	ADDQ          $+64, CX
 	ADDQ          $+64, DX
-	ADDQ          $+64, SI
-	SUBQ          $+16, DI
+	SUBQ          $+16, SI
 	JGE           vectors
 
 vectors_end:
-	ADDQ          $+16, DI
-	TESTQ         DI, DI
+	ADDQ          $+16, SI
+	TESTQ         SI, SI
 	JE            done
-	MOVL          $0x0000ffff, R8
-	BZHIL         DI, R8, R8
-	KMOVW         R8, K1
+	MOVL          $0x0000ffff, DI
+	BZHIL         SI, DI, DI
+	KMOVW         DI, K1
 	VMOVUPS.Z     (AX), K1, Z12
-	VMOVUPS.Z     (SI), K1, Z10
-	VFMADD231PS   Z12, Z7, Z10
+	VMOVUPS.Z     (DX), K1, Z10
 	VMOVUPS.Z     (BX), K1, Z9
 	VMULPS        Z10, Z1, Z11
 	VFMADD231PS   Z9, Z0, Z11
@@ -12891,20 +12750,16 @@ vectors_end:
 	VMOVAPS.Z     Z11, K7, Z11
 	VMOVUPS       Z11, K1, (BX)
 	VMOVUPS.Z     (CX), K1, Z9
-	VMULPS        Z10, Z3, Z20
-	VMULPS        Z10, Z20, Z10
+	VMULPS        Z10, Z3, Z15
+	VMULPS        Z10, Z15, Z10
 	VFMADD231PS   Z9, Z2, Z10
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z10, K7
+	VCMPPS.BCST   $0x01, lanes_00800000<>+0(SB), Z10, K5
+	KNOTW         K5, K7
 	VMOVAPS.Z     Z10, K7, Z10
 	VMOVUPS       Z10, K1, (CX)
-	VMOVUPS.Z     (DX), K1, Z9
-	VMAXPS        Z9, Z10, Z9
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z9, K7
-	VMOVAPS.Z     Z9, K7, Z9
-	VMOVUPS       Z9, K1, (DX)
-	VMULPS        Z5, Z9, Z9
+	VMULPS        Z5, Z10, Z9
 	VSQRTPS       Z9, Z9
-	VADDPS        Z6, Z9, Z9
+	VADDPS        Z7, Z9, Z9
 	VDIVPS        Z9, Z11, Z9
 	VMULPS        Z12, Z8, Z12
 	VFNMADD231PS  Z9, Z4, Z12
@@ -12914,38 +12769,53 @@ done:
 	VZEROUPPER
 	RET
 
-// func AmsGradAheadAVX2(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, distance int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32)
+root_again3:
+	VMULPS  Z5, Z14, Z13
+	VSQRTPS Z13, Z13
+	VADDPS  Z7, Z13, Z13
+	JMP     root_done3
+
+root_again4:
+	VMULPS  Z5, Z15, Z14
+	VSQRTPS Z14, Z14
+	VADDPS  Z7, Z14, Z14
+	JMP     root_done4
+
+root_again5:
+	VMULPS  Z5, Z16, Z15
+	VSQRTPS Z15, Z15
+	VADDPS  Z7, Z15, Z15
+	JMP     root_done5
+
+// func AdamDecoupledAheadAVX2(w *float32, m *float32, v *float32, grad *float32, n int, distance int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, scaled2 float32, epsilon float32, keep float32)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·AmsGradAheadAVX2(SB), NOSPLIT, $0-92
+TEXT ·AdamDecoupledAheadAVX2(SB), NOSPLIT, $0-84
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), BX
 	MOVQ         v+16(FP), CX
-	MOVQ         top+24(FP), DX
-	MOVQ         grad+32(FP), SI
-	MOVQ         n+40(FP), DI
-	MOVQ         distance+48(FP), R8
-	VBROADCASTSS beta1+56(FP), Y0
-	VBROADCASTSS add1+60(FP), Y1
-	VBROADCASTSS beta2+64(FP), Y2
-	VBROADCASTSS add2+68(FP), Y3
-	VBROADCASTSS step+72(FP), Y4
-	VBROADCASTSS correct2+76(FP), Y5
-	VBROADCASTSS epsilon+80(FP), Y6
-	VBROADCASTSS decay+84(FP), Y7
-	VBROADCASTSS keep+88(FP), Y8
-	SUBQ         $+16, DI
+	MOVQ         grad+24(FP), DX
+	MOVQ         n+32(FP), SI
+	MOVQ         distance+40(FP), DI
+	VBROADCASTSS beta1+48(FP), Y0
+	VBROADCASTSS add1+52(FP), Y1
+	VBROADCASTSS beta2+56(FP), Y2
+	VBROADCASTSS add2+60(FP), Y3
+	VBROADCASTSS step+64(FP), Y4
+	VBROADCASTSS correct2+68(FP), Y5
+	VBROADCASTSS scaled2+72(FP), Y6
+	VBROADCASTSS epsilon+76(FP), Y7
+	VBROADCASTSS keep+80(FP), Y8
+	SUBQ         $+16, SI
 	JL           blocks_end
 	PCALIGN      $0x40
 
 blocks:
-	PREFETCHT0   (AX)(R8*1)
-	PREFETCHT0   (BX)(R8*1)
-	PREFETCHT0   (CX)(R8*1)
-	PREFETCHT0   (DX)(R8*1)
-	PREFETCHT0   (SI)(R8*1)
+	PREFETCHT0   (AX)(DI*1)
+	PREFETCHT0   (BX)(DI*1)
+	PREFETCHT0   (CX)(DI*1)
+	PREFETCHT0   (DX)(DI*1)
 	VMOVUPS      (AX), Y9
-	VMOVUPS      (SI), Y10
-	VFMADD231PS  Y9, Y7, Y10
+	VMOVUPS      (DX), Y10
 	VMULPS       Y10, Y1, Y11
 	VFMADD231PS  (BX), Y0, Y11
 	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
@@ -12954,41 +12824,32 @@ blocks:
 	VMULPS       Y10, Y3, Y12
 	VMULPS       Y10, Y12, Y10
 	VFMADD231PS  (CX), Y2, Y10
-	VANDPS       lanes_7f800000<>+0(SB), Y10, Y12
-	VPSIGND      Y12, Y10, Y10
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y10, Y12
+	VANDNPS      Y10, Y12, Y10
 	VMOVUPS      Y10, (CX)
-	VMAXPS       (DX), Y10, Y10
-	VANDPS       lanes_7f800000<>+0(SB), Y10, Y12
-	VPSIGND      Y12, Y10, Y10
-	VMOVUPS      Y10, (DX)
-	VMULPS       Y5, Y10, Y10
-	VSQRTPS      Y10, Y10
-	VADDPS       Y6, Y10, Y10
-	VDIVPS       Y10, Y11, Y10
+	VMULPS       Y5, Y10, Y12
+	VSQRTPS      Y12, Y12
+	VADDPS       Y7, Y12, Y12
+	VDIVPS       Y12, Y11, Y12
 	VMULPS       Y9, Y8, Y9
-	VFNMADD231PS Y10, Y4, Y9
+	VFNMADD231PS Y12, Y4, Y9
 	VMOVUPS      Y9, (AX)
 	VMOVUPS      32(AX), Y9
-	VMOVUPS      32(SI), Y10
-	VFMADD231PS  Y9, Y7, Y10
-	VMULPS       Y10, Y1, Y11
+	VMOVUPS      32(DX), Y12
+	VMULPS       Y12, Y1, Y11
 	VFMADD231PS  32(BX), Y0, Y11
-	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
-	VPSIGND      Y12, Y11, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y10
+	VPSIGND      Y10, Y11, Y11
 	VMOVUPS      Y11, 32(BX)
-	VMULPS       Y10, Y3, Y12
-	VMULPS       Y10, Y12, Y10
-	VFMADD231PS  32(CX), Y2, Y10
-	VANDPS       lanes_7f800000<>+0(SB), Y10, Y12
-	VPSIGND      Y12, Y10, Y10
-	VMOVUPS      Y10, 32(CX)
-	VMAXPS       32(DX), Y10, Y10
-	VANDPS       lanes_7f800000<>+0(SB), Y10, Y12
-	VPSIGND      Y12, Y10, Y10
-	VMOVUPS      Y10, 32(DX)
-	VMULPS       Y5, Y10, Y10
+	VMULPS       Y12, Y3, Y10
+	VMULPS       Y12, Y10, Y12
+	VFMADD231PS  32(CX), Y2, Y12
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y12, Y10
+	VANDNPS      Y12, Y10, Y12
+	VMOVUPS      Y12, 32(CX)
+	VMULPS       Y5, Y12, Y10
 	VSQRTPS      Y10, Y10
-	VADDPS       Y6, Y10, Y10
+	VADDPS       Y7, Y10, Y10
 	VDIVPS       Y10, Y11, Y10
 	VMULPS       Y9, Y8, Y9
 	VFNMADD231PS Y10, Y4, Y9
@@ -12997,19 +12858,17 @@ blocks:
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
-	ADDQ         $+64, SI
-	SUBQ         $+16, DI
+	SUBQ         $+16, SI
 	JGE          blocks
 
 blocks_end:
-	ADDQ $+16, DI
-	SUBQ $+8, DI
+	ADDQ $+16, SI
+	SUBQ $+8, SI
 	JL   vectors_end
 
 vectors:
 	VMOVUPS      (AX), Y9
-	VMOVUPS      (SI), Y10
-	VFMADD231PS  Y9, Y7, Y10
+	VMOVUPS      (DX), Y10
 	VMULPS       Y10, Y1, Y11
 	VFMADD231PS  (BX), Y0, Y11
 	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
@@ -13018,191 +12877,847 @@ vectors:
 	VMULPS       Y10, Y3, Y12
 	VMULPS       Y10, Y12, Y10
 	VFMADD231PS  (CX), Y2, Y10
-	VANDPS       lanes_7f800000<>+0(SB), Y10, Y12
-	VPSIGND      Y12, Y10, Y10
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y10, Y12
+	VANDNPS      Y10, Y12, Y10
 	VMOVUPS      Y10, (CX)
-	VMAXPS       (DX), Y10, Y10
-	VANDPS       lanes_7f800000<>+0(SB), Y10, Y12
-	VPSIGND      Y12, Y10, Y10
-	VMOVUPS      Y10, (DX)
-	VMULPS       Y5, Y10, Y10
-	VSQRTPS      Y10, Y10
-	VADDPS       Y6, Y10, Y10
-	VDIVPS       Y10, Y11, Y10
+	VMULPS       Y5, Y10, Y12
+	VSQRTPS      Y12, Y12
+	VADDPS       Y7, Y12, Y12
+	VDIVPS       Y12, Y11, Y12
 	VMULPS       Y9, Y8, Y9
-	VFNMADD231PS Y10, Y4, Y9
+	VFNMADD231PS Y12, Y4, Y9
 	VMOVUPS      Y9, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
-	ADDQ         $+32, SI
-	SUBQ         $+8, DI
+	SUBQ         $+8, SI
 	JGE          vectors
 
 vectors_end:
-	ADDQ        $+8, DI
-	TESTQ       DI, DI
+	ADDQ        $+8, SI
+	TESTQ       SI, SI
 	JE          done
-	LEAQ        partial_masks<>+0(SB), R9
-	NEGQ        DI
-	VMOVUPS     32(R9)(DI*4), Y9
-	NEGQ        DI
-	VMASKMOVPS  (AX), Y9, Y10
-	VMASKMOVPS  (SI), Y9, Y11
-	VFMADD231PS Y10, Y7, Y11
-	VMASKMOVPS  (BX), Y9, Y12
+	LEAQ        partial_masks<>+0(SB), R8
+	NEGQ        SI
+	VMOVUPS     32(R8)(SI*4), Y9
+	NEGQ        SI
+	VMASKMOVPS  (AX), Y9, Y12
+	VMASKMOVPS  (DX), Y9, Y11
+	VMASKMOVPS  (BX), Y9, Y10
 	VMULPS      Y11, Y1, Y13
-	VFMADD231PS Y12, Y0, Y13
-	VANDPS      lanes_7f800000<>+0(SB), Y13, Y12
-	VPSIGND     Y12, Y13, Y13
-	CMPQ        DI, $0x04
-	JL          store61_few
+	VFMADD231PS Y10, Y0, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y10
+	VPSIGND     Y10, Y13, Y13
+	CMPQ        SI, $0x04
+	JL          store58_few
 	VMOVUPS     X13, (BX)
-	JE          store61_end
+	JE          store58_end
 	VPERM2F128  $0x01, Y13, Y13, Y13
-	CMPQ        DI, $0x06
-	JL          store61_five
+	CMPQ        SI, $0x06
+	JL          store58_five
 	VMOVLPS     X13, 16(BX)
-	JE          store61_swap
+	JE          store58_swap
 	VEXTRACTPS  $0x02, X13, 24(BX)
-	JMP         store61_swap
+	JMP         store58_swap
 
-store61_five:
+store58_five:
 	VMOVSS X13, 16(BX)
 
-store61_swap:
+store58_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store61_end
+	JMP        store58_end
 
-store61_few:
-	CMPQ       DI, $0x02
-	JL         store61_one
+store58_few:
+	CMPQ       SI, $0x02
+	JL         store58_one
 	VMOVLPS    X13, (BX)
-	JE         store61_end
+	JE         store58_end
 	VEXTRACTPS $0x02, X13, 8(BX)
-	JMP        store61_end
+	JMP        store58_end
 
-store61_one:
+store58_one:
 	VMOVSS X13, (BX)
 
-store61_end:
-	VMASKMOVPS  (CX), Y9, Y12
+store58_end:
+	VMASKMOVPS  (CX), Y9, Y10
 	VMULPS      Y11, Y3, Y14
 	VMULPS      Y11, Y14, Y11
-	VFMADD231PS Y12, Y2, Y11
-	VANDPS      lanes_7f800000<>+0(SB), Y11, Y12
-	VPSIGND     Y12, Y11, Y11
-	CMPQ        DI, $0x04
-	JL          store62_few
+	VFMADD231PS Y10, Y2, Y11
+	VCMPPS      $0x01, lanes_00800000<>+0(SB), Y11, Y10
+	VANDNPS     Y11, Y10, Y11
+	CMPQ        SI, $0x04
+	JL          store59_few
 	VMOVUPS     X11, (CX)
-	JE          store62_end
+	JE          store59_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
-	CMPQ        DI, $0x06
-	JL          store62_five
+	CMPQ        SI, $0x06
+	JL          store59_five
 	VMOVLPS     X11, 16(CX)
-	JE          store62_swap
+	JE          store59_swap
 	VEXTRACTPS  $0x02, X11, 24(CX)
-	JMP         store62_swap
+	JMP         store59_swap
 
-store62_five:
+store59_five:
 	VMOVSS X11, 16(CX)
 
-store62_swap:
+store59_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store62_end
+	JMP        store59_end
 
-store62_few:
-	CMPQ       DI, $0x02
-	JL         store62_one
+store59_few:
+	CMPQ       SI, $0x02
+	JL         store59_one
 	VMOVLPS    X11, (CX)
-	JE         store62_end
+	JE         store59_end
 	VEXTRACTPS $0x02, X11, 8(CX)
-	JMP        store62_end
+	JMP        store59_end
 
-store62_one:
+store59_one:
 	VMOVSS X11, (CX)
 
-store62_end:
-	VMASKMOVPS (DX), Y9, Y12
-	VMAXPS     Y12, Y11, Y12
-	VANDPS     lanes_7f800000<>+0(SB), Y12, Y11
-	VPSIGND    Y11, Y12, Y12
-	CMPQ       DI, $0x04
-	JL         store63_few
-	VMOVUPS    X12, (DX)
-	JE         store63_end
+store59_end:
+	VMULPS       Y5, Y11, Y10
+	VSQRTPS      Y10, Y10
+	VADDPS       Y7, Y10, Y10
+	VDIVPS       Y10, Y13, Y10
+	VMULPS       Y12, Y8, Y12
+	VFNMADD231PS Y10, Y4, Y12
+	CMPQ         SI, $0x04
+	JL           store60_few
+	VMOVUPS      X12, (AX)
+	JE           store60_end
+	VPERM2F128   $0x01, Y12, Y12, Y12
+	CMPQ         SI, $0x06
+	JL           store60_five
+	VMOVLPS      X12, 16(AX)
+	JE           store60_swap
+	VEXTRACTPS   $0x02, X12, 24(AX)
+	JMP          store60_swap
+
+store60_five:
+	VMOVSS X12, 16(AX)
+
+store60_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	CMPQ       DI, $0x06
-	JL         store63_five
-	VMOVLPS    X12, 16(DX)
-	JE         store63_swap
-	VEXTRACTPS $0x02, X12, 24(DX)
-	JMP        store63_swap
+	JMP        store60_end
 
-store63_five:
-	VMOVSS X12, 16(DX)
+store60_few:
+	CMPQ       SI, $0x02
+	JL         store60_one
+	VMOVLPS    X12, (AX)
+	JE         store60_end
+	VEXTRACTPS $0x02, X12, 8(AX)
+	JMP        store60_end
 
-store63_swap:
-	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store63_end
+store60_one:
+	VMOVSS X12, (AX)
 
-store63_few:
-	CMPQ       DI, $0x02
-	JL         store63_one
-	VMOVLPS    X12, (DX)
-	JE         store63_end
-	VEXTRACTPS $0x02, X12, 8(DX)
-	JMP        store63_end
-
-store63_one:
-	VMOVSS X12, (DX)
-
-store63_end:
-	VMULPS       Y5, Y12, Y12
-	VSQRTPS      Y12, Y12
-	VADDPS       Y6, Y12, Y12
-	VDIVPS       Y12, Y13, Y12
-	VMULPS       Y10, Y8, Y10
-	VFNMADD231PS Y12, Y4, Y10
-	CMPQ         DI, $0x04
-	JL           store64_few
-	VMOVUPS      X10, (AX)
-	JE           store64_end
-	VPERM2F128   $0x01, Y10, Y10, Y10
-	CMPQ         DI, $0x06
-	JL           store64_five
-	VMOVLPS      X10, 16(AX)
-	JE           store64_swap
-	VEXTRACTPS   $0x02, X10, 24(AX)
-	JMP          store64_swap
-
-store64_five:
-	VMOVSS X10, 16(AX)
-
-store64_swap:
-	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store64_end
-
-store64_few:
-	CMPQ       DI, $0x02
-	JL         store64_one
-	VMOVLPS    X10, (AX)
-	JE         store64_end
-	VEXTRACTPS $0x02, X10, 8(AX)
-	JMP        store64_end
-
-store64_one:
-	VMOVSS X10, (AX)
-
-store64_end:
+store60_end:
 done:
 	VZEROUPPER
 	RET
 
-// func AmsGradBoundedAVX2(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32, scaled2 float32)
+// func AdamPlainAVX2(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, scaled2 float32, epsilon float32)
 // Requires: AVX, AVX2, FMA3
-TEXT ·AmsGradBoundedAVX2(SB), NOSPLIT, $0-88
+TEXT ·AdamPlainAVX2(SB), NOSPLIT, $0-72
+	MOVQ         w+0(FP), AX
+	MOVQ         m+8(FP), BX
+	MOVQ         v+16(FP), CX
+	MOVQ         grad+24(FP), DX
+	MOVQ         n+32(FP), SI
+	VBROADCASTSS beta1+40(FP), Y0
+	VBROADCASTSS add1+44(FP), Y1
+	VBROADCASTSS beta2+48(FP), Y2
+	VBROADCASTSS add2+52(FP), Y3
+	VBROADCASTSS step+56(FP), Y4
+	VBROADCASTSS correct2+60(FP), Y5
+	VBROADCASTSS scaled2+64(FP), Y6
+	VBROADCASTSS epsilon+68(FP), Y7
+	SUBQ         $+16, SI
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (AX), Y8
+	VMOVUPS      (DX), Y9
+	VMULPS       Y9, Y1, Y10
+	VFMADD231PS  (BX), Y0, Y10
+	VANDPS       lanes_7f800000<>+0(SB), Y10, Y11
+	VPSIGND      Y11, Y10, Y10
+	VMOVUPS      Y10, (BX)
+	VMULPS       Y9, Y3, Y11
+	VMULPS       Y9, Y11, Y9
+	VFMADD231PS  (CX), Y2, Y9
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y9, Y11
+	VANDNPS      Y9, Y11, Y9
+	VMOVUPS      Y9, (CX)
+	VMULPS       Y5, Y9, Y11
+	VSQRTPS      Y11, Y11
+	VADDPS       Y7, Y11, Y11
+	VDIVPS       Y11, Y10, Y11
+	VFNMADD231PS Y11, Y4, Y8
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      32(AX), Y8
+	VMOVUPS      32(DX), Y11
+	VMULPS       Y11, Y1, Y10
+	VFMADD231PS  32(BX), Y0, Y10
+	VANDPS       lanes_7f800000<>+0(SB), Y10, Y9
+	VPSIGND      Y9, Y10, Y10
+	VMOVUPS      Y10, 32(BX)
+	VMULPS       Y11, Y3, Y9
+	VMULPS       Y11, Y9, Y11
+	VFMADD231PS  32(CX), Y2, Y11
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y11, Y9
+	VANDNPS      Y11, Y9, Y11
+	VMOVUPS      Y11, 32(CX)
+	VMULPS       Y5, Y11, Y9
+	VSQRTPS      Y9, Y9
+	VADDPS       Y7, Y9, Y9
+	VDIVPS       Y9, Y10, Y9
+	VFNMADD231PS Y9, Y4, Y8
+	VMOVUPS      Y8, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	SUBQ         $+16, SI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, SI
+	SUBQ $+8, SI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y8
+	VMOVUPS      (DX), Y9
+	VMULPS       Y9, Y1, Y10
+	VFMADD231PS  (BX), Y0, Y10
+	VANDPS       lanes_7f800000<>+0(SB), Y10, Y11
+	VPSIGND      Y11, Y10, Y10
+	VMOVUPS      Y10, (BX)
+	VMULPS       Y9, Y3, Y11
+	VMULPS       Y9, Y11, Y9
+	VFMADD231PS  (CX), Y2, Y9
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y9, Y11
+	VANDNPS      Y9, Y11, Y9
+	VMOVUPS      Y9, (CX)
+	VMULPS       Y5, Y9, Y11
+	VSQRTPS      Y11, Y11
+	VADDPS       Y7, Y11, Y11
+	VDIVPS       Y11, Y10, Y11
+	VFNMADD231PS Y11, Y4, Y8
+	VMOVUPS      Y8, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	SUBQ         $+8, SI
+	JGE          vectors
+
+vectors_end:
+	ADDQ        $+8, SI
+	TESTQ       SI, SI
+	JE          done
+	LEAQ        partial_masks<>+0(SB), DI
+	NEGQ        SI
+	VMOVUPS     32(DI)(SI*4), Y8
+	NEGQ        SI
+	VMASKMOVPS  (AX), Y8, Y11
+	VMASKMOVPS  (DX), Y8, Y10
+	VMASKMOVPS  (BX), Y8, Y9
+	VMULPS      Y10, Y1, Y12
+	VFMADD231PS Y9, Y0, Y12
+	VANDPS      lanes_7f800000<>+0(SB), Y12, Y9
+	VPSIGND     Y9, Y12, Y12
+	CMPQ        SI, $0x04
+	JL          store61_few
+	VMOVUPS     X12, (BX)
+	JE          store61_end
+	VPERM2F128  $0x01, Y12, Y12, Y12
+	CMPQ        SI, $0x06
+	JL          store61_five
+	VMOVLPS     X12, 16(BX)
+	JE          store61_swap
+	VEXTRACTPS  $0x02, X12, 24(BX)
+	JMP         store61_swap
+
+store61_five:
+	VMOVSS X12, 16(BX)
+
+store61_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store61_end
+
+store61_few:
+	CMPQ       SI, $0x02
+	JL         store61_one
+	VMOVLPS    X12, (BX)
+	JE         store61_end
+	VEXTRACTPS $0x02, X12, 8(BX)
+	JMP        store61_end
+
+store61_one:
+	VMOVSS X12, (BX)
+
+store61_end:
+	VMASKMOVPS  (CX), Y8, Y9
+	VMULPS      Y10, Y3, Y13
+	VMULPS      Y10, Y13, Y10
+	VFMADD231PS Y9, Y2, Y10
+	VCMPPS      $0x01, lanes_00800000<>+0(SB), Y10, Y9
+	VANDNPS     Y10, Y9, Y10
+	CMPQ        SI, $0x04
+	JL          store62_few
+	VMOVUPS     X10, (CX)
+	JE          store62_end
+	VPERM2F128  $0x01, Y10, Y10, Y10
+	CMPQ        SI, $0x06
+	JL          store62_five
+	VMOVLPS     X10, 16(CX)
+	JE          store62_swap
+	VEXTRACTPS  $0x02, X10, 24(CX)
+	JMP         store62_swap
+
+store62_five:
+	VMOVSS X10, 16(CX)
+
+store62_swap:
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	JMP        store62_end
+
+store62_few:
+	CMPQ       SI, $0x02
+	JL         store62_one
+	VMOVLPS    X10, (CX)
+	JE         store62_end
+	VEXTRACTPS $0x02, X10, 8(CX)
+	JMP        store62_end
+
+store62_one:
+	VMOVSS X10, (CX)
+
+store62_end:
+	VMULPS       Y5, Y10, Y9
+	VSQRTPS      Y9, Y9
+	VADDPS       Y7, Y9, Y9
+	VDIVPS       Y9, Y12, Y9
+	VFNMADD231PS Y9, Y4, Y11
+	CMPQ         SI, $0x04
+	JL           store63_few
+	VMOVUPS      X11, (AX)
+	JE           store63_end
+	VPERM2F128   $0x01, Y11, Y11, Y11
+	CMPQ         SI, $0x06
+	JL           store63_five
+	VMOVLPS      X11, 16(AX)
+	JE           store63_swap
+	VEXTRACTPS   $0x02, X11, 24(AX)
+	JMP          store63_swap
+
+store63_five:
+	VMOVSS X11, 16(AX)
+
+store63_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store63_end
+
+store63_few:
+	CMPQ       SI, $0x02
+	JL         store63_one
+	VMOVLPS    X11, (AX)
+	JE         store63_end
+	VEXTRACTPS $0x02, X11, 8(AX)
+	JMP        store63_end
+
+store63_one:
+	VMOVSS X11, (AX)
+
+store63_end:
+done:
+	VZEROUPPER
+	RET
+
+// func AdamPlainAVX512(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, scaled2 float32, epsilon float32)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·AdamPlainAVX512(SB), NOSPLIT, $0-72
+	MOVQ         w+0(FP), AX
+	MOVQ         m+8(FP), BX
+	MOVQ         v+16(FP), CX
+	MOVQ         grad+24(FP), DX
+	MOVQ         n+32(FP), SI
+	VBROADCASTSS beta1+40(FP), Z0
+	VBROADCASTSS add1+44(FP), Z1
+	VBROADCASTSS beta2+48(FP), Z2
+	VBROADCASTSS add2+52(FP), Z3
+	VBROADCASTSS step+56(FP), Z4
+	VBROADCASTSS correct2+60(FP), Z5
+	VBROADCASTSS scaled2+64(FP), Z6
+	VBROADCASTSS epsilon+68(FP), Z7
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z9
+	SUBQ         $+64, SI
+	JL           blocks_end
+
+blocks:
+	VMOVUPS          (AX), Z8
+	VMOVUPS          64(AX), Z10
+	VMOVUPS          128(AX), Z11
+	VMOVUPS          192(AX), Z12
+	VMOVUPS          (DX), Z13
+	VMOVUPS          64(DX), Z14
+	VMOVUPS          128(DX), Z15
+	VMOVUPS          192(DX), Z16
+	VMOVUPS          (BX), Z17
+	VMOVUPS          64(BX), Z18
+	VMOVUPS          128(BX), Z19
+	VMOVUPS          192(BX), Z20
+	VMULPS           Z13, Z1, Z21
+	VMULPS           Z14, Z1, Z22
+	VMULPS           Z15, Z1, Z23
+	VMULPS           Z16, Z1, Z24
+	VFMADD231PS      Z17, Z0, Z21
+	VFMADD231PS      Z18, Z0, Z22
+	VFMADD231PS      Z19, Z0, Z23
+	VFMADD231PS      Z20, Z0, Z24
+	VPTESTMD         Z9, Z21, K7
+	VMOVAPS.Z        Z21, K7, Z21
+	VPTESTMD         Z9, Z22, K7
+	VMOVAPS.Z        Z22, K7, Z22
+	VPTESTMD         Z9, Z23, K7
+	VMOVAPS.Z        Z23, K7, Z23
+	VPTESTMD         Z9, Z24, K7
+	VMOVAPS.Z        Z24, K7, Z24
+	VMOVUPS          Z21, (BX)
+	VMOVUPS          Z22, 64(BX)
+	VMOVUPS          Z23, 128(BX)
+	VMOVUPS          Z24, 192(BX)
+	VMOVUPS          (CX), Z20
+	VMOVUPS          64(CX), Z19
+	VMOVUPS          128(CX), Z18
+	VMOVUPS          192(CX), Z17
+	VMULPS           Z13, Z3, Z25
+	VMULPS           Z14, Z3, Z26
+	VMULPS           Z15, Z3, Z27
+	VMULPS           Z16, Z3, Z28
+	VMULPS           Z13, Z25, Z13
+	VMULPS           Z14, Z26, Z14
+	VMULPS           Z15, Z27, Z15
+	VMULPS           Z16, Z28, Z16
+	VFMADD231PS      Z20, Z2, Z13
+	VFMADD231PS      Z19, Z2, Z14
+	VFMADD231PS      Z18, Z2, Z15
+	VFMADD231PS      Z17, Z2, Z16
+	VCMPPS.BCST      $0x01, lanes_00800000<>+0(SB), Z13, K2
+	VCMPPS.BCST      $0x01, lanes_00800000<>+0(SB), Z14, K3
+	VCMPPS.BCST      $0x01, lanes_00800000<>+0(SB), Z15, K4
+	VCMPPS.BCST      $0x01, lanes_00800000<>+0(SB), Z16, K5
+	KNOTW            K2, K7
+	VMOVAPS.Z        Z13, K7, Z13
+	KNOTW            K3, K7
+	VMOVAPS.Z        Z14, K7, Z14
+	KNOTW            K4, K7
+	VMOVAPS.Z        Z15, K7, Z15
+	KNOTW            K5, K7
+	VMOVAPS.Z        Z16, K7, Z16
+	VMOVUPS          Z13, (CX)
+	VMOVUPS          Z14, 64(CX)
+	VMOVUPS          Z15, 128(CX)
+	VMOVUPS          Z16, 192(CX)
+	VMULPS           Z5, Z13, Z17
+	VSQRTPS          Z17, Z17
+	VADDPS           Z7, Z17, Z17
+	VMULPS           Z6, Z14, Z18
+	VRSQRT14PS       Z18, Z20
+	VMULPS           Z20, Z18, Z19
+	VMULPS.BCST      lanes_3f000000<>+0(SB), Z20, Z20
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z28
+	VFNMADD231PS     Z19, Z20, Z28
+	VFMADD231PS      Z28, Z19, Z19
+	VFMADD231PS      Z28, Z20, Z20
+	VFNMADD231PS     Z19, Z19, Z18
+	VPTESTMD         Z14, Z14, K7
+	VFMADD213PS.Z    Z19, Z20, K7, Z18
+	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z18, K7, K6
+	VFPCLASSPSZ      $0x99, Z18, K7
+	KORTESTW         K6, K7
+	JNE              root_again6
+	VMOVAPS          Z7, Z13
+	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z18, Z13
+
+root_done6:
+	VMULPS           Z6, Z15, Z28
+	VRSQRT14PS       Z28, Z19
+	VMULPS           Z19, Z28, Z20
+	VMULPS.BCST      lanes_3f000000<>+0(SB), Z19, Z19
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z18
+	VFNMADD231PS     Z20, Z19, Z18
+	VFMADD231PS      Z18, Z20, Z20
+	VFMADD231PS      Z18, Z19, Z19
+	VFNMADD231PS     Z20, Z20, Z28
+	VPTESTMD         Z15, Z15, K7
+	VFMADD213PS.Z    Z20, Z19, K7, Z28
+	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z28, K7, K6
+	VFPCLASSPSZ      $0x99, Z28, K7
+	KORTESTW         K6, K7
+	JNE              root_again7
+	VMOVAPS          Z7, Z14
+	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z28, Z14
+
+root_done7:
+	VMULPS           Z6, Z16, Z18
+	VRSQRT14PS       Z18, Z20
+	VMULPS           Z20, Z18, Z19
+	VMULPS.BCST      lanes_3f000000<>+0(SB), Z20, Z20
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z28
+	VFNMADD231PS     Z19, Z20, Z28
+	VFMADD231PS      Z28, Z19, Z19
+	VFMADD231PS      Z28, Z20, Z20
+	VFNMADD231PS     Z19, Z19, Z18
+	VPTESTMD         Z16, Z16, K7
+	VFMADD213PS.Z    Z19, Z20, K7, Z18
+	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z18, K7, K6
+	VFPCLASSPSZ      $0x99, Z18, K7
+	KORTESTW         K6, K7
+	JNE              root_again8
+	VMOVAPS          Z7, Z15
+	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z18, Z15
+
+root_done8:
+	VDIVPS       Z17, Z21, Z17
+	VDIVPS       Z13, Z22, Z13
+	VDIVPS       Z14, Z23, Z14
+	VDIVPS       Z15, Z24, Z15
+	VFNMADD231PS Z17, Z4, Z8
+	VFNMADD231PS Z13, Z4, Z10
+	VFNMADD231PS Z14, Z4, Z11
+	VFNMADD231PS Z15, Z4, Z12
+	VMOVUPS      Z8, (AX)
+	VMOVUPS      Z10, 64(AX)
+	VMOVUPS      Z11, 128(AX)
+	VMOVUPS      Z12, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	ADDQ         $+256, CX
+	ADDQ         $+256, DX
+	SUBQ         $+64, SI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+64, SI
+	SUBQ $+16, SI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Z12
+	VMOVUPS      (DX), Z11
+	VMOVUPS      (BX), Z10
+	VMULPS       Z11, Z1, Z8
+	VFMADD231PS  Z10, Z0, Z8
+	VPTESTMD     Z9, Z8, K7
+	VMOVAPS.Z    Z8, K7, Z8
+	VMOVUPS      Z8, (BX)
+	VMOVUPS      (CX), Z10
+	VMULPS       Z11, Z3, Z15
+	VMULPS       Z11, Z15, Z11
+	VFMADD231PS  Z10, Z2, Z11
+	VCMPPS.BCST  $0x01, lanes_00800000<>+0(SB), Z11, K5
+	KNOTW        K5, K7
+	VMOVAPS.Z    Z11, K7, Z11
+	VMOVUPS      Z11, (CX)
+	VMULPS       Z5, Z11, Z10
+	VSQRTPS      Z10, Z10
+	VADDPS       Z7, Z10, Z10
+	VDIVPS       Z10, Z8, Z10
+	VFNMADD231PS Z10, Z4, Z12
+	VMOVUPS      Z12, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	SUBQ         $+16, SI
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+16, SI
+	TESTQ        SI, SI
+	JE           done
+	MOVL         $0x0000ffff, DI
+	BZHIL        SI, DI, DI
+	KMOVW        DI, K1
+	VMOVUPS.Z    (AX), K1, Z12
+	VMOVUPS.Z    (DX), K1, Z10
+	VMOVUPS.Z    (BX), K1, Z8
+	VMULPS       Z10, Z1, Z11
+	VFMADD231PS  Z8, Z0, Z11
+	VPTESTMD     Z9, Z11, K7
+	VMOVAPS.Z    Z11, K7, Z11
+	VMOVUPS      Z11, K1, (BX)
+	VMOVUPS.Z    (CX), K1, Z8
+	VMULPS       Z10, Z3, Z15
+	VMULPS       Z10, Z15, Z10
+	VFMADD231PS  Z8, Z2, Z10
+	VCMPPS.BCST  $0x01, lanes_00800000<>+0(SB), Z10, K5
+	KNOTW        K5, K7
+	VMOVAPS.Z    Z10, K7, Z10
+	VMOVUPS      Z10, K1, (CX)
+	VMULPS       Z5, Z10, Z8
+	VSQRTPS      Z8, Z8
+	VADDPS       Z7, Z8, Z8
+	VDIVPS       Z8, Z11, Z8
+	VFNMADD231PS Z8, Z4, Z12
+	VMOVUPS      Z12, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+root_again6:
+	VMULPS  Z5, Z14, Z13
+	VSQRTPS Z13, Z13
+	VADDPS  Z7, Z13, Z13
+	JMP     root_done6
+
+root_again7:
+	VMULPS  Z5, Z15, Z14
+	VSQRTPS Z14, Z14
+	VADDPS  Z7, Z14, Z14
+	JMP     root_done7
+
+root_again8:
+	VMULPS  Z5, Z16, Z15
+	VSQRTPS Z15, Z15
+	VADDPS  Z7, Z15, Z15
+	JMP     root_done8
+
+// func AdamPlainAheadAVX2(w *float32, m *float32, v *float32, grad *float32, n int, distance int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, scaled2 float32, epsilon float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·AdamPlainAheadAVX2(SB), NOSPLIT, $0-80
+	MOVQ         w+0(FP), AX
+	MOVQ         m+8(FP), BX
+	MOVQ         v+16(FP), CX
+	MOVQ         grad+24(FP), DX
+	MOVQ         n+32(FP), SI
+	MOVQ         distance+40(FP), DI
+	VBROADCASTSS beta1+48(FP), Y0
+	VBROADCASTSS add1+52(FP), Y1
+	VBROADCASTSS beta2+56(FP), Y2
+	VBROADCASTSS add2+60(FP), Y3
+	VBROADCASTSS step+64(FP), Y4
+	VBROADCASTSS correct2+68(FP), Y5
+	VBROADCASTSS scaled2+72(FP), Y6
+	VBROADCASTSS epsilon+76(FP), Y7
+	SUBQ         $+16, SI
+	JL           blocks_end
+	PCALIGN      $0x40
+
+blocks:
+	PREFETCHT0   (AX)(DI*1)
+	PREFETCHT0   (BX)(DI*1)
+	PREFETCHT0   (CX)(DI*1)
+	PREFETCHT0   (DX)(DI*1)
+	VMOVUPS      (AX), Y8
+	VMOVUPS      (DX), Y9
+	VMULPS       Y9, Y1, Y10
+	VFMADD231PS  (BX), Y0, Y10
+	VANDPS       lanes_7f800000<>+0(SB), Y10, Y11
+	VPSIGND      Y11, Y10, Y10
+	VMOVUPS      Y10, (BX)
+	VMULPS       Y9, Y3, Y11
+	VMULPS       Y9, Y11, Y9
+	VFMADD231PS  (CX), Y2, Y9
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y9, Y11
+	VANDNPS      Y9, Y11, Y9
+	VMOVUPS      Y9, (CX)
+	VMULPS       Y5, Y9, Y11
+	VSQRTPS      Y11, Y11
+	VADDPS       Y7, Y11, Y11
+	VDIVPS       Y11, Y10, Y11
+	VFNMADD231PS Y11, Y4, Y8
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      32(AX), Y8
+	VMOVUPS      32(DX), Y11
+	VMULPS       Y11, Y1, Y10
+	VFMADD231PS  32(BX), Y0, Y10
+	VANDPS       lanes_7f800000<>+0(SB), Y10, Y9
+	VPSIGND      Y9, Y10, Y10
+	VMOVUPS      Y10, 32(BX)
+	VMULPS       Y11, Y3, Y9
+	VMULPS       Y11, Y9, Y11
+	VFMADD231PS  32(CX), Y2, Y11
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y11, Y9
+	VANDNPS      Y11, Y9, Y11
+	VMOVUPS      Y11, 32(CX)
+	VMULPS       Y5, Y11, Y9
+	VSQRTPS      Y9, Y9
+	VADDPS       Y7, Y9, Y9
+	VDIVPS       Y9, Y10, Y9
+	VFNMADD231PS Y9, Y4, Y8
+	VMOVUPS      Y8, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	SUBQ         $+16, SI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, SI
+	SUBQ $+8, SI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y8
+	VMOVUPS      (DX), Y9
+	VMULPS       Y9, Y1, Y10
+	VFMADD231PS  (BX), Y0, Y10
+	VANDPS       lanes_7f800000<>+0(SB), Y10, Y11
+	VPSIGND      Y11, Y10, Y10
+	VMOVUPS      Y10, (BX)
+	VMULPS       Y9, Y3, Y11
+	VMULPS       Y9, Y11, Y9
+	VFMADD231PS  (CX), Y2, Y9
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y9, Y11
+	VANDNPS      Y9, Y11, Y9
+	VMOVUPS      Y9, (CX)
+	VMULPS       Y5, Y9, Y11
+	VSQRTPS      Y11, Y11
+	VADDPS       Y7, Y11, Y11
+	VDIVPS       Y11, Y10, Y11
+	VFNMADD231PS Y11, Y4, Y8
+	VMOVUPS      Y8, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	SUBQ         $+8, SI
+	JGE          vectors
+
+vectors_end:
+	ADDQ        $+8, SI
+	TESTQ       SI, SI
+	JE          done
+	LEAQ        partial_masks<>+0(SB), R8
+	NEGQ        SI
+	VMOVUPS     32(R8)(SI*4), Y8
+	NEGQ        SI
+	VMASKMOVPS  (AX), Y8, Y11
+	VMASKMOVPS  (DX), Y8, Y10
+	VMASKMOVPS  (BX), Y8, Y9
+	VMULPS      Y10, Y1, Y12
+	VFMADD231PS Y9, Y0, Y12
+	VANDPS      lanes_7f800000<>+0(SB), Y12, Y9
+	VPSIGND     Y9, Y12, Y12
+	CMPQ        SI, $0x04
+	JL          store64_few
+	VMOVUPS     X12, (BX)
+	JE          store64_end
+	VPERM2F128  $0x01, Y12, Y12, Y12
+	CMPQ        SI, $0x06
+	JL          store64_five
+	VMOVLPS     X12, 16(BX)
+	JE          store64_swap
+	VEXTRACTPS  $0x02, X12, 24(BX)
+	JMP         store64_swap
+
+store64_five:
+	VMOVSS X12, 16(BX)
+
+store64_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store64_end
+
+store64_few:
+	CMPQ       SI, $0x02
+	JL         store64_one
+	VMOVLPS    X12, (BX)
+	JE         store64_end
+	VEXTRACTPS $0x02, X12, 8(BX)
+	JMP        store64_end
+
+store64_one:
+	VMOVSS X12, (BX)
+
+store64_end:
+	VMASKMOVPS  (CX), Y8, Y9
+	VMULPS      Y10, Y3, Y13
+	VMULPS      Y10, Y13, Y10
+	VFMADD231PS Y9, Y2, Y10
+	VCMPPS      $0x01, lanes_00800000<>+0(SB), Y10, Y9
+	VANDNPS     Y10, Y9, Y10
+	CMPQ        SI, $0x04
+	JL          store65_few
+	VMOVUPS     X10, (CX)
+	JE          store65_end
+	VPERM2F128  $0x01, Y10, Y10, Y10
+	CMPQ        SI, $0x06
+	JL          store65_five
+	VMOVLPS     X10, 16(CX)
+	JE          store65_swap
+	VEXTRACTPS  $0x02, X10, 24(CX)
+	JMP         store65_swap
+
+store65_five:
+	VMOVSS X10, 16(CX)
+
+store65_swap:
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	JMP        store65_end
+
+store65_few:
+	CMPQ       SI, $0x02
+	JL         store65_one
+	VMOVLPS    X10, (CX)
+	JE         store65_end
+	VEXTRACTPS $0x02, X10, 8(CX)
+	JMP        store65_end
+
+store65_one:
+	VMOVSS X10, (CX)
+
+store65_end:
+	VMULPS       Y5, Y10, Y9
+	VSQRTPS      Y9, Y9
+	VADDPS       Y7, Y9, Y9
+	VDIVPS       Y9, Y12, Y9
+	VFNMADD231PS Y9, Y4, Y11
+	CMPQ         SI, $0x04
+	JL           store66_few
+	VMOVUPS      X11, (AX)
+	JE           store66_end
+	VPERM2F128   $0x01, Y11, Y11, Y11
+	CMPQ         SI, $0x06
+	JL           store66_five
+	VMOVLPS      X11, 16(AX)
+	JE           store66_swap
+	VEXTRACTPS   $0x02, X11, 24(AX)
+	JMP          store66_swap
+
+store66_five:
+	VMOVSS X11, 16(AX)
+
+store66_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store66_end
+
+store66_few:
+	CMPQ       SI, $0x02
+	JL         store66_one
+	VMOVLPS    X11, (AX)
+	JE         store66_end
+	VEXTRACTPS $0x02, X11, 8(AX)
+	JMP        store66_end
+
+store66_one:
+	VMOVSS X11, (AX)
+
+store66_end:
+done:
+	VZEROUPPER
+	RET
+
+// func AmsGradAVX2(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, scaled2 float32, epsilon float32, decay float32, keep float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·AmsGradAVX2(SB), NOSPLIT, $0-88
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), BX
 	MOVQ         v+16(FP), CX
@@ -13215,17 +13730,17 @@ TEXT ·AmsGradBoundedAVX2(SB), NOSPLIT, $0-88
 	VBROADCASTSS add2+60(FP), Y3
 	VBROADCASTSS step+64(FP), Y4
 	VBROADCASTSS correct2+68(FP), Y5
-	VBROADCASTSS epsilon+72(FP), Y6
-	VBROADCASTSS decay+76(FP), Y7
-	VBROADCASTSS keep+80(FP), Y8
-	VBROADCASTSS scaled2+84(FP), Y9
+	VBROADCASTSS scaled2+72(FP), Y6
+	VBROADCASTSS epsilon+76(FP), Y7
+	VBROADCASTSS decay+80(FP), Y8
+	VBROADCASTSS keep+84(FP), Y9
 	SUBQ         $+16, DI
 	JL           blocks_end
 
 blocks:
 	VMOVUPS      (AX), Y10
 	VMOVUPS      (SI), Y11
-	VFMADD231PS  Y10, Y7, Y11
+	VFMADD231PS  Y10, Y8, Y11
 	VMULPS       Y11, Y1, Y12
 	VFMADD231PS  (BX), Y0, Y12
 	VANDPS       lanes_7f800000<>+0(SB), Y12, Y13
@@ -13234,23 +13749,23 @@ blocks:
 	VMULPS       Y11, Y3, Y13
 	VMULPS       Y11, Y13, Y11
 	VFMADD231PS  (CX), Y2, Y11
-	VANDPS       lanes_7f800000<>+0(SB), Y11, Y13
-	VPSIGND      Y13, Y11, Y11
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y11, Y13
+	VANDNPS      Y11, Y13, Y11
 	VMOVUPS      Y11, (CX)
 	VMAXPS       (DX), Y11, Y11
-	VANDPS       lanes_7f800000<>+0(SB), Y11, Y13
-	VPSIGND      Y13, Y11, Y11
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y11, Y13
+	VANDNPS      Y11, Y13, Y11
 	VMOVUPS      Y11, (DX)
 	VMULPS       Y5, Y11, Y13
 	VSQRTPS      Y13, Y13
-	VADDPS       Y6, Y13, Y13
+	VADDPS       Y7, Y13, Y13
 	VDIVPS       Y13, Y12, Y13
-	VMULPS       Y10, Y8, Y10
+	VMULPS       Y10, Y9, Y10
 	VFNMADD231PS Y13, Y4, Y10
 	VMOVUPS      Y10, (AX)
 	VMOVUPS      32(AX), Y10
 	VMOVUPS      32(SI), Y13
-	VFMADD231PS  Y10, Y7, Y13
+	VFMADD231PS  Y10, Y8, Y13
 	VMULPS       Y13, Y1, Y12
 	VFMADD231PS  32(BX), Y0, Y12
 	VANDPS       lanes_7f800000<>+0(SB), Y12, Y11
@@ -13259,18 +13774,18 @@ blocks:
 	VMULPS       Y13, Y3, Y11
 	VMULPS       Y13, Y11, Y13
 	VFMADD231PS  32(CX), Y2, Y13
-	VANDPS       lanes_7f800000<>+0(SB), Y13, Y11
-	VPSIGND      Y11, Y13, Y13
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y13, Y11
+	VANDNPS      Y13, Y11, Y13
 	VMOVUPS      Y13, 32(CX)
 	VMAXPS       32(DX), Y13, Y13
-	VANDPS       lanes_7f800000<>+0(SB), Y13, Y11
-	VPSIGND      Y11, Y13, Y13
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y13, Y11
+	VANDNPS      Y13, Y11, Y13
 	VMOVUPS      Y13, 32(DX)
 	VMULPS       Y5, Y13, Y11
 	VSQRTPS      Y11, Y11
-	VADDPS       Y6, Y11, Y11
+	VADDPS       Y7, Y11, Y11
 	VDIVPS       Y11, Y12, Y11
-	VMULPS       Y10, Y8, Y10
+	VMULPS       Y10, Y9, Y10
 	VFNMADD231PS Y11, Y4, Y10
 	VMOVUPS      Y10, 32(AX)
 	ADDQ         $+64, AX
@@ -13289,7 +13804,7 @@ blocks_end:
 vectors:
 	VMOVUPS      (AX), Y10
 	VMOVUPS      (SI), Y11
-	VFMADD231PS  Y10, Y7, Y11
+	VFMADD231PS  Y10, Y8, Y11
 	VMULPS       Y11, Y1, Y12
 	VFMADD231PS  (BX), Y0, Y12
 	VANDPS       lanes_7f800000<>+0(SB), Y12, Y13
@@ -13298,18 +13813,18 @@ vectors:
 	VMULPS       Y11, Y3, Y13
 	VMULPS       Y11, Y13, Y11
 	VFMADD231PS  (CX), Y2, Y11
-	VANDPS       lanes_7f800000<>+0(SB), Y11, Y13
-	VPSIGND      Y13, Y11, Y11
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y11, Y13
+	VANDNPS      Y11, Y13, Y11
 	VMOVUPS      Y11, (CX)
 	VMAXPS       (DX), Y11, Y11
-	VANDPS       lanes_7f800000<>+0(SB), Y11, Y13
-	VPSIGND      Y13, Y11, Y11
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y11, Y13
+	VANDNPS      Y11, Y13, Y11
 	VMOVUPS      Y11, (DX)
 	VMULPS       Y5, Y11, Y13
 	VSQRTPS      Y13, Y13
-	VADDPS       Y6, Y13, Y13
+	VADDPS       Y7, Y13, Y13
 	VDIVPS       Y13, Y12, Y13
-	VMULPS       Y10, Y8, Y10
+	VMULPS       Y10, Y9, Y10
 	VFNMADD231PS Y13, Y4, Y10
 	VMOVUPS      Y10, (AX)
 	ADDQ         $+32, AX
@@ -13330,159 +13845,159 @@ vectors_end:
 	NEGQ        DI
 	VMASKMOVPS  (AX), Y10, Y13
 	VMASKMOVPS  (SI), Y10, Y12
-	VFMADD231PS Y13, Y7, Y12
+	VFMADD231PS Y13, Y8, Y12
 	VMASKMOVPS  (BX), Y10, Y11
 	VMULPS      Y12, Y1, Y14
 	VFMADD231PS Y11, Y0, Y14
 	VANDPS      lanes_7f800000<>+0(SB), Y14, Y11
 	VPSIGND     Y11, Y14, Y14
 	CMPQ        DI, $0x04
-	JL          store65_few
+	JL          store67_few
 	VMOVUPS     X14, (BX)
-	JE          store65_end
+	JE          store67_end
 	VPERM2F128  $0x01, Y14, Y14, Y14
 	CMPQ        DI, $0x06
-	JL          store65_five
+	JL          store67_five
 	VMOVLPS     X14, 16(BX)
-	JE          store65_swap
+	JE          store67_swap
 	VEXTRACTPS  $0x02, X14, 24(BX)
-	JMP         store65_swap
-
-store65_five:
-	VMOVSS X14, 16(BX)
-
-store65_swap:
-	VPERM2F128 $0x01, Y14, Y14, Y14
-	JMP        store65_end
-
-store65_few:
-	CMPQ       DI, $0x02
-	JL         store65_one
-	VMOVLPS    X14, (BX)
-	JE         store65_end
-	VEXTRACTPS $0x02, X14, 8(BX)
-	JMP        store65_end
-
-store65_one:
-	VMOVSS X14, (BX)
-
-store65_end:
-	VMASKMOVPS  (CX), Y10, Y11
-	VMULPS      Y12, Y3, Y15
-	VMULPS      Y12, Y15, Y12
-	VFMADD231PS Y11, Y2, Y12
-	VANDPS      lanes_7f800000<>+0(SB), Y12, Y11
-	VPSIGND     Y11, Y12, Y12
-	CMPQ        DI, $0x04
-	JL          store66_few
-	VMOVUPS     X12, (CX)
-	JE          store66_end
-	VPERM2F128  $0x01, Y12, Y12, Y12
-	CMPQ        DI, $0x06
-	JL          store66_five
-	VMOVLPS     X12, 16(CX)
-	JE          store66_swap
-	VEXTRACTPS  $0x02, X12, 24(CX)
-	JMP         store66_swap
-
-store66_five:
-	VMOVSS X12, 16(CX)
-
-store66_swap:
-	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store66_end
-
-store66_few:
-	CMPQ       DI, $0x02
-	JL         store66_one
-	VMOVLPS    X12, (CX)
-	JE         store66_end
-	VEXTRACTPS $0x02, X12, 8(CX)
-	JMP        store66_end
-
-store66_one:
-	VMOVSS X12, (CX)
-
-store66_end:
-	VMASKMOVPS (DX), Y10, Y11
-	VMAXPS     Y11, Y12, Y11
-	VANDPS     lanes_7f800000<>+0(SB), Y11, Y12
-	VPSIGND    Y12, Y11, Y11
-	CMPQ       DI, $0x04
-	JL         store67_few
-	VMOVUPS    X11, (DX)
-	JE         store67_end
-	VPERM2F128 $0x01, Y11, Y11, Y11
-	CMPQ       DI, $0x06
-	JL         store67_five
-	VMOVLPS    X11, 16(DX)
-	JE         store67_swap
-	VEXTRACTPS $0x02, X11, 24(DX)
-	JMP        store67_swap
+	JMP         store67_swap
 
 store67_five:
-	VMOVSS X11, 16(DX)
+	VMOVSS X14, 16(BX)
 
 store67_swap:
-	VPERM2F128 $0x01, Y11, Y11, Y11
+	VPERM2F128 $0x01, Y14, Y14, Y14
 	JMP        store67_end
 
 store67_few:
 	CMPQ       DI, $0x02
 	JL         store67_one
-	VMOVLPS    X11, (DX)
+	VMOVLPS    X14, (BX)
 	JE         store67_end
-	VEXTRACTPS $0x02, X11, 8(DX)
+	VEXTRACTPS $0x02, X14, 8(BX)
 	JMP        store67_end
 
 store67_one:
-	VMOVSS X11, (DX)
+	VMOVSS X14, (BX)
 
 store67_end:
-	VMULPS       Y5, Y11, Y12
-	VSQRTPS      Y12, Y12
-	VADDPS       Y6, Y12, Y12
-	VDIVPS       Y12, Y14, Y12
-	VMULPS       Y13, Y8, Y13
-	VFNMADD231PS Y12, Y4, Y13
-	CMPQ         DI, $0x04
-	JL           store68_few
-	VMOVUPS      X13, (AX)
-	JE           store68_end
-	VPERM2F128   $0x01, Y13, Y13, Y13
-	CMPQ         DI, $0x06
-	JL           store68_five
-	VMOVLPS      X13, 16(AX)
-	JE           store68_swap
-	VEXTRACTPS   $0x02, X13, 24(AX)
-	JMP          store68_swap
+	VMASKMOVPS  (CX), Y10, Y11
+	VMULPS      Y12, Y3, Y15
+	VMULPS      Y12, Y15, Y12
+	VFMADD231PS Y11, Y2, Y12
+	VCMPPS      $0x01, lanes_00800000<>+0(SB), Y12, Y11
+	VANDNPS     Y12, Y11, Y12
+	CMPQ        DI, $0x04
+	JL          store68_few
+	VMOVUPS     X12, (CX)
+	JE          store68_end
+	VPERM2F128  $0x01, Y12, Y12, Y12
+	CMPQ        DI, $0x06
+	JL          store68_five
+	VMOVLPS     X12, 16(CX)
+	JE          store68_swap
+	VEXTRACTPS  $0x02, X12, 24(CX)
+	JMP         store68_swap
 
 store68_five:
-	VMOVSS X13, 16(AX)
+	VMOVSS X12, 16(CX)
 
 store68_swap:
-	VPERM2F128 $0x01, Y13, Y13, Y13
+	VPERM2F128 $0x01, Y12, Y12, Y12
 	JMP        store68_end
 
 store68_few:
 	CMPQ       DI, $0x02
 	JL         store68_one
-	VMOVLPS    X13, (AX)
+	VMOVLPS    X12, (CX)
 	JE         store68_end
-	VEXTRACTPS $0x02, X13, 8(AX)
+	VEXTRACTPS $0x02, X12, 8(CX)
 	JMP        store68_end
 
 store68_one:
-	VMOVSS X13, (AX)
+	VMOVSS X12, (CX)
 
 store68_end:
+	VMASKMOVPS (DX), Y10, Y11
+	VMAXPS     Y11, Y12, Y11
+	VCMPPS     $0x01, lanes_00800000<>+0(SB), Y11, Y12
+	VANDNPS    Y11, Y12, Y11
+	CMPQ       DI, $0x04
+	JL         store69_few
+	VMOVUPS    X11, (DX)
+	JE         store69_end
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	CMPQ       DI, $0x06
+	JL         store69_five
+	VMOVLPS    X11, 16(DX)
+	JE         store69_swap
+	VEXTRACTPS $0x02, X11, 24(DX)
+	JMP        store69_swap
+
+store69_five:
+	VMOVSS X11, 16(DX)
+
+store69_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store69_end
+
+store69_few:
+	CMPQ       DI, $0x02
+	JL         store69_one
+	VMOVLPS    X11, (DX)
+	JE         store69_end
+	VEXTRACTPS $0x02, X11, 8(DX)
+	JMP        store69_end
+
+store69_one:
+	VMOVSS X11, (DX)
+
+store69_end:
+	VMULPS       Y5, Y11, Y12
+	VSQRTPS      Y12, Y12
+	VADDPS       Y7, Y12, Y12
+	VDIVPS       Y12, Y14, Y12
+	VMULPS       Y13, Y9, Y13
+	VFNMADD231PS Y12, Y4, Y13
+	CMPQ         DI, $0x04
+	JL           store70_few
+	VMOVUPS      X13, (AX)
+	JE           store70_end
+	VPERM2F128   $0x01, Y13, Y13, Y13
+	CMPQ         DI, $0x06
+	JL           store70_five
+	VMOVLPS      X13, 16(AX)
+	JE           store70_swap
+	VEXTRACTPS   $0x02, X13, 24(AX)
+	JMP          store70_swap
+
+store70_five:
+	VMOVSS X13, 16(AX)
+
+store70_swap:
+	VPERM2F128 $0x01, Y13, Y13, Y13
+	JMP        store70_end
+
+store70_few:
+	CMPQ       DI, $0x02
+	JL         store70_one
+	VMOVLPS    X13, (AX)
+	JE         store70_end
+	VEXTRACTPS $0x02, X13, 8(AX)
+	JMP        store70_end
+
+store70_one:
+	VMOVSS X13, (AX)
+
+store70_end:
 done:
 	VZEROUPPER
 	RET
 
-// func AmsGradBoundedAVX512(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32, scaled2 float32)
+// func AmsGradAVX512(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, scaled2 float32, epsilon float32, decay float32, keep float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·AmsGradBoundedAVX512(SB), NOSPLIT, $0-88
+TEXT ·AmsGradAVX512(SB), NOSPLIT, $0-88
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), BX
 	MOVQ         v+16(FP), CX
@@ -13495,87 +14010,92 @@ TEXT ·AmsGradBoundedAVX512(SB), NOSPLIT, $0-88
 	VBROADCASTSS add2+60(FP), Z3
 	VBROADCASTSS step+64(FP), Z4
 	VBROADCASTSS correct2+68(FP), Z5
-	VBROADCASTSS epsilon+72(FP), Z6
-	VBROADCASTSS decay+76(FP), Z7
-	VBROADCASTSS keep+80(FP), Z8
-	VBROADCASTSS scaled2+84(FP), Z9
+	VBROADCASTSS scaled2+72(FP), Z6
+	VBROADCASTSS epsilon+76(FP), Z7
+	VBROADCASTSS decay+80(FP), Z8
+	VBROADCASTSS keep+84(FP), Z9
 	VBROADCASTSS lanes_7f800000<>+0(SB), Z11
+	VBROADCASTSS lanes_00800000<>+0(SB), Z12
 	SUBQ         $+32, DI
 	JL           blocks_end
 
 blocks:
 	VMOVUPS          (AX), Z10
-	VMOVUPS          64(AX), Z12
-	VMOVUPS          (SI), Z13
-	VMOVUPS          64(SI), Z14
-	VFMADD231PS      Z10, Z7, Z13
-	VFMADD231PS      Z12, Z7, Z14
-	VMOVUPS          (BX), Z15
-	VMOVUPS          64(BX), Z16
-	VMULPS           Z13, Z1, Z17
+	VMOVUPS          64(AX), Z13
+	VMOVUPS          (SI), Z14
+	VMOVUPS          64(SI), Z15
+	VFMADD231PS      Z10, Z8, Z14
+	VFMADD231PS      Z13, Z8, Z15
+	VMOVUPS          (BX), Z16
+	VMOVUPS          64(BX), Z17
 	VMULPS           Z14, Z1, Z18
-	VFMADD231PS      Z15, Z0, Z17
+	VMULPS           Z15, Z1, Z19
 	VFMADD231PS      Z16, Z0, Z18
-	VPTESTMD         Z11, Z17, K7
-	VMOVAPS.Z        Z17, K7, Z17
+	VFMADD231PS      Z17, Z0, Z19
 	VPTESTMD         Z11, Z18, K7
 	VMOVAPS.Z        Z18, K7, Z18
-	VMOVUPS          Z17, (BX)
-	VMOVUPS          Z18, 64(BX)
-	VMOVUPS          (CX), Z16
-	VMOVUPS          64(CX), Z15
-	VMULPS           Z13, Z3, Z19
+	VPTESTMD         Z11, Z19, K7
+	VMOVAPS.Z        Z19, K7, Z19
+	VMOVUPS          Z18, (BX)
+	VMOVUPS          Z19, 64(BX)
+	VMOVUPS          (CX), Z17
+	VMOVUPS          64(CX), Z16
 	VMULPS           Z14, Z3, Z20
-	VMULPS           Z13, Z19, Z13
+	VMULPS           Z15, Z3, Z21
 	VMULPS           Z14, Z20, Z14
-	VFMADD231PS      Z16, Z2, Z13
-	VFMADD231PS      Z15, Z2, Z14
-	VPTESTMD         Z11, Z13, K7
-	VMOVAPS.Z        Z13, K7, Z13
-	VPTESTMD         Z11, Z14, K7
+	VMULPS           Z15, Z21, Z15
+	VFMADD231PS      Z17, Z2, Z14
+	VFMADD231PS      Z16, Z2, Z15
+	VCMPPS           $0x01, Z12, Z14, K2
+	VCMPPS           $0x01, Z12, Z15, K3
+	KNOTW            K2, K7
 	VMOVAPS.Z        Z14, K7, Z14
-	VMOVUPS          Z13, (CX)
-	VMOVUPS          Z14, 64(CX)
-	VMOVUPS          (DX), Z15
-	VMOVUPS          64(DX), Z16
-	VMAXPS           Z15, Z13, Z15
-	VMAXPS           Z16, Z14, Z16
-	VPTESTMD         Z11, Z15, K7
+	KNOTW            K3, K7
 	VMOVAPS.Z        Z15, K7, Z15
-	VPTESTMD         Z11, Z16, K7
+	VMOVUPS          Z14, (CX)
+	VMOVUPS          Z15, 64(CX)
+	VMOVUPS          (DX), Z16
+	VMOVUPS          64(DX), Z17
+	VMAXPS           Z16, Z14, Z16
+	VMAXPS           Z17, Z15, Z17
+	VCMPPS           $0x01, Z12, Z16, K3
+	VCMPPS           $0x01, Z12, Z17, K2
+	KNOTW            K3, K7
 	VMOVAPS.Z        Z16, K7, Z16
-	VMOVUPS          Z15, (DX)
-	VMOVUPS          Z16, 64(DX)
-	VMULPS           Z5, Z15, Z14
-	VSQRTPS          Z14, Z14
-	VADDPS           Z6, Z14, Z14
-	VMULPS           Z9, Z16, Z13
-	VRSQRT14PS       Z13, Z19
-	VMULPS           Z19, Z13, Z20
-	VMULPS.BCST      lanes_3f000000<>+0(SB), Z19, Z19
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z21
-	VFNMADD231PS     Z20, Z19, Z21
-	VFMADD231PS      Z21, Z20, Z20
-	VFMADD231PS      Z21, Z19, Z19
-	VFNMADD231PS     Z20, Z20, Z13
-	VPTESTMD         Z16, Z16, K7
-	VFMADD213PS.Z    Z20, Z19, K7, Z13
-	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z13, K7, K6
-	VFPCLASSPSZ      $0x99, Z13, K7
+	KNOTW            K2, K7
+	VMOVAPS.Z        Z17, K7, Z17
+	VMOVUPS          Z16, (DX)
+	VMOVUPS          Z17, 64(DX)
+	VMULPS           Z5, Z16, Z15
+	VSQRTPS          Z15, Z15
+	VADDPS           Z7, Z15, Z15
+	VMULPS           Z6, Z17, Z14
+	VRSQRT14PS       Z14, Z20
+	VMULPS           Z20, Z14, Z21
+	VMULPS.BCST      lanes_3f000000<>+0(SB), Z20, Z20
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z22
+	VFNMADD231PS     Z21, Z20, Z22
+	VFMADD231PS      Z22, Z21, Z21
+	VFMADD231PS      Z22, Z20, Z20
+	VFNMADD231PS     Z21, Z21, Z14
+	VPTESTMD         Z17, Z17, K7
+	VFMADD213PS.Z    Z21, Z20, K7, Z14
+	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z14, K7, K6
+	VFPCLASSPSZ      $0x99, Z14, K7
 	KORTESTW         K6, K7
-	JNE              root_again3
-	VMOVAPS          Z6, Z15
-	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z13, Z15
+	JNE              root_again9
+	VMOVAPS          Z7, Z16
+	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z14, Z16
 
-root_done3:
-	VDIVPS       Z14, Z17, Z14
+root_done9:
 	VDIVPS       Z15, Z18, Z15
-	VMULPS       Z10, Z8, Z10
-	VMULPS       Z12, Z8, Z12
-	VFNMADD231PS Z14, Z4, Z10
-	VFNMADD231PS Z15, Z4, Z12
+	VDIVPS       Z16, Z19, Z16
+	VMULPS       Z10, Z9, Z10
+	VMULPS       Z13, Z9, Z13
+	VFNMADD231PS Z15, Z4, Z10
+	VFNMADD231PS Z16, Z4, Z13
 	VMOVUPS      Z10, (AX)
-	VMOVUPS      Z12, 64(AX)
+	VMOVUPS      Z13, 64(AX)
 	ADDQ         $+128, AX
 	ADDQ         $+128, BX
 	ADDQ         $+128, CX
@@ -13590,34 +14110,36 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (AX), Z12
+	VMOVUPS      (AX), Z13
 	VMOVUPS      (SI), Z10
-	VFMADD231PS  Z12, Z7, Z10
-	VMOVUPS      (BX), Z15
-	VMULPS       Z10, Z1, Z14
-	VFMADD231PS  Z15, Z0, Z14
-	VPTESTMD     Z11, Z14, K7
-	VMOVAPS.Z    Z14, K7, Z14
-	VMOVUPS      Z14, (BX)
-	VMOVUPS      (CX), Z15
-	VMULPS       Z10, Z3, Z18
-	VMULPS       Z10, Z18, Z10
-	VFMADD231PS  Z15, Z2, Z10
-	VPTESTMD     Z11, Z10, K7
-	VMOVAPS.Z    Z10, K7, Z10
-	VMOVUPS      Z10, (CX)
-	VMOVUPS      (DX), Z15
-	VMAXPS       Z15, Z10, Z15
+	VFMADD231PS  Z13, Z8, Z10
+	VMOVUPS      (BX), Z16
+	VMULPS       Z10, Z1, Z15
+	VFMADD231PS  Z16, Z0, Z15
 	VPTESTMD     Z11, Z15, K7
 	VMOVAPS.Z    Z15, K7, Z15
-	VMOVUPS      Z15, (DX)
-	VMULPS       Z5, Z15, Z10
+	VMOVUPS      Z15, (BX)
+	VMOVUPS      (CX), Z16
+	VMULPS       Z10, Z3, Z19
+	VMULPS       Z10, Z19, Z10
+	VFMADD231PS  Z16, Z2, Z10
+	VCMPPS       $0x01, Z12, Z10, K2
+	KNOTW        K2, K7
+	VMOVAPS.Z    Z10, K7, Z10
+	VMOVUPS      Z10, (CX)
+	VMOVUPS      (DX), Z16
+	VMAXPS       Z16, Z10, Z16
+	VCMPPS       $0x01, Z12, Z16, K2
+	KNOTW        K2, K7
+	VMOVAPS.Z    Z16, K7, Z16
+	VMOVUPS      Z16, (DX)
+	VMULPS       Z5, Z16, Z10
 	VSQRTPS      Z10, Z10
-	VADDPS       Z6, Z10, Z10
-	VDIVPS       Z10, Z14, Z10
-	VMULPS       Z12, Z8, Z12
-	VFNMADD231PS Z10, Z4, Z12
-	VMOVUPS      Z12, (AX)
+	VADDPS       Z7, Z10, Z10
+	VDIVPS       Z10, Z15, Z10
+	VMULPS       Z13, Z9, Z13
+	VFNMADD231PS Z10, Z4, Z13
+	VMOVUPS      Z13, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
@@ -13633,48 +14155,50 @@ vectors_end:
 	MOVL         $0x0000ffff, R8
 	BZHIL        DI, R8, R8
 	KMOVW        R8, K1
-	VMOVUPS.Z    (AX), K1, Z12
+	VMOVUPS.Z    (AX), K1, Z13
 	VMOVUPS.Z    (SI), K1, Z10
-	VFMADD231PS  Z12, Z7, Z10
-	VMOVUPS.Z    (BX), K1, Z14
-	VMULPS       Z10, Z1, Z15
-	VFMADD231PS  Z14, Z0, Z15
-	VPTESTMD     Z11, Z15, K7
-	VMOVAPS.Z    Z15, K7, Z15
-	VMOVUPS      Z15, K1, (BX)
-	VMOVUPS.Z    (CX), K1, Z14
-	VMULPS       Z10, Z3, Z18
-	VMULPS       Z10, Z18, Z10
-	VFMADD231PS  Z14, Z2, Z10
-	VPTESTMD     Z11, Z10, K7
+	VFMADD231PS  Z13, Z8, Z10
+	VMOVUPS.Z    (BX), K1, Z15
+	VMULPS       Z10, Z1, Z16
+	VFMADD231PS  Z15, Z0, Z16
+	VPTESTMD     Z11, Z16, K7
+	VMOVAPS.Z    Z16, K7, Z16
+	VMOVUPS      Z16, K1, (BX)
+	VMOVUPS.Z    (CX), K1, Z15
+	VMULPS       Z10, Z3, Z19
+	VMULPS       Z10, Z19, Z10
+	VFMADD231PS  Z15, Z2, Z10
+	VCMPPS       $0x01, Z12, Z10, K2
+	KNOTW        K2, K7
 	VMOVAPS.Z    Z10, K7, Z10
 	VMOVUPS      Z10, K1, (CX)
-	VMOVUPS.Z    (DX), K1, Z14
-	VMAXPS       Z14, Z10, Z14
-	VPTESTMD     Z11, Z14, K7
-	VMOVAPS.Z    Z14, K7, Z14
-	VMOVUPS      Z14, K1, (DX)
-	VMULPS       Z5, Z14, Z10
+	VMOVUPS.Z    (DX), K1, Z15
+	VMAXPS       Z15, Z10, Z15
+	VCMPPS       $0x01, Z12, Z15, K2
+	KNOTW        K2, K7
+	VMOVAPS.Z    Z15, K7, Z15
+	VMOVUPS      Z15, K1, (DX)
+	VMULPS       Z5, Z15, Z10
 	VSQRTPS      Z10, Z10
-	VADDPS       Z6, Z10, Z10
-	VDIVPS       Z10, Z15, Z10
-	VMULPS       Z12, Z8, Z12
-	VFNMADD231PS Z10, Z4, Z12
-	VMOVUPS      Z12, K1, (AX)
+	VADDPS       Z7, Z10, Z10
+	VDIVPS       Z10, Z16, Z10
+	VMULPS       Z13, Z9, Z13
+	VFNMADD231PS Z10, Z4, Z13
+	VMOVUPS      Z13, K1, (AX)
 
 done:
 	VZEROUPPER
 	RET
 
-root_again3:
-	VMULPS  Z5, Z16, Z15
-	VSQRTPS Z15, Z15
-	VADDPS  Z6, Z15, Z15
-	JMP     root_done3
+root_again9:
+	VMULPS  Z5, Z17, Z16
+	VSQRTPS Z16, Z16
+	VADDPS  Z7, Z16, Z16
+	JMP     root_done9
 
-// func AmsGradBoundedAheadAVX2(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, distance int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32, scaled2 float32)
+// func AmsGradAheadAVX2(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, distance int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, scaled2 float32, epsilon float32, decay float32, keep float32)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·AmsGradBoundedAheadAVX2(SB), NOSPLIT, $0-96
+TEXT ·AmsGradAheadAVX2(SB), NOSPLIT, $0-96
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), BX
 	MOVQ         v+16(FP), CX
@@ -13688,10 +14212,10 @@ TEXT ·AmsGradBoundedAheadAVX2(SB), NOSPLIT, $0-96
 	VBROADCASTSS add2+68(FP), Y3
 	VBROADCASTSS step+72(FP), Y4
 	VBROADCASTSS correct2+76(FP), Y5
-	VBROADCASTSS epsilon+80(FP), Y6
-	VBROADCASTSS decay+84(FP), Y7
-	VBROADCASTSS keep+88(FP), Y8
-	VBROADCASTSS scaled2+92(FP), Y9
+	VBROADCASTSS scaled2+80(FP), Y6
+	VBROADCASTSS epsilon+84(FP), Y7
+	VBROADCASTSS decay+88(FP), Y8
+	VBROADCASTSS keep+92(FP), Y9
 	SUBQ         $+16, DI
 	JL           blocks_end
 	PCALIGN      $0x40
@@ -13704,7 +14228,7 @@ blocks:
 	PREFETCHT0   (SI)(R8*1)
 	VMOVUPS      (AX), Y10
 	VMOVUPS      (SI), Y11
-	VFMADD231PS  Y10, Y7, Y11
+	VFMADD231PS  Y10, Y8, Y11
 	VMULPS       Y11, Y1, Y12
 	VFMADD231PS  (BX), Y0, Y12
 	VANDPS       lanes_7f800000<>+0(SB), Y12, Y13
@@ -13713,23 +14237,23 @@ blocks:
 	VMULPS       Y11, Y3, Y13
 	VMULPS       Y11, Y13, Y11
 	VFMADD231PS  (CX), Y2, Y11
-	VANDPS       lanes_7f800000<>+0(SB), Y11, Y13
-	VPSIGND      Y13, Y11, Y11
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y11, Y13
+	VANDNPS      Y11, Y13, Y11
 	VMOVUPS      Y11, (CX)
 	VMAXPS       (DX), Y11, Y11
-	VANDPS       lanes_7f800000<>+0(SB), Y11, Y13
-	VPSIGND      Y13, Y11, Y11
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y11, Y13
+	VANDNPS      Y11, Y13, Y11
 	VMOVUPS      Y11, (DX)
 	VMULPS       Y5, Y11, Y13
 	VSQRTPS      Y13, Y13
-	VADDPS       Y6, Y13, Y13
+	VADDPS       Y7, Y13, Y13
 	VDIVPS       Y13, Y12, Y13
-	VMULPS       Y10, Y8, Y10
+	VMULPS       Y10, Y9, Y10
 	VFNMADD231PS Y13, Y4, Y10
 	VMOVUPS      Y10, (AX)
 	VMOVUPS      32(AX), Y10
 	VMOVUPS      32(SI), Y13
-	VFMADD231PS  Y10, Y7, Y13
+	VFMADD231PS  Y10, Y8, Y13
 	VMULPS       Y13, Y1, Y12
 	VFMADD231PS  32(BX), Y0, Y12
 	VANDPS       lanes_7f800000<>+0(SB), Y12, Y11
@@ -13738,18 +14262,18 @@ blocks:
 	VMULPS       Y13, Y3, Y11
 	VMULPS       Y13, Y11, Y13
 	VFMADD231PS  32(CX), Y2, Y13
-	VANDPS       lanes_7f800000<>+0(SB), Y13, Y11
-	VPSIGND      Y11, Y13, Y13
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y13, Y11
+	VANDNPS      Y13, Y11, Y13
 	VMOVUPS      Y13, 32(CX)
 	VMAXPS       32(DX), Y13, Y13
-	VANDPS       lanes_7f800000<>+0(SB), Y13, Y11
-	VPSIGND      Y11, Y13, Y13
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y13, Y11
+	VANDNPS      Y13, Y11, Y13
 	VMOVUPS      Y13, 32(DX)
 	VMULPS       Y5, Y13, Y11
 	VSQRTPS      Y11, Y11
-	VADDPS       Y6, Y11, Y11
+	VADDPS       Y7, Y11, Y11
 	VDIVPS       Y11, Y12, Y11
-	VMULPS       Y10, Y8, Y10
+	VMULPS       Y10, Y9, Y10
 	VFNMADD231PS Y11, Y4, Y10
 	VMOVUPS      Y10, 32(AX)
 	ADDQ         $+64, AX
@@ -13768,7 +14292,7 @@ blocks_end:
 vectors:
 	VMOVUPS      (AX), Y10
 	VMOVUPS      (SI), Y11
-	VFMADD231PS  Y10, Y7, Y11
+	VFMADD231PS  Y10, Y8, Y11
 	VMULPS       Y11, Y1, Y12
 	VFMADD231PS  (BX), Y0, Y12
 	VANDPS       lanes_7f800000<>+0(SB), Y12, Y13
@@ -13777,18 +14301,18 @@ vectors:
 	VMULPS       Y11, Y3, Y13
 	VMULPS       Y11, Y13, Y11
 	VFMADD231PS  (CX), Y2, Y11
-	VANDPS       lanes_7f800000<>+0(SB), Y11, Y13
-	VPSIGND      Y13, Y11, Y11
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y11, Y13
+	VANDNPS      Y11, Y13, Y11
 	VMOVUPS      Y11, (CX)
 	VMAXPS       (DX), Y11, Y11
-	VANDPS       lanes_7f800000<>+0(SB), Y11, Y13
-	VPSIGND      Y13, Y11, Y11
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y11, Y13
+	VANDNPS      Y11, Y13, Y11
 	VMOVUPS      Y11, (DX)
 	VMULPS       Y5, Y11, Y13
 	VSQRTPS      Y13, Y13
-	VADDPS       Y6, Y13, Y13
+	VADDPS       Y7, Y13, Y13
 	VDIVPS       Y13, Y12, Y13
-	VMULPS       Y10, Y8, Y10
+	VMULPS       Y10, Y9, Y10
 	VFNMADD231PS Y13, Y4, Y10
 	VMOVUPS      Y10, (AX)
 	ADDQ         $+32, AX
@@ -13809,158 +14333,1011 @@ vectors_end:
 	NEGQ        DI
 	VMASKMOVPS  (AX), Y10, Y13
 	VMASKMOVPS  (SI), Y10, Y12
-	VFMADD231PS Y13, Y7, Y12
+	VFMADD231PS Y13, Y8, Y12
 	VMASKMOVPS  (BX), Y10, Y11
 	VMULPS      Y12, Y1, Y14
 	VFMADD231PS Y11, Y0, Y14
 	VANDPS      lanes_7f800000<>+0(SB), Y14, Y11
 	VPSIGND     Y11, Y14, Y14
 	CMPQ        DI, $0x04
-	JL          store69_few
+	JL          store71_few
 	VMOVUPS     X14, (BX)
-	JE          store69_end
+	JE          store71_end
 	VPERM2F128  $0x01, Y14, Y14, Y14
 	CMPQ        DI, $0x06
-	JL          store69_five
+	JL          store71_five
 	VMOVLPS     X14, 16(BX)
-	JE          store69_swap
+	JE          store71_swap
 	VEXTRACTPS  $0x02, X14, 24(BX)
-	JMP         store69_swap
-
-store69_five:
-	VMOVSS X14, 16(BX)
-
-store69_swap:
-	VPERM2F128 $0x01, Y14, Y14, Y14
-	JMP        store69_end
-
-store69_few:
-	CMPQ       DI, $0x02
-	JL         store69_one
-	VMOVLPS    X14, (BX)
-	JE         store69_end
-	VEXTRACTPS $0x02, X14, 8(BX)
-	JMP        store69_end
-
-store69_one:
-	VMOVSS X14, (BX)
-
-store69_end:
-	VMASKMOVPS  (CX), Y10, Y11
-	VMULPS      Y12, Y3, Y15
-	VMULPS      Y12, Y15, Y12
-	VFMADD231PS Y11, Y2, Y12
-	VANDPS      lanes_7f800000<>+0(SB), Y12, Y11
-	VPSIGND     Y11, Y12, Y12
-	CMPQ        DI, $0x04
-	JL          store70_few
-	VMOVUPS     X12, (CX)
-	JE          store70_end
-	VPERM2F128  $0x01, Y12, Y12, Y12
-	CMPQ        DI, $0x06
-	JL          store70_five
-	VMOVLPS     X12, 16(CX)
-	JE          store70_swap
-	VEXTRACTPS  $0x02, X12, 24(CX)
-	JMP         store70_swap
-
-store70_five:
-	VMOVSS X12, 16(CX)
-
-store70_swap:
-	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store70_end
-
-store70_few:
-	CMPQ       DI, $0x02
-	JL         store70_one
-	VMOVLPS    X12, (CX)
-	JE         store70_end
-	VEXTRACTPS $0x02, X12, 8(CX)
-	JMP        store70_end
-
-store70_one:
-	VMOVSS X12, (CX)
-
-store70_end:
-	VMASKMOVPS (DX), Y10, Y11
-	VMAXPS     Y11, Y12, Y11
-	VANDPS     lanes_7f800000<>+0(SB), Y11, Y12
-	VPSIGND    Y12, Y11, Y11
-	CMPQ       DI, $0x04
-	JL         store71_few
-	VMOVUPS    X11, (DX)
-	JE         store71_end
-	VPERM2F128 $0x01, Y11, Y11, Y11
-	CMPQ       DI, $0x06
-	JL         store71_five
-	VMOVLPS    X11, 16(DX)
-	JE         store71_swap
-	VEXTRACTPS $0x02, X11, 24(DX)
-	JMP        store71_swap
+	JMP         store71_swap
 
 store71_five:
-	VMOVSS X11, 16(DX)
+	VMOVSS X14, 16(BX)
 
 store71_swap:
-	VPERM2F128 $0x01, Y11, Y11, Y11
+	VPERM2F128 $0x01, Y14, Y14, Y14
 	JMP        store71_end
 
 store71_few:
 	CMPQ       DI, $0x02
 	JL         store71_one
-	VMOVLPS    X11, (DX)
+	VMOVLPS    X14, (BX)
 	JE         store71_end
-	VEXTRACTPS $0x02, X11, 8(DX)
+	VEXTRACTPS $0x02, X14, 8(BX)
 	JMP        store71_end
 
 store71_one:
-	VMOVSS X11, (DX)
+	VMOVSS X14, (BX)
 
 store71_end:
-	VMULPS       Y5, Y11, Y12
-	VSQRTPS      Y12, Y12
-	VADDPS       Y6, Y12, Y12
-	VDIVPS       Y12, Y14, Y12
-	VMULPS       Y13, Y8, Y13
-	VFNMADD231PS Y12, Y4, Y13
-	CMPQ         DI, $0x04
-	JL           store72_few
-	VMOVUPS      X13, (AX)
-	JE           store72_end
-	VPERM2F128   $0x01, Y13, Y13, Y13
-	CMPQ         DI, $0x06
-	JL           store72_five
-	VMOVLPS      X13, 16(AX)
-	JE           store72_swap
-	VEXTRACTPS   $0x02, X13, 24(AX)
-	JMP          store72_swap
+	VMASKMOVPS  (CX), Y10, Y11
+	VMULPS      Y12, Y3, Y15
+	VMULPS      Y12, Y15, Y12
+	VFMADD231PS Y11, Y2, Y12
+	VCMPPS      $0x01, lanes_00800000<>+0(SB), Y12, Y11
+	VANDNPS     Y12, Y11, Y12
+	CMPQ        DI, $0x04
+	JL          store72_few
+	VMOVUPS     X12, (CX)
+	JE          store72_end
+	VPERM2F128  $0x01, Y12, Y12, Y12
+	CMPQ        DI, $0x06
+	JL          store72_five
+	VMOVLPS     X12, 16(CX)
+	JE          store72_swap
+	VEXTRACTPS  $0x02, X12, 24(CX)
+	JMP         store72_swap
 
 store72_five:
-	VMOVSS X13, 16(AX)
+	VMOVSS X12, 16(CX)
 
 store72_swap:
-	VPERM2F128 $0x01, Y13, Y13, Y13
+	VPERM2F128 $0x01, Y12, Y12, Y12
 	JMP        store72_end
 
 store72_few:
 	CMPQ       DI, $0x02
 	JL         store72_one
-	VMOVLPS    X13, (AX)
+	VMOVLPS    X12, (CX)
 	JE         store72_end
-	VEXTRACTPS $0x02, X13, 8(AX)
+	VEXTRACTPS $0x02, X12, 8(CX)
 	JMP        store72_end
 
 store72_one:
-	VMOVSS X13, (AX)
+	VMOVSS X12, (CX)
 
 store72_end:
+	VMASKMOVPS (DX), Y10, Y11
+	VMAXPS     Y11, Y12, Y11
+	VCMPPS     $0x01, lanes_00800000<>+0(SB), Y11, Y12
+	VANDNPS    Y11, Y12, Y11
+	CMPQ       DI, $0x04
+	JL         store73_few
+	VMOVUPS    X11, (DX)
+	JE         store73_end
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	CMPQ       DI, $0x06
+	JL         store73_five
+	VMOVLPS    X11, 16(DX)
+	JE         store73_swap
+	VEXTRACTPS $0x02, X11, 24(DX)
+	JMP        store73_swap
+
+store73_five:
+	VMOVSS X11, 16(DX)
+
+store73_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store73_end
+
+store73_few:
+	CMPQ       DI, $0x02
+	JL         store73_one
+	VMOVLPS    X11, (DX)
+	JE         store73_end
+	VEXTRACTPS $0x02, X11, 8(DX)
+	JMP        store73_end
+
+store73_one:
+	VMOVSS X11, (DX)
+
+store73_end:
+	VMULPS       Y5, Y11, Y12
+	VSQRTPS      Y12, Y12
+	VADDPS       Y7, Y12, Y12
+	VDIVPS       Y12, Y14, Y12
+	VMULPS       Y13, Y9, Y13
+	VFNMADD231PS Y12, Y4, Y13
+	CMPQ         DI, $0x04
+	JL           store74_few
+	VMOVUPS      X13, (AX)
+	JE           store74_end
+	VPERM2F128   $0x01, Y13, Y13, Y13
+	CMPQ         DI, $0x06
+	JL           store74_five
+	VMOVLPS      X13, 16(AX)
+	JE           store74_swap
+	VEXTRACTPS   $0x02, X13, 24(AX)
+	JMP          store74_swap
+
+store74_five:
+	VMOVSS X13, 16(AX)
+
+store74_swap:
+	VPERM2F128 $0x01, Y13, Y13, Y13
+	JMP        store74_end
+
+store74_few:
+	CMPQ       DI, $0x02
+	JL         store74_one
+	VMOVLPS    X13, (AX)
+	JE         store74_end
+	VEXTRACTPS $0x02, X13, 8(AX)
+	JMP        store74_end
+
+store74_one:
+	VMOVSS X13, (AX)
+
+store74_end:
+done:
+	VZEROUPPER
+	RET
+
+// func AmsGradDecoupledAVX2(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, scaled2 float32, epsilon float32, keep float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·AmsGradDecoupledAVX2(SB), NOSPLIT, $0-84
+	MOVQ         w+0(FP), AX
+	MOVQ         m+8(FP), BX
+	MOVQ         v+16(FP), CX
+	MOVQ         top+24(FP), DX
+	MOVQ         grad+32(FP), SI
+	MOVQ         n+40(FP), DI
+	VBROADCASTSS beta1+48(FP), Y0
+	VBROADCASTSS add1+52(FP), Y1
+	VBROADCASTSS beta2+56(FP), Y2
+	VBROADCASTSS add2+60(FP), Y3
+	VBROADCASTSS step+64(FP), Y4
+	VBROADCASTSS correct2+68(FP), Y5
+	VBROADCASTSS scaled2+72(FP), Y6
+	VBROADCASTSS epsilon+76(FP), Y7
+	VBROADCASTSS keep+80(FP), Y8
+	SUBQ         $+16, DI
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (AX), Y9
+	VMOVUPS      (SI), Y10
+	VMULPS       Y10, Y1, Y11
+	VFMADD231PS  (BX), Y0, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMOVUPS      Y11, (BX)
+	VMULPS       Y10, Y3, Y12
+	VMULPS       Y10, Y12, Y10
+	VFMADD231PS  (CX), Y2, Y10
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y10, Y12
+	VANDNPS      Y10, Y12, Y10
+	VMOVUPS      Y10, (CX)
+	VMAXPS       (DX), Y10, Y10
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y10, Y12
+	VANDNPS      Y10, Y12, Y10
+	VMOVUPS      Y10, (DX)
+	VMULPS       Y5, Y10, Y12
+	VSQRTPS      Y12, Y12
+	VADDPS       Y7, Y12, Y12
+	VDIVPS       Y12, Y11, Y12
+	VMULPS       Y9, Y8, Y9
+	VFNMADD231PS Y12, Y4, Y9
+	VMOVUPS      Y9, (AX)
+	VMOVUPS      32(AX), Y9
+	VMOVUPS      32(SI), Y12
+	VMULPS       Y12, Y1, Y11
+	VFMADD231PS  32(BX), Y0, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y10
+	VPSIGND      Y10, Y11, Y11
+	VMOVUPS      Y11, 32(BX)
+	VMULPS       Y12, Y3, Y10
+	VMULPS       Y12, Y10, Y12
+	VFMADD231PS  32(CX), Y2, Y12
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y12, Y10
+	VANDNPS      Y12, Y10, Y12
+	VMOVUPS      Y12, 32(CX)
+	VMAXPS       32(DX), Y12, Y12
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y12, Y10
+	VANDNPS      Y12, Y10, Y12
+	VMOVUPS      Y12, 32(DX)
+	VMULPS       Y5, Y12, Y10
+	VSQRTPS      Y10, Y10
+	VADDPS       Y7, Y10, Y10
+	VDIVPS       Y10, Y11, Y10
+	VMULPS       Y9, Y8, Y9
+	VFNMADD231PS Y10, Y4, Y9
+	VMOVUPS      Y9, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, SI
+	SUBQ         $+16, DI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, DI
+	SUBQ $+8, DI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y9
+	VMOVUPS      (SI), Y10
+	VMULPS       Y10, Y1, Y11
+	VFMADD231PS  (BX), Y0, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMOVUPS      Y11, (BX)
+	VMULPS       Y10, Y3, Y12
+	VMULPS       Y10, Y12, Y10
+	VFMADD231PS  (CX), Y2, Y10
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y10, Y12
+	VANDNPS      Y10, Y12, Y10
+	VMOVUPS      Y10, (CX)
+	VMAXPS       (DX), Y10, Y10
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y10, Y12
+	VANDNPS      Y10, Y12, Y10
+	VMOVUPS      Y10, (DX)
+	VMULPS       Y5, Y10, Y12
+	VSQRTPS      Y12, Y12
+	VADDPS       Y7, Y12, Y12
+	VDIVPS       Y12, Y11, Y12
+	VMULPS       Y9, Y8, Y9
+	VFNMADD231PS Y12, Y4, Y9
+	VMOVUPS      Y9, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $+32, SI
+	SUBQ         $+8, DI
+	JGE          vectors
+
+vectors_end:
+	ADDQ        $+8, DI
+	TESTQ       DI, DI
+	JE          done
+	LEAQ        partial_masks<>+0(SB), R8
+	NEGQ        DI
+	VMOVUPS     32(R8)(DI*4), Y9
+	NEGQ        DI
+	VMASKMOVPS  (AX), Y9, Y12
+	VMASKMOVPS  (SI), Y9, Y11
+	VMASKMOVPS  (BX), Y9, Y10
+	VMULPS      Y11, Y1, Y13
+	VFMADD231PS Y10, Y0, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y10
+	VPSIGND     Y10, Y13, Y13
+	CMPQ        DI, $0x04
+	JL          store75_few
+	VMOVUPS     X13, (BX)
+	JE          store75_end
+	VPERM2F128  $0x01, Y13, Y13, Y13
+	CMPQ        DI, $0x06
+	JL          store75_five
+	VMOVLPS     X13, 16(BX)
+	JE          store75_swap
+	VEXTRACTPS  $0x02, X13, 24(BX)
+	JMP         store75_swap
+
+store75_five:
+	VMOVSS X13, 16(BX)
+
+store75_swap:
+	VPERM2F128 $0x01, Y13, Y13, Y13
+	JMP        store75_end
+
+store75_few:
+	CMPQ       DI, $0x02
+	JL         store75_one
+	VMOVLPS    X13, (BX)
+	JE         store75_end
+	VEXTRACTPS $0x02, X13, 8(BX)
+	JMP        store75_end
+
+store75_one:
+	VMOVSS X13, (BX)
+
+store75_end:
+	VMASKMOVPS  (CX), Y9, Y10
+	VMULPS      Y11, Y3, Y14
+	VMULPS      Y11, Y14, Y11
+	VFMADD231PS Y10, Y2, Y11
+	VCMPPS      $0x01, lanes_00800000<>+0(SB), Y11, Y10
+	VANDNPS     Y11, Y10, Y11
+	CMPQ        DI, $0x04
+	JL          store76_few
+	VMOVUPS     X11, (CX)
+	JE          store76_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        DI, $0x06
+	JL          store76_five
+	VMOVLPS     X11, 16(CX)
+	JE          store76_swap
+	VEXTRACTPS  $0x02, X11, 24(CX)
+	JMP         store76_swap
+
+store76_five:
+	VMOVSS X11, 16(CX)
+
+store76_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store76_end
+
+store76_few:
+	CMPQ       DI, $0x02
+	JL         store76_one
+	VMOVLPS    X11, (CX)
+	JE         store76_end
+	VEXTRACTPS $0x02, X11, 8(CX)
+	JMP        store76_end
+
+store76_one:
+	VMOVSS X11, (CX)
+
+store76_end:
+	VMASKMOVPS (DX), Y9, Y10
+	VMAXPS     Y10, Y11, Y10
+	VCMPPS     $0x01, lanes_00800000<>+0(SB), Y10, Y11
+	VANDNPS    Y10, Y11, Y10
+	CMPQ       DI, $0x04
+	JL         store77_few
+	VMOVUPS    X10, (DX)
+	JE         store77_end
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	CMPQ       DI, $0x06
+	JL         store77_five
+	VMOVLPS    X10, 16(DX)
+	JE         store77_swap
+	VEXTRACTPS $0x02, X10, 24(DX)
+	JMP        store77_swap
+
+store77_five:
+	VMOVSS X10, 16(DX)
+
+store77_swap:
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	JMP        store77_end
+
+store77_few:
+	CMPQ       DI, $0x02
+	JL         store77_one
+	VMOVLPS    X10, (DX)
+	JE         store77_end
+	VEXTRACTPS $0x02, X10, 8(DX)
+	JMP        store77_end
+
+store77_one:
+	VMOVSS X10, (DX)
+
+store77_end:
+	VMULPS       Y5, Y10, Y11
+	VSQRTPS      Y11, Y11
+	VADDPS       Y7, Y11, Y11
+	VDIVPS       Y11, Y13, Y11
+	VMULPS       Y12, Y8, Y12
+	VFNMADD231PS Y11, Y4, Y12
+	CMPQ         DI, $0x04
+	JL           store78_few
+	VMOVUPS      X12, (AX)
+	JE           store78_end
+	VPERM2F128   $0x01, Y12, Y12, Y12
+	CMPQ         DI, $0x06
+	JL           store78_five
+	VMOVLPS      X12, 16(AX)
+	JE           store78_swap
+	VEXTRACTPS   $0x02, X12, 24(AX)
+	JMP          store78_swap
+
+store78_five:
+	VMOVSS X12, 16(AX)
+
+store78_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store78_end
+
+store78_few:
+	CMPQ       DI, $0x02
+	JL         store78_one
+	VMOVLPS    X12, (AX)
+	JE         store78_end
+	VEXTRACTPS $0x02, X12, 8(AX)
+	JMP        store78_end
+
+store78_one:
+	VMOVSS X12, (AX)
+
+store78_end:
+done:
+	VZEROUPPER
+	RET
+
+// func AmsGradDecoupledAVX512(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, scaled2 float32, epsilon float32, keep float32)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·AmsGradDecoupledAVX512(SB), NOSPLIT, $0-84
+	MOVQ         w+0(FP), AX
+	MOVQ         m+8(FP), BX
+	MOVQ         v+16(FP), CX
+	MOVQ         top+24(FP), DX
+	MOVQ         grad+32(FP), SI
+	MOVQ         n+40(FP), DI
+	VBROADCASTSS beta1+48(FP), Z0
+	VBROADCASTSS add1+52(FP), Z1
+	VBROADCASTSS beta2+56(FP), Z2
+	VBROADCASTSS add2+60(FP), Z3
+	VBROADCASTSS step+64(FP), Z4
+	VBROADCASTSS correct2+68(FP), Z5
+	VBROADCASTSS scaled2+72(FP), Z6
+	VBROADCASTSS epsilon+76(FP), Z7
+	VBROADCASTSS keep+80(FP), Z8
+	SUBQ         $+64, DI
+	JL           blocks_end
+
+blocks:
+	VMOVUPS          (AX), Z9
+	VMOVUPS          64(AX), Z10
+	VMOVUPS          128(AX), Z11
+	VMOVUPS          192(AX), Z12
+	VMOVUPS          (SI), Z13
+	VMOVUPS          64(SI), Z14
+	VMOVUPS          128(SI), Z15
+	VMOVUPS          192(SI), Z16
+	VMOVUPS          (BX), Z17
+	VMOVUPS          64(BX), Z18
+	VMOVUPS          128(BX), Z19
+	VMOVUPS          192(BX), Z20
+	VMULPS           Z13, Z1, Z21
+	VMULPS           Z14, Z1, Z22
+	VMULPS           Z15, Z1, Z23
+	VMULPS           Z16, Z1, Z24
+	VFMADD231PS      Z17, Z0, Z21
+	VFMADD231PS      Z18, Z0, Z22
+	VFMADD231PS      Z19, Z0, Z23
+	VFMADD231PS      Z20, Z0, Z24
+	VPTESTMD.BCST    lanes_7f800000<>+0(SB), Z21, K7
+	VMOVAPS.Z        Z21, K7, Z21
+	VPTESTMD.BCST    lanes_7f800000<>+0(SB), Z22, K7
+	VMOVAPS.Z        Z22, K7, Z22
+	VPTESTMD.BCST    lanes_7f800000<>+0(SB), Z23, K7
+	VMOVAPS.Z        Z23, K7, Z23
+	VPTESTMD.BCST    lanes_7f800000<>+0(SB), Z24, K7
+	VMOVAPS.Z        Z24, K7, Z24
+	VMOVUPS          Z21, (BX)
+	VMOVUPS          Z22, 64(BX)
+	VMOVUPS          Z23, 128(BX)
+	VMOVUPS          Z24, 192(BX)
+	VMOVUPS          (CX), Z20
+	VMOVUPS          64(CX), Z19
+	VMOVUPS          128(CX), Z18
+	VMOVUPS          192(CX), Z17
+	VMULPS           Z13, Z3, Z25
+	VMULPS           Z14, Z3, Z26
+	VMULPS           Z15, Z3, Z27
+	VMULPS           Z16, Z3, Z28
+	VMULPS           Z13, Z25, Z13
+	VMULPS           Z14, Z26, Z14
+	VMULPS           Z15, Z27, Z15
+	VMULPS           Z16, Z28, Z16
+	VFMADD231PS      Z20, Z2, Z13
+	VFMADD231PS      Z19, Z2, Z14
+	VFMADD231PS      Z18, Z2, Z15
+	VFMADD231PS      Z17, Z2, Z16
+	VCMPPS.BCST      $0x01, lanes_00800000<>+0(SB), Z13, K2
+	VCMPPS.BCST      $0x01, lanes_00800000<>+0(SB), Z14, K3
+	VCMPPS.BCST      $0x01, lanes_00800000<>+0(SB), Z15, K4
+	VCMPPS.BCST      $0x01, lanes_00800000<>+0(SB), Z16, K5
+	KNOTW            K2, K7
+	VMOVAPS.Z        Z13, K7, Z13
+	KNOTW            K3, K7
+	VMOVAPS.Z        Z14, K7, Z14
+	KNOTW            K4, K7
+	VMOVAPS.Z        Z15, K7, Z15
+	KNOTW            K5, K7
+	VMOVAPS.Z        Z16, K7, Z16
+	VMOVUPS          Z13, (CX)
+	VMOVUPS          Z14, 64(CX)
+	VMOVUPS          Z15, 128(CX)
+	VMOVUPS          Z16, 192(CX)
+	VMOVUPS          (DX), Z17
+	VMOVUPS          64(DX), Z18
+	VMOVUPS          128(DX), Z19
+	VMOVUPS          192(DX), Z20
+	VMAXPS           Z17, Z13, Z17
+	VMAXPS           Z18, Z14, Z18
+	VMAXPS           Z19, Z15, Z19
+	VMAXPS           Z20, Z16, Z20
+	VCMPPS.BCST      $0x01, lanes_00800000<>+0(SB), Z17, K5
+	VCMPPS.BCST      $0x01, lanes_00800000<>+0(SB), Z18, K4
+	VCMPPS.BCST      $0x01, lanes_00800000<>+0(SB), Z19, K3
+	VCMPPS.BCST      $0x01, lanes_00800000<>+0(SB), Z20, K2
+	KNOTW            K5, K7
+	VMOVAPS.Z        Z17, K7, Z17
+	KNOTW            K4, K7
+	VMOVAPS.Z        Z18, K7, Z18
+	KNOTW            K3, K7
+	VMOVAPS.Z        Z19, K7, Z19
+	KNOTW            K2, K7
+	VMOVAPS.Z        Z20, K7, Z20
+	VMOVUPS          Z17, (DX)
+	VMOVUPS          Z18, 64(DX)
+	VMOVUPS          Z19, 128(DX)
+	VMOVUPS          Z20, 192(DX)
+	VMULPS           Z5, Z17, Z16
+	VSQRTPS          Z16, Z16
+	VADDPS           Z7, Z16, Z16
+	VMULPS           Z6, Z18, Z15
+	VRSQRT14PS       Z15, Z13
+	VMULPS           Z13, Z15, Z14
+	VMULPS.BCST      lanes_3f000000<>+0(SB), Z13, Z13
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z28
+	VFNMADD231PS     Z14, Z13, Z28
+	VFMADD231PS      Z28, Z14, Z14
+	VFMADD231PS      Z28, Z13, Z13
+	VFNMADD231PS     Z14, Z14, Z15
+	VPTESTMD         Z18, Z18, K7
+	VFMADD213PS.Z    Z14, Z13, K7, Z15
+	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z15, K7, K6
+	VFPCLASSPSZ      $0x99, Z15, K7
+	KORTESTW         K6, K7
+	JNE              root_again10
+	VMOVAPS          Z7, Z17
+	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z15, Z17
+
+root_done10:
+	VMULPS           Z6, Z19, Z28
+	VRSQRT14PS       Z28, Z14
+	VMULPS           Z14, Z28, Z13
+	VMULPS.BCST      lanes_3f000000<>+0(SB), Z14, Z14
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z15
+	VFNMADD231PS     Z13, Z14, Z15
+	VFMADD231PS      Z15, Z13, Z13
+	VFMADD231PS      Z15, Z14, Z14
+	VFNMADD231PS     Z13, Z13, Z28
+	VPTESTMD         Z19, Z19, K7
+	VFMADD213PS.Z    Z13, Z14, K7, Z28
+	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z28, K7, K6
+	VFPCLASSPSZ      $0x99, Z28, K7
+	KORTESTW         K6, K7
+	JNE              root_again11
+	VMOVAPS          Z7, Z18
+	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z28, Z18
+
+root_done11:
+	VMULPS           Z6, Z20, Z15
+	VRSQRT14PS       Z15, Z13
+	VMULPS           Z13, Z15, Z14
+	VMULPS.BCST      lanes_3f000000<>+0(SB), Z13, Z13
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z28
+	VFNMADD231PS     Z14, Z13, Z28
+	VFMADD231PS      Z28, Z14, Z14
+	VFMADD231PS      Z28, Z13, Z13
+	VFNMADD231PS     Z14, Z14, Z15
+	VPTESTMD         Z20, Z20, K7
+	VFMADD213PS.Z    Z14, Z13, K7, Z15
+	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z15, K7, K6
+	VFPCLASSPSZ      $0x99, Z15, K7
+	KORTESTW         K6, K7
+	JNE              root_again12
+	VMOVAPS          Z7, Z19
+	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z15, Z19
+
+root_done12:
+	VDIVPS       Z16, Z21, Z16
+	VDIVPS       Z17, Z22, Z17
+	VDIVPS       Z18, Z23, Z18
+	VDIVPS       Z19, Z24, Z19
+	VMULPS       Z9, Z8, Z9
+	VMULPS       Z10, Z8, Z10
+	VMULPS       Z11, Z8, Z11
+	VMULPS       Z12, Z8, Z12
+	VFNMADD231PS Z16, Z4, Z9
+	VFNMADD231PS Z17, Z4, Z10
+	VFNMADD231PS Z18, Z4, Z11
+	VFNMADD231PS Z19, Z4, Z12
+	VMOVUPS      Z9, (AX)
+	VMOVUPS      Z10, 64(AX)
+	VMOVUPS      Z11, 128(AX)
+	VMOVUPS      Z12, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	ADDQ         $+256, CX
+	ADDQ         $+256, DX
+	ADDQ         $+256, SI
+	SUBQ         $+64, DI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+64, DI
+	SUBQ $+16, DI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS       (AX), Z12
+	VMOVUPS       (SI), Z11
+	VMOVUPS       (BX), Z10
+	VMULPS        Z11, Z1, Z9
+	VFMADD231PS   Z10, Z0, Z9
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z9, K7
+	VMOVAPS.Z     Z9, K7, Z9
+	VMOVUPS       Z9, (BX)
+	VMOVUPS       (CX), Z10
+	VMULPS        Z11, Z3, Z19
+	VMULPS        Z11, Z19, Z11
+	VFMADD231PS   Z10, Z2, Z11
+	VCMPPS.BCST   $0x01, lanes_00800000<>+0(SB), Z11, K2
+	KNOTW         K2, K7
+	VMOVAPS.Z     Z11, K7, Z11
+	VMOVUPS       Z11, (CX)
+	VMOVUPS       (DX), Z10
+	VMAXPS        Z10, Z11, Z10
+	VCMPPS.BCST   $0x01, lanes_00800000<>+0(SB), Z10, K2
+	KNOTW         K2, K7
+	VMOVAPS.Z     Z10, K7, Z10
+	VMOVUPS       Z10, (DX)
+	VMULPS        Z5, Z10, Z11
+	VSQRTPS       Z11, Z11
+	VADDPS        Z7, Z11, Z11
+	VDIVPS        Z11, Z9, Z11
+	VMULPS        Z12, Z8, Z12
+	VFNMADD231PS  Z11, Z4, Z12
+	VMOVUPS       Z12, (AX)
+	ADDQ          $+64, AX
+	ADDQ          $+64, BX
+	ADDQ          $+64, CX
+	ADDQ          $+64, DX
+	ADDQ          $+64, SI
+	SUBQ          $+16, DI
+	JGE           vectors
+
+vectors_end:
+	ADDQ          $+16, DI
+	TESTQ         DI, DI
+	JE            done
+	MOVL          $0x0000ffff, R8
+	BZHIL         DI, R8, R8
+	KMOVW         R8, K1
+	VMOVUPS.Z     (AX), K1, Z12
+	VMOVUPS.Z     (SI), K1, Z11
+	VMOVUPS.Z     (BX), K1, Z9
+	VMULPS        Z11, Z1, Z10
+	VFMADD231PS   Z9, Z0, Z10
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z10, K7
+	VMOVAPS.Z     Z10, K7, Z10
+	VMOVUPS       Z10, K1, (BX)
+	VMOVUPS.Z     (CX), K1, Z9
+	VMULPS        Z11, Z3, Z19
+	VMULPS        Z11, Z19, Z11
+	VFMADD231PS   Z9, Z2, Z11
+	VCMPPS.BCST   $0x01, lanes_00800000<>+0(SB), Z11, K2
+	KNOTW         K2, K7
+	VMOVAPS.Z     Z11, K7, Z11
+	VMOVUPS       Z11, K1, (CX)
+	VMOVUPS.Z     (DX), K1, Z9
+	VMAXPS        Z9, Z11, Z9
+	VCMPPS.BCST   $0x01, lanes_00800000<>+0(SB), Z9, K2
+	KNOTW         K2, K7
+	VMOVAPS.Z     Z9, K7, Z9
+	VMOVUPS       Z9, K1, (DX)
+	VMULPS        Z5, Z9, Z11
+	VSQRTPS       Z11, Z11
+	VADDPS        Z7, Z11, Z11
+	VDIVPS        Z11, Z10, Z11
+	VMULPS        Z12, Z8, Z12
+	VFNMADD231PS  Z11, Z4, Z12
+	VMOVUPS       Z12, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+root_again10:
+	VMULPS  Z5, Z18, Z17
+	VSQRTPS Z17, Z17
+	VADDPS  Z7, Z17, Z17
+	JMP     root_done10
+
+root_again11:
+	VMULPS  Z5, Z19, Z18
+	VSQRTPS Z18, Z18
+	VADDPS  Z7, Z18, Z18
+	JMP     root_done11
+
+root_again12:
+	VMULPS  Z5, Z20, Z19
+	VSQRTPS Z19, Z19
+	VADDPS  Z7, Z19, Z19
+	JMP     root_done12
+
+// func AmsGradDecoupledAheadAVX2(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, distance int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, scaled2 float32, epsilon float32, keep float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·AmsGradDecoupledAheadAVX2(SB), NOSPLIT, $0-92
+	MOVQ         w+0(FP), AX
+	MOVQ         m+8(FP), BX
+	MOVQ         v+16(FP), CX
+	MOVQ         top+24(FP), DX
+	MOVQ         grad+32(FP), SI
+	MOVQ         n+40(FP), DI
+	MOVQ         distance+48(FP), R8
+	VBROADCASTSS beta1+56(FP), Y0
+	VBROADCASTSS add1+60(FP), Y1
+	VBROADCASTSS beta2+64(FP), Y2
+	VBROADCASTSS add2+68(FP), Y3
+	VBROADCASTSS step+72(FP), Y4
+	VBROADCASTSS correct2+76(FP), Y5
+	VBROADCASTSS scaled2+80(FP), Y6
+	VBROADCASTSS epsilon+84(FP), Y7
+	VBROADCASTSS keep+88(FP), Y8
+	SUBQ         $+16, DI
+	JL           blocks_end
+	PCALIGN      $0x40
+
+blocks:
+	PREFETCHT0   (AX)(R8*1)
+	PREFETCHT0   (BX)(R8*1)
+	PREFETCHT0   (CX)(R8*1)
+	PREFETCHT0   (DX)(R8*1)
+	PREFETCHT0   (SI)(R8*1)
+	VMOVUPS      (AX), Y9
+	VMOVUPS      (SI), Y10
+	VMULPS       Y10, Y1, Y11
+	VFMADD231PS  (BX), Y0, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMOVUPS      Y11, (BX)
+	VMULPS       Y10, Y3, Y12
+	VMULPS       Y10, Y12, Y10
+	VFMADD231PS  (CX), Y2, Y10
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y10, Y12
+	VANDNPS      Y10, Y12, Y10
+	VMOVUPS      Y10, (CX)
+	VMAXPS       (DX), Y10, Y10
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y10, Y12
+	VANDNPS      Y10, Y12, Y10
+	VMOVUPS      Y10, (DX)
+	VMULPS       Y5, Y10, Y12
+	VSQRTPS      Y12, Y12
+	VADDPS       Y7, Y12, Y12
+	VDIVPS       Y12, Y11, Y12
+	VMULPS       Y9, Y8, Y9
+	VFNMADD231PS Y12, Y4, Y9
+	VMOVUPS      Y9, (AX)
+	VMOVUPS      32(AX), Y9
+	VMOVUPS      32(SI), Y12
+	VMULPS       Y12, Y1, Y11
+	VFMADD231PS  32(BX), Y0, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y10
+	VPSIGND      Y10, Y11, Y11
+	VMOVUPS      Y11, 32(BX)
+	VMULPS       Y12, Y3, Y10
+	VMULPS       Y12, Y10, Y12
+	VFMADD231PS  32(CX), Y2, Y12
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y12, Y10
+	VANDNPS      Y12, Y10, Y12
+	VMOVUPS      Y12, 32(CX)
+	VMAXPS       32(DX), Y12, Y12
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y12, Y10
+	VANDNPS      Y12, Y10, Y12
+	VMOVUPS      Y12, 32(DX)
+	VMULPS       Y5, Y12, Y10
+	VSQRTPS      Y10, Y10
+	VADDPS       Y7, Y10, Y10
+	VDIVPS       Y10, Y11, Y10
+	VMULPS       Y9, Y8, Y9
+	VFNMADD231PS Y10, Y4, Y9
+	VMOVUPS      Y9, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, SI
+	SUBQ         $+16, DI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, DI
+	SUBQ $+8, DI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y9
+	VMOVUPS      (SI), Y10
+	VMULPS       Y10, Y1, Y11
+	VFMADD231PS  (BX), Y0, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMOVUPS      Y11, (BX)
+	VMULPS       Y10, Y3, Y12
+	VMULPS       Y10, Y12, Y10
+	VFMADD231PS  (CX), Y2, Y10
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y10, Y12
+	VANDNPS      Y10, Y12, Y10
+	VMOVUPS      Y10, (CX)
+	VMAXPS       (DX), Y10, Y10
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y10, Y12
+	VANDNPS      Y10, Y12, Y10
+	VMOVUPS      Y10, (DX)
+	VMULPS       Y5, Y10, Y12
+	VSQRTPS      Y12, Y12
+	VADDPS       Y7, Y12, Y12
+	VDIVPS       Y12, Y11, Y12
+	VMULPS       Y9, Y8, Y9
+	VFNMADD231PS Y12, Y4, Y9
+	VMOVUPS      Y9, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $+32, SI
+	SUBQ         $+8, DI
+	JGE          vectors
+
+vectors_end:
+	ADDQ        $+8, DI
+	TESTQ       DI, DI
+	JE          done
+	LEAQ        partial_masks<>+0(SB), R9
+	NEGQ        DI
+	VMOVUPS     32(R9)(DI*4), Y9
+	NEGQ        DI
+	VMASKMOVPS  (AX), Y9, Y12
+	VMASKMOVPS  (SI), Y9, Y11
+	VMASKMOVPS  (BX), Y9, Y10
+	VMULPS      Y11, Y1, Y13
+	VFMADD231PS Y10, Y0, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y10
+	VPSIGND     Y10, Y13, Y13
+	CMPQ        DI, $0x04
+	JL          store79_few
+	VMOVUPS     X13, (BX)
+	JE          store79_end
+	VPERM2F128  $0x01, Y13, Y13, Y13
+	CMPQ        DI, $0x06
+	JL          store79_five
+	VMOVLPS     X13, 16(BX)
+	JE          store79_swap
+	VEXTRACTPS  $0x02, X13, 24(BX)
+	JMP         store79_swap
+
+store79_five:
+	VMOVSS X13, 16(BX)
+
+store79_swap:
+	VPERM2F128 $0x01, Y13, Y13, Y13
+	JMP        store79_end
+
+store79_few:
+	CMPQ       DI, $0x02
+	JL         store79_one
+	VMOVLPS    X13, (BX)
+	JE         store79_end
+	VEXTRACTPS $0x02, X13, 8(BX)
+	JMP        store79_end
+
+store79_one:
+	VMOVSS X13, (BX)
+
+store79_end:
+	VMASKMOVPS  (CX), Y9, Y10
+	VMULPS      Y11, Y3, Y14
+	VMULPS      Y11, Y14, Y11
+	VFMADD231PS Y10, Y2, Y11
+	VCMPPS      $0x01, lanes_00800000<>+0(SB), Y11, Y10
+	VANDNPS     Y11, Y10, Y11
+	CMPQ        DI, $0x04
+	JL          store80_few
+	VMOVUPS     X11, (CX)
+	JE          store80_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        DI, $0x06
+	JL          store80_five
+	VMOVLPS     X11, 16(CX)
+	JE          store80_swap
+	VEXTRACTPS  $0x02, X11, 24(CX)
+	JMP         store80_swap
+
+store80_five:
+	VMOVSS X11, 16(CX)
+
+store80_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store80_end
+
+store80_few:
+	CMPQ       DI, $0x02
+	JL         store80_one
+	VMOVLPS    X11, (CX)
+	JE         store80_end
+	VEXTRACTPS $0x02, X11, 8(CX)
+	JMP        store80_end
+
+store80_one:
+	VMOVSS X11, (CX)
+
+store80_end:
+	VMASKMOVPS (DX), Y9, Y10
+	VMAXPS     Y10, Y11, Y10
+	VCMPPS     $0x01, lanes_00800000<>+0(SB), Y10, Y11
+	VANDNPS    Y10, Y11, Y10
+	CMPQ       DI, $0x04
+	JL         store81_few
+	VMOVUPS    X10, (DX)
+	JE         store81_end
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	CMPQ       DI, $0x06
+	JL         store81_five
+	VMOVLPS    X10, 16(DX)
+	JE         store81_swap
+	VEXTRACTPS $0x02, X10, 24(DX)
+	JMP        store81_swap
+
+store81_five:
+	VMOVSS X10, 16(DX)
+
+store81_swap:
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	JMP        store81_end
+
+store81_few:
+	CMPQ       DI, $0x02
+	JL         store81_one
+	VMOVLPS    X10, (DX)
+	JE         store81_end
+	VEXTRACTPS $0x02, X10, 8(DX)
+	JMP        store81_end
+
+store81_one:
+	VMOVSS X10, (DX)
+
+store81_end:
+	VMULPS       Y5, Y10, Y11
+	VSQRTPS      Y11, Y11
+	VADDPS       Y7, Y11, Y11
+	VDIVPS       Y11, Y13, Y11
+	VMULPS       Y12, Y8, Y12
+	VFNMADD231PS Y11, Y4, Y12
+	CMPQ         DI, $0x04
+	JL           store82_few
+	VMOVUPS      X12, (AX)
+	JE           store82_end
+	VPERM2F128   $0x01, Y12, Y12, Y12
+	CMPQ         DI, $0x06
+	JL           store82_five
+	VMOVLPS      X12, 16(AX)
+	JE           store82_swap
+	VEXTRACTPS   $0x02, X12, 24(AX)
+	JMP          store82_swap
+
+store82_five:
+	VMOVSS X12, 16(AX)
+
+store82_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store82_end
+
+store82_few:
+	CMPQ       DI, $0x02
+	JL         store82_one
+	VMOVLPS    X12, (AX)
+	JE         store82_end
+	VEXTRACTPS $0x02, X12, 8(AX)
+	JMP        store82_end
+
+store82_one:
+	VMOVSS X12, (AX)
+
+store82_end:
 done:
 	VZEROUPPER
 	RET
 
 // func AdagradAVX2(w *float32, s *float32, grad *float32, n int, step float32, epsilon float32, decay float32)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, FMA3
 TEXT ·AdagradAVX2(SB), NOSPLIT, $0-44
 	MOVQ         w+0(FP), AX
 	MOVQ         s+8(FP), BX
@@ -13969,7 +15346,7 @@ TEXT ·AdagradAVX2(SB), NOSPLIT, $0-44
 	VBROADCASTSS step+32(FP), Y0
 	VBROADCASTSS epsilon+36(FP), Y1
 	VBROADCASTSS decay+40(FP), Y2
-	VBROADCASTSS lanes_7f800000<>+0(SB), Y4
+	VBROADCASTSS lanes_00800000<>+0(SB), Y4
 	SUBQ         $+32, DX
 	JL           blocks_end
 
@@ -13984,10 +15361,10 @@ blocks:
 	VMOVUPS      32(BX), Y9
 	VFMADD231PS  Y6, Y6, Y8
 	VFMADD231PS  Y7, Y7, Y9
-	VANDPS       Y4, Y8, Y10
-	VPSIGND      Y10, Y8, Y8
-	VANDPS       Y4, Y9, Y10
-	VPSIGND      Y10, Y9, Y9
+	VCMPPS       $0x01, Y4, Y8, Y10
+	VCMPPS       $0x01, Y4, Y9, Y11
+	VANDNPS      Y8, Y10, Y8
+	VANDNPS      Y9, Y11, Y9
 	VMOVUPS      Y8, (BX)
 	VMOVUPS      Y9, 32(BX)
 	VSQRTPS      Y8, Y8
@@ -14010,10 +15387,10 @@ blocks:
 	VMOVUPS      96(BX), Y6
 	VFMADD231PS  Y9, Y9, Y7
 	VFMADD231PS  Y8, Y8, Y6
-	VANDPS       Y4, Y7, Y10
-	VPSIGND      Y10, Y7, Y7
-	VANDPS       Y4, Y6, Y10
-	VPSIGND      Y10, Y6, Y6
+	VCMPPS       $0x01, Y4, Y7, Y11
+	VCMPPS       $0x01, Y4, Y6, Y10
+	VANDNPS      Y7, Y11, Y7
+	VANDNPS      Y6, Y10, Y6
 	VMOVUPS      Y7, 64(BX)
 	VMOVUPS      Y6, 96(BX)
 	VSQRTPS      Y7, Y7
@@ -14043,8 +15420,8 @@ vectors:
 	VFMADD231PS  Y3, Y2, Y5
 	VMOVUPS      (BX), Y6
 	VFMADD231PS  Y5, Y5, Y6
-	VANDPS       Y4, Y6, Y7
-	VPSIGND      Y7, Y6, Y6
+	VCMPPS       $0x01, Y4, Y6, Y7
+	VANDNPS      Y6, Y7, Y6
 	VMOVUPS      Y6, (BX)
 	VSQRTPS      Y6, Y6
 	VADDPS       Y1, Y6, Y6
@@ -14070,74 +15447,74 @@ vectors_end:
 	VFMADD231PS Y6, Y2, Y5
 	VMASKMOVPS  (BX), Y3, Y7
 	VFMADD231PS Y5, Y5, Y7
-	VANDPS      Y4, Y7, Y8
-	VPSIGND     Y8, Y7, Y7
+	VCMPPS      $0x01, Y4, Y7, Y8
+	VANDNPS     Y7, Y8, Y7
 	CMPQ        DX, $0x04
-	JL          store73_few
+	JL          store83_few
 	VMOVUPS     X7, (BX)
-	JE          store73_end
+	JE          store83_end
 	VPERM2F128  $0x01, Y7, Y7, Y7
 	CMPQ        DX, $0x06
-	JL          store73_five
+	JL          store83_five
 	VMOVLPS     X7, 16(BX)
-	JE          store73_swap
+	JE          store83_swap
 	VEXTRACTPS  $0x02, X7, 24(BX)
-	JMP         store73_swap
+	JMP         store83_swap
 
-store73_five:
+store83_five:
 	VMOVSS X7, 16(BX)
 
-store73_swap:
+store83_swap:
 	VPERM2F128 $0x01, Y7, Y7, Y7
-	JMP        store73_end
+	JMP        store83_end
 
-store73_few:
+store83_few:
 	CMPQ       DX, $0x02
-	JL         store73_one
+	JL         store83_one
 	VMOVLPS    X7, (BX)
-	JE         store73_end
+	JE         store83_end
 	VEXTRACTPS $0x02, X7, 8(BX)
-	JMP        store73_end
+	JMP        store83_end
 
-store73_one:
+store83_one:
 	VMOVSS X7, (BX)
 
-store73_end:
+store83_end:
 	VSQRTPS      Y7, Y7
 	VADDPS       Y1, Y7, Y7
 	VDIVPS       Y7, Y5, Y7
 	VFNMADD231PS Y7, Y0, Y6
 	CMPQ         DX, $0x04
-	JL           store74_few
+	JL           store84_few
 	VMOVUPS      X6, (AX)
-	JE           store74_end
+	JE           store84_end
 	VPERM2F128   $0x01, Y6, Y6, Y6
 	CMPQ         DX, $0x06
-	JL           store74_five
+	JL           store84_five
 	VMOVLPS      X6, 16(AX)
-	JE           store74_swap
+	JE           store84_swap
 	VEXTRACTPS   $0x02, X6, 24(AX)
-	JMP          store74_swap
+	JMP          store84_swap
 
-store74_five:
+store84_five:
 	VMOVSS X6, 16(AX)
 
-store74_swap:
+store84_swap:
 	VPERM2F128 $0x01, Y6, Y6, Y6
-	JMP        store74_end
+	JMP        store84_end
 
-store74_few:
+store84_few:
 	CMPQ       DX, $0x02
-	JL         store74_one
+	JL         store84_one
 	VMOVLPS    X6, (AX)
-	JE         store74_end
+	JE         store84_end
 	VEXTRACTPS $0x02, X6, 8(AX)
-	JMP        store74_end
+	JMP        store84_end
 
-store74_one:
+store84_one:
 	VMOVSS X6, (AX)
 
-store74_end:
+store84_end:
 done:
 	VZEROUPPER
 	RET
@@ -14152,7 +15529,7 @@ TEXT ·AdagradAVX512(SB), NOSPLIT, $0-44
 	VBROADCASTSS step+32(FP), Z0
 	VBROADCASTSS epsilon+36(FP), Z1
 	VBROADCASTSS decay+40(FP), Z2
-	VBROADCASTSS lanes_7f800000<>+0(SB), Z4
+	VBROADCASTSS lanes_00800000<>+0(SB), Z4
 	SUBQ         $+64, DX
 	JL           blocks_end
 
@@ -14177,13 +15554,17 @@ blocks:
 	VFMADD231PS  Z9, Z9, Z13
 	VFMADD231PS  Z10, Z10, Z14
 	VFMADD231PS  Z11, Z11, Z15
-	VPTESTMD     Z4, Z12, K7
+	VCMPPS       $0x01, Z4, Z12, K2
+	VCMPPS       $0x01, Z4, Z13, K3
+	VCMPPS       $0x01, Z4, Z14, K4
+	VCMPPS       $0x01, Z4, Z15, K5
+	KNOTW        K2, K7
 	VMOVAPS.Z    Z12, K7, Z12
-	VPTESTMD     Z4, Z13, K7
+	KNOTW        K3, K7
 	VMOVAPS.Z    Z13, K7, Z13
-	VPTESTMD     Z4, Z14, K7
+	KNOTW        K4, K7
 	VMOVAPS.Z    Z14, K7, Z14
-	VPTESTMD     Z4, Z15, K7
+	KNOTW        K5, K7
 	VMOVAPS.Z    Z15, K7, Z15
 	VMOVUPS      Z12, (BX)
 	VMOVUPS      Z13, 64(BX)
@@ -14226,7 +15607,8 @@ vectors:
 	VFMADD231PS  Z7, Z2, Z6
 	VMOVUPS      (BX), Z5
 	VFMADD231PS  Z6, Z6, Z5
-	VPTESTMD     Z4, Z5, K7
+	VCMPPS       $0x01, Z4, Z5, K5
+	KNOTW        K5, K7
 	VMOVAPS.Z    Z5, K7, Z5
 	VMOVUPS      Z5, (BX)
 	VSQRTPS      Z5, Z5
@@ -14252,7 +15634,8 @@ vectors_end:
 	VFMADD231PS  Z7, Z2, Z5
 	VMOVUPS.Z    (BX), K1, Z6
 	VFMADD231PS  Z5, Z5, Z6
-	VPTESTMD     Z4, Z6, K7
+	VCMPPS       $0x01, Z4, Z6, K5
+	KNOTW        K5, K7
 	VMOVAPS.Z    Z6, K7, Z6
 	VMOVUPS      Z6, K1, (BX)
 	VSQRTPS      Z6, Z6
@@ -14266,7 +15649,7 @@ done:
 	RET
 
 // func AdagradAheadAVX2(w *float32, s *float32, grad *float32, n int, distance int, step float32, epsilon float32, decay float32)
-// Requires: AVX, AVX2, FMA3, MMX+
+// Requires: AVX, FMA3, MMX+
 TEXT ·AdagradAheadAVX2(SB), NOSPLIT, $0-52
 	MOVQ         w+0(FP), AX
 	MOVQ         s+8(FP), BX
@@ -14276,7 +15659,7 @@ TEXT ·AdagradAheadAVX2(SB), NOSPLIT, $0-52
 	VBROADCASTSS step+40(FP), Y0
 	VBROADCASTSS epsilon+44(FP), Y1
 	VBROADCASTSS decay+48(FP), Y2
-	VBROADCASTSS lanes_7f800000<>+0(SB), Y4
+	VBROADCASTSS lanes_00800000<>+0(SB), Y4
 	SUBQ         $+32, DX
 	JL           blocks_end
 	PCALIGN      $0x40
@@ -14298,10 +15681,10 @@ blocks:
 	VMOVUPS      32(BX), Y9
 	VFMADD231PS  Y6, Y6, Y8
 	VFMADD231PS  Y7, Y7, Y9
-	VANDPS       Y4, Y8, Y10
-	VPSIGND      Y10, Y8, Y8
-	VANDPS       Y4, Y9, Y10
-	VPSIGND      Y10, Y9, Y9
+	VCMPPS       $0x01, Y4, Y8, Y10
+	VCMPPS       $0x01, Y4, Y9, Y11
+	VANDNPS      Y8, Y10, Y8
+	VANDNPS      Y9, Y11, Y9
 	VMOVUPS      Y8, (BX)
 	VMOVUPS      Y9, 32(BX)
 	VSQRTPS      Y8, Y8
@@ -14324,10 +15707,10 @@ blocks:
 	VMOVUPS      96(BX), Y6
 	VFMADD231PS  Y9, Y9, Y7
 	VFMADD231PS  Y8, Y8, Y6
-	VANDPS       Y4, Y7, Y10
-	VPSIGND      Y10, Y7, Y7
-	VANDPS       Y4, Y6, Y10
-	VPSIGND      Y10, Y6, Y6
+	VCMPPS       $0x01, Y4, Y7, Y11
+	VCMPPS       $0x01, Y4, Y6, Y10
+	VANDNPS      Y7, Y11, Y7
+	VANDNPS      Y6, Y10, Y6
 	VMOVUPS      Y7, 64(BX)
 	VMOVUPS      Y6, 96(BX)
 	VSQRTPS      Y7, Y7
@@ -14357,8 +15740,8 @@ vectors:
 	VFMADD231PS  Y3, Y2, Y5
 	VMOVUPS      (BX), Y6
 	VFMADD231PS  Y5, Y5, Y6
-	VANDPS       Y4, Y6, Y7
-	VPSIGND      Y7, Y6, Y6
+	VCMPPS       $0x01, Y4, Y6, Y7
+	VANDNPS      Y6, Y7, Y6
 	VMOVUPS      Y6, (BX)
 	VSQRTPS      Y6, Y6
 	VADDPS       Y1, Y6, Y6
@@ -14384,80 +15767,80 @@ vectors_end:
 	VFMADD231PS Y6, Y2, Y5
 	VMASKMOVPS  (BX), Y3, Y7
 	VFMADD231PS Y5, Y5, Y7
-	VANDPS      Y4, Y7, Y8
-	VPSIGND     Y8, Y7, Y7
+	VCMPPS      $0x01, Y4, Y7, Y8
+	VANDNPS     Y7, Y8, Y7
 	CMPQ        DX, $0x04
-	JL          store75_few
+	JL          store85_few
 	VMOVUPS     X7, (BX)
-	JE          store75_end
+	JE          store85_end
 	VPERM2F128  $0x01, Y7, Y7, Y7
 	CMPQ        DX, $0x06
-	JL          store75_five
+	JL          store85_five
 	VMOVLPS     X7, 16(BX)
-	JE          store75_swap
+	JE          store85_swap
 	VEXTRACTPS  $0x02, X7, 24(BX)
-	JMP         store75_swap
+	JMP         store85_swap
 
-store75_five:
+store85_five:
 	VMOVSS X7, 16(BX)
 
-store75_swap:
+store85_swap:
 	VPERM2F128 $0x01, Y7, Y7, Y7
-	JMP        store75_end
+	JMP        store85_end
 
-store75_few:
+store85_few:
 	CMPQ       DX, $0x02
-	JL         store75_one
+	JL         store85_one
 	VMOVLPS    X7, (BX)
-	JE         store75_end
+	JE         store85_end
 	VEXTRACTPS $0x02, X7, 8(BX)
-	JMP        store75_end
+	JMP        store85_end
 
-store75_one:
+store85_one:
 	VMOVSS X7, (BX)
 
-store75_end:
+store85_end:
 	VSQRTPS      Y7, Y7
 	VADDPS       Y1, Y7, Y7
 	VDIVPS       Y7, Y5, Y7
 	VFNMADD231PS Y7, Y0, Y6
 	CMPQ         DX, $0x04
-	JL           store76_few
+	JL           store86_few
 	VMOVUPS      X6, (AX)
-	JE           store76_end
+	JE           store86_end
 	VPERM2F128   $0x01, Y6, Y6, Y6
 	CMPQ         DX, $0x06
-	JL           store76_five
+	JL           store86_five
 	VMOVLPS      X6, 16(AX)
-	JE           store76_swap
+	JE           store86_swap
 	VEXTRACTPS   $0x02, X6, 24(AX)
-	JMP          store76_swap
+	JMP          store86_swap
 
-store76_five:
+store86_five:
 	VMOVSS X6, 16(AX)
 
-store76_swap:
+store86_swap:
 	VPERM2F128 $0x01, Y6, Y6, Y6
-	JMP        store76_end
+	JMP        store86_end
 
-store76_few:
+store86_few:
 	CMPQ       DX, $0x02
-	JL         store76_one
+	JL         store86_one
 	VMOVLPS    X6, (AX)
-	JE         store76_end
+	JE         store86_end
 	VEXTRACTPS $0x02, X6, 8(AX)
-	JMP        store76_end
+	JMP        store86_end
 
-store76_one:
+store86_one:
 	VMOVSS X6, (AX)
 
-store76_end:
+store86_end:
 done:
 	VZEROUPPER
 	RET
 
 // func RmsPropAVX2(w *float32, v *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, lr float32, decay float32)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, FMA3
 TEXT ·RmsPropAVX2(SB), NOSPLIT, $0-52
 	MOVQ         w+0(FP), AX
 	MOVQ         v+8(FP), BX
@@ -14468,93 +15851,64 @@ TEXT ·RmsPropAVX2(SB), NOSPLIT, $0-52
 	VBROADCASTSS epsilon+40(FP), Y2
 	VBROADCASTSS lr+44(FP), Y3
 	VBROADCASTSS decay+48(FP), Y4
-	VBROADCASTSS lanes_7f800000<>+0(SB), Y6
-	SUBQ         $+32, DX
+	SUBQ         $+16, DX
 	JL           blocks_end
 
 blocks:
 	VMOVUPS      (AX), Y5
-	VMOVUPS      32(AX), Y7
-	VMOVUPS      (CX), Y8
-	VMOVUPS      32(CX), Y9
-	VFMADD231PS  Y5, Y4, Y8
-	VFMADD231PS  Y7, Y4, Y9
+	VMOVUPS      32(AX), Y6
+	VMOVUPS      (CX), Y7
+	VMOVUPS      32(CX), Y8
+	VFMADD231PS  Y5, Y4, Y7
+	VFMADD231PS  Y6, Y4, Y8
+	VMULPS       Y7, Y1, Y9
 	VMULPS       Y8, Y1, Y10
-	VMULPS       Y9, Y1, Y11
+	VMULPS       Y7, Y9, Y9
 	VMULPS       Y8, Y10, Y10
-	VMULPS       Y9, Y11, Y11
-	VFMADD231PS  (BX), Y0, Y10
-	VFMADD231PS  32(BX), Y0, Y11
-	VANDPS       Y6, Y10, Y12
-	VPSIGND      Y12, Y10, Y10
-	VANDPS       Y6, Y11, Y12
-	VPSIGND      Y12, Y11, Y11
-	VMOVUPS      Y10, (BX)
-	VMOVUPS      Y11, 32(BX)
-	VSQRTPS      Y10, Y10
-	VSQRTPS      Y11, Y11
-	VADDPS       Y2, Y10, Y10
-	VADDPS       Y2, Y11, Y11
-	VDIVPS       Y10, Y8, Y10
-	VDIVPS       Y11, Y9, Y11
-	VFNMADD231PS Y10, Y3, Y5
-	VFNMADD231PS Y11, Y3, Y7
-	VMOVUPS      Y5, (AX)
-	VMOVUPS      Y7, 32(AX)
-	VMOVUPS      64(AX), Y7
-	VMOVUPS      96(AX), Y5
-	VMOVUPS      64(CX), Y11
-	VMOVUPS      96(CX), Y10
-	VFMADD231PS  Y7, Y4, Y11
-	VFMADD231PS  Y5, Y4, Y10
-	VMULPS       Y11, Y1, Y9
-	VMULPS       Y10, Y1, Y8
-	VMULPS       Y11, Y9, Y9
-	VMULPS       Y10, Y8, Y8
-	VFMADD231PS  64(BX), Y0, Y9
-	VFMADD231PS  96(BX), Y0, Y8
-	VANDPS       Y6, Y9, Y12
-	VPSIGND      Y12, Y9, Y9
-	VANDPS       Y6, Y8, Y12
-	VPSIGND      Y12, Y8, Y8
-	VMOVUPS      Y9, 64(BX)
-	VMOVUPS      Y8, 96(BX)
+	VFMADD231PS  (BX), Y0, Y9
+	VFMADD231PS  32(BX), Y0, Y10
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y9, Y11
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y10, Y12
+	VANDNPS      Y9, Y11, Y9
+	VANDNPS      Y10, Y12, Y10
+	VMOVUPS      Y9, (BX)
+	VMOVUPS      Y10, 32(BX)
 	VSQRTPS      Y9, Y9
-	VSQRTPS      Y8, Y8
+	VSQRTPS      Y10, Y10
 	VADDPS       Y2, Y9, Y9
-	VADDPS       Y2, Y8, Y8
-	VDIVPS       Y9, Y11, Y9
-	VDIVPS       Y8, Y10, Y8
-	VFNMADD231PS Y9, Y3, Y7
-	VFNMADD231PS Y8, Y3, Y5
-	VMOVUPS      Y7, 64(AX)
-	VMOVUPS      Y5, 96(AX)
-	ADDQ         $+128, AX
-	ADDQ         $+128, BX
-	ADDQ         $+128, CX
-	SUBQ         $+32, DX
+	VADDPS       Y2, Y10, Y10
+	VDIVPS       Y9, Y7, Y9
+	VDIVPS       Y10, Y8, Y10
+	VFNMADD231PS Y9, Y3, Y5
+	VFNMADD231PS Y10, Y3, Y6
+	VMOVUPS      Y5, (AX)
+	VMOVUPS      Y6, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	SUBQ         $+16, DX
 	JGE          blocks
 
 blocks_end:
-	ADDQ $+32, DX
+	ADDQ $+16, DX
 	SUBQ $+8, DX
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (AX), Y5
-	VMOVUPS      (CX), Y7
-	VFMADD231PS  Y5, Y4, Y7
-	VMULPS       Y7, Y1, Y8
-	VMULPS       Y7, Y8, Y8
-	VFMADD231PS  (BX), Y0, Y8
-	VANDPS       Y6, Y8, Y9
-	VPSIGND      Y9, Y8, Y8
-	VMOVUPS      Y8, (BX)
-	VSQRTPS      Y8, Y8
-	VADDPS       Y2, Y8, Y8
-	VDIVPS       Y8, Y7, Y8
-	VFNMADD231PS Y8, Y3, Y5
-	VMOVUPS      Y5, (AX)
+	VMOVUPS      (AX), Y6
+	VMOVUPS      (CX), Y5
+	VFMADD231PS  Y6, Y4, Y5
+	VMULPS       Y5, Y1, Y10
+	VMULPS       Y5, Y10, Y10
+	VFMADD231PS  (BX), Y0, Y10
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y10, Y9
+	VANDNPS      Y10, Y9, Y10
+	VMOVUPS      Y10, (BX)
+	VSQRTPS      Y10, Y10
+	VADDPS       Y2, Y10, Y10
+	VDIVPS       Y10, Y5, Y10
+	VFNMADD231PS Y10, Y3, Y6
+	VMOVUPS      Y6, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -14567,83 +15921,83 @@ vectors_end:
 	JE          done
 	LEAQ        partial_masks<>+0(SB), SI
 	NEGQ        DX
-	VMOVUPS     32(SI)(DX*4), Y5
+	VMOVUPS     32(SI)(DX*4), Y6
 	NEGQ        DX
-	VMASKMOVPS  (AX), Y5, Y8
-	VMASKMOVPS  (CX), Y5, Y7
-	VFMADD231PS Y8, Y4, Y7
-	VMULPS      Y7, Y1, Y9
-	VMASKMOVPS  (BX), Y5, Y10
-	VMULPS      Y7, Y9, Y9
-	VFMADD231PS Y10, Y0, Y9
-	VANDPS      Y6, Y9, Y10
-	VPSIGND     Y10, Y9, Y9
+	VMASKMOVPS  (AX), Y6, Y10
+	VMASKMOVPS  (CX), Y6, Y5
+	VFMADD231PS Y10, Y4, Y5
+	VMULPS      Y5, Y1, Y9
+	VMASKMOVPS  (BX), Y6, Y8
+	VMULPS      Y5, Y9, Y9
+	VFMADD231PS Y8, Y0, Y9
+	VCMPPS      $0x01, lanes_00800000<>+0(SB), Y9, Y8
+	VANDNPS     Y9, Y8, Y9
 	CMPQ        DX, $0x04
-	JL          store77_few
+	JL          store87_few
 	VMOVUPS     X9, (BX)
-	JE          store77_end
+	JE          store87_end
 	VPERM2F128  $0x01, Y9, Y9, Y9
 	CMPQ        DX, $0x06
-	JL          store77_five
+	JL          store87_five
 	VMOVLPS     X9, 16(BX)
-	JE          store77_swap
+	JE          store87_swap
 	VEXTRACTPS  $0x02, X9, 24(BX)
-	JMP         store77_swap
+	JMP         store87_swap
 
-store77_five:
+store87_five:
 	VMOVSS X9, 16(BX)
 
-store77_swap:
+store87_swap:
 	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store77_end
+	JMP        store87_end
 
-store77_few:
+store87_few:
 	CMPQ       DX, $0x02
-	JL         store77_one
+	JL         store87_one
 	VMOVLPS    X9, (BX)
-	JE         store77_end
+	JE         store87_end
 	VEXTRACTPS $0x02, X9, 8(BX)
-	JMP        store77_end
+	JMP        store87_end
 
-store77_one:
+store87_one:
 	VMOVSS X9, (BX)
 
-store77_end:
+store87_end:
 	VSQRTPS      Y9, Y9
 	VADDPS       Y2, Y9, Y9
-	VDIVPS       Y9, Y7, Y9
-	VFNMADD231PS Y9, Y3, Y8
+	VDIVPS       Y9, Y5, Y9
+	VFNMADD231PS Y9, Y3, Y10
 	CMPQ         DX, $0x04
-	JL           store78_few
-	VMOVUPS      X8, (AX)
-	JE           store78_end
-	VPERM2F128   $0x01, Y8, Y8, Y8
+	JL           store88_few
+	VMOVUPS      X10, (AX)
+	JE           store88_end
+	VPERM2F128   $0x01, Y10, Y10, Y10
 	CMPQ         DX, $0x06
-	JL           store78_five
-	VMOVLPS      X8, 16(AX)
-	JE           store78_swap
-	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store78_swap
+	JL           store88_five
+	VMOVLPS      X10, 16(AX)
+	JE           store88_swap
+	VEXTRACTPS   $0x02, X10, 24(AX)
+	JMP          store88_swap
 
-store78_five:
-	VMOVSS X8, 16(AX)
+store88_five:
+	VMOVSS X10, 16(AX)
 
-store78_swap:
-	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store78_end
+store88_swap:
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	JMP        store88_end
 
-store78_few:
+store88_few:
 	CMPQ       DX, $0x02
-	JL         store78_one
-	VMOVLPS    X8, (AX)
-	JE         store78_end
-	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store78_end
+	JL         store88_one
+	VMOVLPS    X10, (AX)
+	JE         store88_end
+	VEXTRACTPS $0x02, X10, 8(AX)
+	JMP        store88_end
 
-store78_one:
-	VMOVSS X8, (AX)
+store88_one:
+	VMOVSS X10, (AX)
 
-store78_end:
+store88_end:
 done:
 	VZEROUPPER
 	RET
@@ -14660,7 +16014,7 @@ TEXT ·RmsPropAVX512(SB), NOSPLIT, $0-52
 	VBROADCASTSS epsilon+40(FP), Z2
 	VBROADCASTSS lr+44(FP), Z3
 	VBROADCASTSS decay+48(FP), Z4
-	VBROADCASTSS lanes_7f800000<>+0(SB), Z6
+	VBROADCASTSS lanes_00800000<>+0(SB), Z6
 	SUBQ         $+64, DX
 	JL           blocks_end
 
@@ -14693,13 +16047,17 @@ blocks:
 	VFMADD231PS  Z19, Z0, Z15
 	VFMADD231PS  Z20, Z0, Z16
 	VFMADD231PS  Z21, Z0, Z17
-	VPTESTMD     Z6, Z14, K7
+	VCMPPS       $0x01, Z6, Z14, K2
+	VCMPPS       $0x01, Z6, Z15, K3
+	VCMPPS       $0x01, Z6, Z16, K4
+	VCMPPS       $0x01, Z6, Z17, K5
+	KNOTW        K2, K7
 	VMOVAPS.Z    Z14, K7, Z14
-	VPTESTMD     Z6, Z15, K7
+	KNOTW        K3, K7
 	VMOVAPS.Z    Z15, K7, Z15
-	VPTESTMD     Z6, Z16, K7
+	KNOTW        K4, K7
 	VMOVAPS.Z    Z16, K7, Z16
-	VPTESTMD     Z6, Z17, K7
+	KNOTW        K5, K7
 	VMOVAPS.Z    Z17, K7, Z17
 	VMOVUPS      Z14, (BX)
 	VMOVUPS      Z15, 64(BX)
@@ -14744,7 +16102,8 @@ vectors:
 	VMOVUPS      (BX), Z5
 	VMULPS       Z8, Z7, Z7
 	VFMADD231PS  Z5, Z0, Z7
-	VPTESTMD     Z6, Z7, K7
+	VCMPPS       $0x01, Z6, Z7, K5
+	KNOTW        K5, K7
 	VMOVAPS.Z    Z7, K7, Z7
 	VMOVUPS      Z7, (BX)
 	VSQRTPS      Z7, Z7
@@ -14772,7 +16131,8 @@ vectors_end:
 	VMOVUPS.Z    (BX), K1, Z5
 	VMULPS       Z7, Z8, Z8
 	VFMADD231PS  Z5, Z0, Z8
-	VPTESTMD     Z6, Z8, K7
+	VCMPPS       $0x01, Z6, Z8, K5
+	KNOTW        K5, K7
 	VMOVAPS.Z    Z8, K7, Z8
 	VMOVUPS      Z8, K1, (BX)
 	VSQRTPS      Z8, Z8
@@ -14786,7 +16146,7 @@ done:
 	RET
 
 // func RmsPropAheadAVX2(w *float32, v *float32, grad *float32, n int, distance int, alpha float32, add float32, epsilon float32, lr float32, decay float32)
-// Requires: AVX, AVX2, FMA3, MMX+
+// Requires: AVX, FMA3, MMX+
 TEXT ·RmsPropAheadAVX2(SB), NOSPLIT, $0-60
 	MOVQ         w+0(FP), AX
 	MOVQ         v+8(FP), BX
@@ -14798,100 +16158,68 @@ TEXT ·RmsPropAheadAVX2(SB), NOSPLIT, $0-60
 	VBROADCASTSS epsilon+48(FP), Y2
 	VBROADCASTSS lr+52(FP), Y3
 	VBROADCASTSS decay+56(FP), Y4
-	VBROADCASTSS lanes_7f800000<>+0(SB), Y6
-	SUBQ         $+32, DX
+	SUBQ         $+16, DX
 	JL           blocks_end
 	PCALIGN      $0x40
 
 blocks:
 	PREFETCHT0   (AX)(SI*1)
-	PREFETCHT0   64(AX)(SI*1)
 	PREFETCHT0   (BX)(SI*1)
-	PREFETCHT0   64(BX)(SI*1)
 	PREFETCHT0   (CX)(SI*1)
-	PREFETCHT0   64(CX)(SI*1)
 	VMOVUPS      (AX), Y5
-	VMOVUPS      32(AX), Y7
-	VMOVUPS      (CX), Y8
-	VMOVUPS      32(CX), Y9
-	VFMADD231PS  Y5, Y4, Y8
-	VFMADD231PS  Y7, Y4, Y9
+	VMOVUPS      32(AX), Y6
+	VMOVUPS      (CX), Y7
+	VMOVUPS      32(CX), Y8
+	VFMADD231PS  Y5, Y4, Y7
+	VFMADD231PS  Y6, Y4, Y8
+	VMULPS       Y7, Y1, Y9
 	VMULPS       Y8, Y1, Y10
-	VMULPS       Y9, Y1, Y11
+	VMULPS       Y7, Y9, Y9
 	VMULPS       Y8, Y10, Y10
-	VMULPS       Y9, Y11, Y11
-	VFMADD231PS  (BX), Y0, Y10
-	VFMADD231PS  32(BX), Y0, Y11
-	VANDPS       Y6, Y10, Y12
-	VPSIGND      Y12, Y10, Y10
-	VANDPS       Y6, Y11, Y12
-	VPSIGND      Y12, Y11, Y11
-	VMOVUPS      Y10, (BX)
-	VMOVUPS      Y11, 32(BX)
-	VSQRTPS      Y10, Y10
-	VSQRTPS      Y11, Y11
-	VADDPS       Y2, Y10, Y10
-	VADDPS       Y2, Y11, Y11
-	VDIVPS       Y10, Y8, Y10
-	VDIVPS       Y11, Y9, Y11
-	VFNMADD231PS Y10, Y3, Y5
-	VFNMADD231PS Y11, Y3, Y7
-	VMOVUPS      Y5, (AX)
-	VMOVUPS      Y7, 32(AX)
-	VMOVUPS      64(AX), Y7
-	VMOVUPS      96(AX), Y5
-	VMOVUPS      64(CX), Y11
-	VMOVUPS      96(CX), Y10
-	VFMADD231PS  Y7, Y4, Y11
-	VFMADD231PS  Y5, Y4, Y10
-	VMULPS       Y11, Y1, Y9
-	VMULPS       Y10, Y1, Y8
-	VMULPS       Y11, Y9, Y9
-	VMULPS       Y10, Y8, Y8
-	VFMADD231PS  64(BX), Y0, Y9
-	VFMADD231PS  96(BX), Y0, Y8
-	VANDPS       Y6, Y9, Y12
-	VPSIGND      Y12, Y9, Y9
-	VANDPS       Y6, Y8, Y12
-	VPSIGND      Y12, Y8, Y8
-	VMOVUPS      Y9, 64(BX)
-	VMOVUPS      Y8, 96(BX)
+	VFMADD231PS  (BX), Y0, Y9
+	VFMADD231PS  32(BX), Y0, Y10
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y9, Y11
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y10, Y12
+	VANDNPS      Y9, Y11, Y9
+	VANDNPS      Y10, Y12, Y10
+	VMOVUPS      Y9, (BX)
+	VMOVUPS      Y10, 32(BX)
 	VSQRTPS      Y9, Y9
-	VSQRTPS      Y8, Y8
+	VSQRTPS      Y10, Y10
 	VADDPS       Y2, Y9, Y9
-	VADDPS       Y2, Y8, Y8
-	VDIVPS       Y9, Y11, Y9
-	VDIVPS       Y8, Y10, Y8
-	VFNMADD231PS Y9, Y3, Y7
-	VFNMADD231PS Y8, Y3, Y5
-	VMOVUPS      Y7, 64(AX)
-	VMOVUPS      Y5, 96(AX)
-	ADDQ         $+128, AX
-	ADDQ         $+128, BX
-	ADDQ         $+128, CX
-	SUBQ         $+32, DX
+	VADDPS       Y2, Y10, Y10
+	VDIVPS       Y9, Y7, Y9
+	VDIVPS       Y10, Y8, Y10
+	VFNMADD231PS Y9, Y3, Y5
+	VFNMADD231PS Y10, Y3, Y6
+	VMOVUPS      Y5, (AX)
+	VMOVUPS      Y6, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	SUBQ         $+16, DX
 	JGE          blocks
 
 blocks_end:
-	ADDQ $+32, DX
+	ADDQ $+16, DX
 	SUBQ $+8, DX
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (AX), Y5
-	VMOVUPS      (CX), Y7
-	VFMADD231PS  Y5, Y4, Y7
-	VMULPS       Y7, Y1, Y8
-	VMULPS       Y7, Y8, Y8
-	VFMADD231PS  (BX), Y0, Y8
-	VANDPS       Y6, Y8, Y9
-	VPSIGND      Y9, Y8, Y8
-	VMOVUPS      Y8, (BX)
-	VSQRTPS      Y8, Y8
-	VADDPS       Y2, Y8, Y8
-	VDIVPS       Y8, Y7, Y8
-	VFNMADD231PS Y8, Y3, Y5
-	VMOVUPS      Y5, (AX)
+	VMOVUPS      (AX), Y6
+	VMOVUPS      (CX), Y5
+	VFMADD231PS  Y6, Y4, Y5
+	VMULPS       Y5, Y1, Y10
+	VMULPS       Y5, Y10, Y10
+	VFMADD231PS  (BX), Y0, Y10
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y10, Y9
+	VANDNPS      Y10, Y9, Y10
+	VMOVUPS      Y10, (BX)
+	VSQRTPS      Y10, Y10
+	VADDPS       Y2, Y10, Y10
+	VDIVPS       Y10, Y5, Y10
+	VFNMADD231PS Y10, Y3, Y6
+	VMOVUPS      Y6, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -14904,83 +16232,83 @@ vectors_end:
 	JE          done
 	LEAQ        partial_masks<>+0(SB), DI
 	NEGQ        DX
-	VMOVUPS     32(DI)(DX*4), Y5
+	VMOVUPS     32(DI)(DX*4), Y6
 	NEGQ        DX
-	VMASKMOVPS  (AX), Y5, Y8
-	VMASKMOVPS  (CX), Y5, Y7
-	VFMADD231PS Y8, Y4, Y7
-	VMULPS      Y7, Y1, Y9
-	VMASKMOVPS  (BX), Y5, Y10
-	VMULPS      Y7, Y9, Y9
-	VFMADD231PS Y10, Y0, Y9
-	VANDPS      Y6, Y9, Y10
-	VPSIGND     Y10, Y9, Y9
+	VMASKMOVPS  (AX), Y6, Y10
+	VMASKMOVPS  (CX), Y6, Y5
+	VFMADD231PS Y10, Y4, Y5
+	VMULPS      Y5, Y1, Y9
+	VMASKMOVPS  (BX), Y6, Y8
+	VMULPS      Y5, Y9, Y9
+	VFMADD231PS Y8, Y0, Y9
+	VCMPPS      $0x01, lanes_00800000<>+0(SB), Y9, Y8
+	VANDNPS     Y9, Y8, Y9
 	CMPQ        DX, $0x04
-	JL          store79_few
+	JL          store89_few
 	VMOVUPS     X9, (BX)
-	JE          store79_end
+	JE          store89_end
 	VPERM2F128  $0x01, Y9, Y9, Y9
 	CMPQ        DX, $0x06
-	JL          store79_five
+	JL          store89_five
 	VMOVLPS     X9, 16(BX)
-	JE          store79_swap
+	JE          store89_swap
 	VEXTRACTPS  $0x02, X9, 24(BX)
-	JMP         store79_swap
+	JMP         store89_swap
 
-store79_five:
+store89_five:
 	VMOVSS X9, 16(BX)
 
-store79_swap:
+store89_swap:
 	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store79_end
+	JMP        store89_end
 
-store79_few:
+store89_few:
 	CMPQ       DX, $0x02
-	JL         store79_one
+	JL         store89_one
 	VMOVLPS    X9, (BX)
-	JE         store79_end
+	JE         store89_end
 	VEXTRACTPS $0x02, X9, 8(BX)
-	JMP        store79_end
+	JMP        store89_end
 
-store79_one:
+store89_one:
 	VMOVSS X9, (BX)
 
-store79_end:
+store89_end:
 	VSQRTPS      Y9, Y9
 	VADDPS       Y2, Y9, Y9
-	VDIVPS       Y9, Y7, Y9
-	VFNMADD231PS Y9, Y3, Y8
+	VDIVPS       Y9, Y5, Y9
+	VFNMADD231PS Y9, Y3, Y10
 	CMPQ         DX, $0x04
-	JL           store80_few
-	VMOVUPS      X8, (AX)
-	JE           store80_end
-	VPERM2F128   $0x01, Y8, Y8, Y8
+	JL           store90_few
+	VMOVUPS      X10, (AX)
+	JE           store90_end
+	VPERM2F128   $0x01, Y10, Y10, Y10
 	CMPQ         DX, $0x06
-	JL           store80_five
-	VMOVLPS      X8, 16(AX)
-	JE           store80_swap
-	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store80_swap
+	JL           store90_five
+	VMOVLPS      X10, 16(AX)
+	JE           store90_swap
+	VEXTRACTPS   $0x02, X10, 24(AX)
+	JMP          store90_swap
 
-store80_five:
-	VMOVSS X8, 16(AX)
+store90_five:
+	VMOVSS X10, 16(AX)
 
-store80_swap:
-	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store80_end
+store90_swap:
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	JMP        store90_end
 
-store80_few:
+store90_few:
 	CMPQ       DX, $0x02
-	JL         store80_one
-	VMOVLPS    X8, (AX)
-	JE         store80_end
-	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store80_end
+	JL         store90_one
+	VMOVLPS    X10, (AX)
+	JE         store90_end
+	VEXTRACTPS $0x02, X10, 8(AX)
+	JMP        store90_end
 
-store80_one:
-	VMOVSS X8, (AX)
+store90_one:
+	VMOVSS X10, (AX)
 
-store80_end:
+store90_end:
 done:
 	VZEROUPPER
 	RET
@@ -14998,52 +16326,53 @@ TEXT ·RmsPropCenteredAVX2(SB), NOSPLIT, $0-60
 	VBROADCASTSS epsilon+48(FP), Y2
 	VBROADCASTSS lr+52(FP), Y3
 	VBROADCASTSS decay+56(FP), Y4
+	VBROADCASTSS lanes_00800000<>+0(SB), Y6
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y7
+	VBROADCASTSS lanes_00000000<>+0(SB), Y8
 	SUBQ         $+16, SI
 	JL           blocks_end
 
 blocks:
 	VMOVUPS      (AX), Y5
-	VMOVUPS      32(AX), Y6
-	VMOVUPS      (DX), Y7
-	VMOVUPS      32(DX), Y8
-	VFMADD231PS  Y5, Y4, Y7
-	VFMADD231PS  Y6, Y4, Y8
-	VMULPS       Y7, Y1, Y9
-	VMULPS       Y8, Y1, Y10
-	VMULPS       Y7, Y9, Y11
-	VMULPS       Y8, Y10, Y12
+	VMOVUPS      (DX), Y9
+	VFMADD231PS  Y5, Y4, Y9
+	VMULPS       Y9, Y1, Y10
+	VMULPS       Y9, Y10, Y11
 	VFMADD231PS  (BX), Y0, Y11
-	VFMADD231PS  32(BX), Y0, Y12
-	VANDPS       lanes_7f800000<>+0(SB), Y11, Y13
-	VPSIGND      Y13, Y11, Y11
-	VANDPS       lanes_7f800000<>+0(SB), Y12, Y13
-	VPSIGND      Y13, Y12, Y12
+	VCMPPS       $0x01, Y6, Y11, Y12
+	VANDNPS      Y11, Y12, Y11
 	VMOVUPS      Y11, (BX)
-	VMOVUPS      Y12, 32(BX)
-	VFMADD231PS  (CX), Y0, Y9
-	VFMADD231PS  32(CX), Y0, Y10
-	VANDPS       lanes_7f800000<>+0(SB), Y9, Y13
-	VPSIGND      Y13, Y9, Y9
-	VANDPS       lanes_7f800000<>+0(SB), Y10, Y13
-	VPSIGND      Y13, Y10, Y10
-	VMOVUPS      Y9, (CX)
-	VMOVUPS      Y10, 32(CX)
-	VFNMADD231PS Y9, Y9, Y11
-	VFNMADD231PS Y10, Y10, Y12
-	VBROADCASTSS lanes_00000000<>+0(SB), Y10
-	VMAXPS       Y11, Y10, Y11
-	VBROADCASTSS lanes_00000000<>+0(SB), Y10
-	VMAXPS       Y12, Y10, Y12
+	VFMADD231PS  (CX), Y0, Y10
+	VANDPS       Y7, Y10, Y12
+	VPSIGND      Y12, Y10, Y10
+	VMOVUPS      Y10, (CX)
+	VFNMADD231PS Y10, Y10, Y11
+	VMAXPS       Y11, Y8, Y11
 	VSQRTPS      Y11, Y11
-	VSQRTPS      Y12, Y12
 	VADDPS       Y2, Y11, Y11
-	VADDPS       Y2, Y12, Y12
-	VDIVPS       Y11, Y7, Y11
-	VDIVPS       Y12, Y8, Y12
+	VDIVPS       Y11, Y9, Y11
 	VFNMADD231PS Y11, Y3, Y5
-	VFNMADD231PS Y12, Y3, Y6
 	VMOVUPS      Y5, (AX)
-	VMOVUPS      Y6, 32(AX)
+	VMOVUPS      32(AX), Y5
+	VMOVUPS      32(DX), Y11
+	VFMADD231PS  Y5, Y4, Y11
+	VMULPS       Y11, Y1, Y9
+	VMULPS       Y11, Y9, Y10
+	VFMADD231PS  32(BX), Y0, Y10
+	VCMPPS       $0x01, Y6, Y10, Y12
+	VANDNPS      Y10, Y12, Y10
+	VMOVUPS      Y10, 32(BX)
+	VFMADD231PS  32(CX), Y0, Y9
+	VANDPS       Y7, Y9, Y12
+	VPSIGND      Y12, Y9, Y9
+	VMOVUPS      Y9, 32(CX)
+	VFNMADD231PS Y9, Y9, Y10
+	VMAXPS       Y10, Y8, Y10
+	VSQRTPS      Y10, Y10
+	VADDPS       Y2, Y10, Y10
+	VDIVPS       Y10, Y11, Y10
+	VFNMADD231PS Y10, Y3, Y5
+	VMOVUPS      Y5, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
@@ -15057,27 +16386,26 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (AX), Y6
-	VMOVUPS      (DX), Y5
-	VFMADD231PS  Y6, Y4, Y5
-	VMULPS       Y5, Y1, Y12
-	VMULPS       Y5, Y12, Y11
-	VFMADD231PS  (BX), Y0, Y11
-	VANDPS       lanes_7f800000<>+0(SB), Y11, Y8
-	VPSIGND      Y8, Y11, Y11
-	VMOVUPS      Y11, (BX)
-	VFMADD231PS  (CX), Y0, Y12
-	VANDPS       lanes_7f800000<>+0(SB), Y12, Y8
-	VPSIGND      Y8, Y12, Y12
-	VMOVUPS      Y12, (CX)
-	VFNMADD231PS Y12, Y12, Y11
-	VBROADCASTSS lanes_00000000<>+0(SB), Y12
-	VMAXPS       Y11, Y12, Y11
-	VSQRTPS      Y11, Y11
-	VADDPS       Y2, Y11, Y11
-	VDIVPS       Y11, Y5, Y11
-	VFNMADD231PS Y11, Y3, Y6
-	VMOVUPS      Y6, (AX)
+	VMOVUPS      (AX), Y5
+	VMOVUPS      (DX), Y10
+	VFMADD231PS  Y5, Y4, Y10
+	VMULPS       Y10, Y1, Y11
+	VMULPS       Y10, Y11, Y9
+	VFMADD231PS  (BX), Y0, Y9
+	VCMPPS       $0x01, Y6, Y9, Y12
+	VANDNPS      Y9, Y12, Y9
+	VMOVUPS      Y9, (BX)
+	VFMADD231PS  (CX), Y0, Y11
+	VANDPS       Y7, Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMOVUPS      Y11, (CX)
+	VFNMADD231PS Y11, Y11, Y9
+	VMAXPS       Y9, Y8, Y9
+	VSQRTPS      Y9, Y9
+	VADDPS       Y2, Y9, Y9
+	VDIVPS       Y9, Y10, Y9
+	VFNMADD231PS Y9, Y3, Y5
+	VMOVUPS      Y5, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -15091,121 +16419,120 @@ vectors_end:
 	JE          done
 	LEAQ        partial_masks<>+0(SB), DI
 	NEGQ        SI
-	VMOVUPS     32(DI)(SI*4), Y6
+	VMOVUPS     32(DI)(SI*4), Y5
 	NEGQ        SI
-	VMASKMOVPS  (AX), Y6, Y11
-	VMASKMOVPS  (DX), Y6, Y5
-	VFMADD231PS Y11, Y4, Y5
-	VMULPS      Y5, Y1, Y12
-	VMASKMOVPS  (BX), Y6, Y8
-	VMULPS      Y5, Y12, Y7
-	VFMADD231PS Y8, Y0, Y7
-	VANDPS      lanes_7f800000<>+0(SB), Y7, Y8
-	VPSIGND     Y8, Y7, Y7
+	VMASKMOVPS  (AX), Y5, Y9
+	VMASKMOVPS  (DX), Y5, Y10
+	VFMADD231PS Y9, Y4, Y10
+	VMULPS      Y10, Y1, Y11
+	VMASKMOVPS  (BX), Y5, Y12
+	VMULPS      Y10, Y11, Y13
+	VFMADD231PS Y12, Y0, Y13
+	VCMPPS      $0x01, Y6, Y13, Y12
+	VANDNPS     Y13, Y12, Y13
 	CMPQ        SI, $0x04
-	JL          store81_few
-	VMOVUPS     X7, (BX)
-	JE          store81_end
-	VPERM2F128  $0x01, Y7, Y7, Y7
+	JL          store91_few
+	VMOVUPS     X13, (BX)
+	JE          store91_end
+	VPERM2F128  $0x01, Y13, Y13, Y13
 	CMPQ        SI, $0x06
-	JL          store81_five
-	VMOVLPS     X7, 16(BX)
-	JE          store81_swap
-	VEXTRACTPS  $0x02, X7, 24(BX)
-	JMP         store81_swap
+	JL          store91_five
+	VMOVLPS     X13, 16(BX)
+	JE          store91_swap
+	VEXTRACTPS  $0x02, X13, 24(BX)
+	JMP         store91_swap
 
-store81_five:
-	VMOVSS X7, 16(BX)
+store91_five:
+	VMOVSS X13, 16(BX)
 
-store81_swap:
-	VPERM2F128 $0x01, Y7, Y7, Y7
-	JMP        store81_end
+store91_swap:
+	VPERM2F128 $0x01, Y13, Y13, Y13
+	JMP        store91_end
 
-store81_few:
+store91_few:
 	CMPQ       SI, $0x02
-	JL         store81_one
-	VMOVLPS    X7, (BX)
-	JE         store81_end
-	VEXTRACTPS $0x02, X7, 8(BX)
-	JMP        store81_end
+	JL         store91_one
+	VMOVLPS    X13, (BX)
+	JE         store91_end
+	VEXTRACTPS $0x02, X13, 8(BX)
+	JMP        store91_end
 
-store81_one:
-	VMOVSS X7, (BX)
+store91_one:
+	VMOVSS X13, (BX)
 
-store81_end:
-	VMASKMOVPS  (CX), Y6, Y8
-	VFMADD231PS Y8, Y0, Y12
-	VANDPS      lanes_7f800000<>+0(SB), Y12, Y8
-	VPSIGND     Y8, Y12, Y12
+store91_end:
+	VMASKMOVPS  (CX), Y5, Y12
+	VFMADD231PS Y12, Y0, Y11
+	VANDPS      Y7, Y11, Y12
+	VPSIGND     Y12, Y11, Y11
 	CMPQ        SI, $0x04
-	JL          store82_few
-	VMOVUPS     X12, (CX)
-	JE          store82_end
-	VPERM2F128  $0x01, Y12, Y12, Y12
+	JL          store92_few
+	VMOVUPS     X11, (CX)
+	JE          store92_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        SI, $0x06
-	JL          store82_five
-	VMOVLPS     X12, 16(CX)
-	JE          store82_swap
-	VEXTRACTPS  $0x02, X12, 24(CX)
-	JMP         store82_swap
+	JL          store92_five
+	VMOVLPS     X11, 16(CX)
+	JE          store92_swap
+	VEXTRACTPS  $0x02, X11, 24(CX)
+	JMP         store92_swap
 
-store82_five:
-	VMOVSS X12, 16(CX)
+store92_five:
+	VMOVSS X11, 16(CX)
 
-store82_swap:
-	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store82_end
-
-store82_few:
-	CMPQ       SI, $0x02
-	JL         store82_one
-	VMOVLPS    X12, (CX)
-	JE         store82_end
-	VEXTRACTPS $0x02, X12, 8(CX)
-	JMP        store82_end
-
-store82_one:
-	VMOVSS X12, (CX)
-
-store82_end:
-	VFNMADD231PS Y12, Y12, Y7
-	VBROADCASTSS lanes_00000000<>+0(SB), Y12
-	VMAXPS       Y7, Y12, Y7
-	VSQRTPS      Y7, Y7
-	VADDPS       Y2, Y7, Y7
-	VDIVPS       Y7, Y5, Y7
-	VFNMADD231PS Y7, Y3, Y11
-	CMPQ         SI, $0x04
-	JL           store83_few
-	VMOVUPS      X11, (AX)
-	JE           store83_end
-	VPERM2F128   $0x01, Y11, Y11, Y11
-	CMPQ         SI, $0x06
-	JL           store83_five
-	VMOVLPS      X11, 16(AX)
-	JE           store83_swap
-	VEXTRACTPS   $0x02, X11, 24(AX)
-	JMP          store83_swap
-
-store83_five:
-	VMOVSS X11, 16(AX)
-
-store83_swap:
+store92_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store83_end
+	JMP        store92_end
 
-store83_few:
+store92_few:
 	CMPQ       SI, $0x02
-	JL         store83_one
-	VMOVLPS    X11, (AX)
-	JE         store83_end
-	VEXTRACTPS $0x02, X11, 8(AX)
-	JMP        store83_end
+	JL         store92_one
+	VMOVLPS    X11, (CX)
+	JE         store92_end
+	VEXTRACTPS $0x02, X11, 8(CX)
+	JMP        store92_end
 
-store83_one:
-	VMOVSS X11, (AX)
+store92_one:
+	VMOVSS X11, (CX)
 
-store83_end:
+store92_end:
+	VFNMADD231PS Y11, Y11, Y13
+	VMAXPS       Y13, Y8, Y13
+	VSQRTPS      Y13, Y13
+	VADDPS       Y2, Y13, Y13
+	VDIVPS       Y13, Y10, Y13
+	VFNMADD231PS Y13, Y3, Y9
+	CMPQ         SI, $0x04
+	JL           store93_few
+	VMOVUPS      X9, (AX)
+	JE           store93_end
+	VPERM2F128   $0x01, Y9, Y9, Y9
+	CMPQ         SI, $0x06
+	JL           store93_five
+	VMOVLPS      X9, 16(AX)
+	JE           store93_swap
+	VEXTRACTPS   $0x02, X9, 24(AX)
+	JMP          store93_swap
+
+store93_five:
+	VMOVSS X9, 16(AX)
+
+store93_swap:
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	JMP        store93_end
+
+store93_few:
+	CMPQ       SI, $0x02
+	JL         store93_one
+	VMOVLPS    X9, (AX)
+	JE         store93_end
+	VEXTRACTPS $0x02, X9, 8(AX)
+	JMP        store93_end
+
+store93_one:
+	VMOVSS X9, (AX)
+
+store93_end:
 done:
 	VZEROUPPER
 	RET
@@ -15223,1321 +16550,25 @@ TEXT ·RmsPropCenteredAVX512(SB), NOSPLIT, $0-60
 	VBROADCASTSS epsilon+48(FP), Z2
 	VBROADCASTSS lr+52(FP), Z3
 	VBROADCASTSS decay+56(FP), Z4
-	VBROADCASTSS lanes_7f800000<>+0(SB), Z6
-	VBROADCASTSS lanes_00000000<>+0(SB), Z7
+	VBROADCASTSS lanes_00800000<>+0(SB), Z6
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z7
+	VBROADCASTSS lanes_00000000<>+0(SB), Z8
 	SUBQ         $+64, SI
 	JL           blocks_end
 
 blocks:
 	VMOVUPS      (AX), Z5
-	VMOVUPS      64(AX), Z8
-	VMOVUPS      128(AX), Z9
-	VMOVUPS      192(AX), Z10
-	VMOVUPS      (DX), Z11
-	VMOVUPS      64(DX), Z12
-	VMOVUPS      128(DX), Z13
-	VMOVUPS      192(DX), Z14
-	VFMADD231PS  Z5, Z4, Z11
-	VFMADD231PS  Z8, Z4, Z12
-	VFMADD231PS  Z9, Z4, Z13
-	VFMADD231PS  Z10, Z4, Z14
-	VMULPS       Z11, Z1, Z15
-	VMULPS       Z12, Z1, Z16
-	VMULPS       Z13, Z1, Z17
-	VMULPS       Z14, Z1, Z18
-	VMOVUPS      (BX), Z19
-	VMOVUPS      64(BX), Z20
-	VMOVUPS      128(BX), Z21
-	VMOVUPS      192(BX), Z22
-	VMULPS       Z11, Z15, Z23
-	VMULPS       Z12, Z16, Z24
-	VMULPS       Z13, Z17, Z25
-	VMULPS       Z14, Z18, Z26
-	VFMADD231PS  Z19, Z0, Z23
-	VFMADD231PS  Z20, Z0, Z24
-	VFMADD231PS  Z21, Z0, Z25
-	VFMADD231PS  Z22, Z0, Z26
-	VPTESTMD     Z6, Z23, K7
-	VMOVAPS.Z    Z23, K7, Z23
-	VPTESTMD     Z6, Z24, K7
-	VMOVAPS.Z    Z24, K7, Z24
-	VPTESTMD     Z6, Z25, K7
-	VMOVAPS.Z    Z25, K7, Z25
-	VPTESTMD     Z6, Z26, K7
-	VMOVAPS.Z    Z26, K7, Z26
-	VMOVUPS      Z23, (BX)
-	VMOVUPS      Z24, 64(BX)
-	VMOVUPS      Z25, 128(BX)
-	VMOVUPS      Z26, 192(BX)
-	VMOVUPS      (CX), Z22
-	VMOVUPS      64(CX), Z21
-	VMOVUPS      128(CX), Z20
-	VMOVUPS      192(CX), Z19
-	VFMADD231PS  Z22, Z0, Z15
-	VFMADD231PS  Z21, Z0, Z16
-	VFMADD231PS  Z20, Z0, Z17
-	VFMADD231PS  Z19, Z0, Z18
-	VPTESTMD     Z6, Z15, K7
-	VMOVAPS.Z    Z15, K7, Z15
-	VPTESTMD     Z6, Z16, K7
-	VMOVAPS.Z    Z16, K7, Z16
-	VPTESTMD     Z6, Z17, K7
-	VMOVAPS.Z    Z17, K7, Z17
-	VPTESTMD     Z6, Z18, K7
-	VMOVAPS.Z    Z18, K7, Z18
-	VMOVUPS      Z15, (CX)
-	VMOVUPS      Z16, 64(CX)
-	VMOVUPS      Z17, 128(CX)
-	VMOVUPS      Z18, 192(CX)
-	VFNMADD231PS Z15, Z15, Z23
-	VFNMADD231PS Z16, Z16, Z24
-	VFNMADD231PS Z17, Z17, Z25
-	VFNMADD231PS Z18, Z18, Z26
-	VMAXPS       Z23, Z7, Z23
-	VMAXPS       Z24, Z7, Z24
-	VMAXPS       Z25, Z7, Z25
-	VMAXPS       Z26, Z7, Z26
-	VSQRTPS      Z23, Z23
-	VSQRTPS      Z24, Z24
-	VSQRTPS      Z25, Z25
-	VSQRTPS      Z26, Z26
-	VADDPS       Z2, Z23, Z23
-	VADDPS       Z2, Z24, Z24
-	VADDPS       Z2, Z25, Z25
-	VADDPS       Z2, Z26, Z26
-	VDIVPS       Z23, Z11, Z23
-	VDIVPS       Z24, Z12, Z24
-	VDIVPS       Z25, Z13, Z25
-	VDIVPS       Z26, Z14, Z26
-	VFNMADD231PS Z23, Z3, Z5
-	VFNMADD231PS Z24, Z3, Z8
-	VFNMADD231PS Z25, Z3, Z9
-	VFNMADD231PS Z26, Z3, Z10
-	VMOVUPS      Z5, (AX)
-	VMOVUPS      Z8, 64(AX)
-	VMOVUPS      Z9, 128(AX)
-	VMOVUPS      Z10, 192(AX)
-	ADDQ         $+256, AX
-	ADDQ         $+256, BX
-	ADDQ         $+256, CX
-	ADDQ         $+256, DX
-	SUBQ         $+64, SI
-	JGE          blocks
-
-blocks_end:
-	ADDQ $+64, SI
-	SUBQ $+16, SI
-	JL   vectors_end
-
-vectors:
-	VMOVUPS      (AX), Z10
-	VMOVUPS      (DX), Z9
-	VFMADD231PS  Z10, Z4, Z9
-	VMULPS       Z9, Z1, Z8
-	VMOVUPS      (BX), Z5
-	VMULPS       Z9, Z8, Z26
-	VFMADD231PS  Z5, Z0, Z26
-	VPTESTMD     Z6, Z26, K7
-	VMOVAPS.Z    Z26, K7, Z26
-	VMOVUPS      Z26, (BX)
-	VMOVUPS      (CX), Z5
-	VFMADD231PS  Z5, Z0, Z8
-	VPTESTMD     Z6, Z8, K7
-	VMOVAPS.Z    Z8, K7, Z8
-	VMOVUPS      Z8, (CX)
-	VFNMADD231PS Z8, Z8, Z26
-	VMAXPS       Z26, Z7, Z26
-	VSQRTPS      Z26, Z26
-	VADDPS       Z2, Z26, Z26
-	VDIVPS       Z26, Z9, Z26
-	VFNMADD231PS Z26, Z3, Z10
-	VMOVUPS      Z10, (AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	SUBQ         $+16, SI
-	JGE          vectors
-
-vectors_end:
-	ADDQ         $+16, SI
-	TESTQ        SI, SI
-	JE           done
-	MOVL         $0x0000ffff, DI
-	BZHIL        SI, DI, DI
-	KMOVW        DI, K1
-	VMOVUPS.Z    (AX), K1, Z10
-	VMOVUPS.Z    (DX), K1, Z26
-	VFMADD231PS  Z10, Z4, Z26
-	VMULPS       Z26, Z1, Z9
-	VMOVUPS.Z    (BX), K1, Z8
-	VMULPS       Z26, Z9, Z5
-	VFMADD231PS  Z8, Z0, Z5
-	VPTESTMD     Z6, Z5, K7
-	VMOVAPS.Z    Z5, K7, Z5
-	VMOVUPS      Z5, K1, (BX)
-	VMOVUPS.Z    (CX), K1, Z8
-	VFMADD231PS  Z8, Z0, Z9
-	VPTESTMD     Z6, Z9, K7
-	VMOVAPS.Z    Z9, K7, Z9
-	VMOVUPS      Z9, K1, (CX)
-	VFNMADD231PS Z9, Z9, Z5
-	VMAXPS       Z5, Z7, Z5
-	VSQRTPS      Z5, Z5
-	VADDPS       Z2, Z5, Z5
-	VDIVPS       Z5, Z26, Z5
-	VFNMADD231PS Z5, Z3, Z10
-	VMOVUPS      Z10, K1, (AX)
-
-done:
-	VZEROUPPER
-	RET
-
-// func RmsPropCenteredAheadAVX2(w *float32, v *float32, a *float32, grad *float32, n int, distance int, alpha float32, add float32, epsilon float32, lr float32, decay float32)
-// Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·RmsPropCenteredAheadAVX2(SB), NOSPLIT, $0-68
-	MOVQ         w+0(FP), AX
-	MOVQ         v+8(FP), BX
-	MOVQ         a+16(FP), CX
-	MOVQ         grad+24(FP), DX
-	MOVQ         n+32(FP), SI
-	MOVQ         distance+40(FP), DI
-	VBROADCASTSS alpha+48(FP), Y0
-	VBROADCASTSS add+52(FP), Y1
-	VBROADCASTSS epsilon+56(FP), Y2
-	VBROADCASTSS lr+60(FP), Y3
-	VBROADCASTSS decay+64(FP), Y4
-	SUBQ         $+16, SI
-	JL           blocks_end
-	PCALIGN      $0x40
-
-blocks:
-	PREFETCHT0   (AX)(DI*1)
-	PREFETCHT0   (BX)(DI*1)
-	PREFETCHT0   (CX)(DI*1)
-	PREFETCHT0   (DX)(DI*1)
-	VMOVUPS      (AX), Y5
-	VMOVUPS      32(AX), Y6
-	VMOVUPS      (DX), Y7
-	VMOVUPS      32(DX), Y8
-	VFMADD231PS  Y5, Y4, Y7
-	VFMADD231PS  Y6, Y4, Y8
-	VMULPS       Y7, Y1, Y9
-	VMULPS       Y8, Y1, Y10
-	VMULPS       Y7, Y9, Y11
-	VMULPS       Y8, Y10, Y12
-	VFMADD231PS  (BX), Y0, Y11
-	VFMADD231PS  32(BX), Y0, Y12
-	VANDPS       lanes_7f800000<>+0(SB), Y11, Y13
-	VPSIGND      Y13, Y11, Y11
-	VANDPS       lanes_7f800000<>+0(SB), Y12, Y13
-	VPSIGND      Y13, Y12, Y12
-	VMOVUPS      Y11, (BX)
-	VMOVUPS      Y12, 32(BX)
-	VFMADD231PS  (CX), Y0, Y9
-	VFMADD231PS  32(CX), Y0, Y10
-	VANDPS       lanes_7f800000<>+0(SB), Y9, Y13
-	VPSIGND      Y13, Y9, Y9
-	VANDPS       lanes_7f800000<>+0(SB), Y10, Y13
-	VPSIGND      Y13, Y10, Y10
-	VMOVUPS      Y9, (CX)
-	VMOVUPS      Y10, 32(CX)
-	VFNMADD231PS Y9, Y9, Y11
-	VFNMADD231PS Y10, Y10, Y12
-	VBROADCASTSS lanes_00000000<>+0(SB), Y10
-	VMAXPS       Y11, Y10, Y11
-	VBROADCASTSS lanes_00000000<>+0(SB), Y10
-	VMAXPS       Y12, Y10, Y12
-	VSQRTPS      Y11, Y11
-	VSQRTPS      Y12, Y12
-	VADDPS       Y2, Y11, Y11
-	VADDPS       Y2, Y12, Y12
-	VDIVPS       Y11, Y7, Y11
-	VDIVPS       Y12, Y8, Y12
-	VFNMADD231PS Y11, Y3, Y5
-	VFNMADD231PS Y12, Y3, Y6
-	VMOVUPS      Y5, (AX)
-	VMOVUPS      Y6, 32(AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	SUBQ         $+16, SI
-	JGE          blocks
-
-blocks_end:
-	ADDQ $+16, SI
-	SUBQ $+8, SI
-	JL   vectors_end
-
-vectors:
-	VMOVUPS      (AX), Y6
-	VMOVUPS      (DX), Y5
-	VFMADD231PS  Y6, Y4, Y5
-	VMULPS       Y5, Y1, Y12
-	VMULPS       Y5, Y12, Y11
-	VFMADD231PS  (BX), Y0, Y11
-	VANDPS       lanes_7f800000<>+0(SB), Y11, Y8
-	VPSIGND      Y8, Y11, Y11
-	VMOVUPS      Y11, (BX)
-	VFMADD231PS  (CX), Y0, Y12
-	VANDPS       lanes_7f800000<>+0(SB), Y12, Y8
-	VPSIGND      Y8, Y12, Y12
-	VMOVUPS      Y12, (CX)
-	VFNMADD231PS Y12, Y12, Y11
-	VBROADCASTSS lanes_00000000<>+0(SB), Y12
-	VMAXPS       Y11, Y12, Y11
-	VSQRTPS      Y11, Y11
-	VADDPS       Y2, Y11, Y11
-	VDIVPS       Y11, Y5, Y11
-	VFNMADD231PS Y11, Y3, Y6
-	VMOVUPS      Y6, (AX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, BX
-	ADDQ         $+32, CX
-	ADDQ         $+32, DX
-	SUBQ         $+8, SI
-	JGE          vectors
-
-vectors_end:
-	ADDQ        $+8, SI
-	TESTQ       SI, SI
-	JE          done
-	LEAQ        partial_masks<>+0(SB), R8
-	NEGQ        SI
-	VMOVUPS     32(R8)(SI*4), Y6
-	NEGQ        SI
-	VMASKMOVPS  (AX), Y6, Y11
-	VMASKMOVPS  (DX), Y6, Y5
-	VFMADD231PS Y11, Y4, Y5
-	VMULPS      Y5, Y1, Y12
-	VMASKMOVPS  (BX), Y6, Y8
-	VMULPS      Y5, Y12, Y7
-	VFMADD231PS Y8, Y0, Y7
-	VANDPS      lanes_7f800000<>+0(SB), Y7, Y8
-	VPSIGND     Y8, Y7, Y7
-	CMPQ        SI, $0x04
-	JL          store84_few
-	VMOVUPS     X7, (BX)
-	JE          store84_end
-	VPERM2F128  $0x01, Y7, Y7, Y7
-	CMPQ        SI, $0x06
-	JL          store84_five
-	VMOVLPS     X7, 16(BX)
-	JE          store84_swap
-	VEXTRACTPS  $0x02, X7, 24(BX)
-	JMP         store84_swap
-
-store84_five:
-	VMOVSS X7, 16(BX)
-
-store84_swap:
-	VPERM2F128 $0x01, Y7, Y7, Y7
-	JMP        store84_end
-
-store84_few:
-	CMPQ       SI, $0x02
-	JL         store84_one
-	VMOVLPS    X7, (BX)
-	JE         store84_end
-	VEXTRACTPS $0x02, X7, 8(BX)
-	JMP        store84_end
-
-store84_one:
-	VMOVSS X7, (BX)
-
-store84_end:
-	VMASKMOVPS  (CX), Y6, Y8
-	VFMADD231PS Y8, Y0, Y12
-	VANDPS      lanes_7f800000<>+0(SB), Y12, Y8
-	VPSIGND     Y8, Y12, Y12
-	CMPQ        SI, $0x04
-	JL          store85_few
-	VMOVUPS     X12, (CX)
-	JE          store85_end
-	VPERM2F128  $0x01, Y12, Y12, Y12
-	CMPQ        SI, $0x06
-	JL          store85_five
-	VMOVLPS     X12, 16(CX)
-	JE          store85_swap
-	VEXTRACTPS  $0x02, X12, 24(CX)
-	JMP         store85_swap
-
-store85_five:
-	VMOVSS X12, 16(CX)
-
-store85_swap:
-	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store85_end
-
-store85_few:
-	CMPQ       SI, $0x02
-	JL         store85_one
-	VMOVLPS    X12, (CX)
-	JE         store85_end
-	VEXTRACTPS $0x02, X12, 8(CX)
-	JMP        store85_end
-
-store85_one:
-	VMOVSS X12, (CX)
-
-store85_end:
-	VFNMADD231PS Y12, Y12, Y7
-	VBROADCASTSS lanes_00000000<>+0(SB), Y12
-	VMAXPS       Y7, Y12, Y7
-	VSQRTPS      Y7, Y7
-	VADDPS       Y2, Y7, Y7
-	VDIVPS       Y7, Y5, Y7
-	VFNMADD231PS Y7, Y3, Y11
-	CMPQ         SI, $0x04
-	JL           store86_few
-	VMOVUPS      X11, (AX)
-	JE           store86_end
-	VPERM2F128   $0x01, Y11, Y11, Y11
-	CMPQ         SI, $0x06
-	JL           store86_five
-	VMOVLPS      X11, 16(AX)
-	JE           store86_swap
-	VEXTRACTPS   $0x02, X11, 24(AX)
-	JMP          store86_swap
-
-store86_five:
-	VMOVSS X11, 16(AX)
-
-store86_swap:
-	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store86_end
-
-store86_few:
-	CMPQ       SI, $0x02
-	JL         store86_one
-	VMOVLPS    X11, (AX)
-	JE         store86_end
-	VEXTRACTPS $0x02, X11, 8(AX)
-	JMP        store86_end
-
-store86_one:
-	VMOVSS X11, (AX)
-
-store86_end:
-done:
-	VZEROUPPER
-	RET
-
-// func RmsPropMomentumAVX2(w *float32, v *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·RmsPropMomentumAVX2(SB), NOSPLIT, $0-64
-	MOVQ         w+0(FP), AX
-	MOVQ         v+8(FP), BX
-	MOVQ         b+16(FP), CX
-	MOVQ         grad+24(FP), DX
-	MOVQ         n+32(FP), SI
-	VBROADCASTSS alpha+40(FP), Y0
-	VBROADCASTSS add+44(FP), Y1
-	VBROADCASTSS epsilon+48(FP), Y2
-	VBROADCASTSS momentum+52(FP), Y3
-	VBROADCASTSS lr+56(FP), Y4
-	VBROADCASTSS decay+60(FP), Y5
-	VBROADCASTSS lanes_7f800000<>+0(SB), Y7
-	SUBQ         $+16, SI
-	JL           blocks_end
-
-blocks:
-	VMOVUPS      (AX), Y6
-	VMOVUPS      32(AX), Y8
-	VMOVUPS      (DX), Y9
-	VMOVUPS      32(DX), Y10
-	VFMADD231PS  Y6, Y5, Y9
-	VFMADD231PS  Y8, Y5, Y10
-	VMULPS       Y9, Y1, Y11
-	VMULPS       Y10, Y1, Y12
-	VMULPS       Y9, Y11, Y11
-	VMULPS       Y10, Y12, Y12
-	VFMADD231PS  (BX), Y0, Y11
-	VFMADD231PS  32(BX), Y0, Y12
-	VANDPS       Y7, Y11, Y13
-	VPSIGND      Y13, Y11, Y11
-	VANDPS       Y7, Y12, Y13
-	VPSIGND      Y13, Y12, Y12
-	VMOVUPS      Y11, (BX)
-	VMOVUPS      Y12, 32(BX)
-	VSQRTPS      Y11, Y11
-	VSQRTPS      Y12, Y12
-	VADDPS       Y2, Y11, Y11
-	VADDPS       Y2, Y12, Y12
-	VDIVPS       Y11, Y9, Y11
-	VDIVPS       Y12, Y10, Y12
-	VFMADD231PS  (CX), Y3, Y11
-	VFMADD231PS  32(CX), Y3, Y12
-	VANDPS       Y7, Y11, Y10
-	VPSIGND      Y10, Y11, Y11
-	VANDPS       Y7, Y12, Y10
-	VPSIGND      Y10, Y12, Y12
-	VMOVUPS      Y11, (CX)
-	VMOVUPS      Y12, 32(CX)
-	VFNMADD231PS Y11, Y4, Y6
-	VFNMADD231PS Y12, Y4, Y8
-	VMOVUPS      Y6, (AX)
-	VMOVUPS      Y8, 32(AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	SUBQ         $+16, SI
-	JGE          blocks
-
-blocks_end:
-	ADDQ $+16, SI
-	SUBQ $+8, SI
-	JL   vectors_end
-
-vectors:
-	VMOVUPS      (AX), Y8
-	VMOVUPS      (DX), Y6
-	VFMADD231PS  Y8, Y5, Y6
-	VMULPS       Y6, Y1, Y12
-	VMULPS       Y6, Y12, Y12
-	VFMADD231PS  (BX), Y0, Y12
-	VANDPS       Y7, Y12, Y11
-	VPSIGND      Y11, Y12, Y12
-	VMOVUPS      Y12, (BX)
-	VSQRTPS      Y12, Y12
-	VADDPS       Y2, Y12, Y12
-	VDIVPS       Y12, Y6, Y12
-	VFMADD231PS  (CX), Y3, Y12
-	VANDPS       Y7, Y12, Y6
-	VPSIGND      Y6, Y12, Y12
-	VMOVUPS      Y12, (CX)
-	VFNMADD231PS Y12, Y4, Y8
-	VMOVUPS      Y8, (AX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, BX
-	ADDQ         $+32, CX
-	ADDQ         $+32, DX
-	SUBQ         $+8, SI
-	JGE          vectors
-
-vectors_end:
-	ADDQ        $+8, SI
-	TESTQ       SI, SI
-	JE          done
-	LEAQ        partial_masks<>+0(SB), DI
-	NEGQ        SI
-	VMOVUPS     32(DI)(SI*4), Y8
-	NEGQ        SI
-	VMASKMOVPS  (AX), Y8, Y12
-	VMASKMOVPS  (DX), Y8, Y6
-	VFMADD231PS Y12, Y5, Y6
-	VMULPS      Y6, Y1, Y11
-	VMASKMOVPS  (BX), Y8, Y10
-	VMULPS      Y6, Y11, Y11
-	VFMADD231PS Y10, Y0, Y11
-	VANDPS      Y7, Y11, Y10
-	VPSIGND     Y10, Y11, Y11
-	CMPQ        SI, $0x04
-	JL          store87_few
-	VMOVUPS     X11, (BX)
-	JE          store87_end
-	VPERM2F128  $0x01, Y11, Y11, Y11
-	CMPQ        SI, $0x06
-	JL          store87_five
-	VMOVLPS     X11, 16(BX)
-	JE          store87_swap
-	VEXTRACTPS  $0x02, X11, 24(BX)
-	JMP         store87_swap
-
-store87_five:
-	VMOVSS X11, 16(BX)
-
-store87_swap:
-	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store87_end
-
-store87_few:
-	CMPQ       SI, $0x02
-	JL         store87_one
-	VMOVLPS    X11, (BX)
-	JE         store87_end
-	VEXTRACTPS $0x02, X11, 8(BX)
-	JMP        store87_end
-
-store87_one:
-	VMOVSS X11, (BX)
-
-store87_end:
-	VSQRTPS     Y11, Y11
-	VADDPS      Y2, Y11, Y11
-	VDIVPS      Y11, Y6, Y11
-	VMASKMOVPS  (CX), Y8, Y6
-	VFMADD231PS Y6, Y3, Y11
-	VANDPS      Y7, Y11, Y6
-	VPSIGND     Y6, Y11, Y11
-	CMPQ        SI, $0x04
-	JL          store88_few
-	VMOVUPS     X11, (CX)
-	JE          store88_end
-	VPERM2F128  $0x01, Y11, Y11, Y11
-	CMPQ        SI, $0x06
-	JL          store88_five
-	VMOVLPS     X11, 16(CX)
-	JE          store88_swap
-	VEXTRACTPS  $0x02, X11, 24(CX)
-	JMP         store88_swap
-
-store88_five:
-	VMOVSS X11, 16(CX)
-
-store88_swap:
-	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store88_end
-
-store88_few:
-	CMPQ       SI, $0x02
-	JL         store88_one
-	VMOVLPS    X11, (CX)
-	JE         store88_end
-	VEXTRACTPS $0x02, X11, 8(CX)
-	JMP        store88_end
-
-store88_one:
-	VMOVSS X11, (CX)
-
-store88_end:
-	VFNMADD231PS Y11, Y4, Y12
-	CMPQ         SI, $0x04
-	JL           store89_few
-	VMOVUPS      X12, (AX)
-	JE           store89_end
-	VPERM2F128   $0x01, Y12, Y12, Y12
-	CMPQ         SI, $0x06
-	JL           store89_five
-	VMOVLPS      X12, 16(AX)
-	JE           store89_swap
-	VEXTRACTPS   $0x02, X12, 24(AX)
-	JMP          store89_swap
-
-store89_five:
-	VMOVSS X12, 16(AX)
-
-store89_swap:
-	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store89_end
-
-store89_few:
-	CMPQ       SI, $0x02
-	JL         store89_one
-	VMOVLPS    X12, (AX)
-	JE         store89_end
-	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store89_end
-
-store89_one:
-	VMOVSS X12, (AX)
-
-store89_end:
-done:
-	VZEROUPPER
-	RET
-
-// func RmsPropMomentumAVX512(w *float32, v *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·RmsPropMomentumAVX512(SB), NOSPLIT, $0-64
-	MOVQ         w+0(FP), AX
-	MOVQ         v+8(FP), BX
-	MOVQ         b+16(FP), CX
-	MOVQ         grad+24(FP), DX
-	MOVQ         n+32(FP), SI
-	VBROADCASTSS alpha+40(FP), Z0
-	VBROADCASTSS add+44(FP), Z1
-	VBROADCASTSS epsilon+48(FP), Z2
-	VBROADCASTSS momentum+52(FP), Z3
-	VBROADCASTSS lr+56(FP), Z4
-	VBROADCASTSS decay+60(FP), Z5
-	VBROADCASTSS lanes_7f800000<>+0(SB), Z7
-	SUBQ         $+64, SI
-	JL           blocks_end
-
-blocks:
-	VMOVUPS      (AX), Z6
-	VMOVUPS      64(AX), Z8
-	VMOVUPS      128(AX), Z9
-	VMOVUPS      192(AX), Z10
-	VMOVUPS      (DX), Z11
-	VMOVUPS      64(DX), Z12
-	VMOVUPS      128(DX), Z13
-	VMOVUPS      192(DX), Z14
-	VFMADD231PS  Z6, Z5, Z11
-	VFMADD231PS  Z8, Z5, Z12
-	VFMADD231PS  Z9, Z5, Z13
-	VFMADD231PS  Z10, Z5, Z14
-	VMULPS       Z11, Z1, Z15
-	VMULPS       Z12, Z1, Z16
-	VMULPS       Z13, Z1, Z17
-	VMULPS       Z14, Z1, Z18
-	VMOVUPS      (BX), Z19
-	VMOVUPS      64(BX), Z20
-	VMOVUPS      128(BX), Z21
-	VMOVUPS      192(BX), Z22
-	VMULPS       Z11, Z15, Z15
-	VMULPS       Z12, Z16, Z16
-	VMULPS       Z13, Z17, Z17
-	VMULPS       Z14, Z18, Z18
-	VFMADD231PS  Z19, Z0, Z15
-	VFMADD231PS  Z20, Z0, Z16
-	VFMADD231PS  Z21, Z0, Z17
-	VFMADD231PS  Z22, Z0, Z18
-	VPTESTMD     Z7, Z15, K7
-	VMOVAPS.Z    Z15, K7, Z15
-	VPTESTMD     Z7, Z16, K7
-	VMOVAPS.Z    Z16, K7, Z16
-	VPTESTMD     Z7, Z17, K7
-	VMOVAPS.Z    Z17, K7, Z17
-	VPTESTMD     Z7, Z18, K7
-	VMOVAPS.Z    Z18, K7, Z18
-	VMOVUPS      Z15, (BX)
-	VMOVUPS      Z16, 64(BX)
-	VMOVUPS      Z17, 128(BX)
-	VMOVUPS      Z18, 192(BX)
-	VSQRTPS      Z15, Z15
-	VSQRTPS      Z16, Z16
-	VSQRTPS      Z17, Z17
-	VSQRTPS      Z18, Z18
-	VADDPS       Z2, Z15, Z15
-	VADDPS       Z2, Z16, Z16
-	VADDPS       Z2, Z17, Z17
-	VADDPS       Z2, Z18, Z18
-	VDIVPS       Z15, Z11, Z15
-	VDIVPS       Z16, Z12, Z16
-	VDIVPS       Z17, Z13, Z17
-	VDIVPS       Z18, Z14, Z18
-	VMOVUPS      (CX), Z14
-	VMOVUPS      64(CX), Z13
-	VMOVUPS      128(CX), Z12
-	VMOVUPS      192(CX), Z11
-	VFMADD231PS  Z14, Z3, Z15
-	VFMADD231PS  Z13, Z3, Z16
-	VFMADD231PS  Z12, Z3, Z17
-	VFMADD231PS  Z11, Z3, Z18
-	VPTESTMD     Z7, Z15, K7
-	VMOVAPS.Z    Z15, K7, Z15
-	VPTESTMD     Z7, Z16, K7
-	VMOVAPS.Z    Z16, K7, Z16
-	VPTESTMD     Z7, Z17, K7
-	VMOVAPS.Z    Z17, K7, Z17
-	VPTESTMD     Z7, Z18, K7
-	VMOVAPS.Z    Z18, K7, Z18
-	VMOVUPS      Z15, (CX)
-	VMOVUPS      Z16, 64(CX)
-	VMOVUPS      Z17, 128(CX)
-	VMOVUPS      Z18, 192(CX)
-	VFNMADD231PS Z15, Z4, Z6
-	VFNMADD231PS Z16, Z4, Z8
-	VFNMADD231PS Z17, Z4, Z9
-	VFNMADD231PS Z18, Z4, Z10
-	VMOVUPS      Z6, (AX)
-	VMOVUPS      Z8, 64(AX)
-	VMOVUPS      Z9, 128(AX)
-	VMOVUPS      Z10, 192(AX)
-	ADDQ         $+256, AX
-	ADDQ         $+256, BX
-	ADDQ         $+256, CX
-	ADDQ         $+256, DX
-	SUBQ         $+64, SI
-	JGE          blocks
-
-blocks_end:
-	ADDQ $+64, SI
-	SUBQ $+16, SI
-	JL   vectors_end
-
-vectors:
-	VMOVUPS      (AX), Z10
-	VMOVUPS      (DX), Z9
-	VFMADD231PS  Z10, Z5, Z9
-	VMULPS       Z9, Z1, Z8
-	VMOVUPS      (BX), Z6
-	VMULPS       Z9, Z8, Z8
-	VFMADD231PS  Z6, Z0, Z8
-	VPTESTMD     Z7, Z8, K7
-	VMOVAPS.Z    Z8, K7, Z8
-	VMOVUPS      Z8, (BX)
-	VSQRTPS      Z8, Z8
-	VADDPS       Z2, Z8, Z8
-	VDIVPS       Z8, Z9, Z8
-	VMOVUPS      (CX), Z9
-	VFMADD231PS  Z9, Z3, Z8
-	VPTESTMD     Z7, Z8, K7
-	VMOVAPS.Z    Z8, K7, Z8
-	VMOVUPS      Z8, (CX)
-	VFNMADD231PS Z8, Z4, Z10
-	VMOVUPS      Z10, (AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	SUBQ         $+16, SI
-	JGE          vectors
-
-vectors_end:
-	ADDQ         $+16, SI
-	TESTQ        SI, SI
-	JE           done
-	MOVL         $0x0000ffff, DI
-	BZHIL        SI, DI, DI
-	KMOVW        DI, K1
-	VMOVUPS.Z    (AX), K1, Z10
-	VMOVUPS.Z    (DX), K1, Z8
-	VFMADD231PS  Z10, Z5, Z8
-	VMULPS       Z8, Z1, Z9
-	VMOVUPS.Z    (BX), K1, Z6
-	VMULPS       Z8, Z9, Z9
-	VFMADD231PS  Z6, Z0, Z9
-	VPTESTMD     Z7, Z9, K7
-	VMOVAPS.Z    Z9, K7, Z9
-	VMOVUPS      Z9, K1, (BX)
-	VSQRTPS      Z9, Z9
-	VADDPS       Z2, Z9, Z9
-	VDIVPS       Z9, Z8, Z9
-	VMOVUPS.Z    (CX), K1, Z8
-	VFMADD231PS  Z8, Z3, Z9
-	VPTESTMD     Z7, Z9, K7
-	VMOVAPS.Z    Z9, K7, Z9
-	VMOVUPS      Z9, K1, (CX)
-	VFNMADD231PS Z9, Z4, Z10
-	VMOVUPS      Z10, K1, (AX)
-
-done:
-	VZEROUPPER
-	RET
-
-// func RmsPropMomentumAheadAVX2(w *float32, v *float32, b *float32, grad *float32, n int, distance int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
-// Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·RmsPropMomentumAheadAVX2(SB), NOSPLIT, $0-72
-	MOVQ         w+0(FP), AX
-	MOVQ         v+8(FP), BX
-	MOVQ         b+16(FP), CX
-	MOVQ         grad+24(FP), DX
-	MOVQ         n+32(FP), SI
-	MOVQ         distance+40(FP), DI
-	VBROADCASTSS alpha+48(FP), Y0
-	VBROADCASTSS add+52(FP), Y1
-	VBROADCASTSS epsilon+56(FP), Y2
-	VBROADCASTSS momentum+60(FP), Y3
-	VBROADCASTSS lr+64(FP), Y4
-	VBROADCASTSS decay+68(FP), Y5
-	VBROADCASTSS lanes_7f800000<>+0(SB), Y7
-	SUBQ         $+16, SI
-	JL           blocks_end
-	PCALIGN      $0x40
-
-blocks:
-	PREFETCHT0   (AX)(DI*1)
-	PREFETCHT0   (BX)(DI*1)
-	PREFETCHT0   (CX)(DI*1)
-	PREFETCHT0   (DX)(DI*1)
-	VMOVUPS      (AX), Y6
-	VMOVUPS      32(AX), Y8
-	VMOVUPS      (DX), Y9
-	VMOVUPS      32(DX), Y10
-	VFMADD231PS  Y6, Y5, Y9
-	VFMADD231PS  Y8, Y5, Y10
-	VMULPS       Y9, Y1, Y11
-	VMULPS       Y10, Y1, Y12
-	VMULPS       Y9, Y11, Y11
-	VMULPS       Y10, Y12, Y12
-	VFMADD231PS  (BX), Y0, Y11
-	VFMADD231PS  32(BX), Y0, Y12
-	VANDPS       Y7, Y11, Y13
-	VPSIGND      Y13, Y11, Y11
-	VANDPS       Y7, Y12, Y13
-	VPSIGND      Y13, Y12, Y12
-	VMOVUPS      Y11, (BX)
-	VMOVUPS      Y12, 32(BX)
-	VSQRTPS      Y11, Y11
-	VSQRTPS      Y12, Y12
-	VADDPS       Y2, Y11, Y11
-	VADDPS       Y2, Y12, Y12
-	VDIVPS       Y11, Y9, Y11
-	VDIVPS       Y12, Y10, Y12
-	VFMADD231PS  (CX), Y3, Y11
-	VFMADD231PS  32(CX), Y3, Y12
-	VANDPS       Y7, Y11, Y10
-	VPSIGND      Y10, Y11, Y11
-	VANDPS       Y7, Y12, Y10
-	VPSIGND      Y10, Y12, Y12
-	VMOVUPS      Y11, (CX)
-	VMOVUPS      Y12, 32(CX)
-	VFNMADD231PS Y11, Y4, Y6
-	VFNMADD231PS Y12, Y4, Y8
-	VMOVUPS      Y6, (AX)
-	VMOVUPS      Y8, 32(AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	SUBQ         $+16, SI
-	JGE          blocks
-
-blocks_end:
-	ADDQ $+16, SI
-	SUBQ $+8, SI
-	JL   vectors_end
-
-vectors:
-	VMOVUPS      (AX), Y8
-	VMOVUPS      (DX), Y6
-	VFMADD231PS  Y8, Y5, Y6
-	VMULPS       Y6, Y1, Y12
-	VMULPS       Y6, Y12, Y12
-	VFMADD231PS  (BX), Y0, Y12
-	VANDPS       Y7, Y12, Y11
-	VPSIGND      Y11, Y12, Y12
-	VMOVUPS      Y12, (BX)
-	VSQRTPS      Y12, Y12
-	VADDPS       Y2, Y12, Y12
-	VDIVPS       Y12, Y6, Y12
-	VFMADD231PS  (CX), Y3, Y12
-	VANDPS       Y7, Y12, Y6
-	VPSIGND      Y6, Y12, Y12
-	VMOVUPS      Y12, (CX)
-	VFNMADD231PS Y12, Y4, Y8
-	VMOVUPS      Y8, (AX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, BX
-	ADDQ         $+32, CX
-	ADDQ         $+32, DX
-	SUBQ         $+8, SI
-	JGE          vectors
-
-vectors_end:
-	ADDQ        $+8, SI
-	TESTQ       SI, SI
-	JE          done
-	LEAQ        partial_masks<>+0(SB), R8
-	NEGQ        SI
-	VMOVUPS     32(R8)(SI*4), Y8
-	NEGQ        SI
-	VMASKMOVPS  (AX), Y8, Y12
-	VMASKMOVPS  (DX), Y8, Y6
-	VFMADD231PS Y12, Y5, Y6
-	VMULPS      Y6, Y1, Y11
-	VMASKMOVPS  (BX), Y8, Y10
-	VMULPS      Y6, Y11, Y11
-	VFMADD231PS Y10, Y0, Y11
-	VANDPS      Y7, Y11, Y10
-	VPSIGND     Y10, Y11, Y11
-	CMPQ        SI, $0x04
-	JL          store90_few
-	VMOVUPS     X11, (BX)
-	JE          store90_end
-	VPERM2F128  $0x01, Y11, Y11, Y11
-	CMPQ        SI, $0x06
-	JL          store90_five
-	VMOVLPS     X11, 16(BX)
-	JE          store90_swap
-	VEXTRACTPS  $0x02, X11, 24(BX)
-	JMP         store90_swap
-
-store90_five:
-	VMOVSS X11, 16(BX)
-
-store90_swap:
-	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store90_end
-
-store90_few:
-	CMPQ       SI, $0x02
-	JL         store90_one
-	VMOVLPS    X11, (BX)
-	JE         store90_end
-	VEXTRACTPS $0x02, X11, 8(BX)
-	JMP        store90_end
-
-store90_one:
-	VMOVSS X11, (BX)
-
-store90_end:
-	VSQRTPS     Y11, Y11
-	VADDPS      Y2, Y11, Y11
-	VDIVPS      Y11, Y6, Y11
-	VMASKMOVPS  (CX), Y8, Y6
-	VFMADD231PS Y6, Y3, Y11
-	VANDPS      Y7, Y11, Y6
-	VPSIGND     Y6, Y11, Y11
-	CMPQ        SI, $0x04
-	JL          store91_few
-	VMOVUPS     X11, (CX)
-	JE          store91_end
-	VPERM2F128  $0x01, Y11, Y11, Y11
-	CMPQ        SI, $0x06
-	JL          store91_five
-	VMOVLPS     X11, 16(CX)
-	JE          store91_swap
-	VEXTRACTPS  $0x02, X11, 24(CX)
-	JMP         store91_swap
-
-store91_five:
-	VMOVSS X11, 16(CX)
-
-store91_swap:
-	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store91_end
-
-store91_few:
-	CMPQ       SI, $0x02
-	JL         store91_one
-	VMOVLPS    X11, (CX)
-	JE         store91_end
-	VEXTRACTPS $0x02, X11, 8(CX)
-	JMP        store91_end
-
-store91_one:
-	VMOVSS X11, (CX)
-
-store91_end:
-	VFNMADD231PS Y11, Y4, Y12
-	CMPQ         SI, $0x04
-	JL           store92_few
-	VMOVUPS      X12, (AX)
-	JE           store92_end
-	VPERM2F128   $0x01, Y12, Y12, Y12
-	CMPQ         SI, $0x06
-	JL           store92_five
-	VMOVLPS      X12, 16(AX)
-	JE           store92_swap
-	VEXTRACTPS   $0x02, X12, 24(AX)
-	JMP          store92_swap
-
-store92_five:
-	VMOVSS X12, 16(AX)
-
-store92_swap:
-	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store92_end
-
-store92_few:
-	CMPQ       SI, $0x02
-	JL         store92_one
-	VMOVLPS    X12, (AX)
-	JE         store92_end
-	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store92_end
-
-store92_one:
-	VMOVSS X12, (AX)
-
-store92_end:
-done:
-	VZEROUPPER
-	RET
-
-// func RmsPropCenteredMomentumAVX2(w *float32, v *float32, a *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·RmsPropCenteredMomentumAVX2(SB), NOSPLIT, $0-72
-	MOVQ         w+0(FP), AX
-	MOVQ         v+8(FP), BX
-	MOVQ         a+16(FP), CX
-	MOVQ         b+24(FP), DX
-	MOVQ         grad+32(FP), SI
-	MOVQ         n+40(FP), DI
-	VBROADCASTSS alpha+48(FP), Y0
-	VBROADCASTSS add+52(FP), Y1
-	VBROADCASTSS epsilon+56(FP), Y2
-	VBROADCASTSS momentum+60(FP), Y3
-	VBROADCASTSS lr+64(FP), Y4
-	VBROADCASTSS decay+68(FP), Y5
-	VBROADCASTSS lanes_7f800000<>+0(SB), Y7
-	VBROADCASTSS lanes_00000000<>+0(SB), Y8
-	SUBQ         $+16, DI
-	JL           blocks_end
-
-blocks:
-	VMOVUPS      (AX), Y6
-	VMOVUPS      (SI), Y9
-	VFMADD231PS  Y6, Y5, Y9
-	VMULPS       Y9, Y1, Y10
-	VMULPS       Y9, Y10, Y11
-	VFMADD231PS  (BX), Y0, Y11
-	VANDPS       Y7, Y11, Y12
-	VPSIGND      Y12, Y11, Y11
-	VMOVUPS      Y11, (BX)
-	VFMADD231PS  (CX), Y0, Y10
-	VANDPS       Y7, Y10, Y12
-	VPSIGND      Y12, Y10, Y10
-	VMOVUPS      Y10, (CX)
-	VFNMADD231PS Y10, Y10, Y11
-	VMAXPS       Y11, Y8, Y11
-	VSQRTPS      Y11, Y11
-	VADDPS       Y2, Y11, Y11
-	VDIVPS       Y11, Y9, Y11
-	VFMADD231PS  (DX), Y3, Y11
-	VANDPS       Y7, Y11, Y9
-	VPSIGND      Y9, Y11, Y11
-	VMOVUPS      Y11, (DX)
-	VFNMADD231PS Y11, Y4, Y6
-	VMOVUPS      Y6, (AX)
-	VMOVUPS      32(AX), Y6
-	VMOVUPS      32(SI), Y11
-	VFMADD231PS  Y6, Y5, Y11
-	VMULPS       Y11, Y1, Y9
-	VMULPS       Y11, Y9, Y10
-	VFMADD231PS  32(BX), Y0, Y10
-	VANDPS       Y7, Y10, Y12
-	VPSIGND      Y12, Y10, Y10
-	VMOVUPS      Y10, 32(BX)
-	VFMADD231PS  32(CX), Y0, Y9
-	VANDPS       Y7, Y9, Y12
-	VPSIGND      Y12, Y9, Y9
-	VMOVUPS      Y9, 32(CX)
-	VFNMADD231PS Y9, Y9, Y10
-	VMAXPS       Y10, Y8, Y10
-	VSQRTPS      Y10, Y10
-	VADDPS       Y2, Y10, Y10
-	VDIVPS       Y10, Y11, Y10
-	VFMADD231PS  32(DX), Y3, Y10
-	VANDPS       Y7, Y10, Y11
-	VPSIGND      Y11, Y10, Y10
-	VMOVUPS      Y10, 32(DX)
-	VFNMADD231PS Y10, Y4, Y6
-	VMOVUPS      Y6, 32(AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	ADDQ         $+64, SI
-	SUBQ         $+16, DI
-	JGE          blocks
-
-blocks_end:
-	ADDQ $+16, DI
-	SUBQ $+8, DI
-	JL   vectors_end
-
-vectors:
-	VMOVUPS      (AX), Y6
-	VMOVUPS      (SI), Y10
-	VFMADD231PS  Y6, Y5, Y10
-	VMULPS       Y10, Y1, Y11
-	VMULPS       Y10, Y11, Y9
-	VFMADD231PS  (BX), Y0, Y9
-	VANDPS       Y7, Y9, Y12
-	VPSIGND      Y12, Y9, Y9
-	VMOVUPS      Y9, (BX)
-	VFMADD231PS  (CX), Y0, Y11
-	VANDPS       Y7, Y11, Y12
-	VPSIGND      Y12, Y11, Y11
-	VMOVUPS      Y11, (CX)
-	VFNMADD231PS Y11, Y11, Y9
-	VMAXPS       Y9, Y8, Y9
-	VSQRTPS      Y9, Y9
-	VADDPS       Y2, Y9, Y9
-	VDIVPS       Y9, Y10, Y9
-	VFMADD231PS  (DX), Y3, Y9
-	VANDPS       Y7, Y9, Y10
-	VPSIGND      Y10, Y9, Y9
-	VMOVUPS      Y9, (DX)
-	VFNMADD231PS Y9, Y4, Y6
-	VMOVUPS      Y6, (AX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, BX
-	ADDQ         $+32, CX
-	ADDQ         $+32, DX
-	ADDQ         $+32, SI
-	SUBQ         $+8, DI
-	JGE          vectors
-
-vectors_end:
-	ADDQ        $+8, DI
-	TESTQ       DI, DI
-	JE          done
-	LEAQ        partial_masks<>+0(SB), R8
-	NEGQ        DI
-	VMOVUPS     32(R8)(DI*4), Y6
-	NEGQ        DI
-	VMASKMOVPS  (AX), Y6, Y9
-	VMASKMOVPS  (SI), Y6, Y10
-	VFMADD231PS Y9, Y5, Y10
-	VMULPS      Y10, Y1, Y11
-	VMASKMOVPS  (BX), Y6, Y12
-	VMULPS      Y10, Y11, Y13
-	VFMADD231PS Y12, Y0, Y13
-	VANDPS      Y7, Y13, Y12
-	VPSIGND     Y12, Y13, Y13
-	CMPQ        DI, $0x04
-	JL          store93_few
-	VMOVUPS     X13, (BX)
-	JE          store93_end
-	VPERM2F128  $0x01, Y13, Y13, Y13
-	CMPQ        DI, $0x06
-	JL          store93_five
-	VMOVLPS     X13, 16(BX)
-	JE          store93_swap
-	VEXTRACTPS  $0x02, X13, 24(BX)
-	JMP         store93_swap
-
-store93_five:
-	VMOVSS X13, 16(BX)
-
-store93_swap:
-	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store93_end
-
-store93_few:
-	CMPQ       DI, $0x02
-	JL         store93_one
-	VMOVLPS    X13, (BX)
-	JE         store93_end
-	VEXTRACTPS $0x02, X13, 8(BX)
-	JMP        store93_end
-
-store93_one:
-	VMOVSS X13, (BX)
-
-store93_end:
-	VMASKMOVPS  (CX), Y6, Y12
-	VFMADD231PS Y12, Y0, Y11
-	VANDPS      Y7, Y11, Y12
-	VPSIGND     Y12, Y11, Y11
-	CMPQ        DI, $0x04
-	JL          store94_few
-	VMOVUPS     X11, (CX)
-	JE          store94_end
-	VPERM2F128  $0x01, Y11, Y11, Y11
-	CMPQ        DI, $0x06
-	JL          store94_five
-	VMOVLPS     X11, 16(CX)
-	JE          store94_swap
-	VEXTRACTPS  $0x02, X11, 24(CX)
-	JMP         store94_swap
-
-store94_five:
-	VMOVSS X11, 16(CX)
-
-store94_swap:
-	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store94_end
-
-store94_few:
-	CMPQ       DI, $0x02
-	JL         store94_one
-	VMOVLPS    X11, (CX)
-	JE         store94_end
-	VEXTRACTPS $0x02, X11, 8(CX)
-	JMP        store94_end
-
-store94_one:
-	VMOVSS X11, (CX)
-
-store94_end:
-	VFNMADD231PS Y11, Y11, Y13
-	VMAXPS       Y13, Y8, Y13
-	VSQRTPS      Y13, Y13
-	VADDPS       Y2, Y13, Y13
-	VDIVPS       Y13, Y10, Y13
-	VMASKMOVPS   (DX), Y6, Y10
-	VFMADD231PS  Y10, Y3, Y13
-	VANDPS       Y7, Y13, Y10
-	VPSIGND      Y10, Y13, Y13
-	CMPQ         DI, $0x04
-	JL           store95_few
-	VMOVUPS      X13, (DX)
-	JE           store95_end
-	VPERM2F128   $0x01, Y13, Y13, Y13
-	CMPQ         DI, $0x06
-	JL           store95_five
-	VMOVLPS      X13, 16(DX)
-	JE           store95_swap
-	VEXTRACTPS   $0x02, X13, 24(DX)
-	JMP          store95_swap
-
-store95_five:
-	VMOVSS X13, 16(DX)
-
-store95_swap:
-	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store95_end
-
-store95_few:
-	CMPQ       DI, $0x02
-	JL         store95_one
-	VMOVLPS    X13, (DX)
-	JE         store95_end
-	VEXTRACTPS $0x02, X13, 8(DX)
-	JMP        store95_end
-
-store95_one:
-	VMOVSS X13, (DX)
-
-store95_end:
-	VFNMADD231PS Y13, Y4, Y9
-	CMPQ         DI, $0x04
-	JL           store96_few
-	VMOVUPS      X9, (AX)
-	JE           store96_end
-	VPERM2F128   $0x01, Y9, Y9, Y9
-	CMPQ         DI, $0x06
-	JL           store96_five
-	VMOVLPS      X9, 16(AX)
-	JE           store96_swap
-	VEXTRACTPS   $0x02, X9, 24(AX)
-	JMP          store96_swap
-
-store96_five:
-	VMOVSS X9, 16(AX)
-
-store96_swap:
-	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store96_end
-
-store96_few:
-	CMPQ       DI, $0x02
-	JL         store96_one
-	VMOVLPS    X9, (AX)
-	JE         store96_end
-	VEXTRACTPS $0x02, X9, 8(AX)
-	JMP        store96_end
-
-store96_one:
-	VMOVSS X9, (AX)
-
-store96_end:
-done:
-	VZEROUPPER
-	RET
-
-// func RmsPropCenteredMomentumAVX512(w *float32, v *float32, a *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·RmsPropCenteredMomentumAVX512(SB), NOSPLIT, $0-72
-	MOVQ         w+0(FP), AX
-	MOVQ         v+8(FP), BX
-	MOVQ         a+16(FP), CX
-	MOVQ         b+24(FP), DX
-	MOVQ         grad+32(FP), SI
-	MOVQ         n+40(FP), DI
-	VBROADCASTSS alpha+48(FP), Z0
-	VBROADCASTSS add+52(FP), Z1
-	VBROADCASTSS epsilon+56(FP), Z2
-	VBROADCASTSS momentum+60(FP), Z3
-	VBROADCASTSS lr+64(FP), Z4
-	VBROADCASTSS decay+68(FP), Z5
-	VBROADCASTSS lanes_7f800000<>+0(SB), Z7
-	VBROADCASTSS lanes_00000000<>+0(SB), Z8
-	SUBQ         $+64, DI
-	JL           blocks_end
-
-blocks:
-	VMOVUPS      (AX), Z6
 	VMOVUPS      64(AX), Z9
 	VMOVUPS      128(AX), Z10
 	VMOVUPS      192(AX), Z11
-	VMOVUPS      (SI), Z12
-	VMOVUPS      64(SI), Z13
-	VMOVUPS      128(SI), Z14
-	VMOVUPS      192(SI), Z15
-	VFMADD231PS  Z6, Z5, Z12
-	VFMADD231PS  Z9, Z5, Z13
-	VFMADD231PS  Z10, Z5, Z14
-	VFMADD231PS  Z11, Z5, Z15
+	VMOVUPS      (DX), Z12
+	VMOVUPS      64(DX), Z13
+	VMOVUPS      128(DX), Z14
+	VMOVUPS      192(DX), Z15
+	VFMADD231PS  Z5, Z4, Z12
+	VFMADD231PS  Z9, Z4, Z13
+	VFMADD231PS  Z10, Z4, Z14
+	VFMADD231PS  Z11, Z4, Z15
 	VMULPS       Z12, Z1, Z16
 	VMULPS       Z13, Z1, Z17
 	VMULPS       Z14, Z1, Z18
@@ -16554,13 +16585,17 @@ blocks:
 	VFMADD231PS  Z21, Z0, Z25
 	VFMADD231PS  Z22, Z0, Z26
 	VFMADD231PS  Z23, Z0, Z27
-	VPTESTMD     Z7, Z24, K7
+	VCMPPS       $0x01, Z6, Z24, K2
+	VCMPPS       $0x01, Z6, Z25, K3
+	VCMPPS       $0x01, Z6, Z26, K4
+	VCMPPS       $0x01, Z6, Z27, K5
+	KNOTW        K2, K7
 	VMOVAPS.Z    Z24, K7, Z24
-	VPTESTMD     Z7, Z25, K7
+	KNOTW        K3, K7
 	VMOVAPS.Z    Z25, K7, Z25
-	VPTESTMD     Z7, Z26, K7
+	KNOTW        K4, K7
 	VMOVAPS.Z    Z26, K7, Z26
-	VPTESTMD     Z7, Z27, K7
+	KNOTW        K5, K7
 	VMOVAPS.Z    Z27, K7, Z27
 	VMOVUPS      Z24, (BX)
 	VMOVUPS      Z25, 64(BX)
@@ -16606,31 +16641,11 @@ blocks:
 	VDIVPS       Z25, Z13, Z25
 	VDIVPS       Z26, Z14, Z26
 	VDIVPS       Z27, Z15, Z27
-	VMOVUPS      (DX), Z15
-	VMOVUPS      64(DX), Z14
-	VMOVUPS      128(DX), Z13
-	VMOVUPS      192(DX), Z12
-	VFMADD231PS  Z15, Z3, Z24
-	VFMADD231PS  Z14, Z3, Z25
-	VFMADD231PS  Z13, Z3, Z26
-	VFMADD231PS  Z12, Z3, Z27
-	VPTESTMD     Z7, Z24, K7
-	VMOVAPS.Z    Z24, K7, Z24
-	VPTESTMD     Z7, Z25, K7
-	VMOVAPS.Z    Z25, K7, Z25
-	VPTESTMD     Z7, Z26, K7
-	VMOVAPS.Z    Z26, K7, Z26
-	VPTESTMD     Z7, Z27, K7
-	VMOVAPS.Z    Z27, K7, Z27
-	VMOVUPS      Z24, (DX)
-	VMOVUPS      Z25, 64(DX)
-	VMOVUPS      Z26, 128(DX)
-	VMOVUPS      Z27, 192(DX)
-	VFNMADD231PS Z24, Z4, Z6
-	VFNMADD231PS Z25, Z4, Z9
-	VFNMADD231PS Z26, Z4, Z10
-	VFNMADD231PS Z27, Z4, Z11
-	VMOVUPS      Z6, (AX)
+	VFNMADD231PS Z24, Z3, Z5
+	VFNMADD231PS Z25, Z3, Z9
+	VFNMADD231PS Z26, Z3, Z10
+	VFNMADD231PS Z27, Z3, Z11
+	VMOVUPS      Z5, (AX)
 	VMOVUPS      Z9, 64(AX)
 	VMOVUPS      Z10, 128(AX)
 	VMOVUPS      Z11, 192(AX)
@@ -16638,28 +16653,28 @@ blocks:
 	ADDQ         $+256, BX
 	ADDQ         $+256, CX
 	ADDQ         $+256, DX
-	ADDQ         $+256, SI
-	SUBQ         $+64, DI
+	SUBQ         $+64, SI
 	JGE          blocks
 
 blocks_end:
-	ADDQ $+64, DI
-	SUBQ $+16, DI
+	ADDQ $+64, SI
+	SUBQ $+16, SI
 	JL   vectors_end
 
 vectors:
 	VMOVUPS      (AX), Z11
-	VMOVUPS      (SI), Z10
-	VFMADD231PS  Z11, Z5, Z10
+	VMOVUPS      (DX), Z10
+	VFMADD231PS  Z11, Z4, Z10
 	VMULPS       Z10, Z1, Z9
-	VMOVUPS      (BX), Z6
+	VMOVUPS      (BX), Z5
 	VMULPS       Z10, Z9, Z27
-	VFMADD231PS  Z6, Z0, Z27
-	VPTESTMD     Z7, Z27, K7
+	VFMADD231PS  Z5, Z0, Z27
+	VCMPPS       $0x01, Z6, Z27, K5
+	KNOTW        K5, K7
 	VMOVAPS.Z    Z27, K7, Z27
 	VMOVUPS      Z27, (BX)
-	VMOVUPS      (CX), Z6
-	VFMADD231PS  Z6, Z0, Z9
+	VMOVUPS      (CX), Z5
+	VFMADD231PS  Z5, Z0, Z9
 	VPTESTMD     Z7, Z9, K7
 	VMOVAPS.Z    Z9, K7, Z9
 	VMOVUPS      Z9, (CX)
@@ -16668,96 +16683,84 @@ vectors:
 	VSQRTPS      Z27, Z27
 	VADDPS       Z2, Z27, Z27
 	VDIVPS       Z27, Z10, Z27
-	VMOVUPS      (DX), Z10
-	VFMADD231PS  Z10, Z3, Z27
-	VPTESTMD     Z7, Z27, K7
-	VMOVAPS.Z    Z27, K7, Z27
-	VMOVUPS      Z27, (DX)
-	VFNMADD231PS Z27, Z4, Z11
+	VFNMADD231PS Z27, Z3, Z11
 	VMOVUPS      Z11, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
-	ADDQ         $+64, SI
-	SUBQ         $+16, DI
+	SUBQ         $+16, SI
 	JGE          vectors
 
 vectors_end:
-	ADDQ         $+16, DI
-	TESTQ        DI, DI
+	ADDQ         $+16, SI
+	TESTQ        SI, SI
 	JE           done
-	MOVL         $0x0000ffff, R8
-	BZHIL        DI, R8, R8
-	KMOVW        R8, K1
+	MOVL         $0x0000ffff, DI
+	BZHIL        SI, DI, DI
+	KMOVW        DI, K1
 	VMOVUPS.Z    (AX), K1, Z11
-	VMOVUPS.Z    (SI), K1, Z27
-	VFMADD231PS  Z11, Z5, Z27
+	VMOVUPS.Z    (DX), K1, Z27
+	VFMADD231PS  Z11, Z4, Z27
 	VMULPS       Z27, Z1, Z10
 	VMOVUPS.Z    (BX), K1, Z9
-	VMULPS       Z27, Z10, Z6
-	VFMADD231PS  Z9, Z0, Z6
-	VPTESTMD     Z7, Z6, K7
-	VMOVAPS.Z    Z6, K7, Z6
-	VMOVUPS      Z6, K1, (BX)
+	VMULPS       Z27, Z10, Z5
+	VFMADD231PS  Z9, Z0, Z5
+	VCMPPS       $0x01, Z6, Z5, K5
+	KNOTW        K5, K7
+	VMOVAPS.Z    Z5, K7, Z5
+	VMOVUPS      Z5, K1, (BX)
 	VMOVUPS.Z    (CX), K1, Z9
 	VFMADD231PS  Z9, Z0, Z10
 	VPTESTMD     Z7, Z10, K7
 	VMOVAPS.Z    Z10, K7, Z10
 	VMOVUPS      Z10, K1, (CX)
-	VFNMADD231PS Z10, Z10, Z6
-	VMAXPS       Z6, Z8, Z6
-	VSQRTPS      Z6, Z6
-	VADDPS       Z2, Z6, Z6
-	VDIVPS       Z6, Z27, Z6
-	VMOVUPS.Z    (DX), K1, Z27
-	VFMADD231PS  Z27, Z3, Z6
-	VPTESTMD     Z7, Z6, K7
-	VMOVAPS.Z    Z6, K7, Z6
-	VMOVUPS      Z6, K1, (DX)
-	VFNMADD231PS Z6, Z4, Z11
+	VFNMADD231PS Z10, Z10, Z5
+	VMAXPS       Z5, Z8, Z5
+	VSQRTPS      Z5, Z5
+	VADDPS       Z2, Z5, Z5
+	VDIVPS       Z5, Z27, Z5
+	VFNMADD231PS Z5, Z3, Z11
 	VMOVUPS      Z11, K1, (AX)
 
 done:
 	VZEROUPPER
 	RET
 
-// func RmsPropCenteredMomentumAheadAVX2(w *float32, v *float32, a *float32, b *float32, grad *float32, n int, distance int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
+// func RmsPropCenteredAheadAVX2(w *float32, v *float32, a *float32, grad *float32, n int, distance int, alpha float32, add float32, epsilon float32, lr float32, decay float32)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·RmsPropCenteredMomentumAheadAVX2(SB), NOSPLIT, $0-80
+TEXT ·RmsPropCenteredAheadAVX2(SB), NOSPLIT, $0-68
 	MOVQ         w+0(FP), AX
 	MOVQ         v+8(FP), BX
 	MOVQ         a+16(FP), CX
-	MOVQ         b+24(FP), DX
-	MOVQ         grad+32(FP), SI
-	MOVQ         n+40(FP), DI
-	MOVQ         distance+48(FP), R8
-	VBROADCASTSS alpha+56(FP), Y0
-	VBROADCASTSS add+60(FP), Y1
-	VBROADCASTSS epsilon+64(FP), Y2
-	VBROADCASTSS momentum+68(FP), Y3
-	VBROADCASTSS lr+72(FP), Y4
-	VBROADCASTSS decay+76(FP), Y5
+	MOVQ         grad+24(FP), DX
+	MOVQ         n+32(FP), SI
+	MOVQ         distance+40(FP), DI
+	VBROADCASTSS alpha+48(FP), Y0
+	VBROADCASTSS add+52(FP), Y1
+	VBROADCASTSS epsilon+56(FP), Y2
+	VBROADCASTSS lr+60(FP), Y3
+	VBROADCASTSS decay+64(FP), Y4
+	VBROADCASTSS lanes_00800000<>+0(SB), Y6
 	VBROADCASTSS lanes_7f800000<>+0(SB), Y7
 	VBROADCASTSS lanes_00000000<>+0(SB), Y8
-	SUBQ         $+16, DI
+	SUBQ         $+16, SI
 	JL           blocks_end
 	PCALIGN      $0x40
 
 blocks:
-	PREFETCHT0   (AX)(R8*1)
-	PREFETCHT0   (BX)(R8*1)
-	PREFETCHT0   (CX)(R8*1)
-	PREFETCHT0   (DX)(R8*1)
-	PREFETCHT0   (SI)(R8*1)
-	VMOVUPS      (AX), Y6
-	VMOVUPS      (SI), Y9
-	VFMADD231PS  Y6, Y5, Y9
+	PREFETCHT0   (AX)(DI*1)
+	PREFETCHT0   (BX)(DI*1)
+	PREFETCHT0   (CX)(DI*1)
+	PREFETCHT0   (DX)(DI*1)
+	VMOVUPS      (AX), Y5
+	VMOVUPS      (DX), Y9
+	VFMADD231PS  Y5, Y4, Y9
 	VMULPS       Y9, Y1, Y10
 	VMULPS       Y9, Y10, Y11
 	VFMADD231PS  (BX), Y0, Y11
-	VANDPS       Y7, Y11, Y12
-	VPSIGND      Y12, Y11, Y11
+	VCMPPS       $0x01, Y6, Y11, Y12
+	VANDNPS      Y11, Y12, Y11
 	VMOVUPS      Y11, (BX)
 	VFMADD231PS  (CX), Y0, Y10
 	VANDPS       Y7, Y10, Y12
@@ -16768,20 +16771,16 @@ blocks:
 	VSQRTPS      Y11, Y11
 	VADDPS       Y2, Y11, Y11
 	VDIVPS       Y11, Y9, Y11
-	VFMADD231PS  (DX), Y3, Y11
-	VANDPS       Y7, Y11, Y9
-	VPSIGND      Y9, Y11, Y11
-	VMOVUPS      Y11, (DX)
-	VFNMADD231PS Y11, Y4, Y6
-	VMOVUPS      Y6, (AX)
-	VMOVUPS      32(AX), Y6
-	VMOVUPS      32(SI), Y11
-	VFMADD231PS  Y6, Y5, Y11
+	VFNMADD231PS Y11, Y3, Y5
+	VMOVUPS      Y5, (AX)
+	VMOVUPS      32(AX), Y5
+	VMOVUPS      32(DX), Y11
+	VFMADD231PS  Y5, Y4, Y11
 	VMULPS       Y11, Y1, Y9
 	VMULPS       Y11, Y9, Y10
 	VFMADD231PS  32(BX), Y0, Y10
-	VANDPS       Y7, Y10, Y12
-	VPSIGND      Y12, Y10, Y10
+	VCMPPS       $0x01, Y6, Y10, Y12
+	VANDNPS      Y10, Y12, Y10
 	VMOVUPS      Y10, 32(BX)
 	VFMADD231PS  32(CX), Y0, Y9
 	VANDPS       Y7, Y9, Y12
@@ -16792,8 +16791,855 @@ blocks:
 	VSQRTPS      Y10, Y10
 	VADDPS       Y2, Y10, Y10
 	VDIVPS       Y10, Y11, Y10
+	VFNMADD231PS Y10, Y3, Y5
+	VMOVUPS      Y5, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	SUBQ         $+16, SI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, SI
+	SUBQ $+8, SI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y5
+	VMOVUPS      (DX), Y10
+	VFMADD231PS  Y5, Y4, Y10
+	VMULPS       Y10, Y1, Y11
+	VMULPS       Y10, Y11, Y9
+	VFMADD231PS  (BX), Y0, Y9
+	VCMPPS       $0x01, Y6, Y9, Y12
+	VANDNPS      Y9, Y12, Y9
+	VMOVUPS      Y9, (BX)
+	VFMADD231PS  (CX), Y0, Y11
+	VANDPS       Y7, Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMOVUPS      Y11, (CX)
+	VFNMADD231PS Y11, Y11, Y9
+	VMAXPS       Y9, Y8, Y9
+	VSQRTPS      Y9, Y9
+	VADDPS       Y2, Y9, Y9
+	VDIVPS       Y9, Y10, Y9
+	VFNMADD231PS Y9, Y3, Y5
+	VMOVUPS      Y5, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	SUBQ         $+8, SI
+	JGE          vectors
+
+vectors_end:
+	ADDQ        $+8, SI
+	TESTQ       SI, SI
+	JE          done
+	LEAQ        partial_masks<>+0(SB), R8
+	NEGQ        SI
+	VMOVUPS     32(R8)(SI*4), Y5
+	NEGQ        SI
+	VMASKMOVPS  (AX), Y5, Y9
+	VMASKMOVPS  (DX), Y5, Y10
+	VFMADD231PS Y9, Y4, Y10
+	VMULPS      Y10, Y1, Y11
+	VMASKMOVPS  (BX), Y5, Y12
+	VMULPS      Y10, Y11, Y13
+	VFMADD231PS Y12, Y0, Y13
+	VCMPPS      $0x01, Y6, Y13, Y12
+	VANDNPS     Y13, Y12, Y13
+	CMPQ        SI, $0x04
+	JL          store94_few
+	VMOVUPS     X13, (BX)
+	JE          store94_end
+	VPERM2F128  $0x01, Y13, Y13, Y13
+	CMPQ        SI, $0x06
+	JL          store94_five
+	VMOVLPS     X13, 16(BX)
+	JE          store94_swap
+	VEXTRACTPS  $0x02, X13, 24(BX)
+	JMP         store94_swap
+
+store94_five:
+	VMOVSS X13, 16(BX)
+
+store94_swap:
+	VPERM2F128 $0x01, Y13, Y13, Y13
+	JMP        store94_end
+
+store94_few:
+	CMPQ       SI, $0x02
+	JL         store94_one
+	VMOVLPS    X13, (BX)
+	JE         store94_end
+	VEXTRACTPS $0x02, X13, 8(BX)
+	JMP        store94_end
+
+store94_one:
+	VMOVSS X13, (BX)
+
+store94_end:
+	VMASKMOVPS  (CX), Y5, Y12
+	VFMADD231PS Y12, Y0, Y11
+	VANDPS      Y7, Y11, Y12
+	VPSIGND     Y12, Y11, Y11
+	CMPQ        SI, $0x04
+	JL          store95_few
+	VMOVUPS     X11, (CX)
+	JE          store95_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        SI, $0x06
+	JL          store95_five
+	VMOVLPS     X11, 16(CX)
+	JE          store95_swap
+	VEXTRACTPS  $0x02, X11, 24(CX)
+	JMP         store95_swap
+
+store95_five:
+	VMOVSS X11, 16(CX)
+
+store95_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store95_end
+
+store95_few:
+	CMPQ       SI, $0x02
+	JL         store95_one
+	VMOVLPS    X11, (CX)
+	JE         store95_end
+	VEXTRACTPS $0x02, X11, 8(CX)
+	JMP        store95_end
+
+store95_one:
+	VMOVSS X11, (CX)
+
+store95_end:
+	VFNMADD231PS Y11, Y11, Y13
+	VMAXPS       Y13, Y8, Y13
+	VSQRTPS      Y13, Y13
+	VADDPS       Y2, Y13, Y13
+	VDIVPS       Y13, Y10, Y13
+	VFNMADD231PS Y13, Y3, Y9
+	CMPQ         SI, $0x04
+	JL           store96_few
+	VMOVUPS      X9, (AX)
+	JE           store96_end
+	VPERM2F128   $0x01, Y9, Y9, Y9
+	CMPQ         SI, $0x06
+	JL           store96_five
+	VMOVLPS      X9, 16(AX)
+	JE           store96_swap
+	VEXTRACTPS   $0x02, X9, 24(AX)
+	JMP          store96_swap
+
+store96_five:
+	VMOVSS X9, 16(AX)
+
+store96_swap:
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	JMP        store96_end
+
+store96_few:
+	CMPQ       SI, $0x02
+	JL         store96_one
+	VMOVLPS    X9, (AX)
+	JE         store96_end
+	VEXTRACTPS $0x02, X9, 8(AX)
+	JMP        store96_end
+
+store96_one:
+	VMOVSS X9, (AX)
+
+store96_end:
+done:
+	VZEROUPPER
+	RET
+
+// func RmsPropMomentumAVX2(w *float32, v *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·RmsPropMomentumAVX2(SB), NOSPLIT, $0-64
+	MOVQ         w+0(FP), AX
+	MOVQ         v+8(FP), BX
+	MOVQ         b+16(FP), CX
+	MOVQ         grad+24(FP), DX
+	MOVQ         n+32(FP), SI
+	VBROADCASTSS alpha+40(FP), Y0
+	VBROADCASTSS add+44(FP), Y1
+	VBROADCASTSS epsilon+48(FP), Y2
+	VBROADCASTSS momentum+52(FP), Y3
+	VBROADCASTSS lr+56(FP), Y4
+	VBROADCASTSS decay+60(FP), Y5
+	VBROADCASTSS lanes_00800000<>+0(SB), Y7
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y8
+	SUBQ         $+16, SI
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (AX), Y6
+	VMOVUPS      (DX), Y9
+	VFMADD231PS  Y6, Y5, Y9
+	VMULPS       Y9, Y1, Y10
+	VMULPS       Y9, Y10, Y10
+	VFMADD231PS  (BX), Y0, Y10
+	VCMPPS       $0x01, Y7, Y10, Y11
+	VANDNPS      Y10, Y11, Y10
+	VMOVUPS      Y10, (BX)
+	VSQRTPS      Y10, Y10
+	VADDPS       Y2, Y10, Y10
+	VDIVPS       Y10, Y9, Y10
+	VFMADD231PS  (CX), Y3, Y10
+	VANDPS       Y8, Y10, Y9
+	VPSIGND      Y9, Y10, Y10
+	VMOVUPS      Y10, (CX)
+	VFNMADD231PS Y10, Y4, Y6
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      32(AX), Y6
+	VMOVUPS      32(DX), Y10
+	VFMADD231PS  Y6, Y5, Y10
+	VMULPS       Y10, Y1, Y9
+	VMULPS       Y10, Y9, Y9
+	VFMADD231PS  32(BX), Y0, Y9
+	VCMPPS       $0x01, Y7, Y9, Y11
+	VANDNPS      Y9, Y11, Y9
+	VMOVUPS      Y9, 32(BX)
+	VSQRTPS      Y9, Y9
+	VADDPS       Y2, Y9, Y9
+	VDIVPS       Y9, Y10, Y9
+	VFMADD231PS  32(CX), Y3, Y9
+	VANDPS       Y8, Y9, Y10
+	VPSIGND      Y10, Y9, Y9
+	VMOVUPS      Y9, 32(CX)
+	VFNMADD231PS Y9, Y4, Y6
+	VMOVUPS      Y6, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	SUBQ         $+16, SI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, SI
+	SUBQ $+8, SI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y6
+	VMOVUPS      (DX), Y9
+	VFMADD231PS  Y6, Y5, Y9
+	VMULPS       Y9, Y1, Y10
+	VMULPS       Y9, Y10, Y10
+	VFMADD231PS  (BX), Y0, Y10
+	VCMPPS       $0x01, Y7, Y10, Y11
+	VANDNPS      Y10, Y11, Y10
+	VMOVUPS      Y10, (BX)
+	VSQRTPS      Y10, Y10
+	VADDPS       Y2, Y10, Y10
+	VDIVPS       Y10, Y9, Y10
+	VFMADD231PS  (CX), Y3, Y10
+	VANDPS       Y8, Y10, Y9
+	VPSIGND      Y9, Y10, Y10
+	VMOVUPS      Y10, (CX)
+	VFNMADD231PS Y10, Y4, Y6
+	VMOVUPS      Y6, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	SUBQ         $+8, SI
+	JGE          vectors
+
+vectors_end:
+	ADDQ        $+8, SI
+	TESTQ       SI, SI
+	JE          done
+	LEAQ        partial_masks<>+0(SB), DI
+	NEGQ        SI
+	VMOVUPS     32(DI)(SI*4), Y6
+	NEGQ        SI
+	VMASKMOVPS  (AX), Y6, Y10
+	VMASKMOVPS  (DX), Y6, Y9
+	VFMADD231PS Y10, Y5, Y9
+	VMULPS      Y9, Y1, Y11
+	VMASKMOVPS  (BX), Y6, Y12
+	VMULPS      Y9, Y11, Y11
+	VFMADD231PS Y12, Y0, Y11
+	VCMPPS      $0x01, Y7, Y11, Y12
+	VANDNPS     Y11, Y12, Y11
+	CMPQ        SI, $0x04
+	JL          store97_few
+	VMOVUPS     X11, (BX)
+	JE          store97_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        SI, $0x06
+	JL          store97_five
+	VMOVLPS     X11, 16(BX)
+	JE          store97_swap
+	VEXTRACTPS  $0x02, X11, 24(BX)
+	JMP         store97_swap
+
+store97_five:
+	VMOVSS X11, 16(BX)
+
+store97_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store97_end
+
+store97_few:
+	CMPQ       SI, $0x02
+	JL         store97_one
+	VMOVLPS    X11, (BX)
+	JE         store97_end
+	VEXTRACTPS $0x02, X11, 8(BX)
+	JMP        store97_end
+
+store97_one:
+	VMOVSS X11, (BX)
+
+store97_end:
+	VSQRTPS     Y11, Y11
+	VADDPS      Y2, Y11, Y11
+	VDIVPS      Y11, Y9, Y11
+	VMASKMOVPS  (CX), Y6, Y9
+	VFMADD231PS Y9, Y3, Y11
+	VANDPS      Y8, Y11, Y9
+	VPSIGND     Y9, Y11, Y11
+	CMPQ        SI, $0x04
+	JL          store98_few
+	VMOVUPS     X11, (CX)
+	JE          store98_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        SI, $0x06
+	JL          store98_five
+	VMOVLPS     X11, 16(CX)
+	JE          store98_swap
+	VEXTRACTPS  $0x02, X11, 24(CX)
+	JMP         store98_swap
+
+store98_five:
+	VMOVSS X11, 16(CX)
+
+store98_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store98_end
+
+store98_few:
+	CMPQ       SI, $0x02
+	JL         store98_one
+	VMOVLPS    X11, (CX)
+	JE         store98_end
+	VEXTRACTPS $0x02, X11, 8(CX)
+	JMP        store98_end
+
+store98_one:
+	VMOVSS X11, (CX)
+
+store98_end:
+	VFNMADD231PS Y11, Y4, Y10
+	CMPQ         SI, $0x04
+	JL           store99_few
+	VMOVUPS      X10, (AX)
+	JE           store99_end
+	VPERM2F128   $0x01, Y10, Y10, Y10
+	CMPQ         SI, $0x06
+	JL           store99_five
+	VMOVLPS      X10, 16(AX)
+	JE           store99_swap
+	VEXTRACTPS   $0x02, X10, 24(AX)
+	JMP          store99_swap
+
+store99_five:
+	VMOVSS X10, 16(AX)
+
+store99_swap:
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	JMP        store99_end
+
+store99_few:
+	CMPQ       SI, $0x02
+	JL         store99_one
+	VMOVLPS    X10, (AX)
+	JE         store99_end
+	VEXTRACTPS $0x02, X10, 8(AX)
+	JMP        store99_end
+
+store99_one:
+	VMOVSS X10, (AX)
+
+store99_end:
+done:
+	VZEROUPPER
+	RET
+
+// func RmsPropMomentumAVX512(w *float32, v *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·RmsPropMomentumAVX512(SB), NOSPLIT, $0-64
+	MOVQ         w+0(FP), AX
+	MOVQ         v+8(FP), BX
+	MOVQ         b+16(FP), CX
+	MOVQ         grad+24(FP), DX
+	MOVQ         n+32(FP), SI
+	VBROADCASTSS alpha+40(FP), Z0
+	VBROADCASTSS add+44(FP), Z1
+	VBROADCASTSS epsilon+48(FP), Z2
+	VBROADCASTSS momentum+52(FP), Z3
+	VBROADCASTSS lr+56(FP), Z4
+	VBROADCASTSS decay+60(FP), Z5
+	VBROADCASTSS lanes_00800000<>+0(SB), Z7
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z8
+	SUBQ         $+64, SI
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (AX), Z6
+	VMOVUPS      64(AX), Z9
+	VMOVUPS      128(AX), Z10
+	VMOVUPS      192(AX), Z11
+	VMOVUPS      (DX), Z12
+	VMOVUPS      64(DX), Z13
+	VMOVUPS      128(DX), Z14
+	VMOVUPS      192(DX), Z15
+	VFMADD231PS  Z6, Z5, Z12
+	VFMADD231PS  Z9, Z5, Z13
+	VFMADD231PS  Z10, Z5, Z14
+	VFMADD231PS  Z11, Z5, Z15
+	VMULPS       Z12, Z1, Z16
+	VMULPS       Z13, Z1, Z17
+	VMULPS       Z14, Z1, Z18
+	VMULPS       Z15, Z1, Z19
+	VMOVUPS      (BX), Z20
+	VMOVUPS      64(BX), Z21
+	VMOVUPS      128(BX), Z22
+	VMOVUPS      192(BX), Z23
+	VMULPS       Z12, Z16, Z16
+	VMULPS       Z13, Z17, Z17
+	VMULPS       Z14, Z18, Z18
+	VMULPS       Z15, Z19, Z19
+	VFMADD231PS  Z20, Z0, Z16
+	VFMADD231PS  Z21, Z0, Z17
+	VFMADD231PS  Z22, Z0, Z18
+	VFMADD231PS  Z23, Z0, Z19
+	VCMPPS       $0x01, Z7, Z16, K2
+	VCMPPS       $0x01, Z7, Z17, K3
+	VCMPPS       $0x01, Z7, Z18, K4
+	VCMPPS       $0x01, Z7, Z19, K5
+	KNOTW        K2, K7
+	VMOVAPS.Z    Z16, K7, Z16
+	KNOTW        K3, K7
+	VMOVAPS.Z    Z17, K7, Z17
+	KNOTW        K4, K7
+	VMOVAPS.Z    Z18, K7, Z18
+	KNOTW        K5, K7
+	VMOVAPS.Z    Z19, K7, Z19
+	VMOVUPS      Z16, (BX)
+	VMOVUPS      Z17, 64(BX)
+	VMOVUPS      Z18, 128(BX)
+	VMOVUPS      Z19, 192(BX)
+	VSQRTPS      Z16, Z16
+	VSQRTPS      Z17, Z17
+	VSQRTPS      Z18, Z18
+	VSQRTPS      Z19, Z19
+	VADDPS       Z2, Z16, Z16
+	VADDPS       Z2, Z17, Z17
+	VADDPS       Z2, Z18, Z18
+	VADDPS       Z2, Z19, Z19
+	VDIVPS       Z16, Z12, Z16
+	VDIVPS       Z17, Z13, Z17
+	VDIVPS       Z18, Z14, Z18
+	VDIVPS       Z19, Z15, Z19
+	VMOVUPS      (CX), Z15
+	VMOVUPS      64(CX), Z14
+	VMOVUPS      128(CX), Z13
+	VMOVUPS      192(CX), Z12
+	VFMADD231PS  Z15, Z3, Z16
+	VFMADD231PS  Z14, Z3, Z17
+	VFMADD231PS  Z13, Z3, Z18
+	VFMADD231PS  Z12, Z3, Z19
+	VPTESTMD     Z8, Z16, K7
+	VMOVAPS.Z    Z16, K7, Z16
+	VPTESTMD     Z8, Z17, K7
+	VMOVAPS.Z    Z17, K7, Z17
+	VPTESTMD     Z8, Z18, K7
+	VMOVAPS.Z    Z18, K7, Z18
+	VPTESTMD     Z8, Z19, K7
+	VMOVAPS.Z    Z19, K7, Z19
+	VMOVUPS      Z16, (CX)
+	VMOVUPS      Z17, 64(CX)
+	VMOVUPS      Z18, 128(CX)
+	VMOVUPS      Z19, 192(CX)
+	VFNMADD231PS Z16, Z4, Z6
+	VFNMADD231PS Z17, Z4, Z9
+	VFNMADD231PS Z18, Z4, Z10
+	VFNMADD231PS Z19, Z4, Z11
+	VMOVUPS      Z6, (AX)
+	VMOVUPS      Z9, 64(AX)
+	VMOVUPS      Z10, 128(AX)
+	VMOVUPS      Z11, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	ADDQ         $+256, CX
+	ADDQ         $+256, DX
+	SUBQ         $+64, SI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+64, SI
+	SUBQ $+16, SI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Z11
+	VMOVUPS      (DX), Z10
+	VFMADD231PS  Z11, Z5, Z10
+	VMULPS       Z10, Z1, Z9
+	VMOVUPS      (BX), Z6
+	VMULPS       Z10, Z9, Z9
+	VFMADD231PS  Z6, Z0, Z9
+	VCMPPS       $0x01, Z7, Z9, K5
+	KNOTW        K5, K7
+	VMOVAPS.Z    Z9, K7, Z9
+	VMOVUPS      Z9, (BX)
+	VSQRTPS      Z9, Z9
+	VADDPS       Z2, Z9, Z9
+	VDIVPS       Z9, Z10, Z9
+	VMOVUPS      (CX), Z10
+	VFMADD231PS  Z10, Z3, Z9
+	VPTESTMD     Z8, Z9, K7
+	VMOVAPS.Z    Z9, K7, Z9
+	VMOVUPS      Z9, (CX)
+	VFNMADD231PS Z9, Z4, Z11
+	VMOVUPS      Z11, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	SUBQ         $+16, SI
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+16, SI
+	TESTQ        SI, SI
+	JE           done
+	MOVL         $0x0000ffff, DI
+	BZHIL        SI, DI, DI
+	KMOVW        DI, K1
+	VMOVUPS.Z    (AX), K1, Z11
+	VMOVUPS.Z    (DX), K1, Z9
+	VFMADD231PS  Z11, Z5, Z9
+	VMULPS       Z9, Z1, Z10
+	VMOVUPS.Z    (BX), K1, Z6
+	VMULPS       Z9, Z10, Z10
+	VFMADD231PS  Z6, Z0, Z10
+	VCMPPS       $0x01, Z7, Z10, K5
+	KNOTW        K5, K7
+	VMOVAPS.Z    Z10, K7, Z10
+	VMOVUPS      Z10, K1, (BX)
+	VSQRTPS      Z10, Z10
+	VADDPS       Z2, Z10, Z10
+	VDIVPS       Z10, Z9, Z10
+	VMOVUPS.Z    (CX), K1, Z9
+	VFMADD231PS  Z9, Z3, Z10
+	VPTESTMD     Z8, Z10, K7
+	VMOVAPS.Z    Z10, K7, Z10
+	VMOVUPS      Z10, K1, (CX)
+	VFNMADD231PS Z10, Z4, Z11
+	VMOVUPS      Z11, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func RmsPropMomentumAheadAVX2(w *float32, v *float32, b *float32, grad *float32, n int, distance int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·RmsPropMomentumAheadAVX2(SB), NOSPLIT, $0-72
+	MOVQ         w+0(FP), AX
+	MOVQ         v+8(FP), BX
+	MOVQ         b+16(FP), CX
+	MOVQ         grad+24(FP), DX
+	MOVQ         n+32(FP), SI
+	MOVQ         distance+40(FP), DI
+	VBROADCASTSS alpha+48(FP), Y0
+	VBROADCASTSS add+52(FP), Y1
+	VBROADCASTSS epsilon+56(FP), Y2
+	VBROADCASTSS momentum+60(FP), Y3
+	VBROADCASTSS lr+64(FP), Y4
+	VBROADCASTSS decay+68(FP), Y5
+	VBROADCASTSS lanes_00800000<>+0(SB), Y7
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y8
+	SUBQ         $+16, SI
+	JL           blocks_end
+	PCALIGN      $0x40
+
+blocks:
+	PREFETCHT0   (AX)(DI*1)
+	PREFETCHT0   (BX)(DI*1)
+	PREFETCHT0   (CX)(DI*1)
+	PREFETCHT0   (DX)(DI*1)
+	VMOVUPS      (AX), Y6
+	VMOVUPS      (DX), Y9
+	VFMADD231PS  Y6, Y5, Y9
+	VMULPS       Y9, Y1, Y10
+	VMULPS       Y9, Y10, Y10
+	VFMADD231PS  (BX), Y0, Y10
+	VCMPPS       $0x01, Y7, Y10, Y11
+	VANDNPS      Y10, Y11, Y10
+	VMOVUPS      Y10, (BX)
+	VSQRTPS      Y10, Y10
+	VADDPS       Y2, Y10, Y10
+	VDIVPS       Y10, Y9, Y10
+	VFMADD231PS  (CX), Y3, Y10
+	VANDPS       Y8, Y10, Y9
+	VPSIGND      Y9, Y10, Y10
+	VMOVUPS      Y10, (CX)
+	VFNMADD231PS Y10, Y4, Y6
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      32(AX), Y6
+	VMOVUPS      32(DX), Y10
+	VFMADD231PS  Y6, Y5, Y10
+	VMULPS       Y10, Y1, Y9
+	VMULPS       Y10, Y9, Y9
+	VFMADD231PS  32(BX), Y0, Y9
+	VCMPPS       $0x01, Y7, Y9, Y11
+	VANDNPS      Y9, Y11, Y9
+	VMOVUPS      Y9, 32(BX)
+	VSQRTPS      Y9, Y9
+	VADDPS       Y2, Y9, Y9
+	VDIVPS       Y9, Y10, Y9
+	VFMADD231PS  32(CX), Y3, Y9
+	VANDPS       Y8, Y9, Y10
+	VPSIGND      Y10, Y9, Y9
+	VMOVUPS      Y9, 32(CX)
+	VFNMADD231PS Y9, Y4, Y6
+	VMOVUPS      Y6, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	SUBQ         $+16, SI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, SI
+	SUBQ $+8, SI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y6
+	VMOVUPS      (DX), Y9
+	VFMADD231PS  Y6, Y5, Y9
+	VMULPS       Y9, Y1, Y10
+	VMULPS       Y9, Y10, Y10
+	VFMADD231PS  (BX), Y0, Y10
+	VCMPPS       $0x01, Y7, Y10, Y11
+	VANDNPS      Y10, Y11, Y10
+	VMOVUPS      Y10, (BX)
+	VSQRTPS      Y10, Y10
+	VADDPS       Y2, Y10, Y10
+	VDIVPS       Y10, Y9, Y10
+	VFMADD231PS  (CX), Y3, Y10
+	VANDPS       Y8, Y10, Y9
+	VPSIGND      Y9, Y10, Y10
+	VMOVUPS      Y10, (CX)
+	VFNMADD231PS Y10, Y4, Y6
+	VMOVUPS      Y6, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	SUBQ         $+8, SI
+	JGE          vectors
+
+vectors_end:
+	ADDQ        $+8, SI
+	TESTQ       SI, SI
+	JE          done
+	LEAQ        partial_masks<>+0(SB), R8
+	NEGQ        SI
+	VMOVUPS     32(R8)(SI*4), Y6
+	NEGQ        SI
+	VMASKMOVPS  (AX), Y6, Y10
+	VMASKMOVPS  (DX), Y6, Y9
+	VFMADD231PS Y10, Y5, Y9
+	VMULPS      Y9, Y1, Y11
+	VMASKMOVPS  (BX), Y6, Y12
+	VMULPS      Y9, Y11, Y11
+	VFMADD231PS Y12, Y0, Y11
+	VCMPPS      $0x01, Y7, Y11, Y12
+	VANDNPS     Y11, Y12, Y11
+	CMPQ        SI, $0x04
+	JL          store100_few
+	VMOVUPS     X11, (BX)
+	JE          store100_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        SI, $0x06
+	JL          store100_five
+	VMOVLPS     X11, 16(BX)
+	JE          store100_swap
+	VEXTRACTPS  $0x02, X11, 24(BX)
+	JMP         store100_swap
+
+store100_five:
+	VMOVSS X11, 16(BX)
+
+store100_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store100_end
+
+store100_few:
+	CMPQ       SI, $0x02
+	JL         store100_one
+	VMOVLPS    X11, (BX)
+	JE         store100_end
+	VEXTRACTPS $0x02, X11, 8(BX)
+	JMP        store100_end
+
+store100_one:
+	VMOVSS X11, (BX)
+
+store100_end:
+	VSQRTPS     Y11, Y11
+	VADDPS      Y2, Y11, Y11
+	VDIVPS      Y11, Y9, Y11
+	VMASKMOVPS  (CX), Y6, Y9
+	VFMADD231PS Y9, Y3, Y11
+	VANDPS      Y8, Y11, Y9
+	VPSIGND     Y9, Y11, Y11
+	CMPQ        SI, $0x04
+	JL          store101_few
+	VMOVUPS     X11, (CX)
+	JE          store101_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        SI, $0x06
+	JL          store101_five
+	VMOVLPS     X11, 16(CX)
+	JE          store101_swap
+	VEXTRACTPS  $0x02, X11, 24(CX)
+	JMP         store101_swap
+
+store101_five:
+	VMOVSS X11, 16(CX)
+
+store101_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store101_end
+
+store101_few:
+	CMPQ       SI, $0x02
+	JL         store101_one
+	VMOVLPS    X11, (CX)
+	JE         store101_end
+	VEXTRACTPS $0x02, X11, 8(CX)
+	JMP        store101_end
+
+store101_one:
+	VMOVSS X11, (CX)
+
+store101_end:
+	VFNMADD231PS Y11, Y4, Y10
+	CMPQ         SI, $0x04
+	JL           store102_few
+	VMOVUPS      X10, (AX)
+	JE           store102_end
+	VPERM2F128   $0x01, Y10, Y10, Y10
+	CMPQ         SI, $0x06
+	JL           store102_five
+	VMOVLPS      X10, 16(AX)
+	JE           store102_swap
+	VEXTRACTPS   $0x02, X10, 24(AX)
+	JMP          store102_swap
+
+store102_five:
+	VMOVSS X10, 16(AX)
+
+store102_swap:
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	JMP        store102_end
+
+store102_few:
+	CMPQ       SI, $0x02
+	JL         store102_one
+	VMOVLPS    X10, (AX)
+	JE         store102_end
+	VEXTRACTPS $0x02, X10, 8(AX)
+	JMP        store102_end
+
+store102_one:
+	VMOVSS X10, (AX)
+
+store102_end:
+done:
+	VZEROUPPER
+	RET
+
+// func RmsPropCenteredMomentumAVX2(w *float32, v *float32, a *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·RmsPropCenteredMomentumAVX2(SB), NOSPLIT, $0-72
+	MOVQ         w+0(FP), AX
+	MOVQ         v+8(FP), BX
+	MOVQ         a+16(FP), CX
+	MOVQ         b+24(FP), DX
+	MOVQ         grad+32(FP), SI
+	MOVQ         n+40(FP), DI
+	VBROADCASTSS alpha+48(FP), Y0
+	VBROADCASTSS add+52(FP), Y1
+	VBROADCASTSS epsilon+56(FP), Y2
+	VBROADCASTSS momentum+60(FP), Y3
+	VBROADCASTSS lr+64(FP), Y4
+	VBROADCASTSS decay+68(FP), Y5
+	VBROADCASTSS lanes_00800000<>+0(SB), Y7
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y8
+	SUBQ         $+16, DI
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (AX), Y6
+	VMOVUPS      (SI), Y9
+	VFMADD231PS  Y6, Y5, Y9
+	VMULPS       Y9, Y1, Y10
+	VMULPS       Y9, Y10, Y11
+	VFMADD231PS  (BX), Y0, Y11
+	VCMPPS       $0x01, Y7, Y11, Y12
+	VANDNPS      Y11, Y12, Y11
+	VMOVUPS      Y11, (BX)
+	VFMADD231PS  (CX), Y0, Y10
+	VANDPS       Y8, Y10, Y12
+	VPSIGND      Y12, Y10, Y10
+	VMOVUPS      Y10, (CX)
+	VFNMADD231PS Y10, Y10, Y11
+	VBROADCASTSS lanes_00000000<>+0(SB), Y10
+	VMAXPS       Y11, Y10, Y11
+	VSQRTPS      Y11, Y11
+	VADDPS       Y2, Y11, Y11
+	VDIVPS       Y11, Y9, Y11
+	VFMADD231PS  (DX), Y3, Y11
+	VANDPS       Y8, Y11, Y9
+	VPSIGND      Y9, Y11, Y11
+	VMOVUPS      Y11, (DX)
+	VFNMADD231PS Y11, Y4, Y6
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      32(AX), Y6
+	VMOVUPS      32(SI), Y11
+	VFMADD231PS  Y6, Y5, Y11
+	VMULPS       Y11, Y1, Y9
+	VMULPS       Y11, Y9, Y10
+	VFMADD231PS  32(BX), Y0, Y10
+	VCMPPS       $0x01, Y7, Y10, Y12
+	VANDNPS      Y10, Y12, Y10
+	VMOVUPS      Y10, 32(BX)
+	VFMADD231PS  32(CX), Y0, Y9
+	VANDPS       Y8, Y9, Y12
+	VPSIGND      Y12, Y9, Y9
+	VMOVUPS      Y9, 32(CX)
+	VFNMADD231PS Y9, Y9, Y10
+	VBROADCASTSS lanes_00000000<>+0(SB), Y9
+	VMAXPS       Y10, Y9, Y10
+	VSQRTPS      Y10, Y10
+	VADDPS       Y2, Y10, Y10
+	VDIVPS       Y10, Y11, Y10
 	VFMADD231PS  32(DX), Y3, Y10
-	VANDPS       Y7, Y10, Y11
+	VANDPS       Y8, Y10, Y11
 	VPSIGND      Y11, Y10, Y10
 	VMOVUPS      Y10, 32(DX)
 	VFNMADD231PS Y10, Y4, Y6
@@ -16818,20 +17664,530 @@ vectors:
 	VMULPS       Y10, Y1, Y11
 	VMULPS       Y10, Y11, Y9
 	VFMADD231PS  (BX), Y0, Y9
-	VANDPS       Y7, Y9, Y12
-	VPSIGND      Y12, Y9, Y9
+	VCMPPS       $0x01, Y7, Y9, Y12
+	VANDNPS      Y9, Y12, Y9
 	VMOVUPS      Y9, (BX)
 	VFMADD231PS  (CX), Y0, Y11
-	VANDPS       Y7, Y11, Y12
+	VANDPS       Y8, Y11, Y12
 	VPSIGND      Y12, Y11, Y11
 	VMOVUPS      Y11, (CX)
 	VFNMADD231PS Y11, Y11, Y9
-	VMAXPS       Y9, Y8, Y9
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
+	VMAXPS       Y9, Y11, Y9
 	VSQRTPS      Y9, Y9
 	VADDPS       Y2, Y9, Y9
 	VDIVPS       Y9, Y10, Y9
 	VFMADD231PS  (DX), Y3, Y9
-	VANDPS       Y7, Y9, Y10
+	VANDPS       Y8, Y9, Y10
+	VPSIGND      Y10, Y9, Y9
+	VMOVUPS      Y9, (DX)
+	VFNMADD231PS Y9, Y4, Y6
+	VMOVUPS      Y6, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $+32, SI
+	SUBQ         $+8, DI
+	JGE          vectors
+
+vectors_end:
+	ADDQ        $+8, DI
+	TESTQ       DI, DI
+	JE          done
+	LEAQ        partial_masks<>+0(SB), R8
+	NEGQ        DI
+	VMOVUPS     32(R8)(DI*4), Y6
+	NEGQ        DI
+	VMASKMOVPS  (AX), Y6, Y9
+	VMASKMOVPS  (SI), Y6, Y10
+	VFMADD231PS Y9, Y5, Y10
+	VMULPS      Y10, Y1, Y11
+	VMASKMOVPS  (BX), Y6, Y12
+	VMULPS      Y10, Y11, Y13
+	VFMADD231PS Y12, Y0, Y13
+	VCMPPS      $0x01, Y7, Y13, Y12
+	VANDNPS     Y13, Y12, Y13
+	CMPQ        DI, $0x04
+	JL          store103_few
+	VMOVUPS     X13, (BX)
+	JE          store103_end
+	VPERM2F128  $0x01, Y13, Y13, Y13
+	CMPQ        DI, $0x06
+	JL          store103_five
+	VMOVLPS     X13, 16(BX)
+	JE          store103_swap
+	VEXTRACTPS  $0x02, X13, 24(BX)
+	JMP         store103_swap
+
+store103_five:
+	VMOVSS X13, 16(BX)
+
+store103_swap:
+	VPERM2F128 $0x01, Y13, Y13, Y13
+	JMP        store103_end
+
+store103_few:
+	CMPQ       DI, $0x02
+	JL         store103_one
+	VMOVLPS    X13, (BX)
+	JE         store103_end
+	VEXTRACTPS $0x02, X13, 8(BX)
+	JMP        store103_end
+
+store103_one:
+	VMOVSS X13, (BX)
+
+store103_end:
+	VMASKMOVPS  (CX), Y6, Y12
+	VFMADD231PS Y12, Y0, Y11
+	VANDPS      Y8, Y11, Y12
+	VPSIGND     Y12, Y11, Y11
+	CMPQ        DI, $0x04
+	JL          store104_few
+	VMOVUPS     X11, (CX)
+	JE          store104_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        DI, $0x06
+	JL          store104_five
+	VMOVLPS     X11, 16(CX)
+	JE          store104_swap
+	VEXTRACTPS  $0x02, X11, 24(CX)
+	JMP         store104_swap
+
+store104_five:
+	VMOVSS X11, 16(CX)
+
+store104_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store104_end
+
+store104_few:
+	CMPQ       DI, $0x02
+	JL         store104_one
+	VMOVLPS    X11, (CX)
+	JE         store104_end
+	VEXTRACTPS $0x02, X11, 8(CX)
+	JMP        store104_end
+
+store104_one:
+	VMOVSS X11, (CX)
+
+store104_end:
+	VFNMADD231PS Y11, Y11, Y13
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
+	VMAXPS       Y13, Y11, Y13
+	VSQRTPS      Y13, Y13
+	VADDPS       Y2, Y13, Y13
+	VDIVPS       Y13, Y10, Y13
+	VMASKMOVPS   (DX), Y6, Y10
+	VFMADD231PS  Y10, Y3, Y13
+	VANDPS       Y8, Y13, Y10
+	VPSIGND      Y10, Y13, Y13
+	CMPQ         DI, $0x04
+	JL           store105_few
+	VMOVUPS      X13, (DX)
+	JE           store105_end
+	VPERM2F128   $0x01, Y13, Y13, Y13
+	CMPQ         DI, $0x06
+	JL           store105_five
+	VMOVLPS      X13, 16(DX)
+	JE           store105_swap
+	VEXTRACTPS   $0x02, X13, 24(DX)
+	JMP          store105_swap
+
+store105_five:
+	VMOVSS X13, 16(DX)
+
+store105_swap:
+	VPERM2F128 $0x01, Y13, Y13, Y13
+	JMP        store105_end
+
+store105_few:
+	CMPQ       DI, $0x02
+	JL         store105_one
+	VMOVLPS    X13, (DX)
+	JE         store105_end
+	VEXTRACTPS $0x02, X13, 8(DX)
+	JMP        store105_end
+
+store105_one:
+	VMOVSS X13, (DX)
+
+store105_end:
+	VFNMADD231PS Y13, Y4, Y9
+	CMPQ         DI, $0x04
+	JL           store106_few
+	VMOVUPS      X9, (AX)
+	JE           store106_end
+	VPERM2F128   $0x01, Y9, Y9, Y9
+	CMPQ         DI, $0x06
+	JL           store106_five
+	VMOVLPS      X9, 16(AX)
+	JE           store106_swap
+	VEXTRACTPS   $0x02, X9, 24(AX)
+	JMP          store106_swap
+
+store106_five:
+	VMOVSS X9, 16(AX)
+
+store106_swap:
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	JMP        store106_end
+
+store106_few:
+	CMPQ       DI, $0x02
+	JL         store106_one
+	VMOVLPS    X9, (AX)
+	JE         store106_end
+	VEXTRACTPS $0x02, X9, 8(AX)
+	JMP        store106_end
+
+store106_one:
+	VMOVSS X9, (AX)
+
+store106_end:
+done:
+	VZEROUPPER
+	RET
+
+// func RmsPropCenteredMomentumAVX512(w *float32, v *float32, a *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·RmsPropCenteredMomentumAVX512(SB), NOSPLIT, $0-72
+	MOVQ         w+0(FP), AX
+	MOVQ         v+8(FP), BX
+	MOVQ         a+16(FP), CX
+	MOVQ         b+24(FP), DX
+	MOVQ         grad+32(FP), SI
+	MOVQ         n+40(FP), DI
+	VBROADCASTSS alpha+48(FP), Z0
+	VBROADCASTSS add+52(FP), Z1
+	VBROADCASTSS epsilon+56(FP), Z2
+	VBROADCASTSS momentum+60(FP), Z3
+	VBROADCASTSS lr+64(FP), Z4
+	VBROADCASTSS decay+68(FP), Z5
+	VBROADCASTSS lanes_00800000<>+0(SB), Z7
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z8
+	VBROADCASTSS lanes_00000000<>+0(SB), Z9
+	SUBQ         $+64, DI
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (AX), Z6
+	VMOVUPS      64(AX), Z10
+	VMOVUPS      128(AX), Z11
+	VMOVUPS      192(AX), Z12
+	VMOVUPS      (SI), Z13
+	VMOVUPS      64(SI), Z14
+	VMOVUPS      128(SI), Z15
+	VMOVUPS      192(SI), Z16
+	VFMADD231PS  Z6, Z5, Z13
+	VFMADD231PS  Z10, Z5, Z14
+	VFMADD231PS  Z11, Z5, Z15
+	VFMADD231PS  Z12, Z5, Z16
+	VMULPS       Z13, Z1, Z17
+	VMULPS       Z14, Z1, Z18
+	VMULPS       Z15, Z1, Z19
+	VMULPS       Z16, Z1, Z20
+	VMOVUPS      (BX), Z21
+	VMOVUPS      64(BX), Z22
+	VMOVUPS      128(BX), Z23
+	VMOVUPS      192(BX), Z24
+	VMULPS       Z13, Z17, Z25
+	VMULPS       Z14, Z18, Z26
+	VMULPS       Z15, Z19, Z27
+	VMULPS       Z16, Z20, Z28
+	VFMADD231PS  Z21, Z0, Z25
+	VFMADD231PS  Z22, Z0, Z26
+	VFMADD231PS  Z23, Z0, Z27
+	VFMADD231PS  Z24, Z0, Z28
+	VCMPPS       $0x01, Z7, Z25, K2
+	VCMPPS       $0x01, Z7, Z26, K3
+	VCMPPS       $0x01, Z7, Z27, K4
+	VCMPPS       $0x01, Z7, Z28, K5
+	KNOTW        K2, K7
+	VMOVAPS.Z    Z25, K7, Z25
+	KNOTW        K3, K7
+	VMOVAPS.Z    Z26, K7, Z26
+	KNOTW        K4, K7
+	VMOVAPS.Z    Z27, K7, Z27
+	KNOTW        K5, K7
+	VMOVAPS.Z    Z28, K7, Z28
+	VMOVUPS      Z25, (BX)
+	VMOVUPS      Z26, 64(BX)
+	VMOVUPS      Z27, 128(BX)
+	VMOVUPS      Z28, 192(BX)
+	VMOVUPS      (CX), Z24
+	VMOVUPS      64(CX), Z23
+	VMOVUPS      128(CX), Z22
+	VMOVUPS      192(CX), Z21
+	VFMADD231PS  Z24, Z0, Z17
+	VFMADD231PS  Z23, Z0, Z18
+	VFMADD231PS  Z22, Z0, Z19
+	VFMADD231PS  Z21, Z0, Z20
+	VPTESTMD     Z8, Z17, K7
+	VMOVAPS.Z    Z17, K7, Z17
+	VPTESTMD     Z8, Z18, K7
+	VMOVAPS.Z    Z18, K7, Z18
+	VPTESTMD     Z8, Z19, K7
+	VMOVAPS.Z    Z19, K7, Z19
+	VPTESTMD     Z8, Z20, K7
+	VMOVAPS.Z    Z20, K7, Z20
+	VMOVUPS      Z17, (CX)
+	VMOVUPS      Z18, 64(CX)
+	VMOVUPS      Z19, 128(CX)
+	VMOVUPS      Z20, 192(CX)
+	VFNMADD231PS Z17, Z17, Z25
+	VFNMADD231PS Z18, Z18, Z26
+	VFNMADD231PS Z19, Z19, Z27
+	VFNMADD231PS Z20, Z20, Z28
+	VMAXPS       Z25, Z9, Z25
+	VMAXPS       Z26, Z9, Z26
+	VMAXPS       Z27, Z9, Z27
+	VMAXPS       Z28, Z9, Z28
+	VSQRTPS      Z25, Z25
+	VSQRTPS      Z26, Z26
+	VSQRTPS      Z27, Z27
+	VSQRTPS      Z28, Z28
+	VADDPS       Z2, Z25, Z25
+	VADDPS       Z2, Z26, Z26
+	VADDPS       Z2, Z27, Z27
+	VADDPS       Z2, Z28, Z28
+	VDIVPS       Z25, Z13, Z25
+	VDIVPS       Z26, Z14, Z26
+	VDIVPS       Z27, Z15, Z27
+	VDIVPS       Z28, Z16, Z28
+	VMOVUPS      (DX), Z16
+	VMOVUPS      64(DX), Z15
+	VMOVUPS      128(DX), Z14
+	VMOVUPS      192(DX), Z13
+	VFMADD231PS  Z16, Z3, Z25
+	VFMADD231PS  Z15, Z3, Z26
+	VFMADD231PS  Z14, Z3, Z27
+	VFMADD231PS  Z13, Z3, Z28
+	VPTESTMD     Z8, Z25, K7
+	VMOVAPS.Z    Z25, K7, Z25
+	VPTESTMD     Z8, Z26, K7
+	VMOVAPS.Z    Z26, K7, Z26
+	VPTESTMD     Z8, Z27, K7
+	VMOVAPS.Z    Z27, K7, Z27
+	VPTESTMD     Z8, Z28, K7
+	VMOVAPS.Z    Z28, K7, Z28
+	VMOVUPS      Z25, (DX)
+	VMOVUPS      Z26, 64(DX)
+	VMOVUPS      Z27, 128(DX)
+	VMOVUPS      Z28, 192(DX)
+	VFNMADD231PS Z25, Z4, Z6
+	VFNMADD231PS Z26, Z4, Z10
+	VFNMADD231PS Z27, Z4, Z11
+	VFNMADD231PS Z28, Z4, Z12
+	VMOVUPS      Z6, (AX)
+	VMOVUPS      Z10, 64(AX)
+	VMOVUPS      Z11, 128(AX)
+	VMOVUPS      Z12, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	ADDQ         $+256, CX
+	ADDQ         $+256, DX
+	ADDQ         $+256, SI
+	SUBQ         $+64, DI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+64, DI
+	SUBQ $+16, DI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Z12
+	VMOVUPS      (SI), Z11
+	VFMADD231PS  Z12, Z5, Z11
+	VMULPS       Z11, Z1, Z10
+	VMOVUPS      (BX), Z6
+	VMULPS       Z11, Z10, Z28
+	VFMADD231PS  Z6, Z0, Z28
+	VCMPPS       $0x01, Z7, Z28, K5
+	KNOTW        K5, K7
+	VMOVAPS.Z    Z28, K7, Z28
+	VMOVUPS      Z28, (BX)
+	VMOVUPS      (CX), Z6
+	VFMADD231PS  Z6, Z0, Z10
+	VPTESTMD     Z8, Z10, K7
+	VMOVAPS.Z    Z10, K7, Z10
+	VMOVUPS      Z10, (CX)
+	VFNMADD231PS Z10, Z10, Z28
+	VMAXPS       Z28, Z9, Z28
+	VSQRTPS      Z28, Z28
+	VADDPS       Z2, Z28, Z28
+	VDIVPS       Z28, Z11, Z28
+	VMOVUPS      (DX), Z11
+	VFMADD231PS  Z11, Z3, Z28
+	VPTESTMD     Z8, Z28, K7
+	VMOVAPS.Z    Z28, K7, Z28
+	VMOVUPS      Z28, (DX)
+	VFNMADD231PS Z28, Z4, Z12
+	VMOVUPS      Z12, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, SI
+	SUBQ         $+16, DI
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+16, DI
+	TESTQ        DI, DI
+	JE           done
+	MOVL         $0x0000ffff, R8
+	BZHIL        DI, R8, R8
+	KMOVW        R8, K1
+	VMOVUPS.Z    (AX), K1, Z12
+	VMOVUPS.Z    (SI), K1, Z28
+	VFMADD231PS  Z12, Z5, Z28
+	VMULPS       Z28, Z1, Z11
+	VMOVUPS.Z    (BX), K1, Z10
+	VMULPS       Z28, Z11, Z6
+	VFMADD231PS  Z10, Z0, Z6
+	VCMPPS       $0x01, Z7, Z6, K5
+	KNOTW        K5, K7
+	VMOVAPS.Z    Z6, K7, Z6
+	VMOVUPS      Z6, K1, (BX)
+	VMOVUPS.Z    (CX), K1, Z10
+	VFMADD231PS  Z10, Z0, Z11
+	VPTESTMD     Z8, Z11, K7
+	VMOVAPS.Z    Z11, K7, Z11
+	VMOVUPS      Z11, K1, (CX)
+	VFNMADD231PS Z11, Z11, Z6
+	VMAXPS       Z6, Z9, Z6
+	VSQRTPS      Z6, Z6
+	VADDPS       Z2, Z6, Z6
+	VDIVPS       Z6, Z28, Z6
+	VMOVUPS.Z    (DX), K1, Z28
+	VFMADD231PS  Z28, Z3, Z6
+	VPTESTMD     Z8, Z6, K7
+	VMOVAPS.Z    Z6, K7, Z6
+	VMOVUPS      Z6, K1, (DX)
+	VFNMADD231PS Z6, Z4, Z12
+	VMOVUPS      Z12, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func RmsPropCenteredMomentumAheadAVX2(w *float32, v *float32, a *float32, b *float32, grad *float32, n int, distance int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·RmsPropCenteredMomentumAheadAVX2(SB), NOSPLIT, $0-80
+	MOVQ         w+0(FP), AX
+	MOVQ         v+8(FP), BX
+	MOVQ         a+16(FP), CX
+	MOVQ         b+24(FP), DX
+	MOVQ         grad+32(FP), SI
+	MOVQ         n+40(FP), DI
+	MOVQ         distance+48(FP), R8
+	VBROADCASTSS alpha+56(FP), Y0
+	VBROADCASTSS add+60(FP), Y1
+	VBROADCASTSS epsilon+64(FP), Y2
+	VBROADCASTSS momentum+68(FP), Y3
+	VBROADCASTSS lr+72(FP), Y4
+	VBROADCASTSS decay+76(FP), Y5
+	VBROADCASTSS lanes_00800000<>+0(SB), Y7
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y8
+	SUBQ         $+16, DI
+	JL           blocks_end
+	PCALIGN      $0x40
+
+blocks:
+	PREFETCHT0   (AX)(R8*1)
+	PREFETCHT0   (BX)(R8*1)
+	PREFETCHT0   (CX)(R8*1)
+	PREFETCHT0   (DX)(R8*1)
+	PREFETCHT0   (SI)(R8*1)
+	VMOVUPS      (AX), Y6
+	VMOVUPS      (SI), Y9
+	VFMADD231PS  Y6, Y5, Y9
+	VMULPS       Y9, Y1, Y10
+	VMULPS       Y9, Y10, Y11
+	VFMADD231PS  (BX), Y0, Y11
+	VCMPPS       $0x01, Y7, Y11, Y12
+	VANDNPS      Y11, Y12, Y11
+	VMOVUPS      Y11, (BX)
+	VFMADD231PS  (CX), Y0, Y10
+	VANDPS       Y8, Y10, Y12
+	VPSIGND      Y12, Y10, Y10
+	VMOVUPS      Y10, (CX)
+	VFNMADD231PS Y10, Y10, Y11
+	VBROADCASTSS lanes_00000000<>+0(SB), Y10
+	VMAXPS       Y11, Y10, Y11
+	VSQRTPS      Y11, Y11
+	VADDPS       Y2, Y11, Y11
+	VDIVPS       Y11, Y9, Y11
+	VFMADD231PS  (DX), Y3, Y11
+	VANDPS       Y8, Y11, Y9
+	VPSIGND      Y9, Y11, Y11
+	VMOVUPS      Y11, (DX)
+	VFNMADD231PS Y11, Y4, Y6
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      32(AX), Y6
+	VMOVUPS      32(SI), Y11
+	VFMADD231PS  Y6, Y5, Y11
+	VMULPS       Y11, Y1, Y9
+	VMULPS       Y11, Y9, Y10
+	VFMADD231PS  32(BX), Y0, Y10
+	VCMPPS       $0x01, Y7, Y10, Y12
+	VANDNPS      Y10, Y12, Y10
+	VMOVUPS      Y10, 32(BX)
+	VFMADD231PS  32(CX), Y0, Y9
+	VANDPS       Y8, Y9, Y12
+	VPSIGND      Y12, Y9, Y9
+	VMOVUPS      Y9, 32(CX)
+	VFNMADD231PS Y9, Y9, Y10
+	VBROADCASTSS lanes_00000000<>+0(SB), Y9
+	VMAXPS       Y10, Y9, Y10
+	VSQRTPS      Y10, Y10
+	VADDPS       Y2, Y10, Y10
+	VDIVPS       Y10, Y11, Y10
+	VFMADD231PS  32(DX), Y3, Y10
+	VANDPS       Y8, Y10, Y11
+	VPSIGND      Y11, Y10, Y10
+	VMOVUPS      Y10, 32(DX)
+	VFNMADD231PS Y10, Y4, Y6
+	VMOVUPS      Y6, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, SI
+	SUBQ         $+16, DI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, DI
+	SUBQ $+8, DI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y6
+	VMOVUPS      (SI), Y10
+	VFMADD231PS  Y6, Y5, Y10
+	VMULPS       Y10, Y1, Y11
+	VMULPS       Y10, Y11, Y9
+	VFMADD231PS  (BX), Y0, Y9
+	VCMPPS       $0x01, Y7, Y9, Y12
+	VANDNPS      Y9, Y12, Y9
+	VMOVUPS      Y9, (BX)
+	VFMADD231PS  (CX), Y0, Y11
+	VANDPS       Y8, Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMOVUPS      Y11, (CX)
+	VFNMADD231PS Y11, Y11, Y9
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
+	VMAXPS       Y9, Y11, Y9
+	VSQRTPS      Y9, Y9
+	VADDPS       Y2, Y9, Y9
+	VDIVPS       Y9, Y10, Y9
+	VFMADD231PS  (DX), Y3, Y9
+	VANDPS       Y8, Y9, Y10
 	VPSIGND      Y10, Y9, Y9
 	VMOVUPS      Y9, (DX)
 	VFNMADD231PS Y9, Y4, Y6
@@ -16859,146 +18215,147 @@ vectors_end:
 	VMASKMOVPS  (BX), Y6, Y12
 	VMULPS      Y10, Y11, Y13
 	VFMADD231PS Y12, Y0, Y13
-	VANDPS      Y7, Y13, Y12
-	VPSIGND     Y12, Y13, Y13
+	VCMPPS      $0x01, Y7, Y13, Y12
+	VANDNPS     Y13, Y12, Y13
 	CMPQ        DI, $0x04
-	JL          store97_few
+	JL          store107_few
 	VMOVUPS     X13, (BX)
-	JE          store97_end
+	JE          store107_end
 	VPERM2F128  $0x01, Y13, Y13, Y13
 	CMPQ        DI, $0x06
-	JL          store97_five
+	JL          store107_five
 	VMOVLPS     X13, 16(BX)
-	JE          store97_swap
+	JE          store107_swap
 	VEXTRACTPS  $0x02, X13, 24(BX)
-	JMP         store97_swap
+	JMP         store107_swap
 
-store97_five:
+store107_five:
 	VMOVSS X13, 16(BX)
 
-store97_swap:
+store107_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store97_end
+	JMP        store107_end
 
-store97_few:
+store107_few:
 	CMPQ       DI, $0x02
-	JL         store97_one
+	JL         store107_one
 	VMOVLPS    X13, (BX)
-	JE         store97_end
+	JE         store107_end
 	VEXTRACTPS $0x02, X13, 8(BX)
-	JMP        store97_end
+	JMP        store107_end
 
-store97_one:
+store107_one:
 	VMOVSS X13, (BX)
 
-store97_end:
+store107_end:
 	VMASKMOVPS  (CX), Y6, Y12
 	VFMADD231PS Y12, Y0, Y11
-	VANDPS      Y7, Y11, Y12
+	VANDPS      Y8, Y11, Y12
 	VPSIGND     Y12, Y11, Y11
 	CMPQ        DI, $0x04
-	JL          store98_few
+	JL          store108_few
 	VMOVUPS     X11, (CX)
-	JE          store98_end
+	JE          store108_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        DI, $0x06
-	JL          store98_five
+	JL          store108_five
 	VMOVLPS     X11, 16(CX)
-	JE          store98_swap
+	JE          store108_swap
 	VEXTRACTPS  $0x02, X11, 24(CX)
-	JMP         store98_swap
+	JMP         store108_swap
 
-store98_five:
+store108_five:
 	VMOVSS X11, 16(CX)
 
-store98_swap:
+store108_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store98_end
+	JMP        store108_end
 
-store98_few:
+store108_few:
 	CMPQ       DI, $0x02
-	JL         store98_one
+	JL         store108_one
 	VMOVLPS    X11, (CX)
-	JE         store98_end
+	JE         store108_end
 	VEXTRACTPS $0x02, X11, 8(CX)
-	JMP        store98_end
+	JMP        store108_end
 
-store98_one:
+store108_one:
 	VMOVSS X11, (CX)
 
-store98_end:
+store108_end:
 	VFNMADD231PS Y11, Y11, Y13
-	VMAXPS       Y13, Y8, Y13
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
+	VMAXPS       Y13, Y11, Y13
 	VSQRTPS      Y13, Y13
 	VADDPS       Y2, Y13, Y13
 	VDIVPS       Y13, Y10, Y13
 	VMASKMOVPS   (DX), Y6, Y10
 	VFMADD231PS  Y10, Y3, Y13
-	VANDPS       Y7, Y13, Y10
+	VANDPS       Y8, Y13, Y10
 	VPSIGND      Y10, Y13, Y13
 	CMPQ         DI, $0x04
-	JL           store99_few
+	JL           store109_few
 	VMOVUPS      X13, (DX)
-	JE           store99_end
+	JE           store109_end
 	VPERM2F128   $0x01, Y13, Y13, Y13
 	CMPQ         DI, $0x06
-	JL           store99_five
+	JL           store109_five
 	VMOVLPS      X13, 16(DX)
-	JE           store99_swap
+	JE           store109_swap
 	VEXTRACTPS   $0x02, X13, 24(DX)
-	JMP          store99_swap
+	JMP          store109_swap
 
-store99_five:
+store109_five:
 	VMOVSS X13, 16(DX)
 
-store99_swap:
+store109_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store99_end
+	JMP        store109_end
 
-store99_few:
+store109_few:
 	CMPQ       DI, $0x02
-	JL         store99_one
+	JL         store109_one
 	VMOVLPS    X13, (DX)
-	JE         store99_end
+	JE         store109_end
 	VEXTRACTPS $0x02, X13, 8(DX)
-	JMP        store99_end
+	JMP        store109_end
 
-store99_one:
+store109_one:
 	VMOVSS X13, (DX)
 
-store99_end:
+store109_end:
 	VFNMADD231PS Y13, Y4, Y9
 	CMPQ         DI, $0x04
-	JL           store100_few
+	JL           store110_few
 	VMOVUPS      X9, (AX)
-	JE           store100_end
+	JE           store110_end
 	VPERM2F128   $0x01, Y9, Y9, Y9
 	CMPQ         DI, $0x06
-	JL           store100_five
+	JL           store110_five
 	VMOVLPS      X9, 16(AX)
-	JE           store100_swap
+	JE           store110_swap
 	VEXTRACTPS   $0x02, X9, 24(AX)
-	JMP          store100_swap
+	JMP          store110_swap
 
-store100_five:
+store110_five:
 	VMOVSS X9, 16(AX)
 
-store100_swap:
+store110_swap:
 	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store100_end
+	JMP        store110_end
 
-store100_few:
+store110_few:
 	CMPQ       DI, $0x02
-	JL         store100_one
+	JL         store110_one
 	VMOVLPS    X9, (AX)
-	JE         store100_end
+	JE         store110_end
 	VEXTRACTPS $0x02, X9, 8(AX)
-	JMP        store100_end
+	JMP        store110_end
 
-store100_one:
+store110_one:
 	VMOVSS X9, (AX)
 
-store100_end:
+store110_end:
 done:
 	VZEROUPPER
 	RET
@@ -17107,36 +18464,36 @@ vectors_end:
 	VANDPS      Y7, Y12, Y6
 	VPSIGND     Y6, Y12, Y12
 	CMPQ        DX, $0x04
-	JL          store101_few
+	JL          store111_few
 	VMOVUPS     X12, (BX)
-	JE          store101_end
+	JE          store111_end
 	VPERM2F128  $0x01, Y12, Y12, Y12
 	CMPQ        DX, $0x06
-	JL          store101_five
+	JL          store111_five
 	VMOVLPS     X12, 16(BX)
-	JE          store101_swap
+	JE          store111_swap
 	VEXTRACTPS  $0x02, X12, 24(BX)
-	JMP         store101_swap
+	JMP         store111_swap
 
-store101_five:
+store111_five:
 	VMOVSS X12, 16(BX)
 
-store101_swap:
+store111_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store101_end
+	JMP        store111_end
 
-store101_few:
+store111_few:
 	CMPQ       DX, $0x02
-	JL         store101_one
+	JL         store111_one
 	VMOVLPS    X12, (BX)
-	JE         store101_end
+	JE         store111_end
 	VEXTRACTPS $0x02, X12, 8(BX)
-	JMP        store101_end
+	JMP        store111_end
 
-store101_one:
+store111_one:
 	VMOVSS X12, (BX)
 
-store101_end:
+store111_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y6
 	VCMPPS       $0x01, Y11, Y6, Y12
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y11, Y11
@@ -17146,36 +18503,36 @@ store101_end:
 	VMULPS       Y12, Y5, Y12
 	VFNMADD231PS Y11, Y4, Y12
 	CMPQ         DX, $0x04
-	JL           store102_few
+	JL           store112_few
 	VMOVUPS      X12, (AX)
-	JE           store102_end
+	JE           store112_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         DX, $0x06
-	JL           store102_five
+	JL           store112_five
 	VMOVLPS      X12, 16(AX)
-	JE           store102_swap
+	JE           store112_swap
 	VEXTRACTPS   $0x02, X12, 24(AX)
-	JMP          store102_swap
+	JMP          store112_swap
 
-store102_five:
+store112_five:
 	VMOVSS X12, 16(AX)
 
-store102_swap:
+store112_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store102_end
+	JMP        store112_end
 
-store102_few:
+store112_few:
 	CMPQ       DX, $0x02
-	JL         store102_one
+	JL         store112_one
 	VMOVLPS    X12, (AX)
-	JE         store102_end
+	JE         store112_end
 	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store102_end
+	JMP        store112_end
 
-store102_one:
+store112_one:
 	VMOVSS X12, (AX)
 
-store102_end:
+store112_end:
 done:
 	VZEROUPPER
 	RET
@@ -17418,36 +18775,36 @@ vectors_end:
 	VANDPS      Y7, Y12, Y6
 	VPSIGND     Y6, Y12, Y12
 	CMPQ        DX, $0x04
-	JL          store103_few
+	JL          store113_few
 	VMOVUPS     X12, (BX)
-	JE          store103_end
+	JE          store113_end
 	VPERM2F128  $0x01, Y12, Y12, Y12
 	CMPQ        DX, $0x06
-	JL          store103_five
+	JL          store113_five
 	VMOVLPS     X12, 16(BX)
-	JE          store103_swap
+	JE          store113_swap
 	VEXTRACTPS  $0x02, X12, 24(BX)
-	JMP         store103_swap
+	JMP         store113_swap
 
-store103_five:
+store113_five:
 	VMOVSS X12, 16(BX)
 
-store103_swap:
+store113_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store103_end
+	JMP        store113_end
 
-store103_few:
+store113_few:
 	CMPQ       DX, $0x02
-	JL         store103_one
+	JL         store113_one
 	VMOVLPS    X12, (BX)
-	JE         store103_end
+	JE         store113_end
 	VEXTRACTPS $0x02, X12, 8(BX)
-	JMP        store103_end
+	JMP        store113_end
 
-store103_one:
+store113_one:
 	VMOVSS X12, (BX)
 
-store103_end:
+store113_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y6
 	VCMPPS       $0x01, Y11, Y6, Y12
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y11, Y11
@@ -17457,36 +18814,36 @@ store103_end:
 	VMULPS       Y12, Y5, Y12
 	VFNMADD231PS Y11, Y4, Y12
 	CMPQ         DX, $0x04
-	JL           store104_few
+	JL           store114_few
 	VMOVUPS      X12, (AX)
-	JE           store104_end
+	JE           store114_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         DX, $0x06
-	JL           store104_five
+	JL           store114_five
 	VMOVLPS      X12, 16(AX)
-	JE           store104_swap
+	JE           store114_swap
 	VEXTRACTPS   $0x02, X12, 24(AX)
-	JMP          store104_swap
+	JMP          store114_swap
 
-store104_five:
+store114_five:
 	VMOVSS X12, 16(AX)
 
-store104_swap:
+store114_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store104_end
+	JMP        store114_end
 
-store104_few:
+store114_few:
 	CMPQ       DX, $0x02
-	JL         store104_one
+	JL         store114_one
 	VMOVLPS    X12, (AX)
-	JE         store104_end
+	JE         store114_end
 	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store104_end
+	JMP        store114_end
 
-store104_one:
+store114_one:
 	VMOVSS X12, (AX)
 
-store104_end:
+store114_end:
 done:
 	VZEROUPPER
 	RET
@@ -17539,36 +18896,36 @@ vectors_end:
 	VMASKMOVPS (BX), Y0, Y2
 	VMAXPS     Y2, Y1, Y2
 	CMPQ       CX, $0x04
-	JL         store105_few
+	JL         store115_few
 	VMOVUPS    X2, (AX)
-	JE         store105_end
+	JE         store115_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       CX, $0x06
-	JL         store105_five
+	JL         store115_five
 	VMOVLPS    X2, 16(AX)
-	JE         store105_swap
+	JE         store115_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store105_swap
+	JMP        store115_swap
 
-store105_five:
+store115_five:
 	VMOVSS X2, 16(AX)
 
-store105_swap:
+store115_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store105_end
+	JMP        store115_end
 
-store105_few:
+store115_few:
 	CMPQ       CX, $0x02
-	JL         store105_one
+	JL         store115_one
 	VMOVLPS    X2, (AX)
-	JE         store105_end
+	JE         store115_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store105_end
+	JMP        store115_end
 
-store105_one:
+store115_one:
 	VMOVSS X2, (AX)
 
-store105_end:
+store115_end:
 done:
 	VZEROUPPER
 	RET
@@ -17713,36 +19070,36 @@ vectors_end:
 	VMASKMOVPS (BX), Y0, Y3
 	VANDPS     Y3, Y2, Y3
 	CMPQ       DX, $0x04
-	JL         store106_few
+	JL         store116_few
 	VMOVUPS    X3, (AX)
-	JE         store106_end
+	JE         store116_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       DX, $0x06
-	JL         store106_five
+	JL         store116_five
 	VMOVLPS    X3, 16(AX)
-	JE         store106_swap
+	JE         store116_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store106_swap
+	JMP        store116_swap
 
-store106_five:
+store116_five:
 	VMOVSS X3, 16(AX)
 
-store106_swap:
+store116_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store106_end
+	JMP        store116_end
 
-store106_few:
+store116_few:
 	CMPQ       DX, $0x02
-	JL         store106_one
+	JL         store116_one
 	VMOVLPS    X3, (AX)
-	JE         store106_end
+	JE         store116_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store106_end
+	JMP        store116_end
 
-store106_one:
+store116_one:
 	VMOVSS X3, (AX)
 
-store106_end:
+store116_end:
 done:
 	VZEROUPPER
 	RET
@@ -17991,36 +19348,36 @@ vectors_end:
 	VANDPS       Y1, Y11, Y4
 	VORPS        Y4, Y9, Y9
 	CMPQ         CX, $0x04
-	JL           store107_few
+	JL           store117_few
 	VMOVUPS      X9, (AX)
-	JE           store107_end
+	JE           store117_end
 	VPERM2F128   $0x01, Y9, Y9, Y9
 	CMPQ         CX, $0x06
-	JL           store107_five
+	JL           store117_five
 	VMOVLPS      X9, 16(AX)
-	JE           store107_swap
+	JE           store117_swap
 	VEXTRACTPS   $0x02, X9, 24(AX)
-	JMP          store107_swap
+	JMP          store117_swap
 
-store107_five:
+store117_five:
 	VMOVSS X9, 16(AX)
 
-store107_swap:
+store117_swap:
 	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store107_end
+	JMP        store117_end
 
-store107_few:
+store117_few:
 	CMPQ       CX, $0x02
-	JL         store107_one
+	JL         store117_one
 	VMOVLPS    X9, (AX)
-	JE         store107_end
+	JE         store117_end
 	VEXTRACTPS $0x02, X9, 8(AX)
-	JMP        store107_end
+	JMP        store117_end
 
-store107_one:
+store117_one:
 	VMOVSS X9, (AX)
 
-store107_end:
+store117_end:
 done:
 	VZEROUPPER
 	RET
@@ -18349,36 +19706,36 @@ vectors_end:
 	VFNMADD213PS Y1, Y2, Y2
 	VMULPS       Y2, Y3, Y2
 	CMPQ         DX, $0x04
-	JL           store108_few
+	JL           store118_few
 	VMOVUPS      X2, (AX)
-	JE           store108_end
+	JE           store118_end
 	VPERM2F128   $0x01, Y2, Y2, Y2
 	CMPQ         DX, $0x06
-	JL           store108_five
+	JL           store118_five
 	VMOVLPS      X2, 16(AX)
-	JE           store108_swap
+	JE           store118_swap
 	VEXTRACTPS   $0x02, X2, 24(AX)
-	JMP          store108_swap
+	JMP          store118_swap
 
-store108_five:
+store118_five:
 	VMOVSS X2, 16(AX)
 
-store108_swap:
+store118_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store108_end
+	JMP        store118_end
 
-store108_few:
+store118_few:
 	CMPQ       DX, $0x02
-	JL         store108_one
+	JL         store118_one
 	VMOVLPS    X2, (AX)
-	JE         store108_end
+	JE         store118_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store108_end
+	JMP        store118_end
 
-store108_one:
+store118_one:
 	VMOVSS X2, (AX)
 
-store108_end:
+store118_end:
 done:
 	VZEROUPPER
 	RET
@@ -18558,36 +19915,36 @@ few:
 	VMULPS       Y7, Y5, Y3
 	VMULPS       lanes_2f800000<>+0(SB), Y3, Y3
 	CMPQ         DX, $0x04
-	JL           store109_few
+	JL           store119_few
 	VMOVUPS      X3, (BX)
-	JE           store109_end
+	JE           store119_end
 	VPERM2F128   $0x01, Y3, Y3, Y3
 	CMPQ         DX, $0x06
-	JL           store109_five
+	JL           store119_five
 	VMOVLPS      X3, 16(BX)
-	JE           store109_swap
+	JE           store119_swap
 	VEXTRACTPS   $0x02, X3, 24(BX)
-	JMP          store109_swap
+	JMP          store119_swap
 
-store109_five:
+store119_five:
 	VMOVSS X3, 16(BX)
 
-store109_swap:
+store119_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store109_end
+	JMP        store119_end
 
-store109_few:
+store119_few:
 	CMPQ       DX, $0x02
-	JL         store109_one
+	JL         store119_one
 	VMOVLPS    X3, (BX)
-	JE         store109_end
+	JE         store119_end
 	VEXTRACTPS $0x02, X3, 8(BX)
-	JMP        store109_end
+	JMP        store119_end
 
-store109_one:
+store119_one:
 	VMOVSS X3, (BX)
 
-store109_end:
+store119_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y6
 	VBLENDVPS    Y4, Y3, Y6, Y3
 	VADDPS       Y3, Y2, Y2
@@ -19059,36 +20416,36 @@ partial0:
 	VMULPS       Y14, Y12, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
 	CMPQ         DX, $0x04
-	JL           store110_few
+	JL           store120_few
 	VMOVUPS      X10, (BX)
-	JE           store110_end
+	JE           store120_end
 	VPERM2F128   $0x01, Y10, Y10, Y10
 	CMPQ         DX, $0x06
-	JL           store110_five
+	JL           store120_five
 	VMOVLPS      X10, 16(BX)
-	JE           store110_swap
+	JE           store120_swap
 	VEXTRACTPS   $0x02, X10, 24(BX)
-	JMP          store110_swap
+	JMP          store120_swap
 
-store110_five:
+store120_five:
 	VMOVSS X10, 16(BX)
 
-store110_swap:
+store120_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store110_end
+	JMP        store120_end
 
-store110_few:
+store120_few:
 	CMPQ       DX, $0x02
-	JL         store110_one
+	JL         store120_one
 	VMOVLPS    X10, (BX)
-	JE         store110_end
+	JE         store120_end
 	VEXTRACTPS $0x02, X10, 8(BX)
-	JMP        store110_end
+	JMP        store120_end
 
-store110_one:
+store120_one:
 	VMOVSS X10, (BX)
 
-store110_end:
+store120_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y13
 	VBLENDVPS    Y11, Y10, Y13, Y10
 	VADDPS       Y10, Y2, Y2
@@ -19122,36 +20479,36 @@ partial1:
 	VMULPS       Y14, Y10, Y13
 	VMULPS       lanes_2f800000<>+0(SB), Y13, Y13
 	CMPQ         DX, $0x04
-	JL           store111_few
+	JL           store121_few
 	VMOVUPS      X13, (BX)
-	JE           store111_end
+	JE           store121_end
 	VPERM2F128   $0x01, Y13, Y13, Y13
 	CMPQ         DX, $0x06
-	JL           store111_five
+	JL           store121_five
 	VMOVLPS      X13, 16(BX)
-	JE           store111_swap
+	JE           store121_swap
 	VEXTRACTPS   $0x02, X13, 24(BX)
-	JMP          store111_swap
+	JMP          store121_swap
 
-store111_five:
+store121_five:
 	VMOVSS X13, 16(BX)
 
-store111_swap:
+store121_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store111_end
+	JMP        store121_end
 
-store111_few:
+store121_few:
 	CMPQ       DX, $0x02
-	JL         store111_one
+	JL         store121_one
 	VMOVLPS    X13, (BX)
-	JE         store111_end
+	JE         store121_end
 	VEXTRACTPS $0x02, X13, 8(BX)
-	JMP        store111_end
+	JMP        store121_end
 
-store111_one:
+store121_one:
 	VMOVSS X13, (BX)
 
-store111_end:
+store121_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y12
 	VBLENDVPS    Y11, Y13, Y12, Y13
 	VADDPS       Y13, Y4, Y4
@@ -19185,36 +20542,36 @@ partial2:
 	VMULPS       Y14, Y13, Y12
 	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
 	CMPQ         DX, $0x04
-	JL           store112_few
+	JL           store122_few
 	VMOVUPS      X12, (BX)
-	JE           store112_end
+	JE           store122_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         DX, $0x06
-	JL           store112_five
+	JL           store122_five
 	VMOVLPS      X12, 16(BX)
-	JE           store112_swap
+	JE           store122_swap
 	VEXTRACTPS   $0x02, X12, 24(BX)
-	JMP          store112_swap
+	JMP          store122_swap
 
-store112_five:
+store122_five:
 	VMOVSS X12, 16(BX)
 
-store112_swap:
+store122_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store112_end
+	JMP        store122_end
 
-store112_few:
+store122_few:
 	CMPQ       DX, $0x02
-	JL         store112_one
+	JL         store122_one
 	VMOVLPS    X12, (BX)
-	JE         store112_end
+	JE         store122_end
 	VEXTRACTPS $0x02, X12, 8(BX)
-	JMP        store112_end
+	JMP        store122_end
 
-store112_one:
+store122_one:
 	VMOVSS X12, (BX)
 
-store112_end:
+store122_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y10
 	VBLENDVPS    Y11, Y12, Y10, Y12
 	VADDPS       Y12, Y3, Y3
@@ -19248,36 +20605,36 @@ partial3:
 	VMULPS       Y14, Y12, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
 	CMPQ         DX, $0x04
-	JL           store113_few
+	JL           store123_few
 	VMOVUPS      X10, (BX)
-	JE           store113_end
+	JE           store123_end
 	VPERM2F128   $0x01, Y10, Y10, Y10
 	CMPQ         DX, $0x06
-	JL           store113_five
+	JL           store123_five
 	VMOVLPS      X10, 16(BX)
-	JE           store113_swap
+	JE           store123_swap
 	VEXTRACTPS   $0x02, X10, 24(BX)
-	JMP          store113_swap
+	JMP          store123_swap
 
-store113_five:
+store123_five:
 	VMOVSS X10, 16(BX)
 
-store113_swap:
+store123_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store113_end
+	JMP        store123_end
 
-store113_few:
+store123_few:
 	CMPQ       DX, $0x02
-	JL         store113_one
+	JL         store123_one
 	VMOVLPS    X10, (BX)
-	JE         store113_end
+	JE         store123_end
 	VEXTRACTPS $0x02, X10, 8(BX)
-	JMP        store113_end
+	JMP        store123_end
 
-store113_one:
+store123_one:
 	VMOVSS X10, (BX)
 
-store113_end:
+store123_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y13
 	VBLENDVPS    Y11, Y10, Y13, Y10
 	VADDPS       Y10, Y6, Y6
@@ -19311,36 +20668,36 @@ partial4:
 	VMULPS       Y14, Y10, Y13
 	VMULPS       lanes_2f800000<>+0(SB), Y13, Y13
 	CMPQ         DX, $0x04
-	JL           store114_few
+	JL           store124_few
 	VMOVUPS      X13, (BX)
-	JE           store114_end
+	JE           store124_end
 	VPERM2F128   $0x01, Y13, Y13, Y13
 	CMPQ         DX, $0x06
-	JL           store114_five
+	JL           store124_five
 	VMOVLPS      X13, 16(BX)
-	JE           store114_swap
+	JE           store124_swap
 	VEXTRACTPS   $0x02, X13, 24(BX)
-	JMP          store114_swap
+	JMP          store124_swap
 
-store114_five:
+store124_five:
 	VMOVSS X13, 16(BX)
 
-store114_swap:
+store124_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store114_end
+	JMP        store124_end
 
-store114_few:
+store124_few:
 	CMPQ       DX, $0x02
-	JL         store114_one
+	JL         store124_one
 	VMOVLPS    X13, (BX)
-	JE         store114_end
+	JE         store124_end
 	VEXTRACTPS $0x02, X13, 8(BX)
-	JMP        store114_end
+	JMP        store124_end
 
-store114_one:
+store124_one:
 	VMOVSS X13, (BX)
 
-store114_end:
+store124_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y12
 	VBLENDVPS    Y11, Y13, Y12, Y13
 	VADDPS       Y13, Y5, Y5
@@ -19374,36 +20731,36 @@ partial5:
 	VMULPS       Y14, Y13, Y12
 	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
 	CMPQ         DX, $0x04
-	JL           store115_few
+	JL           store125_few
 	VMOVUPS      X12, (BX)
-	JE           store115_end
+	JE           store125_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         DX, $0x06
-	JL           store115_five
+	JL           store125_five
 	VMOVLPS      X12, 16(BX)
-	JE           store115_swap
+	JE           store125_swap
 	VEXTRACTPS   $0x02, X12, 24(BX)
-	JMP          store115_swap
+	JMP          store125_swap
 
-store115_five:
+store125_five:
 	VMOVSS X12, 16(BX)
 
-store115_swap:
+store125_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store115_end
+	JMP        store125_end
 
-store115_few:
+store125_few:
 	CMPQ       DX, $0x02
-	JL         store115_one
+	JL         store125_one
 	VMOVLPS    X12, (BX)
-	JE         store115_end
+	JE         store125_end
 	VEXTRACTPS $0x02, X12, 8(BX)
-	JMP        store115_end
+	JMP        store125_end
 
-store115_one:
+store125_one:
 	VMOVSS X12, (BX)
 
-store115_end:
+store125_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y10
 	VBLENDVPS    Y11, Y12, Y10, Y12
 	VADDPS       Y12, Y7, Y7
@@ -19437,36 +20794,36 @@ partial6:
 	VMULPS       Y14, Y12, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
 	CMPQ         DX, $0x04
-	JL           store116_few
+	JL           store126_few
 	VMOVUPS      X10, (BX)
-	JE           store116_end
+	JE           store126_end
 	VPERM2F128   $0x01, Y10, Y10, Y10
 	CMPQ         DX, $0x06
-	JL           store116_five
+	JL           store126_five
 	VMOVLPS      X10, 16(BX)
-	JE           store116_swap
+	JE           store126_swap
 	VEXTRACTPS   $0x02, X10, 24(BX)
-	JMP          store116_swap
+	JMP          store126_swap
 
-store116_five:
+store126_five:
 	VMOVSS X10, 16(BX)
 
-store116_swap:
+store126_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store116_end
+	JMP        store126_end
 
-store116_few:
+store126_few:
 	CMPQ       DX, $0x02
-	JL         store116_one
+	JL         store126_one
 	VMOVLPS    X10, (BX)
-	JE         store116_end
+	JE         store126_end
 	VEXTRACTPS $0x02, X10, 8(BX)
-	JMP        store116_end
+	JMP        store126_end
 
-store116_one:
+store126_one:
 	VMOVSS X10, (BX)
 
-store116_end:
+store126_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y13
 	VBLENDVPS    Y11, Y10, Y13, Y10
 	VADDPS       Y10, Y8, Y8
@@ -19500,36 +20857,36 @@ partial7:
 	VMULPS       Y14, Y10, Y13
 	VMULPS       lanes_2f800000<>+0(SB), Y13, Y13
 	CMPQ         DX, $0x04
-	JL           store117_few
+	JL           store127_few
 	VMOVUPS      X13, (BX)
-	JE           store117_end
+	JE           store127_end
 	VPERM2F128   $0x01, Y13, Y13, Y13
 	CMPQ         DX, $0x06
-	JL           store117_five
+	JL           store127_five
 	VMOVLPS      X13, 16(BX)
-	JE           store117_swap
+	JE           store127_swap
 	VEXTRACTPS   $0x02, X13, 24(BX)
-	JMP          store117_swap
+	JMP          store127_swap
 
-store117_five:
+store127_five:
 	VMOVSS X13, 16(BX)
 
-store117_swap:
+store127_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store117_end
+	JMP        store127_end
 
-store117_few:
+store127_few:
 	CMPQ       DX, $0x02
-	JL         store117_one
+	JL         store127_one
 	VMOVLPS    X13, (BX)
-	JE         store117_end
+	JE         store127_end
 	VEXTRACTPS $0x02, X13, 8(BX)
-	JMP        store117_end
+	JMP        store127_end
 
-store117_one:
+store127_one:
 	VMOVSS X13, (BX)
 
-store117_end:
+store127_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y12
 	VBLENDVPS    Y11, Y13, Y12, Y13
 	VADDPS       Y13, Y9, Y9
@@ -20224,36 +21581,36 @@ vectors_end:
 	VMULPS       Y6, Y10, Y8
 	VMULPS       Y9, Y8, Y8
 	CMPQ         CX, $0x04
-	JL           store118_few
+	JL           store128_few
 	VMOVUPS      X8, (AX)
-	JE           store118_end
+	JE           store128_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         CX, $0x06
-	JL           store118_five
+	JL           store128_five
 	VMOVLPS      X8, 16(AX)
-	JE           store118_swap
+	JE           store128_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store118_swap
+	JMP          store128_swap
 
-store118_five:
+store128_five:
 	VMOVSS X8, 16(AX)
 
-store118_swap:
+store128_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store118_end
+	JMP        store128_end
 
-store118_few:
+store128_few:
 	CMPQ       CX, $0x02
-	JL         store118_one
+	JL         store128_one
 	VMOVLPS    X8, (AX)
-	JE         store118_end
+	JE         store128_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store118_end
+	JMP        store128_end
 
-store118_one:
+store128_one:
 	VMOVSS X8, (AX)
 
-store118_end:
+store128_end:
 done:
 	VZEROUPPER
 	RET
@@ -20455,36 +21812,36 @@ blocks:
 	VPOR      Y9, Y8, Y8
 	VMOVMSKPS Y7, R13
 	TESTL     R13, R13
-	JNE       significand_odd119
+	JNE       significand_odd129
 	VPADDD    Y3, Y0, Y10
 	VPAND     Y1, Y10, Y10
 	VPSUBD    Y10, Y0, Y9
 
-significand_done119:
+significand_done129:
 	VMOVMSKPS Y8, R13
 	TESTL     R13, R13
-	JNE       significand_odd120
+	JNE       significand_odd130
 	VPADDD    Y3, Y6, Y11
 	VPAND     Y1, Y11, Y11
 	VPSUBD    Y11, Y6, Y12
 
-significand_done120:
+significand_done130:
 	VMOVMSKPS Y7, R13
 	TESTL     R13, R13
-	JNE       exponent_odd121
+	JNE       exponent_odd131
 	VPSUBD    Y9, Y0, Y7
 	VPSRAD    $0x17, Y7, Y7
 	VCVTDQ2PS Y7, Y7
 
-exponent_done121:
+exponent_done131:
 	VMOVMSKPS Y8, R13
 	TESTL     R13, R13
-	JNE       exponent_odd122
+	JNE       exponent_odd132
 	VPSUBD    Y12, Y6, Y8
 	VPSRAD    $0x17, Y8, Y8
 	VCVTDQ2PS Y8, Y8
 
-exponent_done122:
+exponent_done132:
 	VSUBPS       Y4, Y9, Y9
 	VSUBPS       Y4, Y12, Y12
 	VBROADCASTSS lanes_3dd67a96<>+0(SB), Y6
@@ -20530,20 +21887,20 @@ vectors:
 	VPOR      Y8, Y9, Y9
 	VMOVMSKPS Y9, R13
 	TESTL     R13, R13
-	JNE       significand_odd123
+	JNE       significand_odd133
 	VPADDD    Y3, Y12, Y7
 	VPAND     Y1, Y7, Y7
 	VPSUBD    Y7, Y12, Y8
 
-significand_done123:
+significand_done133:
 	VMOVMSKPS Y9, R13
 	TESTL     R13, R13
-	JNE       exponent_odd124
+	JNE       exponent_odd134
 	VPSUBD    Y8, Y12, Y9
 	VPSRAD    $0x17, Y9, Y9
 	VCVTDQ2PS Y9, Y9
 
-exponent_done124:
+exponent_done134:
 	VSUBPS       Y4, Y8, Y8
 	VBROADCASTSS lanes_3dd67a96<>+0(SB), Y12
 	VFMADD231PS  Y8, Y5, Y12
@@ -20577,20 +21934,20 @@ vectors_end:
 	VPOR       Y7, Y12, Y12
 	VMOVMSKPS  Y12, R13
 	TESTL      R13, R13
-	JNE        significand_odd125
+	JNE        significand_odd135
 	VPADDD     Y3, Y9, Y10
 	VPAND      Y1, Y10, Y10
 	VPSUBD     Y10, Y9, Y7
 
-significand_done125:
+significand_done135:
 	VMOVMSKPS Y12, R13
 	TESTL     R13, R13
-	JNE       exponent_odd126
+	JNE       exponent_odd136
 	VPSUBD    Y7, Y9, Y12
 	VPSRAD    $0x17, Y12, Y12
 	VCVTDQ2PS Y12, Y12
 
-exponent_done126:
+exponent_done136:
 	VSUBPS       Y4, Y7, Y7
 	VBROADCASTSS lanes_3dd67a96<>+0(SB), Y9
 	VFMADD231PS  Y7, Y5, Y9
@@ -20605,41 +21962,41 @@ exponent_done126:
 	VFMADD231PS  Y9, Y10, Y7
 	VFMADD231PS  lanes_3f317218<>+0(SB), Y12, Y7
 	CMPQ         CX, $0x04
-	JL           store127_few
+	JL           store137_few
 	VMOVUPS      X7, (AX)
-	JE           store127_end
+	JE           store137_end
 	VPERM2F128   $0x01, Y7, Y7, Y7
 	CMPQ         CX, $0x06
-	JL           store127_five
+	JL           store137_five
 	VMOVLPS      X7, 16(AX)
-	JE           store127_swap
+	JE           store137_swap
 	VEXTRACTPS   $0x02, X7, 24(AX)
-	JMP          store127_swap
+	JMP          store137_swap
 
-store127_five:
+store137_five:
 	VMOVSS X7, 16(AX)
 
-store127_swap:
+store137_swap:
 	VPERM2F128 $0x01, Y7, Y7, Y7
-	JMP        store127_end
+	JMP        store137_end
 
-store127_few:
+store137_few:
 	CMPQ       CX, $0x02
-	JL         store127_one
+	JL         store137_one
 	VMOVLPS    X7, (AX)
-	JE         store127_end
+	JE         store137_end
 	VEXTRACTPS $0x02, X7, 8(AX)
-	JMP        store127_end
+	JMP        store137_end
 
-store127_one:
+store137_one:
 	VMOVSS X7, (AX)
 
-store127_end:
+store137_end:
 done:
 	VZEROUPPER
 	RET
 
-significand_odd119:
+significand_odd129:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y0, Y12
 	VMULPS    lanes_4b800000<>+0(SB), Y0, Y11
 	VBLENDVPS Y12, Y11, Y0, Y11
@@ -20649,9 +22006,9 @@ significand_odd119:
 	VPAND     Y1, Y10, Y10
 	VPSUBD    Y10, Y11, Y9
 	VORPS     Y12, Y9, Y9
-	JMP       significand_done119
+	JMP       significand_done129
 
-significand_odd120:
+significand_odd130:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y6, Y13
 	VMULPS    lanes_4b800000<>+0(SB), Y6, Y10
 	VBLENDVPS Y13, Y10, Y6, Y10
@@ -20661,9 +22018,9 @@ significand_odd120:
 	VPAND     Y1, Y11, Y11
 	VPSUBD    Y11, Y10, Y12
 	VORPS     Y13, Y12, Y12
-	JMP       significand_done120
+	JMP       significand_done130
 
-exponent_odd121:
+exponent_odd131:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y0, Y11
 	VMULPS    lanes_4b800000<>+0(SB), Y0, Y10
 	VBLENDVPS Y11, Y10, Y0, Y10
@@ -20677,9 +22034,9 @@ exponent_odd121:
 	VBLENDVPS Y13, lanes_ff800000<>+0(SB), Y10, Y10
 	VCMPPS    $0x00, lanes_7f800000<>+0(SB), Y0, Y13
 	VBLENDVPS Y13, Y0, Y10, Y7
-	JMP       exponent_done121
+	JMP       exponent_done131
 
-exponent_odd122:
+exponent_odd132:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y6, Y10
 	VMULPS    lanes_4b800000<>+0(SB), Y6, Y11
 	VBLENDVPS Y10, Y11, Y6, Y11
@@ -20693,9 +22050,9 @@ exponent_odd122:
 	VBLENDVPS Y0, lanes_ff800000<>+0(SB), Y11, Y11
 	VCMPPS    $0x00, lanes_7f800000<>+0(SB), Y6, Y0
 	VBLENDVPS Y0, Y6, Y11, Y8
-	JMP       exponent_done122
+	JMP       exponent_done132
 
-significand_odd123:
+significand_odd133:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y12, Y0
 	VMULPS    lanes_4b800000<>+0(SB), Y12, Y10
 	VBLENDVPS Y0, Y10, Y12, Y10
@@ -20705,9 +22062,9 @@ significand_odd123:
 	VPAND     Y1, Y7, Y7
 	VPSUBD    Y7, Y10, Y8
 	VORPS     Y0, Y8, Y8
-	JMP       significand_done123
+	JMP       significand_done133
 
-exponent_odd124:
+exponent_odd134:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y12, Y7
 	VMULPS    lanes_4b800000<>+0(SB), Y12, Y10
 	VBLENDVPS Y7, Y10, Y12, Y10
@@ -20721,9 +22078,9 @@ exponent_odd124:
 	VBLENDVPS Y0, lanes_ff800000<>+0(SB), Y10, Y10
 	VCMPPS    $0x00, lanes_7f800000<>+0(SB), Y12, Y0
 	VBLENDVPS Y0, Y12, Y10, Y9
-	JMP       exponent_done124
+	JMP       exponent_done134
 
-significand_odd125:
+significand_odd135:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y9, Y6
 	VMULPS    lanes_4b800000<>+0(SB), Y9, Y0
 	VBLENDVPS Y6, Y0, Y9, Y0
@@ -20733,9 +22090,9 @@ significand_odd125:
 	VPAND     Y1, Y10, Y10
 	VPSUBD    Y10, Y0, Y7
 	VORPS     Y6, Y7, Y7
-	JMP       significand_done125
+	JMP       significand_done135
 
-exponent_odd126:
+exponent_odd136:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y9, Y10
 	VMULPS    lanes_4b800000<>+0(SB), Y9, Y0
 	VBLENDVPS Y10, Y0, Y9, Y0
@@ -20749,17 +22106,7 @@ exponent_odd126:
 	VBLENDVPS Y6, lanes_ff800000<>+0(SB), Y0, Y0
 	VCMPPS    $0x00, lanes_7f800000<>+0(SB), Y9, Y6
 	VBLENDVPS Y6, Y9, Y0, Y12
-	JMP       exponent_done126
-
-DATA lanes_00800000<>+0(SB)/4, $0x00800000
-DATA lanes_00800000<>+4(SB)/4, $0x00800000
-DATA lanes_00800000<>+8(SB)/4, $0x00800000
-DATA lanes_00800000<>+12(SB)/4, $0x00800000
-DATA lanes_00800000<>+16(SB)/4, $0x00800000
-DATA lanes_00800000<>+20(SB)/4, $0x00800000
-DATA lanes_00800000<>+24(SB)/4, $0x00800000
-DATA lanes_00800000<>+28(SB)/4, $0x00800000
-GLOBL lanes_00800000<>(SB), RODATA|NOPTR, $32
+	JMP       exponent_done136
 
 DATA lanes_c0c00000<>+0(SB)/4, $0xc0c00000
 DATA lanes_c0c00000<>+4(SB)/4, $0xc0c00000
@@ -21073,36 +22420,36 @@ vectors_end:
 	VMASKMOVPS (BX), Y0, Y1
 	VSQRTPS    Y1, Y1
 	CMPQ       CX, $0x04
-	JL         store128_few
+	JL         store138_few
 	VMOVUPS    X1, (AX)
-	JE         store128_end
+	JE         store138_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       CX, $0x06
-	JL         store128_five
+	JL         store138_five
 	VMOVLPS    X1, 16(AX)
-	JE         store128_swap
+	JE         store138_swap
 	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store128_swap
+	JMP        store138_swap
 
-store128_five:
+store138_five:
 	VMOVSS X1, 16(AX)
 
-store128_swap:
+store138_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store128_end
+	JMP        store138_end
 
-store128_few:
+store138_few:
 	CMPQ       CX, $0x02
-	JL         store128_one
+	JL         store138_one
 	VMOVLPS    X1, (AX)
-	JE         store128_end
+	JE         store138_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store128_end
+	JMP        store138_end
 
-store128_one:
+store138_one:
 	VMOVSS X1, (AX)
 
-store128_end:
+store138_end:
 done:
 	VZEROUPPER
 	RET
@@ -21302,36 +22649,36 @@ vectors_end:
 	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Y5, Y5
 	VBLENDVPS    Y5, Y7, Y6, Y6
 	CMPQ         CX, $0x04
-	JL           store129_few
+	JL           store139_few
 	VMOVUPS      X6, (AX)
-	JE           store129_end
+	JE           store139_end
 	VPERM2F128   $0x01, Y6, Y6, Y6
 	CMPQ         CX, $0x06
-	JL           store129_five
+	JL           store139_five
 	VMOVLPS      X6, 16(AX)
-	JE           store129_swap
+	JE           store139_swap
 	VEXTRACTPS   $0x02, X6, 24(AX)
-	JMP          store129_swap
+	JMP          store139_swap
 
-store129_five:
+store139_five:
 	VMOVSS X6, 16(AX)
 
-store129_swap:
+store139_swap:
 	VPERM2F128 $0x01, Y6, Y6, Y6
-	JMP        store129_end
+	JMP        store139_end
 
-store129_few:
+store139_few:
 	CMPQ       CX, $0x02
-	JL         store129_one
+	JL         store139_one
 	VMOVLPS    X6, (AX)
-	JE         store129_end
+	JE         store139_end
 	VEXTRACTPS $0x02, X6, 8(AX)
-	JMP        store129_end
+	JMP        store139_end
 
-store129_one:
+store139_one:
 	VMOVSS X6, (AX)
 
-store129_end:
+store139_end:
 done:
 	VZEROUPPER
 	RET
@@ -21610,36 +22957,36 @@ vectors_end:
 	VANDPS       Y1, Y0, Y6
 	VORPS        Y6, Y8, Y8
 	CMPQ         CX, $0x04
-	JL           store130_few
+	JL           store140_few
 	VMOVUPS      X8, (AX)
-	JE           store130_end
+	JE           store140_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         CX, $0x06
-	JL           store130_five
+	JL           store140_five
 	VMOVLPS      X8, 16(AX)
-	JE           store130_swap
+	JE           store140_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store130_swap
+	JMP          store140_swap
 
-store130_five:
+store140_five:
 	VMOVSS X8, 16(AX)
 
-store130_swap:
+store140_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store130_end
+	JMP        store140_end
 
-store130_few:
+store140_few:
 	CMPQ       CX, $0x02
-	JL         store130_one
+	JL         store140_one
 	VMOVLPS    X8, (AX)
-	JE         store130_end
+	JE         store140_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store130_end
+	JMP        store140_end
 
-store130_one:
+store140_one:
 	VMOVSS X8, (AX)
 
-store130_end:
+store140_end:
 done:
 	VZEROUPPER
 	RET
@@ -22246,36 +23593,36 @@ vectors_end:
 	VMAXPS       Y8, Y6, Y8
 	VADDPS       Y7, Y8, Y7
 	CMPQ         CX, $0x04
-	JL           store131_few
+	JL           store141_few
 	VMOVUPS      X7, (AX)
-	JE           store131_end
+	JE           store141_end
 	VPERM2F128   $0x01, Y7, Y7, Y7
 	CMPQ         CX, $0x06
-	JL           store131_five
+	JL           store141_five
 	VMOVLPS      X7, 16(AX)
-	JE           store131_swap
+	JE           store141_swap
 	VEXTRACTPS   $0x02, X7, 24(AX)
-	JMP          store131_swap
+	JMP          store141_swap
 
-store131_five:
+store141_five:
 	VMOVSS X7, 16(AX)
 
-store131_swap:
+store141_swap:
 	VPERM2F128 $0x01, Y7, Y7, Y7
-	JMP        store131_end
+	JMP        store141_end
 
-store131_few:
+store141_few:
 	CMPQ       CX, $0x02
-	JL         store131_one
+	JL         store141_one
 	VMOVLPS    X7, (AX)
-	JE         store131_end
+	JE         store141_end
 	VEXTRACTPS $0x02, X7, 8(AX)
-	JMP        store131_end
+	JMP        store141_end
 
-store131_one:
+store141_one:
 	VMOVSS X7, (AX)
 
-store131_end:
+store141_end:
 done:
 	VZEROUPPER
 	RET
@@ -22752,36 +24099,36 @@ vectors_end:
 	VADDPS       lanes_3f800000<>+0(SB), Y7, Y7
 	VDIVPS       Y7, Y8, Y7
 	CMPQ         CX, $0x04
-	JL           store132_few
+	JL           store142_few
 	VMOVUPS      X7, (AX)
-	JE           store132_end
+	JE           store142_end
 	VPERM2F128   $0x01, Y7, Y7, Y7
 	CMPQ         CX, $0x06
-	JL           store132_five
+	JL           store142_five
 	VMOVLPS      X7, 16(AX)
-	JE           store132_swap
+	JE           store142_swap
 	VEXTRACTPS   $0x02, X7, 24(AX)
-	JMP          store132_swap
+	JMP          store142_swap
 
-store132_five:
+store142_five:
 	VMOVSS X7, 16(AX)
 
-store132_swap:
+store142_swap:
 	VPERM2F128 $0x01, Y7, Y7, Y7
-	JMP        store132_end
+	JMP        store142_end
 
-store132_few:
+store142_few:
 	CMPQ       CX, $0x02
-	JL         store132_one
+	JL         store142_one
 	VMOVLPS    X7, (AX)
-	JE         store132_end
+	JE         store142_end
 	VEXTRACTPS $0x02, X7, 8(AX)
-	JMP        store132_end
+	JMP        store142_end
 
-store132_one:
+store142_one:
 	VMOVSS X7, (AX)
 
-store132_end:
+store142_end:
 done:
 	VZEROUPPER
 	RET
@@ -23027,36 +24374,36 @@ vectors_end:
 	VFNMADD213PS Y1, Y1, Y1
 	VMULPS       Y1, Y2, Y1
 	CMPQ         DX, $0x04
-	JL           store133_few
+	JL           store143_few
 	VMOVUPS      X1, (AX)
-	JE           store133_end
+	JE           store143_end
 	VPERM2F128   $0x01, Y1, Y1, Y1
 	CMPQ         DX, $0x06
-	JL           store133_five
+	JL           store143_five
 	VMOVLPS      X1, 16(AX)
-	JE           store133_swap
+	JE           store143_swap
 	VEXTRACTPS   $0x02, X1, 24(AX)
-	JMP          store133_swap
+	JMP          store143_swap
 
-store133_five:
+store143_five:
 	VMOVSS X1, 16(AX)
 
-store133_swap:
+store143_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store133_end
+	JMP        store143_end
 
-store133_few:
+store143_few:
 	CMPQ       DX, $0x02
-	JL         store133_one
+	JL         store143_one
 	VMOVLPS    X1, (AX)
-	JE         store133_end
+	JE         store143_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store133_end
+	JMP        store143_end
 
-store133_one:
+store143_one:
 	VMOVSS X1, (AX)
 
-store133_end:
+store143_end:
 done:
 	VZEROUPPER
 	RET
@@ -23305,36 +24652,36 @@ vectors_end:
 	VADDPS       lanes_3f800000<>+0(SB), Y0, Y0
 	VDIVPS       Y0, Y6, Y0
 	CMPQ         CX, $0x04
-	JL           store134_few
+	JL           store144_few
 	VMOVUPS      X0, (AX)
-	JE           store134_end
+	JE           store144_end
 	VPERM2F128   $0x01, Y0, Y0, Y0
 	CMPQ         CX, $0x06
-	JL           store134_five
+	JL           store144_five
 	VMOVLPS      X0, 16(AX)
-	JE           store134_swap
+	JE           store144_swap
 	VEXTRACTPS   $0x02, X0, 24(AX)
-	JMP          store134_swap
+	JMP          store144_swap
 
-store134_five:
+store144_five:
 	VMOVSS X0, 16(AX)
 
-store134_swap:
+store144_swap:
 	VPERM2F128 $0x01, Y0, Y0, Y0
-	JMP        store134_end
+	JMP        store144_end
 
-store134_few:
+store144_few:
 	CMPQ       CX, $0x02
-	JL         store134_one
+	JL         store144_one
 	VMOVLPS    X0, (AX)
-	JE         store134_end
+	JE         store144_end
 	VEXTRACTPS $0x02, X0, 8(AX)
-	JMP        store134_end
+	JMP        store144_end
 
-store134_one:
+store144_one:
 	VMOVSS X0, (AX)
 
-store134_end:
+store144_end:
 done:
 	VZEROUPPER
 	RET
@@ -23664,36 +25011,36 @@ vectors_end:
 	VMASKMOVPS   (BX), Y6, Y12
 	VMULPS       Y12, Y10, Y12
 	CMPQ         DX, $0x04
-	JL           store135_few
+	JL           store145_few
 	VMOVUPS      X12, (AX)
-	JE           store135_end
+	JE           store145_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         DX, $0x06
-	JL           store135_five
+	JL           store145_five
 	VMOVLPS      X12, 16(AX)
-	JE           store135_swap
+	JE           store145_swap
 	VEXTRACTPS   $0x02, X12, 24(AX)
-	JMP          store135_swap
+	JMP          store145_swap
 
-store135_five:
+store145_five:
 	VMOVSS X12, 16(AX)
 
-store135_swap:
+store145_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store135_end
+	JMP        store145_end
 
-store135_few:
+store145_few:
 	CMPQ       DX, $0x02
-	JL         store135_one
+	JL         store145_one
 	VMOVLPS    X12, (AX)
-	JE         store135_end
+	JE         store145_end
 	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store135_end
+	JMP        store145_end
 
-store135_one:
+store145_one:
 	VMOVSS X12, (AX)
 
-store135_end:
+store145_end:
 done:
 	VZEROUPPER
 	RET
@@ -24173,36 +25520,36 @@ vectors_end:
 	VBLENDVPS    Y2, Y11, Y8, Y8
 	VMULPS       Y8, Y10, Y8
 	CMPQ         CX, $0x04
-	JL           store136_few
+	JL           store146_few
 	VMOVUPS      X8, (AX)
-	JE           store136_end
+	JE           store146_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         CX, $0x06
-	JL           store136_five
+	JL           store146_five
 	VMOVLPS      X8, 16(AX)
-	JE           store136_swap
+	JE           store146_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store136_swap
+	JMP          store146_swap
 
-store136_five:
+store146_five:
 	VMOVSS X8, 16(AX)
 
-store136_swap:
+store146_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store136_end
+	JMP        store146_end
 
-store136_few:
+store146_few:
 	CMPQ       CX, $0x02
-	JL         store136_one
+	JL         store146_one
 	VMOVLPS    X8, (AX)
-	JE         store136_end
+	JE         store146_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store136_end
+	JMP        store146_end
 
-store136_one:
+store146_one:
 	VMOVSS X8, (AX)
 
-store136_end:
+store146_end:
 done:
 	VZEROUPPER
 	RET
@@ -24685,36 +26032,36 @@ vectors_end:
 	VMASKMOVPS   (BX), Y7, Y6
 	VMULPS       Y6, Y8, Y6
 	CMPQ         DX, $0x04
-	JL           store137_few
+	JL           store147_few
 	VMOVUPS      X6, (AX)
-	JE           store137_end
+	JE           store147_end
 	VPERM2F128   $0x01, Y6, Y6, Y6
 	CMPQ         DX, $0x06
-	JL           store137_five
+	JL           store147_five
 	VMOVLPS      X6, 16(AX)
-	JE           store137_swap
+	JE           store147_swap
 	VEXTRACTPS   $0x02, X6, 24(AX)
-	JMP          store137_swap
+	JMP          store147_swap
 
-store137_five:
+store147_five:
 	VMOVSS X6, 16(AX)
 
-store137_swap:
+store147_swap:
 	VPERM2F128 $0x01, Y6, Y6, Y6
-	JMP        store137_end
+	JMP        store147_end
 
-store137_few:
+store147_few:
 	CMPQ       DX, $0x02
-	JL         store137_one
+	JL         store147_one
 	VMOVLPS    X6, (AX)
-	JE         store137_end
+	JE         store147_end
 	VEXTRACTPS $0x02, X6, 8(AX)
-	JMP        store137_end
+	JMP        store147_end
 
-store137_one:
+store147_one:
 	VMOVSS X6, (AX)
 
-store137_end:
+store147_end:
 done:
 	VZEROUPPER
 	RET
@@ -25178,36 +26525,36 @@ vectors_end:
 	VADDPS       lanes_3f800000<>+0(SB), Y12, Y12
 	VDIVPS       Y12, Y0, Y12
 	CMPQ         CX, $0x04
-	JL           store138_few
+	JL           store148_few
 	VMOVUPS      X12, (AX)
-	JE           store138_end
+	JE           store148_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         CX, $0x06
-	JL           store138_five
+	JL           store148_five
 	VMOVLPS      X12, 16(AX)
-	JE           store138_swap
+	JE           store148_swap
 	VEXTRACTPS   $0x02, X12, 24(AX)
-	JMP          store138_swap
+	JMP          store148_swap
 
-store138_five:
+store148_five:
 	VMOVSS X12, 16(AX)
 
-store138_swap:
+store148_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store138_end
+	JMP        store148_end
 
-store138_few:
+store148_few:
 	CMPQ       CX, $0x02
-	JL         store138_one
+	JL         store148_one
 	VMOVLPS    X12, (AX)
-	JE         store138_end
+	JE         store148_end
 	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store138_end
+	JMP        store148_end
 
-store138_one:
+store148_one:
 	VMOVSS X12, (AX)
 
-store138_end:
+store148_end:
 done:
 	VZEROUPPER
 	RET
@@ -25607,36 +26954,36 @@ vectors_end:
 	VMASKMOVPS   (BX), Y11, Y0
 	VMULPS       Y0, Y10, Y0
 	CMPQ         DX, $0x04
-	JL           store139_few
+	JL           store149_few
 	VMOVUPS      X0, (AX)
-	JE           store139_end
+	JE           store149_end
 	VPERM2F128   $0x01, Y0, Y0, Y0
 	CMPQ         DX, $0x06
-	JL           store139_five
+	JL           store149_five
 	VMOVLPS      X0, 16(AX)
-	JE           store139_swap
+	JE           store149_swap
 	VEXTRACTPS   $0x02, X0, 24(AX)
-	JMP          store139_swap
+	JMP          store149_swap
 
-store139_five:
+store149_five:
 	VMOVSS X0, 16(AX)
 
-store139_swap:
+store149_swap:
 	VPERM2F128 $0x01, Y0, Y0, Y0
-	JMP        store139_end
+	JMP        store149_end
 
-store139_few:
+store149_few:
 	CMPQ       DX, $0x02
-	JL         store139_one
+	JL         store149_one
 	VMOVLPS    X0, (AX)
-	JE         store139_end
+	JE         store149_end
 	VEXTRACTPS $0x02, X0, 8(AX)
-	JMP        store139_end
+	JMP        store149_end
 
-store139_one:
+store149_one:
 	VMOVSS X0, (AX)
 
-store139_end:
+store149_end:
 done:
 	VZEROUPPER
 	RET
@@ -27230,36 +28577,36 @@ vectors_end:
 	VSUBPS     Y0, Y3, Y3
 	VSUBPS     Y1, Y3, Y3
 	CMPQ       CX, $0x04
-	JL         store140_few
+	JL         store150_few
 	VMOVUPS    X3, (AX)
-	JE         store140_end
+	JE         store150_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       CX, $0x06
-	JL         store140_five
+	JL         store150_five
 	VMOVLPS    X3, 16(AX)
-	JE         store140_swap
+	JE         store150_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store140_swap
+	JMP        store150_swap
 
-store140_five:
+store150_five:
 	VMOVSS X3, 16(AX)
 
-store140_swap:
+store150_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store140_end
+	JMP        store150_end
 
-store140_few:
+store150_few:
 	CMPQ       CX, $0x02
-	JL         store140_one
+	JL         store150_one
 	VMOVLPS    X3, (AX)
-	JE         store140_end
+	JE         store150_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store140_end
+	JMP        store150_end
 
-store140_one:
+store150_one:
 	VMOVSS X3, (AX)
 
-store140_end:
+store150_end:
 done:
 	VZEROUPPER
 	RET
@@ -27494,36 +28841,36 @@ vectors_end:
 	VMASKMOVPS   (BX), Y7, Y1
 	VFNMADD231PS Y0, Y8, Y1
 	CMPQ         DX, $0x04
-	JL           store141_few
+	JL           store151_few
 	VMOVUPS      X1, (AX)
-	JE           store141_end
+	JE           store151_end
 	VPERM2F128   $0x01, Y1, Y1, Y1
 	CMPQ         DX, $0x06
-	JL           store141_five
+	JL           store151_five
 	VMOVLPS      X1, 16(AX)
-	JE           store141_swap
+	JE           store151_swap
 	VEXTRACTPS   $0x02, X1, 24(AX)
-	JMP          store141_swap
+	JMP          store151_swap
 
-store141_five:
+store151_five:
 	VMOVSS X1, 16(AX)
 
-store141_swap:
+store151_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store141_end
+	JMP        store151_end
 
-store141_few:
+store151_few:
 	CMPQ       DX, $0x02
-	JL         store141_one
+	JL         store151_one
 	VMOVLPS    X1, (AX)
-	JE         store141_end
+	JE         store151_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store141_end
+	JMP        store151_end
 
-store141_one:
+store151_one:
 	VMOVSS X1, (AX)
 
-store141_end:
+store151_end:
 done:
 	VZEROUPPER
 	RET
@@ -27752,36 +29099,36 @@ vectors_end:
 	VMASKMOVPS (CX), Y0, Y2
 	VADDPS     Y2, Y1, Y2
 	CMPQ       DX, $0x04
-	JL         store142_few
+	JL         store152_few
 	VMOVUPS    X2, (AX)
-	JE         store142_end
+	JE         store152_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       DX, $0x06
-	JL         store142_five
+	JL         store152_five
 	VMOVLPS    X2, 16(AX)
-	JE         store142_swap
+	JE         store152_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store142_swap
+	JMP        store152_swap
 
-store142_five:
+store152_five:
 	VMOVSS X2, 16(AX)
 
-store142_swap:
+store152_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store142_end
+	JMP        store152_end
 
-store142_few:
+store152_few:
 	CMPQ       DX, $0x02
-	JL         store142_one
+	JL         store152_one
 	VMOVLPS    X2, (AX)
-	JE         store142_end
+	JE         store152_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store142_end
+	JMP        store152_end
 
-store142_one:
+store152_one:
 	VMOVSS X2, (AX)
 
-store142_end:
+store152_end:
 done:
 	VZEROUPPER
 	RET
@@ -27937,36 +29284,36 @@ vectors_end:
 	VMASKMOVPS (CX), Y0, Y2
 	VSUBPS     Y2, Y1, Y2
 	CMPQ       DX, $0x04
-	JL         store143_few
+	JL         store153_few
 	VMOVUPS    X2, (AX)
-	JE         store143_end
+	JE         store153_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       DX, $0x06
-	JL         store143_five
+	JL         store153_five
 	VMOVLPS    X2, 16(AX)
-	JE         store143_swap
+	JE         store153_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store143_swap
+	JMP        store153_swap
 
-store143_five:
+store153_five:
 	VMOVSS X2, 16(AX)
 
-store143_swap:
+store153_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store143_end
+	JMP        store153_end
 
-store143_few:
+store153_few:
 	CMPQ       DX, $0x02
-	JL         store143_one
+	JL         store153_one
 	VMOVLPS    X2, (AX)
-	JE         store143_end
+	JE         store153_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store143_end
+	JMP        store153_end
 
-store143_one:
+store153_one:
 	VMOVSS X2, (AX)
 
-store143_end:
+store153_end:
 done:
 	VZEROUPPER
 	RET
@@ -28122,36 +29469,36 @@ vectors_end:
 	VMASKMOVPS (CX), Y0, Y2
 	VMULPS     Y2, Y1, Y2
 	CMPQ       DX, $0x04
-	JL         store144_few
+	JL         store154_few
 	VMOVUPS    X2, (AX)
-	JE         store144_end
+	JE         store154_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       DX, $0x06
-	JL         store144_five
+	JL         store154_five
 	VMOVLPS    X2, 16(AX)
-	JE         store144_swap
+	JE         store154_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store144_swap
+	JMP        store154_swap
 
-store144_five:
+store154_five:
 	VMOVSS X2, 16(AX)
 
-store144_swap:
+store154_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store144_end
+	JMP        store154_end
 
-store144_few:
+store154_few:
 	CMPQ       DX, $0x02
-	JL         store144_one
+	JL         store154_one
 	VMOVLPS    X2, (AX)
-	JE         store144_end
+	JE         store154_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store144_end
+	JMP        store154_end
 
-store144_one:
+store154_one:
 	VMOVSS X2, (AX)
 
-store144_end:
+store154_end:
 done:
 	VZEROUPPER
 	RET
@@ -28307,36 +29654,36 @@ vectors_end:
 	VMASKMOVPS (CX), Y0, Y2
 	VDIVPS     Y2, Y1, Y2
 	CMPQ       DX, $0x04
-	JL         store145_few
+	JL         store155_few
 	VMOVUPS    X2, (AX)
-	JE         store145_end
+	JE         store155_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       DX, $0x06
-	JL         store145_five
+	JL         store155_five
 	VMOVLPS    X2, 16(AX)
-	JE         store145_swap
+	JE         store155_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store145_swap
+	JMP        store155_swap
 
-store145_five:
+store155_five:
 	VMOVSS X2, 16(AX)
 
-store145_swap:
+store155_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store145_end
+	JMP        store155_end
 
-store145_few:
+store155_few:
 	CMPQ       DX, $0x02
-	JL         store145_one
+	JL         store155_one
 	VMOVLPS    X2, (AX)
-	JE         store145_end
+	JE         store155_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store145_end
+	JMP        store155_end
 
-store145_one:
+store155_one:
 	VMOVSS X2, (AX)
 
-store145_end:
+store155_end:
 done:
 	VZEROUPPER
 	RET
@@ -28501,36 +29848,36 @@ vectors_end:
 	VMASKMOVPS  (DX), Y1, Y3
 	VFMADD231PS Y2, Y0, Y3
 	CMPQ        SI, $0x04
-	JL          store146_few
+	JL          store156_few
 	VMOVUPS     X3, (AX)
-	JE          store146_end
+	JE          store156_end
 	VPERM2F128  $0x01, Y3, Y3, Y3
 	CMPQ        SI, $0x06
-	JL          store146_five
+	JL          store156_five
 	VMOVLPS     X3, 16(AX)
-	JE          store146_swap
+	JE          store156_swap
 	VEXTRACTPS  $0x02, X3, 24(AX)
-	JMP         store146_swap
+	JMP         store156_swap
 
-store146_five:
+store156_five:
 	VMOVSS X3, 16(AX)
 
-store146_swap:
+store156_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store146_end
+	JMP        store156_end
 
-store146_few:
+store156_few:
 	CMPQ       SI, $0x02
-	JL         store146_one
+	JL         store156_one
 	VMOVLPS    X3, (AX)
-	JE         store146_end
+	JE         store156_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store146_end
+	JMP        store156_end
 
-store146_one:
+store156_one:
 	VMOVSS X3, (AX)
 
-store146_end:
+store156_end:
 done:
 	VZEROUPPER
 	RET
@@ -28704,36 +30051,36 @@ vectors_end:
 	VMULPS      Y4, Y1, Y4
 	VFMADD231PS Y3, Y0, Y4
 	CMPQ        DX, $0x04
-	JL          store147_few
+	JL          store157_few
 	VMOVUPS     X4, (AX)
-	JE          store147_end
+	JE          store157_end
 	VPERM2F128  $0x01, Y4, Y4, Y4
 	CMPQ        DX, $0x06
-	JL          store147_five
+	JL          store157_five
 	VMOVLPS     X4, 16(AX)
-	JE          store147_swap
+	JE          store157_swap
 	VEXTRACTPS  $0x02, X4, 24(AX)
-	JMP         store147_swap
+	JMP         store157_swap
 
-store147_five:
+store157_five:
 	VMOVSS X4, 16(AX)
 
-store147_swap:
+store157_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store147_end
+	JMP        store157_end
 
-store147_few:
+store157_few:
 	CMPQ       DX, $0x02
-	JL         store147_one
+	JL         store157_one
 	VMOVLPS    X4, (AX)
-	JE         store147_end
+	JE         store157_end
 	VEXTRACTPS $0x02, X4, 8(AX)
-	JMP        store147_end
+	JMP        store157_end
 
-store147_one:
+store157_one:
 	VMOVSS X4, (AX)
 
-store147_end:
+store157_end:
 done:
 	VZEROUPPER
 	RET
@@ -28897,36 +30244,36 @@ vectors_end:
 	NEGQ       CX
 	VMASKMOVPS (BX), Y0, Y1
 	CMPQ       CX, $0x04
-	JL         store148_few
+	JL         store158_few
 	VMOVUPS    X1, (AX)
-	JE         store148_end
+	JE         store158_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       CX, $0x06
-	JL         store148_five
+	JL         store158_five
 	VMOVLPS    X1, 16(AX)
-	JE         store148_swap
+	JE         store158_swap
 	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store148_swap
+	JMP        store158_swap
 
-store148_five:
+store158_five:
 	VMOVSS X1, 16(AX)
 
-store148_swap:
+store158_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store148_end
+	JMP        store158_end
 
-store148_few:
+store158_few:
 	CMPQ       CX, $0x02
-	JL         store148_one
+	JL         store158_one
 	VMOVLPS    X1, (AX)
-	JE         store148_end
+	JE         store158_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store148_end
+	JMP        store158_end
 
-store148_one:
+store158_one:
 	VMOVSS X1, (AX)
 
-store148_end:
+store158_end:
 done:
 	VZEROUPPER
 	RET
@@ -29063,36 +30410,36 @@ vectors_end:
 	VMOVUPS    32(CX)(BX*4), Y1
 	NEGQ       BX
 	CMPQ       BX, $0x04
-	JL         store149_few
+	JL         store159_few
 	VMOVUPS    X0, (AX)
-	JE         store149_end
+	JE         store159_end
 	VPERM2F128 $0x01, Y0, Y0, Y0
 	CMPQ       BX, $0x06
-	JL         store149_five
+	JL         store159_five
 	VMOVLPS    X0, 16(AX)
-	JE         store149_swap
+	JE         store159_swap
 	VEXTRACTPS $0x02, X0, 24(AX)
-	JMP        store149_swap
+	JMP        store159_swap
 
-store149_five:
+store159_five:
 	VMOVSS X0, 16(AX)
 
-store149_swap:
+store159_swap:
 	VPERM2F128 $0x01, Y0, Y0, Y0
-	JMP        store149_end
+	JMP        store159_end
 
-store149_few:
+store159_few:
 	CMPQ       BX, $0x02
-	JL         store149_one
+	JL         store159_one
 	VMOVLPS    X0, (AX)
-	JE         store149_end
+	JE         store159_end
 	VEXTRACTPS $0x02, X0, 8(AX)
-	JMP        store149_end
+	JMP        store159_end
 
-store149_one:
+store159_one:
 	VMOVSS X0, (AX)
 
-store149_end:
+store159_end:
 done:
 	VZEROUPPER
 	RET
@@ -29221,36 +30568,36 @@ vectors_end:
 	VMAXPS     Y3, Y0, Y3
 	VMINPS     Y3, Y1, Y3
 	CMPQ       CX, $0x04
-	JL         store150_few
+	JL         store160_few
 	VMOVUPS    X3, (AX)
-	JE         store150_end
+	JE         store160_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       CX, $0x06
-	JL         store150_five
+	JL         store160_five
 	VMOVLPS    X3, 16(AX)
-	JE         store150_swap
+	JE         store160_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store150_swap
+	JMP        store160_swap
 
-store150_five:
+store160_five:
 	VMOVSS X3, 16(AX)
 
-store150_swap:
+store160_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store150_end
+	JMP        store160_end
 
-store150_few:
+store160_few:
 	CMPQ       CX, $0x02
-	JL         store150_one
+	JL         store160_one
 	VMOVLPS    X3, (AX)
-	JE         store150_end
+	JE         store160_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store150_end
+	JMP        store160_end
 
-store150_one:
+store160_one:
 	VMOVSS X3, (AX)
 
-store150_end:
+store160_end:
 done:
 	VZEROUPPER
 	RET
@@ -29397,36 +30744,36 @@ vectors_end:
 	VMASKMOVPS (BX), Y0, Y2
 	VANDNPS    Y2, Y1, Y2
 	CMPQ       CX, $0x04
-	JL         store151_few
+	JL         store161_few
 	VMOVUPS    X2, (AX)
-	JE         store151_end
+	JE         store161_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       CX, $0x06
-	JL         store151_five
+	JL         store161_five
 	VMOVLPS    X2, 16(AX)
-	JE         store151_swap
+	JE         store161_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store151_swap
+	JMP        store161_swap
 
-store151_five:
+store161_five:
 	VMOVSS X2, 16(AX)
 
-store151_swap:
+store161_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store151_end
+	JMP        store161_end
 
-store151_few:
+store161_few:
 	CMPQ       CX, $0x02
-	JL         store151_one
+	JL         store161_one
 	VMOVLPS    X2, (AX)
-	JE         store151_end
+	JE         store161_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store151_end
+	JMP        store161_end
 
-store151_one:
+store161_one:
 	VMOVSS X2, (AX)
 
-store151_end:
+store161_end:
 done:
 	VZEROUPPER
 	RET
@@ -33750,36 +35097,36 @@ pass16_vectors_end:
 	VMASKMOVPS  (DI), Y2, Y5
 	VFMADD231PS Y10, Y12, Y5
 	CMPQ        R10, $0x04
-	JL          store152_few
+	JL          store162_few
 	VMOVUPS     X5, (AX)
-	JE          store152_end
+	JE          store162_end
 	VPERM2F128  $0x01, Y5, Y5, Y5
 	CMPQ        R10, $0x06
-	JL          store152_five
+	JL          store162_five
 	VMOVLPS     X5, 16(AX)
-	JE          store152_swap
+	JE          store162_swap
 	VEXTRACTPS  $0x02, X5, 24(AX)
-	JMP         store152_swap
+	JMP         store162_swap
 
-store152_five:
+store162_five:
 	VMOVSS X5, 16(AX)
 
-store152_swap:
+store162_swap:
 	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store152_end
+	JMP        store162_end
 
-store152_few:
+store162_few:
 	CMPQ       R10, $0x02
-	JL         store152_one
+	JL         store162_one
 	VMOVLPS    X5, (AX)
-	JE         store152_end
+	JE         store162_end
 	VEXTRACTPS $0x02, X5, 8(AX)
-	JMP        store152_end
+	JMP        store162_end
 
-store152_one:
+store162_one:
 	VMOVSS X5, (AX)
 
-store152_end:
+store162_end:
 pass16_end:
 	SUBQ R11, DX
 	MOVQ gamma+32(FP), SI
@@ -34745,102 +36092,102 @@ pass6_vectors_end:
 	VMASKMOVPS  (BX), Y1, Y4
 	VFMADD231PS Y5, Y9, Y4
 	CMPQ        R12, $0x04
-	JL          store153_few
+	JL          store163_few
 	VMOVUPS     X4, (BX)
-	JE          store153_end
+	JE          store163_end
 	VPERM2F128  $0x01, Y4, Y4, Y4
 	CMPQ        R12, $0x06
-	JL          store153_five
+	JL          store163_five
 	VMOVLPS     X4, 16(BX)
-	JE          store153_swap
+	JE          store163_swap
 	VEXTRACTPS  $0x02, X4, 24(BX)
-	JMP         store153_swap
+	JMP         store163_swap
 
-store153_five:
+store163_five:
 	VMOVSS X4, 16(BX)
 
-store153_swap:
+store163_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store153_end
+	JMP        store163_end
 
-store153_few:
+store163_few:
 	CMPQ       R12, $0x02
-	JL         store153_one
+	JL         store163_one
 	VMOVLPS    X4, (BX)
-	JE         store153_end
+	JE         store163_end
 	VEXTRACTPS $0x02, X4, 8(BX)
-	JMP        store153_end
+	JMP        store163_end
 
-store153_one:
+store163_one:
 	VMOVSS X4, (BX)
 
-store153_end:
+store163_end:
 	VMASKMOVPS (CX), Y1, Y4
 	VADDPS     Y4, Y9, Y4
 	CMPQ       R12, $0x04
-	JL         store154_few
+	JL         store164_few
 	VMOVUPS    X4, (CX)
-	JE         store154_end
+	JE         store164_end
 	VPERM2F128 $0x01, Y4, Y4, Y4
 	CMPQ       R12, $0x06
-	JL         store154_five
+	JL         store164_five
 	VMOVLPS    X4, 16(CX)
-	JE         store154_swap
+	JE         store164_swap
 	VEXTRACTPS $0x02, X4, 24(CX)
-	JMP        store154_swap
+	JMP        store164_swap
 
-store154_five:
+store164_five:
 	VMOVSS X4, 16(CX)
 
-store154_swap:
+store164_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store154_end
+	JMP        store164_end
 
-store154_few:
+store164_few:
 	CMPQ       R12, $0x02
-	JL         store154_one
+	JL         store164_one
 	VMOVLPS    X4, (CX)
-	JE         store154_end
+	JE         store164_end
 	VEXTRACTPS $0x02, X4, 8(CX)
-	JMP        store154_end
+	JMP        store164_end
 
-store154_one:
+store164_one:
 	VMOVSS X4, (CX)
 
-store154_end:
+store164_end:
 	VFNMADD231PS Y12, Y5, Y8
 	VMULPS       Y8, Y3, Y8
 	CMPQ         R12, $0x04
-	JL           store155_few
+	JL           store165_few
 	VMOVUPS      X8, (AX)
-	JE           store155_end
+	JE           store165_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         R12, $0x06
-	JL           store155_five
+	JL           store165_five
 	VMOVLPS      X8, 16(AX)
-	JE           store155_swap
+	JE           store165_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store155_swap
+	JMP          store165_swap
 
-store155_five:
+store165_five:
 	VMOVSS X8, 16(AX)
 
-store155_swap:
+store165_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store155_end
+	JMP        store165_end
 
-store155_few:
+store165_few:
 	CMPQ       R12, $0x02
-	JL         store155_one
+	JL         store165_one
 	VMOVLPS    X8, (AX)
-	JE         store155_end
+	JE         store165_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store155_end
+	JMP        store165_end
 
-store155_one:
+store165_one:
 	VMOVSS X8, (AX)
 
-store155_end:
+store165_end:
 pass6_end:
 	SUBQ R13, SI
 	SUBQ R13, DX
@@ -35401,36 +36748,36 @@ vectors_end:
 	VMASKMOVPS  (DX), Y3, Y5
 	VFMADD231PS Y4, Y2, Y5
 	CMPQ        SI, $0x04
-	JL          store156_few
+	JL          store166_few
 	VMOVUPS     X5, (AX)
-	JE          store156_end
+	JE          store166_end
 	VPERM2F128  $0x01, Y5, Y5, Y5
 	CMPQ        SI, $0x06
-	JL          store156_five
+	JL          store166_five
 	VMOVLPS     X5, 16(AX)
-	JE          store156_swap
+	JE          store166_swap
 	VEXTRACTPS  $0x02, X5, 24(AX)
-	JMP         store156_swap
+	JMP         store166_swap
 
-store156_five:
+store166_five:
 	VMOVSS X5, 16(AX)
 
-store156_swap:
+store166_swap:
 	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store156_end
+	JMP        store166_end
 
-store156_few:
+store166_few:
 	CMPQ       SI, $0x02
-	JL         store156_one
+	JL         store166_one
 	VMOVLPS    X5, (AX)
-	JE         store156_end
+	JE         store166_end
 	VEXTRACTPS $0x02, X5, 8(AX)
-	JMP        store156_end
+	JMP        store166_end
 
-store156_one:
+store166_one:
 	VMOVSS X5, (AX)
 
-store156_end:
+store166_end:
 done:
 	VZEROUPPER
 	RET
@@ -36327,36 +37674,36 @@ vectors_end:
 	VFNMADD231PS Y3, Y11, Y8
 	VMULPS       Y8, Y1, Y8
 	CMPQ         SI, $0x04
-	JL           store157_few
+	JL           store167_few
 	VMOVUPS      X8, (AX)
-	JE           store157_end
+	JE           store167_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         SI, $0x06
-	JL           store157_five
+	JL           store167_five
 	VMOVLPS      X8, 16(AX)
-	JE           store157_swap
+	JE           store167_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store157_swap
+	JMP          store167_swap
 
-store157_five:
+store167_five:
 	VMOVSS X8, 16(AX)
 
-store157_swap:
+store167_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store157_end
+	JMP        store167_end
 
-store157_few:
+store167_few:
 	CMPQ       SI, $0x02
-	JL         store157_one
+	JL         store167_one
 	VMOVLPS    X8, (AX)
-	JE         store157_end
+	JE         store167_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store157_end
+	JMP        store167_end
 
-store157_one:
+store167_one:
 	VMOVSS X8, (AX)
 
-store157_end:
+store167_end:
 done:
 	VZEROUPPER
 	RET
@@ -36754,67 +38101,67 @@ partial_rows:
 
 partial_store:
 	CMPQ       R8, $0x04
-	JL         store158_few
+	JL         store168_few
 	VMOVUPS    X5, (AX)
-	JE         store158_end
+	JE         store168_end
 	VPERM2F128 $0x01, Y5, Y5, Y5
 	CMPQ       R8, $0x06
-	JL         store158_five
+	JL         store168_five
 	VMOVLPS    X5, 16(AX)
-	JE         store158_swap
+	JE         store168_swap
 	VEXTRACTPS $0x02, X5, 24(AX)
-	JMP        store158_swap
+	JMP        store168_swap
 
-store158_five:
+store168_five:
 	VMOVSS X5, 16(AX)
 
-store158_swap:
+store168_swap:
 	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store158_end
+	JMP        store168_end
 
-store158_few:
+store168_few:
 	CMPQ       R8, $0x02
-	JL         store158_one
+	JL         store168_one
 	VMOVLPS    X5, (AX)
-	JE         store158_end
+	JE         store168_end
 	VEXTRACTPS $0x02, X5, 8(AX)
-	JMP        store158_end
+	JMP        store168_end
 
-store158_one:
+store168_one:
 	VMOVSS X5, (AX)
 
-store158_end:
+store168_end:
 	CMPQ       R8, $0x04
-	JL         store159_few
+	JL         store169_few
 	VMOVUPS    X3, (BX)
-	JE         store159_end
+	JE         store169_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R8, $0x06
-	JL         store159_five
+	JL         store169_five
 	VMOVLPS    X3, 16(BX)
-	JE         store159_swap
+	JE         store169_swap
 	VEXTRACTPS $0x02, X3, 24(BX)
-	JMP        store159_swap
+	JMP        store169_swap
 
-store159_five:
+store169_five:
 	VMOVSS X3, 16(BX)
 
-store159_swap:
+store169_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store159_end
+	JMP        store169_end
 
-store159_few:
+store169_few:
 	CMPQ       R8, $0x02
-	JL         store159_one
+	JL         store169_one
 	VMOVLPS    X3, (BX)
-	JE         store159_end
+	JE         store169_end
 	VEXTRACTPS $0x02, X3, 8(BX)
-	JMP        store159_end
+	JMP        store169_end
 
-store159_one:
+store169_one:
 	VMOVSS X3, (BX)
 
-store159_end:
+store169_end:
 done:
 	VZEROUPPER
 	RET
@@ -37305,36 +38652,36 @@ partial_rows:
 
 partial_store:
 	CMPQ       DX, $0x04
-	JL         store160_few
+	JL         store170_few
 	VMOVUPS    X14, (AX)
-	JE         store160_end
+	JE         store170_end
 	VPERM2F128 $0x01, Y14, Y14, Y14
 	CMPQ       DX, $0x06
-	JL         store160_five
+	JL         store170_five
 	VMOVLPS    X14, 16(AX)
-	JE         store160_swap
+	JE         store170_swap
 	VEXTRACTPS $0x02, X14, 24(AX)
-	JMP        store160_swap
+	JMP        store170_swap
 
-store160_five:
+store170_five:
 	VMOVSS X14, 16(AX)
 
-store160_swap:
+store170_swap:
 	VPERM2F128 $0x01, Y14, Y14, Y14
-	JMP        store160_end
+	JMP        store170_end
 
-store160_few:
+store170_few:
 	CMPQ       DX, $0x02
-	JL         store160_one
+	JL         store170_one
 	VMOVLPS    X14, (AX)
-	JE         store160_end
+	JE         store170_end
 	VEXTRACTPS $0x02, X14, 8(AX)
-	JMP        store160_end
+	JMP        store170_end
 
-store160_one:
+store170_one:
 	VMOVSS X14, (AX)
 
-store160_end:
+store170_end:
 done:
 	VZEROUPPER
 	RET
@@ -37763,36 +39110,36 @@ partial_store:
 	VADDPS     Y3, Y1, Y1
 	VADDPS     Y4, Y1, Y1
 	CMPQ       CX, $0x04
-	JL         store161_few
+	JL         store171_few
 	VMOVUPS    X1, (AX)
-	JE         store161_end
+	JE         store171_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       CX, $0x06
-	JL         store161_five
+	JL         store171_five
 	VMOVLPS    X1, 16(AX)
-	JE         store161_swap
+	JE         store171_swap
 	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store161_swap
+	JMP        store171_swap
 
-store161_five:
+store171_five:
 	VMOVSS X1, 16(AX)
 
-store161_swap:
+store171_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store161_end
+	JMP        store171_end
 
-store161_few:
+store171_few:
 	CMPQ       CX, $0x02
-	JL         store161_one
+	JL         store171_one
 	VMOVLPS    X1, (AX)
-	JE         store161_end
+	JE         store171_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store161_end
+	JMP        store171_end
 
-store161_one:
+store171_one:
 	VMOVSS X1, (AX)
 
-store161_end:
+store171_end:
 done:
 	VZEROUPPER
 	RET
@@ -38120,36 +39467,36 @@ partial_rows:
 
 partial_store:
 	CMPQ       DX, $0x04
-	JL         store162_few
+	JL         store172_few
 	VMOVUPS    X14, (AX)
-	JE         store162_end
+	JE         store172_end
 	VPERM2F128 $0x01, Y14, Y14, Y14
 	CMPQ       DX, $0x06
-	JL         store162_five
+	JL         store172_five
 	VMOVLPS    X14, 16(AX)
-	JE         store162_swap
+	JE         store172_swap
 	VEXTRACTPS $0x02, X14, 24(AX)
-	JMP        store162_swap
+	JMP        store172_swap
 
-store162_five:
+store172_five:
 	VMOVSS X14, 16(AX)
 
-store162_swap:
+store172_swap:
 	VPERM2F128 $0x01, Y14, Y14, Y14
-	JMP        store162_end
+	JMP        store172_end
 
-store162_few:
+store172_few:
 	CMPQ       DX, $0x02
-	JL         store162_one
+	JL         store172_one
 	VMOVLPS    X14, (AX)
-	JE         store162_end
+	JE         store172_end
 	VEXTRACTPS $0x02, X14, 8(AX)
-	JMP        store162_end
+	JMP        store172_end
 
-store162_one:
+store172_one:
 	VMOVSS X14, (AX)
 
-store162_end:
+store172_end:
 done:
 	VZEROUPPER
 	RET
@@ -38578,36 +39925,36 @@ partial_store:
 	VADDPS     Y3, Y1, Y1
 	VADDPS     Y4, Y1, Y1
 	CMPQ       CX, $0x04
-	JL         store163_few
+	JL         store173_few
 	VMOVUPS    X1, (AX)
-	JE         store163_end
+	JE         store173_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       CX, $0x06
-	JL         store163_five
+	JL         store173_five
 	VMOVLPS    X1, 16(AX)
-	JE         store163_swap
+	JE         store173_swap
 	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store163_swap
+	JMP        store173_swap
 
-store163_five:
+store173_five:
 	VMOVSS X1, 16(AX)
 
-store163_swap:
+store173_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store163_end
+	JMP        store173_end
 
-store163_few:
+store173_few:
 	CMPQ       CX, $0x02
-	JL         store163_one
+	JL         store173_one
 	VMOVLPS    X1, (AX)
-	JE         store163_end
+	JE         store173_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store163_end
+	JMP        store173_end
 
-store163_one:
+store173_one:
 	VMOVSS X1, (AX)
 
-store163_end:
+store173_end:
 done:
 	VZEROUPPER
 	RET
@@ -38806,69 +40153,69 @@ vectors_end:
 	VDIVPS     Y0, Y3, Y3
 	VADDPS     Y3, Y2, Y4
 	CMPQ       DX, $0x04
-	JL         store164_few
+	JL         store174_few
 	VMOVUPS    X4, (AX)
-	JE         store164_end
+	JE         store174_end
 	VPERM2F128 $0x01, Y4, Y4, Y4
 	CMPQ       DX, $0x06
-	JL         store164_five
+	JL         store174_five
 	VMOVLPS    X4, 16(AX)
-	JE         store164_swap
+	JE         store174_swap
 	VEXTRACTPS $0x02, X4, 24(AX)
-	JMP        store164_swap
+	JMP        store174_swap
 
-store164_five:
+store174_five:
 	VMOVSS X4, 16(AX)
 
-store164_swap:
+store174_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store164_end
+	JMP        store174_end
 
-store164_few:
+store174_few:
 	CMPQ       DX, $0x02
-	JL         store164_one
+	JL         store174_one
 	VMOVLPS    X4, (AX)
-	JE         store164_end
+	JE         store174_end
 	VEXTRACTPS $0x02, X4, 8(AX)
-	JMP        store164_end
+	JMP        store174_end
 
-store164_one:
+store174_one:
 	VMOVSS X4, (AX)
 
-store164_end:
+store174_end:
 	VSUBPS     Y2, Y4, Y2
 	VSUBPS     Y2, Y3, Y2
 	CMPQ       DX, $0x04
-	JL         store165_few
+	JL         store175_few
 	VMOVUPS    X2, (BX)
-	JE         store165_end
+	JE         store175_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       DX, $0x06
-	JL         store165_five
+	JL         store175_five
 	VMOVLPS    X2, 16(BX)
-	JE         store165_swap
+	JE         store175_swap
 	VEXTRACTPS $0x02, X2, 24(BX)
-	JMP        store165_swap
+	JMP        store175_swap
 
-store165_five:
+store175_five:
 	VMOVSS X2, 16(BX)
 
-store165_swap:
+store175_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store165_end
+	JMP        store175_end
 
-store165_few:
+store175_few:
 	CMPQ       DX, $0x02
-	JL         store165_one
+	JL         store175_one
 	VMOVLPS    X2, (BX)
-	JE         store165_end
+	JE         store175_end
 	VEXTRACTPS $0x02, X2, 8(BX)
-	JMP        store165_end
+	JMP        store175_end
 
-store165_one:
+store175_one:
 	VMOVSS X2, (BX)
 
-store165_end:
+store175_end:
 done:
 	VZEROUPPER
 	RET
@@ -39011,36 +40358,36 @@ vectors_end:
 	VSUBPS     Y3, Y4, Y3
 	VMAXPS     Y3, Y2, Y3
 	CMPQ       CX, $0x04
-	JL         store166_few
+	JL         store176_few
 	VMOVUPS    X3, (AX)
-	JE         store166_end
+	JE         store176_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       CX, $0x06
-	JL         store166_five
+	JL         store176_five
 	VMOVLPS    X3, 16(AX)
-	JE         store166_swap
+	JE         store176_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store166_swap
+	JMP        store176_swap
 
-store166_five:
+store176_five:
 	VMOVSS X3, 16(AX)
 
-store166_swap:
+store176_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store166_end
+	JMP        store176_end
 
-store166_few:
+store176_few:
 	CMPQ       CX, $0x02
-	JL         store166_one
+	JL         store176_one
 	VMOVLPS    X3, (AX)
-	JE         store166_end
+	JE         store176_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store166_end
+	JMP        store176_end
 
-store166_one:
+store176_one:
 	VMOVSS X3, (AX)
 
-store166_end:
+store176_end:
 done:
 	VZEROUPPER
 	RET
@@ -39186,36 +40533,36 @@ vectors_end:
 	VMASKMOVPS  (DX), Y0, Y3
 	VFMADD231PS Y1, Y2, Y3
 	CMPQ        R8, $0x04
-	JL          store167_few
+	JL          store177_few
 	VMOVUPS     X3, (AX)
-	JE          store167_end
+	JE          store177_end
 	VPERM2F128  $0x01, Y3, Y3, Y3
 	CMPQ        R8, $0x06
-	JL          store167_five
+	JL          store177_five
 	VMOVLPS     X3, 16(AX)
-	JE          store167_swap
+	JE          store177_swap
 	VEXTRACTPS  $0x02, X3, 24(AX)
-	JMP         store167_swap
+	JMP         store177_swap
 
-store167_five:
+store177_five:
 	VMOVSS X3, 16(AX)
 
-store167_swap:
+store177_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store167_end
+	JMP        store177_end
 
-store167_few:
+store177_few:
 	CMPQ       R8, $0x02
-	JL         store167_one
+	JL         store177_one
 	VMOVLPS    X3, (AX)
-	JE         store167_end
+	JE         store177_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store167_end
+	JMP        store177_end
 
-store167_one:
+store177_one:
 	VMOVSS X3, (AX)
 
-store167_end:
+store177_end:
 	SHLQ $0x02, R8
 	ADDQ R8, AX
 	ADDQ R8, BX
@@ -39393,36 +40740,36 @@ vectors_end:
 	VFMADD231PS Y1, Y3, Y4
 	VMAXPS      Y4, Y2, Y4
 	CMPQ        R8, $0x04
-	JL          store168_few
+	JL          store178_few
 	VMOVUPS     X4, (AX)
-	JE          store168_end
+	JE          store178_end
 	VPERM2F128  $0x01, Y4, Y4, Y4
 	CMPQ        R8, $0x06
-	JL          store168_five
+	JL          store178_five
 	VMOVLPS     X4, 16(AX)
-	JE          store168_swap
+	JE          store178_swap
 	VEXTRACTPS  $0x02, X4, 24(AX)
-	JMP         store168_swap
+	JMP         store178_swap
 
-store168_five:
+store178_five:
 	VMOVSS X4, 16(AX)
 
-store168_swap:
+store178_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store168_end
+	JMP        store178_end
 
-store168_few:
+store178_few:
 	CMPQ       R8, $0x02
-	JL         store168_one
+	JL         store178_one
 	VMOVLPS    X4, (AX)
-	JE         store168_end
+	JE         store178_end
 	VEXTRACTPS $0x02, X4, 8(AX)
-	JMP        store168_end
+	JMP        store178_end
 
-store168_one:
+store178_one:
 	VMOVSS X4, (AX)
 
-store168_end:
+store178_end:
 	SHLQ $0x02, R8
 	ADDQ R8, AX
 	ADDQ R8, BX
@@ -39597,36 +40944,36 @@ vectors_end:
 	VADDPS     Y3, Y1, Y3
 	VMAXPS     Y3, Y2, Y3
 	CMPQ       DI, $0x04
-	JL         store169_few
+	JL         store179_few
 	VMOVUPS    X3, (AX)
-	JE         store169_end
+	JE         store179_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       DI, $0x06
-	JL         store169_five
+	JL         store179_five
 	VMOVLPS    X3, 16(AX)
-	JE         store169_swap
+	JE         store179_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store169_swap
+	JMP        store179_swap
 
-store169_five:
+store179_five:
 	VMOVSS X3, 16(AX)
 
-store169_swap:
+store179_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store169_end
+	JMP        store179_end
 
-store169_few:
+store179_few:
 	CMPQ       DI, $0x02
-	JL         store169_one
+	JL         store179_one
 	VMOVLPS    X3, (AX)
-	JE         store169_end
+	JE         store179_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store169_end
+	JMP        store179_end
 
-store169_one:
+store179_one:
 	VMOVSS X3, (AX)
 
-store169_end:
+store179_end:
 	SHLQ $0x02, DI
 	ADDQ DI, AX
 	ADDQ DI, BX
@@ -39876,36 +41223,36 @@ vectors_end:
 	VANDPS       Y2, Y11, Y10
 	VORPS        Y10, Y4, Y4
 	CMPQ         DI, $0x04
-	JL           store170_few
+	JL           store180_few
 	VMOVUPS      X4, (AX)
-	JE           store170_end
+	JE           store180_end
 	VPERM2F128   $0x01, Y4, Y4, Y4
 	CMPQ         DI, $0x06
-	JL           store170_five
+	JL           store180_five
 	VMOVLPS      X4, 16(AX)
-	JE           store170_swap
+	JE           store180_swap
 	VEXTRACTPS   $0x02, X4, 24(AX)
-	JMP          store170_swap
+	JMP          store180_swap
 
-store170_five:
+store180_five:
 	VMOVSS X4, 16(AX)
 
-store170_swap:
+store180_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store170_end
+	JMP        store180_end
 
-store170_few:
+store180_few:
 	CMPQ       DI, $0x02
-	JL         store170_one
+	JL         store180_one
 	VMOVLPS    X4, (AX)
-	JE         store170_end
+	JE         store180_end
 	VEXTRACTPS $0x02, X4, 8(AX)
-	JMP        store170_end
+	JMP        store180_end
 
-store170_one:
+store180_one:
 	VMOVSS X4, (AX)
 
-store170_end:
+store180_end:
 	SHLQ $0x02, DI
 	ADDQ DI, AX
 	ADDQ DI, BX
@@ -40264,36 +41611,36 @@ vectors_end:
 	VMULPS     Y10, Y4, Y10
 	VANDNPS    Y10, Y6, Y10
 	CMPQ       CX, $0x04
-	JL         store171_few
+	JL         store181_few
 	VMOVUPS    X10, (AX)
-	JE         store171_end
+	JE         store181_end
 	VPERM2F128 $0x01, Y10, Y10, Y10
 	CMPQ       CX, $0x06
-	JL         store171_five
+	JL         store181_five
 	VMOVLPS    X10, 16(AX)
-	JE         store171_swap
+	JE         store181_swap
 	VEXTRACTPS $0x02, X10, 24(AX)
-	JMP        store171_swap
+	JMP        store181_swap
 
-store171_five:
+store181_five:
 	VMOVSS X10, 16(AX)
 
-store171_swap:
+store181_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store171_end
+	JMP        store181_end
 
-store171_few:
+store181_few:
 	CMPQ       CX, $0x02
-	JL         store171_one
+	JL         store181_one
 	VMOVLPS    X10, (AX)
-	JE         store171_end
+	JE         store181_end
 	VEXTRACTPS $0x02, X10, 8(AX)
-	JMP        store171_end
+	JMP        store181_end
 
-store171_one:
+store181_one:
 	VMOVSS X10, (AX)
 
-store171_end:
+store181_end:
 done:
 	VZEROUPPER
 	RET
@@ -40725,67 +42072,67 @@ partial_rows:
 
 partial_store:
 	CMPQ       DI, $0x04
-	JL         store172_few
+	JL         store182_few
 	VMOVUPS    X5, (AX)
-	JE         store172_end
+	JE         store182_end
 	VPERM2F128 $0x01, Y5, Y5, Y5
 	CMPQ       DI, $0x06
-	JL         store172_five
+	JL         store182_five
 	VMOVLPS    X5, 16(AX)
-	JE         store172_swap
+	JE         store182_swap
 	VEXTRACTPS $0x02, X5, 24(AX)
-	JMP        store172_swap
+	JMP        store182_swap
 
-store172_five:
+store182_five:
 	VMOVSS X5, 16(AX)
 
-store172_swap:
+store182_swap:
 	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store172_end
+	JMP        store182_end
 
-store172_few:
+store182_few:
 	CMPQ       DI, $0x02
-	JL         store172_one
+	JL         store182_one
 	VMOVLPS    X5, (AX)
-	JE         store172_end
+	JE         store182_end
 	VEXTRACTPS $0x02, X5, 8(AX)
-	JMP        store172_end
+	JMP        store182_end
 
-store172_one:
+store182_one:
 	VMOVSS X5, (AX)
 
-store172_end:
+store182_end:
 	CMPQ       DI, $0x04
-	JL         store173_few
+	JL         store183_few
 	VMOVUPS    X2, (BX)
-	JE         store173_end
+	JE         store183_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       DI, $0x06
-	JL         store173_five
+	JL         store183_five
 	VMOVLPS    X2, 16(BX)
-	JE         store173_swap
+	JE         store183_swap
 	VEXTRACTPS $0x02, X2, 24(BX)
-	JMP        store173_swap
+	JMP        store183_swap
 
-store173_five:
+store183_five:
 	VMOVSS X2, 16(BX)
 
-store173_swap:
+store183_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store173_end
+	JMP        store183_end
 
-store173_few:
+store183_few:
 	CMPQ       DI, $0x02
-	JL         store173_one
+	JL         store183_one
 	VMOVLPS    X2, (BX)
-	JE         store173_end
+	JE         store183_end
 	VEXTRACTPS $0x02, X2, 8(BX)
-	JMP        store173_end
+	JMP        store183_end
 
-store173_one:
+store183_one:
 	VMOVSS X2, (BX)
 
-store173_end:
+store183_end:
 done:
 	VZEROUPPER
 	RET
@@ -41187,68 +42534,68 @@ partial_rows:
 partial_store:
 	VADDPS     Y2, Y1, Y1
 	CMPQ       SI, $0x04
-	JL         store174_few
+	JL         store184_few
 	VMOVUPS    X1, (AX)
-	JE         store174_end
+	JE         store184_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       SI, $0x06
-	JL         store174_five
+	JL         store184_five
 	VMOVLPS    X1, 16(AX)
-	JE         store174_swap
+	JE         store184_swap
 	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store174_swap
+	JMP        store184_swap
 
-store174_five:
+store184_five:
 	VMOVSS X1, 16(AX)
 
-store174_swap:
+store184_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store174_end
+	JMP        store184_end
 
-store174_few:
+store184_few:
 	CMPQ       SI, $0x02
-	JL         store174_one
+	JL         store184_one
 	VMOVLPS    X1, (AX)
-	JE         store174_end
+	JE         store184_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store174_end
+	JMP        store184_end
 
-store174_one:
+store184_one:
 	VMOVSS X1, (AX)
 
-store174_end:
+store184_end:
 	VADDPS     Y4, Y3, Y3
 	CMPQ       SI, $0x04
-	JL         store175_few
+	JL         store185_few
 	VMOVUPS    X3, (BX)
-	JE         store175_end
+	JE         store185_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       SI, $0x06
-	JL         store175_five
+	JL         store185_five
 	VMOVLPS    X3, 16(BX)
-	JE         store175_swap
+	JE         store185_swap
 	VEXTRACTPS $0x02, X3, 24(BX)
-	JMP        store175_swap
+	JMP        store185_swap
 
-store175_five:
+store185_five:
 	VMOVSS X3, 16(BX)
 
-store175_swap:
+store185_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store175_end
+	JMP        store185_end
 
-store175_few:
+store185_few:
 	CMPQ       SI, $0x02
-	JL         store175_one
+	JL         store185_one
 	VMOVLPS    X3, (BX)
-	JE         store175_end
+	JE         store185_end
 	VEXTRACTPS $0x02, X3, 8(BX)
-	JMP        store175_end
+	JMP        store185_end
 
-store175_one:
+store185_one:
 	VMOVSS X3, (BX)
 
-store175_end:
+store185_end:
 done:
 	VZEROUPPER
 	RET
@@ -41488,36 +42835,36 @@ vectors_end:
 	VMASKMOVPS   (SI), Y0, Y7
 	VMULPS       Y7, Y5, Y7
 	CMPQ         R11, $0x04
-	JL           store176_few
+	JL           store186_few
 	VMOVUPS      X7, (AX)
-	JE           store176_end
+	JE           store186_end
 	VPERM2F128   $0x01, Y7, Y7, Y7
 	CMPQ         R11, $0x06
-	JL           store176_five
+	JL           store186_five
 	VMOVLPS      X7, 16(AX)
-	JE           store176_swap
+	JE           store186_swap
 	VEXTRACTPS   $0x02, X7, 24(AX)
-	JMP          store176_swap
+	JMP          store186_swap
 
-store176_five:
+store186_five:
 	VMOVSS X7, 16(AX)
 
-store176_swap:
+store186_swap:
 	VPERM2F128 $0x01, Y7, Y7, Y7
-	JMP        store176_end
+	JMP        store186_end
 
-store176_few:
+store186_few:
 	CMPQ       R11, $0x02
-	JL         store176_one
+	JL         store186_one
 	VMOVLPS    X7, (AX)
-	JE         store176_end
+	JE         store186_end
 	VEXTRACTPS $0x02, X7, 8(AX)
-	JMP        store176_end
+	JMP        store186_end
 
-store176_one:
+store186_one:
 	VMOVSS X7, (AX)
 
-store176_end:
+store186_end:
 	SHLQ $0x02, R11
 	ADDQ R11, AX
 	ADDQ R11, BX
@@ -41874,67 +43221,67 @@ partial_rows:
 
 partial_store:
 	CMPQ       R9, $0x04
-	JL         store177_few
+	JL         store187_few
 	VMOVUPS    X0, (AX)
-	JE         store177_end
+	JE         store187_end
 	VPERM2F128 $0x01, Y0, Y0, Y0
 	CMPQ       R9, $0x06
-	JL         store177_five
+	JL         store187_five
 	VMOVLPS    X0, 16(AX)
-	JE         store177_swap
+	JE         store187_swap
 	VEXTRACTPS $0x02, X0, 24(AX)
-	JMP        store177_swap
+	JMP        store187_swap
 
-store177_five:
+store187_five:
 	VMOVSS X0, 16(AX)
 
-store177_swap:
+store187_swap:
 	VPERM2F128 $0x01, Y0, Y0, Y0
-	JMP        store177_end
+	JMP        store187_end
 
-store177_few:
+store187_few:
 	CMPQ       R9, $0x02
-	JL         store177_one
+	JL         store187_one
 	VMOVLPS    X0, (AX)
-	JE         store177_end
+	JE         store187_end
 	VEXTRACTPS $0x02, X0, 8(AX)
-	JMP        store177_end
+	JMP        store187_end
 
-store177_one:
+store187_one:
 	VMOVSS X0, (AX)
 
-store177_end:
+store187_end:
 	CMPQ       R9, $0x04
-	JL         store178_few
+	JL         store188_few
 	VMOVUPS    X6, (BX)
-	JE         store178_end
+	JE         store188_end
 	VPERM2F128 $0x01, Y6, Y6, Y6
 	CMPQ       R9, $0x06
-	JL         store178_five
+	JL         store188_five
 	VMOVLPS    X6, 16(BX)
-	JE         store178_swap
+	JE         store188_swap
 	VEXTRACTPS $0x02, X6, 24(BX)
-	JMP        store178_swap
+	JMP        store188_swap
 
-store178_five:
+store188_five:
 	VMOVSS X6, 16(BX)
 
-store178_swap:
+store188_swap:
 	VPERM2F128 $0x01, Y6, Y6, Y6
-	JMP        store178_end
+	JMP        store188_end
 
-store178_few:
+store188_few:
 	CMPQ       R9, $0x02
-	JL         store178_one
+	JL         store188_one
 	VMOVLPS    X6, (BX)
-	JE         store178_end
+	JE         store188_end
 	VEXTRACTPS $0x02, X6, 8(BX)
-	JMP        store178_end
+	JMP        store188_end
 
-store178_one:
+store188_one:
 	VMOVSS X6, (BX)
 
-store178_end:
+store188_end:
 done:
 	VZEROUPPER
 	RET
@@ -42440,68 +43787,68 @@ partial_rows:
 partial_store:
 	VADDPS     Y4, Y3, Y3
 	CMPQ       SI, $0x04
-	JL         store179_few
+	JL         store189_few
 	VMOVUPS    X3, (AX)
-	JE         store179_end
+	JE         store189_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       SI, $0x06
-	JL         store179_five
+	JL         store189_five
 	VMOVLPS    X3, 16(AX)
-	JE         store179_swap
+	JE         store189_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store179_swap
+	JMP        store189_swap
 
-store179_five:
+store189_five:
 	VMOVSS X3, 16(AX)
 
-store179_swap:
+store189_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store179_end
+	JMP        store189_end
 
-store179_few:
+store189_few:
 	CMPQ       SI, $0x02
-	JL         store179_one
+	JL         store189_one
 	VMOVLPS    X3, (AX)
-	JE         store179_end
+	JE         store189_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store179_end
+	JMP        store189_end
 
-store179_one:
+store189_one:
 	VMOVSS X3, (AX)
 
-store179_end:
+store189_end:
 	VADDPS     Y6, Y5, Y5
 	CMPQ       SI, $0x04
-	JL         store180_few
+	JL         store190_few
 	VMOVUPS    X5, (BX)
-	JE         store180_end
+	JE         store190_end
 	VPERM2F128 $0x01, Y5, Y5, Y5
 	CMPQ       SI, $0x06
-	JL         store180_five
+	JL         store190_five
 	VMOVLPS    X5, 16(BX)
-	JE         store180_swap
+	JE         store190_swap
 	VEXTRACTPS $0x02, X5, 24(BX)
-	JMP        store180_swap
+	JMP        store190_swap
 
-store180_five:
+store190_five:
 	VMOVSS X5, 16(BX)
 
-store180_swap:
+store190_swap:
 	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store180_end
+	JMP        store190_end
 
-store180_few:
+store190_few:
 	CMPQ       SI, $0x02
-	JL         store180_one
+	JL         store190_one
 	VMOVLPS    X5, (BX)
-	JE         store180_end
+	JE         store190_end
 	VEXTRACTPS $0x02, X5, 8(BX)
-	JMP        store180_end
+	JMP        store190_end
 
-store180_one:
+store190_one:
 	VMOVSS X5, (BX)
 
-store180_end:
+store190_end:
 done:
 	VZEROUPPER
 	RET
@@ -42802,36 +44149,36 @@ vectors_end:
 	VMASKMOVPS   (SI), Y0, Y8
 	VMULPS       Y8, Y7, Y8
 	CMPQ         R13, $0x04
-	JL           store181_few
+	JL           store191_few
 	VMOVUPS      X8, (AX)
-	JE           store181_end
+	JE           store191_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         R13, $0x06
-	JL           store181_five
+	JL           store191_five
 	VMOVLPS      X8, 16(AX)
-	JE           store181_swap
+	JE           store191_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store181_swap
+	JMP          store191_swap
 
-store181_five:
+store191_five:
 	VMOVSS X8, 16(AX)
 
-store181_swap:
+store191_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store181_end
+	JMP        store191_end
 
-store181_few:
+store191_few:
 	CMPQ       R13, $0x02
-	JL         store181_one
+	JL         store191_one
 	VMOVLPS    X8, (AX)
-	JE         store181_end
+	JE         store191_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store181_end
+	JMP        store191_end
 
-store181_one:
+store191_one:
 	VMOVSS X8, (AX)
 
-store181_end:
+store191_end:
 	SHLQ $0x02, R13
 	ADDQ R13, AX
 	ADDQ R13, BX
@@ -43313,36 +44660,36 @@ partial_next:
 	SUBQ       $+1, R9
 	JNE        partial_places
 	CMPQ       R11, $0x04
-	JL         store182_few
+	JL         store192_few
 	VMOVUPS    X3, (AX)
-	JE         store182_end
+	JE         store192_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R11, $0x06
-	JL         store182_five
+	JL         store192_five
 	VMOVLPS    X3, 16(AX)
-	JE         store182_swap
+	JE         store192_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store182_swap
+	JMP        store192_swap
 
-store182_five:
+store192_five:
 	VMOVSS X3, 16(AX)
 
-store182_swap:
+store192_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store182_end
+	JMP        store192_end
 
-store182_few:
+store192_few:
 	CMPQ       R11, $0x02
-	JL         store182_one
+	JL         store192_one
 	VMOVLPS    X3, (AX)
-	JE         store182_end
+	JE         store192_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store182_end
+	JMP        store192_end
 
-store182_one:
+store192_one:
 	VMOVSS X3, (AX)
 
-store182_end:
+store192_end:
 	LEAQ (BX)(R11*4), BX
 	LEAQ (AX)(R11*4), AX
 
@@ -43929,67 +45276,67 @@ partial_next:
 	SUBQ       $+1, R10
 	JNE        partial_places
 	CMPQ       R12, $0x04
-	JL         store183_few
+	JL         store193_few
 	VMOVUPS    X5, (AX)
-	JE         store183_end
+	JE         store193_end
 	VPERM2F128 $0x01, Y5, Y5, Y5
 	CMPQ       R12, $0x06
-	JL         store183_five
+	JL         store193_five
 	VMOVLPS    X5, 16(AX)
-	JE         store183_swap
+	JE         store193_swap
 	VEXTRACTPS $0x02, X5, 24(AX)
-	JMP        store183_swap
+	JMP        store193_swap
 
-store183_five:
+store193_five:
 	VMOVSS X5, 16(AX)
 
-store183_swap:
+store193_swap:
 	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store183_end
+	JMP        store193_end
 
-store183_few:
+store193_few:
 	CMPQ       R12, $0x02
-	JL         store183_one
+	JL         store193_one
 	VMOVLPS    X5, (AX)
-	JE         store183_end
+	JE         store193_end
 	VEXTRACTPS $0x02, X5, 8(AX)
-	JMP        store183_end
+	JMP        store193_end
 
-store183_one:
+store193_one:
 	VMOVSS X5, (AX)
 
-store183_end:
+store193_end:
 	CMPQ       R12, $0x04
-	JL         store184_few
+	JL         store194_few
 	VMOVUPS    X6, (BX)
-	JE         store184_end
+	JE         store194_end
 	VPERM2F128 $0x01, Y6, Y6, Y6
 	CMPQ       R12, $0x06
-	JL         store184_five
+	JL         store194_five
 	VMOVLPS    X6, 16(BX)
-	JE         store184_swap
+	JE         store194_swap
 	VEXTRACTPS $0x02, X6, 24(BX)
-	JMP        store184_swap
+	JMP        store194_swap
 
-store184_five:
+store194_five:
 	VMOVSS X6, 16(BX)
 
-store184_swap:
+store194_swap:
 	VPERM2F128 $0x01, Y6, Y6, Y6
-	JMP        store184_end
+	JMP        store194_end
 
-store184_few:
+store194_few:
 	CMPQ       R12, $0x02
-	JL         store184_one
+	JL         store194_one
 	VMOVLPS    X6, (BX)
-	JE         store184_end
+	JE         store194_end
 	VEXTRACTPS $0x02, X6, 8(BX)
-	JMP        store184_end
+	JMP        store194_end
 
-store184_one:
+store194_one:
 	VMOVSS X6, (BX)
 
-store184_end:
+store194_end:
 	LEAQ (CX)(R12*4), CX
 	LEAQ (AX)(R12*4), AX
 	LEAQ (BX)(R12*4), BX
@@ -44549,36 +45896,36 @@ partial_next:
 	JNE        partial_places
 	VDIVPS     Y0, Y6, Y5
 	CMPQ       R11, $0x04
-	JL         store185_few
+	JL         store195_few
 	VMOVUPS    X5, (AX)
-	JE         store185_end
+	JE         store195_end
 	VPERM2F128 $0x01, Y5, Y5, Y5
 	CMPQ       R11, $0x06
-	JL         store185_five
+	JL         store195_five
 	VMOVLPS    X5, 16(AX)
-	JE         store185_swap
+	JE         store195_swap
 	VEXTRACTPS $0x02, X5, 24(AX)
-	JMP        store185_swap
+	JMP        store195_swap
 
-store185_five:
+store195_five:
 	VMOVSS X5, 16(AX)
 
-store185_swap:
+store195_swap:
 	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store185_end
+	JMP        store195_end
 
-store185_few:
+store195_few:
 	CMPQ       R11, $0x02
-	JL         store185_one
+	JL         store195_one
 	VMOVLPS    X5, (AX)
-	JE         store185_end
+	JE         store195_end
 	VEXTRACTPS $0x02, X5, 8(AX)
-	JMP        store185_end
+	JMP        store195_end
 
-store185_one:
+store195_one:
 	VMOVSS X5, (AX)
 
-store185_end:
+store195_end:
 	LEAQ (BX)(R11*4), BX
 	LEAQ (AX)(R11*4), AX
 
@@ -45038,36 +46385,36 @@ vectors1_end:
 
 partial_places:
 	CMPQ       R11, $0x04
-	JL         store186_few
+	JL         store196_few
 	VMOVUPS    X3, (DI)
-	JE         store186_end
+	JE         store196_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R11, $0x06
-	JL         store186_five
+	JL         store196_five
 	VMOVLPS    X3, 16(DI)
-	JE         store186_swap
+	JE         store196_swap
 	VEXTRACTPS $0x02, X3, 24(DI)
-	JMP        store186_swap
+	JMP        store196_swap
 
-store186_five:
+store196_five:
 	VMOVSS X3, 16(DI)
 
-store186_swap:
+store196_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store186_end
+	JMP        store196_end
 
-store186_few:
+store196_few:
 	CMPQ       R11, $0x02
-	JL         store186_one
+	JL         store196_one
 	VMOVLPS    X3, (DI)
-	JE         store186_end
+	JE         store196_end
 	VEXTRACTPS $0x02, X3, 8(DI)
-	JMP        store186_end
+	JMP        store196_end
 
-store186_one:
+store196_one:
 	VMOVSS X3, (DI)
 
-store186_end:
+store196_end:
 	ADDQ DX, DI
 	SUBQ $+1, R10
 	JNE  partial_places
@@ -45400,36 +46747,36 @@ partial_places:
 	VMASKMOVPS (DI), Y1, Y4
 	VADDPS     Y3, Y4, Y4
 	CMPQ       R11, $0x04
-	JL         store187_few
+	JL         store197_few
 	VMOVUPS    X4, (DI)
-	JE         store187_end
+	JE         store197_end
 	VPERM2F128 $0x01, Y4, Y4, Y4
 	CMPQ       R11, $0x06
-	JL         store187_five
+	JL         store197_five
 	VMOVLPS    X4, 16(DI)
-	JE         store187_swap
+	JE         store197_swap
 	VEXTRACTPS $0x02, X4, 24(DI)
-	JMP        store187_swap
+	JMP        store197_swap
 
-store187_five:
+store197_five:
 	VMOVSS X4, 16(DI)
 
-store187_swap:
+store197_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store187_end
+	JMP        store197_end
 
-store187_few:
+store197_few:
 	CMPQ       R11, $0x02
-	JL         store187_one
+	JL         store197_one
 	VMOVLPS    X4, (DI)
-	JE         store187_end
+	JE         store197_end
 	VEXTRACTPS $0x02, X4, 8(DI)
-	JMP        store187_end
+	JMP        store197_end
 
-store187_one:
+store197_one:
 	VMOVSS X4, (DI)
 
-store187_end:
+store197_end:
 	ADDQ DX, DI
 	SUBQ $+1, R10
 	JNE  partial_places
@@ -45789,36 +47136,36 @@ partial_places:
 	VPCMPEQD   Y1, Y6, Y8
 	VANDPS     Y7, Y8, Y8
 	CMPQ       R12, $0x04
-	JL         store188_few
+	JL         store198_few
 	VMOVUPS    X8, (R8)
-	JE         store188_end
+	JE         store198_end
 	VPERM2F128 $0x01, Y8, Y8, Y8
 	CMPQ       R12, $0x06
-	JL         store188_five
+	JL         store198_five
 	VMOVLPS    X8, 16(R8)
-	JE         store188_swap
+	JE         store198_swap
 	VEXTRACTPS $0x02, X8, 24(R8)
-	JMP        store188_swap
+	JMP        store198_swap
 
-store188_five:
+store198_five:
 	VMOVSS X8, 16(R8)
 
-store188_swap:
+store198_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store188_end
+	JMP        store198_end
 
-store188_few:
+store198_few:
 	CMPQ       R12, $0x02
-	JL         store188_one
+	JL         store198_one
 	VMOVLPS    X8, (R8)
-	JE         store188_end
+	JE         store198_end
 	VEXTRACTPS $0x02, X8, 8(R8)
-	JMP        store188_end
+	JMP        store198_end
 
-store188_one:
+store198_one:
 	VMOVSS X8, (R8)
 
-store188_end:
+store198_end:
 	VPADDD lanes_00000001<>+0(SB), Y1, Y1
 	ADDQ   SI, R8
 	SUBQ   $+1, R11
@@ -46206,36 +47553,36 @@ partial_places:
 	VMASKMOVPS (R8), Y2, Y9
 	VADDPS     Y8, Y9, Y8
 	CMPQ       R12, $0x04
-	JL         store189_few
+	JL         store199_few
 	VMOVUPS    X8, (R8)
-	JE         store189_end
+	JE         store199_end
 	VPERM2F128 $0x01, Y8, Y8, Y8
 	CMPQ       R12, $0x06
-	JL         store189_five
+	JL         store199_five
 	VMOVLPS    X8, 16(R8)
-	JE         store189_swap
+	JE         store199_swap
 	VEXTRACTPS $0x02, X8, 24(R8)
-	JMP        store189_swap
+	JMP        store199_swap
 
-store189_five:
+store199_five:
 	VMOVSS X8, 16(R8)
 
-store189_swap:
+store199_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store189_end
+	JMP        store199_end
 
-store189_few:
+store199_few:
 	CMPQ       R12, $0x02
-	JL         store189_one
+	JL         store199_one
 	VMOVLPS    X8, (R8)
-	JE         store189_end
+	JE         store199_end
 	VEXTRACTPS $0x02, X8, 8(R8)
-	JMP        store189_end
+	JMP        store199_end
 
-store189_one:
+store199_one:
 	VMOVSS X8, (R8)
 
-store189_end:
+store199_end:
 	VPADDD lanes_00000001<>+0(SB), Y1, Y1
 	ADDQ   SI, R8
 	SUBQ   $+1, R11
@@ -46877,36 +48224,36 @@ pass1_vectors_end:
 	VMULPS       Y6, Y7, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
 	CMPQ         R8, $0x04
-	JL           store190_few
+	JL           store200_few
 	VMOVUPS      X10, (AX)
-	JE           store190_end
+	JE           store200_end
 	VPERM2F128   $0x01, Y10, Y10, Y10
 	CMPQ         R8, $0x06
-	JL           store190_five
+	JL           store200_five
 	VMOVLPS      X10, 16(AX)
-	JE           store190_swap
+	JE           store200_swap
 	VEXTRACTPS   $0x02, X10, 24(AX)
-	JMP          store190_swap
+	JMP          store200_swap
 
-store190_five:
+store200_five:
 	VMOVSS X10, 16(AX)
 
-store190_swap:
+store200_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store190_end
+	JMP        store200_end
 
-store190_few:
+store200_few:
 	CMPQ       R8, $0x02
-	JL         store190_one
+	JL         store200_one
 	VMOVLPS    X10, (AX)
-	JE         store190_end
+	JE         store200_end
 	VEXTRACTPS $0x02, X10, 8(AX)
-	JMP        store190_end
+	JMP        store200_end
 
-store190_one:
+store200_one:
 	VMOVSS X10, (AX)
 
-store190_end:
+store200_end:
 pass1_end:
 	SUBQ  R9, BX
 	SUBQ  R9, AX
@@ -47188,36 +48535,36 @@ pass1_vectors_end:
 	VMASKMOVPS (BX), Y0, Y2
 	VMULPS     Y1, Y2, Y2
 	CMPQ       R8, $0x04
-	JL         store191_few
+	JL         store201_few
 	VMOVUPS    X2, (AX)
-	JE         store191_end
+	JE         store201_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       R8, $0x06
-	JL         store191_five
+	JL         store201_five
 	VMOVLPS    X2, 16(AX)
-	JE         store191_swap
+	JE         store201_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store191_swap
+	JMP        store201_swap
 
-store191_five:
+store201_five:
 	VMOVSS X2, 16(AX)
 
-store191_swap:
+store201_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store191_end
+	JMP        store201_end
 
-store191_few:
+store201_few:
 	CMPQ       R8, $0x02
-	JL         store191_one
+	JL         store201_one
 	VMOVLPS    X2, (AX)
-	JE         store191_end
+	JE         store201_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store191_end
+	JMP        store201_end
 
-store191_one:
+store201_one:
 	VMOVSS X2, (AX)
 
-store191_end:
+store201_end:
 pass1_end:
 	SUBQ  R9, BX
 	SUBQ  R9, AX
@@ -47248,36 +48595,36 @@ clear_dst_vectors_end:
 	VMOVUPS    32(R10)(R8*4), Y0
 	NEGQ       R8
 	CMPQ       R8, $0x04
-	JL         store192_few
+	JL         store202_few
 	VMOVUPS    X1, (R9)
-	JE         store192_end
+	JE         store202_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       R8, $0x06
-	JL         store192_five
+	JL         store202_five
 	VMOVLPS    X1, 16(R9)
-	JE         store192_swap
+	JE         store202_swap
 	VEXTRACTPS $0x02, X1, 24(R9)
-	JMP        store192_swap
+	JMP        store202_swap
 
-store192_five:
+store202_five:
 	VMOVSS X1, 16(R9)
 
-store192_swap:
+store202_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store192_end
+	JMP        store202_end
 
-store192_few:
+store202_few:
 	CMPQ       R8, $0x02
-	JL         store192_one
+	JL         store202_one
 	VMOVLPS    X1, (R9)
-	JE         store192_end
+	JE         store202_end
 	VEXTRACTPS $0x02, X1, 8(R9)
-	JMP        store192_end
+	JMP        store202_end
 
-store192_one:
+store202_one:
 	VMOVSS X1, (R9)
 
-store192_end:
+store202_end:
 clear_dst_end:
 	MOVQ  dstStride+40(FP), R8
 	SHLQ  $0x02, R8
@@ -47896,36 +49243,36 @@ pass1_vectors_end:
 	VMULPS     Y4, Y3, Y4
 	VMULPS     Y4, Y0, Y4
 	CMPQ       R9, $0x04
-	JL         store193_few
+	JL         store203_few
 	VMOVUPS    X4, (AX)
-	JE         store193_end
+	JE         store203_end
 	VPERM2F128 $0x01, Y4, Y4, Y4
 	CMPQ       R9, $0x06
-	JL         store193_five
+	JL         store203_five
 	VMOVLPS    X4, 16(AX)
-	JE         store193_swap
+	JE         store203_swap
 	VEXTRACTPS $0x02, X4, 24(AX)
-	JMP        store193_swap
+	JMP        store203_swap
 
-store193_five:
+store203_five:
 	VMOVSS X4, 16(AX)
 
-store193_swap:
+store203_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store193_end
+	JMP        store203_end
 
-store193_few:
+store203_few:
 	CMPQ       R9, $0x02
-	JL         store193_one
+	JL         store203_one
 	VMOVLPS    X4, (AX)
-	JE         store193_end
+	JE         store203_end
 	VEXTRACTPS $0x02, X4, 8(AX)
-	JMP        store193_end
+	JMP        store203_end
 
-store193_one:
+store203_one:
 	VMOVSS X4, (AX)
 
-store193_end:
+store203_end:
 pass1_end:
 	SUBQ  R10, CX
 	SUBQ  R10, BX
@@ -47957,36 +49304,36 @@ clear_dx_vectors_end:
 	VMOVUPS    32(R11)(R9*4), Y1
 	NEGQ       R9
 	CMPQ       R9, $0x04
-	JL         store194_few
+	JL         store204_few
 	VMOVUPS    X2, (R10)
-	JE         store194_end
+	JE         store204_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       R9, $0x06
-	JL         store194_five
+	JL         store204_five
 	VMOVLPS    X2, 16(R10)
-	JE         store194_swap
+	JE         store204_swap
 	VEXTRACTPS $0x02, X2, 24(R10)
-	JMP        store194_swap
+	JMP        store204_swap
 
-store194_five:
+store204_five:
 	VMOVSS X2, 16(R10)
 
-store194_swap:
+store204_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store194_end
+	JMP        store204_end
 
-store194_few:
+store204_few:
 	CMPQ       R9, $0x02
-	JL         store194_one
+	JL         store204_one
 	VMOVLPS    X2, (R10)
-	JE         store194_end
+	JE         store204_end
 	VEXTRACTPS $0x02, X2, 8(R10)
-	JMP        store194_end
+	JMP        store204_end
 
-store194_one:
+store204_one:
 	VMOVSS X2, (R10)
 
-store194_end:
+store204_end:
 clear_dx_end:
 	MOVQ  dxStride+48(FP), R9
 	SHLQ  $0x02, R9
@@ -48243,36 +49590,36 @@ pass2_vectors_end:
 	VSUBPS     Y2, Y3, Y3
 	VSUBPS     Y1, Y3, Y3
 	CMPQ       R9, $0x04
-	JL         store195_few
+	JL         store205_few
 	VMOVUPS    X3, (AX)
-	JE         store195_end
+	JE         store205_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R9, $0x06
-	JL         store195_five
+	JL         store205_five
 	VMOVLPS    X3, 16(AX)
-	JE         store195_swap
+	JE         store205_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store195_swap
+	JMP        store205_swap
 
-store195_five:
+store205_five:
 	VMOVSS X3, 16(AX)
 
-store195_swap:
+store205_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store195_end
+	JMP        store205_end
 
-store195_few:
+store205_few:
 	CMPQ       R9, $0x02
-	JL         store195_one
+	JL         store205_one
 	VMOVLPS    X3, (AX)
-	JE         store195_end
+	JE         store205_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store195_end
+	JMP        store205_end
 
-store195_one:
+store205_one:
 	VMOVSS X3, (AX)
 
-store195_end:
+store205_end:
 pass2_end:
 	SUBQ  R10, BX
 	SUBQ  R10, AX
@@ -48552,36 +49899,36 @@ pass1_vectors_end:
 	VMASKMOVPS   (BX), Y0, Y8
 	VFNMADD231PS Y1, Y10, Y8
 	CMPQ         R9, $0x04
-	JL           store196_few
+	JL           store206_few
 	VMOVUPS      X8, (AX)
-	JE           store196_end
+	JE           store206_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         R9, $0x06
-	JL           store196_five
+	JL           store206_five
 	VMOVLPS      X8, 16(AX)
-	JE           store196_swap
+	JE           store206_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store196_swap
+	JMP          store206_swap
 
-store196_five:
+store206_five:
 	VMOVSS X8, 16(AX)
 
-store196_swap:
+store206_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store196_end
+	JMP        store206_end
 
-store196_few:
+store206_few:
 	CMPQ       R9, $0x02
-	JL         store196_one
+	JL         store206_one
 	VMOVLPS    X8, (AX)
-	JE         store196_end
+	JE         store206_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store196_end
+	JMP        store206_end
 
-store196_one:
+store206_one:
 	VMOVSS X8, (AX)
 
-store196_end:
+store206_end:
 pass1_end:
 	SUBQ  R10, CX
 	SUBQ  R10, BX
@@ -49479,72 +50826,72 @@ vectors_end:
 	VMASKMOVPS   (SI), Y11, Y12
 	VMULPS       Y12, Y13, Y12
 	CMPQ         R8, $0x04
-	JL           store197_few
+	JL           store207_few
 	VMOVUPS      X12, (BX)
-	JE           store197_end
+	JE           store207_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         R8, $0x06
-	JL           store197_five
+	JL           store207_five
 	VMOVLPS      X12, 16(BX)
-	JE           store197_swap
+	JE           store207_swap
 	VEXTRACTPS   $0x02, X12, 24(BX)
-	JMP          store197_swap
+	JMP          store207_swap
 
-store197_five:
+store207_five:
 	VMOVSS X12, 16(BX)
 
-store197_swap:
+store207_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store197_end
+	JMP        store207_end
 
-store197_few:
+store207_few:
 	CMPQ       R8, $0x02
-	JL         store197_one
+	JL         store207_one
 	VMOVLPS    X12, (BX)
-	JE         store197_end
+	JE         store207_end
 	VEXTRACTPS $0x02, X12, 8(BX)
-	JMP        store197_end
+	JMP        store207_end
 
-store197_one:
+store207_one:
 	VMOVSS X12, (BX)
 
-store197_end:
+store207_end:
 	VMULPS      Y10, Y9, Y10
 	VFMSUB231PS Y1, Y7, Y10
 	VMASKMOVPS  (SI), Y11, Y1
 	VMULPS      Y1, Y0, Y1
 	VMULPS      Y1, Y10, Y1
 	CMPQ        R8, $0x04
-	JL          store198_few
+	JL          store208_few
 	VMOVUPS     X1, (AX)
-	JE          store198_end
+	JE          store208_end
 	VPERM2F128  $0x01, Y1, Y1, Y1
 	CMPQ        R8, $0x06
-	JL          store198_five
+	JL          store208_five
 	VMOVLPS     X1, 16(AX)
-	JE          store198_swap
+	JE          store208_swap
 	VEXTRACTPS  $0x02, X1, 24(AX)
-	JMP         store198_swap
+	JMP         store208_swap
 
-store198_five:
+store208_five:
 	VMOVSS X1, 16(AX)
 
-store198_swap:
+store208_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store198_end
+	JMP        store208_end
 
-store198_few:
+store208_few:
 	CMPQ       R8, $0x02
-	JL         store198_one
+	JL         store208_one
 	VMOVLPS    X1, (AX)
-	JE         store198_end
+	JE         store208_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store198_end
+	JMP        store208_end
 
-store198_one:
+store208_one:
 	VMOVSS X1, (AX)
 
-store198_end:
+store208_end:
 done:
 	VZEROUPPER
 	RET
@@ -50438,36 +51785,36 @@ vectors_end:
 	JE         row_end
 	VMASKMOVPS (BX), Y1, Y2
 	CMPQ       R9, $0x04
-	JL         store199_few
+	JL         store209_few
 	VMOVUPS    X2, (AX)
-	JE         store199_end
+	JE         store209_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       R9, $0x06
-	JL         store199_five
+	JL         store209_five
 	VMOVLPS    X2, 16(AX)
-	JE         store199_swap
+	JE         store209_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store199_swap
+	JMP        store209_swap
 
-store199_five:
+store209_five:
 	VMOVSS X2, 16(AX)
 
-store199_swap:
+store209_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store199_end
+	JMP        store209_end
 
-store199_few:
+store209_few:
 	CMPQ       R9, $0x02
-	JL         store199_one
+	JL         store209_one
 	VMOVLPS    X2, (AX)
-	JE         store199_end
+	JE         store209_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store199_end
+	JMP        store209_end
 
-store199_one:
+store209_one:
 	VMOVSS X2, (AX)
 
-store199_end:
+store209_end:
 row_end:
 	SUBQ $+1, DX
 	JNE  row
@@ -50617,36 +51964,36 @@ vectors_end:
 	VMASKMOVPS (BX), Y1, Y3
 	VADDPS     Y3, Y2, Y3
 	CMPQ       R9, $0x04
-	JL         store200_few
+	JL         store210_few
 	VMOVUPS    X3, (AX)
-	JE         store200_end
+	JE         store210_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R9, $0x06
-	JL         store200_five
+	JL         store210_five
 	VMOVLPS    X3, 16(AX)
-	JE         store200_swap
+	JE         store210_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store200_swap
+	JMP        store210_swap
 
-store200_five:
+store210_five:
 	VMOVSS X3, 16(AX)
 
-store200_swap:
+store210_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store200_end
+	JMP        store210_end
 
-store200_few:
+store210_few:
 	CMPQ       R9, $0x02
-	JL         store200_one
+	JL         store210_one
 	VMOVLPS    X3, (AX)
-	JE         store200_end
+	JE         store210_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store200_end
+	JMP        store210_end
 
-store200_one:
+store210_one:
 	VMOVSS X3, (AX)
 
-store200_end:
+store210_end:
 row_end:
 	SUBQ $+1, DX
 	JNE  row
@@ -50799,36 +52146,36 @@ vectors_end:
 	VMASKMOVPS (CX), Y0, Y2
 	VMULPS     Y2, Y1, Y2
 	CMPQ       DI, $0x04
-	JL         store201_few
+	JL         store211_few
 	VMOVUPS    X2, (AX)
-	JE         store201_end
+	JE         store211_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       DI, $0x06
-	JL         store201_five
+	JL         store211_five
 	VMOVLPS    X2, 16(AX)
-	JE         store201_swap
+	JE         store211_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store201_swap
+	JMP        store211_swap
 
-store201_five:
+store211_five:
 	VMOVSS X2, 16(AX)
 
-store201_swap:
+store211_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store201_end
+	JMP        store211_end
 
-store201_few:
+store211_few:
 	CMPQ       DI, $0x02
-	JL         store201_one
+	JL         store211_one
 	VMOVLPS    X2, (AX)
-	JE         store201_end
+	JE         store211_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store201_end
+	JMP        store211_end
 
-store201_one:
+store211_one:
 	VMOVSS X2, (AX)
 
-store201_end:
+store211_end:
 	SHLQ $0x02, DI
 	ADDQ DI, AX
 	ADDQ DI, BX
@@ -51187,36 +52534,36 @@ partial_rows:
 
 partial_store:
 	CMPQ       DX, $0x04
-	JL         store202_few
+	JL         store212_few
 	VMOVUPS    X3, (AX)
-	JE         store202_end
+	JE         store212_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       DX, $0x06
-	JL         store202_five
+	JL         store212_five
 	VMOVLPS    X3, 16(AX)
-	JE         store202_swap
+	JE         store212_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store202_swap
+	JMP        store212_swap
 
-store202_five:
+store212_five:
 	VMOVSS X3, 16(AX)
 
-store202_swap:
+store212_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store202_end
+	JMP        store212_end
 
-store202_few:
+store212_few:
 	CMPQ       DX, $0x02
-	JL         store202_one
+	JL         store212_one
 	VMOVLPS    X3, (AX)
-	JE         store202_end
+	JE         store212_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store202_end
+	JMP        store212_end
 
-store202_one:
+store212_one:
 	VMOVSS X3, (AX)
 
-store202_end:
+store212_end:
 done:
 	VZEROUPPER
 	RET
@@ -51558,57 +52905,57 @@ vectors_end:
 	VPXOR   X1, X1, X1
 	VPINSRW $0x00, (BX), X1, X1
 	CMPQ    CX, $0x01
-	JE      half203
+	JE      half213
 	VPINSRW $0x01, 2(BX), X1, X1
 	CMPQ    CX, $0x02
-	JE      half203
+	JE      half213
 	VPINSRW $0x02, 4(BX), X1, X1
 	CMPQ    CX, $0x03
-	JE      half203
+	JE      half213
 	VPINSRW $0x03, 6(BX), X1, X1
 	CMPQ    CX, $0x04
-	JE      half203
+	JE      half213
 	VPINSRW $0x04, 8(BX), X1, X1
 	CMPQ    CX, $0x05
-	JE      half203
+	JE      half213
 	VPINSRW $0x05, 10(BX), X1, X1
 	CMPQ    CX, $0x06
-	JE      half203
+	JE      half213
 	VPINSRW $0x06, 12(BX), X1, X1
 
-half203:
+half213:
 	VCVTPH2PS  X1, Y1
 	CMPQ       CX, $0x04
-	JL         store204_few
+	JL         store214_few
 	VMOVUPS    X1, (AX)
-	JE         store204_end
+	JE         store214_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       CX, $0x06
-	JL         store204_five
+	JL         store214_five
 	VMOVLPS    X1, 16(AX)
-	JE         store204_swap
+	JE         store214_swap
 	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store204_swap
+	JMP        store214_swap
 
-store204_five:
+store214_five:
 	VMOVSS X1, 16(AX)
 
-store204_swap:
+store214_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store204_end
+	JMP        store214_end
 
-store204_few:
+store214_few:
 	CMPQ       CX, $0x02
-	JL         store204_one
+	JL         store214_one
 	VMOVLPS    X1, (AX)
-	JE         store204_end
+	JE         store214_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store204_end
+	JMP        store214_end
 
-store204_one:
+store214_one:
 	VMOVSS X1, (AX)
 
-store204_end:
+store214_end:
 done:
 	VZEROUPPER
 	RET
@@ -51716,25 +53063,25 @@ vectors_end:
 	VCVTPS2PH  $0x00, Y1, X2
 	VPEXTRW    $0x00, X2, (AX)
 	CMPQ       CX, $0x01
-	JE         half205
+	JE         half215
 	VPEXTRW    $0x01, X2, 2(AX)
 	CMPQ       CX, $0x02
-	JE         half205
+	JE         half215
 	VPEXTRW    $0x02, X2, 4(AX)
 	CMPQ       CX, $0x03
-	JE         half205
+	JE         half215
 	VPEXTRW    $0x03, X2, 6(AX)
 	CMPQ       CX, $0x04
-	JE         half205
+	JE         half215
 	VPEXTRW    $0x04, X2, 8(AX)
 	CMPQ       CX, $0x05
-	JE         half205
+	JE         half215
 	VPEXTRW    $0x05, X2, 10(AX)
 	CMPQ       CX, $0x06
-	JE         half205
+	JE         half215
 	VPEXTRW    $0x06, X2, 12(AX)
 
-half205:
+half215:
 done:
 	VZEROUPPER
 	RET

@@ -62,7 +62,10 @@ func ColSumSquaresNEON(dst *float32, x *float32, n int, rows int, stride int, ad
 func AdaFisherNEON(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, step float32, lambda float32, decay float32, keep float32)
 
 //go:noescape
-func AdaFisherBoundedNEON(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, step float32, lambda float32, decay float32)
+func AdaFisherDecoupledNEON(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, step float32, lambda float32, keep float32)
+
+//go:noescape
+func AdaFisherPlainNEON(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, step float32, lambda float32)
 
 //go:noescape
 func CalibratedNEON(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, share float32, step float32, keep float32)
@@ -86,16 +89,19 @@ func UpdateSquaresCentredNEON(dst *float32, m *float32, grad *float32, row *floa
 func SgdNEON(w *float32, v *float32, grad *float32, n int, momentum float32, add float32, gradPart float32, velPart float32, lr float32, decay float32)
 
 //go:noescape
-func AdamNEON(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32)
+func AdamNEON(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, scaled2 float32, epsilon float32, decay float32, keep float32)
 
 //go:noescape
-func AdamBoundedNEON(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32, scaled2 float32)
+func AdamDecoupledNEON(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, scaled2 float32, epsilon float32, keep float32)
 
 //go:noescape
-func AmsGradNEON(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32)
+func AdamPlainNEON(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, scaled2 float32, epsilon float32)
 
 //go:noescape
-func AmsGradBoundedNEON(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32, scaled2 float32)
+func AmsGradNEON(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, scaled2 float32, epsilon float32, decay float32, keep float32)
+
+//go:noescape
+func AmsGradDecoupledNEON(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, scaled2 float32, epsilon float32, keep float32)
 
 //go:noescape
 func AdagradNEON(w *float32, s *float32, grad *float32, n int, step float32, epsilon float32, decay float32)

@@ -10,7 +10,7 @@ import (
 )
 
 // The steps that avoid the divider (see AdaFisherStep, AdamStep, AMSGradStep) against those
-// that use it, on operands where an estimate is hardest to correct: significands
+// that use it, with and without decays, on operands where an estimate is hardest to correct: significands
 // at both ends of the binade, powers of two, every magnitude.
 func TestBoundedSteps(t *testing.T) {
 	keepLevel(t)
@@ -69,21 +69,25 @@ func TestBoundedSteps(t *testing.T) {
 				continue // one round of it is enough: the levels agree with each other
 			}
 			require.NoError(t, SetLevel(l))
-			a := state{w: slices.Clone(w), m: slices.Clone(m)}
-			AdaFisherStep(a.w, a.m, g, row, col, AdaFisherParams{
-				Beta: 1, Add: 1, Step: hardStep * scale, Lambda: lambda, Keep: 1})
-			b := state{w: slices.Clone(w), m: slices.Clone(m), v: slices.Clone(v)}
-			AdamStep(b.w, b.m, b.v, g, AdamParams{Beta1: 1, Add1: 1, Beta2: 1, Add2: 1,
-				Step: hardStep * scale, Correct2: scale, Epsilon: 1e-8, Keep: 1})
-			// Its largest moments are those of b, at another place, and v is below them.
-			c := state{w: slices.Clone(w), m: slices.Clone(m), v: slices.Clone(v)}
-			AMSGradStep(c.w, c.m, make([]float32, n), c.v, g, AdamParams{Beta1: 1, Add1: 1, Beta2: 1, Add2: 1,
-				Step: hardStep * scale, Correct2: scale, Epsilon: 1e-8, Keep: 1})
+			var got []state
+			for _, decay := range []struct{ coupled, keep float32 }{{0, 1}, {0, 0.99}, {1e-3, 0.99}} {
+				a := state{w: slices.Clone(w), m: slices.Clone(m)}
+				AdaFisherStep(a.w, a.m, g, row, col, AdaFisherParams{
+					Beta: 1, Add: 1, Step: hardStep * scale, Lambda: lambda, WeightDecay: decay.coupled, Keep: decay.keep})
+				p := AdamParams{Beta1: 1, Add1: 1, Beta2: 1, Add2: 1,
+					Step: hardStep * scale, Correct2: scale, Epsilon: 1e-8, WeightDecay: decay.coupled, Keep: decay.keep}
+				b := state{w: slices.Clone(w), m: slices.Clone(m), v: slices.Clone(v)}
+				AdamStep(b.w, b.m, b.v, g, p)
+				// Its largest moments are those of b, at another place, and v is below them.
+				c := state{w: slices.Clone(w), m: slices.Clone(m), v: slices.Clone(v)}
+				AMSGradStep(c.w, c.m, make([]float32, n), c.v, g, p)
+				got = append(got, a, b, c)
+			}
 			if want == nil {
-				want = []state{a, b, c}
+				want = got
 				continue
 			}
-			for k, got := range []state{a, b, c} {
+			for k, got := range got {
 				for j := range n {
 					if !sameFloat(got.w[j], want[k].w[j]) || !sameFloat(got.m[j], want[k].m[j]) {
 						t.Fatalf("round %d, level %v, step %d, element %d: w %x m %x, want w %x m %x; from w %x m %x v %x col %x lambda %x",

@@ -148,7 +148,8 @@ func withoutTies(next func() float32) func() float32 {
 
 // rooted are the kernels that take that estimate of their arguments, or of sums
 // of them.
-var rooted = map[string]bool{"RSqrt": true, "AdamStep": true, "AMSGradStep": true}
+var rooted = map[string]bool{"RSqrt": true, "AdamStep": true, "AdamStep decoupled": true, "AdamStep plain": true,
+	"AMSGradStep": true, "AMSGradStep decoupled": true}
 
 // withoutPowers replaces the powers of two by numbers beside them.
 func withoutPowers(next func() float32) func() float32 {

@@ -510,17 +510,17 @@ func adaFisherAheadPieces(w, m, grad, row, col []float32, distance int, beta, ad
 }
 
 //go:noinline
-func adaFisherBounded(w, m, grad, row, col []float32, beta, add, step, lambda, decay float32) {
+func adaFisherDecoupled(w, m, grad, row, col []float32, beta, add, step, lambda, keep float32) {
 	if len(w) >= aheadLen && CurrentLevel() == AVX2 {
 		distance := fetchDistance(len(w))
-		adaFisherBoundedAhead(w, m, grad, row, col, distance, beta, add, step, lambda, decay)
+		adaFisherDecoupledAhead(w, m, grad, row, col, distance, beta, add, step, lambda, keep)
 		return
 	}
 	if len(w) == 0 {
 		return
 	}
 	if len(w) > chunkLen || len(row) > rowChunk {
-		adaFisherBoundedPieces(w, m, grad, row, col, beta, add, step, lambda, decay)
+		adaFisherDecoupledPieces(w, m, grad, row, col, beta, add, step, lambda, keep)
 		return
 	}
 	raceWrite(w)
@@ -530,29 +530,29 @@ func adaFisherBounded(w, m, grad, row, col []float32, beta, add, step, lambda, d
 	raceRead(col)
 	switch CurrentLevel() {
 	case AVX512:
-		asm.AdaFisherBoundedAVX512(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), len(row), len(col), beta, add, step, lambda, decay)
+		asm.AdaFisherDecoupledAVX512(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), len(row), len(col), beta, add, step, lambda, keep)
 	case AVX2:
-		asm.AdaFisherBoundedAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), len(row), len(col), beta, add, step, lambda, decay)
+		asm.AdaFisherDecoupledAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), len(row), len(col), beta, add, step, lambda, keep)
 	default:
-		adaFisherBoundedRef(w, m, grad, row, col, beta, add, step, lambda, decay)
+		adaFisherDecoupledRef(w, m, grad, row, col, beta, add, step, lambda, keep)
 	}
 }
 
 //go:noinline
-func adaFisherBoundedPieces(w, m, grad, row, col []float32, beta, add, step, lambda, decay float32) {
+func adaFisherDecoupledPieces(w, m, grad, row, col []float32, beta, add, step, lambda, keep float32) {
 	eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
 		lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
-		adaFisherBounded(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], beta, add, step, lambda, decay)
+		adaFisherDecoupled(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], beta, add, step, lambda, keep)
 	})
 }
 
 //go:noinline
-func adaFisherBoundedAhead(w, m, grad, row, col []float32, distance int, beta, add, step, lambda, decay float32) {
+func adaFisherDecoupledAhead(w, m, grad, row, col []float32, distance int, beta, add, step, lambda, keep float32) {
 	if len(w) == 0 {
 		return
 	}
 	if len(w) > chunkLen || len(row) > rowChunk {
-		adaFisherBoundedAheadPieces(w, m, grad, row, col, distance, beta, add, step, lambda, decay)
+		adaFisherDecoupledAheadPieces(w, m, grad, row, col, distance, beta, add, step, lambda, keep)
 		return
 	}
 	raceWrite(w)
@@ -560,14 +560,76 @@ func adaFisherBoundedAhead(w, m, grad, row, col []float32, distance int, beta, a
 	raceRead(grad)
 	raceRead(row)
 	raceRead(col)
-	asm.AdaFisherBoundedAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), len(row), len(col), distance, beta, add, step, lambda, decay)
+	asm.AdaFisherDecoupledAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), len(row), len(col), distance, beta, add, step, lambda, keep)
 }
 
 //go:noinline
-func adaFisherBoundedAheadPieces(w, m, grad, row, col []float32, distance int, beta, add, step, lambda, decay float32) {
+func adaFisherDecoupledAheadPieces(w, m, grad, row, col []float32, distance int, beta, add, step, lambda, keep float32) {
 	eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
 		lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
-		adaFisherBoundedAhead(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], distance, beta, add, step, lambda, decay)
+		adaFisherDecoupledAhead(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], distance, beta, add, step, lambda, keep)
+	})
+}
+
+//go:noinline
+func adaFisherPlain(w, m, grad, row, col []float32, beta, add, step, lambda float32) {
+	if len(w) >= aheadLen && CurrentLevel() == AVX2 {
+		distance := fetchDistance(len(w))
+		adaFisherPlainAhead(w, m, grad, row, col, distance, beta, add, step, lambda)
+		return
+	}
+	if len(w) == 0 {
+		return
+	}
+	if len(w) > chunkLen || len(row) > rowChunk {
+		adaFisherPlainPieces(w, m, grad, row, col, beta, add, step, lambda)
+		return
+	}
+	raceWrite(w)
+	raceWrite(m)
+	raceRead(grad)
+	raceRead(row)
+	raceRead(col)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.AdaFisherPlainAVX512(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), len(row), len(col), beta, add, step, lambda)
+	case AVX2:
+		asm.AdaFisherPlainAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), len(row), len(col), beta, add, step, lambda)
+	default:
+		adaFisherPlainRef(w, m, grad, row, col, beta, add, step, lambda)
+	}
+}
+
+//go:noinline
+func adaFisherPlainPieces(w, m, grad, row, col []float32, beta, add, step, lambda float32) {
+	eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
+		lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
+		adaFisherPlain(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], beta, add, step, lambda)
+	})
+}
+
+//go:noinline
+func adaFisherPlainAhead(w, m, grad, row, col []float32, distance int, beta, add, step, lambda float32) {
+	if len(w) == 0 {
+		return
+	}
+	if len(w) > chunkLen || len(row) > rowChunk {
+		adaFisherPlainAheadPieces(w, m, grad, row, col, distance, beta, add, step, lambda)
+		return
+	}
+	raceWrite(w)
+	raceWrite(m)
+	raceRead(grad)
+	raceRead(row)
+	raceRead(col)
+	asm.AdaFisherPlainAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), len(row), len(col), distance, beta, add, step, lambda)
+}
+
+//go:noinline
+func adaFisherPlainAheadPieces(w, m, grad, row, col []float32, distance int, beta, add, step, lambda float32) {
+	eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
+		lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
+		adaFisherPlainAhead(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], distance, beta, add, step, lambda)
 	})
 }
 
@@ -826,14 +888,14 @@ func sgdAheadPieces(w, v, grad []float32, distance int, momentum, add, gradPart,
 }
 
 //go:noinline
-func adam(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
+func adam(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep float32) {
 	if len(w) >= aheadLen && CurrentLevel() == AVX2 {
 		distance := fetchDistance(len(w))
-		adamAhead(w, m, v, grad, distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+		adamAhead(w, m, v, grad, distance, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep)
 		return
 	}
 	if len(w) > chunkLen {
-		adamPieces(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+		adamPieces(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep)
 		return
 	}
 	raceWrite(w)
@@ -842,54 +904,54 @@ func adam(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, eps
 	raceRead(grad)
 	switch CurrentLevel() {
 	case AVX512:
-		asm.AdamAVX512(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+		asm.AdamAVX512(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep)
 	case AVX2:
-		asm.AdamAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+		asm.AdamAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep)
 	default:
-		adamRef(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+		adamRef(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep)
 	}
 }
 
 //go:noinline
-func adamPieces(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
+func adamPieces(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep float32) {
 	for len(w) > chunkLen {
-		adam(w[:chunkLen], m[:chunkLen], v[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+		adam(w[:chunkLen], m[:chunkLen], v[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep)
 		w, m, v, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], grad[chunkLen:]
 	}
-	adam(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+	adam(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep)
 }
 
 //go:noinline
-func adamAhead(w, m, v, grad []float32, distance int, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
+func adamAhead(w, m, v, grad []float32, distance int, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep float32) {
 	if len(w) > chunkLen {
-		adamAheadPieces(w, m, v, grad, distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+		adamAheadPieces(w, m, v, grad, distance, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep)
 		return
 	}
 	raceWrite(w)
 	raceWrite(m)
 	raceWrite(v)
 	raceRead(grad)
-	asm.AdamAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+	asm.AdamAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), distance, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep)
 }
 
 //go:noinline
-func adamAheadPieces(w, m, v, grad []float32, distance int, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
+func adamAheadPieces(w, m, v, grad []float32, distance int, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep float32) {
 	for len(w) > chunkLen {
-		adamAhead(w[:chunkLen], m[:chunkLen], v[:chunkLen], grad[:chunkLen], distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+		adamAhead(w[:chunkLen], m[:chunkLen], v[:chunkLen], grad[:chunkLen], distance, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep)
 		w, m, v, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], grad[chunkLen:]
 	}
-	adamAhead(w, m, v, grad, distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+	adamAhead(w, m, v, grad, distance, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep)
 }
 
 //go:noinline
-func adamBounded(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
+func adamDecoupled(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep float32) {
 	if len(w) >= aheadLen && CurrentLevel() == AVX2 {
 		distance := fetchDistance(len(w))
-		adamBoundedAhead(w, m, v, grad, distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+		adamDecoupledAhead(w, m, v, grad, distance, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep)
 		return
 	}
 	if len(w) > chunkLen {
-		adamBoundedPieces(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+		adamDecoupledPieces(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep)
 		return
 	}
 	raceWrite(w)
@@ -898,54 +960,110 @@ func adamBounded(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correc
 	raceRead(grad)
 	switch CurrentLevel() {
 	case AVX512:
-		asm.AdamBoundedAVX512(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+		asm.AdamDecoupledAVX512(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep)
 	case AVX2:
-		asm.AdamBoundedAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+		asm.AdamDecoupledAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep)
 	default:
-		adamBoundedRef(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+		adamDecoupledRef(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep)
 	}
 }
 
 //go:noinline
-func adamBoundedPieces(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
+func adamDecoupledPieces(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep float32) {
 	for len(w) > chunkLen {
-		adamBounded(w[:chunkLen], m[:chunkLen], v[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+		adamDecoupled(w[:chunkLen], m[:chunkLen], v[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep)
 		w, m, v, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], grad[chunkLen:]
 	}
-	adamBounded(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+	adamDecoupled(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep)
 }
 
 //go:noinline
-func adamBoundedAhead(w, m, v, grad []float32, distance int, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
+func adamDecoupledAhead(w, m, v, grad []float32, distance int, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep float32) {
 	if len(w) > chunkLen {
-		adamBoundedAheadPieces(w, m, v, grad, distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+		adamDecoupledAheadPieces(w, m, v, grad, distance, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep)
 		return
 	}
 	raceWrite(w)
 	raceWrite(m)
 	raceWrite(v)
 	raceRead(grad)
-	asm.AdamBoundedAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+	asm.AdamDecoupledAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), distance, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep)
 }
 
 //go:noinline
-func adamBoundedAheadPieces(w, m, v, grad []float32, distance int, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
+func adamDecoupledAheadPieces(w, m, v, grad []float32, distance int, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep float32) {
 	for len(w) > chunkLen {
-		adamBoundedAhead(w[:chunkLen], m[:chunkLen], v[:chunkLen], grad[:chunkLen], distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+		adamDecoupledAhead(w[:chunkLen], m[:chunkLen], v[:chunkLen], grad[:chunkLen], distance, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep)
 		w, m, v, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], grad[chunkLen:]
 	}
-	adamBoundedAhead(w, m, v, grad, distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+	adamDecoupledAhead(w, m, v, grad, distance, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep)
 }
 
 //go:noinline
-func amsGrad(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
+func adamPlain(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon float32) {
 	if len(w) >= aheadLen && CurrentLevel() == AVX2 {
 		distance := fetchDistance(len(w))
-		amsGradAhead(w, m, v, top, grad, distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+		adamPlainAhead(w, m, v, grad, distance, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon)
 		return
 	}
 	if len(w) > chunkLen {
-		amsGradPieces(w, m, v, top, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+		adamPlainPieces(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon)
+		return
+	}
+	raceWrite(w)
+	raceWrite(m)
+	raceWrite(v)
+	raceRead(grad)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.AdamPlainAVX512(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, scaled2, epsilon)
+	case AVX2:
+		asm.AdamPlainAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, scaled2, epsilon)
+	default:
+		adamPlainRef(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon)
+	}
+}
+
+//go:noinline
+func adamPlainPieces(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon float32) {
+	for len(w) > chunkLen {
+		adamPlain(w[:chunkLen], m[:chunkLen], v[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, scaled2, epsilon)
+		w, m, v, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], grad[chunkLen:]
+	}
+	adamPlain(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon)
+}
+
+//go:noinline
+func adamPlainAhead(w, m, v, grad []float32, distance int, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon float32) {
+	if len(w) > chunkLen {
+		adamPlainAheadPieces(w, m, v, grad, distance, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon)
+		return
+	}
+	raceWrite(w)
+	raceWrite(m)
+	raceWrite(v)
+	raceRead(grad)
+	asm.AdamPlainAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), distance, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon)
+}
+
+//go:noinline
+func adamPlainAheadPieces(w, m, v, grad []float32, distance int, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon float32) {
+	for len(w) > chunkLen {
+		adamPlainAhead(w[:chunkLen], m[:chunkLen], v[:chunkLen], grad[:chunkLen], distance, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon)
+		w, m, v, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], grad[chunkLen:]
+	}
+	adamPlainAhead(w, m, v, grad, distance, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon)
+}
+
+//go:noinline
+func amsGrad(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep float32) {
+	if len(w) >= aheadLen && CurrentLevel() == AVX2 {
+		distance := fetchDistance(len(w))
+		amsGradAhead(w, m, v, top, grad, distance, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep)
+		return
+	}
+	if len(w) > chunkLen {
+		amsGradPieces(w, m, v, top, grad, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep)
 		return
 	}
 	raceWrite(w)
@@ -955,27 +1073,27 @@ func amsGrad(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, corre
 	raceRead(grad)
 	switch CurrentLevel() {
 	case AVX512:
-		asm.AmsGradAVX512(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(top), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+		asm.AmsGradAVX512(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(top), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep)
 	case AVX2:
-		asm.AmsGradAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(top), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+		asm.AmsGradAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(top), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep)
 	default:
-		amsGradRef(w, m, v, top, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+		amsGradRef(w, m, v, top, grad, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep)
 	}
 }
 
 //go:noinline
-func amsGradPieces(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
+func amsGradPieces(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep float32) {
 	for len(w) > chunkLen {
-		amsGrad(w[:chunkLen], m[:chunkLen], v[:chunkLen], top[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+		amsGrad(w[:chunkLen], m[:chunkLen], v[:chunkLen], top[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep)
 		w, m, v, top, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], top[chunkLen:], grad[chunkLen:]
 	}
-	amsGrad(w, m, v, top, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+	amsGrad(w, m, v, top, grad, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep)
 }
 
 //go:noinline
-func amsGradAhead(w, m, v, top, grad []float32, distance int, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
+func amsGradAhead(w, m, v, top, grad []float32, distance int, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep float32) {
 	if len(w) > chunkLen {
-		amsGradAheadPieces(w, m, v, top, grad, distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+		amsGradAheadPieces(w, m, v, top, grad, distance, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep)
 		return
 	}
 	raceWrite(w)
@@ -983,27 +1101,27 @@ func amsGradAhead(w, m, v, top, grad []float32, distance int, beta1, add1, beta2
 	raceWrite(v)
 	raceWrite(top)
 	raceRead(grad)
-	asm.AmsGradAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(top), unsafe.SliceData(grad), len(w), distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+	asm.AmsGradAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(top), unsafe.SliceData(grad), len(w), distance, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep)
 }
 
 //go:noinline
-func amsGradAheadPieces(w, m, v, top, grad []float32, distance int, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
+func amsGradAheadPieces(w, m, v, top, grad []float32, distance int, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep float32) {
 	for len(w) > chunkLen {
-		amsGradAhead(w[:chunkLen], m[:chunkLen], v[:chunkLen], top[:chunkLen], grad[:chunkLen], distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+		amsGradAhead(w[:chunkLen], m[:chunkLen], v[:chunkLen], top[:chunkLen], grad[:chunkLen], distance, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep)
 		w, m, v, top, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], top[chunkLen:], grad[chunkLen:]
 	}
-	amsGradAhead(w, m, v, top, grad, distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+	amsGradAhead(w, m, v, top, grad, distance, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep)
 }
 
 //go:noinline
-func amsGradBounded(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
+func amsGradDecoupled(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep float32) {
 	if len(w) >= aheadLen && CurrentLevel() == AVX2 {
 		distance := fetchDistance(len(w))
-		amsGradBoundedAhead(w, m, v, top, grad, distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+		amsGradDecoupledAhead(w, m, v, top, grad, distance, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep)
 		return
 	}
 	if len(w) > chunkLen {
-		amsGradBoundedPieces(w, m, v, top, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+		amsGradDecoupledPieces(w, m, v, top, grad, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep)
 		return
 	}
 	raceWrite(w)
@@ -1013,27 +1131,27 @@ func amsGradBounded(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step
 	raceRead(grad)
 	switch CurrentLevel() {
 	case AVX512:
-		asm.AmsGradBoundedAVX512(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(top), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+		asm.AmsGradDecoupledAVX512(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(top), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep)
 	case AVX2:
-		asm.AmsGradBoundedAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(top), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+		asm.AmsGradDecoupledAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(top), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep)
 	default:
-		amsGradBoundedRef(w, m, v, top, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+		amsGradDecoupledRef(w, m, v, top, grad, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep)
 	}
 }
 
 //go:noinline
-func amsGradBoundedPieces(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
+func amsGradDecoupledPieces(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep float32) {
 	for len(w) > chunkLen {
-		amsGradBounded(w[:chunkLen], m[:chunkLen], v[:chunkLen], top[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+		amsGradDecoupled(w[:chunkLen], m[:chunkLen], v[:chunkLen], top[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep)
 		w, m, v, top, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], top[chunkLen:], grad[chunkLen:]
 	}
-	amsGradBounded(w, m, v, top, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+	amsGradDecoupled(w, m, v, top, grad, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep)
 }
 
 //go:noinline
-func amsGradBoundedAhead(w, m, v, top, grad []float32, distance int, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
+func amsGradDecoupledAhead(w, m, v, top, grad []float32, distance int, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep float32) {
 	if len(w) > chunkLen {
-		amsGradBoundedAheadPieces(w, m, v, top, grad, distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+		amsGradDecoupledAheadPieces(w, m, v, top, grad, distance, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep)
 		return
 	}
 	raceWrite(w)
@@ -1041,16 +1159,16 @@ func amsGradBoundedAhead(w, m, v, top, grad []float32, distance int, beta1, add1
 	raceWrite(v)
 	raceWrite(top)
 	raceRead(grad)
-	asm.AmsGradBoundedAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(top), unsafe.SliceData(grad), len(w), distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+	asm.AmsGradDecoupledAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(top), unsafe.SliceData(grad), len(w), distance, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep)
 }
 
 //go:noinline
-func amsGradBoundedAheadPieces(w, m, v, top, grad []float32, distance int, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
+func amsGradDecoupledAheadPieces(w, m, v, top, grad []float32, distance int, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep float32) {
 	for len(w) > chunkLen {
-		amsGradBoundedAhead(w[:chunkLen], m[:chunkLen], v[:chunkLen], top[:chunkLen], grad[:chunkLen], distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+		amsGradDecoupledAhead(w[:chunkLen], m[:chunkLen], v[:chunkLen], top[:chunkLen], grad[:chunkLen], distance, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep)
 		w, m, v, top, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], top[chunkLen:], grad[chunkLen:]
 	}
-	amsGradBoundedAhead(w, m, v, top, grad, distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+	amsGradDecoupledAhead(w, m, v, top, grad, distance, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep)
 }
 
 //go:noinline

@@ -405,12 +405,12 @@ func adaFisherPieces(w, m, grad, row, col []float32, beta, add, step, lambda, de
 }
 
 //go:noinline
-func adaFisherBounded(w, m, grad, row, col []float32, beta, add, step, lambda, decay float32) {
+func adaFisherDecoupled(w, m, grad, row, col []float32, beta, add, step, lambda, keep float32) {
 	if len(w) == 0 {
 		return
 	}
 	if len(w) > chunkLen || len(row) > rowChunk {
-		adaFisherBoundedPieces(w, m, grad, row, col, beta, add, step, lambda, decay)
+		adaFisherDecoupledPieces(w, m, grad, row, col, beta, add, step, lambda, keep)
 		return
 	}
 	raceWrite(w)
@@ -420,17 +420,47 @@ func adaFisherBounded(w, m, grad, row, col []float32, beta, add, step, lambda, d
 	raceRead(col)
 	switch CurrentLevel() {
 	case NEON:
-		asm.AdaFisherBoundedNEON(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), len(row), len(col), beta, add, step, lambda, decay)
+		asm.AdaFisherDecoupledNEON(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), len(row), len(col), beta, add, step, lambda, keep)
 	default:
-		adaFisherBoundedRef(w, m, grad, row, col, beta, add, step, lambda, decay)
+		adaFisherDecoupledRef(w, m, grad, row, col, beta, add, step, lambda, keep)
 	}
 }
 
 //go:noinline
-func adaFisherBoundedPieces(w, m, grad, row, col []float32, beta, add, step, lambda, decay float32) {
+func adaFisherDecoupledPieces(w, m, grad, row, col []float32, beta, add, step, lambda, keep float32) {
 	eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
 		lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
-		adaFisherBounded(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], beta, add, step, lambda, decay)
+		adaFisherDecoupled(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], beta, add, step, lambda, keep)
+	})
+}
+
+//go:noinline
+func adaFisherPlain(w, m, grad, row, col []float32, beta, add, step, lambda float32) {
+	if len(w) == 0 {
+		return
+	}
+	if len(w) > chunkLen || len(row) > rowChunk {
+		adaFisherPlainPieces(w, m, grad, row, col, beta, add, step, lambda)
+		return
+	}
+	raceWrite(w)
+	raceWrite(m)
+	raceRead(grad)
+	raceRead(row)
+	raceRead(col)
+	switch CurrentLevel() {
+	case NEON:
+		asm.AdaFisherPlainNEON(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), len(row), len(col), beta, add, step, lambda)
+	default:
+		adaFisherPlainRef(w, m, grad, row, col, beta, add, step, lambda)
+	}
+}
+
+//go:noinline
+func adaFisherPlainPieces(w, m, grad, row, col []float32, beta, add, step, lambda float32) {
+	eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
+		lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
+		adaFisherPlain(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], beta, add, step, lambda)
 	})
 }
 
@@ -586,9 +616,9 @@ func sgdPieces(w, v, grad []float32, momentum, add, gradPart, velPart, lr, decay
 }
 
 //go:noinline
-func adam(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
+func adam(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep float32) {
 	if len(w) > chunkLen {
-		adamPieces(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+		adamPieces(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep)
 		return
 	}
 	raceWrite(w)
@@ -597,25 +627,25 @@ func adam(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, eps
 	raceRead(grad)
 	switch CurrentLevel() {
 	case NEON:
-		asm.AdamNEON(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+		asm.AdamNEON(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep)
 	default:
-		adamRef(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+		adamRef(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep)
 	}
 }
 
 //go:noinline
-func adamPieces(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
+func adamPieces(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep float32) {
 	for len(w) > chunkLen {
-		adam(w[:chunkLen], m[:chunkLen], v[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+		adam(w[:chunkLen], m[:chunkLen], v[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep)
 		w, m, v, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], grad[chunkLen:]
 	}
-	adam(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+	adam(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep)
 }
 
 //go:noinline
-func adamBounded(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
+func adamDecoupled(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep float32) {
 	if len(w) > chunkLen {
-		adamBoundedPieces(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+		adamDecoupledPieces(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep)
 		return
 	}
 	raceWrite(w)
@@ -624,25 +654,52 @@ func adamBounded(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correc
 	raceRead(grad)
 	switch CurrentLevel() {
 	case NEON:
-		asm.AdamBoundedNEON(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+		asm.AdamDecoupledNEON(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep)
 	default:
-		adamBoundedRef(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+		adamDecoupledRef(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep)
 	}
 }
 
 //go:noinline
-func adamBoundedPieces(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
+func adamDecoupledPieces(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep float32) {
 	for len(w) > chunkLen {
-		adamBounded(w[:chunkLen], m[:chunkLen], v[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+		adamDecoupled(w[:chunkLen], m[:chunkLen], v[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep)
 		w, m, v, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], grad[chunkLen:]
 	}
-	adamBounded(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+	adamDecoupled(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep)
 }
 
 //go:noinline
-func amsGrad(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
+func adamPlain(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon float32) {
 	if len(w) > chunkLen {
-		amsGradPieces(w, m, v, top, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+		adamPlainPieces(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon)
+		return
+	}
+	raceWrite(w)
+	raceWrite(m)
+	raceWrite(v)
+	raceRead(grad)
+	switch CurrentLevel() {
+	case NEON:
+		asm.AdamPlainNEON(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, scaled2, epsilon)
+	default:
+		adamPlainRef(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon)
+	}
+}
+
+//go:noinline
+func adamPlainPieces(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon float32) {
+	for len(w) > chunkLen {
+		adamPlain(w[:chunkLen], m[:chunkLen], v[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, scaled2, epsilon)
+		w, m, v, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], grad[chunkLen:]
+	}
+	adamPlain(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon)
+}
+
+//go:noinline
+func amsGrad(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep float32) {
+	if len(w) > chunkLen {
+		amsGradPieces(w, m, v, top, grad, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep)
 		return
 	}
 	raceWrite(w)
@@ -652,25 +709,25 @@ func amsGrad(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, corre
 	raceRead(grad)
 	switch CurrentLevel() {
 	case NEON:
-		asm.AmsGradNEON(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(top), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+		asm.AmsGradNEON(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(top), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep)
 	default:
-		amsGradRef(w, m, v, top, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+		amsGradRef(w, m, v, top, grad, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep)
 	}
 }
 
 //go:noinline
-func amsGradPieces(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
+func amsGradPieces(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep float32) {
 	for len(w) > chunkLen {
-		amsGrad(w[:chunkLen], m[:chunkLen], v[:chunkLen], top[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+		amsGrad(w[:chunkLen], m[:chunkLen], v[:chunkLen], top[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep)
 		w, m, v, top, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], top[chunkLen:], grad[chunkLen:]
 	}
-	amsGrad(w, m, v, top, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+	amsGrad(w, m, v, top, grad, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep)
 }
 
 //go:noinline
-func amsGradBounded(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
+func amsGradDecoupled(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep float32) {
 	if len(w) > chunkLen {
-		amsGradBoundedPieces(w, m, v, top, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+		amsGradDecoupledPieces(w, m, v, top, grad, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep)
 		return
 	}
 	raceWrite(w)
@@ -680,19 +737,19 @@ func amsGradBounded(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step
 	raceRead(grad)
 	switch CurrentLevel() {
 	case NEON:
-		asm.AmsGradBoundedNEON(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(top), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+		asm.AmsGradDecoupledNEON(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(top), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep)
 	default:
-		amsGradBoundedRef(w, m, v, top, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+		amsGradDecoupledRef(w, m, v, top, grad, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep)
 	}
 }
 
 //go:noinline
-func amsGradBoundedPieces(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
+func amsGradDecoupledPieces(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep float32) {
 	for len(w) > chunkLen {
-		amsGradBounded(w[:chunkLen], m[:chunkLen], v[:chunkLen], top[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+		amsGradDecoupled(w[:chunkLen], m[:chunkLen], v[:chunkLen], top[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep)
 		w, m, v, top, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], top[chunkLen:], grad[chunkLen:]
 	}
-	amsGradBounded(w, m, v, top, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+	amsGradDecoupled(w, m, v, top, grad, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep)
 }
 
 //go:noinline

@@ -100,8 +100,13 @@ func adaFisher(w, m, grad, row, col []float32, beta, add, step, lambda, decay, k
 }
 
 //go:noinline
-func adaFisherBounded(w, m, grad, row, col []float32, beta, add, step, lambda, decay float32) {
-	adaFisherBoundedRef(w, m, grad, row, col, beta, add, step, lambda, decay)
+func adaFisherDecoupled(w, m, grad, row, col []float32, beta, add, step, lambda, keep float32) {
+	adaFisherDecoupledRef(w, m, grad, row, col, beta, add, step, lambda, keep)
+}
+
+//go:noinline
+func adaFisherPlain(w, m, grad, row, col []float32, beta, add, step, lambda float32) {
+	adaFisherPlainRef(w, m, grad, row, col, beta, add, step, lambda)
 }
 
 //go:noinline
@@ -140,23 +145,28 @@ func sgd(w, v, grad []float32, momentum, add, gradPart, velPart, lr, decay float
 }
 
 //go:noinline
-func adam(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
-	adamRef(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+func adam(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep float32) {
+	adamRef(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep)
 }
 
 //go:noinline
-func adamBounded(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
-	adamBoundedRef(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+func adamDecoupled(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep float32) {
+	adamDecoupledRef(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep)
 }
 
 //go:noinline
-func amsGrad(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
-	amsGradRef(w, m, v, top, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+func adamPlain(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon float32) {
+	adamPlainRef(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon)
 }
 
 //go:noinline
-func amsGradBounded(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
-	amsGradBoundedRef(w, m, v, top, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+func amsGrad(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep float32) {
+	amsGradRef(w, m, v, top, grad, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep)
+}
+
+//go:noinline
+func amsGradDecoupled(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep float32) {
+	amsGradDecoupledRef(w, m, v, top, grad, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep)
 }
 
 //go:noinline

@@ -49,6 +49,15 @@ func flush(x float32) float32 {
 	return x
 }
 
+// flushSquare returns +0 where x < 2^-126 and x elsewhere, for what is never negative;
+// NaN stays.
+func flushSquare(x float32) float32 {
+	if x < minNormal {
+		return 0
+	}
+	return x
+}
+
 // sqrt32 is the correctly rounded square root: rounding the float64 root again
 // is innocuous for 24-bit operands.
 func sqrt32(x float32) float32 { return float32(math.Sqrt(float64(x))) }

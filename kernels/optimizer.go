@@ -14,7 +14,7 @@ type AdaFisherParams struct {
 // the contiguous len(row) x len(col) weight matrix w with momentum m and
 // gradient g, in one pass: momentum, preconditioner, weight decay, update.
 //
-//	d      = fma(WeightDecay, w[i,j], g[i,j])
+//	d      = fma(WeightDecay, w[i,j], g[i,j]); g[i,j] without WeightDecay
 //	m[i,j] = flush(fma(Beta, m[i,j], Add*d))
 //	f      = fma(row[i], col[j], Lambda)
 //	w[i,j] = fma(-Step, m[i,j]/f, Keep*w[i,j])
@@ -26,17 +26,23 @@ func AdaFisherStep(w, m, g, row, col []float32, p AdaFisherParams) {
 	if len(w) != len(row)*n || len(m) != len(w) || len(g) != len(w) {
 		panic("kernels: AdaFisherStep: length of w, m or g is not len(row)*len(col)")
 	}
-	// Quotients for such steps need no divider, see the generator.
-	bounded := p.Step >= 0x1p-100 && p.Step <= 0x1p100 && p.Keep == 1
-	if bounded {
-		adaFisherBounded(w, m, g, row, col, p.Beta, p.Add, p.Step, p.Lambda, p.WeightDecay)
-	} else {
+	plain := p.Keep == 1 && p.Step >= 0x1p-100 && p.Step <= 0x1p100 // quotients need no divider, see the generator
+	switch {
+	case p.WeightDecay != 0:
 		adaFisher(w, m, g, row, col, p.Beta, p.Add, p.Step, p.Lambda, p.WeightDecay, p.Keep)
+	case plain:
+		adaFisherPlain(w, m, g, row, col, p.Beta, p.Add, p.Step, p.Lambda)
+	default:
+		adaFisherDecoupled(w, m, g, row, col, p.Beta, p.Add, p.Step, p.Lambda, p.Keep)
 	}
 }
 
-func adaFisherBoundedRef(w, m, g, row, col []float32, beta, add, step, lambda, decay float32) {
-	adaFisherRef(w, m, g, row, col, beta, add, step, lambda, decay, 1)
+func adaFisherPlainRef(w, m, g, row, col []float32, beta, add, step, lambda float32) {
+	adaFisherRef(w, m, g, row, col, beta, add, step, lambda, 0, 1)
+}
+
+func adaFisherDecoupledRef(w, m, g, row, col []float32, beta, add, step, lambda, keep float32) {
+	adaFisherRef(w, m, g, row, col, beta, add, step, lambda, 0, keep)
 }
 
 func adaFisherRef(w, m, g, row, col []float32, beta, add, step, lambda, decay, keep float32) {
@@ -44,12 +50,20 @@ func adaFisherRef(w, m, g, row, col []float32, beta, add, step, lambda, decay, k
 		lo := i * len(col)
 		w, m, g := w[lo:][:len(col)], m[lo:][:len(col)], g[lo:][:len(col)]
 		for j, c := range col {
-			d := fma32(decay, w[j], g[j])
+			d := decayed(g[j], w[j], decay)
 			m[j] = flush(fma32(beta, m[j], float32(add*d)))
 			f := fma32(r, c, lambda)
 			w[j] = fma32(-step, float32(m[j]/f), float32(keep*w[j]))
 		}
 	}
+}
+
+// decayed is a gradient with the L2 term of its weight, if there is one.
+func decayed(g, w, decay float32) float32 {
+	if decay == 0 {
+		return g
+	}
+	return fma32(decay, w, g)
 }
 
 // CalibratedParams are the scalars of [CalibratedStep].
@@ -253,41 +267,49 @@ type AdamParams struct {
 	Keep        float32 // decoupled weight decay (AdamW), 1-lr*decay; 1 for Adam
 }
 
-// bounded reports whether the root needs no divider: that of a bounded product.
+// bounded reports whether Correct2 is such that roots need no divider, see the generator.
 func (p *AdamParams) bounded() bool { return p.Correct2 >= 1 && p.Correct2 <= 0x1p100 }
 
 // AdamStep does one step of Adam or AdamW on the weights w with first moment m,
 // second moment v and gradient g, in one pass.
 //
-//	d    = fma(WeightDecay, w[i], g[i])
+//	d    = fma(WeightDecay, w[i], g[i]); g[i] without WeightDecay
 //	m[i] = flush(fma(Beta1, m[i], Add1*d))
-//	v[i] = flush(fma(Beta2, v[i], (Add2*d)*d))
+//	v[i] = flush(fma(Beta2, v[i], (Add2*d)*d)), +0 too where that is negative
 //	w[i] = fma(-Step, m[i]/(sqrt(v[i]*Correct2)+Epsilon), Keep*w[i])
 //
-// It panics if the lengths differ.
+// It is slow where Correct2 is less than 1, which no correction is, or over 2^100. It
+// panics if the lengths differ.
 func AdamStep(w, m, v, g []float32, p AdamParams) {
 	if len(m) != len(w) || len(v) != len(w) || len(g) != len(w) {
 		panic("kernels: AdamStep: lengths of w, m, v and g differ")
 	}
-	bounded := p.bounded()
-	if bounded {
-		adamBounded(w, m, v, g, p.Beta1, p.Add1, p.Beta2, p.Add2,
-			p.Step, p.Correct2, p.Epsilon, p.WeightDecay, p.Keep, p.Correct2*0x1p24)
-	} else {
-		adam(w, m, v, g, p.Beta1, p.Add1, p.Beta2, p.Add2,
-			p.Step, p.Correct2, p.Epsilon, p.WeightDecay, p.Keep)
+	scaled2 := p.Correct2 * 0x1p24
+	switch {
+	case !p.bounded():
+		adamRef(w, m, v, g, p.Beta1, p.Add1, p.Beta2, p.Add2, p.Step, p.Correct2, scaled2, p.Epsilon, p.WeightDecay, p.Keep)
+	case p.WeightDecay != 0:
+		adam(w, m, v, g, p.Beta1, p.Add1, p.Beta2, p.Add2, p.Step, p.Correct2, scaled2, p.Epsilon, p.WeightDecay, p.Keep)
+	case p.Keep == 1:
+		adamPlain(w, m, v, g, p.Beta1, p.Add1, p.Beta2, p.Add2, p.Step, p.Correct2, scaled2, p.Epsilon)
+	default:
+		adamDecoupled(w, m, v, g, p.Beta1, p.Add1, p.Beta2, p.Add2, p.Step, p.Correct2, scaled2, p.Epsilon, p.Keep)
 	}
 }
 
-func adamBoundedRef(w, m, v, g []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, _ float32) {
-	adamRef(w, m, v, g, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+func adamPlainRef(w, m, v, g []float32, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon float32) {
+	adamRef(w, m, v, g, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, 0, 1)
 }
 
-func adamRef(w, m, v, g []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
+func adamDecoupledRef(w, m, v, g []float32, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep float32) {
+	adamRef(w, m, v, g, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, 0, keep)
+}
+
+func adamRef(w, m, v, g []float32, beta1, add1, beta2, add2, step, correct2, _, epsilon, decay, keep float32) {
 	for i := range w {
-		d := fma32(decay, w[i], g[i])
+		d := decayed(g[i], w[i], decay)
 		m[i] = flush(fma32(beta1, m[i], float32(add1*d)))
-		v[i] = flush(fma32(beta2, v[i], float32(float32(add2*d)*d)))
+		v[i] = flushSquare(fma32(beta2, v[i], float32(float32(add2*d)*d)))
 		s := sqrt32(float32(v[i]*correct2)) + epsilon
 		w[i] = fma32(-step, float32(m[i]/s), float32(keep*w[i]))
 	}
@@ -297,40 +319,41 @@ func adamRef(w, m, v, g []float32, beta1, add1, beta2, add2, step, correct2, eps
 // 2018, "On the Convergence of Adam and Beyond"), in one pass: the largest second
 // moment so far stands under the root.
 //
-//	d      = fma(WeightDecay, w[i], g[i])
+//	d      = fma(WeightDecay, w[i], g[i]); g[i] without WeightDecay
 //	m[i]   = flush(fma(Beta1, m[i], Add1*d))
-//	v[i]   = flush(fma(Beta2, v[i], (Add2*d)*d))
-//	top[i] = flush(v[i] if v[i] > top[i], else top[i])
+//	v[i]   = flush(fma(Beta2, v[i], (Add2*d)*d)), +0 too where that is negative
+//	top[i] = flush(v[i] if v[i] > top[i], else top[i]), +0 too where that is negative
 //	w[i]   = fma(-Step, m[i]/(sqrt(top[i]*Correct2)+Epsilon), Keep*w[i])
 //
-// It panics if the lengths differ.
+// It is slow where AdamStep is. It panics if the lengths differ.
 func AMSGradStep(w, m, v, top, g []float32, p AdamParams) {
 	if len(m) != len(w) || len(v) != len(w) || len(top) != len(w) || len(g) != len(w) {
 		panic("kernels: AMSGradStep: lengths of w, m, v, top and g differ")
 	}
-	bounded := p.bounded()
-	if bounded {
-		amsGradBounded(w, m, v, top, g, p.Beta1, p.Add1, p.Beta2, p.Add2,
-			p.Step, p.Correct2, p.Epsilon, p.WeightDecay, p.Keep, p.Correct2*0x1p24)
-	} else {
-		amsGrad(w, m, v, top, g, p.Beta1, p.Add1, p.Beta2, p.Add2,
-			p.Step, p.Correct2, p.Epsilon, p.WeightDecay, p.Keep)
+	scaled2 := p.Correct2 * 0x1p24
+	switch {
+	case !p.bounded():
+		amsGradRef(w, m, v, top, g, p.Beta1, p.Add1, p.Beta2, p.Add2, p.Step, p.Correct2, scaled2, p.Epsilon, p.WeightDecay, p.Keep)
+	case p.WeightDecay != 0:
+		amsGrad(w, m, v, top, g, p.Beta1, p.Add1, p.Beta2, p.Add2, p.Step, p.Correct2, scaled2, p.Epsilon, p.WeightDecay, p.Keep)
+	default:
+		amsGradDecoupled(w, m, v, top, g, p.Beta1, p.Add1, p.Beta2, p.Add2, p.Step, p.Correct2, scaled2, p.Epsilon, p.Keep)
 	}
 }
 
-func amsGradBoundedRef(w, m, v, top, g []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, _ float32) {
-	amsGradRef(w, m, v, top, g, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+func amsGradDecoupledRef(w, m, v, top, g []float32, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep float32) {
+	amsGradRef(w, m, v, top, g, beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, 0, keep)
 }
 
-func amsGradRef(w, m, v, top, g []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
+func amsGradRef(w, m, v, top, g []float32, beta1, add1, beta2, add2, step, correct2, _, epsilon, decay, keep float32) {
 	for i := range w {
-		d := fma32(decay, w[i], g[i])
+		d := decayed(g[i], w[i], decay)
 		m[i] = flush(fma32(beta1, m[i], float32(add1*d)))
-		v[i] = flush(fma32(beta2, v[i], float32(float32(add2*d)*d)))
+		v[i] = flushSquare(fma32(beta2, v[i], float32(float32(add2*d)*d)))
 		if v[i] > top[i] {
 			top[i] = v[i]
 		}
-		top[i] = flush(top[i])
+		top[i] = flushSquare(top[i])
 		s := sqrt32(float32(top[i]*correct2)) + epsilon
 		w[i] = fma32(-step, float32(m[i]/s), float32(keep*w[i]))
 	}
@@ -347,7 +370,7 @@ type AdagradParams struct {
 // Methods") on the weights w with sum of squares s and gradient g, in one pass.
 //
 //	d    = fma(WeightDecay, w[i], g[i])
-//	s[i] = flush(fma(d, d, s[i]))
+//	s[i] = flush(fma(d, d, s[i])), +0 too where that is negative
 //	w[i] = fma(-Step, d/(sqrt(s[i])+Epsilon), w[i])
 //
 // It panics if the lengths differ.
@@ -361,7 +384,7 @@ func AdagradStep(w, s, g []float32, p AdagradParams) {
 func adagradRef(w, s, g []float32, step, epsilon, decay float32) {
 	for i := range w {
 		d := fma32(decay, w[i], g[i])
-		s[i] = flush(fma32(d, d, s[i]))
+		s[i] = flushSquare(fma32(d, d, s[i]))
 		w[i] = fma32(-step, float32(d/(sqrt32(s[i])+epsilon)), w[i])
 	}
 }
@@ -381,7 +404,7 @@ type RMSPropParams struct {
 // the squares aren't centred, and there is no momentum.
 //
 //	d    = fma(WeightDecay, w[i], g[i])
-//	v[i] = flush(fma(Alpha, v[i], (Add*d)*d))
+//	v[i] = flush(fma(Alpha, v[i], (Add*d)*d)), +0 too where that is negative
 //	a[i] = flush(fma(Alpha, a[i], Add*d))
 //	s    = fma(-a[i], a[i], v[i]), +0 if that is negative; v[i] without a
 //	q    = d/(sqrt(s)+Epsilon)
@@ -427,7 +450,7 @@ func rmsPropAnyRef(w, v, a, b, g []float32, alpha, add, epsilon, momentum, lr, d
 	for i := range w {
 		d := fma32(decay, w[i], g[i])
 		part := float32(add * d)
-		v[i] = flush(fma32(alpha, v[i], float32(part*d)))
+		v[i] = flushSquare(fma32(alpha, v[i], float32(part*d)))
 		s := v[i]
 		if a != nil {
 			a[i] = flush(fma32(alpha, a[i], part))

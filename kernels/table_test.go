@@ -672,22 +672,28 @@ var table = append([]kernel{
 		},
 	}, {
 		name: "AdamStep", class: &vectors, bytes: 28,
-		operands: []operand{out("w", sizeN), out("m", sizeN), out("v", sizeN), in("g", sizeN)},
-		scalars:  []float32{0.9, 0.1, 0.999, 0.001, 0.0052, 333.6, 1e-8, 1e-4, 0.99999},
+		operands: []operand{out("w", sizeN), out("m", sizeN), out("v", sizeN), in("g", sizeN)}, scalars: adamScalars,
+		call: func(a *args) result { return callAdam(a, a.s[7], a.s[8]) },
+	}, {
+		name: "AdamStep decoupled", class: &vectors, bytes: 28,
+		operands: []operand{out("w", sizeN), out("m", sizeN), out("v", sizeN), in("g", sizeN)}, scalars: adamScalars,
+		call: func(a *args) result { return callAdam(a, 0, a.s[8]) },
+	}, {
+		name: "AdamStep plain", class: &vectors, bytes: 28,
+		operands: []operand{out("w", sizeN), out("m", sizeN), out("v", sizeN), in("g", sizeN)}, scalars: adamScalars,
+		call: func(a *args) result { return callAdam(a, 0, 1) },
+	}, {
+		name: "AMSGradStep", class: &vectors, bytes: 36,
+		operands: []operand{out("w", sizeN), out("m", sizeN), out("v", sizeN), out("top", sizeN), in("g", sizeN)}, scalars: adamScalars,
 		call: func(a *args) result {
-			AdamStep(a.v(0), a.v(1), a.v(2), a.v(3), AdamParams{
-				Beta1: a.s[0], Add1: a.s[1], Beta2: a.s[2], Add2: a.s[3], Step: a.s[4],
-				Correct2: a.s[5], Epsilon: a.s[6], WeightDecay: a.s[7], Keep: a.s[8]})
+			AMSGradStep(a.v(0), a.v(1), a.v(2), a.v(3), a.v(4), adamParams(a, a.s[7], a.s[8]))
 			return result{}
 		},
 	}, {
-		name: "AMSGradStep", class: &vectors, bytes: 36,
-		operands: []operand{out("w", sizeN), out("m", sizeN), out("v", sizeN), out("top", sizeN), in("g", sizeN)},
-		scalars:  []float32{0.9, 0.1, 0.999, 0.001, 0.0052, 333.6, 1e-8, 1e-4, 0.99999},
+		name: "AMSGradStep decoupled", class: &vectors, bytes: 36,
+		operands: []operand{out("w", sizeN), out("m", sizeN), out("v", sizeN), out("top", sizeN), in("g", sizeN)}, scalars: adamScalars,
 		call: func(a *args) result {
-			AMSGradStep(a.v(0), a.v(1), a.v(2), a.v(3), a.v(4), AdamParams{
-				Beta1: a.s[0], Add1: a.s[1], Beta2: a.s[2], Add2: a.s[3], Step: a.s[4],
-				Correct2: a.s[5], Epsilon: a.s[6], WeightDecay: a.s[7], Keep: a.s[8]})
+			AMSGradStep(a.v(0), a.v(1), a.v(2), a.v(3), a.v(4), adamParams(a, 0, a.s[8]))
 			return result{}
 		},
 	}, {
@@ -737,13 +743,16 @@ var table = append([]kernel{
 		},
 	}, {
 		name: "AdaFisherStep", class: &grids, bytes: 20,
-		operands: []operand{out("w", sizeMN), out("m", sizeMN), in("g", sizeMN), in("row", sizeM), in("col", sizeN)},
-		scalars:  []float32{0.9, 0.1, 0.0052, 1e-3, 1e-4, 0.99999},
-		call: func(a *args) result {
-			AdaFisherStep(a.v(0), a.v(1), a.v(2), a.v(3), a.v(4), AdaFisherParams{
-				Beta: a.s[0], Add: a.s[1], Step: a.s[2], Lambda: a.s[3], WeightDecay: a.s[4], Keep: a.s[5]})
-			return result{}
-		},
+		operands: []operand{out("w", sizeMN), out("m", sizeMN), in("g", sizeMN), in("row", sizeM), in("col", sizeN)}, scalars: fisherScalars,
+		call: func(a *args) result { return callAdaFisher(a, a.s[4], a.s[5]) },
+	}, {
+		name: "AdaFisherStep decoupled", class: &grids, bytes: 20,
+		operands: []operand{out("w", sizeMN), out("m", sizeMN), in("g", sizeMN), in("row", sizeM), in("col", sizeN)}, scalars: fisherScalars,
+		call: func(a *args) result { return callAdaFisher(a, 0, a.s[5]) },
+	}, {
+		name: "AdaFisherStep plain", class: &grids, bytes: 20,
+		operands: []operand{out("w", sizeMN), out("m", sizeMN), in("g", sizeMN), in("row", sizeM), in("col", sizeN)}, scalars: fisherScalars,
+		call: func(a *args) result { return callAdaFisher(a, 0, 1) },
 	}, {
 		name: "CalibratedStep", class: &grids, bytes: 20,
 		operands: []operand{out("w", sizeMN), out("m", sizeMN), in("g", sizeMN), in("row", sizeM), in("col", sizeN)},
@@ -1291,6 +1300,26 @@ var calibratedScalars = []float32{0.9, 0.1, 1.4, 0.005, 0.99999}
 
 func calibratedParams(a *args) CalibratedParams {
 	return CalibratedParams{Beta: a.s[0], Add: a.s[1], Share: a.s[2], Step: a.s[3], Keep: a.s[4]}
+}
+
+var fisherScalars = []float32{0.9, 0.1, 0.0052, 1e-3, 1e-4, 0.99999}
+
+func callAdaFisher(a *args, decay, keep float32) result {
+	AdaFisherStep(a.v(0), a.v(1), a.v(2), a.v(3), a.v(4), AdaFisherParams{
+		Beta: a.s[0], Add: a.s[1], Step: a.s[2], Lambda: a.s[3], WeightDecay: decay, Keep: keep})
+	return result{}
+}
+
+var adamScalars = []float32{0.9, 0.1, 0.999, 0.001, 0.0052, 333.6, 1e-8, 1e-4, 0.99999}
+
+func adamParams(a *args, decay, keep float32) AdamParams {
+	return AdamParams{Beta1: a.s[0], Add1: a.s[1], Beta2: a.s[2], Add2: a.s[3],
+		Step: a.s[4], Correct2: a.s[5], Epsilon: a.s[6], WeightDecay: decay, Keep: keep}
+}
+
+func callAdam(a *args, decay, keep float32) result {
+	AdamStep(a.v(0), a.v(1), a.v(2), a.v(3), adamParams(a, decay, keep))
+	return result{}
 }
 
 var rmsPropScalars = []float32{0.99, 0.01, 1e-8, 0.9, 0.01, 1e-4}

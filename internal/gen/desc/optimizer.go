@@ -2,43 +2,63 @@ package desc
 
 import "github.com/adafisher-go/adafisher/internal/gen/vec"
 
-// d = fma(decay, w, g)
-// m = flush(fma(beta, m, add*d))
-// w = fma(-step, m/fma(row, col, lambda), keep*w)
-func adaFisher(k *vec.Kernel) {
-	w, m, g := k.InOut("w"), k.InOut("m"), k.In("grad")
-	row, col := k.In("row"), k.In("col")
-	beta, add, step := k.Scalar("beta"), k.Scalar("add"), k.Scalar("step")
-	lambda, decay, keep := k.Scalar("lambda"), k.Scalar("decay"), k.Scalar("keep")
-	var r *vec.Value
-	k.Rows(4, row, col, []*vec.Slice{w, m, g}, []*vec.Slice{col},
-		func() { r = k.Row(row) },
-		func() {
-			weight := k.Load(w)
-			d := k.FMA(decay, weight, k.Load(g))
-			moment := k.Flush(k.FMA(beta, k.Load(m), k.Mul(add, d)))
-			k.Store(m, moment)
-			q := k.Div(moment, k.FMA(r, k.Load(col), lambda))
-			k.Store(w, k.FNMA(step, q, k.Mul(keep, weight)))
-		})
+// adaFisher describes a step with, or without, a decay in the gradient and one of the
+// weights: multiplications are what steps near the processor are bound by.
+//
+//	d = fma(decay, w, g), or d = g
+//	m = flush(fma(beta, m, add*d))
+//	w = fma(-step, m/fma(row, col, lambda), keep*w), or keep = 1 and 2^-100 <= step <= 2^100
+func adaFisher(coupled, decoupled bool) func(*vec.Kernel) {
+	return func(k *vec.Kernel) {
+		w, m, g := k.InOut("w"), k.InOut("m"), k.In("grad")
+		row, col := k.In("row"), k.In("col")
+		beta, add, step, lambda := k.Scalar("beta"), k.Scalar("add"), k.Scalar("step"), k.Scalar("lambda")
+		decay, keep := decays(k, coupled, decoupled)
+		unroll := 4
+		if !decoupled {
+			unroll = 3
+		}
+		var r, scaled *vec.Value
+		k.Rows(unroll, row, col, []*vec.Slice{w, m, g}, []*vec.Slice{col},
+			func() {
+				r = k.Row(row)
+				if !decoupled {
+					scaled = k.Mul(step, k.Const(0x1p-24))
+				}
+			},
+			func() {
+				weight, d := k.Load(w), k.Load(g)
+				if coupled {
+					d = k.FMA(decay, weight, d)
+				}
+				moment := k.Flush(k.FMA(beta, k.Load(m), k.Mul(add, d)))
+				k.Store(m, moment)
+				f := k.FMA(r, k.Load(col), lambda)
+				if decoupled {
+					weight = k.FNMA(step, k.Div(moment, f), k.Mul(keep, weight))
+				} else {
+					weight = k.StepQuotient(weight, step, scaled, moment, f)
+				}
+				k.Store(w, weight)
+			})
+	}
 }
 
-// adaFisherBounded is adaFisher where keep is 1 and 2^-100 <= step <= 2^100.
-func adaFisherBounded(k *vec.Kernel) {
-	w, m, g := k.InOut("w"), k.InOut("m"), k.In("grad")
-	row, col := k.In("row"), k.In("col")
-	beta, add, step := k.Scalar("beta"), k.Scalar("add"), k.Scalar("step")
-	lambda, decay := k.Scalar("lambda"), k.Scalar("decay")
-	var r, scaled *vec.Value
-	k.Rows(3, row, col, []*vec.Slice{w, m, g}, []*vec.Slice{col},
-		func() { r, scaled = k.Row(row), k.Mul(step, k.Const(0x1p-24)) },
-		func() {
-			weight := k.Load(w)
-			d := k.FMA(decay, weight, k.Load(g))
-			moment := k.Flush(k.FMA(beta, k.Load(m), k.Mul(add, d)))
-			k.Store(m, moment)
-			k.Store(w, k.StepQuotient(weight, step, scaled, moment, k.FMA(r, k.Load(col), lambda)))
-		})
+// decays are the scalars of the decays that a step has.
+func decays(k *vec.Kernel, coupled, decoupled bool) (decay, keep *vec.Value) {
+	if coupled {
+		decay = k.Scalar("decay")
+	}
+	if decoupled {
+		keep = k.Scalar("keep")
+	}
+	return decay, keep
+}
+
+// flushSquare returns +0 where v < 2^-126, and v elsewhere. A comparison of numbers
+// leaves the units alone that multiply.
+func flushSquare(k *vec.Kernel, v *vec.Value) *vec.Value {
+	return k.Drop(k.Less(v, k.Const(0x1p-126)), v)
 }
 
 // d = fma(-mean, shift, g) if centred, else d = g
@@ -147,54 +167,46 @@ func sgd(k *vec.Kernel) {
 	})
 }
 
-// d = fma(decay, w, g)
-// m = flush(fma(beta1, m, add1*d))
-// v = flush(fma(beta2, v, (add2*d)*d))
-// w = fma(-step, m/(sqrt(v*correct2)+epsilon), keep*w)
-func adam(k *vec.Kernel) { describeAdam(k, false, false) }
-
-// adamBounded is adam where 1 <= correct2 <= 2^100; scaled2 is correct2 * 2^24.
-func adamBounded(k *vec.Kernel) { describeAdam(k, false, true) }
-
-// amsGrad is adam with top = flush(v > top ? v : top) under the root in v's place.
-func amsGrad(k *vec.Kernel) { describeAdam(k, true, false) }
-
-// amsGradBounded is to amsGrad what adamBounded is to adam.
-func amsGradBounded(k *vec.Kernel) { describeAdam(k, true, true) }
-
-func describeAdam(k *vec.Kernel, amsGrad, bounded bool) {
-	w, m, v := k.InOut("w"), k.InOut("m"), k.InOut("v")
-	var top *vec.Slice
-	if amsGrad {
-		top = k.InOut("top")
-	}
-	g := k.In("grad")
-	beta1, add1, beta2, add2 := k.Scalar("beta1"), k.Scalar("add1"), k.Scalar("beta2"), k.Scalar("add2")
-	step, correct2, epsilon := k.Scalar("step"), k.Scalar("correct2"), k.Scalar("epsilon")
-	decay, keep := k.Scalar("decay"), k.Scalar("keep")
-	var scaled2 *vec.Value
-	if bounded {
-		scaled2 = k.Scalar("scaled2")
-	}
-	k.Each(4, func() {
-		weight := k.Load(w)
-		d := k.FMA(decay, weight, k.Load(g))
-		moment := k.Flush(k.FMA(beta1, k.Load(m), k.Mul(add1, d)))
-		k.Store(m, moment)
-		second := k.Flush(k.FMA(beta2, k.Load(v), k.Mul(k.Mul(add2, d), d)))
-		k.Store(v, second)
+// adam describes a step with, or without, a decay in the gradient and one of the
+// weights, where 1 <= correct2 <= 2^100; scaled2 is correct2 * 2^24.
+//
+//	d = fma(decay, w, g), or d = g
+//	m = flush(fma(beta1, m, add1*d))
+//	v = flush(fma(beta2, v, (add2*d)*d))
+//	w = fma(-step, m/(sqrt(v*correct2)+epsilon), keep*w), or keep = 1
+//
+// With amsGrad, top = flush(v > top ? v : top) is under the root in v's place.
+func adam(amsGrad, coupled, decoupled bool) func(*vec.Kernel) {
+	return func(k *vec.Kernel) {
+		w, m, v := k.InOut("w"), k.InOut("m"), k.InOut("v")
+		var top *vec.Slice
 		if amsGrad {
-			second = k.Flush(k.Greatest(second, k.Load(top)))
-			k.Store(top, second)
+			top = k.InOut("top")
 		}
-		var s *vec.Value
-		if bounded {
-			s = k.RootSum(second, correct2, scaled2, epsilon)
-		} else {
-			s = k.Add(k.Sqrt(k.Mul(second, correct2)), epsilon)
-		}
-		k.Store(w, k.FNMA(step, k.Div(moment, s), k.Mul(keep, weight)))
-	})
+		g := k.In("grad")
+		beta1, add1, beta2, add2 := k.Scalar("beta1"), k.Scalar("add1"), k.Scalar("beta2"), k.Scalar("add2")
+		step, correct2, scaled2, epsilon := k.Scalar("step"), k.Scalar("correct2"), k.Scalar("scaled2"), k.Scalar("epsilon")
+		decay, keep := decays(k, coupled, decoupled)
+		k.Each(4, func() {
+			weight, d := k.Load(w), k.Load(g)
+			if coupled {
+				d = k.FMA(decay, weight, d)
+			}
+			moment := k.Flush(k.FMA(beta1, k.Load(m), k.Mul(add1, d)))
+			k.Store(m, moment)
+			second := flushSquare(k, k.FMA(beta2, k.Load(v), k.Mul(k.Mul(add2, d), d)))
+			k.Store(v, second)
+			if amsGrad {
+				second = flushSquare(k, k.Greatest(second, k.Load(top)))
+				k.Store(top, second)
+			}
+			q := k.Div(moment, k.RootSum(second, correct2, scaled2, epsilon))
+			if decoupled {
+				weight = k.Mul(keep, weight)
+			}
+			k.Store(w, k.FNMA(step, q, weight))
+		})
+	}
 }
 
 // d = fma(decay, w, g)
@@ -206,7 +218,7 @@ func adagrad(k *vec.Kernel) {
 	k.Each(4, func() {
 		weight := k.Load(w)
 		d := k.FMA(decay, weight, k.Load(g))
-		sum := k.Flush(k.FMA(d, d, k.Load(s)))
+		sum := flushSquare(k, k.FMA(d, d, k.Load(s)))
 		k.Store(s, sum)
 		k.Store(w, k.FNMA(step, k.Div(d, k.Add(k.Sqrt(sum), epsilon)), weight))
 	})
@@ -239,7 +251,7 @@ func rmsProp(centered, withMomentum bool) func(*vec.Kernel) {
 			weight := k.Load(w)
 			d := k.FMA(decay, weight, k.Load(g))
 			part := k.Mul(add, d)
-			s := k.Flush(k.FMA(alpha, k.Load(v), k.Mul(part, d)))
+			s := flushSquare(k, k.FMA(alpha, k.Load(v), k.Mul(part, d)))
 			k.Store(v, s)
 			if centered {
 				mean := k.Flush(k.FMA(alpha, k.Load(a), part))
