@@ -336,10 +336,47 @@ func TestRender(t *testing.T) {
 		require.Contains(t, string(tables), want)
 	}
 	require.NotContains(t, string(tables), "## Matrix products")
+	require.Contains(t, string(tables), "Of 3 goals in this run, 2 are reached.") // of dot twice, of sum the roof
+	require.Contains(t, string(tables), "|---|---|---|---:|---:|\n| sum | 4 KiB | the roof | 0.80 | 0.500 |\n\n")
 	chart, err := os.ReadFile(strings.TrimSuffix(path, ".json") + ".svg")
 	require.NoError(t, err)
 	require.Contains(t, string(chart), "<svg")
 	require.Contains(t, string(chart), "streaming kernels, 8 MiB")
+}
+
+// TestGoals: a goal is missed from just below it, by rates, by times, and by bytes that
+// differ.
+func TestGoals(t *testing.T) {
+	row := func(kernel, size, contender, unit string, median float64) result {
+		return result{Kernel: kernel, Size: size, Contender: contender, Unit: unit, Median: median}
+	}
+	missed := func(results ...result) string {
+		var out bytes.Buffer
+		report{results: results}.goals(&out)
+		_, rows, _ := strings.Cut(out.String(), "---:|\n")
+		return rows
+	}
+	steps := func(adafisher, adam float64) string {
+		return missed(row("adafisher", "8 MiB", "adafisher/avx2", "GB/s", adafisher), row("adam", "8 MiB", "adafisher/avx2", "GB/s", adam))
+	}
+	require.Empty(t, steps(56, 58.79)) // 20/56 of 28/58.79 is 0.7499
+	require.Equal(t, "| adafisher | 8 MiB | adafisher/avx2, adam | 1.33 | 1.333 |\n", steps(56, 58.81))
+
+	predict := func(float32s, float16s float64) string {
+		const kernel = "predict 784-512-256-10"
+		return missed(row(kernel, "batch 1", "adafisher/avx2", "us", float32s), row(kernel, "batch 1", "adafisher/avx2, float16 weights", "us", float16s),
+			row(kernel, "batch 1", "PyTorch 1", "us", 90), row(kernel, "batch 1", "ONNX Runtime 1", "us", 60))
+	}
+	require.Empty(t, predict(50, 24))
+	require.Equal(t, "| predict 784-512-256-10 | batch 1 | ONNX Runtime 1 | 1.20 | 1.176 |\n"+
+		"| predict 784-512-256-10, float16 weights | batch 1 | ONNX Runtime 1 | 2.50 | 2.400 |\n", predict(51, 25))
+
+	workers := func(one, two float64) string {
+		return missed(row("gemm NN, 1 worker", "256 x 256 x 256", "adafisher/avx2", "GFLOP/s", one), row("gemm NN, 2 workers", "256 x 256 x 256", "adafisher/avx2", "GFLOP/s", two))
+	}
+	require.Empty(t, workers(100, 185))
+	require.Contains(t, workers(100, 184), "| 1.85 | 1.840 |")
+	require.Empty(t, missed())
 }
 
 // TestResultsAreRendered: the tables and the charts in bench/results are those of the

@@ -119,6 +119,7 @@ func (run report) tables(w io.Writer) {
 			table(w, rows)
 		}
 	}
+	run.goals(w)
 	run.behind(w)
 }
 
