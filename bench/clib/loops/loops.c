@@ -711,35 +711,63 @@ void gemm_float16(struct operands *o) {
 }
 #endif
 
-// tile computes rows of C, up to 8, and 32 columns, of which the masks tell those
-// that exist.
+// tile computes rows of C and two vectors of columns, of which the masks tell those that
+// exist. gemm_tiles is C = A*B in such tiles by intrinsics, without packing.
 #ifdef __AVX512F__
-static inline __attribute__((always_inline)) void tile(int rows, long n, long k, const float *a, const float *b, float *c, __mmask16 left, __mmask16 right) {
-	__m512 t[8][2];
-	for (int r = 0; r < rows; r++) t[r][0] = t[r][1] = _mm512_setzero_ps();
-	for (long p = 0; p < k; p++) {
-		__m512 x = _mm512_maskz_loadu_ps(left, b + p * n), y = _mm512_maskz_loadu_ps(right, b + p * n + 16);
+#define ROWS 8
+#define LANES 16
+typedef __mmask16 mask;
+typedef __m512 vector;
+static inline mask first(long n) { return n >= LANES ? 0xffff : n > 0 ? (1 << n) - 1 : 0; }
+static inline vector load(const float *x, mask m) { return _mm512_maskz_loadu_ps(m, x); }
+static inline void store(float *x, mask m, vector v) { _mm512_mask_storeu_ps(x, m, v); }
+static inline vector all(float x) { return _mm512_set1_ps(x); }
+static inline vector fused(vector x, vector y, vector z) { return _mm512_fmadd_ps(x, y, z); }
+#elif defined __AVX2__ && defined __FMA__
+#define ROWS 6
+#define LANES 8
+typedef __m256i mask;
+typedef __m256 vector;
+static inline mask first(long n) { return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)); }
+static inline vector load(const float *x, mask m) { return _mm256_maskload_ps(x, m); }
+static inline void store(float *x, mask m, vector v) { _mm256_maskstore_ps(x, m, v); }
+static inline vector all(float x) { return _mm256_set1_ps(x); }
+static inline vector fused(vector x, vector y, vector z) { return _mm256_fmadd_ps(x, y, z); }
+#endif
+
+#ifdef ROWS
+static inline __attribute__((always_inline)) void tile(int rows, long n, long k, const float *a, const float *b, float *c, int whole, mask left, mask right) {
+	vector t[ROWS][2];
+	for (int r = 0; r < rows; r++) t[r][0] = t[r][1] = all(0);
+	for (long p = 0; p < k; p++, b += n) {
+		vector x, y;
+		if (whole) memcpy(&x, b, sizeof x), memcpy(&y, b + LANES, sizeof y);
+		else x = load(b, left), y = load(b + LANES, right);
 		for (int r = 0; r < rows; r++) {
-			__m512 v = _mm512_set1_ps(a[r * k + p]);
-			t[r][0] = _mm512_fmadd_ps(v, x, t[r][0]);
-			t[r][1] = _mm512_fmadd_ps(v, y, t[r][1]);
+			vector v = all(a[r * k + p]);
+			t[r][0] = fused(v, x, t[r][0]);
+			t[r][1] = fused(v, y, t[r][1]);
 		}
 	}
 	for (int r = 0; r < rows; r++) {
-		_mm512_mask_storeu_ps(c + r * n, left, t[r][0]);
-		_mm512_mask_storeu_ps(c + r * n + 16, right, t[r][1]);
+		store(c + r * n, left, t[r][0]);
+		store(c + r * n + LANES, right, t[r][1]);
 	}
 }
 
-// gemm_tiles is C = A*B in tiles of 8 x 32 by intrinsics, without packing.
+static inline __attribute__((always_inline)) void strip(long m, long n, long k, const float *a, const float *b, float *c, int whole, mask left, mask right) {
+	long i = 0;
+	for (; i + ROWS <= m; i += ROWS) tile(ROWS, n, k, a + i * k, b, c + i * n, whole, left, right);
+	for (; i + 4 <= m; i += 4) tile(4, n, k, a + i * k, b, c + i * n, whole, left, right);
+	for (; i < m; i++) tile(1, n, k, a + i * k, b, c + i * n, whole, left, right);
+}
+
 void gemm_tiles(struct operands *o) {
 	const long m = o->m, n = o->n, k = o->k;
-	for (long j = 0; j < n; j += 32) {
-		long w = n - j, i = 0;
-		__mmask16 left = w >= 16 ? 0xffff : (1 << w) - 1, right = w >= 32 ? 0xffff : w > 16 ? (1 << (w - 16)) - 1 : 0;
-		for (; i + 8 <= m; i += 8) tile(8, n, k, o->a + i * k, o->b + j, o->c + i * n + j, left, right);
-		for (; i + 4 <= m; i += 4) tile(4, n, k, o->a + i * k, o->b + j, o->c + i * n + j, left, right);
-		for (; i < m; i++) tile(1, n, k, o->a + i * k, o->b + j, o->c + i * n + j, left, right);
+	for (long j = 0; j < n; j += 2 * LANES) {
+		const mask left = first(n - j), right = first(n - j - LANES);
+		if (n - j >= 2 * LANES) strip(m, n, k, o->a, o->b + j, o->c + j, 1, left, right);
+		else strip(m, n, k, o->a, o->b + j, o->c + j, 0, left, right);
 	}
 }
 #endif
