@@ -195,7 +195,7 @@ fuzz: ## Fuzz each fuzz target for FUZZTIME=30s
 
 .PHONY: agree
 agree: ## Compare a billion results of the kernels with the reference, bit for bit; ROUNDS=10 is the effort
-	ADAFISHER_REQUIRE=$(REQUIRE) ADAFISHER_TEST_ROUNDS=$(ROUNDS) $(TEST) -v -run '^TestLevelsAgree$$' ./kernels | grep -v '^=== \|^    --- PASS'
+	ADAFISHER_REQUIRE=$(REQUIRE) ADAFISHER_TEST_ROUNDS=$(ROUNDS) $(TEST) -v -run '^(TestLevelsAgree|TestSmallProducts)$$' ./kernels | grep -v '^=== \|^    --- PASS'
 
 .PHONY: exhaustive
 exhaustive: ## Measure the errors of functions for all 2^32 arguments, in some hours; make test takes a sample

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -144,7 +145,8 @@ func TestProductsOfZeros(t *testing.T) {
 }
 
 // TestSmallProducts compares the products of all sizes up to 40 with the reference:
-// each in one form, by one to four workers, with strides and values that are drawn.
+// each in one form, and with ADAFISHER_TEST_ROUNDS in all, by one to four workers, with
+// strides and values that are drawn.
 func TestSmallProducts(t *testing.T) {
 	keepLevel(t)
 	pools, forms := smallPools(t), gemms()
@@ -153,13 +155,21 @@ func TestSmallProducts(t *testing.T) {
 	if testing.Short() {
 		step = 97
 	}
+	each := 1
+	if os.Getenv("ADAFISHER_TEST_ROUNDS") != "" {
+		each = len(forms)
+	}
 	var w workspace
 	pick := rand.New(rand.NewPCG(94, 95))
 	for size := 0; size < sizes*sizes*sizes; size += step {
 		d := digits(size, sizes, sizes, sizes)
-		pool := pools[pick.IntN(len(pools))]
-		c := trial{kernel: &forms[pick.IntN(len(forms))], pool: pool, shape: shape{m: d[0], n: d[1], k: d[2], pad: pick.IntN(4)}, offset: pick.IntN(16)}
-		c.values, c.origin = drawn(mixes[pick.IntN(len(mixes))], uint64(size))
-		c.run(t, &w)
+		first := pick.IntN(len(forms))
+		for i := range each {
+			pool := pools[pick.IntN(len(pools))]
+			c := trial{kernel: &forms[(first+i)%len(forms)], pool: pool, shape: shape{m: d[0], n: d[1], k: d[2], pad: pick.IntN(4)}, offset: pick.IntN(16)}
+			c.values, c.origin = drawn(mixes[pick.IntN(len(mixes))], uint64(size*len(forms)+i))
+			c.run(t, &w)
+		}
 	}
+	t.Logf("%d results compared with the reference, levels %v: no difference", w.compared, Levels()[1:])
 }
