@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/adafisher-go/adafisher/bench/roof"
@@ -38,6 +39,19 @@ var networks = []network{
 	},
 }
 
+// perceptrons are the MLP of the training races, for each batch.
+func perceptrons() (all []network) {
+	for _, batch := range batches {
+		x, _ := samples(batch)
+		all = append(all, network{
+			name: "mlp", batch: batch,
+			build: func() (*nn.Model, error) { return models.MLP(layers...) },
+			input: func(i int) float32 { return x[i] },
+		})
+	}
+	return all
+}
+
 // inTraining is the number of steps timed together: one after the other, as they are in
 // training, they find in the caches what the last one left there.
 const inTraining = 5
@@ -45,7 +59,7 @@ const inTraining = 5
 // workerSteps are the races of whole steps with two workers, by the clock on the wall.
 func workerSteps(p *peers, pool *kernels.Pool) ([]race, error) {
 	var all []race
-	for _, net := range networks {
+	for _, net := range slices.Concat(perceptrons(), networks) {
 		r := race{size: fmt.Sprintf("batch %d", net.batch), unit: "us", procs: 2, fewer: true, several: inTraining}
 		for _, s := range steps {
 			if s.name != "step Adam" {
