@@ -614,21 +614,34 @@ func eachLevel(t *testing.T, f func(t *testing.T)) {
 }
 
 // TestEveryKernelIsTested holds the exported functions against the table, the
-// fuzz targets and the benchmarks.
+// fuzz targets and the benchmarks, and the methods against what tests call.
 func TestEveryKernelIsTested(t *testing.T) {
 	exported, tests := map[string]bool{}, map[string]bool{}
+	methods, called := map[string]bool{}, map[string]bool{}
 	files, err := filepath.Glob("*.go")
 	require.NoError(t, err)
 	for _, name := range files {
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
 		require.NoError(t, err)
 		test := strings.HasSuffix(name, "_test.go")
+		if test {
+			ast.Inspect(file, func(n ast.Node) bool {
+				if call, ok := n.(*ast.CallExpr); ok {
+					if method, ok := call.Fun.(*ast.SelectorExpr); ok {
+						called[method.Sel.Name] = true
+					}
+				}
+				return true
+			})
+		}
 		for _, d := range file.Decls {
 			f, ok := d.(*ast.FuncDecl)
-			if !ok || f.Recv != nil || !f.Name.IsExported() {
+			if !ok || !f.Name.IsExported() {
 				continue
 			}
-			if test {
+			if f.Recv != nil {
+				methods[f.Name.Name] = true
+			} else if test {
 				tests[f.Name.Name] = true
 			} else {
 				exported[f.Name.Name] = true
@@ -648,5 +661,8 @@ func TestEveryKernelIsTested(t *testing.T) {
 		require.Contains(t, rows, name, "table")
 		require.Contains(t, tests, "Fuzz"+name)
 		require.Contains(t, tests, "Benchmark"+name)
+	}
+	for name := range methods {
+		require.True(t, called[name], "no test calls the method %s", name)
 	}
 }
