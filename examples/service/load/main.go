@@ -76,7 +76,7 @@ const together = 16
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	f := cli.New("load", about)
 	base := f.String("url", "", "`address` of a service on this machine; without it, one is built and started")
-	rate := f.Positive("rate", 100_000, "`number` of requests a second; without it, half of what the service can answer, which is measured first")
+	rate := f.Positive("rate", 100_000, "`number` of requests a second; without it, half of what the service can answer while it learns, which is measured first")
 	seconds := f.Int("seconds", 10, 1, 600, "`seconds` of the test")
 	connections := f.Int("connections", 16, 1, 1024, "`number` of requests in progress, at most")
 	rows := f.Int("rows", 1, 1, 256, "`number` of inputs in a request")
@@ -113,17 +113,25 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err := l.client.Ready(ctx); err != nil {
 		return err
 	}
+	learning, stopLearning := context.WithCancel(ctx)
+	defer stopLearning()
+	taught := make(chan error, 1)
+	go func() { taught <- l.teach(learning) }()
 	if l.rate == 0 {
 		most, err := l.capacity(ctx)
 		if err != nil {
 			return err
 		}
 		l.rate = most / 2
-		fmt.Fprintf(stderr, "The service answers %.0f requests a second: the test has %.0f.\n", most, l.rate)
+		fmt.Fprintf(stderr, "The service answers %.0f requests a second while it learns: the test has %.0f.\n", most, l.rate)
 	}
 	r, err := l.test(ctx)
 	if err != nil {
 		return err
+	}
+	stopLearning()
+	if err := <-taught; err != nil {
+		r.Refused["learning: "+reason(err)]++
 	}
 	if *asJSON {
 		e := json.NewEncoder(stdout)
@@ -190,8 +198,8 @@ func (l *load) layOut(base, token string, set data.Samples) error {
 	return nil
 }
 
-// capacity returns how many requests a second the service answers when each
-// connection sends the next request after an answer, over two seconds.
+// capacity returns how many requests a second the service answers, while it learns, when
+// each connection sends the next request after an answer, over two seconds.
 func (l *load) capacity(ctx context.Context) (float64, error) {
 	const seconds = 2
 	end := time.Now().Add(seconds * time.Second)
@@ -213,26 +221,6 @@ func (l *load) capacity(ctx context.Context) (float64, error) {
 		return 0, errors.New("the service answers nothing")
 	}
 	return float64(answered.Load()) / seconds, nil
-}
-
-// A schedule draws the moments at which requests are due, whether or not those before
-// them are answered.
-type schedule struct {
-	mu     sync.Mutex
-	random *rand.Rand
-	mean   float64 // nanoseconds from one to the next
-	number int
-	next   time.Time
-	end    time.Time
-}
-
-// take returns the next request's number and moment; false after the last one.
-func (s *schedule) take() (int, time.Time, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.number++
-	s.next = s.next.Add(time.Duration(s.random.ExpFloat64() * s.mean))
-	return s.number, s.next, !s.next.After(s.end)
 }
 
 // result is what a test gave.
@@ -289,66 +277,39 @@ func (l *load) test(ctx context.Context) (*result, error) {
 	start := time.Now()
 	end := start.Add(time.Duration(l.seconds) * time.Second)
 	late := end.Add(30 * time.Second) // requests due at the end have time to be answered
-	moments := schedule{random: rand.New(rand.NewPCG(1, 1)), mean: float64(time.Second) / l.rate, next: start, end: end}
 
-	due, sent, own := make([]*hdrhistogram.Histogram, l.connections), make([]*hdrhistogram.Histogram, l.connections), make([]*hdrhistogram.Histogram, l.connections)
+	due, sent, own := newHistogram(), newHistogram(), newHistogram()
 	refused := make(map[string]int64)
-	var mu sync.Mutex
+	var mu sync.Mutex // of these four
+	free := make(chan *wire, l.connections)
 	var wg sync.WaitGroup
-	for worker := range l.connections {
-		due[worker], sent[worker], own[worker] = newHistogram(), newHistogram(), newHistogram()
+	for range l.connections {
+		w := &wire{ctx: ctx, address: l.address, deadline: late, sent: make(chan asked, 1)}
 		wg.Go(func() {
-			w := wire{ctx: ctx, address: l.address, deadline: late}
 			defer w.close()
-			for ctx.Err() == nil {
-				number, moment, ok := moments.take()
-				if !ok {
+			w.follow(free, func(r asked, err error) {
+				now := time.Now()
+				mu.Lock()
+				defer mu.Unlock()
+				if err != nil {
+					refused[reason(err)]++
 					return
 				}
-				could := moment // send it
-				if now := time.Now(); now.After(moment) {
-					could = now
-				}
-				time.Sleep(time.Until(moment))
-				began := time.Now()
-				if err := w.ask(l.requests[number%len(l.requests)]); err != nil {
-					mu.Lock()
-					refused[reason(err)]++
-					mu.Unlock()
-					continue
-				}
-				record(due[worker], time.Since(moment))
-				record(sent[worker], time.Since(began))
-				record(own[worker], began.Sub(could))
-			}
+				record(due, now.Sub(r.due))
+				record(sent, now.Sub(r.began))
+				record(own, r.began.Sub(r.could))
+			})
 		})
 	}
-	learning, stopLearning := context.WithCancel(ctx)
-	defer stopLearning()
-	var lessons sync.WaitGroup
-	lessons.Go(func() {
-		if err := l.teach(learning, late); err != nil {
-			mu.Lock()
-			refused["learning: "+reason(err)]++
-			mu.Unlock()
-		}
-	})
-
+	l.send(ctx, start, end, free)
 	wg.Wait()
 	elapsed := time.Since(start).Seconds()
-	stopLearning()
-	lessons.Wait()
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	after, err := l.client.Model(ctx)
 	if err != nil {
 		return nil, err
-	}
-	for worker := 1; worker < l.connections; worker++ {
-		due[0].Merge(due[worker])
-		sent[0].Merge(sent[worker])
-		own[0].Merge(own[worker])
 	}
 	pauses, stopping := l.pauses(ctx)
 	return &result{
@@ -357,18 +318,37 @@ func (l *load) test(ctx context.Context) (*result, error) {
 		Connections:  l.connections,
 		Rows:         l.rows,
 		Processors:   runtime.NumCPU(),
-		Answered:     due[0].TotalCount(),
+		Answered:     due.TotalCount(),
 		Refused:      refused,
-		AnsweredRate: float64(due[0].TotalCount()) / elapsed,
-		Due:          timesOf(due[0]),
-		Sent:         timesOf(sent[0]),
-		Own:          timesOf(own[0]),
+		AnsweredRate: float64(due.TotalCount()) / elapsed,
+		Due:          timesOf(due),
+		Sent:         timesOf(sent),
+		Own:          timesOf(own),
 		Examples:     after.Learning.Examples - before.Learning.Examples,
 		Steps:        after.Learning.Steps - before.Learning.Steps,
 		Versions:     after.Version - before.Version,
 		Pauses:       pauses.since(pausesBefore),
 		Stopping:     stopping.since(stoppingBefore),
 	}, nil
+}
+
+// send sends requests at moments that are drawn whether or not those before are answered,
+// over connections that are free, and ends these when all is answered.
+func (l *load) send(ctx context.Context, start, end time.Time, free <-chan *wire) {
+	defer onTime()()
+	random := rand.New(rand.NewPCG(1, 1))
+	moment, mean := start, float64(time.Second)/l.rate
+	for number := 1; ctx.Err() == nil; number++ {
+		moment = moment.Add(time.Duration(random.ExpFloat64() * mean))
+		if moment.After(end) {
+			break
+		}
+		sleepUntil(ctx, moment)
+		(<-free).send(l.requests[number%len(l.requests)], moment)
+	}
+	for range l.connections {
+		(<-free).end()
+	}
 }
 
 // reason is why a request has no answer.
@@ -381,11 +361,11 @@ func reason(err error) string {
 }
 
 // teach brings examples, some at a time, until ctx is done.
-func (l *load) teach(ctx context.Context, deadline time.Time) error {
+func (l *load) teach(ctx context.Context) error {
 	if l.lessons == 0 {
 		return nil
 	}
-	w := wire{ctx: ctx, address: l.address, deadline: deadline}
+	w := wire{ctx: ctx, address: l.address}
 	defer w.close()
 	tick := time.NewTicker(together * time.Second / time.Duration(l.lessons))
 	defer tick.Stop()
