@@ -13,6 +13,7 @@ import (
 	"math"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -133,17 +134,19 @@ func answer(w http.ResponseWriter, status int, v any) error {
 	h.Set("Content-Length", strconv.Itoa(len(body)+1))
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_, _ = w.Write(append(body, '\n'))
+	_, _ = w.Write(body)
+	_, _ = io.WriteString(w, "\n")
 	return nil
 }
 
 // limited hands on the bodies of requests, and refuses what is too much: of a body,
 // and of requests that are worked on at the same time. A client that is slow to send
 // its body holds up nobody's work.
-func (s *service) limited(h func(w http.ResponseWriter, body []byte) error) func(http.ResponseWriter, *http.Request) error {
+func (s *service) limited(h func(w http.ResponseWriter, work *scratch) error) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		body, err := s.receive(w, r)
-		if err != nil {
+		work := s.scratch.get()
+		defer s.scratch.put(work)
+		if err := s.receive(work, w, r); err != nil {
 			return err
 		}
 		select {
@@ -152,29 +155,29 @@ func (s *service) limited(h func(w http.ResponseWriter, body []byte) error) func
 			return refuse(http.StatusServiceUnavailable, "overloaded", "%d requests are in progress, the most there may be", cap(s.slots))
 		}
 		defer func() { <-s.slots }()
-		return h(w, body)
+		return h(w, work)
 	}
 }
 
 // receive reads the body of a request. Where too many arrive at the same time it gives
 // up the one that began first.
-func (s *service) receive(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+func (s *service) receive(work *scratch, w http.ResponseWriter, r *http.Request) error {
 	controller := http.NewResponseController(w)
 	s.arriving.see(controller)
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.limits.body))
+	err := work.read(http.MaxBytesReader(w, r.Body, s.limits.body))
 	stayed := s.arriving.leave(controller)
 	var tooLarge *http.MaxBytesError
 	switch {
 	case err == nil:
-		return body, nil
+		return nil
 	case errors.As(err, &tooLarge):
-		return nil, refuse(http.StatusRequestEntityTooLarge, "body_too_large", "the body has more than %d bytes", tooLarge.Limit)
+		return refuse(http.StatusRequestEntityTooLarge, "body_too_large", "the body has more than %d bytes", tooLarge.Limit)
 	case !stayed:
-		return nil, refuse(http.StatusRequestTimeout, "too_slow", "%d requests that began later are arriving, the most there may be", s.arriving.room)
+		return refuse(http.StatusRequestTimeout, "too_slow", "%d requests that began later are arriving, the most there may be", s.arriving.room)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, refuse(http.StatusRequestTimeout, "timeout", "the body took longer than %v", s.limits.timeout)
+		return refuse(http.StatusRequestTimeout, "timeout", "the body took longer than %v", s.limits.timeout)
 	}
-	return nil, refuse(http.StatusBadRequest, "malformed", "%v", err)
+	return refuse(http.StatusBadRequest, "malformed", "%v", err)
 }
 
 // authorized demands the token.
@@ -200,31 +203,50 @@ func (s *service) checkRows(n int) error {
 	return nil
 }
 
-// scratch is the memory of one prediction.
-type scratch struct{ x, y []float32 }
+// scratch is the memory of one request.
+type scratch struct {
+	body []byte
+	x, y []float32
+}
+
+// read reads a body to its end. It has little more memory than what has arrived: many
+// that are slow may be on their way.
+func (s *scratch) read(r io.Reader) error {
+	for s.body = s.body[:0]; ; {
+		if len(s.body) == cap(s.body) {
+			s.body = slices.Grow(s.body, max(512, len(s.body)/4))
+		}
+		n, err := r.Read(s.body[len(s.body):cap(s.body)])
+		s.body = s.body[:len(s.body)+n]
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
 
 type scratchPool struct{ pool sync.Pool }
 
-func (p *scratchPool) get(in, out int) *scratch {
-	s, ok := p.pool.Get().(*scratch)
-	if !ok {
-		s = new(scratch)
+func (p *scratchPool) get() *scratch {
+	if s, ok := p.pool.Get().(*scratch); ok {
+		return s
 	}
-	if cap(s.x) < in {
-		s.x = make([]float32, in)
-	}
-	if cap(s.y) < out {
-		s.y = make([]float32, out)
-	}
-	s.x, s.y = s.x[:in], s.y[:out]
-	return s
+	return new(scratch)
 }
 
-func (p *scratchPool) put(s *scratch) { p.pool.Put(s) }
+// put keeps s for another request, unless its body was so large that most would waste it.
+func (p *scratchPool) put(s *scratch) {
+	const usual = 16 << 10
+	if cap(s.body) <= usual {
+		p.pool.Put(s)
+	}
+}
 
-func (s *service) predict(w http.ResponseWriter, body []byte) error {
+func (s *service) predict(w http.ResponseWriter, work *scratch) error {
 	var request api.Predict
-	if err := api.Read(body, &request); err != nil {
+	if err := api.Read(work.body, &request); err != nil {
 		return refuse(http.StatusBadRequest, "malformed", "%v", err)
 	}
 	inputs, err := request.All()
@@ -235,21 +257,22 @@ func (s *service) predict(w http.ResponseWriter, body []byte) error {
 		return err
 	}
 	in, out := s.model.In(), s.model.Out()
-	buffers := s.scratch.get(len(inputs)*in, len(inputs)*out)
-	defer s.scratch.put(buffers)
-	for i, x := range inputs {
-		if len(x) != in {
-			return refuse(http.StatusUnprocessableEntity, "wrong_shape", "input %d has %d numbers: want %d", i, len(x), in)
+	x := work.x[:0]
+	for i, input := range inputs {
+		if len(input) != in {
+			return refuse(http.StatusUnprocessableEntity, "wrong_shape", "input %d has %d numbers: want %d", i, len(input), in)
 		}
-		copy(buffers.x[i*in:], x)
+		x = append(x, input...)
 	}
-	version, err := s.predictor.Predict(buffers.y, buffers.x)
+	y := slices.Grow(work.y[:0], len(inputs)*out)[:len(inputs)*out]
+	work.x, work.y = x, y
+	version, err := s.predictor.Predict(y, x)
 	if err != nil {
 		return err
 	}
 	reply := api.Predictions{Version: version, Predictions: make([]api.Prediction, len(inputs))}
 	for i := range inputs {
-		p := buffers.y[i*out:][:out]
+		p := y[i*out:][:out]
 		kernels.Softmax(p, p)
 		if !kernels.AllFinite(p) {
 			return refuse(http.StatusUnprocessableEntity, "not_finite", "input %d has numbers too large for the model: its outputs are not finite", i)
@@ -259,9 +282,9 @@ func (s *service) predict(w http.ResponseWriter, body []byte) error {
 	return answer(w, http.StatusOK, reply)
 }
 
-func (s *service) teach(w http.ResponseWriter, body []byte) error {
+func (s *service) teach(w http.ResponseWriter, work *scratch) error {
 	var request api.Learn
-	if err := api.Read(body, &request); err != nil {
+	if err := api.Read(work.body, &request); err != nil {
 		return refuse(http.StatusBadRequest, "malformed", "%v", err)
 	}
 	examples, err := request.All()

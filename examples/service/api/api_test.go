@@ -86,3 +86,48 @@ func TestAll(t *testing.T) {
 		require.EqualError(t, err, want)
 	}
 }
+
+// FuzzReadUsual compares the short way of Read with the long one.
+func FuzzReadUsual(f *testing.F) {
+	for _, seed := range []string{
+		`{"input":[1,-2.5e3,0]}`, " {\n\"input\" : [ 1 ,\t-0 ] }\r\n", `{"inputs":[[0.5],[1,2]]}`, `{"inputs": [ [1e-60] , [2E+2] ] }`,
+		`{"input":[01]}`, `{"input":[1.]}`, `{"input":[.5]}`, `{"input":[1e]}`, `{"input":[0x1]}`, `{"input":[1_0]}`, `{"input":[+1]}`,
+		`{"input":[NaN]}`, `{"input":[-]}`, `{"input":[1e39]}`, `{"input":[]}`, `{"input":[1,]}`, `{"input":[1]]}`, `{"input":[1]},`,
+		`{"input":[1],"input":[2]}`, `{"inputs":[[1],]}`, `{"inputs":[]}`, `{"inputs":[[1]}`, `{"Input":[1]}`, `{"inputs":[1]}`, `{}`, ``,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var short, long Predict
+		if !short.readUsual(text) {
+			require.Zero(t, short)
+			return
+		}
+		require.NoError(t, readAny(text, &long))
+		require.Equal(t, long.Inputs == nil, short.Inputs == nil)
+		require.Len(t, short.Inputs, len(long.Inputs))
+		for i, v := range append(long.Inputs, long.Input) {
+			got := append(short.Inputs, short.Input)[i]
+			require.Len(t, got, len(v))
+			for j := range v {
+				require.Equal(t, math.Float32bits(v[j]), math.Float32bits(got[j]))
+			}
+		}
+	})
+}
+
+// TestReadUsual: what clients of package api send goes the short way.
+func TestReadUsual(t *testing.T) {
+	for _, want := range []Predict{
+		{Input: Vector{0, 0.0625, -1e-20, 1e20, 3}},
+		{Inputs: []Vector{{1}, {2, math.MaxFloat32}}},
+	} {
+		text, err := json.Marshal(want)
+		require.NoError(t, err)
+		for _, pretty := range []string{string(text), " " + strings.ReplaceAll(string(text), ",", " ,\n") + "\n"} {
+			var got Predict
+			require.True(t, got.readUsual([]byte(pretty)), pretty)
+			require.Equal(t, want, got)
+		}
+	}
+}
