@@ -71,6 +71,7 @@ func run(ctx context.Context, args []string, token string, stdout, stderr io.Wri
 	queue := f.Int("queue", 4096, 1, 1<<20, "`number` of examples that may wait to be learnt")
 	drop := f.Bool("drop-oldest", "drop the oldest example when the queue is full; else the newest is refused")
 	steps := f.Int("publish-steps", 10, 1, 1_000_000, "`number` of steps after which the model is published, and after a second in any case")
+	share := f.Int("learn-share", 25, 1, 100, "`percent` of the time in which the learner may compute, where much waits to be learnt")
 	path := f.String("checkpoint", "", "`file` that keeps what was learnt; without it all is lost when the service stops")
 	every := f.Int("checkpoint-every", 10_000, 1, 86_400_000, "`milliseconds` between two checkpoints; what was published longer ago survives a crash")
 	rows := f.Int("max-rows", 256, 1, 1<<16, "`number` of inputs or examples in one request, at most")
@@ -103,6 +104,7 @@ func run(ctx context.Context, args []string, token string, stdout, stderr io.Wri
 		dropOldest:   *drop,
 		publishSteps: *steps,
 		publishEvery: time.Second,
+		share:        float64(*share) / 100,
 		path:         *path,
 		saveEvery:    time.Duration(*every) * time.Millisecond,
 		token:        token,

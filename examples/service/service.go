@@ -28,6 +28,7 @@ type config struct {
 	dropOldest   bool
 	publishSteps int
 	publishEvery time.Duration
+	share        float64       // of the time, for learning
 	path         string        // of the checkpoint; "" for none
 	saveEvery    time.Duration // at least, see serve.LearnerConfig
 	token        string        // of those who bring examples; "" for nobody
@@ -125,6 +126,7 @@ func newService(c config) (*service, error) {
 		DropOldest:   c.dropOldest,
 		PublishSteps: c.publishSteps,
 		PublishEvery: c.publishEvery,
+		Share:        c.share,
 		Validation:   serve.Validation{X: s.held.X, Labels: s.held.Labels, MaxLoss: maxLoss},
 		Save:         save,
 		SaveEvery:    c.saveEvery,

@@ -55,7 +55,7 @@ func TestLearnerDoesntAllocate(t *testing.T) {
 					}
 				}
 				for range 2 {
-					if err := l.advance(); err != nil {
+					if _, err := l.advance(); err != nil {
 						t.Error(err)
 					}
 				}

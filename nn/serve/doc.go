@@ -41,7 +41,10 @@
 //
 //	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
 //
-// Don't lower the priority of the learner's thread: the garbage collector waits for it.
+// Where examples come faster than they are learnt, Share of [LearnerConfig] keeps the
+// learner to a part of the time, so that predictions have the processors in the rest of
+// it. Don't lower the priority of the learner's thread instead: the garbage collector
+// waits for it.
 //
 // # Numbers
 //

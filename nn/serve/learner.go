@@ -70,6 +70,13 @@ type LearnerConfig struct {
 	Save      func(*checkpoint.Content) error
 	SaveEvery time.Duration
 
+	// Share is the part of the time, over some tens of milliseconds, in which Run may
+	// train and publish: between steps it rests so long that it doesn't exceed that, and
+	// what it has no time for stays in the queue. The smaller it is, the seldomer is a
+	// prediction late. 0 is all of the time, as is 1. Where it rests, versions are
+	// published and saved that much later.
+	Share float64
+
 	Validation Validation
 
 	// Pool splits large matrix products of training; see [nn.Session.SetPool].
@@ -179,6 +186,8 @@ func newLearner(p *Predictor, m *nn.Model, opt Optimizer, c LearnerConfig) (*Lea
 		return nil, errors.New("want a predictor, a model and an optimizer")
 	case c.Loss != CrossEntropy && c.Loss != SquaredError:
 		return nil, fmt.Errorf("loss %d: want CrossEntropy (%d) or SquaredError (%d)", c.Loss, CrossEntropy, SquaredError)
+	case !(c.Share >= 0 && c.Share <= 1):
+		return nil, fmt.Errorf("Share is %v: want 0 to 1", c.Share)
 	}
 	for _, field := range []struct {
 		name  string
@@ -445,11 +454,26 @@ func (l *Learner) Run(ctx context.Context) error {
 	}
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
+	pace := newPace(l.config.Share)
 	for l.wait(ctx, timer) {
-		if err := l.advance(); err != nil {
+		pace.begin(time.Now())
+		save, err := l.advance()
+		if err != nil {
 			return fmt.Errorf("serve: Run: %w", err)
 		}
-		runtime.Gosched() // predictions that wait for a processor go first
+		pace.end(time.Now())
+		if save {
+			l.save()
+		}
+		if rest := pace.rest(time.Now()); rest > 0 {
+			timer.Reset(rest)
+			select {
+			case <-ctx.Done():
+			case <-timer.C:
+			}
+		} else {
+			runtime.Gosched() // predictions that wait for a processor go first
+		}
 	}
 	l.queue.stop()
 	if err := l.publish(); err != nil {
@@ -519,31 +543,33 @@ func (l *Learner) wait(ctx context.Context, timer *time.Timer) bool {
 	}
 }
 
-// advance does one step if there are examples, and publishes and saves if it is
-// time.
-func (l *Learner) advance() error {
+// advance does one step if there are examples, publishes if it is time, and reports
+// whether it is time to save.
+func (l *Learner) advance() (save bool, err error) {
 	if n := l.queue.take(l.x, l.labels, l.targets); n > 0 {
 		l.examples = n
 		if err := l.step(n); err != nil {
-			return l.rollback(err)
+			return false, l.rollback(err)
 		}
 	}
-	save := l.mustSave()
+	save = l.mustSave()
 	if save || l.mustPublish() {
 		if err := l.publish(); err != nil {
-			return err
+			return false, err
 		}
 		save = l.mustSave() // with no step since the version
 	}
-	if save {
-		l.lastSave = time.Now()
-		if err := l.config.Save(l.Checkpoint()); err != nil {
-			l.config.Logger.Error("checkpoint not saved", "error", err)
-		} else {
-			l.unsaved = false
-		}
+	return save, nil
+}
+
+// save saves the last version.
+func (l *Learner) save() {
+	l.lastSave = time.Now()
+	if err := l.config.Save(l.Checkpoint()); err != nil {
+		l.config.Logger.Error("checkpoint not saved", "error", err)
+	} else {
+		l.unsaved = false
 	}
-	return nil
 }
 
 func (l *Learner) mustPublish() bool {

@@ -538,6 +538,41 @@ func TestUntrainedModelMayBeginAboveTheLimit(t *testing.T) {
 	require.Less(t, l.Stats().ValidationLoss, 0.7)
 }
 
+// TestShare has steps of 20 ms, by a clock that runs while all sleep, and learners that
+// may compute all the time, or for a quarter of it. They end in a rest, too.
+func TestShare(t *testing.T) {
+	for share, step := range map[float64]time.Duration{0: 20 * time.Millisecond, 1: 20 * time.Millisecond, 0.25: 80 * time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			m := mlp(t, 2, 3)
+			var begun []time.Time
+			l, err := serve.NewLearner(predictor(t, m, serve.PredictorConfig{}), m, adaFisher(t, m), serve.LearnerConfig{
+				Share: share, Batch: 1, PublishSteps: 1,
+				OnPublish: func(serve.Publication) {
+					begun = append(begun, time.Now())
+					time.Sleep(20 * time.Millisecond)
+				},
+			})
+			require.NoError(t, err)
+			for i := range 40 {
+				require.NoError(t, l.Learn([]float32{1, 2}, i%3))
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			ended := make(chan error, 1)
+			go func() { ended <- l.Run(ctx) }()
+			time.Sleep(40*step - time.Millisecond)
+			cancel()
+			require.NoError(t, <-ended)
+			require.Len(t, begun, 40)
+			for i, at := range begun {
+				require.Equal(t, time.Duration(i)*step, at.Sub(begun[0]))
+			}
+			if share == 0.25 {
+				require.Equal(t, 40*step-time.Millisecond, time.Since(begun[0]), "no rest after the end")
+			}
+		})
+	}
+}
+
 func TestLearnerErrors(t *testing.T) {
 	m := mlp(t, 2, 3)
 	p := predictor(t, m, serve.PredictorConfig{})
@@ -561,6 +596,13 @@ func TestLearnerErrors(t *testing.T) {
 		},
 		"SaveEvery is -1s: want 0 or more": func() (*serve.Learner, error) {
 			return serve.NewLearner(p, m, opt, serve.LearnerConfig{SaveEvery: -time.Second})
+		},
+		"Share is -0.1: want 0 to 1": func() (*serve.Learner, error) {
+			return serve.NewLearner(p, m, opt, serve.LearnerConfig{Share: -0.1})
+		},
+		"Share is 2: want 0 to 1": func() (*serve.Learner, error) { return serve.NewLearner(p, m, opt, serve.LearnerConfig{Share: 2}) },
+		"Share is NaN: want 0 to 1": func() (*serve.Learner, error) {
+			return serve.NewLearner(p, m, opt, serve.LearnerConfig{Share: math.NaN()})
 		},
 		"queue of 5 examples for batches of 6: want as many at least": func() (*serve.Learner, error) {
 			return serve.NewLearner(p, m, opt, serve.LearnerConfig{Batch: 6, Queue: 5})

@@ -113,7 +113,7 @@ func (p *Predictor) made(call string) error {
 	return nil
 }
 
-func orDefault[T int | uint64 | time.Duration](v, initial T) T {
+func orDefault[T int | uint64 | float64 | time.Duration](v, initial T) T {
 	if v == 0 {
 		return initial
 	}
