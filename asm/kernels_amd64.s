@@ -53164,6 +53164,9 @@ tile:
 	SUBQ    $+4, AX
 	JL      rest
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VBROADCASTSS (R9), Y1
@@ -53284,6 +53287,7 @@ tile:
 	SUBQ    $+4, AX
 	JL      rest
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VBROADCASTSS (R9), Y1
@@ -53715,6 +53719,9 @@ tile:
 	SUBQ    $+4, AX
 	JL      rest
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -53857,6 +53864,9 @@ tile:
 	SUBQ    $+4, AX
 	JL      rest
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VMASKMOVPS   (BX), Y13, Y0
@@ -54028,6 +54038,9 @@ tile:
 	SUBQ    $+4, AX
 	JL      rest
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -54196,6 +54209,9 @@ tile:
 	SUBQ    $+4, AX
 	JL      rest
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -54501,6 +54517,10 @@ ahead:
 	MOVQ    R12, 32(SP)
 	MOVQ    24(SP), R12
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -54748,6 +54768,9 @@ ahead:
 	MOVQ    R12, 32(SP)
 	MOVQ    24(SP), R12
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 prefetching:
 	VMASKMOVPS   (BX), Y12, Y0
@@ -54848,6 +54871,9 @@ tile:
 	CMPQ    104(R13), $+0
 	JNE     ahead
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -54988,6 +55014,7 @@ ahead:
 	MOVQ    R12, 32(SP)
 	MOVQ    24(SP), R12
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -55108,6 +55135,9 @@ tile:
 	CMPQ    104(R13), $+0
 	JNE     ahead
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -55287,6 +55317,7 @@ ahead:
 	MOVQ    R12, 32(SP)
 	MOVQ    24(SP), R12
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -55898,6 +55929,7 @@ TEXT ·GemmRows4x2AVX2(SB), NOSPLIT, $48-8
 
 begin:
 	MOVQ 16(R13), R12
+	MOVQ 56(R13), R11
 
 line:
 	MOVQ    64(R13), AX
@@ -55928,6 +55960,9 @@ touched:
 	CMPQ    104(R13), $+0
 	JNE     ahead
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -56058,10 +56093,10 @@ drain:
 	VFMADD231PS  Y1, Y6, Y12
 	VMOVUPS      Y15, (R12)
 	VMOVUPS      Y14, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y13, (R12)
 	VMOVUPS      Y12, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      (BX), Y0
 	VMOVUPS      32(BX), Y1
 	VBROADCASTSS (R9)(SI*2), Y7
@@ -56096,10 +56131,10 @@ drain:
 	VFMADD231PS  Y1, Y2, Y8
 	VMOVUPS      Y11, (R12)
 	VMOVUPS      Y10, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y9, (R12)
 	VMOVUPS      Y8, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 
 stored:
 	ADDQ 72(R13), DI
@@ -56142,6 +56177,7 @@ ahead:
 	MOVQ    R12, 32(SP)
 	MOVQ    24(SP), R12
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -56290,10 +56326,10 @@ ends:
 	VMAXPS       Y12, Y0, Y12
 	VMOVUPS      Y15, (R12)
 	VMOVUPS      Y14, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y13, (R12)
 	VMOVUPS      Y12, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      (BX), Y0
 	VMOVUPS      32(BX), Y1
 	VBROADCASTSS (R9)(SI*2), Y3
@@ -56340,10 +56376,10 @@ ends:
 	VMAXPS       Y8, Y0, Y8
 	VMOVUPS      Y11, (R12)
 	VMOVUPS      Y10, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y9, (R12)
 	VMOVUPS      Y8, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	JMP          stored
 
 additions:
@@ -56383,15 +56419,15 @@ additions:
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y13
 	VFMADD213PS  32(AX), Y1, Y12
 	VMOVUPS      Y15, (R12)
 	VMOVUPS      Y14, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y13, (R12)
 	VMOVUPS      Y12, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      (BX), Y0
 	VMOVUPS      32(BX), Y1
 	VBROADCASTSS (R9)(SI*2), Y7
@@ -56428,15 +56464,15 @@ additions:
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y11
 	VFMADD213PS  32(AX), Y1, Y10
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y9
 	VFMADD213PS  32(AX), Y1, Y8
 	VMOVUPS      Y11, (R12)
 	VMOVUPS      Y10, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y9, (R12)
 	VMOVUPS      Y8, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	JMP          stored
 
 mixed:
@@ -56470,13 +56506,13 @@ each:
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y13
 	VFMADD213PS  32(AX), Y1, Y12
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y11
 	VFMADD213PS  32(AX), Y1, Y10
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y9
 	VFMADD213PS  32(AX), Y1, Y8
 
@@ -56511,16 +56547,16 @@ rectify:
 store:
 	VMOVUPS Y15, (R12)
 	VMOVUPS Y14, 32(R12)
-	ADDQ    56(R13), R12
+	ADDQ    R11, R12
 	VMOVUPS Y13, (R12)
 	VMOVUPS Y12, 32(R12)
-	ADDQ    56(R13), R12
+	ADDQ    R11, R12
 	VMOVUPS Y11, (R12)
 	VMOVUPS Y10, 32(R12)
-	ADDQ    56(R13), R12
+	ADDQ    R11, R12
 	VMOVUPS Y9, (R12)
 	VMOVUPS Y8, 32(R12)
-	ADDQ    56(R13), R12
+	ADDQ    R11, R12
 	JMP     stored
 
 next:
@@ -56575,6 +56611,8 @@ tile:
 	CMPQ    104(R13), $+0
 	JNE     ahead
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -56914,6 +56952,8 @@ tile:
 	CMPQ    104(R13), $+0
 	JNE     ahead
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -57172,6 +57212,7 @@ tile:
 	CMPQ    104(R13), $+0
 	JNE     ahead
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VMASKMOVPS   (BX), Y10, Y0
@@ -57468,6 +57509,7 @@ TEXT ·GemmRows5x2AVX2(SB), NOSPLIT, $48-8
 
 begin:
 	MOVQ 16(R13), R12
+	MOVQ 56(R13), R11
 
 line:
 	MOVQ    64(R13), AX
@@ -57500,6 +57542,8 @@ touched:
 	CMPQ    104(R13), $+0
 	JNE     ahead
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -57645,10 +57689,10 @@ drain:
 	VFMADD231PS  Y1, Y3, Y12
 	VMOVUPS      Y15, (R12)
 	VMOVUPS      Y14, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y13, (R12)
 	VMOVUPS      Y12, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      (BX), Y0
 	VMOVUPS      32(BX), Y1
 	VBROADCASTSS (R9)(SI*2), Y4
@@ -57683,10 +57727,10 @@ drain:
 	VFMADD231PS  Y1, Y3, Y8
 	VMOVUPS      Y11, (R12)
 	VMOVUPS      Y10, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y9, (R12)
 	VMOVUPS      Y8, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      (BX), Y0
 	VMOVUPS      32(BX), Y1
 	VBROADCASTSS (R9)(SI*4), Y4
@@ -57709,7 +57753,7 @@ drain:
 	VFMADD231PS  Y1, Y3, Y6
 	VMOVUPS      Y7, (R12)
 	VMOVUPS      Y6, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 
 stored:
 	ADDQ 72(R13), DI
@@ -57914,10 +57958,10 @@ ends:
 	VMAXPS       Y12, Y0, Y12
 	VMOVUPS      Y15, (R12)
 	VMOVUPS      Y14, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y13, (R12)
 	VMOVUPS      Y12, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      (BX), Y0
 	VMOVUPS      32(BX), Y1
 	VBROADCASTSS (R9)(SI*2), Y4
@@ -57964,10 +58008,10 @@ ends:
 	VMAXPS       Y8, Y0, Y8
 	VMOVUPS      Y11, (R12)
 	VMOVUPS      Y10, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y9, (R12)
 	VMOVUPS      Y8, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      (BX), Y0
 	VMOVUPS      32(BX), Y1
 	VBROADCASTSS (R9)(SI*4), Y4
@@ -57998,7 +58042,7 @@ ends:
 	VMAXPS       Y6, Y0, Y6
 	VMOVUPS      Y7, (R12)
 	VMOVUPS      Y6, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	JMP          stored
 
 additions:
@@ -58038,15 +58082,15 @@ additions:
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y13
 	VFMADD213PS  32(AX), Y1, Y12
 	VMOVUPS      Y15, (R12)
 	VMOVUPS      Y14, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y13, (R12)
 	VMOVUPS      Y12, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      (BX), Y0
 	VMOVUPS      32(BX), Y1
 	VBROADCASTSS (R9)(SI*2), Y4
@@ -58083,15 +58127,15 @@ additions:
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y11
 	VFMADD213PS  32(AX), Y1, Y10
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y9
 	VFMADD213PS  32(AX), Y1, Y8
 	VMOVUPS      Y11, (R12)
 	VMOVUPS      Y10, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y9, (R12)
 	VMOVUPS      Y8, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      (BX), Y0
 	VMOVUPS      32(BX), Y1
 	VBROADCASTSS (R9)(SI*4), Y4
@@ -58118,7 +58162,7 @@ additions:
 	VFMADD213PS  32(AX), Y1, Y6
 	VMOVUPS      Y7, (R12)
 	VMOVUPS      Y6, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	JMP          stored
 
 mixed:
@@ -58155,16 +58199,16 @@ each:
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y13
 	VFMADD213PS  32(AX), Y1, Y12
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y11
 	VFMADD213PS  32(AX), Y1, Y10
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y9
 	VFMADD213PS  32(AX), Y1, Y8
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y7
 	VFMADD213PS  32(AX), Y1, Y6
 
@@ -58203,19 +58247,19 @@ rectify:
 store:
 	VMOVUPS Y15, (R12)
 	VMOVUPS Y14, 32(R12)
-	ADDQ    56(R13), R12
+	ADDQ    R11, R12
 	VMOVUPS Y13, (R12)
 	VMOVUPS Y12, 32(R12)
-	ADDQ    56(R13), R12
+	ADDQ    R11, R12
 	VMOVUPS Y11, (R12)
 	VMOVUPS Y10, 32(R12)
-	ADDQ    56(R13), R12
+	ADDQ    R11, R12
 	VMOVUPS Y9, (R12)
 	VMOVUPS Y8, 32(R12)
-	ADDQ    56(R13), R12
+	ADDQ    R11, R12
 	VMOVUPS Y7, (R12)
 	VMOVUPS Y6, 32(R12)
-	ADDQ    56(R13), R12
+	ADDQ    R11, R12
 	JMP     stored
 
 next:
@@ -58272,6 +58316,8 @@ tile:
 	CMPQ    104(R13), $+0
 	JNE     ahead
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -58658,6 +58704,10 @@ tile:
 	CMPQ    104(R13), $+0
 	JNE     ahead
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -58813,6 +58863,8 @@ ahead:
 	MOVQ    R12, 32(SP)
 	MOVQ    24(SP), R12
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -58942,6 +58994,9 @@ tile:
 	CMPQ    104(R13), $+0
 	JNE     ahead
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VMASKMOVPS   (BX), Y9, Y0
@@ -59160,6 +59215,7 @@ ahead:
 	MOVQ    R12, 32(SP)
 	MOVQ    24(SP), R12
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
 
 prefetching:
 	VMASKMOVPS   (BX), Y9, Y0
@@ -59271,6 +59327,7 @@ TEXT ·GemmRows6x2AVX2(SB), NOSPLIT, $48-8
 
 begin:
 	MOVQ 16(R13), R12
+	MOVQ 56(R13), R11
 
 line:
 	MOVQ    64(R13), AX
@@ -59305,6 +59362,8 @@ touched:
 	CMPQ    104(R13), $+0
 	JNE     ahead
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -59465,10 +59524,10 @@ drain:
 	VFMADD231PS  Y1, Y2, Y12
 	VMOVUPS      Y15, (R12)
 	VMOVUPS      Y14, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y13, (R12)
 	VMOVUPS      Y12, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      (BX), Y0
 	VMOVUPS      32(BX), Y1
 	VBROADCASTSS (R9)(SI*2), Y3
@@ -59503,10 +59562,10 @@ drain:
 	VFMADD231PS  Y1, Y2, Y8
 	VMOVUPS      Y11, (R12)
 	VMOVUPS      Y10, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y9, (R12)
 	VMOVUPS      Y8, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      (BX), Y0
 	VMOVUPS      32(BX), Y1
 	VBROADCASTSS (R9)(SI*4), Y3
@@ -59541,10 +59600,10 @@ drain:
 	VFMADD231PS  Y1, Y2, Y4
 	VMOVUPS      Y7, (R12)
 	VMOVUPS      Y6, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y5, (R12)
 	VMOVUPS      Y4, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 
 stored:
 	ADDQ 72(R13), DI
@@ -59763,10 +59822,10 @@ ends:
 	VMAXPS       Y12, Y0, Y12
 	VMOVUPS      Y15, (R12)
 	VMOVUPS      Y14, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y13, (R12)
 	VMOVUPS      Y12, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      (BX), Y0
 	VMOVUPS      32(BX), Y1
 	VBROADCASTSS (R9)(SI*2), Y3
@@ -59813,10 +59872,10 @@ ends:
 	VMAXPS       Y8, Y0, Y8
 	VMOVUPS      Y11, (R12)
 	VMOVUPS      Y10, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y9, (R12)
 	VMOVUPS      Y8, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      (BX), Y0
 	VMOVUPS      32(BX), Y1
 	VBROADCASTSS (R9)(SI*4), Y3
@@ -59863,10 +59922,10 @@ ends:
 	VMAXPS       Y4, Y0, Y4
 	VMOVUPS      Y7, (R12)
 	VMOVUPS      Y6, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y5, (R12)
 	VMOVUPS      Y4, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	JMP          stored
 
 additions:
@@ -59906,15 +59965,15 @@ additions:
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y13
 	VFMADD213PS  32(AX), Y1, Y12
 	VMOVUPS      Y15, (R12)
 	VMOVUPS      Y14, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y13, (R12)
 	VMOVUPS      Y12, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      (BX), Y0
 	VMOVUPS      32(BX), Y1
 	VBROADCASTSS (R9)(SI*2), Y3
@@ -59951,15 +60010,15 @@ additions:
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y11
 	VFMADD213PS  32(AX), Y1, Y10
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y9
 	VFMADD213PS  32(AX), Y1, Y8
 	VMOVUPS      Y11, (R12)
 	VMOVUPS      Y10, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y9, (R12)
 	VMOVUPS      Y8, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      (BX), Y0
 	VMOVUPS      32(BX), Y1
 	VBROADCASTSS (R9)(SI*4), Y3
@@ -59996,15 +60055,15 @@ additions:
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y7
 	VFMADD213PS  32(AX), Y1, Y6
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y5
 	VFMADD213PS  32(AX), Y1, Y4
 	VMOVUPS      Y7, (R12)
 	VMOVUPS      Y6, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y5, (R12)
 	VMOVUPS      Y4, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	JMP          stored
 
 mixed:
@@ -60044,19 +60103,19 @@ each:
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y13
 	VFMADD213PS  32(AX), Y1, Y12
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y11
 	VFMADD213PS  32(AX), Y1, Y10
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y9
 	VFMADD213PS  32(AX), Y1, Y8
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y7
 	VFMADD213PS  32(AX), Y1, Y6
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y5
 	VFMADD213PS  32(AX), Y1, Y4
 
@@ -60099,22 +60158,22 @@ rectify:
 store:
 	VMOVUPS Y15, (R12)
 	VMOVUPS Y14, 32(R12)
-	ADDQ    56(R13), R12
+	ADDQ    R11, R12
 	VMOVUPS Y13, (R12)
 	VMOVUPS Y12, 32(R12)
-	ADDQ    56(R13), R12
+	ADDQ    R11, R12
 	VMOVUPS Y11, (R12)
 	VMOVUPS Y10, 32(R12)
-	ADDQ    56(R13), R12
+	ADDQ    R11, R12
 	VMOVUPS Y9, (R12)
 	VMOVUPS Y8, 32(R12)
-	ADDQ    56(R13), R12
+	ADDQ    R11, R12
 	VMOVUPS Y7, (R12)
 	VMOVUPS Y6, 32(R12)
-	ADDQ    56(R13), R12
+	ADDQ    R11, R12
 	VMOVUPS Y5, (R12)
 	VMOVUPS Y4, 32(R12)
-	ADDQ    56(R13), R12
+	ADDQ    R11, R12
 	JMP     stored
 
 next:
@@ -60174,6 +60233,7 @@ tile:
 	CMPQ    104(R13), $+0
 	JNE     ahead
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -60795,6 +60855,10 @@ tile:
 	SUBQ    $+4, AX
 	JL      rest
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -61004,6 +61068,9 @@ tile:
 	SUBQ    $+4, AX
 	JL      rest
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VBROADCASTSS (R9), Y1
@@ -61124,6 +61191,7 @@ tile:
 	SUBQ    $+4, AX
 	JL      rest
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VBROADCASTSS (R9), Y1
@@ -61555,6 +61623,9 @@ tile:
 	SUBQ    $+4, AX
 	JL      rest
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -61697,6 +61768,9 @@ tile:
 	SUBQ    $+4, AX
 	JL      rest
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VMASKMOVPS   (BX), Y13, Y0
@@ -61868,6 +61942,9 @@ tile:
 	SUBQ    $+4, AX
 	JL      rest
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -62036,6 +62113,9 @@ tile:
 	SUBQ    $+4, AX
 	JL      rest
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -62341,6 +62421,10 @@ ahead:
 	MOVQ    R12, 32(SP)
 	MOVQ    24(SP), R12
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -62588,6 +62672,9 @@ ahead:
 	MOVQ    R12, 32(SP)
 	MOVQ    24(SP), R12
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 prefetching:
 	VMASKMOVPS   (BX), Y12, Y0
@@ -62688,6 +62775,9 @@ tile:
 	CMPQ    104(R13), $+0
 	JNE     ahead
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -62828,6 +62918,7 @@ ahead:
 	MOVQ    R12, 32(SP)
 	MOVQ    24(SP), R12
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -62948,6 +63039,9 @@ tile:
 	CMPQ    104(R13), $+0
 	JNE     ahead
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -63127,6 +63221,7 @@ ahead:
 	MOVQ    R12, 32(SP)
 	MOVQ    24(SP), R12
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -63738,6 +63833,7 @@ TEXT ·GemmCols4x2AVX2(SB), NOSPLIT, $48-8
 
 begin:
 	MOVQ 16(R13), R12
+	MOVQ 56(R13), R11
 
 line:
 	MOVQ    64(R13), AX
@@ -63768,6 +63864,9 @@ touched:
 	CMPQ    104(R13), $+0
 	JNE     ahead
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -63898,10 +63997,10 @@ drain:
 	VFMADD231PS  Y1, Y6, Y12
 	VMOVUPS      Y15, (R12)
 	VMOVUPS      Y14, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y13, (R12)
 	VMOVUPS      Y12, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      (BX), Y0
 	VMOVUPS      32(BX), Y1
 	VBROADCASTSS 8(R9), Y7
@@ -63936,10 +64035,10 @@ drain:
 	VFMADD231PS  Y1, Y2, Y8
 	VMOVUPS      Y11, (R12)
 	VMOVUPS      Y10, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y9, (R12)
 	VMOVUPS      Y8, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 
 stored:
 	ADDQ 72(R13), DI
@@ -63982,6 +64081,7 @@ ahead:
 	MOVQ    R12, 32(SP)
 	MOVQ    24(SP), R12
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -64130,10 +64230,10 @@ ends:
 	VMAXPS       Y12, Y0, Y12
 	VMOVUPS      Y15, (R12)
 	VMOVUPS      Y14, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y13, (R12)
 	VMOVUPS      Y12, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      (BX), Y0
 	VMOVUPS      32(BX), Y1
 	VBROADCASTSS 8(R9), Y3
@@ -64180,10 +64280,10 @@ ends:
 	VMAXPS       Y8, Y0, Y8
 	VMOVUPS      Y11, (R12)
 	VMOVUPS      Y10, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y9, (R12)
 	VMOVUPS      Y8, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	JMP          stored
 
 additions:
@@ -64223,15 +64323,15 @@ additions:
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y13
 	VFMADD213PS  32(AX), Y1, Y12
 	VMOVUPS      Y15, (R12)
 	VMOVUPS      Y14, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y13, (R12)
 	VMOVUPS      Y12, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      (BX), Y0
 	VMOVUPS      32(BX), Y1
 	VBROADCASTSS 8(R9), Y7
@@ -64268,15 +64368,15 @@ additions:
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y11
 	VFMADD213PS  32(AX), Y1, Y10
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y9
 	VFMADD213PS  32(AX), Y1, Y8
 	VMOVUPS      Y11, (R12)
 	VMOVUPS      Y10, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y9, (R12)
 	VMOVUPS      Y8, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	JMP          stored
 
 mixed:
@@ -64310,13 +64410,13 @@ each:
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y13
 	VFMADD213PS  32(AX), Y1, Y12
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y11
 	VFMADD213PS  32(AX), Y1, Y10
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y9
 	VFMADD213PS  32(AX), Y1, Y8
 
@@ -64351,16 +64451,16 @@ rectify:
 store:
 	VMOVUPS Y15, (R12)
 	VMOVUPS Y14, 32(R12)
-	ADDQ    56(R13), R12
+	ADDQ    R11, R12
 	VMOVUPS Y13, (R12)
 	VMOVUPS Y12, 32(R12)
-	ADDQ    56(R13), R12
+	ADDQ    R11, R12
 	VMOVUPS Y11, (R12)
 	VMOVUPS Y10, 32(R12)
-	ADDQ    56(R13), R12
+	ADDQ    R11, R12
 	VMOVUPS Y9, (R12)
 	VMOVUPS Y8, 32(R12)
-	ADDQ    56(R13), R12
+	ADDQ    R11, R12
 	JMP     stored
 
 next:
@@ -64415,6 +64515,8 @@ tile:
 	CMPQ    104(R13), $+0
 	JNE     ahead
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -64754,6 +64856,8 @@ tile:
 	CMPQ    104(R13), $+0
 	JNE     ahead
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -65012,6 +65116,7 @@ tile:
 	CMPQ    104(R13), $+0
 	JNE     ahead
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VMASKMOVPS   (BX), Y10, Y0
@@ -65308,6 +65413,7 @@ TEXT ·GemmCols5x2AVX2(SB), NOSPLIT, $48-8
 
 begin:
 	MOVQ 16(R13), R12
+	MOVQ 56(R13), R11
 
 line:
 	MOVQ    64(R13), AX
@@ -65340,6 +65446,8 @@ touched:
 	CMPQ    104(R13), $+0
 	JNE     ahead
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -65485,10 +65593,10 @@ drain:
 	VFMADD231PS  Y1, Y3, Y12
 	VMOVUPS      Y15, (R12)
 	VMOVUPS      Y14, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y13, (R12)
 	VMOVUPS      Y12, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      (BX), Y0
 	VMOVUPS      32(BX), Y1
 	VBROADCASTSS 8(R9), Y4
@@ -65523,10 +65631,10 @@ drain:
 	VFMADD231PS  Y1, Y3, Y8
 	VMOVUPS      Y11, (R12)
 	VMOVUPS      Y10, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y9, (R12)
 	VMOVUPS      Y8, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      (BX), Y0
 	VMOVUPS      32(BX), Y1
 	VBROADCASTSS 16(R9), Y4
@@ -65549,7 +65657,7 @@ drain:
 	VFMADD231PS  Y1, Y3, Y6
 	VMOVUPS      Y7, (R12)
 	VMOVUPS      Y6, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 
 stored:
 	ADDQ 72(R13), DI
@@ -65754,10 +65862,10 @@ ends:
 	VMAXPS       Y12, Y0, Y12
 	VMOVUPS      Y15, (R12)
 	VMOVUPS      Y14, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y13, (R12)
 	VMOVUPS      Y12, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      (BX), Y0
 	VMOVUPS      32(BX), Y1
 	VBROADCASTSS 8(R9), Y4
@@ -65804,10 +65912,10 @@ ends:
 	VMAXPS       Y8, Y0, Y8
 	VMOVUPS      Y11, (R12)
 	VMOVUPS      Y10, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y9, (R12)
 	VMOVUPS      Y8, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      (BX), Y0
 	VMOVUPS      32(BX), Y1
 	VBROADCASTSS 16(R9), Y4
@@ -65838,7 +65946,7 @@ ends:
 	VMAXPS       Y6, Y0, Y6
 	VMOVUPS      Y7, (R12)
 	VMOVUPS      Y6, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	JMP          stored
 
 additions:
@@ -65878,15 +65986,15 @@ additions:
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y13
 	VFMADD213PS  32(AX), Y1, Y12
 	VMOVUPS      Y15, (R12)
 	VMOVUPS      Y14, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y13, (R12)
 	VMOVUPS      Y12, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      (BX), Y0
 	VMOVUPS      32(BX), Y1
 	VBROADCASTSS 8(R9), Y4
@@ -65923,15 +66031,15 @@ additions:
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y11
 	VFMADD213PS  32(AX), Y1, Y10
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y9
 	VFMADD213PS  32(AX), Y1, Y8
 	VMOVUPS      Y11, (R12)
 	VMOVUPS      Y10, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y9, (R12)
 	VMOVUPS      Y8, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      (BX), Y0
 	VMOVUPS      32(BX), Y1
 	VBROADCASTSS 16(R9), Y4
@@ -65958,7 +66066,7 @@ additions:
 	VFMADD213PS  32(AX), Y1, Y6
 	VMOVUPS      Y7, (R12)
 	VMOVUPS      Y6, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	JMP          stored
 
 mixed:
@@ -65995,16 +66103,16 @@ each:
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y13
 	VFMADD213PS  32(AX), Y1, Y12
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y11
 	VFMADD213PS  32(AX), Y1, Y10
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y9
 	VFMADD213PS  32(AX), Y1, Y8
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y7
 	VFMADD213PS  32(AX), Y1, Y6
 
@@ -66043,19 +66151,19 @@ rectify:
 store:
 	VMOVUPS Y15, (R12)
 	VMOVUPS Y14, 32(R12)
-	ADDQ    56(R13), R12
+	ADDQ    R11, R12
 	VMOVUPS Y13, (R12)
 	VMOVUPS Y12, 32(R12)
-	ADDQ    56(R13), R12
+	ADDQ    R11, R12
 	VMOVUPS Y11, (R12)
 	VMOVUPS Y10, 32(R12)
-	ADDQ    56(R13), R12
+	ADDQ    R11, R12
 	VMOVUPS Y9, (R12)
 	VMOVUPS Y8, 32(R12)
-	ADDQ    56(R13), R12
+	ADDQ    R11, R12
 	VMOVUPS Y7, (R12)
 	VMOVUPS Y6, 32(R12)
-	ADDQ    56(R13), R12
+	ADDQ    R11, R12
 	JMP     stored
 
 next:
@@ -66112,6 +66220,8 @@ tile:
 	CMPQ    104(R13), $+0
 	JNE     ahead
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -66497,6 +66607,10 @@ tile:
 	CMPQ    104(R13), $+0
 	JNE     ahead
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -66652,6 +66766,8 @@ ahead:
 	MOVQ    R12, 32(SP)
 	MOVQ    24(SP), R12
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -66780,6 +66896,9 @@ tile:
 	CMPQ    104(R13), $+0
 	JNE     ahead
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VMASKMOVPS   (BX), Y9, Y0
@@ -66998,6 +67117,7 @@ ahead:
 	MOVQ    R12, 32(SP)
 	MOVQ    24(SP), R12
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
 
 prefetching:
 	VMASKMOVPS   (BX), Y9, Y0
@@ -67108,6 +67228,7 @@ TEXT ·GemmCols6x2AVX2(SB), NOSPLIT, $48-8
 
 begin:
 	MOVQ 16(R13), R12
+	MOVQ 56(R13), R11
 
 line:
 	MOVQ    64(R13), AX
@@ -67142,6 +67263,8 @@ touched:
 	CMPQ    104(R13), $+0
 	JNE     ahead
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -67302,10 +67425,10 @@ drain:
 	VFMADD231PS  Y1, Y2, Y12
 	VMOVUPS      Y15, (R12)
 	VMOVUPS      Y14, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y13, (R12)
 	VMOVUPS      Y12, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      (BX), Y0
 	VMOVUPS      32(BX), Y1
 	VBROADCASTSS 8(R9), Y3
@@ -67340,10 +67463,10 @@ drain:
 	VFMADD231PS  Y1, Y2, Y8
 	VMOVUPS      Y11, (R12)
 	VMOVUPS      Y10, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y9, (R12)
 	VMOVUPS      Y8, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      (BX), Y0
 	VMOVUPS      32(BX), Y1
 	VBROADCASTSS 16(R9), Y3
@@ -67378,10 +67501,10 @@ drain:
 	VFMADD231PS  Y1, Y2, Y4
 	VMOVUPS      Y7, (R12)
 	VMOVUPS      Y6, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y5, (R12)
 	VMOVUPS      Y4, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 
 stored:
 	ADDQ 72(R13), DI
@@ -67600,10 +67723,10 @@ ends:
 	VMAXPS       Y12, Y0, Y12
 	VMOVUPS      Y15, (R12)
 	VMOVUPS      Y14, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y13, (R12)
 	VMOVUPS      Y12, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      (BX), Y0
 	VMOVUPS      32(BX), Y1
 	VBROADCASTSS 8(R9), Y3
@@ -67650,10 +67773,10 @@ ends:
 	VMAXPS       Y8, Y0, Y8
 	VMOVUPS      Y11, (R12)
 	VMOVUPS      Y10, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y9, (R12)
 	VMOVUPS      Y8, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      (BX), Y0
 	VMOVUPS      32(BX), Y1
 	VBROADCASTSS 16(R9), Y3
@@ -67700,10 +67823,10 @@ ends:
 	VMAXPS       Y4, Y0, Y4
 	VMOVUPS      Y7, (R12)
 	VMOVUPS      Y6, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y5, (R12)
 	VMOVUPS      Y4, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	JMP          stored
 
 additions:
@@ -67743,15 +67866,15 @@ additions:
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y13
 	VFMADD213PS  32(AX), Y1, Y12
 	VMOVUPS      Y15, (R12)
 	VMOVUPS      Y14, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y13, (R12)
 	VMOVUPS      Y12, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      (BX), Y0
 	VMOVUPS      32(BX), Y1
 	VBROADCASTSS 8(R9), Y3
@@ -67788,15 +67911,15 @@ additions:
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y11
 	VFMADD213PS  32(AX), Y1, Y10
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y9
 	VFMADD213PS  32(AX), Y1, Y8
 	VMOVUPS      Y11, (R12)
 	VMOVUPS      Y10, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y9, (R12)
 	VMOVUPS      Y8, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      (BX), Y0
 	VMOVUPS      32(BX), Y1
 	VBROADCASTSS 16(R9), Y3
@@ -67833,15 +67956,15 @@ additions:
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y7
 	VFMADD213PS  32(AX), Y1, Y6
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y5
 	VFMADD213PS  32(AX), Y1, Y4
 	VMOVUPS      Y7, (R12)
 	VMOVUPS      Y6, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y5, (R12)
 	VMOVUPS      Y4, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	JMP          stored
 
 mixed:
@@ -67881,19 +68004,19 @@ each:
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y13
 	VFMADD213PS  32(AX), Y1, Y12
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y11
 	VFMADD213PS  32(AX), Y1, Y10
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y9
 	VFMADD213PS  32(AX), Y1, Y8
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y7
 	VFMADD213PS  32(AX), Y1, Y6
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y5
 	VFMADD213PS  32(AX), Y1, Y4
 
@@ -67936,22 +68059,22 @@ rectify:
 store:
 	VMOVUPS Y15, (R12)
 	VMOVUPS Y14, 32(R12)
-	ADDQ    56(R13), R12
+	ADDQ    R11, R12
 	VMOVUPS Y13, (R12)
 	VMOVUPS Y12, 32(R12)
-	ADDQ    56(R13), R12
+	ADDQ    R11, R12
 	VMOVUPS Y11, (R12)
 	VMOVUPS Y10, 32(R12)
-	ADDQ    56(R13), R12
+	ADDQ    R11, R12
 	VMOVUPS Y9, (R12)
 	VMOVUPS Y8, 32(R12)
-	ADDQ    56(R13), R12
+	ADDQ    R11, R12
 	VMOVUPS Y7, (R12)
 	VMOVUPS Y6, 32(R12)
-	ADDQ    56(R13), R12
+	ADDQ    R11, R12
 	VMOVUPS Y5, (R12)
 	VMOVUPS Y4, 32(R12)
-	ADDQ    56(R13), R12
+	ADDQ    R11, R12
 	JMP     stored
 
 next:
@@ -68010,6 +68133,7 @@ tile:
 	CMPQ    104(R13), $+0
 	JNE     ahead
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -68631,6 +68755,10 @@ tile:
 	SUBQ    $+4, AX
 	JL      rest
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -72415,6 +72543,9 @@ tile:
 	SUBQ    $+4, AX
 	JL      rest
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VBROADCASTSS (R9), Y1
@@ -72554,6 +72685,8 @@ tile:
 	SUBQ    $+4, AX
 	JL      rest
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VCVTPH2PS    (BX), Y0
@@ -72724,6 +72857,8 @@ tile:
 	CMPQ    104(R13), $+0
 	JNE     ahead
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VCVTPH2PS    (BX), Y0
@@ -72966,6 +73101,7 @@ TEXT ·GemmHalf4x2AVX2(SB), NOSPLIT, $48-8
 
 begin:
 	MOVQ 16(R13), R12
+	MOVQ 56(R13), R11
 
 line:
 	MOVQ    64(R13), AX
@@ -72996,6 +73132,8 @@ touched:
 	CMPQ    104(R13), $+0
 	JNE     ahead
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VCVTPH2PS    (BX), Y0
@@ -73126,10 +73264,10 @@ drain:
 	VFMADD231PS  Y1, Y6, Y12
 	VMOVUPS      Y15, (R12)
 	VMOVUPS      Y14, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y13, (R12)
 	VMOVUPS      Y12, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VCVTPH2PS    (BX), Y0
 	VCVTPH2PS    16(BX), Y1
 	VBROADCASTSS (R9)(SI*2), Y7
@@ -73164,10 +73302,10 @@ drain:
 	VFMADD231PS  Y1, Y2, Y8
 	VMOVUPS      Y11, (R12)
 	VMOVUPS      Y10, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y9, (R12)
 	VMOVUPS      Y8, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 
 stored:
 	ADDQ 72(R13), DI
@@ -73358,10 +73496,10 @@ ends:
 	VMAXPS       Y12, Y0, Y12
 	VMOVUPS      Y15, (R12)
 	VMOVUPS      Y14, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y13, (R12)
 	VMOVUPS      Y12, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VCVTPH2PS    (BX), Y0
 	VCVTPH2PS    16(BX), Y1
 	VBROADCASTSS (R9)(SI*2), Y3
@@ -73408,10 +73546,10 @@ ends:
 	VMAXPS       Y8, Y0, Y8
 	VMOVUPS      Y11, (R12)
 	VMOVUPS      Y10, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y9, (R12)
 	VMOVUPS      Y8, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	JMP          stored
 
 additions:
@@ -73451,15 +73589,15 @@ additions:
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y13
 	VFMADD213PS  32(AX), Y1, Y12
 	VMOVUPS      Y15, (R12)
 	VMOVUPS      Y14, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y13, (R12)
 	VMOVUPS      Y12, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VCVTPH2PS    (BX), Y0
 	VCVTPH2PS    16(BX), Y1
 	VBROADCASTSS (R9)(SI*2), Y7
@@ -73496,15 +73634,15 @@ additions:
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y11
 	VFMADD213PS  32(AX), Y1, Y10
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y9
 	VFMADD213PS  32(AX), Y1, Y8
 	VMOVUPS      Y11, (R12)
 	VMOVUPS      Y10, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y9, (R12)
 	VMOVUPS      Y8, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	JMP          stored
 
 mixed:
@@ -73538,13 +73676,13 @@ each:
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y13
 	VFMADD213PS  32(AX), Y1, Y12
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y11
 	VFMADD213PS  32(AX), Y1, Y10
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y9
 	VFMADD213PS  32(AX), Y1, Y8
 
@@ -73579,16 +73717,16 @@ rectify:
 store:
 	VMOVUPS Y15, (R12)
 	VMOVUPS Y14, 32(R12)
-	ADDQ    56(R13), R12
+	ADDQ    R11, R12
 	VMOVUPS Y13, (R12)
 	VMOVUPS Y12, 32(R12)
-	ADDQ    56(R13), R12
+	ADDQ    R11, R12
 	VMOVUPS Y11, (R12)
 	VMOVUPS Y10, 32(R12)
-	ADDQ    56(R13), R12
+	ADDQ    R11, R12
 	VMOVUPS Y9, (R12)
 	VMOVUPS Y8, 32(R12)
-	ADDQ    56(R13), R12
+	ADDQ    R11, R12
 	JMP     stored
 
 next:
@@ -73623,6 +73761,7 @@ TEXT ·GemmHalf5x2AVX2(SB), NOSPLIT, $48-8
 
 begin:
 	MOVQ 16(R13), R12
+	MOVQ 56(R13), R11
 
 line:
 	MOVQ    64(R13), AX
@@ -73655,6 +73794,7 @@ touched:
 	CMPQ    104(R13), $+0
 	JNE     ahead
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VCVTPH2PS    (BX), Y0
@@ -73800,10 +73940,10 @@ drain:
 	VFMADD231PS  Y1, Y3, Y12
 	VMOVUPS      Y15, (R12)
 	VMOVUPS      Y14, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y13, (R12)
 	VMOVUPS      Y12, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VCVTPH2PS    (BX), Y0
 	VCVTPH2PS    16(BX), Y1
 	VBROADCASTSS (R9)(SI*2), Y4
@@ -73838,10 +73978,10 @@ drain:
 	VFMADD231PS  Y1, Y3, Y8
 	VMOVUPS      Y11, (R12)
 	VMOVUPS      Y10, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y9, (R12)
 	VMOVUPS      Y8, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VCVTPH2PS    (BX), Y0
 	VCVTPH2PS    16(BX), Y1
 	VBROADCASTSS (R9)(SI*4), Y4
@@ -73864,7 +74004,7 @@ drain:
 	VFMADD231PS  Y1, Y3, Y6
 	VMOVUPS      Y7, (R12)
 	VMOVUPS      Y6, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 
 stored:
 	ADDQ 72(R13), DI
@@ -74069,10 +74209,10 @@ ends:
 	VMAXPS       Y12, Y0, Y12
 	VMOVUPS      Y15, (R12)
 	VMOVUPS      Y14, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y13, (R12)
 	VMOVUPS      Y12, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VCVTPH2PS    (BX), Y0
 	VCVTPH2PS    16(BX), Y1
 	VBROADCASTSS (R9)(SI*2), Y4
@@ -74119,10 +74259,10 @@ ends:
 	VMAXPS       Y8, Y0, Y8
 	VMOVUPS      Y11, (R12)
 	VMOVUPS      Y10, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y9, (R12)
 	VMOVUPS      Y8, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VCVTPH2PS    (BX), Y0
 	VCVTPH2PS    16(BX), Y1
 	VBROADCASTSS (R9)(SI*4), Y4
@@ -74153,7 +74293,7 @@ ends:
 	VMAXPS       Y6, Y0, Y6
 	VMOVUPS      Y7, (R12)
 	VMOVUPS      Y6, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	JMP          stored
 
 additions:
@@ -74193,15 +74333,15 @@ additions:
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y13
 	VFMADD213PS  32(AX), Y1, Y12
 	VMOVUPS      Y15, (R12)
 	VMOVUPS      Y14, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y13, (R12)
 	VMOVUPS      Y12, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VCVTPH2PS    (BX), Y0
 	VCVTPH2PS    16(BX), Y1
 	VBROADCASTSS (R9)(SI*2), Y4
@@ -74238,15 +74378,15 @@ additions:
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y11
 	VFMADD213PS  32(AX), Y1, Y10
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y9
 	VFMADD213PS  32(AX), Y1, Y8
 	VMOVUPS      Y11, (R12)
 	VMOVUPS      Y10, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y9, (R12)
 	VMOVUPS      Y8, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VCVTPH2PS    (BX), Y0
 	VCVTPH2PS    16(BX), Y1
 	VBROADCASTSS (R9)(SI*4), Y4
@@ -74273,7 +74413,7 @@ additions:
 	VFMADD213PS  32(AX), Y1, Y6
 	VMOVUPS      Y7, (R12)
 	VMOVUPS      Y6, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	JMP          stored
 
 mixed:
@@ -74310,16 +74450,16 @@ each:
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y13
 	VFMADD213PS  32(AX), Y1, Y12
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y11
 	VFMADD213PS  32(AX), Y1, Y10
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y9
 	VFMADD213PS  32(AX), Y1, Y8
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y7
 	VFMADD213PS  32(AX), Y1, Y6
 
@@ -74358,19 +74498,19 @@ rectify:
 store:
 	VMOVUPS Y15, (R12)
 	VMOVUPS Y14, 32(R12)
-	ADDQ    56(R13), R12
+	ADDQ    R11, R12
 	VMOVUPS Y13, (R12)
 	VMOVUPS Y12, 32(R12)
-	ADDQ    56(R13), R12
+	ADDQ    R11, R12
 	VMOVUPS Y11, (R12)
 	VMOVUPS Y10, 32(R12)
-	ADDQ    56(R13), R12
+	ADDQ    R11, R12
 	VMOVUPS Y9, (R12)
 	VMOVUPS Y8, 32(R12)
-	ADDQ    56(R13), R12
+	ADDQ    R11, R12
 	VMOVUPS Y7, (R12)
 	VMOVUPS Y6, 32(R12)
-	ADDQ    56(R13), R12
+	ADDQ    R11, R12
 	JMP     stored
 
 next:
@@ -74406,6 +74546,7 @@ TEXT ·GemmHalf6x2AVX2(SB), NOSPLIT, $48-8
 
 begin:
 	MOVQ 16(R13), R12
+	MOVQ 56(R13), R11
 
 line:
 	MOVQ    64(R13), AX
@@ -74440,6 +74581,7 @@ touched:
 	CMPQ    104(R13), $+0
 	JNE     ahead
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VCVTPH2PS    (BX), Y0
@@ -74600,10 +74742,10 @@ drain:
 	VFMADD231PS  Y1, Y2, Y12
 	VMOVUPS      Y15, (R12)
 	VMOVUPS      Y14, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y13, (R12)
 	VMOVUPS      Y12, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VCVTPH2PS    (BX), Y0
 	VCVTPH2PS    16(BX), Y1
 	VBROADCASTSS (R9)(SI*2), Y3
@@ -74638,10 +74780,10 @@ drain:
 	VFMADD231PS  Y1, Y2, Y8
 	VMOVUPS      Y11, (R12)
 	VMOVUPS      Y10, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y9, (R12)
 	VMOVUPS      Y8, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VCVTPH2PS    (BX), Y0
 	VCVTPH2PS    16(BX), Y1
 	VBROADCASTSS (R9)(SI*4), Y3
@@ -74676,10 +74818,10 @@ drain:
 	VFMADD231PS  Y1, Y2, Y4
 	VMOVUPS      Y7, (R12)
 	VMOVUPS      Y6, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y5, (R12)
 	VMOVUPS      Y4, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 
 stored:
 	ADDQ 72(R13), DI
@@ -74898,10 +75040,10 @@ ends:
 	VMAXPS       Y12, Y0, Y12
 	VMOVUPS      Y15, (R12)
 	VMOVUPS      Y14, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y13, (R12)
 	VMOVUPS      Y12, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VCVTPH2PS    (BX), Y0
 	VCVTPH2PS    16(BX), Y1
 	VBROADCASTSS (R9)(SI*2), Y3
@@ -74948,10 +75090,10 @@ ends:
 	VMAXPS       Y8, Y0, Y8
 	VMOVUPS      Y11, (R12)
 	VMOVUPS      Y10, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y9, (R12)
 	VMOVUPS      Y8, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VCVTPH2PS    (BX), Y0
 	VCVTPH2PS    16(BX), Y1
 	VBROADCASTSS (R9)(SI*4), Y3
@@ -74998,10 +75140,10 @@ ends:
 	VMAXPS       Y4, Y0, Y4
 	VMOVUPS      Y7, (R12)
 	VMOVUPS      Y6, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y5, (R12)
 	VMOVUPS      Y4, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	JMP          stored
 
 additions:
@@ -75041,15 +75183,15 @@ additions:
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y13
 	VFMADD213PS  32(AX), Y1, Y12
 	VMOVUPS      Y15, (R12)
 	VMOVUPS      Y14, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y13, (R12)
 	VMOVUPS      Y12, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VCVTPH2PS    (BX), Y0
 	VCVTPH2PS    16(BX), Y1
 	VBROADCASTSS (R9)(SI*2), Y3
@@ -75086,15 +75228,15 @@ additions:
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y11
 	VFMADD213PS  32(AX), Y1, Y10
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y9
 	VFMADD213PS  32(AX), Y1, Y8
 	VMOVUPS      Y11, (R12)
 	VMOVUPS      Y10, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y9, (R12)
 	VMOVUPS      Y8, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VCVTPH2PS    (BX), Y0
 	VCVTPH2PS    16(BX), Y1
 	VBROADCASTSS (R9)(SI*4), Y3
@@ -75131,15 +75273,15 @@ additions:
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y7
 	VFMADD213PS  32(AX), Y1, Y6
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y5
 	VFMADD213PS  32(AX), Y1, Y4
 	VMOVUPS      Y7, (R12)
 	VMOVUPS      Y6, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	VMOVUPS      Y5, (R12)
 	VMOVUPS      Y4, 32(R12)
-	ADDQ         56(R13), R12
+	ADDQ         R11, R12
 	JMP          stored
 
 mixed:
@@ -75179,19 +75321,19 @@ each:
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y13
 	VFMADD213PS  32(AX), Y1, Y12
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y11
 	VFMADD213PS  32(AX), Y1, Y10
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y9
 	VFMADD213PS  32(AX), Y1, Y8
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y7
 	VFMADD213PS  32(AX), Y1, Y6
-	ADDQ         56(R13), AX
+	ADDQ         R11, AX
 	VFMADD213PS  (AX), Y1, Y5
 	VFMADD213PS  32(AX), Y1, Y4
 
@@ -75234,22 +75376,22 @@ rectify:
 store:
 	VMOVUPS Y15, (R12)
 	VMOVUPS Y14, 32(R12)
-	ADDQ    56(R13), R12
+	ADDQ    R11, R12
 	VMOVUPS Y13, (R12)
 	VMOVUPS Y12, 32(R12)
-	ADDQ    56(R13), R12
+	ADDQ    R11, R12
 	VMOVUPS Y11, (R12)
 	VMOVUPS Y10, 32(R12)
-	ADDQ    56(R13), R12
+	ADDQ    R11, R12
 	VMOVUPS Y9, (R12)
 	VMOVUPS Y8, 32(R12)
-	ADDQ    56(R13), R12
+	ADDQ    R11, R12
 	VMOVUPS Y7, (R12)
 	VMOVUPS Y6, 32(R12)
-	ADDQ    56(R13), R12
+	ADDQ    R11, R12
 	VMOVUPS Y5, (R12)
 	VMOVUPS Y4, 32(R12)
-	ADDQ    56(R13), R12
+	ADDQ    R11, R12
 	JMP     stored
 
 next:
@@ -76011,6 +76153,8 @@ tile:
 	SUBQ    $+4, AX
 	JL      rest
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VCVTPH2PS    (BX), Y0
@@ -76239,6 +76383,8 @@ last:
 	SUBQ    $+4, AX
 	JL      rest
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VCVTPH2PS    (BX), Y0
@@ -76484,6 +76630,7 @@ last:
 	SUBQ    $+4, AX
 	JL      rest
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -76895,6 +77042,10 @@ ahead:
 	MOVQ    R12, 32(SP)
 	MOVQ    24(SP), R12
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -77280,6 +77431,10 @@ ahead:
 	MOVQ    R12, 32(SP)
 	MOVQ    24(SP), R12
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 prefetching:
 	VMASKMOVPS   (BX), Y8, Y0
@@ -78172,6 +78327,8 @@ tile:
 	CMPQ    104(R13), $+0
 	JNE     ahead
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -78536,6 +78693,8 @@ tile:
 	CMPQ    104(R13), $+0
 	JNE     ahead
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VMASKMOVPS   (BX), Y6, Y0
@@ -78984,6 +79143,10 @@ tile:
 	CMPQ    104(R13), $+0
 	JNE     ahead
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -79205,6 +79368,8 @@ ahead:
 	MOVQ    R12, 32(SP)
 	MOVQ    24(SP), R12
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -79373,6 +79538,10 @@ tile:
 	CMPQ    104(R13), $+0
 	JNE     ahead
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VMASKMOVPS   (BX), Y5, Y0
@@ -79689,6 +79858,8 @@ ahead:
 	MOVQ    R12, 32(SP)
 	MOVQ    24(SP), R12
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 prefetching:
 	VMASKMOVPS   (BX), Y5, Y0
@@ -80608,6 +80779,10 @@ ahead:
 	MOVQ    R12, 32(SP)
 	MOVQ    24(SP), R12
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 prefetching:
 	VMASKMOVPS   (BX), Y4, Y0
@@ -80782,6 +80957,7 @@ tile:
 	CMPQ    104(R13), $+0
 	JNE     ahead
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -81931,6 +82107,10 @@ ahead:
 	MOVQ    R12, 32(SP)
 	MOVQ    24(SP), R12
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -82310,6 +82490,10 @@ ahead:
 	MOVQ    R12, 32(SP)
 	MOVQ    24(SP), R12
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 prefetching:
 	VMASKMOVPS   (BX), Y8, Y0
@@ -83186,6 +83370,8 @@ tile:
 	CMPQ    104(R13), $+0
 	JNE     ahead
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -83544,6 +83730,8 @@ tile:
 	CMPQ    104(R13), $+0
 	JNE     ahead
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VMASKMOVPS   (BX), Y6, Y0
@@ -83986,6 +84174,10 @@ tile:
 	CMPQ    104(R13), $+0
 	JNE     ahead
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -84205,6 +84397,8 @@ ahead:
 	MOVQ    R12, 32(SP)
 	MOVQ    24(SP), R12
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -84369,6 +84563,10 @@ tile:
 	CMPQ    104(R13), $+0
 	JNE     ahead
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VMASKMOVPS   (BX), Y5, Y0
@@ -84683,6 +84881,8 @@ ahead:
 	MOVQ    R12, 32(SP)
 	MOVQ    24(SP), R12
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 prefetching:
 	VMASKMOVPS   (BX), Y5, Y0
@@ -85590,6 +85790,10 @@ ahead:
 	MOVQ    R12, 32(SP)
 	MOVQ    24(SP), R12
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
+	NOPL    128(AX)(AX*1)
 
 prefetching:
 	VMASKMOVPS   (BX), Y4, Y0
@@ -85760,6 +85964,7 @@ tile:
 	CMPQ    104(R13), $+0
 	JNE     ahead
 	PCALIGN $0x40
+	NOPL    128(AX)(AX*1)
 
 unrolled:
 	VMOVUPS      (BX), Y0

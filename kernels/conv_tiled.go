@@ -477,7 +477,7 @@ func (c *convCall) panel(q *grid, first asm.Segment, n, col, cols int, b []float
 		args.Segments = &c.segments[0]
 	}
 	for outer := range a[2].n {
-		split := evenly(a[0].n, tall)
+		split := c.t.split(a[0].n, tall)
 		for row := 0; split.left > 0; {
 			h, count := split.take(maxTiles)
 			args.Count, args.ANext = count, 4*h*a[0].src

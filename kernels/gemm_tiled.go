@@ -34,6 +34,7 @@ type tiling struct {
 	rows       int    // most rows of a tile
 	tall       int    // and of one of a single vector
 	laneRows   int    // and of one with shapeLanes
+	evenRows   bool   // tiles of an odd number of rows are slower than others
 	onceRows   int    // of a tile, four of which are faster than three of two heights; or 0
 	wide       [2]int // vectors of a panel for products of one and two rows
 	block      int    // columns of a transposition block
@@ -47,7 +48,7 @@ type tiling struct {
 
 var tilings = [...]tiling{
 	AVX512: {lanes: 16, rows: 14, tall: 14, laneRows: 8, wide: [2]int{16, 8}, block: 8, halfRows: 28, leftRows: 256, leftPanels: 2, narrow: 16},
-	AVX2: {lanes: 8, rows: 6, tall: 12, laneRows: 6, onceRows: 4, wide: [2]int{8, 4}, block: 8, halfRows: 1 << 30, // on ports that multiply-adds leave free
+	AVX2: {lanes: 8, rows: 6, tall: 12, laneRows: 6, evenRows: true, onceRows: 4, wide: [2]int{8, 4}, block: 8, halfRows: 1 << 30, // on ports that multiply-adds leave free
 		packs: true, leftRows: 192, leftPanels: 16, narrow: 12, oneRow: true},
 	// A panel has 8 columns: by llvm-mca's models to pack an element of A takes as long as
 	// three of them, and to convert a panel of float16 as long as one to three tiles do.
@@ -176,7 +177,7 @@ func singlePanel(l Level, t *tiling, c, a, b *Matrix, m, n, k int, alpha float32
 	if m == 4*t.onceRows { // in one call instead of two
 		rows = t.onceRows
 	}
-	split := evenly(m, rows)
+	split := t.split(m, rows)
 	for row := 0; split.left > 0; {
 		h, count := split.take(maxTiles)
 		args.A, args.C = &a.Data[row*next], &c.Data[row*c.Stride]
@@ -198,15 +199,18 @@ func (g *Gemm) end(j int) (bias *float32, relu int) {
 	return bias, relu
 }
 
-// rowTiles is a column of tiles: the first ones, taller, have one row more than the
+// rowTiles is a column of tiles: the first ones, taller, have a step more rows than the
 // others.
-type rowTiles struct{ height, left, taller int }
+type rowTiles struct{ height, left, taller, step int }
 
-// evenly splits rows into as few tiles of at most the given rows as possible, all
-// about as high.
-func evenly(rows, most int) rowTiles {
+// split splits rows into as few tiles of at most the given rows as possible, all about
+// as high.
+func (t *tiling) split(rows, most int) rowTiles {
 	n := (rows + most - 1) / most
-	return rowTiles{height: rows / n, left: n, taller: rows % n}
+	if fewer := n*most - rows; t.evenRows && most == t.rows && fewer%2 == 0 && fewer <= 2*n {
+		return rowTiles{height: most - 2, left: n, taller: n - fewer/2, step: 2}
+	}
+	return rowTiles{height: rows / n, left: n, taller: rows % n, step: 1}
 }
 
 // take returns the height and the number of the next tiles of one height, at most as
@@ -214,7 +218,7 @@ func evenly(rows, most int) rowTiles {
 func (t *rowTiles) take(most int) (height, count int) {
 	height, count = t.height, t.left
 	if t.taller > 0 {
-		height, count = t.height+1, t.taller
+		height, count = t.height+t.step, t.taller
 	}
 	count = min(count, most)
 	t.left -= count
@@ -293,7 +297,7 @@ func (p *product) lined(b []float32, stride, distance int, packed bool) (cols in
 		shape += shapeCols
 		next = 1
 	}
-	split := evenly(p.m, p.t.rows)
+	split := p.t.split(p.m, p.t.rows)
 	for row := 0; split.left > 0; {
 		h, count := split.take(maxTiles)
 		args.A, args.Count, args.ANext = &a.data[row*next], count, 4*h*next
@@ -430,7 +434,7 @@ func (p *product) packA(dst []float32, a leftBlock, rows, kb int) leftBlock {
 	if rows <= 2*p.t.rows {
 		return a
 	}
-	split := evenly(rows, p.t.rows)
+	split := p.t.split(rows, p.t.rows)
 	for row := 0; split.left > 0; {
 		h, count := split.take(maxTiles)
 		if a.cols {
@@ -703,12 +707,12 @@ func (p *product) tiles(i, j, k, rows, kb int, a leftBlock, shape tileShape, las
 		most = (b.lines + aheadLines*steps - 1) / (aheadLines * steps)
 	}
 	c := p.c.Data[i*p.c.Stride+j:]
-	split := evenly(rows, p.t.rows)
+	split := p.t.split(rows, p.t.rows)
 	switch {
 	case a.tiled > 0:
-		split = evenly(a.tiled, p.t.rows)
+		split = p.t.split(a.tiled, p.t.rows)
 	case shape&(shapeTwo|shapeWide) == 0:
-		split = evenly(rows, p.t.tall)
+		split = p.t.split(rows, p.t.tall)
 	}
 	row := 0
 	run := func(h, count int, kind tileShape) {

@@ -77,7 +77,8 @@ func (t *Target) Gemm(s vec.Tile) {
 		aheadAt, c0 = t.AllocLocal(8), t.AllocLocal(8)
 	}
 
-	pack := gemmP[2] // a register that tiles of AVX2 leave free
+	freeGP := gemmP[2] // tiles of AVX2 with two vectors leave it free
+	pack := freeGP
 
 	group, groups := 5, 1
 	if !t.Wide {
@@ -232,6 +233,9 @@ func (t *Target) Gemm(s vec.Tile) {
 		t.Label("begin")
 	}
 	t.MOVQ(t.field(vec.TileC), gemmC)
+	if drained > 0 && !s.Pack {
+		t.MOVQ(t.field(vec.TileCStride), freeGP)
+	}
 
 	t.Label("line")
 	t.MOVQ(t.field(vec.TileCount), reg.RAX)
@@ -401,7 +405,7 @@ func (t *Target) Gemm(s vec.Tile) {
 				t.Label("ahead")
 				t.MOVQ(gemmC, c0)
 				t.MOVQ(aheadAt, ahead)
-				t.Loop("prefetching")
+				t.PlacedLoop("prefetching")
 				for u := range unroll {
 					multiply(u, 0, s.Rows)
 					if u%2 == 0 {
@@ -422,7 +426,7 @@ func (t *Target) Gemm(s vec.Tile) {
 				t.JMP(operand.LabelRef("rest"))
 			})
 		}
-		t.Loop("unrolled")
+		t.PlacedLoop("unrolled")
 		for u := range unroll {
 			multiply(u, 0, s.Rows)
 			if prefetches && u%2 == 0 {
@@ -500,8 +504,11 @@ func (t *Target) Gemm(s vec.Tile) {
 	// The end of some rows of a tile, whose first one gemmC points to: what C gets
 	// besides the sums, and storing it.
 	var strideC operand.Op = reg.RCX // those of B are loaded again for the next tile
-	if drained > 0 {
+	switch {
+	case drained > 0 && s.Pack:
 		strideC = t.field(vec.TileCStride)
+	case drained > 0:
+		strideC = freeGP
 	}
 	c := reg.RAX
 	free := vec.Reg(0) // a register below the outputs

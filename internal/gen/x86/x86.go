@@ -29,15 +29,16 @@ type Target struct {
 type File struct {
 	*build.Context
 	consts map[uint32]operand.Mem
-	masks  *operand.Mem // table of AVX2 masks for partial vectors
-	lanes  *operand.Mem // the integers 0 to 15
+	masks  *operand.Mem    // table of AVX2 masks for partial vectors
+	lanes  *operand.Mem    // the integers 0 to 15
+	placed map[string]bool // labels of loops
 }
 
 // NewFile returns a file for package asm.
 func NewFile() *File {
 	c := build.NewContext()
 	c.ConstraintExpr("!purego")
-	return &File{Context: c, consts: map[uint32]operand.Mem{}}
+	return &File{Context: c, consts: map[uint32]operand.Mem{}, placed: map[string]bool{}}
 }
 
 // The general registers: all but SP, BP (frame), R14 (goroutine) and R15 (GOT).
