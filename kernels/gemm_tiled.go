@@ -38,6 +38,7 @@ type tiling struct {
 	onceRows   int    // of a tile, four of which are faster than three of two heights; or 0
 	wide       [2]int // vectors of a panel for products of one and two rows
 	block      int    // columns of a transposition block
+	aheadLines int    // cache lines that a tile prefetches every four k: with AVX2 a second one would hold up a shared core
 	halfRows   int    // most rows that a panel of float16 is converted for by each tile
 	packs      bool   // there are routines that pack A tile by tile, and B on the way
 	leftRows   int    // of a packed block of A, which stays in the second cache
@@ -47,18 +48,17 @@ type tiling struct {
 }
 
 var tilings = [...]tiling{
-	AVX512: {lanes: 16, rows: 14, tall: 14, laneRows: 8, wide: [2]int{16, 8}, block: 8, halfRows: 28, leftRows: 256, leftPanels: 2, narrow: 16},
-	AVX2: {lanes: 8, rows: 6, tall: 12, laneRows: 6, evenRows: true, onceRows: 4, wide: [2]int{8, 4}, block: 8, halfRows: 1 << 30, // on ports that multiply-adds leave free
+	AVX512: {lanes: 16, rows: 14, tall: 14, laneRows: 8, wide: [2]int{16, 8}, block: 8, aheadLines: 2, halfRows: 28, leftRows: 256, leftPanels: 2, narrow: 16},
+	AVX2: {lanes: 8, rows: 6, tall: 12, laneRows: 6, evenRows: true, onceRows: 4, wide: [2]int{8, 4}, block: 8, aheadLines: 1, halfRows: 1 << 30, // on ports that multiply-adds leave free
 		packs: true, leftRows: 192, leftPanels: 16, narrow: 12, oneRow: true},
 	// A panel has 8 columns: by llvm-mca's models to pack an element of A takes as long as
 	// three of them, and to convert a panel of float16 as long as one to three tiles do.
-	NEON: {lanes: 4, rows: 8, tall: 8, laneRows: 8, wide: [2]int{8, 8}, block: 4, halfRows: 16, leftRows: 256, leftPanels: 6, narrow: 4},
+	NEON: {lanes: 4, rows: 8, tall: 8, laneRows: 8, wide: [2]int{8, 8}, block: 4, aheadLines: 2, halfRows: 16, leftRows: 256, leftPanels: 6, narrow: 4},
 }
 
 const (
 	panelVectors = 2
 	maxTiles     = 32 // row tiles of one assembly call, for preemption
-	aheadLines   = 2  // cache lines that a tile prefetches every four k
 
 	// Blocks of large products: 256 x 256 elements of A stay in the second cache
 	// beside 256 x 1024 of B, a panel of B in the first. The stride of a packed
@@ -703,8 +703,8 @@ func (p *product) tiles(i, j, k, rows, kb int, a leftBlock, shape tileShape, las
 	}
 	most, steps := maxTiles, kb/4
 	if b.lines > 0 && steps > 0 {
-		args.Ahead, args.AheadStep = b.ahead, 64*aheadLines
-		most = (b.lines + aheadLines*steps - 1) / (aheadLines * steps)
+		args.Ahead, args.AheadStep = b.ahead, 64*p.t.aheadLines
+		most = (b.lines + p.t.aheadLines*steps - 1) / (p.t.aheadLines * steps)
 	}
 	c := p.c.Data[i*p.c.Stride+j:]
 	split := p.t.split(rows, p.t.rows)

@@ -158,8 +158,8 @@ type Tile struct {
 	Columns  int      // elements of the last vector, of routines with Partial
 	Add      int      // 0 or 1
 	ReLU     int      // 0 or 1
-	Ahead    uintptr  // what to prefetch, two lines every four k, or 0; only a hint
-	AheadStep int      // 128, or 0 without
+	Ahead    uintptr  // what to prefetch, AheadStep bytes every four k, or 0; only a hint
+	AheadStep int      // 64 or 128, or 0 without
 	Segments *Segment // further k after the first K, up to a segment without any; or nil
 	Lines    int      // 0 or 1 for one
 	ALine    int      // from the row tile after a line's last to the first of the next line in A

@@ -408,17 +408,14 @@ func (t *Target) Gemm(s vec.Tile) {
 				t.PlacedLoop("prefetching")
 				for u := range unroll {
 					multiply(u, 0, s.Rows)
-					if u%2 == 0 {
-						prefetch(u / 2)
-					}
 				}
+				prefetch(0)
 				t.ADDQ(t.field(vec.TileAheadStep), ahead)
 				advance(unroll)
 				t.SUBQ(operand.I32(unroll), gemmK)
 				t.JGE(operand.LabelRef("prefetching"))
 				if drained > 0 { // as many as with the last k
 					prefetch(0)
-					prefetch(1)
 					t.ADDQ(t.field(vec.TileAheadStep), ahead)
 				}
 				t.MOVQ(ahead, aheadAt)
