@@ -249,6 +249,29 @@ func TestAMD64(t *testing.T) {
 	}
 }
 
+// TestPlacedLoops: the jumps that end the loops of AVX2's tiles lie where the generator
+// means them to, which has to know how long each instruction is.
+func TestPlacedLoops(t *testing.T) {
+	placed := 0
+	for _, r := range assemble(t, "amd64") {
+		if r.level != "AVX2" || !strings.HasPrefix(r.name, "Gemm") {
+			continue
+		}
+		at, ended := 0, map[string]bool{}
+		for _, in := range r.code {
+			f := strings.Fields(in.text)
+			if f[0] == "JGE" && (f[1] == "unrolled" || f[1] == "prefetching") && !ended[f[1]] {
+				ended[f[1]] = true // other jumps to it are of rare cases
+				jump := at % 64
+				require.True(t, 16 <= jump && jump <= 48, "%s: at byte %d of a cache line", r.at(in), jump)
+				placed++
+			}
+			at += len(in.bytes)
+		}
+	}
+	require.Greater(t, placed, 100)
+}
+
 var (
 	reservedARM64 = regexp.MustCompile(`\bR(16|17|18|18_PLATFORM|27|28|29|30)\b|\bg\b|\bRSP\b`)
 	outsideARM64  = regexp.MustCompile(`^(BL|CALL)\b|^(B|JMP)\b.*\(`)
