@@ -824,10 +824,10 @@ func SigmoidCrossEntropyAVX512(dx *float32, loss *float32, x *float32, t *float3
 func SigmoidCrossEntropyAVX2(dx *float32, loss *float32, x *float32, t *float32, w *float32, p *float32, n int, scale float32)
 
 //go:noescape
-func FirstInvalidAVX512(x *float32, n int, limit float32) float32
+func LargestIndexAVX512(x *float32, n int) float32
 
 //go:noescape
-func FirstInvalidAVX2(x *float32, n int, limit float32) float32
+func LargestIndexAVX2(x *float32, n int) float32
 
 //go:noescape
 func GatherRowsAVX512(dst *float32, table *float32, indices *float32, rows int, cols int, dstStride int, tableStride int)

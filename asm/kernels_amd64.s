@@ -44380,43 +44380,35 @@ TEXT ·WindowMaxAVX2(SB), NOSPLIT, $0-104
 	NEGQ    R11
 	VMOVUPS 32(R12)(R11*4), Y0
 	NEGQ    R11
-
-line:
-	MOVQ pixels+24(FP), R8
-
-pixel:
-	MOVQ channels+32(FP), R11
-	CMPQ R11, $+64
-	JL   vectors8_end
-
-vectors8:
-	MOVQ    BX, DI
-	MOVQ    rows+40(FP), R9
-	MOVQ    taps+48(FP), R10
+	MOVQ    rows+40(FP), R12
+	CMPQ    R12, $+2
+	JNE     any
+	MOVQ    taps+48(FP), R12
+	CMPQ    R12, $+2
+	JNE     any
 	MOVQ    more+96(FP), R12
 	TESTQ   R12, R12
-	JNE     vectors8_more
-	VMOVUPS (DI), Y8
-	VMOVUPS 32(DI), Y7
-	VMOVUPS 64(DI), Y6
-	VMOVUPS 96(DI), Y5
-	VMOVUPS 128(DI), Y4
-	VMOVUPS 160(DI), Y3
-	VMOVUPS 192(DI), Y2
-	VMOVUPS 224(DI), Y1
-	JMP     vectors8_next
+	JNE     any
 
-vectors8_more:
-	VMOVUPS (AX), Y8
-	VMOVUPS 32(AX), Y7
-	VMOVUPS 64(AX), Y6
-	VMOVUPS 96(AX), Y5
-	VMOVUPS 128(AX), Y4
-	VMOVUPS 160(AX), Y3
-	VMOVUPS 192(AX), Y2
-	VMOVUPS 224(AX), Y1
+pair_line:
+	MOVQ pixels+24(FP), R8
 
-vectors8_places:
+pair_pixel:
+	MOVQ channels+32(FP), R11
+	CMPQ R11, $+64
+	JL   pair_vectors8_end
+
+pair_vectors8:
+	MOVQ      BX, DI
+	VMOVUPS   (DI), Y8
+	VMOVUPS   32(DI), Y7
+	VMOVUPS   64(DI), Y6
+	VMOVUPS   96(DI), Y5
+	VMOVUPS   128(DI), Y4
+	VMOVUPS   160(DI), Y3
+	VMOVUPS   192(DI), Y2
+	VMOVUPS   224(DI), Y1
+	ADDQ      DX, DI
 	VMOVUPS   (DI), Y9
 	VMOVUPS   32(DI), Y10
 	VCMPPS    $0x03, Y9, Y9, Y12
@@ -44457,53 +44449,114 @@ vectors8_places:
 	VORPS     Y13, Y10, Y10
 	VBLENDVPS Y12, Y11, Y2, Y2
 	VBLENDVPS Y10, Y9, Y1, Y1
+	ADDQ      DX, DI
+	ADDQ      SI, DI
+	VMOVUPS   (DI), Y9
+	VMOVUPS   32(DI), Y10
+	VCMPPS    $0x03, Y9, Y9, Y12
+	VCMPPS    $0x01, Y9, Y8, Y11
+	VORPS     Y12, Y11, Y11
+	VCMPPS    $0x03, Y10, Y10, Y13
+	VCMPPS    $0x01, Y10, Y7, Y12
+	VORPS     Y13, Y12, Y12
+	VBLENDVPS Y11, Y9, Y8, Y8
+	VBLENDVPS Y12, Y10, Y7, Y7
+	VMOVUPS   64(DI), Y10
+	VMOVUPS   96(DI), Y12
+	VCMPPS    $0x03, Y10, Y10, Y11
+	VCMPPS    $0x01, Y10, Y6, Y9
+	VORPS     Y11, Y9, Y9
+	VCMPPS    $0x03, Y12, Y12, Y13
+	VCMPPS    $0x01, Y12, Y5, Y11
+	VORPS     Y13, Y11, Y11
+	VBLENDVPS Y9, Y10, Y6, Y6
+	VBLENDVPS Y11, Y12, Y5, Y5
+	VMOVUPS   128(DI), Y12
+	VMOVUPS   160(DI), Y11
+	VCMPPS    $0x03, Y12, Y12, Y9
+	VCMPPS    $0x01, Y12, Y4, Y10
+	VORPS     Y9, Y10, Y10
+	VCMPPS    $0x03, Y11, Y11, Y13
+	VCMPPS    $0x01, Y11, Y3, Y9
+	VORPS     Y13, Y9, Y9
+	VBLENDVPS Y10, Y12, Y4, Y4
+	VBLENDVPS Y9, Y11, Y3, Y3
+	VMOVUPS   192(DI), Y11
+	VMOVUPS   224(DI), Y9
+	VCMPPS    $0x03, Y11, Y11, Y10
+	VCMPPS    $0x01, Y11, Y2, Y12
+	VORPS     Y10, Y12, Y12
+	VCMPPS    $0x03, Y9, Y9, Y13
+	VCMPPS    $0x01, Y9, Y1, Y10
+	VORPS     Y13, Y10, Y10
+	VBLENDVPS Y12, Y11, Y2, Y2
+	VBLENDVPS Y10, Y9, Y1, Y1
+	ADDQ      DX, DI
+	VMOVUPS   (DI), Y9
+	VMOVUPS   32(DI), Y10
+	VCMPPS    $0x03, Y9, Y9, Y12
+	VCMPPS    $0x01, Y9, Y8, Y11
+	VORPS     Y12, Y11, Y11
+	VCMPPS    $0x03, Y10, Y10, Y13
+	VCMPPS    $0x01, Y10, Y7, Y12
+	VORPS     Y13, Y12, Y12
+	VBLENDVPS Y11, Y9, Y8, Y8
+	VBLENDVPS Y12, Y10, Y7, Y7
+	VMOVUPS   64(DI), Y10
+	VMOVUPS   96(DI), Y12
+	VCMPPS    $0x03, Y10, Y10, Y11
+	VCMPPS    $0x01, Y10, Y6, Y9
+	VORPS     Y11, Y9, Y9
+	VCMPPS    $0x03, Y12, Y12, Y13
+	VCMPPS    $0x01, Y12, Y5, Y11
+	VORPS     Y13, Y11, Y11
+	VBLENDVPS Y9, Y10, Y6, Y6
+	VBLENDVPS Y11, Y12, Y5, Y5
+	VMOVUPS   128(DI), Y12
+	VMOVUPS   160(DI), Y11
+	VCMPPS    $0x03, Y12, Y12, Y9
+	VCMPPS    $0x01, Y12, Y4, Y10
+	VORPS     Y9, Y10, Y10
+	VCMPPS    $0x03, Y11, Y11, Y13
+	VCMPPS    $0x01, Y11, Y3, Y9
+	VORPS     Y13, Y9, Y9
+	VBLENDVPS Y10, Y12, Y4, Y4
+	VBLENDVPS Y9, Y11, Y3, Y3
+	VMOVUPS   192(DI), Y11
+	VMOVUPS   224(DI), Y9
+	VCMPPS    $0x03, Y11, Y11, Y10
+	VCMPPS    $0x01, Y11, Y2, Y12
+	VORPS     Y10, Y12, Y12
+	VCMPPS    $0x03, Y9, Y9, Y13
+	VCMPPS    $0x01, Y9, Y1, Y10
+	VORPS     Y13, Y10, Y10
+	VBLENDVPS Y12, Y11, Y2, Y2
+	VBLENDVPS Y10, Y9, Y1, Y1
+	VMOVUPS   Y8, (AX)
+	VMOVUPS   Y7, 32(AX)
+	VMOVUPS   Y6, 64(AX)
+	VMOVUPS   Y5, 96(AX)
+	VMOVUPS   Y4, 128(AX)
+	VMOVUPS   Y3, 160(AX)
+	VMOVUPS   Y2, 192(AX)
+	VMOVUPS   Y1, 224(AX)
+	ADDQ      $+256, BX
+	ADDQ      $+256, AX
+	ADDQ      $-64, R11
+	CMPQ      R11, $+64
+	JGE       pair_vectors8
 
-vectors8_next:
-	ADDQ    DX, DI
-	SUBQ    $+1, R10
-	JNE     vectors8_places
-	ADDQ    SI, DI
-	MOVQ    taps+48(FP), R10
-	SUBQ    $+1, R9
-	JNE     vectors8_places
-	VMOVUPS Y8, (AX)
-	VMOVUPS Y7, 32(AX)
-	VMOVUPS Y6, 64(AX)
-	VMOVUPS Y5, 96(AX)
-	VMOVUPS Y4, 128(AX)
-	VMOVUPS Y3, 160(AX)
-	VMOVUPS Y2, 192(AX)
-	VMOVUPS Y1, 224(AX)
-	ADDQ    $+256, BX
-	ADDQ    $+256, AX
-	ADDQ    $-64, R11
-	CMPQ    R11, $+64
-	JGE     vectors8
-
-vectors8_end:
+pair_vectors8_end:
 	CMPQ R11, $+32
-	JL   vectors4_end
+	JL   pair_vectors4_end
 
-vectors4:
-	MOVQ    BX, DI
-	MOVQ    rows+40(FP), R9
-	MOVQ    taps+48(FP), R10
-	MOVQ    more+96(FP), R12
-	TESTQ   R12, R12
-	JNE     vectors4_more
-	VMOVUPS (DI), Y1
-	VMOVUPS 32(DI), Y2
-	VMOVUPS 64(DI), Y3
-	VMOVUPS 96(DI), Y4
-	JMP     vectors4_next
-
-vectors4_more:
-	VMOVUPS (AX), Y1
-	VMOVUPS 32(AX), Y2
-	VMOVUPS 64(AX), Y3
-	VMOVUPS 96(AX), Y4
-
-vectors4_places:
+pair_vectors4:
+	MOVQ      BX, DI
+	VMOVUPS   (DI), Y1
+	VMOVUPS   32(DI), Y2
+	VMOVUPS   64(DI), Y3
+	VMOVUPS   96(DI), Y4
+	ADDQ      DX, DI
 	VMOVUPS   (DI), Y5
 	VMOVUPS   32(DI), Y6
 	VMOVUPS   64(DI), Y7
@@ -44524,141 +44577,166 @@ vectors4_places:
 	VBLENDVPS Y10, Y6, Y2, Y2
 	VBLENDVPS Y11, Y7, Y3, Y3
 	VBLENDVPS Y12, Y8, Y4, Y4
+	ADDQ      DX, DI
+	ADDQ      SI, DI
+	VMOVUPS   (DI), Y8
+	VMOVUPS   32(DI), Y12
+	VMOVUPS   64(DI), Y7
+	VMOVUPS   96(DI), Y11
+	VCMPPS    $0x03, Y8, Y8, Y10
+	VCMPPS    $0x01, Y8, Y1, Y6
+	VORPS     Y10, Y6, Y6
+	VCMPPS    $0x03, Y12, Y12, Y5
+	VCMPPS    $0x01, Y12, Y2, Y10
+	VORPS     Y5, Y10, Y10
+	VCMPPS    $0x03, Y7, Y7, Y9
+	VCMPPS    $0x01, Y7, Y3, Y5
+	VORPS     Y9, Y5, Y5
+	VCMPPS    $0x03, Y11, Y11, Y13
+	VCMPPS    $0x01, Y11, Y4, Y9
+	VORPS     Y13, Y9, Y9
+	VBLENDVPS Y6, Y8, Y1, Y1
+	VBLENDVPS Y10, Y12, Y2, Y2
+	VBLENDVPS Y5, Y7, Y3, Y3
+	VBLENDVPS Y9, Y11, Y4, Y4
+	ADDQ      DX, DI
+	VMOVUPS   (DI), Y11
+	VMOVUPS   32(DI), Y9
+	VMOVUPS   64(DI), Y7
+	VMOVUPS   96(DI), Y5
+	VCMPPS    $0x03, Y11, Y11, Y10
+	VCMPPS    $0x01, Y11, Y1, Y12
+	VORPS     Y10, Y12, Y12
+	VCMPPS    $0x03, Y9, Y9, Y8
+	VCMPPS    $0x01, Y9, Y2, Y10
+	VORPS     Y8, Y10, Y10
+	VCMPPS    $0x03, Y7, Y7, Y6
+	VCMPPS    $0x01, Y7, Y3, Y8
+	VORPS     Y6, Y8, Y8
+	VCMPPS    $0x03, Y5, Y5, Y13
+	VCMPPS    $0x01, Y5, Y4, Y6
+	VORPS     Y13, Y6, Y6
+	VBLENDVPS Y12, Y11, Y1, Y1
+	VBLENDVPS Y10, Y9, Y2, Y2
+	VBLENDVPS Y8, Y7, Y3, Y3
+	VBLENDVPS Y6, Y5, Y4, Y4
+	VMOVUPS   Y1, (AX)
+	VMOVUPS   Y2, 32(AX)
+	VMOVUPS   Y3, 64(AX)
+	VMOVUPS   Y4, 96(AX)
+	ADDQ      $+128, BX
+	ADDQ      $+128, AX
+	ADDQ      $-32, R11
+	CMPQ      R11, $+32
+	JGE       pair_vectors4
 
-vectors4_next:
-	ADDQ    DX, DI
-	SUBQ    $+1, R10
-	JNE     vectors4_places
-	ADDQ    SI, DI
-	MOVQ    taps+48(FP), R10
-	SUBQ    $+1, R9
-	JNE     vectors4_places
-	VMOVUPS Y1, (AX)
-	VMOVUPS Y2, 32(AX)
-	VMOVUPS Y3, 64(AX)
-	VMOVUPS Y4, 96(AX)
-	ADDQ    $+128, BX
-	ADDQ    $+128, AX
-	ADDQ    $-32, R11
-	CMPQ    R11, $+32
-	JGE     vectors4
-
-vectors4_end:
+pair_vectors4_end:
 	CMPQ R11, $+16
-	JL   vectors2_end
+	JL   pair_vectors2_end
 
-vectors2:
-	MOVQ    BX, DI
-	MOVQ    rows+40(FP), R9
-	MOVQ    taps+48(FP), R10
-	MOVQ    more+96(FP), R12
-	TESTQ   R12, R12
-	JNE     vectors2_more
-	VMOVUPS (DI), Y4
-	VMOVUPS 32(DI), Y3
-	JMP     vectors2_next
-
-vectors2_more:
-	VMOVUPS (AX), Y4
-	VMOVUPS 32(AX), Y3
-
-vectors2_places:
+pair_vectors2:
+	MOVQ      BX, DI
+	VMOVUPS   (DI), Y4
+	VMOVUPS   32(DI), Y3
+	ADDQ      DX, DI
 	VMOVUPS   (DI), Y2
 	VMOVUPS   32(DI), Y1
-	VCMPPS    $0x03, Y2, Y2, Y12
-	VCMPPS    $0x01, Y2, Y4, Y8
-	VORPS     Y12, Y8, Y8
+	VCMPPS    $0x03, Y2, Y2, Y6
+	VCMPPS    $0x01, Y2, Y4, Y5
+	VORPS     Y6, Y5, Y5
 	VCMPPS    $0x03, Y1, Y1, Y7
-	VCMPPS    $0x01, Y1, Y3, Y12
-	VORPS     Y7, Y12, Y12
-	VBLENDVPS Y8, Y2, Y4, Y4
-	VBLENDVPS Y12, Y1, Y3, Y3
+	VCMPPS    $0x01, Y1, Y3, Y6
+	VORPS     Y7, Y6, Y6
+	VBLENDVPS Y5, Y2, Y4, Y4
+	VBLENDVPS Y6, Y1, Y3, Y3
+	ADDQ      DX, DI
+	ADDQ      SI, DI
+	VMOVUPS   (DI), Y1
+	VMOVUPS   32(DI), Y6
+	VCMPPS    $0x03, Y1, Y1, Y5
+	VCMPPS    $0x01, Y1, Y4, Y2
+	VORPS     Y5, Y2, Y2
+	VCMPPS    $0x03, Y6, Y6, Y7
+	VCMPPS    $0x01, Y6, Y3, Y5
+	VORPS     Y7, Y5, Y5
+	VBLENDVPS Y2, Y1, Y4, Y4
+	VBLENDVPS Y5, Y6, Y3, Y3
+	ADDQ      DX, DI
+	VMOVUPS   (DI), Y6
+	VMOVUPS   32(DI), Y5
+	VCMPPS    $0x03, Y6, Y6, Y2
+	VCMPPS    $0x01, Y6, Y4, Y1
+	VORPS     Y2, Y1, Y1
+	VCMPPS    $0x03, Y5, Y5, Y7
+	VCMPPS    $0x01, Y5, Y3, Y2
+	VORPS     Y7, Y2, Y2
+	VBLENDVPS Y1, Y6, Y4, Y4
+	VBLENDVPS Y2, Y5, Y3, Y3
+	VMOVUPS   Y4, (AX)
+	VMOVUPS   Y3, 32(AX)
+	ADDQ      $+64, BX
+	ADDQ      $+64, AX
+	ADDQ      $-16, R11
+	CMPQ      R11, $+16
+	JGE       pair_vectors2
 
-vectors2_next:
-	ADDQ    DX, DI
-	SUBQ    $+1, R10
-	JNE     vectors2_places
-	ADDQ    SI, DI
-	MOVQ    taps+48(FP), R10
-	SUBQ    $+1, R9
-	JNE     vectors2_places
-	VMOVUPS Y4, (AX)
-	VMOVUPS Y3, 32(AX)
-	ADDQ    $+64, BX
-	ADDQ    $+64, AX
-	ADDQ    $-16, R11
-	CMPQ    R11, $+16
-	JGE     vectors2
-
-vectors2_end:
+pair_vectors2_end:
 	CMPQ R11, $+8
-	JL   vectors1_end
+	JL   pair_vectors1_end
 
-vectors1:
-	MOVQ    BX, DI
-	MOVQ    rows+40(FP), R9
-	MOVQ    taps+48(FP), R10
-	MOVQ    more+96(FP), R12
-	TESTQ   R12, R12
-	JNE     vectors1_more
-	VMOVUPS (DI), Y3
-	JMP     vectors1_next
-
-vectors1_more:
-	VMOVUPS (AX), Y3
-
-vectors1_places:
+pair_vectors1:
+	MOVQ      BX, DI
+	VMOVUPS   (DI), Y3
+	ADDQ      DX, DI
 	VMOVUPS   (DI), Y4
-	VCMPPS    $0x03, Y4, Y4, Y12
-	VCMPPS    $0x01, Y4, Y3, Y1
-	VORPS     Y12, Y1, Y1
-	VBLENDVPS Y1, Y4, Y3, Y3
+	VCMPPS    $0x03, Y4, Y4, Y2
+	VCMPPS    $0x01, Y4, Y3, Y5
+	VORPS     Y2, Y5, Y5
+	VBLENDVPS Y5, Y4, Y3, Y3
+	ADDQ      DX, DI
+	ADDQ      SI, DI
+	VMOVUPS   (DI), Y4
+	VCMPPS    $0x03, Y4, Y4, Y2
+	VCMPPS    $0x01, Y4, Y3, Y5
+	VORPS     Y2, Y5, Y5
+	VBLENDVPS Y5, Y4, Y3, Y3
+	ADDQ      DX, DI
+	VMOVUPS   (DI), Y4
+	VCMPPS    $0x03, Y4, Y4, Y2
+	VCMPPS    $0x01, Y4, Y3, Y5
+	VORPS     Y2, Y5, Y5
+	VBLENDVPS Y5, Y4, Y3, Y3
+	VMOVUPS   Y3, (AX)
+	ADDQ      $+32, BX
+	ADDQ      $+32, AX
+	ADDQ      $-8, R11
+	CMPQ      R11, $+8
+	JGE       pair_vectors1
 
-vectors1_next:
-	ADDQ    DX, DI
-	SUBQ    $+1, R10
-	JNE     vectors1_places
-	ADDQ    SI, DI
-	MOVQ    taps+48(FP), R10
-	SUBQ    $+1, R9
-	JNE     vectors1_places
-	VMOVUPS Y3, (AX)
-	ADDQ    $+32, BX
-	ADDQ    $+32, AX
-	ADDQ    $-8, R11
-	CMPQ    R11, $+8
-	JGE     vectors1
-
-vectors1_end:
+pair_vectors1_end:
 	TESTQ      R11, R11
-	JE         next
+	JE         pair_next
 	MOVQ       BX, DI
-	MOVQ       rows+40(FP), R9
-	MOVQ       taps+48(FP), R10
-	MOVQ       more+96(FP), R12
-	TESTQ      R12, R12
-	JNE        partial_more
 	VMASKMOVPS (DI), Y0, Y3
-	JMP        partial_next
-
-partial_more:
-	VMASKMOVPS (AX), Y0, Y3
-
-partial_places:
-	VMASKMOVPS (DI), Y0, Y4
-	VCMPPS     $0x03, Y4, Y4, Y12
-	VCMPPS     $0x01, Y4, Y3, Y1
-	VORPS      Y12, Y1, Y1
-	VBLENDVPS  Y1, Y4, Y3, Y3
-
-partial_next:
 	ADDQ       DX, DI
-	SUBQ       $+1, R10
-	JNE        partial_places
+	VMASKMOVPS (DI), Y0, Y4
+	VCMPPS     $0x03, Y4, Y4, Y2
+	VCMPPS     $0x01, Y4, Y3, Y5
+	VORPS      Y2, Y5, Y5
+	VBLENDVPS  Y5, Y4, Y3, Y3
+	ADDQ       DX, DI
 	ADDQ       SI, DI
-	MOVQ       taps+48(FP), R10
-	SUBQ       $+1, R9
-	JNE        partial_places
+	VMASKMOVPS (DI), Y0, Y4
+	VCMPPS     $0x03, Y4, Y4, Y2
+	VCMPPS     $0x01, Y4, Y3, Y5
+	VORPS      Y2, Y5, Y5
+	VBLENDVPS  Y5, Y4, Y3, Y3
+	ADDQ       DX, DI
+	VMASKMOVPS (DI), Y0, Y4
+	VCMPPS     $0x03, Y4, Y4, Y2
+	VCMPPS     $0x01, Y4, Y3, Y5
+	VORPS      Y2, Y5, Y5
+	VBLENDVPS  Y5, Y4, Y3, Y3
 	CMPQ       R11, $0x04
 	JL         store192_few
 	VMOVUPS    X3, (AX)
@@ -44690,6 +44768,339 @@ store192_one:
 	VMOVSS X3, (AX)
 
 store192_end:
+	LEAQ (BX)(R11*4), BX
+	LEAQ (AX)(R11*4), AX
+
+pair_next:
+	MOVQ depth+56(FP), R12
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (AX)(R12*4), AX
+	MOVQ step+64(FP), R12
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (BX)(R12*4), BX
+	SUBQ $+1, R8
+	JNE  pair_pixel
+	MOVQ ownGap+88(FP), R12
+	LEAQ (AX)(R12*4), AX
+	MOVQ lineGap+80(FP), R12
+	LEAQ (BX)(R12*4), BX
+	SUBQ $+1, CX
+	JNE  pair_line
+	VZEROUPPER
+	RET
+
+any:
+line:
+	MOVQ pixels+24(FP), R8
+
+pixel:
+	MOVQ channels+32(FP), R11
+	CMPQ R11, $+64
+	JL   vectors8_end
+
+vectors8:
+	MOVQ    BX, DI
+	MOVQ    rows+40(FP), R9
+	MOVQ    taps+48(FP), R10
+	MOVQ    more+96(FP), R12
+	TESTQ   R12, R12
+	JNE     vectors8_more
+	VMOVUPS (DI), Y3
+	VMOVUPS 32(DI), Y4
+	VMOVUPS 64(DI), Y5
+	VMOVUPS 96(DI), Y2
+	VMOVUPS 128(DI), Y6
+	VMOVUPS 160(DI), Y1
+	VMOVUPS 192(DI), Y7
+	VMOVUPS 224(DI), Y8
+	JMP     vectors8_next
+
+vectors8_more:
+	VMOVUPS (AX), Y3
+	VMOVUPS 32(AX), Y4
+	VMOVUPS 64(AX), Y5
+	VMOVUPS 96(AX), Y2
+	VMOVUPS 128(AX), Y6
+	VMOVUPS 160(AX), Y1
+	VMOVUPS 192(AX), Y7
+	VMOVUPS 224(AX), Y8
+
+vectors8_places:
+	VMOVUPS   (DI), Y9
+	VMOVUPS   32(DI), Y10
+	VCMPPS    $0x03, Y9, Y9, Y12
+	VCMPPS    $0x01, Y9, Y3, Y11
+	VORPS     Y12, Y11, Y11
+	VCMPPS    $0x03, Y10, Y10, Y13
+	VCMPPS    $0x01, Y10, Y4, Y12
+	VORPS     Y13, Y12, Y12
+	VBLENDVPS Y11, Y9, Y3, Y3
+	VBLENDVPS Y12, Y10, Y4, Y4
+	VMOVUPS   64(DI), Y10
+	VMOVUPS   96(DI), Y12
+	VCMPPS    $0x03, Y10, Y10, Y11
+	VCMPPS    $0x01, Y10, Y5, Y9
+	VORPS     Y11, Y9, Y9
+	VCMPPS    $0x03, Y12, Y12, Y13
+	VCMPPS    $0x01, Y12, Y2, Y11
+	VORPS     Y13, Y11, Y11
+	VBLENDVPS Y9, Y10, Y5, Y5
+	VBLENDVPS Y11, Y12, Y2, Y2
+	VMOVUPS   128(DI), Y12
+	VMOVUPS   160(DI), Y11
+	VCMPPS    $0x03, Y12, Y12, Y9
+	VCMPPS    $0x01, Y12, Y6, Y10
+	VORPS     Y9, Y10, Y10
+	VCMPPS    $0x03, Y11, Y11, Y13
+	VCMPPS    $0x01, Y11, Y1, Y9
+	VORPS     Y13, Y9, Y9
+	VBLENDVPS Y10, Y12, Y6, Y6
+	VBLENDVPS Y9, Y11, Y1, Y1
+	VMOVUPS   192(DI), Y11
+	VMOVUPS   224(DI), Y9
+	VCMPPS    $0x03, Y11, Y11, Y10
+	VCMPPS    $0x01, Y11, Y7, Y12
+	VORPS     Y10, Y12, Y12
+	VCMPPS    $0x03, Y9, Y9, Y13
+	VCMPPS    $0x01, Y9, Y8, Y10
+	VORPS     Y13, Y10, Y10
+	VBLENDVPS Y12, Y11, Y7, Y7
+	VBLENDVPS Y10, Y9, Y8, Y8
+
+vectors8_next:
+	ADDQ    DX, DI
+	SUBQ    $+1, R10
+	JNE     vectors8_places
+	ADDQ    SI, DI
+	MOVQ    taps+48(FP), R10
+	SUBQ    $+1, R9
+	JNE     vectors8_places
+	VMOVUPS Y3, (AX)
+	VMOVUPS Y4, 32(AX)
+	VMOVUPS Y5, 64(AX)
+	VMOVUPS Y2, 96(AX)
+	VMOVUPS Y6, 128(AX)
+	VMOVUPS Y1, 160(AX)
+	VMOVUPS Y7, 192(AX)
+	VMOVUPS Y8, 224(AX)
+	ADDQ    $+256, BX
+	ADDQ    $+256, AX
+	ADDQ    $-64, R11
+	CMPQ    R11, $+64
+	JGE     vectors8
+
+vectors8_end:
+	CMPQ R11, $+32
+	JL   vectors4_end
+
+vectors4:
+	MOVQ    BX, DI
+	MOVQ    rows+40(FP), R9
+	MOVQ    taps+48(FP), R10
+	MOVQ    more+96(FP), R12
+	TESTQ   R12, R12
+	JNE     vectors4_more
+	VMOVUPS (DI), Y8
+	VMOVUPS 32(DI), Y7
+	VMOVUPS 64(DI), Y1
+	VMOVUPS 96(DI), Y6
+	JMP     vectors4_next
+
+vectors4_more:
+	VMOVUPS (AX), Y8
+	VMOVUPS 32(AX), Y7
+	VMOVUPS 64(AX), Y1
+	VMOVUPS 96(AX), Y6
+
+vectors4_places:
+	VMOVUPS   (DI), Y2
+	VMOVUPS   32(DI), Y5
+	VMOVUPS   64(DI), Y4
+	VMOVUPS   96(DI), Y3
+	VCMPPS    $0x03, Y2, Y2, Y10
+	VCMPPS    $0x01, Y2, Y8, Y9
+	VORPS     Y10, Y9, Y9
+	VCMPPS    $0x03, Y5, Y5, Y11
+	VCMPPS    $0x01, Y5, Y7, Y10
+	VORPS     Y11, Y10, Y10
+	VCMPPS    $0x03, Y4, Y4, Y12
+	VCMPPS    $0x01, Y4, Y1, Y11
+	VORPS     Y12, Y11, Y11
+	VCMPPS    $0x03, Y3, Y3, Y13
+	VCMPPS    $0x01, Y3, Y6, Y12
+	VORPS     Y13, Y12, Y12
+	VBLENDVPS Y9, Y2, Y8, Y8
+	VBLENDVPS Y10, Y5, Y7, Y7
+	VBLENDVPS Y11, Y4, Y1, Y1
+	VBLENDVPS Y12, Y3, Y6, Y6
+
+vectors4_next:
+	ADDQ    DX, DI
+	SUBQ    $+1, R10
+	JNE     vectors4_places
+	ADDQ    SI, DI
+	MOVQ    taps+48(FP), R10
+	SUBQ    $+1, R9
+	JNE     vectors4_places
+	VMOVUPS Y8, (AX)
+	VMOVUPS Y7, 32(AX)
+	VMOVUPS Y1, 64(AX)
+	VMOVUPS Y6, 96(AX)
+	ADDQ    $+128, BX
+	ADDQ    $+128, AX
+	ADDQ    $-32, R11
+	CMPQ    R11, $+32
+	JGE     vectors4
+
+vectors4_end:
+	CMPQ R11, $+16
+	JL   vectors2_end
+
+vectors2:
+	MOVQ    BX, DI
+	MOVQ    rows+40(FP), R9
+	MOVQ    taps+48(FP), R10
+	MOVQ    more+96(FP), R12
+	TESTQ   R12, R12
+	JNE     vectors2_more
+	VMOVUPS (DI), Y6
+	VMOVUPS 32(DI), Y1
+	JMP     vectors2_next
+
+vectors2_more:
+	VMOVUPS (AX), Y6
+	VMOVUPS 32(AX), Y1
+
+vectors2_places:
+	VMOVUPS   (DI), Y7
+	VMOVUPS   32(DI), Y8
+	VCMPPS    $0x03, Y7, Y7, Y12
+	VCMPPS    $0x01, Y7, Y6, Y3
+	VORPS     Y12, Y3, Y3
+	VCMPPS    $0x03, Y8, Y8, Y4
+	VCMPPS    $0x01, Y8, Y1, Y12
+	VORPS     Y4, Y12, Y12
+	VBLENDVPS Y3, Y7, Y6, Y6
+	VBLENDVPS Y12, Y8, Y1, Y1
+
+vectors2_next:
+	ADDQ    DX, DI
+	SUBQ    $+1, R10
+	JNE     vectors2_places
+	ADDQ    SI, DI
+	MOVQ    taps+48(FP), R10
+	SUBQ    $+1, R9
+	JNE     vectors2_places
+	VMOVUPS Y6, (AX)
+	VMOVUPS Y1, 32(AX)
+	ADDQ    $+64, BX
+	ADDQ    $+64, AX
+	ADDQ    $-16, R11
+	CMPQ    R11, $+16
+	JGE     vectors2
+
+vectors2_end:
+	CMPQ R11, $+8
+	JL   vectors1_end
+
+vectors1:
+	MOVQ    BX, DI
+	MOVQ    rows+40(FP), R9
+	MOVQ    taps+48(FP), R10
+	MOVQ    more+96(FP), R12
+	TESTQ   R12, R12
+	JNE     vectors1_more
+	VMOVUPS (DI), Y1
+	JMP     vectors1_next
+
+vectors1_more:
+	VMOVUPS (AX), Y1
+
+vectors1_places:
+	VMOVUPS   (DI), Y6
+	VCMPPS    $0x03, Y6, Y6, Y12
+	VCMPPS    $0x01, Y6, Y1, Y8
+	VORPS     Y12, Y8, Y8
+	VBLENDVPS Y8, Y6, Y1, Y1
+
+vectors1_next:
+	ADDQ    DX, DI
+	SUBQ    $+1, R10
+	JNE     vectors1_places
+	ADDQ    SI, DI
+	MOVQ    taps+48(FP), R10
+	SUBQ    $+1, R9
+	JNE     vectors1_places
+	VMOVUPS Y1, (AX)
+	ADDQ    $+32, BX
+	ADDQ    $+32, AX
+	ADDQ    $-8, R11
+	CMPQ    R11, $+8
+	JGE     vectors1
+
+vectors1_end:
+	TESTQ      R11, R11
+	JE         next
+	MOVQ       BX, DI
+	MOVQ       rows+40(FP), R9
+	MOVQ       taps+48(FP), R10
+	MOVQ       more+96(FP), R12
+	TESTQ      R12, R12
+	JNE        partial_more
+	VMASKMOVPS (DI), Y0, Y1
+	JMP        partial_next
+
+partial_more:
+	VMASKMOVPS (AX), Y0, Y1
+
+partial_places:
+	VMASKMOVPS (DI), Y0, Y6
+	VCMPPS     $0x03, Y6, Y6, Y12
+	VCMPPS     $0x01, Y6, Y1, Y8
+	VORPS      Y12, Y8, Y8
+	VBLENDVPS  Y8, Y6, Y1, Y1
+
+partial_next:
+	ADDQ       DX, DI
+	SUBQ       $+1, R10
+	JNE        partial_places
+	ADDQ       SI, DI
+	MOVQ       taps+48(FP), R10
+	SUBQ       $+1, R9
+	JNE        partial_places
+	CMPQ       R11, $0x04
+	JL         store193_few
+	VMOVUPS    X1, (AX)
+	JE         store193_end
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	CMPQ       R11, $0x06
+	JL         store193_five
+	VMOVLPS    X1, 16(AX)
+	JE         store193_swap
+	VEXTRACTPS $0x02, X1, 24(AX)
+	JMP        store193_swap
+
+store193_five:
+	VMOVSS X1, 16(AX)
+
+store193_swap:
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	JMP        store193_end
+
+store193_few:
+	CMPQ       R11, $0x02
+	JL         store193_one
+	VMOVLPS    X1, (AX)
+	JE         store193_end
+	VEXTRACTPS $0x02, X1, 8(AX)
+	JMP        store193_end
+
+store193_one:
+	VMOVSS X1, (AX)
+
+store193_end:
 	LEAQ (BX)(R11*4), BX
 	LEAQ (AX)(R11*4), AX
 
@@ -44728,43 +45139,35 @@ TEXT ·WindowMaxAVX512(SB), NOSPLIT, $0-104
 	MOVL  $0x0000ffff, R12
 	BZHIL R11, R12, R12
 	KMOVW R12, K1
+	MOVQ  rows+40(FP), R12
+	CMPQ  R12, $+2
+	JNE   any
+	MOVQ  taps+48(FP), R12
+	CMPQ  R12, $+2
+	JNE   any
+	MOVQ  more+96(FP), R12
+	TESTQ R12, R12
+	JNE   any
 
-line:
+pair_line:
 	MOVQ pixels+24(FP), R8
 
-pixel:
+pair_pixel:
 	MOVQ channels+32(FP), R11
 	CMPQ R11, $+128
-	JL   vectors8_end
+	JL   pair_vectors8_end
 
-vectors8:
-	MOVQ    BX, DI
-	MOVQ    rows+40(FP), R9
-	MOVQ    taps+48(FP), R10
-	MOVQ    more+96(FP), R12
-	TESTQ   R12, R12
-	JNE     vectors8_more
-	VMOVUPS (DI), Z7
-	VMOVUPS 64(DI), Z6
-	VMOVUPS 128(DI), Z5
-	VMOVUPS 192(DI), Z4
-	VMOVUPS 256(DI), Z3
-	VMOVUPS 320(DI), Z2
-	VMOVUPS 384(DI), Z1
-	VMOVUPS 448(DI), Z0
-	JMP     vectors8_next
-
-vectors8_more:
-	VMOVUPS (AX), Z7
-	VMOVUPS 64(AX), Z6
-	VMOVUPS 128(AX), Z5
-	VMOVUPS 192(AX), Z4
-	VMOVUPS 256(AX), Z3
-	VMOVUPS 320(AX), Z2
-	VMOVUPS 384(AX), Z1
-	VMOVUPS 448(AX), Z0
-
-vectors8_places:
+pair_vectors8:
+	MOVQ      BX, DI
+	VMOVUPS   (DI), Z7
+	VMOVUPS   64(DI), Z6
+	VMOVUPS   128(DI), Z5
+	VMOVUPS   192(DI), Z4
+	VMOVUPS   256(DI), Z3
+	VMOVUPS   320(DI), Z2
+	VMOVUPS   384(DI), Z1
+	VMOVUPS   448(DI), Z0
+	ADDQ      DX, DI
 	VMOVUPS   (DI), Z8
 	VMOVUPS   64(DI), Z9
 	VMOVUPS   128(DI), Z10
@@ -44805,53 +45208,114 @@ vectors8_places:
 	VBLENDMPS Z10, Z2, K4, Z2
 	VBLENDMPS Z9, Z1, K3, Z1
 	VBLENDMPS Z8, Z0, K2, Z0
+	ADDQ      DX, DI
+	ADDQ      SI, DI
+	VMOVUPS   (DI), Z8
+	VMOVUPS   64(DI), Z9
+	VMOVUPS   128(DI), Z10
+	VMOVUPS   192(DI), Z11
+	VCMPPS    $0x03, Z8, Z8, K7
+	VCMPPS    $0x01, Z8, Z7, K2
+	KORW      K7, K2, K2
+	VCMPPS    $0x03, Z9, Z9, K7
+	VCMPPS    $0x01, Z9, Z6, K3
+	KORW      K7, K3, K3
+	VCMPPS    $0x03, Z10, Z10, K7
+	VCMPPS    $0x01, Z10, Z5, K4
+	KORW      K7, K4, K4
+	VCMPPS    $0x03, Z11, Z11, K7
+	VCMPPS    $0x01, Z11, Z4, K5
+	KORW      K7, K5, K5
+	VBLENDMPS Z8, Z7, K2, Z7
+	VBLENDMPS Z9, Z6, K3, Z6
+	VBLENDMPS Z10, Z5, K4, Z5
+	VBLENDMPS Z11, Z4, K5, Z4
+	VMOVUPS   256(DI), Z11
+	VMOVUPS   320(DI), Z10
+	VMOVUPS   384(DI), Z9
+	VMOVUPS   448(DI), Z8
+	VCMPPS    $0x03, Z11, Z11, K7
+	VCMPPS    $0x01, Z11, Z3, K5
+	KORW      K7, K5, K5
+	VCMPPS    $0x03, Z10, Z10, K7
+	VCMPPS    $0x01, Z10, Z2, K4
+	KORW      K7, K4, K4
+	VCMPPS    $0x03, Z9, Z9, K7
+	VCMPPS    $0x01, Z9, Z1, K3
+	KORW      K7, K3, K3
+	VCMPPS    $0x03, Z8, Z8, K7
+	VCMPPS    $0x01, Z8, Z0, K2
+	KORW      K7, K2, K2
+	VBLENDMPS Z11, Z3, K5, Z3
+	VBLENDMPS Z10, Z2, K4, Z2
+	VBLENDMPS Z9, Z1, K3, Z1
+	VBLENDMPS Z8, Z0, K2, Z0
+	ADDQ      DX, DI
+	VMOVUPS   (DI), Z8
+	VMOVUPS   64(DI), Z9
+	VMOVUPS   128(DI), Z10
+	VMOVUPS   192(DI), Z11
+	VCMPPS    $0x03, Z8, Z8, K7
+	VCMPPS    $0x01, Z8, Z7, K2
+	KORW      K7, K2, K2
+	VCMPPS    $0x03, Z9, Z9, K7
+	VCMPPS    $0x01, Z9, Z6, K3
+	KORW      K7, K3, K3
+	VCMPPS    $0x03, Z10, Z10, K7
+	VCMPPS    $0x01, Z10, Z5, K4
+	KORW      K7, K4, K4
+	VCMPPS    $0x03, Z11, Z11, K7
+	VCMPPS    $0x01, Z11, Z4, K5
+	KORW      K7, K5, K5
+	VBLENDMPS Z8, Z7, K2, Z7
+	VBLENDMPS Z9, Z6, K3, Z6
+	VBLENDMPS Z10, Z5, K4, Z5
+	VBLENDMPS Z11, Z4, K5, Z4
+	VMOVUPS   256(DI), Z11
+	VMOVUPS   320(DI), Z10
+	VMOVUPS   384(DI), Z9
+	VMOVUPS   448(DI), Z8
+	VCMPPS    $0x03, Z11, Z11, K7
+	VCMPPS    $0x01, Z11, Z3, K5
+	KORW      K7, K5, K5
+	VCMPPS    $0x03, Z10, Z10, K7
+	VCMPPS    $0x01, Z10, Z2, K4
+	KORW      K7, K4, K4
+	VCMPPS    $0x03, Z9, Z9, K7
+	VCMPPS    $0x01, Z9, Z1, K3
+	KORW      K7, K3, K3
+	VCMPPS    $0x03, Z8, Z8, K7
+	VCMPPS    $0x01, Z8, Z0, K2
+	KORW      K7, K2, K2
+	VBLENDMPS Z11, Z3, K5, Z3
+	VBLENDMPS Z10, Z2, K4, Z2
+	VBLENDMPS Z9, Z1, K3, Z1
+	VBLENDMPS Z8, Z0, K2, Z0
+	VMOVUPS   Z7, (AX)
+	VMOVUPS   Z6, 64(AX)
+	VMOVUPS   Z5, 128(AX)
+	VMOVUPS   Z4, 192(AX)
+	VMOVUPS   Z3, 256(AX)
+	VMOVUPS   Z2, 320(AX)
+	VMOVUPS   Z1, 384(AX)
+	VMOVUPS   Z0, 448(AX)
+	ADDQ      $+512, BX
+	ADDQ      $+512, AX
+	ADDQ      $-128, R11
+	CMPQ      R11, $+128
+	JGE       pair_vectors8
 
-vectors8_next:
-	ADDQ    DX, DI
-	SUBQ    $+1, R10
-	JNE     vectors8_places
-	ADDQ    SI, DI
-	MOVQ    taps+48(FP), R10
-	SUBQ    $+1, R9
-	JNE     vectors8_places
-	VMOVUPS Z7, (AX)
-	VMOVUPS Z6, 64(AX)
-	VMOVUPS Z5, 128(AX)
-	VMOVUPS Z4, 192(AX)
-	VMOVUPS Z3, 256(AX)
-	VMOVUPS Z2, 320(AX)
-	VMOVUPS Z1, 384(AX)
-	VMOVUPS Z0, 448(AX)
-	ADDQ    $+512, BX
-	ADDQ    $+512, AX
-	ADDQ    $-128, R11
-	CMPQ    R11, $+128
-	JGE     vectors8
-
-vectors8_end:
+pair_vectors8_end:
 	CMPQ R11, $+64
-	JL   vectors4_end
+	JL   pair_vectors4_end
 
-vectors4:
-	MOVQ    BX, DI
-	MOVQ    rows+40(FP), R9
-	MOVQ    taps+48(FP), R10
-	MOVQ    more+96(FP), R12
-	TESTQ   R12, R12
-	JNE     vectors4_more
-	VMOVUPS (DI), Z0
-	VMOVUPS 64(DI), Z1
-	VMOVUPS 128(DI), Z2
-	VMOVUPS 192(DI), Z3
-	JMP     vectors4_next
-
-vectors4_more:
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	VMOVUPS 128(AX), Z2
-	VMOVUPS 192(AX), Z3
-
-vectors4_places:
+pair_vectors4:
+	MOVQ      BX, DI
+	VMOVUPS   (DI), Z0
+	VMOVUPS   64(DI), Z1
+	VMOVUPS   128(DI), Z2
+	VMOVUPS   192(DI), Z3
+	ADDQ      DX, DI
 	VMOVUPS   (DI), Z4
 	VMOVUPS   64(DI), Z5
 	VMOVUPS   128(DI), Z6
@@ -44872,6 +45336,334 @@ vectors4_places:
 	VBLENDMPS Z5, Z1, K3, Z1
 	VBLENDMPS Z6, Z2, K4, Z2
 	VBLENDMPS Z7, Z3, K5, Z3
+	ADDQ      DX, DI
+	ADDQ      SI, DI
+	VMOVUPS   (DI), Z7
+	VMOVUPS   64(DI), Z6
+	VMOVUPS   128(DI), Z5
+	VMOVUPS   192(DI), Z4
+	VCMPPS    $0x03, Z7, Z7, K7
+	VCMPPS    $0x01, Z7, Z0, K5
+	KORW      K7, K5, K5
+	VCMPPS    $0x03, Z6, Z6, K7
+	VCMPPS    $0x01, Z6, Z1, K4
+	KORW      K7, K4, K4
+	VCMPPS    $0x03, Z5, Z5, K7
+	VCMPPS    $0x01, Z5, Z2, K3
+	KORW      K7, K3, K3
+	VCMPPS    $0x03, Z4, Z4, K7
+	VCMPPS    $0x01, Z4, Z3, K2
+	KORW      K7, K2, K2
+	VBLENDMPS Z7, Z0, K5, Z0
+	VBLENDMPS Z6, Z1, K4, Z1
+	VBLENDMPS Z5, Z2, K3, Z2
+	VBLENDMPS Z4, Z3, K2, Z3
+	ADDQ      DX, DI
+	VMOVUPS   (DI), Z4
+	VMOVUPS   64(DI), Z5
+	VMOVUPS   128(DI), Z6
+	VMOVUPS   192(DI), Z7
+	VCMPPS    $0x03, Z4, Z4, K7
+	VCMPPS    $0x01, Z4, Z0, K2
+	KORW      K7, K2, K2
+	VCMPPS    $0x03, Z5, Z5, K7
+	VCMPPS    $0x01, Z5, Z1, K3
+	KORW      K7, K3, K3
+	VCMPPS    $0x03, Z6, Z6, K7
+	VCMPPS    $0x01, Z6, Z2, K4
+	KORW      K7, K4, K4
+	VCMPPS    $0x03, Z7, Z7, K7
+	VCMPPS    $0x01, Z7, Z3, K5
+	KORW      K7, K5, K5
+	VBLENDMPS Z4, Z0, K2, Z0
+	VBLENDMPS Z5, Z1, K3, Z1
+	VBLENDMPS Z6, Z2, K4, Z2
+	VBLENDMPS Z7, Z3, K5, Z3
+	VMOVUPS   Z0, (AX)
+	VMOVUPS   Z1, 64(AX)
+	VMOVUPS   Z2, 128(AX)
+	VMOVUPS   Z3, 192(AX)
+	ADDQ      $+256, BX
+	ADDQ      $+256, AX
+	ADDQ      $-64, R11
+	CMPQ      R11, $+64
+	JGE       pair_vectors4
+
+pair_vectors4_end:
+	CMPQ R11, $+32
+	JL   pair_vectors2_end
+
+pair_vectors2:
+	MOVQ      BX, DI
+	VMOVUPS   (DI), Z3
+	VMOVUPS   64(DI), Z2
+	ADDQ      DX, DI
+	VMOVUPS   (DI), Z1
+	VMOVUPS   64(DI), Z0
+	VCMPPS    $0x03, Z1, Z1, K7
+	VCMPPS    $0x01, Z1, Z3, K5
+	KORW      K7, K5, K5
+	VCMPPS    $0x03, Z0, Z0, K7
+	VCMPPS    $0x01, Z0, Z2, K4
+	KORW      K7, K4, K4
+	VBLENDMPS Z1, Z3, K5, Z3
+	VBLENDMPS Z0, Z2, K4, Z2
+	ADDQ      DX, DI
+	ADDQ      SI, DI
+	VMOVUPS   (DI), Z0
+	VMOVUPS   64(DI), Z1
+	VCMPPS    $0x03, Z0, Z0, K7
+	VCMPPS    $0x01, Z0, Z3, K4
+	KORW      K7, K4, K4
+	VCMPPS    $0x03, Z1, Z1, K7
+	VCMPPS    $0x01, Z1, Z2, K5
+	KORW      K7, K5, K5
+	VBLENDMPS Z0, Z3, K4, Z3
+	VBLENDMPS Z1, Z2, K5, Z2
+	ADDQ      DX, DI
+	VMOVUPS   (DI), Z1
+	VMOVUPS   64(DI), Z0
+	VCMPPS    $0x03, Z1, Z1, K7
+	VCMPPS    $0x01, Z1, Z3, K5
+	KORW      K7, K5, K5
+	VCMPPS    $0x03, Z0, Z0, K7
+	VCMPPS    $0x01, Z0, Z2, K4
+	KORW      K7, K4, K4
+	VBLENDMPS Z1, Z3, K5, Z3
+	VBLENDMPS Z0, Z2, K4, Z2
+	VMOVUPS   Z3, (AX)
+	VMOVUPS   Z2, 64(AX)
+	ADDQ      $+128, BX
+	ADDQ      $+128, AX
+	ADDQ      $-32, R11
+	CMPQ      R11, $+32
+	JGE       pair_vectors2
+
+pair_vectors2_end:
+	CMPQ R11, $+16
+	JL   pair_vectors1_end
+
+pair_vectors1:
+	MOVQ      BX, DI
+	VMOVUPS   (DI), Z2
+	ADDQ      DX, DI
+	VMOVUPS   (DI), Z3
+	VCMPPS    $0x03, Z3, Z3, K7
+	VCMPPS    $0x01, Z3, Z2, K4
+	KORW      K7, K4, K4
+	VBLENDMPS Z3, Z2, K4, Z2
+	ADDQ      DX, DI
+	ADDQ      SI, DI
+	VMOVUPS   (DI), Z3
+	VCMPPS    $0x03, Z3, Z3, K7
+	VCMPPS    $0x01, Z3, Z2, K4
+	KORW      K7, K4, K4
+	VBLENDMPS Z3, Z2, K4, Z2
+	ADDQ      DX, DI
+	VMOVUPS   (DI), Z3
+	VCMPPS    $0x03, Z3, Z3, K7
+	VCMPPS    $0x01, Z3, Z2, K4
+	KORW      K7, K4, K4
+	VBLENDMPS Z3, Z2, K4, Z2
+	VMOVUPS   Z2, (AX)
+	ADDQ      $+64, BX
+	ADDQ      $+64, AX
+	ADDQ      $-16, R11
+	CMPQ      R11, $+16
+	JGE       pair_vectors1
+
+pair_vectors1_end:
+	TESTQ     R11, R11
+	JE        pair_next
+	MOVQ      BX, DI
+	VMOVUPS.Z (DI), K1, Z2
+	ADDQ      DX, DI
+	VMOVUPS.Z (DI), K1, Z3
+	VCMPPS    $0x03, Z3, Z3, K7
+	VCMPPS    $0x01, Z3, Z2, K4
+	KORW      K7, K4, K4
+	VBLENDMPS Z3, Z2, K4, Z2
+	ADDQ      DX, DI
+	ADDQ      SI, DI
+	VMOVUPS.Z (DI), K1, Z3
+	VCMPPS    $0x03, Z3, Z3, K7
+	VCMPPS    $0x01, Z3, Z2, K4
+	KORW      K7, K4, K4
+	VBLENDMPS Z3, Z2, K4, Z2
+	ADDQ      DX, DI
+	VMOVUPS.Z (DI), K1, Z3
+	VCMPPS    $0x03, Z3, Z3, K7
+	VCMPPS    $0x01, Z3, Z2, K4
+	KORW      K7, K4, K4
+	VBLENDMPS Z3, Z2, K4, Z2
+	VMOVUPS   Z2, K1, (AX)
+	LEAQ      (BX)(R11*4), BX
+	LEAQ      (AX)(R11*4), AX
+
+pair_next:
+	MOVQ depth+56(FP), R12
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (AX)(R12*4), AX
+	MOVQ step+64(FP), R12
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (BX)(R12*4), BX
+	SUBQ $+1, R8
+	JNE  pair_pixel
+	MOVQ ownGap+88(FP), R12
+	LEAQ (AX)(R12*4), AX
+	MOVQ lineGap+80(FP), R12
+	LEAQ (BX)(R12*4), BX
+	SUBQ $+1, CX
+	JNE  pair_line
+	VZEROUPPER
+	RET
+
+any:
+line:
+	MOVQ pixels+24(FP), R8
+
+pixel:
+	MOVQ channels+32(FP), R11
+	CMPQ R11, $+128
+	JL   vectors8_end
+
+vectors8:
+	MOVQ    BX, DI
+	MOVQ    rows+40(FP), R9
+	MOVQ    taps+48(FP), R10
+	MOVQ    more+96(FP), R12
+	TESTQ   R12, R12
+	JNE     vectors8_more
+	VMOVUPS (DI), Z2
+	VMOVUPS 64(DI), Z3
+	VMOVUPS 128(DI), Z0
+	VMOVUPS 192(DI), Z1
+	VMOVUPS 256(DI), Z7
+	VMOVUPS 320(DI), Z6
+	VMOVUPS 384(DI), Z5
+	VMOVUPS 448(DI), Z4
+	JMP     vectors8_next
+
+vectors8_more:
+	VMOVUPS (AX), Z2
+	VMOVUPS 64(AX), Z3
+	VMOVUPS 128(AX), Z0
+	VMOVUPS 192(AX), Z1
+	VMOVUPS 256(AX), Z7
+	VMOVUPS 320(AX), Z6
+	VMOVUPS 384(AX), Z5
+	VMOVUPS 448(AX), Z4
+
+vectors8_places:
+	VMOVUPS   (DI), Z8
+	VMOVUPS   64(DI), Z9
+	VMOVUPS   128(DI), Z10
+	VMOVUPS   192(DI), Z11
+	VCMPPS    $0x03, Z8, Z8, K7
+	VCMPPS    $0x01, Z8, Z2, K4
+	KORW      K7, K4, K4
+	VCMPPS    $0x03, Z9, Z9, K7
+	VCMPPS    $0x01, Z9, Z3, K5
+	KORW      K7, K5, K5
+	VCMPPS    $0x03, Z10, Z10, K7
+	VCMPPS    $0x01, Z10, Z0, K3
+	KORW      K7, K3, K3
+	VCMPPS    $0x03, Z11, Z11, K7
+	VCMPPS    $0x01, Z11, Z1, K2
+	KORW      K7, K2, K2
+	VBLENDMPS Z8, Z2, K4, Z2
+	VBLENDMPS Z9, Z3, K5, Z3
+	VBLENDMPS Z10, Z0, K3, Z0
+	VBLENDMPS Z11, Z1, K2, Z1
+	VMOVUPS   256(DI), Z11
+	VMOVUPS   320(DI), Z10
+	VMOVUPS   384(DI), Z9
+	VMOVUPS   448(DI), Z8
+	VCMPPS    $0x03, Z11, Z11, K7
+	VCMPPS    $0x01, Z11, Z7, K2
+	KORW      K7, K2, K2
+	VCMPPS    $0x03, Z10, Z10, K7
+	VCMPPS    $0x01, Z10, Z6, K3
+	KORW      K7, K3, K3
+	VCMPPS    $0x03, Z9, Z9, K7
+	VCMPPS    $0x01, Z9, Z5, K5
+	KORW      K7, K5, K5
+	VCMPPS    $0x03, Z8, Z8, K7
+	VCMPPS    $0x01, Z8, Z4, K4
+	KORW      K7, K4, K4
+	VBLENDMPS Z11, Z7, K2, Z7
+	VBLENDMPS Z10, Z6, K3, Z6
+	VBLENDMPS Z9, Z5, K5, Z5
+	VBLENDMPS Z8, Z4, K4, Z4
+
+vectors8_next:
+	ADDQ    DX, DI
+	SUBQ    $+1, R10
+	JNE     vectors8_places
+	ADDQ    SI, DI
+	MOVQ    taps+48(FP), R10
+	SUBQ    $+1, R9
+	JNE     vectors8_places
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	VMOVUPS Z0, 128(AX)
+	VMOVUPS Z1, 192(AX)
+	VMOVUPS Z7, 256(AX)
+	VMOVUPS Z6, 320(AX)
+	VMOVUPS Z5, 384(AX)
+	VMOVUPS Z4, 448(AX)
+	ADDQ    $+512, BX
+	ADDQ    $+512, AX
+	ADDQ    $-128, R11
+	CMPQ    R11, $+128
+	JGE     vectors8
+
+vectors8_end:
+	CMPQ R11, $+64
+	JL   vectors4_end
+
+vectors4:
+	MOVQ    BX, DI
+	MOVQ    rows+40(FP), R9
+	MOVQ    taps+48(FP), R10
+	MOVQ    more+96(FP), R12
+	TESTQ   R12, R12
+	JNE     vectors4_more
+	VMOVUPS (DI), Z4
+	VMOVUPS 64(DI), Z5
+	VMOVUPS 128(DI), Z6
+	VMOVUPS 192(DI), Z7
+	JMP     vectors4_next
+
+vectors4_more:
+	VMOVUPS (AX), Z4
+	VMOVUPS 64(AX), Z5
+	VMOVUPS 128(AX), Z6
+	VMOVUPS 192(AX), Z7
+
+vectors4_places:
+	VMOVUPS   (DI), Z1
+	VMOVUPS   64(DI), Z0
+	VMOVUPS   128(DI), Z3
+	VMOVUPS   192(DI), Z2
+	VCMPPS    $0x03, Z1, Z1, K7
+	VCMPPS    $0x01, Z1, Z4, K4
+	KORW      K7, K4, K4
+	VCMPPS    $0x03, Z0, Z0, K7
+	VCMPPS    $0x01, Z0, Z5, K5
+	KORW      K7, K5, K5
+	VCMPPS    $0x03, Z3, Z3, K7
+	VCMPPS    $0x01, Z3, Z6, K3
+	KORW      K7, K3, K3
+	VCMPPS    $0x03, Z2, Z2, K7
+	VCMPPS    $0x01, Z2, Z7, K2
+	KORW      K7, K2, K2
+	VBLENDMPS Z1, Z4, K4, Z4
+	VBLENDMPS Z0, Z5, K5, Z5
+	VBLENDMPS Z3, Z6, K3, Z6
+	VBLENDMPS Z2, Z7, K2, Z7
 
 vectors4_next:
 	ADDQ    DX, DI
@@ -44881,10 +45673,10 @@ vectors4_next:
 	MOVQ    taps+48(FP), R10
 	SUBQ    $+1, R9
 	JNE     vectors4_places
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	VMOVUPS Z2, 128(AX)
-	VMOVUPS Z3, 192(AX)
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	VMOVUPS Z6, 128(AX)
+	VMOVUPS Z7, 192(AX)
 	ADDQ    $+256, BX
 	ADDQ    $+256, AX
 	ADDQ    $-64, R11
@@ -44902,25 +45694,25 @@ vectors2:
 	MOVQ    more+96(FP), R12
 	TESTQ   R12, R12
 	JNE     vectors2_more
-	VMOVUPS (DI), Z3
-	VMOVUPS 64(DI), Z2
+	VMOVUPS (DI), Z7
+	VMOVUPS 64(DI), Z6
 	JMP     vectors2_next
 
 vectors2_more:
-	VMOVUPS (AX), Z3
-	VMOVUPS 64(AX), Z2
+	VMOVUPS (AX), Z7
+	VMOVUPS 64(AX), Z6
 
 vectors2_places:
-	VMOVUPS   (DI), Z1
-	VMOVUPS   64(DI), Z0
-	VCMPPS    $0x03, Z1, Z1, K7
-	VCMPPS    $0x01, Z1, Z3, K5
-	KORW      K7, K5, K5
-	VCMPPS    $0x03, Z0, Z0, K7
-	VCMPPS    $0x01, Z0, Z2, K4
-	KORW      K7, K4, K4
-	VBLENDMPS Z1, Z3, K5, Z3
-	VBLENDMPS Z0, Z2, K4, Z2
+	VMOVUPS   (DI), Z5
+	VMOVUPS   64(DI), Z4
+	VCMPPS    $0x03, Z5, Z5, K7
+	VCMPPS    $0x01, Z5, Z7, K2
+	KORW      K7, K2, K2
+	VCMPPS    $0x03, Z4, Z4, K7
+	VCMPPS    $0x01, Z4, Z6, K3
+	KORW      K7, K3, K3
+	VBLENDMPS Z5, Z7, K2, Z7
+	VBLENDMPS Z4, Z6, K3, Z6
 
 vectors2_next:
 	ADDQ    DX, DI
@@ -44930,8 +45722,8 @@ vectors2_next:
 	MOVQ    taps+48(FP), R10
 	SUBQ    $+1, R9
 	JNE     vectors2_places
-	VMOVUPS Z3, (AX)
-	VMOVUPS Z2, 64(AX)
+	VMOVUPS Z7, (AX)
+	VMOVUPS Z6, 64(AX)
 	ADDQ    $+128, BX
 	ADDQ    $+128, AX
 	ADDQ    $-32, R11
@@ -44949,18 +45741,18 @@ vectors1:
 	MOVQ    more+96(FP), R12
 	TESTQ   R12, R12
 	JNE     vectors1_more
-	VMOVUPS (DI), Z2
+	VMOVUPS (DI), Z6
 	JMP     vectors1_next
 
 vectors1_more:
-	VMOVUPS (AX), Z2
+	VMOVUPS (AX), Z6
 
 vectors1_places:
-	VMOVUPS   (DI), Z3
-	VCMPPS    $0x03, Z3, Z3, K7
-	VCMPPS    $0x01, Z3, Z2, K4
-	KORW      K7, K4, K4
-	VBLENDMPS Z3, Z2, K4, Z2
+	VMOVUPS   (DI), Z7
+	VCMPPS    $0x03, Z7, Z7, K7
+	VCMPPS    $0x01, Z7, Z6, K3
+	KORW      K7, K3, K3
+	VBLENDMPS Z7, Z6, K3, Z6
 
 vectors1_next:
 	ADDQ    DX, DI
@@ -44970,7 +45762,7 @@ vectors1_next:
 	MOVQ    taps+48(FP), R10
 	SUBQ    $+1, R9
 	JNE     vectors1_places
-	VMOVUPS Z2, (AX)
+	VMOVUPS Z6, (AX)
 	ADDQ    $+64, BX
 	ADDQ    $+64, AX
 	ADDQ    $-16, R11
@@ -44986,18 +45778,18 @@ vectors1_end:
 	MOVQ      more+96(FP), R12
 	TESTQ     R12, R12
 	JNE       partial_more
-	VMOVUPS.Z (DI), K1, Z2
+	VMOVUPS.Z (DI), K1, Z6
 	JMP       partial_next
 
 partial_more:
-	VMOVUPS.Z (AX), K1, Z2
+	VMOVUPS.Z (AX), K1, Z6
 
 partial_places:
-	VMOVUPS.Z (DI), K1, Z3
-	VCMPPS    $0x03, Z3, Z3, K7
-	VCMPPS    $0x01, Z3, Z2, K4
-	KORW      K7, K4, K4
-	VBLENDMPS Z3, Z2, K4, Z2
+	VMOVUPS.Z (DI), K1, Z7
+	VCMPPS    $0x03, Z7, Z7, K7
+	VCMPPS    $0x01, Z7, Z6, K3
+	KORW      K7, K3, K3
+	VBLENDMPS Z7, Z6, K3, Z6
 
 partial_next:
 	ADDQ    DX, DI
@@ -45007,7 +45799,7 @@ partial_next:
 	MOVQ    taps+48(FP), R10
 	SUBQ    $+1, R9
 	JNE     partial_places
-	VMOVUPS Z2, K1, (AX)
+	VMOVUPS Z6, K1, (AX)
 	LEAQ    (BX)(R11*4), BX
 	LEAQ    (AX)(R11*4), AX
 
@@ -45049,44 +45841,37 @@ TEXT ·WindowArgMaxAVX2(SB), NOSPLIT, $0-116
 	NEGQ         R12
 	VMOVUPS      32(R13)(R12*4), Y2
 	NEGQ         R12
+	MOVQ         rows+48(FP), R13
+	CMPQ         R13, $+2
+	JNE          any
+	MOVQ         taps+56(FP), R13
+	CMPQ         R13, $+2
+	JNE          any
+	MOVQ         more+104(FP), R13
+	TESTQ        R13, R13
+	JNE          any
 
-line:
+pair_line:
 	MOVQ pixels+32(FP), R9
 
-pixel:
+pair_pixel:
 	MOVQ channels+40(FP), R12
 	CMPQ R12, $+32
-	JL   vectors4_end
+	JL   pair_vectors4_end
 
-vectors4:
-	MOVQ    CX, R8
-	MOVQ    rows+48(FP), R10
-	MOVQ    taps+56(FP), R11
-	VMOVAPS Y0, Y1
-	MOVQ    more+104(FP), R13
-	TESTQ   R13, R13
-	JNE     vectors4_more
-	VMOVUPS (R8), Y10
-	VMOVUPS 32(R8), Y9
-	VMOVUPS 64(R8), Y8
-	VMOVUPS 96(R8), Y7
-	VMOVAPS Y1, Y6
-	VMOVAPS Y1, Y5
-	VMOVAPS Y1, Y4
-	VMOVAPS Y1, Y3
-	JMP     vectors4_next
-
-vectors4_more:
-	VMOVUPS (AX), Y10
-	VMOVUPS 32(AX), Y9
-	VMOVUPS 64(AX), Y8
-	VMOVUPS 96(AX), Y7
-	VMOVUPS (BX), Y6
-	VMOVUPS 32(BX), Y5
-	VMOVUPS 64(BX), Y4
-	VMOVUPS 96(BX), Y3
-
-vectors4_places:
+pair_vectors4:
+	MOVQ      CX, R8
+	VMOVAPS   Y0, Y1
+	VMOVUPS   (R8), Y10
+	VMOVUPS   32(R8), Y9
+	VMOVUPS   64(R8), Y8
+	VMOVUPS   96(R8), Y7
+	VMOVAPS   Y1, Y6
+	VMOVAPS   Y1, Y5
+	VMOVAPS   Y1, Y4
+	VMOVAPS   Y1, Y3
+	VPADDD    lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ      SI, R8
 	VMOVUPS   (R8), Y11
 	VCMPPS    $0x03, Y11, Y11, Y13
 	VCMPPS    $0x01, Y11, Y10, Y12
@@ -45111,6 +45896,364 @@ vectors4_places:
 	VORPS     Y13, Y11, Y11
 	VBLENDVPS Y11, Y12, Y7, Y7
 	VBLENDVPS Y11, Y1, Y3, Y3
+	VPADDD    lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ      SI, R8
+	ADDQ      DI, R8
+	VMOVUPS   (R8), Y11
+	VCMPPS    $0x03, Y11, Y11, Y13
+	VCMPPS    $0x01, Y11, Y10, Y12
+	VORPS     Y13, Y12, Y12
+	VBLENDVPS Y12, Y11, Y10, Y10
+	VBLENDVPS Y12, Y1, Y6, Y6
+	VMOVUPS   32(R8), Y12
+	VCMPPS    $0x03, Y12, Y12, Y13
+	VCMPPS    $0x01, Y12, Y9, Y11
+	VORPS     Y13, Y11, Y11
+	VBLENDVPS Y11, Y12, Y9, Y9
+	VBLENDVPS Y11, Y1, Y5, Y5
+	VMOVUPS   64(R8), Y11
+	VCMPPS    $0x03, Y11, Y11, Y13
+	VCMPPS    $0x01, Y11, Y8, Y12
+	VORPS     Y13, Y12, Y12
+	VBLENDVPS Y12, Y11, Y8, Y8
+	VBLENDVPS Y12, Y1, Y4, Y4
+	VMOVUPS   96(R8), Y12
+	VCMPPS    $0x03, Y12, Y12, Y13
+	VCMPPS    $0x01, Y12, Y7, Y11
+	VORPS     Y13, Y11, Y11
+	VBLENDVPS Y11, Y12, Y7, Y7
+	VBLENDVPS Y11, Y1, Y3, Y3
+	VPADDD    lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ      SI, R8
+	VMOVUPS   (R8), Y11
+	VCMPPS    $0x03, Y11, Y11, Y13
+	VCMPPS    $0x01, Y11, Y10, Y12
+	VORPS     Y13, Y12, Y12
+	VBLENDVPS Y12, Y11, Y10, Y10
+	VBLENDVPS Y12, Y1, Y6, Y6
+	VMOVUPS   32(R8), Y12
+	VCMPPS    $0x03, Y12, Y12, Y13
+	VCMPPS    $0x01, Y12, Y9, Y11
+	VORPS     Y13, Y11, Y11
+	VBLENDVPS Y11, Y12, Y9, Y9
+	VBLENDVPS Y11, Y1, Y5, Y5
+	VMOVUPS   64(R8), Y11
+	VCMPPS    $0x03, Y11, Y11, Y13
+	VCMPPS    $0x01, Y11, Y8, Y12
+	VORPS     Y13, Y12, Y12
+	VBLENDVPS Y12, Y11, Y8, Y8
+	VBLENDVPS Y12, Y1, Y4, Y4
+	VMOVUPS   96(R8), Y12
+	VCMPPS    $0x03, Y12, Y12, Y13
+	VCMPPS    $0x01, Y12, Y7, Y11
+	VORPS     Y13, Y11, Y11
+	VBLENDVPS Y11, Y12, Y7, Y7
+	VBLENDVPS Y11, Y1, Y3, Y3
+	VMOVUPS   Y10, (AX)
+	VMOVUPS   Y6, (BX)
+	VMOVUPS   Y9, 32(AX)
+	VMOVUPS   Y5, 32(BX)
+	VMOVUPS   Y8, 64(AX)
+	VMOVUPS   Y4, 64(BX)
+	VMOVUPS   Y7, 96(AX)
+	VMOVUPS   Y3, 96(BX)
+	ADDQ      $+128, CX
+	ADDQ      $+128, AX
+	ADDQ      $+128, BX
+	ADDQ      $-32, R12
+	CMPQ      R12, $+32
+	JGE       pair_vectors4
+
+pair_vectors4_end:
+	CMPQ R12, $+16
+	JL   pair_vectors2_end
+
+pair_vectors2:
+	MOVQ      CX, R8
+	VMOVAPS   Y0, Y1
+	VMOVUPS   (R8), Y3
+	VMOVUPS   32(R8), Y4
+	VMOVAPS   Y1, Y5
+	VMOVAPS   Y1, Y6
+	VPADDD    lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ      SI, R8
+	VMOVUPS   (R8), Y7
+	VMOVUPS   32(R8), Y8
+	VCMPPS    $0x03, Y7, Y7, Y10
+	VCMPPS    $0x01, Y7, Y3, Y9
+	VORPS     Y10, Y9, Y9
+	VCMPPS    $0x03, Y8, Y8, Y11
+	VCMPPS    $0x01, Y8, Y4, Y10
+	VORPS     Y11, Y10, Y10
+	VBLENDVPS Y9, Y7, Y3, Y3
+	VBLENDVPS Y10, Y8, Y4, Y4
+	VBLENDVPS Y9, Y1, Y5, Y5
+	VBLENDVPS Y10, Y1, Y6, Y6
+	VPADDD    lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ      SI, R8
+	ADDQ      DI, R8
+	VMOVUPS   (R8), Y10
+	VMOVUPS   32(R8), Y9
+	VCMPPS    $0x03, Y10, Y10, Y7
+	VCMPPS    $0x01, Y10, Y3, Y8
+	VORPS     Y7, Y8, Y8
+	VCMPPS    $0x03, Y9, Y9, Y11
+	VCMPPS    $0x01, Y9, Y4, Y7
+	VORPS     Y11, Y7, Y7
+	VBLENDVPS Y8, Y10, Y3, Y3
+	VBLENDVPS Y7, Y9, Y4, Y4
+	VBLENDVPS Y8, Y1, Y5, Y5
+	VBLENDVPS Y7, Y1, Y6, Y6
+	VPADDD    lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ      SI, R8
+	VMOVUPS   (R8), Y7
+	VMOVUPS   32(R8), Y8
+	VCMPPS    $0x03, Y7, Y7, Y10
+	VCMPPS    $0x01, Y7, Y3, Y9
+	VORPS     Y10, Y9, Y9
+	VCMPPS    $0x03, Y8, Y8, Y11
+	VCMPPS    $0x01, Y8, Y4, Y10
+	VORPS     Y11, Y10, Y10
+	VBLENDVPS Y9, Y7, Y3, Y3
+	VBLENDVPS Y10, Y8, Y4, Y4
+	VBLENDVPS Y9, Y1, Y5, Y5
+	VBLENDVPS Y10, Y1, Y6, Y6
+	VMOVUPS   Y3, (AX)
+	VMOVUPS   Y5, (BX)
+	VMOVUPS   Y4, 32(AX)
+	VMOVUPS   Y6, 32(BX)
+	ADDQ      $+64, CX
+	ADDQ      $+64, AX
+	ADDQ      $+64, BX
+	ADDQ      $-16, R12
+	CMPQ      R12, $+16
+	JGE       pair_vectors2
+
+pair_vectors2_end:
+	CMPQ R12, $+8
+	JL   pair_vectors1_end
+
+pair_vectors1:
+	MOVQ      CX, R8
+	VMOVAPS   Y0, Y1
+	VMOVUPS   (R8), Y6
+	VMOVAPS   Y1, Y5
+	VPADDD    lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ      SI, R8
+	VMOVUPS   (R8), Y4
+	VCMPPS    $0x03, Y4, Y4, Y10
+	VCMPPS    $0x01, Y4, Y6, Y3
+	VORPS     Y10, Y3, Y3
+	VBLENDVPS Y3, Y4, Y6, Y6
+	VBLENDVPS Y3, Y1, Y5, Y5
+	VPADDD    lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ      SI, R8
+	ADDQ      DI, R8
+	VMOVUPS   (R8), Y3
+	VCMPPS    $0x03, Y3, Y3, Y10
+	VCMPPS    $0x01, Y3, Y6, Y4
+	VORPS     Y10, Y4, Y4
+	VBLENDVPS Y4, Y3, Y6, Y6
+	VBLENDVPS Y4, Y1, Y5, Y5
+	VPADDD    lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ      SI, R8
+	VMOVUPS   (R8), Y4
+	VCMPPS    $0x03, Y4, Y4, Y10
+	VCMPPS    $0x01, Y4, Y6, Y3
+	VORPS     Y10, Y3, Y3
+	VBLENDVPS Y3, Y4, Y6, Y6
+	VBLENDVPS Y3, Y1, Y5, Y5
+	VMOVUPS   Y6, (AX)
+	VMOVUPS   Y5, (BX)
+	ADDQ      $+32, CX
+	ADDQ      $+32, AX
+	ADDQ      $+32, BX
+	ADDQ      $-8, R12
+	CMPQ      R12, $+8
+	JGE       pair_vectors1
+
+pair_vectors1_end:
+	TESTQ      R12, R12
+	JE         pair_next
+	MOVQ       CX, R8
+	VMOVAPS    Y0, Y1
+	VMASKMOVPS (R8), Y2, Y5
+	VMOVAPS    Y1, Y6
+	VPADDD     lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ       SI, R8
+	VMASKMOVPS (R8), Y2, Y3
+	VCMPPS     $0x03, Y3, Y3, Y10
+	VCMPPS     $0x01, Y3, Y5, Y4
+	VORPS      Y10, Y4, Y4
+	VBLENDVPS  Y4, Y3, Y5, Y5
+	VBLENDVPS  Y4, Y1, Y6, Y6
+	VPADDD     lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ       SI, R8
+	ADDQ       DI, R8
+	VMASKMOVPS (R8), Y2, Y4
+	VCMPPS     $0x03, Y4, Y4, Y10
+	VCMPPS     $0x01, Y4, Y5, Y3
+	VORPS      Y10, Y3, Y3
+	VBLENDVPS  Y3, Y4, Y5, Y5
+	VBLENDVPS  Y3, Y1, Y6, Y6
+	VPADDD     lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ       SI, R8
+	VMASKMOVPS (R8), Y2, Y3
+	VCMPPS     $0x03, Y3, Y3, Y10
+	VCMPPS     $0x01, Y3, Y5, Y4
+	VORPS      Y10, Y4, Y4
+	VBLENDVPS  Y4, Y3, Y5, Y5
+	VBLENDVPS  Y4, Y1, Y6, Y6
+	CMPQ       R12, $0x04
+	JL         store194_few
+	VMOVUPS    X5, (AX)
+	JE         store194_end
+	VPERM2F128 $0x01, Y5, Y5, Y5
+	CMPQ       R12, $0x06
+	JL         store194_five
+	VMOVLPS    X5, 16(AX)
+	JE         store194_swap
+	VEXTRACTPS $0x02, X5, 24(AX)
+	JMP        store194_swap
+
+store194_five:
+	VMOVSS X5, 16(AX)
+
+store194_swap:
+	VPERM2F128 $0x01, Y5, Y5, Y5
+	JMP        store194_end
+
+store194_few:
+	CMPQ       R12, $0x02
+	JL         store194_one
+	VMOVLPS    X5, (AX)
+	JE         store194_end
+	VEXTRACTPS $0x02, X5, 8(AX)
+	JMP        store194_end
+
+store194_one:
+	VMOVSS X5, (AX)
+
+store194_end:
+	CMPQ       R12, $0x04
+	JL         store195_few
+	VMOVUPS    X6, (BX)
+	JE         store195_end
+	VPERM2F128 $0x01, Y6, Y6, Y6
+	CMPQ       R12, $0x06
+	JL         store195_five
+	VMOVLPS    X6, 16(BX)
+	JE         store195_swap
+	VEXTRACTPS $0x02, X6, 24(BX)
+	JMP        store195_swap
+
+store195_five:
+	VMOVSS X6, 16(BX)
+
+store195_swap:
+	VPERM2F128 $0x01, Y6, Y6, Y6
+	JMP        store195_end
+
+store195_few:
+	CMPQ       R12, $0x02
+	JL         store195_one
+	VMOVLPS    X6, (BX)
+	JE         store195_end
+	VEXTRACTPS $0x02, X6, 8(BX)
+	JMP        store195_end
+
+store195_one:
+	VMOVSS X6, (BX)
+
+store195_end:
+	LEAQ (CX)(R12*4), CX
+	LEAQ (AX)(R12*4), AX
+	LEAQ (BX)(R12*4), BX
+
+pair_next:
+	MOVQ depth+64(FP), R13
+	MOVQ channels+40(FP), R12
+	SUBQ R12, R13
+	LEAQ (AX)(R13*4), AX
+	LEAQ (BX)(R13*4), BX
+	MOVQ step+72(FP), R13
+	MOVQ channels+40(FP), R12
+	SUBQ R12, R13
+	LEAQ (CX)(R13*4), CX
+	SUBQ $+1, R9
+	JNE  pair_pixel
+	MOVQ ownGap+96(FP), R13
+	LEAQ (AX)(R13*4), AX
+	LEAQ (BX)(R13*4), BX
+	MOVQ lineGap+88(FP), R13
+	LEAQ (CX)(R13*4), CX
+	SUBQ $+1, DX
+	JNE  pair_line
+	VZEROUPPER
+	RET
+
+any:
+line:
+	MOVQ pixels+32(FP), R9
+
+pixel:
+	MOVQ channels+40(FP), R12
+	CMPQ R12, $+32
+	JL   vectors4_end
+
+vectors4:
+	MOVQ    CX, R8
+	VMOVAPS Y0, Y1
+	MOVQ    rows+48(FP), R10
+	MOVQ    taps+56(FP), R11
+	MOVQ    more+104(FP), R13
+	TESTQ   R13, R13
+	JNE     vectors4_more
+	VMOVUPS (R8), Y6
+	VMOVUPS 32(R8), Y5
+	VMOVUPS 64(R8), Y4
+	VMOVUPS 96(R8), Y3
+	VMOVAPS Y1, Y10
+	VMOVAPS Y1, Y9
+	VMOVAPS Y1, Y8
+	VMOVAPS Y1, Y7
+	JMP     vectors4_next
+
+vectors4_more:
+	VMOVUPS (AX), Y6
+	VMOVUPS 32(AX), Y5
+	VMOVUPS 64(AX), Y4
+	VMOVUPS 96(AX), Y3
+	VMOVUPS (BX), Y10
+	VMOVUPS 32(BX), Y9
+	VMOVUPS 64(BX), Y8
+	VMOVUPS 96(BX), Y7
+
+vectors4_places:
+	VMOVUPS   (R8), Y11
+	VCMPPS    $0x03, Y11, Y11, Y13
+	VCMPPS    $0x01, Y11, Y6, Y12
+	VORPS     Y13, Y12, Y12
+	VBLENDVPS Y12, Y11, Y6, Y6
+	VBLENDVPS Y12, Y1, Y10, Y10
+	VMOVUPS   32(R8), Y12
+	VCMPPS    $0x03, Y12, Y12, Y13
+	VCMPPS    $0x01, Y12, Y5, Y11
+	VORPS     Y13, Y11, Y11
+	VBLENDVPS Y11, Y12, Y5, Y5
+	VBLENDVPS Y11, Y1, Y9, Y9
+	VMOVUPS   64(R8), Y11
+	VCMPPS    $0x03, Y11, Y11, Y13
+	VCMPPS    $0x01, Y11, Y4, Y12
+	VORPS     Y13, Y12, Y12
+	VBLENDVPS Y12, Y11, Y4, Y4
+	VBLENDVPS Y12, Y1, Y8, Y8
+	VMOVUPS   96(R8), Y12
+	VCMPPS    $0x03, Y12, Y12, Y13
+	VCMPPS    $0x01, Y12, Y3, Y11
+	VORPS     Y13, Y11, Y11
+	VBLENDVPS Y11, Y12, Y3, Y3
+	VBLENDVPS Y11, Y1, Y7, Y7
 
 vectors4_next:
 	VPADDD  lanes_00000001<>+0(SB), Y1, Y1
@@ -45121,14 +46264,14 @@ vectors4_next:
 	MOVQ    taps+56(FP), R11
 	SUBQ    $+1, R10
 	JNE     vectors4_places
-	VMOVUPS Y10, (AX)
-	VMOVUPS Y6, (BX)
-	VMOVUPS Y9, 32(AX)
-	VMOVUPS Y5, 32(BX)
-	VMOVUPS Y8, 64(AX)
-	VMOVUPS Y4, 64(BX)
-	VMOVUPS Y7, 96(AX)
-	VMOVUPS Y3, 96(BX)
+	VMOVUPS Y6, (AX)
+	VMOVUPS Y10, (BX)
+	VMOVUPS Y5, 32(AX)
+	VMOVUPS Y9, 32(BX)
+	VMOVUPS Y4, 64(AX)
+	VMOVUPS Y8, 64(BX)
+	VMOVUPS Y3, 96(AX)
+	VMOVUPS Y7, 96(BX)
 	ADDQ    $+128, CX
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
@@ -45142,37 +46285,37 @@ vectors4_end:
 
 vectors2:
 	MOVQ    CX, R8
+	VMOVAPS Y0, Y1
 	MOVQ    rows+48(FP), R10
 	MOVQ    taps+56(FP), R11
-	VMOVAPS Y0, Y1
 	MOVQ    more+104(FP), R13
 	TESTQ   R13, R13
 	JNE     vectors2_more
-	VMOVUPS (R8), Y3
-	VMOVUPS 32(R8), Y4
-	VMOVAPS Y1, Y5
-	VMOVAPS Y1, Y6
+	VMOVUPS (R8), Y7
+	VMOVUPS 32(R8), Y8
+	VMOVAPS Y1, Y9
+	VMOVAPS Y1, Y10
 	JMP     vectors2_next
 
 vectors2_more:
-	VMOVUPS (AX), Y3
-	VMOVUPS 32(AX), Y4
-	VMOVUPS (BX), Y5
-	VMOVUPS 32(BX), Y6
+	VMOVUPS (AX), Y7
+	VMOVUPS 32(AX), Y8
+	VMOVUPS (BX), Y9
+	VMOVUPS 32(BX), Y10
 
 vectors2_places:
-	VMOVUPS   (R8), Y7
-	VMOVUPS   32(R8), Y8
-	VCMPPS    $0x03, Y7, Y7, Y10
-	VCMPPS    $0x01, Y7, Y3, Y9
-	VORPS     Y10, Y9, Y9
-	VCMPPS    $0x03, Y8, Y8, Y11
-	VCMPPS    $0x01, Y8, Y4, Y10
-	VORPS     Y11, Y10, Y10
-	VBLENDVPS Y9, Y7, Y3, Y3
-	VBLENDVPS Y10, Y8, Y4, Y4
-	VBLENDVPS Y9, Y1, Y5, Y5
-	VBLENDVPS Y10, Y1, Y6, Y6
+	VMOVUPS   (R8), Y3
+	VMOVUPS   32(R8), Y4
+	VCMPPS    $0x03, Y3, Y3, Y6
+	VCMPPS    $0x01, Y3, Y7, Y5
+	VORPS     Y6, Y5, Y5
+	VCMPPS    $0x03, Y4, Y4, Y11
+	VCMPPS    $0x01, Y4, Y8, Y6
+	VORPS     Y11, Y6, Y6
+	VBLENDVPS Y5, Y3, Y7, Y7
+	VBLENDVPS Y6, Y4, Y8, Y8
+	VBLENDVPS Y5, Y1, Y9, Y9
+	VBLENDVPS Y6, Y1, Y10, Y10
 
 vectors2_next:
 	VPADDD  lanes_00000001<>+0(SB), Y1, Y1
@@ -45183,10 +46326,10 @@ vectors2_next:
 	MOVQ    taps+56(FP), R11
 	SUBQ    $+1, R10
 	JNE     vectors2_places
-	VMOVUPS Y3, (AX)
-	VMOVUPS Y5, (BX)
-	VMOVUPS Y4, 32(AX)
-	VMOVUPS Y6, 32(BX)
+	VMOVUPS Y7, (AX)
+	VMOVUPS Y9, (BX)
+	VMOVUPS Y8, 32(AX)
+	VMOVUPS Y10, 32(BX)
 	ADDQ    $+64, CX
 	ADDQ    $+64, AX
 	ADDQ    $+64, BX
@@ -45200,27 +46343,27 @@ vectors2_end:
 
 vectors1:
 	MOVQ    CX, R8
+	VMOVAPS Y0, Y1
 	MOVQ    rows+48(FP), R10
 	MOVQ    taps+56(FP), R11
-	VMOVAPS Y0, Y1
 	MOVQ    more+104(FP), R13
 	TESTQ   R13, R13
 	JNE     vectors1_more
-	VMOVUPS (R8), Y6
-	VMOVAPS Y1, Y5
+	VMOVUPS (R8), Y10
+	VMOVAPS Y1, Y9
 	JMP     vectors1_next
 
 vectors1_more:
-	VMOVUPS (AX), Y6
-	VMOVUPS (BX), Y5
+	VMOVUPS (AX), Y10
+	VMOVUPS (BX), Y9
 
 vectors1_places:
-	VMOVUPS   (R8), Y4
-	VCMPPS    $0x03, Y4, Y4, Y10
-	VCMPPS    $0x01, Y4, Y6, Y3
-	VORPS     Y10, Y3, Y3
-	VBLENDVPS Y3, Y4, Y6, Y6
-	VBLENDVPS Y3, Y1, Y5, Y5
+	VMOVUPS   (R8), Y8
+	VCMPPS    $0x03, Y8, Y8, Y6
+	VCMPPS    $0x01, Y8, Y10, Y7
+	VORPS     Y6, Y7, Y7
+	VBLENDVPS Y7, Y8, Y10, Y10
+	VBLENDVPS Y7, Y1, Y9, Y9
 
 vectors1_next:
 	VPADDD  lanes_00000001<>+0(SB), Y1, Y1
@@ -45231,8 +46374,8 @@ vectors1_next:
 	MOVQ    taps+56(FP), R11
 	SUBQ    $+1, R10
 	JNE     vectors1_places
-	VMOVUPS Y6, (AX)
-	VMOVUPS Y5, (BX)
+	VMOVUPS Y10, (AX)
+	VMOVUPS Y9, (BX)
 	ADDQ    $+32, CX
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
@@ -45244,27 +46387,27 @@ vectors1_end:
 	TESTQ      R12, R12
 	JE         next
 	MOVQ       CX, R8
+	VMOVAPS    Y0, Y1
 	MOVQ       rows+48(FP), R10
 	MOVQ       taps+56(FP), R11
-	VMOVAPS    Y0, Y1
 	MOVQ       more+104(FP), R13
 	TESTQ      R13, R13
 	JNE        partial_more
-	VMASKMOVPS (R8), Y2, Y5
-	VMOVAPS    Y1, Y6
+	VMASKMOVPS (R8), Y2, Y9
+	VMOVAPS    Y1, Y10
 	JMP        partial_next
 
 partial_more:
-	VMASKMOVPS (AX), Y2, Y5
-	VMASKMOVPS (BX), Y2, Y6
+	VMASKMOVPS (AX), Y2, Y9
+	VMASKMOVPS (BX), Y2, Y10
 
 partial_places:
-	VMASKMOVPS (R8), Y2, Y3
-	VCMPPS     $0x03, Y3, Y3, Y10
-	VCMPPS     $0x01, Y3, Y5, Y4
-	VORPS      Y10, Y4, Y4
-	VBLENDVPS  Y4, Y3, Y5, Y5
-	VBLENDVPS  Y4, Y1, Y6, Y6
+	VMASKMOVPS (R8), Y2, Y7
+	VCMPPS     $0x03, Y7, Y7, Y6
+	VCMPPS     $0x01, Y7, Y9, Y8
+	VORPS      Y6, Y8, Y8
+	VBLENDVPS  Y8, Y7, Y9, Y9
+	VBLENDVPS  Y8, Y1, Y10, Y10
 
 partial_next:
 	VPADDD     lanes_00000001<>+0(SB), Y1, Y1
@@ -45276,67 +46419,67 @@ partial_next:
 	SUBQ       $+1, R10
 	JNE        partial_places
 	CMPQ       R12, $0x04
-	JL         store193_few
-	VMOVUPS    X5, (AX)
-	JE         store193_end
-	VPERM2F128 $0x01, Y5, Y5, Y5
+	JL         store196_few
+	VMOVUPS    X9, (AX)
+	JE         store196_end
+	VPERM2F128 $0x01, Y9, Y9, Y9
 	CMPQ       R12, $0x06
-	JL         store193_five
-	VMOVLPS    X5, 16(AX)
-	JE         store193_swap
-	VEXTRACTPS $0x02, X5, 24(AX)
-	JMP        store193_swap
+	JL         store196_five
+	VMOVLPS    X9, 16(AX)
+	JE         store196_swap
+	VEXTRACTPS $0x02, X9, 24(AX)
+	JMP        store196_swap
 
-store193_five:
-	VMOVSS X5, 16(AX)
+store196_five:
+	VMOVSS X9, 16(AX)
 
-store193_swap:
-	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store193_end
+store196_swap:
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	JMP        store196_end
 
-store193_few:
+store196_few:
 	CMPQ       R12, $0x02
-	JL         store193_one
-	VMOVLPS    X5, (AX)
-	JE         store193_end
-	VEXTRACTPS $0x02, X5, 8(AX)
-	JMP        store193_end
+	JL         store196_one
+	VMOVLPS    X9, (AX)
+	JE         store196_end
+	VEXTRACTPS $0x02, X9, 8(AX)
+	JMP        store196_end
 
-store193_one:
-	VMOVSS X5, (AX)
+store196_one:
+	VMOVSS X9, (AX)
 
-store193_end:
+store196_end:
 	CMPQ       R12, $0x04
-	JL         store194_few
-	VMOVUPS    X6, (BX)
-	JE         store194_end
-	VPERM2F128 $0x01, Y6, Y6, Y6
+	JL         store197_few
+	VMOVUPS    X10, (BX)
+	JE         store197_end
+	VPERM2F128 $0x01, Y10, Y10, Y10
 	CMPQ       R12, $0x06
-	JL         store194_five
-	VMOVLPS    X6, 16(BX)
-	JE         store194_swap
-	VEXTRACTPS $0x02, X6, 24(BX)
-	JMP        store194_swap
+	JL         store197_five
+	VMOVLPS    X10, 16(BX)
+	JE         store197_swap
+	VEXTRACTPS $0x02, X10, 24(BX)
+	JMP        store197_swap
 
-store194_five:
-	VMOVSS X6, 16(BX)
+store197_five:
+	VMOVSS X10, 16(BX)
 
-store194_swap:
-	VPERM2F128 $0x01, Y6, Y6, Y6
-	JMP        store194_end
+store197_swap:
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	JMP        store197_end
 
-store194_few:
+store197_few:
 	CMPQ       R12, $0x02
-	JL         store194_one
-	VMOVLPS    X6, (BX)
-	JE         store194_end
-	VEXTRACTPS $0x02, X6, 8(BX)
-	JMP        store194_end
+	JL         store197_one
+	VMOVLPS    X10, (BX)
+	JE         store197_end
+	VEXTRACTPS $0x02, X10, 8(BX)
+	JMP        store197_end
 
-store194_one:
-	VMOVSS X6, (BX)
+store197_one:
+	VMOVSS X10, (BX)
 
-store194_end:
+store197_end:
 	LEAQ (CX)(R12*4), CX
 	LEAQ (AX)(R12*4), AX
 	LEAQ (BX)(R12*4), BX
@@ -45390,78 +46533,114 @@ TEXT ·WindowArgMaxAVX512(SB), NOSPLIT, $0-116
 	MOVL         $0x0000ffff, R13
 	BZHIL        R12, R13, R13
 	KMOVW        R13, K1
+	MOVQ         rows+48(FP), R13
+	CMPQ         R13, $+2
+	JNE          any
+	MOVQ         taps+56(FP), R13
+	CMPQ         R13, $+2
+	JNE          any
+	MOVQ         more+104(FP), R13
+	TESTQ        R13, R13
+	JNE          any
 
-line:
+pair_line:
 	MOVQ pixels+32(FP), R9
 
-pixel:
+pair_pixel:
 	MOVQ channels+40(FP), R12
 	CMPQ R12, $+64
-	JL   vectors4_end
+	JL   pair_vectors4_end
 
-vectors4:
-	MOVQ    CX, R8
-	MOVQ    rows+48(FP), R10
-	MOVQ    taps+56(FP), R11
-	VMOVAPS Z0, Z1
-	MOVQ    more+104(FP), R13
-	TESTQ   R13, R13
-	JNE     vectors4_more
-	VMOVUPS (R8), Z9
-	VMOVUPS 64(R8), Z8
-	VMOVUPS 128(R8), Z7
-	VMOVUPS 192(R8), Z6
-	VMOVAPS Z1, Z5
-	VMOVAPS Z1, Z4
-	VMOVAPS Z1, Z3
-	VMOVAPS Z1, Z2
-	JMP     vectors4_next
-
-vectors4_more:
-	VMOVUPS (AX), Z9
-	VMOVUPS 64(AX), Z8
-	VMOVUPS 128(AX), Z7
-	VMOVUPS 192(AX), Z6
-	VMOVUPS (BX), Z5
-	VMOVUPS 64(BX), Z4
-	VMOVUPS 128(BX), Z3
-	VMOVUPS 192(BX), Z2
-
-vectors4_places:
-	VMOVUPS   (R8), Z10
-	VMOVUPS   64(R8), Z11
-	VMOVUPS   128(R8), Z12
-	VMOVUPS   192(R8), Z13
-	VCMPPS    $0x03, Z10, Z10, K7
-	VCMPPS    $0x01, Z10, Z9, K2
-	KORW      K7, K2, K2
-	VCMPPS    $0x03, Z11, Z11, K7
-	VCMPPS    $0x01, Z11, Z8, K3
-	KORW      K7, K3, K3
-	VCMPPS    $0x03, Z12, Z12, K7
-	VCMPPS    $0x01, Z12, Z7, K4
-	KORW      K7, K4, K4
-	VCMPPS    $0x03, Z13, Z13, K7
-	VCMPPS    $0x01, Z13, Z6, K5
-	KORW      K7, K5, K5
-	VBLENDMPS Z10, Z9, K2, Z9
-	VBLENDMPS Z11, Z8, K3, Z8
-	VBLENDMPS Z12, Z7, K4, Z7
-	VBLENDMPS Z13, Z6, K5, Z6
-	VBLENDMPS Z1, Z5, K2, Z5
-	VBLENDMPS Z1, Z4, K3, Z4
-	VBLENDMPS Z1, Z3, K4, Z3
-	VBLENDMPS Z1, Z2, K5, Z2
-
-vectors4_next:
+pair_vectors4:
+	MOVQ        CX, R8
+	VMOVAPS     Z0, Z1
+	VMOVUPS     (R8), Z9
+	VMOVUPS     64(R8), Z8
+	VMOVUPS     128(R8), Z7
+	VMOVUPS     192(R8), Z6
+	VMOVAPS     Z1, Z5
+	VMOVAPS     Z1, Z4
+	VMOVAPS     Z1, Z3
+	VMOVAPS     Z1, Z2
 	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
 	ADDQ        SI, R8
-	SUBQ        $+1, R11
-	JNE         vectors4_places
+	VMOVUPS     (R8), Z10
+	VMOVUPS     64(R8), Z11
+	VMOVUPS     128(R8), Z12
+	VMOVUPS     192(R8), Z13
+	VCMPPS      $0x03, Z10, Z10, K7
+	VCMPPS      $0x01, Z10, Z9, K2
+	KORW        K7, K2, K2
+	VCMPPS      $0x03, Z11, Z11, K7
+	VCMPPS      $0x01, Z11, Z8, K3
+	KORW        K7, K3, K3
+	VCMPPS      $0x03, Z12, Z12, K7
+	VCMPPS      $0x01, Z12, Z7, K4
+	KORW        K7, K4, K4
+	VCMPPS      $0x03, Z13, Z13, K7
+	VCMPPS      $0x01, Z13, Z6, K5
+	KORW        K7, K5, K5
+	VBLENDMPS   Z10, Z9, K2, Z9
+	VBLENDMPS   Z11, Z8, K3, Z8
+	VBLENDMPS   Z12, Z7, K4, Z7
+	VBLENDMPS   Z13, Z6, K5, Z6
+	VBLENDMPS   Z1, Z5, K2, Z5
+	VBLENDMPS   Z1, Z4, K3, Z4
+	VBLENDMPS   Z1, Z3, K4, Z3
+	VBLENDMPS   Z1, Z2, K5, Z2
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
 	ADDQ        DI, R8
-	MOVQ        taps+56(FP), R11
-	SUBQ        $+1, R10
-	JNE         vectors4_places
+	VMOVUPS     (R8), Z13
+	VMOVUPS     64(R8), Z12
+	VMOVUPS     128(R8), Z11
+	VMOVUPS     192(R8), Z10
+	VCMPPS      $0x03, Z13, Z13, K7
+	VCMPPS      $0x01, Z13, Z9, K5
+	KORW        K7, K5, K5
+	VCMPPS      $0x03, Z12, Z12, K7
+	VCMPPS      $0x01, Z12, Z8, K4
+	KORW        K7, K4, K4
+	VCMPPS      $0x03, Z11, Z11, K7
+	VCMPPS      $0x01, Z11, Z7, K3
+	KORW        K7, K3, K3
+	VCMPPS      $0x03, Z10, Z10, K7
+	VCMPPS      $0x01, Z10, Z6, K2
+	KORW        K7, K2, K2
+	VBLENDMPS   Z13, Z9, K5, Z9
+	VBLENDMPS   Z12, Z8, K4, Z8
+	VBLENDMPS   Z11, Z7, K3, Z7
+	VBLENDMPS   Z10, Z6, K2, Z6
+	VBLENDMPS   Z1, Z5, K5, Z5
+	VBLENDMPS   Z1, Z4, K4, Z4
+	VBLENDMPS   Z1, Z3, K3, Z3
+	VBLENDMPS   Z1, Z2, K2, Z2
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
+	VMOVUPS     (R8), Z10
+	VMOVUPS     64(R8), Z11
+	VMOVUPS     128(R8), Z12
+	VMOVUPS     192(R8), Z13
+	VCMPPS      $0x03, Z10, Z10, K7
+	VCMPPS      $0x01, Z10, Z9, K2
+	KORW        K7, K2, K2
+	VCMPPS      $0x03, Z11, Z11, K7
+	VCMPPS      $0x01, Z11, Z8, K3
+	KORW        K7, K3, K3
+	VCMPPS      $0x03, Z12, Z12, K7
+	VCMPPS      $0x01, Z12, Z7, K4
+	KORW        K7, K4, K4
+	VCMPPS      $0x03, Z13, Z13, K7
+	VCMPPS      $0x01, Z13, Z6, K5
+	KORW        K7, K5, K5
+	VBLENDMPS   Z10, Z9, K2, Z9
+	VBLENDMPS   Z11, Z8, K3, Z8
+	VBLENDMPS   Z12, Z7, K4, Z7
+	VBLENDMPS   Z13, Z6, K5, Z6
+	VBLENDMPS   Z1, Z5, K2, Z5
+	VBLENDMPS   Z1, Z4, K3, Z4
+	VBLENDMPS   Z1, Z3, K4, Z3
+	VBLENDMPS   Z1, Z2, K5, Z2
 	VMOVUPS     Z9, (AX)
 	VMOVUPS     Z8, 64(AX)
 	VMOVUPS     Z7, 128(AX)
@@ -45475,6 +46654,261 @@ vectors4_next:
 	ADDQ        $+256, BX
 	ADDQ        $-64, R12
 	CMPQ        R12, $+64
+	JGE         pair_vectors4
+
+pair_vectors4_end:
+	CMPQ R12, $+32
+	JL   pair_vectors2_end
+
+pair_vectors2:
+	MOVQ        CX, R8
+	VMOVAPS     Z0, Z1
+	VMOVUPS     (R8), Z2
+	VMOVUPS     64(R8), Z3
+	VMOVAPS     Z1, Z4
+	VMOVAPS     Z1, Z5
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
+	VMOVUPS     (R8), Z6
+	VMOVUPS     64(R8), Z7
+	VCMPPS      $0x03, Z6, Z6, K7
+	VCMPPS      $0x01, Z6, Z2, K5
+	KORW        K7, K5, K5
+	VCMPPS      $0x03, Z7, Z7, K7
+	VCMPPS      $0x01, Z7, Z3, K4
+	KORW        K7, K4, K4
+	VBLENDMPS   Z6, Z2, K5, Z2
+	VBLENDMPS   Z7, Z3, K4, Z3
+	VBLENDMPS   Z1, Z4, K5, Z4
+	VBLENDMPS   Z1, Z5, K4, Z5
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
+	ADDQ        DI, R8
+	VMOVUPS     (R8), Z7
+	VMOVUPS     64(R8), Z6
+	VCMPPS      $0x03, Z7, Z7, K7
+	VCMPPS      $0x01, Z7, Z2, K4
+	KORW        K7, K4, K4
+	VCMPPS      $0x03, Z6, Z6, K7
+	VCMPPS      $0x01, Z6, Z3, K5
+	KORW        K7, K5, K5
+	VBLENDMPS   Z7, Z2, K4, Z2
+	VBLENDMPS   Z6, Z3, K5, Z3
+	VBLENDMPS   Z1, Z4, K4, Z4
+	VBLENDMPS   Z1, Z5, K5, Z5
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
+	VMOVUPS     (R8), Z6
+	VMOVUPS     64(R8), Z7
+	VCMPPS      $0x03, Z6, Z6, K7
+	VCMPPS      $0x01, Z6, Z2, K5
+	KORW        K7, K5, K5
+	VCMPPS      $0x03, Z7, Z7, K7
+	VCMPPS      $0x01, Z7, Z3, K4
+	KORW        K7, K4, K4
+	VBLENDMPS   Z6, Z2, K5, Z2
+	VBLENDMPS   Z7, Z3, K4, Z3
+	VBLENDMPS   Z1, Z4, K5, Z4
+	VBLENDMPS   Z1, Z5, K4, Z5
+	VMOVUPS     Z2, (AX)
+	VMOVUPS     Z3, 64(AX)
+	VMOVUPS     Z4, (BX)
+	VMOVUPS     Z5, 64(BX)
+	ADDQ        $+128, CX
+	ADDQ        $+128, AX
+	ADDQ        $+128, BX
+	ADDQ        $-32, R12
+	CMPQ        R12, $+32
+	JGE         pair_vectors2
+
+pair_vectors2_end:
+	CMPQ R12, $+16
+	JL   pair_vectors1_end
+
+pair_vectors1:
+	MOVQ        CX, R8
+	VMOVAPS     Z0, Z1
+	VMOVUPS     (R8), Z5
+	VMOVAPS     Z1, Z4
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
+	VMOVUPS     (R8), Z3
+	VCMPPS      $0x03, Z3, Z3, K7
+	VCMPPS      $0x01, Z3, Z5, K4
+	KORW        K7, K4, K4
+	VBLENDMPS   Z3, Z5, K4, Z5
+	VBLENDMPS   Z1, Z4, K4, Z4
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
+	ADDQ        DI, R8
+	VMOVUPS     (R8), Z3
+	VCMPPS      $0x03, Z3, Z3, K7
+	VCMPPS      $0x01, Z3, Z5, K4
+	KORW        K7, K4, K4
+	VBLENDMPS   Z3, Z5, K4, Z5
+	VBLENDMPS   Z1, Z4, K4, Z4
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
+	VMOVUPS     (R8), Z3
+	VCMPPS      $0x03, Z3, Z3, K7
+	VCMPPS      $0x01, Z3, Z5, K4
+	KORW        K7, K4, K4
+	VBLENDMPS   Z3, Z5, K4, Z5
+	VBLENDMPS   Z1, Z4, K4, Z4
+	VMOVUPS     Z5, (AX)
+	VMOVUPS     Z4, (BX)
+	ADDQ        $+64, CX
+	ADDQ        $+64, AX
+	ADDQ        $+64, BX
+	ADDQ        $-16, R12
+	CMPQ        R12, $+16
+	JGE         pair_vectors1
+
+pair_vectors1_end:
+	TESTQ       R12, R12
+	JE          pair_next
+	MOVQ        CX, R8
+	VMOVAPS     Z0, Z1
+	VMOVUPS.Z   (R8), K1, Z4
+	VMOVAPS     Z1, Z5
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
+	VMOVUPS.Z   (R8), K1, Z3
+	VCMPPS      $0x03, Z3, Z3, K7
+	VCMPPS      $0x01, Z3, Z4, K4
+	KORW        K7, K4, K4
+	VBLENDMPS   Z3, Z4, K4, Z4
+	VBLENDMPS   Z1, Z5, K4, Z5
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
+	ADDQ        DI, R8
+	VMOVUPS.Z   (R8), K1, Z3
+	VCMPPS      $0x03, Z3, Z3, K7
+	VCMPPS      $0x01, Z3, Z4, K4
+	KORW        K7, K4, K4
+	VBLENDMPS   Z3, Z4, K4, Z4
+	VBLENDMPS   Z1, Z5, K4, Z5
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
+	VMOVUPS.Z   (R8), K1, Z3
+	VCMPPS      $0x03, Z3, Z3, K7
+	VCMPPS      $0x01, Z3, Z4, K4
+	KORW        K7, K4, K4
+	VBLENDMPS   Z3, Z4, K4, Z4
+	VBLENDMPS   Z1, Z5, K4, Z5
+	VMOVUPS     Z4, K1, (AX)
+	VMOVUPS     Z5, K1, (BX)
+	LEAQ        (CX)(R12*4), CX
+	LEAQ        (AX)(R12*4), AX
+	LEAQ        (BX)(R12*4), BX
+
+pair_next:
+	MOVQ depth+64(FP), R13
+	MOVQ channels+40(FP), R12
+	SUBQ R12, R13
+	LEAQ (AX)(R13*4), AX
+	LEAQ (BX)(R13*4), BX
+	MOVQ step+72(FP), R13
+	MOVQ channels+40(FP), R12
+	SUBQ R12, R13
+	LEAQ (CX)(R13*4), CX
+	SUBQ $+1, R9
+	JNE  pair_pixel
+	MOVQ ownGap+96(FP), R13
+	LEAQ (AX)(R13*4), AX
+	LEAQ (BX)(R13*4), BX
+	MOVQ lineGap+88(FP), R13
+	LEAQ (CX)(R13*4), CX
+	SUBQ $+1, DX
+	JNE  pair_line
+	VZEROUPPER
+	RET
+
+any:
+line:
+	MOVQ pixels+32(FP), R9
+
+pixel:
+	MOVQ channels+40(FP), R12
+	CMPQ R12, $+64
+	JL   vectors4_end
+
+vectors4:
+	MOVQ    CX, R8
+	VMOVAPS Z0, Z1
+	MOVQ    rows+48(FP), R10
+	MOVQ    taps+56(FP), R11
+	MOVQ    more+104(FP), R13
+	TESTQ   R13, R13
+	JNE     vectors4_more
+	VMOVUPS (R8), Z5
+	VMOVUPS 64(R8), Z4
+	VMOVUPS 128(R8), Z3
+	VMOVUPS 192(R8), Z2
+	VMOVAPS Z1, Z7
+	VMOVAPS Z1, Z6
+	VMOVAPS Z1, Z8
+	VMOVAPS Z1, Z9
+	JMP     vectors4_next
+
+vectors4_more:
+	VMOVUPS (AX), Z5
+	VMOVUPS 64(AX), Z4
+	VMOVUPS 128(AX), Z3
+	VMOVUPS 192(AX), Z2
+	VMOVUPS (BX), Z7
+	VMOVUPS 64(BX), Z6
+	VMOVUPS 128(BX), Z8
+	VMOVUPS 192(BX), Z9
+
+vectors4_places:
+	VMOVUPS   (R8), Z13
+	VMOVUPS   64(R8), Z12
+	VMOVUPS   128(R8), Z11
+	VMOVUPS   192(R8), Z10
+	VCMPPS    $0x03, Z13, Z13, K7
+	VCMPPS    $0x01, Z13, Z5, K4
+	KORW      K7, K4, K4
+	VCMPPS    $0x03, Z12, Z12, K7
+	VCMPPS    $0x01, Z12, Z4, K5
+	KORW      K7, K5, K5
+	VCMPPS    $0x03, Z11, Z11, K7
+	VCMPPS    $0x01, Z11, Z3, K3
+	KORW      K7, K3, K3
+	VCMPPS    $0x03, Z10, Z10, K7
+	VCMPPS    $0x01, Z10, Z2, K2
+	KORW      K7, K2, K2
+	VBLENDMPS Z13, Z5, K4, Z5
+	VBLENDMPS Z12, Z4, K5, Z4
+	VBLENDMPS Z11, Z3, K3, Z3
+	VBLENDMPS Z10, Z2, K2, Z2
+	VBLENDMPS Z1, Z7, K4, Z7
+	VBLENDMPS Z1, Z6, K5, Z6
+	VBLENDMPS Z1, Z8, K3, Z8
+	VBLENDMPS Z1, Z9, K2, Z9
+
+vectors4_next:
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
+	SUBQ        $+1, R11
+	JNE         vectors4_places
+	ADDQ        DI, R8
+	MOVQ        taps+56(FP), R11
+	SUBQ        $+1, R10
+	JNE         vectors4_places
+	VMOVUPS     Z5, (AX)
+	VMOVUPS     Z4, 64(AX)
+	VMOVUPS     Z3, 128(AX)
+	VMOVUPS     Z2, 192(AX)
+	VMOVUPS     Z7, (BX)
+	VMOVUPS     Z6, 64(BX)
+	VMOVUPS     Z8, 128(BX)
+	VMOVUPS     Z9, 192(BX)
+	ADDQ        $+256, CX
+	ADDQ        $+256, AX
+	ADDQ        $+256, BX
+	ADDQ        $-64, R12
+	CMPQ        R12, $+64
 	JGE         vectors4
 
 vectors4_end:
@@ -45483,37 +46917,37 @@ vectors4_end:
 
 vectors2:
 	MOVQ    CX, R8
+	VMOVAPS Z0, Z1
 	MOVQ    rows+48(FP), R10
 	MOVQ    taps+56(FP), R11
-	VMOVAPS Z0, Z1
 	MOVQ    more+104(FP), R13
 	TESTQ   R13, R13
 	JNE     vectors2_more
-	VMOVUPS (R8), Z2
-	VMOVUPS 64(R8), Z3
-	VMOVAPS Z1, Z4
-	VMOVAPS Z1, Z5
+	VMOVUPS (R8), Z9
+	VMOVUPS 64(R8), Z8
+	VMOVAPS Z1, Z6
+	VMOVAPS Z1, Z7
 	JMP     vectors2_next
 
 vectors2_more:
-	VMOVUPS (AX), Z2
-	VMOVUPS 64(AX), Z3
-	VMOVUPS (BX), Z4
-	VMOVUPS 64(BX), Z5
+	VMOVUPS (AX), Z9
+	VMOVUPS 64(AX), Z8
+	VMOVUPS (BX), Z6
+	VMOVUPS 64(BX), Z7
 
 vectors2_places:
-	VMOVUPS   (R8), Z6
-	VMOVUPS   64(R8), Z7
-	VCMPPS    $0x03, Z6, Z6, K7
-	VCMPPS    $0x01, Z6, Z2, K5
-	KORW      K7, K5, K5
-	VCMPPS    $0x03, Z7, Z7, K7
-	VCMPPS    $0x01, Z7, Z3, K4
-	KORW      K7, K4, K4
-	VBLENDMPS Z6, Z2, K5, Z2
-	VBLENDMPS Z7, Z3, K4, Z3
-	VBLENDMPS Z1, Z4, K5, Z4
-	VBLENDMPS Z1, Z5, K4, Z5
+	VMOVUPS   (R8), Z2
+	VMOVUPS   64(R8), Z3
+	VCMPPS    $0x03, Z2, Z2, K7
+	VCMPPS    $0x01, Z2, Z9, K2
+	KORW      K7, K2, K2
+	VCMPPS    $0x03, Z3, Z3, K7
+	VCMPPS    $0x01, Z3, Z8, K3
+	KORW      K7, K3, K3
+	VBLENDMPS Z2, Z9, K2, Z9
+	VBLENDMPS Z3, Z8, K3, Z8
+	VBLENDMPS Z1, Z6, K2, Z6
+	VBLENDMPS Z1, Z7, K3, Z7
 
 vectors2_next:
 	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
@@ -45524,10 +46958,10 @@ vectors2_next:
 	MOVQ        taps+56(FP), R11
 	SUBQ        $+1, R10
 	JNE         vectors2_places
-	VMOVUPS     Z2, (AX)
-	VMOVUPS     Z3, 64(AX)
-	VMOVUPS     Z4, (BX)
-	VMOVUPS     Z5, 64(BX)
+	VMOVUPS     Z9, (AX)
+	VMOVUPS     Z8, 64(AX)
+	VMOVUPS     Z6, (BX)
+	VMOVUPS     Z7, 64(BX)
 	ADDQ        $+128, CX
 	ADDQ        $+128, AX
 	ADDQ        $+128, BX
@@ -45541,27 +46975,27 @@ vectors2_end:
 
 vectors1:
 	MOVQ    CX, R8
+	VMOVAPS Z0, Z1
 	MOVQ    rows+48(FP), R10
 	MOVQ    taps+56(FP), R11
-	VMOVAPS Z0, Z1
 	MOVQ    more+104(FP), R13
 	TESTQ   R13, R13
 	JNE     vectors1_more
-	VMOVUPS (R8), Z5
-	VMOVAPS Z1, Z4
+	VMOVUPS (R8), Z7
+	VMOVAPS Z1, Z6
 	JMP     vectors1_next
 
 vectors1_more:
-	VMOVUPS (AX), Z5
-	VMOVUPS (BX), Z4
+	VMOVUPS (AX), Z7
+	VMOVUPS (BX), Z6
 
 vectors1_places:
-	VMOVUPS   (R8), Z3
-	VCMPPS    $0x03, Z3, Z3, K7
-	VCMPPS    $0x01, Z3, Z5, K4
-	KORW      K7, K4, K4
-	VBLENDMPS Z3, Z5, K4, Z5
-	VBLENDMPS Z1, Z4, K4, Z4
+	VMOVUPS   (R8), Z8
+	VCMPPS    $0x03, Z8, Z8, K7
+	VCMPPS    $0x01, Z8, Z7, K3
+	KORW      K7, K3, K3
+	VBLENDMPS Z8, Z7, K3, Z7
+	VBLENDMPS Z1, Z6, K3, Z6
 
 vectors1_next:
 	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
@@ -45572,8 +47006,8 @@ vectors1_next:
 	MOVQ        taps+56(FP), R11
 	SUBQ        $+1, R10
 	JNE         vectors1_places
-	VMOVUPS     Z5, (AX)
-	VMOVUPS     Z4, (BX)
+	VMOVUPS     Z7, (AX)
+	VMOVUPS     Z6, (BX)
 	ADDQ        $+64, CX
 	ADDQ        $+64, AX
 	ADDQ        $+64, BX
@@ -45585,27 +47019,27 @@ vectors1_end:
 	TESTQ     R12, R12
 	JE        next
 	MOVQ      CX, R8
+	VMOVAPS   Z0, Z1
 	MOVQ      rows+48(FP), R10
 	MOVQ      taps+56(FP), R11
-	VMOVAPS   Z0, Z1
 	MOVQ      more+104(FP), R13
 	TESTQ     R13, R13
 	JNE       partial_more
-	VMOVUPS.Z (R8), K1, Z4
-	VMOVAPS   Z1, Z5
+	VMOVUPS.Z (R8), K1, Z6
+	VMOVAPS   Z1, Z7
 	JMP       partial_next
 
 partial_more:
-	VMOVUPS.Z (AX), K1, Z4
-	VMOVUPS.Z (BX), K1, Z5
+	VMOVUPS.Z (AX), K1, Z6
+	VMOVUPS.Z (BX), K1, Z7
 
 partial_places:
-	VMOVUPS.Z (R8), K1, Z3
-	VCMPPS    $0x03, Z3, Z3, K7
-	VCMPPS    $0x01, Z3, Z4, K4
-	KORW      K7, K4, K4
-	VBLENDMPS Z3, Z4, K4, Z4
-	VBLENDMPS Z1, Z5, K4, Z5
+	VMOVUPS.Z (R8), K1, Z8
+	VCMPPS    $0x03, Z8, Z8, K7
+	VCMPPS    $0x01, Z8, Z6, K3
+	KORW      K7, K3, K3
+	VBLENDMPS Z8, Z6, K3, Z6
+	VBLENDMPS Z1, Z7, K3, Z7
 
 partial_next:
 	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
@@ -45616,8 +47050,8 @@ partial_next:
 	MOVQ        taps+56(FP), R11
 	SUBQ        $+1, R10
 	JNE         partial_places
-	VMOVUPS     Z4, K1, (AX)
-	VMOVUPS     Z5, K1, (BX)
+	VMOVUPS     Z6, K1, (AX)
+	VMOVUPS     Z7, K1, (BX)
 	LEAQ        (CX)(R12*4), CX
 	LEAQ        (AX)(R12*4), AX
 	LEAQ        (BX)(R12*4), BX
@@ -45662,60 +47096,62 @@ TEXT ·WindowMeanAVX2(SB), NOSPLIT, $0-108
 	VMOVUPS      32(R12)(R11*4), Y1
 	NEGQ         R11
 	VBROADCASTSS lanes_00000000<>+0(SB), Y9
+	MOVQ         rows+40(FP), R12
+	CMPQ         R12, $+2
+	JNE          any
+	MOVQ         taps+48(FP), R12
+	CMPQ         R12, $+2
+	JNE          any
+	MOVQ         more+96(FP), R12
+	TESTQ        R12, R12
+	JNE          any
 
-line:
+pair_line:
 	MOVQ pixels+24(FP), R8
 
-pixel:
+pair_pixel:
 	MOVQ channels+32(FP), R11
 	CMPQ R11, $+64
-	JL   vectors8_end
+	JL   pair_vectors8_end
 
-vectors8:
-	MOVQ   BX, DI
-	MOVQ   rows+40(FP), R9
-	MOVQ   taps+48(FP), R10
-	MOVQ   more+96(FP), R12
-	TESTQ  R12, R12
-	JNE    vectors8_more
-	VADDPS (DI), Y9, Y10
-	VADDPS 32(DI), Y9, Y2
-	VADDPS 64(DI), Y9, Y3
-	VADDPS 96(DI), Y9, Y4
-	VADDPS 128(DI), Y9, Y5
-	VADDPS 160(DI), Y9, Y6
-	VADDPS 192(DI), Y9, Y7
-	VADDPS 224(DI), Y9, Y8
-	JMP    vectors8_next
-
-vectors8_more:
-	VMOVUPS (AX), Y10
-	VMOVUPS 32(AX), Y2
-	VMOVUPS 64(AX), Y3
-	VMOVUPS 96(AX), Y4
-	VMOVUPS 128(AX), Y5
-	VMOVUPS 160(AX), Y6
-	VMOVUPS 192(AX), Y7
-	VMOVUPS 224(AX), Y8
-
-vectors8_places:
-	VADDPS (DI), Y10, Y10
-	VADDPS 32(DI), Y2, Y2
-	VADDPS 64(DI), Y3, Y3
-	VADDPS 96(DI), Y4, Y4
-	VADDPS 128(DI), Y5, Y5
-	VADDPS 160(DI), Y6, Y6
-	VADDPS 192(DI), Y7, Y7
-	VADDPS 224(DI), Y8, Y8
-
-vectors8_next:
+pair_vectors8:
+	MOVQ    BX, DI
+	VADDPS  (DI), Y9, Y10
+	VADDPS  32(DI), Y9, Y2
+	VADDPS  64(DI), Y9, Y3
+	VADDPS  96(DI), Y9, Y4
+	VADDPS  128(DI), Y9, Y5
+	VADDPS  160(DI), Y9, Y6
+	VADDPS  192(DI), Y9, Y7
+	VADDPS  224(DI), Y9, Y8
 	ADDQ    DX, DI
-	SUBQ    $+1, R10
-	JNE     vectors8_places
+	VADDPS  (DI), Y10, Y10
+	VADDPS  32(DI), Y2, Y2
+	VADDPS  64(DI), Y3, Y3
+	VADDPS  96(DI), Y4, Y4
+	VADDPS  128(DI), Y5, Y5
+	VADDPS  160(DI), Y6, Y6
+	VADDPS  192(DI), Y7, Y7
+	VADDPS  224(DI), Y8, Y8
+	ADDQ    DX, DI
 	ADDQ    SI, DI
-	MOVQ    taps+48(FP), R10
-	SUBQ    $+1, R9
-	JNE     vectors8_places
+	VADDPS  (DI), Y10, Y10
+	VADDPS  32(DI), Y2, Y2
+	VADDPS  64(DI), Y3, Y3
+	VADDPS  96(DI), Y4, Y4
+	VADDPS  128(DI), Y5, Y5
+	VADDPS  160(DI), Y6, Y6
+	VADDPS  192(DI), Y7, Y7
+	VADDPS  224(DI), Y8, Y8
+	ADDQ    DX, DI
+	VADDPS  (DI), Y10, Y10
+	VADDPS  32(DI), Y2, Y2
+	VADDPS  64(DI), Y3, Y3
+	VADDPS  96(DI), Y4, Y4
+	VADDPS  128(DI), Y5, Y5
+	VADDPS  160(DI), Y6, Y6
+	VADDPS  192(DI), Y7, Y7
+	VADDPS  224(DI), Y8, Y8
 	VDIVPS  Y0, Y10, Y11
 	VMOVUPS Y11, (AX)
 	VDIVPS  Y0, Y2, Y11
@@ -45736,6 +47172,243 @@ vectors8_next:
 	ADDQ    $+256, AX
 	ADDQ    $-64, R11
 	CMPQ    R11, $+64
+	JGE     pair_vectors8
+
+pair_vectors8_end:
+	CMPQ R11, $+32
+	JL   pair_vectors4_end
+
+pair_vectors4:
+	MOVQ    BX, DI
+	VADDPS  (DI), Y9, Y8
+	VADDPS  32(DI), Y9, Y7
+	VADDPS  64(DI), Y9, Y6
+	VADDPS  96(DI), Y9, Y5
+	ADDQ    DX, DI
+	VADDPS  (DI), Y8, Y8
+	VADDPS  32(DI), Y7, Y7
+	VADDPS  64(DI), Y6, Y6
+	VADDPS  96(DI), Y5, Y5
+	ADDQ    DX, DI
+	ADDQ    SI, DI
+	VADDPS  (DI), Y8, Y8
+	VADDPS  32(DI), Y7, Y7
+	VADDPS  64(DI), Y6, Y6
+	VADDPS  96(DI), Y5, Y5
+	ADDQ    DX, DI
+	VADDPS  (DI), Y8, Y8
+	VADDPS  32(DI), Y7, Y7
+	VADDPS  64(DI), Y6, Y6
+	VADDPS  96(DI), Y5, Y5
+	VDIVPS  Y0, Y8, Y4
+	VMOVUPS Y4, (AX)
+	VDIVPS  Y0, Y7, Y4
+	VMOVUPS Y4, 32(AX)
+	VDIVPS  Y0, Y6, Y4
+	VMOVUPS Y4, 64(AX)
+	VDIVPS  Y0, Y5, Y4
+	VMOVUPS Y4, 96(AX)
+	ADDQ    $+128, BX
+	ADDQ    $+128, AX
+	ADDQ    $-32, R11
+	CMPQ    R11, $+32
+	JGE     pair_vectors4
+
+pair_vectors4_end:
+	CMPQ R11, $+16
+	JL   pair_vectors2_end
+
+pair_vectors2:
+	MOVQ    BX, DI
+	VADDPS  (DI), Y9, Y5
+	VADDPS  32(DI), Y9, Y6
+	ADDQ    DX, DI
+	VADDPS  (DI), Y5, Y5
+	VADDPS  32(DI), Y6, Y6
+	ADDQ    DX, DI
+	ADDQ    SI, DI
+	VADDPS  (DI), Y5, Y5
+	VADDPS  32(DI), Y6, Y6
+	ADDQ    DX, DI
+	VADDPS  (DI), Y5, Y5
+	VADDPS  32(DI), Y6, Y6
+	VDIVPS  Y0, Y5, Y7
+	VMOVUPS Y7, (AX)
+	VDIVPS  Y0, Y6, Y7
+	VMOVUPS Y7, 32(AX)
+	ADDQ    $+64, BX
+	ADDQ    $+64, AX
+	ADDQ    $-16, R11
+	CMPQ    R11, $+16
+	JGE     pair_vectors2
+
+pair_vectors2_end:
+	CMPQ R11, $+8
+	JL   pair_vectors1_end
+
+pair_vectors1:
+	MOVQ    BX, DI
+	VADDPS  (DI), Y9, Y6
+	ADDQ    DX, DI
+	VADDPS  (DI), Y6, Y6
+	ADDQ    DX, DI
+	ADDQ    SI, DI
+	VADDPS  (DI), Y6, Y6
+	ADDQ    DX, DI
+	VADDPS  (DI), Y6, Y6
+	VDIVPS  Y0, Y6, Y5
+	VMOVUPS Y5, (AX)
+	ADDQ    $+32, BX
+	ADDQ    $+32, AX
+	ADDQ    $-8, R11
+	CMPQ    R11, $+8
+	JGE     pair_vectors1
+
+pair_vectors1_end:
+	TESTQ      R11, R11
+	JE         pair_next
+	MOVQ       BX, DI
+	VMASKMOVPS (DI), Y1, Y5
+	VADDPS     Y9, Y5, Y6
+	ADDQ       DX, DI
+	VMASKMOVPS (DI), Y1, Y5
+	VADDPS     Y5, Y6, Y6
+	ADDQ       DX, DI
+	ADDQ       SI, DI
+	VMASKMOVPS (DI), Y1, Y5
+	VADDPS     Y5, Y6, Y6
+	ADDQ       DX, DI
+	VMASKMOVPS (DI), Y1, Y5
+	VADDPS     Y5, Y6, Y6
+	VDIVPS     Y0, Y6, Y5
+	CMPQ       R11, $0x04
+	JL         store198_few
+	VMOVUPS    X5, (AX)
+	JE         store198_end
+	VPERM2F128 $0x01, Y5, Y5, Y5
+	CMPQ       R11, $0x06
+	JL         store198_five
+	VMOVLPS    X5, 16(AX)
+	JE         store198_swap
+	VEXTRACTPS $0x02, X5, 24(AX)
+	JMP        store198_swap
+
+store198_five:
+	VMOVSS X5, 16(AX)
+
+store198_swap:
+	VPERM2F128 $0x01, Y5, Y5, Y5
+	JMP        store198_end
+
+store198_few:
+	CMPQ       R11, $0x02
+	JL         store198_one
+	VMOVLPS    X5, (AX)
+	JE         store198_end
+	VEXTRACTPS $0x02, X5, 8(AX)
+	JMP        store198_end
+
+store198_one:
+	VMOVSS X5, (AX)
+
+store198_end:
+	LEAQ (BX)(R11*4), BX
+	LEAQ (AX)(R11*4), AX
+
+pair_next:
+	MOVQ depth+56(FP), R12
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (AX)(R12*4), AX
+	MOVQ step+64(FP), R12
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (BX)(R12*4), BX
+	SUBQ $+1, R8
+	JNE  pair_pixel
+	MOVQ ownGap+88(FP), R12
+	LEAQ (AX)(R12*4), AX
+	MOVQ lineGap+80(FP), R12
+	LEAQ (BX)(R12*4), BX
+	SUBQ $+1, CX
+	JNE  pair_line
+	VZEROUPPER
+	RET
+
+any:
+line:
+	MOVQ pixels+24(FP), R8
+
+pixel:
+	MOVQ channels+32(FP), R11
+	CMPQ R11, $+64
+	JL   vectors8_end
+
+vectors8:
+	MOVQ   BX, DI
+	MOVQ   rows+40(FP), R9
+	MOVQ   taps+48(FP), R10
+	MOVQ   more+96(FP), R12
+	TESTQ  R12, R12
+	JNE    vectors8_more
+	VADDPS (DI), Y9, Y6
+	VADDPS 32(DI), Y9, Y5
+	VADDPS 64(DI), Y9, Y7
+	VADDPS 96(DI), Y9, Y8
+	VADDPS 128(DI), Y9, Y4
+	VADDPS 160(DI), Y9, Y3
+	VADDPS 192(DI), Y9, Y2
+	VADDPS 224(DI), Y9, Y10
+	JMP    vectors8_next
+
+vectors8_more:
+	VMOVUPS (AX), Y6
+	VMOVUPS 32(AX), Y5
+	VMOVUPS 64(AX), Y7
+	VMOVUPS 96(AX), Y8
+	VMOVUPS 128(AX), Y4
+	VMOVUPS 160(AX), Y3
+	VMOVUPS 192(AX), Y2
+	VMOVUPS 224(AX), Y10
+
+vectors8_places:
+	VADDPS (DI), Y6, Y6
+	VADDPS 32(DI), Y5, Y5
+	VADDPS 64(DI), Y7, Y7
+	VADDPS 96(DI), Y8, Y8
+	VADDPS 128(DI), Y4, Y4
+	VADDPS 160(DI), Y3, Y3
+	VADDPS 192(DI), Y2, Y2
+	VADDPS 224(DI), Y10, Y10
+
+vectors8_next:
+	ADDQ    DX, DI
+	SUBQ    $+1, R10
+	JNE     vectors8_places
+	ADDQ    SI, DI
+	MOVQ    taps+48(FP), R10
+	SUBQ    $+1, R9
+	JNE     vectors8_places
+	VDIVPS  Y0, Y6, Y11
+	VMOVUPS Y11, (AX)
+	VDIVPS  Y0, Y5, Y11
+	VMOVUPS Y11, 32(AX)
+	VDIVPS  Y0, Y7, Y11
+	VMOVUPS Y11, 64(AX)
+	VDIVPS  Y0, Y8, Y11
+	VMOVUPS Y11, 96(AX)
+	VDIVPS  Y0, Y4, Y11
+	VMOVUPS Y11, 128(AX)
+	VDIVPS  Y0, Y3, Y11
+	VMOVUPS Y11, 160(AX)
+	VDIVPS  Y0, Y2, Y11
+	VMOVUPS Y11, 192(AX)
+	VDIVPS  Y0, Y10, Y11
+	VMOVUPS Y11, 224(AX)
+	ADDQ    $+256, BX
+	ADDQ    $+256, AX
+	ADDQ    $-64, R11
+	CMPQ    R11, $+64
 	JGE     vectors8
 
 vectors8_end:
@@ -45749,23 +47422,23 @@ vectors4:
 	MOVQ   more+96(FP), R12
 	TESTQ  R12, R12
 	JNE    vectors4_more
-	VADDPS (DI), Y9, Y8
-	VADDPS 32(DI), Y9, Y7
-	VADDPS 64(DI), Y9, Y6
-	VADDPS 96(DI), Y9, Y5
+	VADDPS (DI), Y9, Y10
+	VADDPS 32(DI), Y9, Y2
+	VADDPS 64(DI), Y9, Y3
+	VADDPS 96(DI), Y9, Y4
 	JMP    vectors4_next
 
 vectors4_more:
-	VMOVUPS (AX), Y8
-	VMOVUPS 32(AX), Y7
-	VMOVUPS 64(AX), Y6
-	VMOVUPS 96(AX), Y5
+	VMOVUPS (AX), Y10
+	VMOVUPS 32(AX), Y2
+	VMOVUPS 64(AX), Y3
+	VMOVUPS 96(AX), Y4
 
 vectors4_places:
-	VADDPS (DI), Y8, Y8
-	VADDPS 32(DI), Y7, Y7
-	VADDPS 64(DI), Y6, Y6
-	VADDPS 96(DI), Y5, Y5
+	VADDPS (DI), Y10, Y10
+	VADDPS 32(DI), Y2, Y2
+	VADDPS 64(DI), Y3, Y3
+	VADDPS 96(DI), Y4, Y4
 
 vectors4_next:
 	ADDQ    DX, DI
@@ -45775,14 +47448,14 @@ vectors4_next:
 	MOVQ    taps+48(FP), R10
 	SUBQ    $+1, R9
 	JNE     vectors4_places
-	VDIVPS  Y0, Y8, Y4
-	VMOVUPS Y4, (AX)
-	VDIVPS  Y0, Y7, Y4
-	VMOVUPS Y4, 32(AX)
-	VDIVPS  Y0, Y6, Y4
-	VMOVUPS Y4, 64(AX)
-	VDIVPS  Y0, Y5, Y4
-	VMOVUPS Y4, 96(AX)
+	VDIVPS  Y0, Y10, Y8
+	VMOVUPS Y8, (AX)
+	VDIVPS  Y0, Y2, Y8
+	VMOVUPS Y8, 32(AX)
+	VDIVPS  Y0, Y3, Y8
+	VMOVUPS Y8, 64(AX)
+	VDIVPS  Y0, Y4, Y8
+	VMOVUPS Y8, 96(AX)
 	ADDQ    $+128, BX
 	ADDQ    $+128, AX
 	ADDQ    $-32, R11
@@ -45800,17 +47473,17 @@ vectors2:
 	MOVQ   more+96(FP), R12
 	TESTQ  R12, R12
 	JNE    vectors2_more
-	VADDPS (DI), Y9, Y5
-	VADDPS 32(DI), Y9, Y6
+	VADDPS (DI), Y9, Y4
+	VADDPS 32(DI), Y9, Y3
 	JMP    vectors2_next
 
 vectors2_more:
-	VMOVUPS (AX), Y5
-	VMOVUPS 32(AX), Y6
+	VMOVUPS (AX), Y4
+	VMOVUPS 32(AX), Y3
 
 vectors2_places:
-	VADDPS (DI), Y5, Y5
-	VADDPS 32(DI), Y6, Y6
+	VADDPS (DI), Y4, Y4
+	VADDPS 32(DI), Y3, Y3
 
 vectors2_next:
 	ADDQ    DX, DI
@@ -45820,10 +47493,10 @@ vectors2_next:
 	MOVQ    taps+48(FP), R10
 	SUBQ    $+1, R9
 	JNE     vectors2_places
-	VDIVPS  Y0, Y5, Y7
-	VMOVUPS Y7, (AX)
-	VDIVPS  Y0, Y6, Y7
-	VMOVUPS Y7, 32(AX)
+	VDIVPS  Y0, Y4, Y2
+	VMOVUPS Y2, (AX)
+	VDIVPS  Y0, Y3, Y2
+	VMOVUPS Y2, 32(AX)
 	ADDQ    $+64, BX
 	ADDQ    $+64, AX
 	ADDQ    $-16, R11
@@ -45841,14 +47514,14 @@ vectors1:
 	MOVQ   more+96(FP), R12
 	TESTQ  R12, R12
 	JNE    vectors1_more
-	VADDPS (DI), Y9, Y6
+	VADDPS (DI), Y9, Y3
 	JMP    vectors1_next
 
 vectors1_more:
-	VMOVUPS (AX), Y6
+	VMOVUPS (AX), Y3
 
 vectors1_places:
-	VADDPS (DI), Y6, Y6
+	VADDPS (DI), Y3, Y3
 
 vectors1_next:
 	ADDQ    DX, DI
@@ -45858,8 +47531,8 @@ vectors1_next:
 	MOVQ    taps+48(FP), R10
 	SUBQ    $+1, R9
 	JNE     vectors1_places
-	VDIVPS  Y0, Y6, Y5
-	VMOVUPS Y5, (AX)
+	VDIVPS  Y0, Y3, Y4
+	VMOVUPS Y4, (AX)
 	ADDQ    $+32, BX
 	ADDQ    $+32, AX
 	ADDQ    $-8, R11
@@ -45875,16 +47548,16 @@ vectors1_end:
 	MOVQ       more+96(FP), R12
 	TESTQ      R12, R12
 	JNE        partial_more
-	VMASKMOVPS (DI), Y1, Y5
-	VADDPS     Y9, Y5, Y6
+	VMASKMOVPS (DI), Y1, Y4
+	VADDPS     Y9, Y4, Y3
 	JMP        partial_next
 
 partial_more:
-	VMASKMOVPS (AX), Y1, Y6
+	VMASKMOVPS (AX), Y1, Y3
 
 partial_places:
-	VMASKMOVPS (DI), Y1, Y5
-	VADDPS     Y5, Y6, Y6
+	VMASKMOVPS (DI), Y1, Y4
+	VADDPS     Y4, Y3, Y3
 
 partial_next:
 	ADDQ       DX, DI
@@ -45894,38 +47567,38 @@ partial_next:
 	MOVQ       taps+48(FP), R10
 	SUBQ       $+1, R9
 	JNE        partial_places
-	VDIVPS     Y0, Y6, Y5
+	VDIVPS     Y0, Y3, Y4
 	CMPQ       R11, $0x04
-	JL         store195_few
-	VMOVUPS    X5, (AX)
-	JE         store195_end
-	VPERM2F128 $0x01, Y5, Y5, Y5
+	JL         store199_few
+	VMOVUPS    X4, (AX)
+	JE         store199_end
+	VPERM2F128 $0x01, Y4, Y4, Y4
 	CMPQ       R11, $0x06
-	JL         store195_five
-	VMOVLPS    X5, 16(AX)
-	JE         store195_swap
-	VEXTRACTPS $0x02, X5, 24(AX)
-	JMP        store195_swap
+	JL         store199_five
+	VMOVLPS    X4, 16(AX)
+	JE         store199_swap
+	VEXTRACTPS $0x02, X4, 24(AX)
+	JMP        store199_swap
 
-store195_five:
-	VMOVSS X5, 16(AX)
+store199_five:
+	VMOVSS X4, 16(AX)
 
-store195_swap:
-	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store195_end
+store199_swap:
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	JMP        store199_end
 
-store195_few:
+store199_few:
 	CMPQ       R11, $0x02
-	JL         store195_one
-	VMOVLPS    X5, (AX)
-	JE         store195_end
-	VEXTRACTPS $0x02, X5, 8(AX)
-	JMP        store195_end
+	JL         store199_one
+	VMOVLPS    X4, (AX)
+	JE         store199_end
+	VEXTRACTPS $0x02, X4, 8(AX)
+	JMP        store199_end
 
-store195_one:
-	VMOVSS X5, (AX)
+store199_one:
+	VMOVSS X4, (AX)
 
-store195_end:
+store199_end:
 	LEAQ (BX)(R11*4), BX
 	LEAQ (AX)(R11*4), AX
 
@@ -45966,22 +47639,26 @@ TEXT ·WindowMeanAVX512(SB), NOSPLIT, $0-108
 	BZHIL        R11, R12, R12
 	KMOVW        R12, K1
 	VBROADCASTSS lanes_00000000<>+0(SB), Z8
+	MOVQ         rows+40(FP), R12
+	CMPQ         R12, $+2
+	JNE          any
+	MOVQ         taps+48(FP), R12
+	CMPQ         R12, $+2
+	JNE          any
+	MOVQ         more+96(FP), R12
+	TESTQ        R12, R12
+	JNE          any
 
-line:
+pair_line:
 	MOVQ pixels+24(FP), R8
 
-pixel:
+pair_pixel:
 	MOVQ channels+32(FP), R11
 	CMPQ R11, $+128
-	JL   vectors8_end
+	JL   pair_vectors8_end
 
-vectors8:
+pair_vectors8:
 	MOVQ    BX, DI
-	MOVQ    rows+40(FP), R9
-	MOVQ    taps+48(FP), R10
-	MOVQ    more+96(FP), R12
-	TESTQ   R12, R12
-	JNE     vectors8_more
 	VMOVUPS (DI), Z10
 	VMOVUPS 64(DI), Z11
 	VMOVUPS 128(DI), Z12
@@ -45998,19 +47675,7 @@ vectors8:
 	VADDPS  Z8, Z15, Z5
 	VADDPS  Z8, Z16, Z6
 	VADDPS  Z8, Z17, Z7
-	JMP     vectors8_next
-
-vectors8_more:
-	VMOVUPS (AX), Z9
-	VMOVUPS 64(AX), Z1
-	VMOVUPS 128(AX), Z2
-	VMOVUPS 192(AX), Z3
-	VMOVUPS 256(AX), Z4
-	VMOVUPS 320(AX), Z5
-	VMOVUPS 384(AX), Z6
-	VMOVUPS 448(AX), Z7
-
-vectors8_places:
+	ADDQ    DX, DI
 	VMOVUPS (DI), Z17
 	VMOVUPS 64(DI), Z16
 	VMOVUPS 128(DI), Z15
@@ -46027,15 +47692,41 @@ vectors8_places:
 	VADDPS  Z12, Z5, Z5
 	VADDPS  Z11, Z6, Z6
 	VADDPS  Z10, Z7, Z7
-
-vectors8_next:
 	ADDQ    DX, DI
-	SUBQ    $+1, R10
-	JNE     vectors8_places
 	ADDQ    SI, DI
-	MOVQ    taps+48(FP), R10
-	SUBQ    $+1, R9
-	JNE     vectors8_places
+	VMOVUPS (DI), Z10
+	VMOVUPS 64(DI), Z11
+	VMOVUPS 128(DI), Z12
+	VMOVUPS 192(DI), Z13
+	VMOVUPS 256(DI), Z14
+	VMOVUPS 320(DI), Z15
+	VMOVUPS 384(DI), Z16
+	VMOVUPS 448(DI), Z17
+	VADDPS  Z10, Z9, Z9
+	VADDPS  Z11, Z1, Z1
+	VADDPS  Z12, Z2, Z2
+	VADDPS  Z13, Z3, Z3
+	VADDPS  Z14, Z4, Z4
+	VADDPS  Z15, Z5, Z5
+	VADDPS  Z16, Z6, Z6
+	VADDPS  Z17, Z7, Z7
+	ADDQ    DX, DI
+	VMOVUPS (DI), Z17
+	VMOVUPS 64(DI), Z16
+	VMOVUPS 128(DI), Z15
+	VMOVUPS 192(DI), Z14
+	VMOVUPS 256(DI), Z13
+	VMOVUPS 320(DI), Z12
+	VMOVUPS 384(DI), Z11
+	VMOVUPS 448(DI), Z10
+	VADDPS  Z17, Z9, Z9
+	VADDPS  Z16, Z1, Z1
+	VADDPS  Z15, Z2, Z2
+	VADDPS  Z14, Z3, Z3
+	VADDPS  Z13, Z4, Z4
+	VADDPS  Z12, Z5, Z5
+	VADDPS  Z11, Z6, Z6
+	VADDPS  Z10, Z7, Z7
 	VDIVPS  Z0, Z9, Z10
 	VDIVPS  Z0, Z1, Z11
 	VDIVPS  Z0, Z2, Z12
@@ -46056,6 +47747,257 @@ vectors8_next:
 	ADDQ    $+512, AX
 	ADDQ    $-128, R11
 	CMPQ    R11, $+128
+	JGE     pair_vectors8
+
+pair_vectors8_end:
+	CMPQ R11, $+64
+	JL   pair_vectors4_end
+
+pair_vectors4:
+	MOVQ    BX, DI
+	VMOVUPS (DI), Z3
+	VMOVUPS 64(DI), Z2
+	VMOVUPS 128(DI), Z1
+	VMOVUPS 192(DI), Z9
+	VADDPS  Z8, Z3, Z7
+	VADDPS  Z8, Z2, Z6
+	VADDPS  Z8, Z1, Z5
+	VADDPS  Z8, Z9, Z4
+	ADDQ    DX, DI
+	VMOVUPS (DI), Z9
+	VMOVUPS 64(DI), Z1
+	VMOVUPS 128(DI), Z2
+	VMOVUPS 192(DI), Z3
+	VADDPS  Z9, Z7, Z7
+	VADDPS  Z1, Z6, Z6
+	VADDPS  Z2, Z5, Z5
+	VADDPS  Z3, Z4, Z4
+	ADDQ    DX, DI
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z3
+	VMOVUPS 64(DI), Z2
+	VMOVUPS 128(DI), Z1
+	VMOVUPS 192(DI), Z9
+	VADDPS  Z3, Z7, Z7
+	VADDPS  Z2, Z6, Z6
+	VADDPS  Z1, Z5, Z5
+	VADDPS  Z9, Z4, Z4
+	ADDQ    DX, DI
+	VMOVUPS (DI), Z9
+	VMOVUPS 64(DI), Z1
+	VMOVUPS 128(DI), Z2
+	VMOVUPS 192(DI), Z3
+	VADDPS  Z9, Z7, Z7
+	VADDPS  Z1, Z6, Z6
+	VADDPS  Z2, Z5, Z5
+	VADDPS  Z3, Z4, Z4
+	VDIVPS  Z0, Z7, Z3
+	VDIVPS  Z0, Z6, Z2
+	VDIVPS  Z0, Z5, Z1
+	VDIVPS  Z0, Z4, Z9
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z2, 64(AX)
+	VMOVUPS Z1, 128(AX)
+	VMOVUPS Z9, 192(AX)
+	ADDQ    $+256, BX
+	ADDQ    $+256, AX
+	ADDQ    $-64, R11
+	CMPQ    R11, $+64
+	JGE     pair_vectors4
+
+pair_vectors4_end:
+	CMPQ R11, $+32
+	JL   pair_vectors2_end
+
+pair_vectors2:
+	MOVQ    BX, DI
+	VMOVUPS (DI), Z6
+	VMOVUPS 64(DI), Z7
+	VADDPS  Z8, Z6, Z4
+	VADDPS  Z8, Z7, Z5
+	ADDQ    DX, DI
+	VMOVUPS (DI), Z7
+	VMOVUPS 64(DI), Z6
+	VADDPS  Z7, Z4, Z4
+	VADDPS  Z6, Z5, Z5
+	ADDQ    DX, DI
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z6
+	VMOVUPS 64(DI), Z7
+	VADDPS  Z6, Z4, Z4
+	VADDPS  Z7, Z5, Z5
+	ADDQ    DX, DI
+	VMOVUPS (DI), Z7
+	VMOVUPS 64(DI), Z6
+	VADDPS  Z7, Z4, Z4
+	VADDPS  Z6, Z5, Z5
+	VDIVPS  Z0, Z4, Z6
+	VDIVPS  Z0, Z5, Z7
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	ADDQ    $+128, BX
+	ADDQ    $+128, AX
+	ADDQ    $-32, R11
+	CMPQ    R11, $+32
+	JGE     pair_vectors2
+
+pair_vectors2_end:
+	CMPQ R11, $+16
+	JL   pair_vectors1_end
+
+pair_vectors1:
+	MOVQ    BX, DI
+	VMOVUPS (DI), Z4
+	VADDPS  Z8, Z4, Z5
+	ADDQ    DX, DI
+	VMOVUPS (DI), Z4
+	VADDPS  Z4, Z5, Z5
+	ADDQ    DX, DI
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z4
+	VADDPS  Z4, Z5, Z5
+	ADDQ    DX, DI
+	VMOVUPS (DI), Z4
+	VADDPS  Z4, Z5, Z5
+	VDIVPS  Z0, Z5, Z4
+	VMOVUPS Z4, (AX)
+	ADDQ    $+64, BX
+	ADDQ    $+64, AX
+	ADDQ    $-16, R11
+	CMPQ    R11, $+16
+	JGE     pair_vectors1
+
+pair_vectors1_end:
+	TESTQ     R11, R11
+	JE        pair_next
+	MOVQ      BX, DI
+	VMOVUPS.Z (DI), K1, Z4
+	VADDPS    Z8, Z4, Z5
+	ADDQ      DX, DI
+	VMOVUPS.Z (DI), K1, Z4
+	VADDPS    Z4, Z5, Z5
+	ADDQ      DX, DI
+	ADDQ      SI, DI
+	VMOVUPS.Z (DI), K1, Z4
+	VADDPS    Z4, Z5, Z5
+	ADDQ      DX, DI
+	VMOVUPS.Z (DI), K1, Z4
+	VADDPS    Z4, Z5, Z5
+	VDIVPS    Z0, Z5, Z4
+	VMOVUPS   Z4, K1, (AX)
+	LEAQ      (BX)(R11*4), BX
+	LEAQ      (AX)(R11*4), AX
+
+pair_next:
+	MOVQ depth+56(FP), R12
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (AX)(R12*4), AX
+	MOVQ step+64(FP), R12
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (BX)(R12*4), BX
+	SUBQ $+1, R8
+	JNE  pair_pixel
+	MOVQ ownGap+88(FP), R12
+	LEAQ (AX)(R12*4), AX
+	MOVQ lineGap+80(FP), R12
+	LEAQ (BX)(R12*4), BX
+	SUBQ $+1, CX
+	JNE  pair_line
+	VZEROUPPER
+	RET
+
+any:
+line:
+	MOVQ pixels+24(FP), R8
+
+pixel:
+	MOVQ channels+32(FP), R11
+	CMPQ R11, $+128
+	JL   vectors8_end
+
+vectors8:
+	MOVQ    BX, DI
+	MOVQ    rows+40(FP), R9
+	MOVQ    taps+48(FP), R10
+	MOVQ    more+96(FP), R12
+	TESTQ   R12, R12
+	JNE     vectors8_more
+	VMOVUPS (DI), Z17
+	VMOVUPS 64(DI), Z16
+	VMOVUPS 128(DI), Z15
+	VMOVUPS 192(DI), Z14
+	VMOVUPS 256(DI), Z13
+	VMOVUPS 320(DI), Z12
+	VMOVUPS 384(DI), Z11
+	VMOVUPS 448(DI), Z10
+	VADDPS  Z8, Z17, Z5
+	VADDPS  Z8, Z16, Z4
+	VADDPS  Z8, Z15, Z7
+	VADDPS  Z8, Z14, Z6
+	VADDPS  Z8, Z13, Z9
+	VADDPS  Z8, Z12, Z1
+	VADDPS  Z8, Z11, Z2
+	VADDPS  Z8, Z10, Z3
+	JMP     vectors8_next
+
+vectors8_more:
+	VMOVUPS (AX), Z5
+	VMOVUPS 64(AX), Z4
+	VMOVUPS 128(AX), Z7
+	VMOVUPS 192(AX), Z6
+	VMOVUPS 256(AX), Z9
+	VMOVUPS 320(AX), Z1
+	VMOVUPS 384(AX), Z2
+	VMOVUPS 448(AX), Z3
+
+vectors8_places:
+	VMOVUPS (DI), Z10
+	VMOVUPS 64(DI), Z11
+	VMOVUPS 128(DI), Z12
+	VMOVUPS 192(DI), Z13
+	VMOVUPS 256(DI), Z14
+	VMOVUPS 320(DI), Z15
+	VMOVUPS 384(DI), Z16
+	VMOVUPS 448(DI), Z17
+	VADDPS  Z10, Z5, Z5
+	VADDPS  Z11, Z4, Z4
+	VADDPS  Z12, Z7, Z7
+	VADDPS  Z13, Z6, Z6
+	VADDPS  Z14, Z9, Z9
+	VADDPS  Z15, Z1, Z1
+	VADDPS  Z16, Z2, Z2
+	VADDPS  Z17, Z3, Z3
+
+vectors8_next:
+	ADDQ    DX, DI
+	SUBQ    $+1, R10
+	JNE     vectors8_places
+	ADDQ    SI, DI
+	MOVQ    taps+48(FP), R10
+	SUBQ    $+1, R9
+	JNE     vectors8_places
+	VDIVPS  Z0, Z5, Z17
+	VDIVPS  Z0, Z4, Z16
+	VDIVPS  Z0, Z7, Z15
+	VDIVPS  Z0, Z6, Z14
+	VDIVPS  Z0, Z9, Z13
+	VDIVPS  Z0, Z1, Z12
+	VDIVPS  Z0, Z2, Z11
+	VDIVPS  Z0, Z3, Z10
+	VMOVUPS Z17, (AX)
+	VMOVUPS Z16, 64(AX)
+	VMOVUPS Z15, 128(AX)
+	VMOVUPS Z14, 192(AX)
+	VMOVUPS Z13, 256(AX)
+	VMOVUPS Z12, 320(AX)
+	VMOVUPS Z11, 384(AX)
+	VMOVUPS Z10, 448(AX)
+	ADDQ    $+512, BX
+	ADDQ    $+512, AX
+	ADDQ    $-128, R11
+	CMPQ    R11, $+128
 	JGE     vectors8
 
 vectors8_end:
@@ -46069,31 +48011,31 @@ vectors4:
 	MOVQ    more+96(FP), R12
 	TESTQ   R12, R12
 	JNE     vectors4_more
-	VMOVUPS (DI), Z3
-	VMOVUPS 64(DI), Z2
-	VMOVUPS 128(DI), Z1
-	VMOVUPS 192(DI), Z9
-	VADDPS  Z8, Z3, Z7
-	VADDPS  Z8, Z2, Z6
-	VADDPS  Z8, Z1, Z5
-	VADDPS  Z8, Z9, Z4
+	VMOVUPS (DI), Z6
+	VMOVUPS 64(DI), Z7
+	VMOVUPS 128(DI), Z4
+	VMOVUPS 192(DI), Z5
+	VADDPS  Z8, Z6, Z3
+	VADDPS  Z8, Z7, Z2
+	VADDPS  Z8, Z4, Z1
+	VADDPS  Z8, Z5, Z9
 	JMP     vectors4_next
 
 vectors4_more:
-	VMOVUPS (AX), Z7
-	VMOVUPS 64(AX), Z6
-	VMOVUPS 128(AX), Z5
-	VMOVUPS 192(AX), Z4
+	VMOVUPS (AX), Z3
+	VMOVUPS 64(AX), Z2
+	VMOVUPS 128(AX), Z1
+	VMOVUPS 192(AX), Z9
 
 vectors4_places:
-	VMOVUPS (DI), Z9
-	VMOVUPS 64(DI), Z1
-	VMOVUPS 128(DI), Z2
-	VMOVUPS 192(DI), Z3
-	VADDPS  Z9, Z7, Z7
-	VADDPS  Z1, Z6, Z6
-	VADDPS  Z2, Z5, Z5
-	VADDPS  Z3, Z4, Z4
+	VMOVUPS (DI), Z5
+	VMOVUPS 64(DI), Z4
+	VMOVUPS 128(DI), Z7
+	VMOVUPS 192(DI), Z6
+	VADDPS  Z5, Z3, Z3
+	VADDPS  Z4, Z2, Z2
+	VADDPS  Z7, Z1, Z1
+	VADDPS  Z6, Z9, Z9
 
 vectors4_next:
 	ADDQ    DX, DI
@@ -46103,14 +48045,14 @@ vectors4_next:
 	MOVQ    taps+48(FP), R10
 	SUBQ    $+1, R9
 	JNE     vectors4_places
-	VDIVPS  Z0, Z7, Z3
-	VDIVPS  Z0, Z6, Z2
-	VDIVPS  Z0, Z5, Z1
-	VDIVPS  Z0, Z4, Z9
-	VMOVUPS Z3, (AX)
-	VMOVUPS Z2, 64(AX)
-	VMOVUPS Z1, 128(AX)
-	VMOVUPS Z9, 192(AX)
+	VDIVPS  Z0, Z3, Z6
+	VDIVPS  Z0, Z2, Z7
+	VDIVPS  Z0, Z1, Z4
+	VDIVPS  Z0, Z9, Z5
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	VMOVUPS Z4, 128(AX)
+	VMOVUPS Z5, 192(AX)
 	ADDQ    $+256, BX
 	ADDQ    $+256, AX
 	ADDQ    $-64, R11
@@ -46128,21 +48070,21 @@ vectors2:
 	MOVQ    more+96(FP), R12
 	TESTQ   R12, R12
 	JNE     vectors2_more
-	VMOVUPS (DI), Z6
-	VMOVUPS 64(DI), Z7
-	VADDPS  Z8, Z6, Z4
-	VADDPS  Z8, Z7, Z5
+	VMOVUPS (DI), Z2
+	VMOVUPS 64(DI), Z3
+	VADDPS  Z8, Z2, Z9
+	VADDPS  Z8, Z3, Z1
 	JMP     vectors2_next
 
 vectors2_more:
-	VMOVUPS (AX), Z4
-	VMOVUPS 64(AX), Z5
+	VMOVUPS (AX), Z9
+	VMOVUPS 64(AX), Z1
 
 vectors2_places:
-	VMOVUPS (DI), Z7
-	VMOVUPS 64(DI), Z6
-	VADDPS  Z7, Z4, Z4
-	VADDPS  Z6, Z5, Z5
+	VMOVUPS (DI), Z3
+	VMOVUPS 64(DI), Z2
+	VADDPS  Z3, Z9, Z9
+	VADDPS  Z2, Z1, Z1
 
 vectors2_next:
 	ADDQ    DX, DI
@@ -46152,10 +48094,10 @@ vectors2_next:
 	MOVQ    taps+48(FP), R10
 	SUBQ    $+1, R9
 	JNE     vectors2_places
-	VDIVPS  Z0, Z4, Z6
-	VDIVPS  Z0, Z5, Z7
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
+	VDIVPS  Z0, Z9, Z2
+	VDIVPS  Z0, Z1, Z3
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
 	ADDQ    $+128, BX
 	ADDQ    $+128, AX
 	ADDQ    $-32, R11
@@ -46173,16 +48115,16 @@ vectors1:
 	MOVQ    more+96(FP), R12
 	TESTQ   R12, R12
 	JNE     vectors1_more
-	VMOVUPS (DI), Z4
-	VADDPS  Z8, Z4, Z5
+	VMOVUPS (DI), Z9
+	VADDPS  Z8, Z9, Z1
 	JMP     vectors1_next
 
 vectors1_more:
-	VMOVUPS (AX), Z5
+	VMOVUPS (AX), Z1
 
 vectors1_places:
-	VMOVUPS (DI), Z4
-	VADDPS  Z4, Z5, Z5
+	VMOVUPS (DI), Z9
+	VADDPS  Z9, Z1, Z1
 
 vectors1_next:
 	ADDQ    DX, DI
@@ -46192,8 +48134,8 @@ vectors1_next:
 	MOVQ    taps+48(FP), R10
 	SUBQ    $+1, R9
 	JNE     vectors1_places
-	VDIVPS  Z0, Z5, Z4
-	VMOVUPS Z4, (AX)
+	VDIVPS  Z0, Z1, Z9
+	VMOVUPS Z9, (AX)
 	ADDQ    $+64, BX
 	ADDQ    $+64, AX
 	ADDQ    $-16, R11
@@ -46209,16 +48151,16 @@ vectors1_end:
 	MOVQ      more+96(FP), R12
 	TESTQ     R12, R12
 	JNE       partial_more
-	VMOVUPS.Z (DI), K1, Z4
-	VADDPS    Z8, Z4, Z5
+	VMOVUPS.Z (DI), K1, Z9
+	VADDPS    Z8, Z9, Z1
 	JMP       partial_next
 
 partial_more:
-	VMOVUPS.Z (AX), K1, Z5
+	VMOVUPS.Z (AX), K1, Z1
 
 partial_places:
-	VMOVUPS.Z (DI), K1, Z4
-	VADDPS    Z4, Z5, Z5
+	VMOVUPS.Z (DI), K1, Z9
+	VADDPS    Z9, Z1, Z1
 
 partial_next:
 	ADDQ    DX, DI
@@ -46228,8 +48170,8 @@ partial_next:
 	MOVQ    taps+48(FP), R10
 	SUBQ    $+1, R9
 	JNE     partial_places
-	VDIVPS  Z0, Z5, Z4
-	VMOVUPS Z4, K1, (AX)
+	VDIVPS  Z0, Z1, Z9
+	VMOVUPS Z9, K1, (AX)
 	LEAQ    (BX)(R11*4), BX
 	LEAQ    (AX)(R11*4), AX
 
@@ -46271,19 +48213,23 @@ TEXT ·WindowShareAVX2(SB), NOSPLIT, $0-100
 	VMOVUPS      32(R12)(R11*4), Y1
 	NEGQ         R11
 	VBROADCASTSS lanes_00000000<>+0(SB), Y5
+	MOVQ         rows+40(FP), R12
+	CMPQ         R12, $+2
+	JNE          any
+	MOVQ         taps+48(FP), R12
+	CMPQ         R12, $+2
+	JNE          any
 
-line:
+pair_line:
 	MOVQ pixels+24(FP), R8
 
-pixel:
+pair_pixel:
 	MOVQ channels+32(FP), R11
 	CMPQ R11, $+32
-	JL   vectors4_end
+	JL   pair_vectors4_end
 
-vectors4:
+pair_vectors4:
 	MOVQ    AX, DI
-	MOVQ    rows+40(FP), R9
-	MOVQ    taps+48(FP), R10
 	VMOVUPS (BX), Y7
 	VMOVUPS 32(BX), Y8
 	VMOVUPS 64(BX), Y9
@@ -46296,12 +48242,274 @@ vectors4:
 	VADDPS  Y5, Y8, Y2
 	VADDPS  Y5, Y9, Y3
 	VADDPS  Y5, Y10, Y4
-
-vectors4_places:
 	VMOVUPS Y6, (DI)
 	VMOVUPS Y2, 32(DI)
 	VMOVUPS Y3, 64(DI)
 	VMOVUPS Y4, 96(DI)
+	ADDQ    DX, DI
+	VMOVUPS Y6, (DI)
+	VMOVUPS Y2, 32(DI)
+	VMOVUPS Y3, 64(DI)
+	VMOVUPS Y4, 96(DI)
+	ADDQ    DX, DI
+	ADDQ    SI, DI
+	VMOVUPS Y6, (DI)
+	VMOVUPS Y2, 32(DI)
+	VMOVUPS Y3, 64(DI)
+	VMOVUPS Y4, 96(DI)
+	ADDQ    DX, DI
+	VMOVUPS Y6, (DI)
+	VMOVUPS Y2, 32(DI)
+	VMOVUPS Y3, 64(DI)
+	VMOVUPS Y4, 96(DI)
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	ADDQ    $-32, R11
+	CMPQ    R11, $+32
+	JGE     pair_vectors4
+
+pair_vectors4_end:
+	CMPQ R11, $+16
+	JL   pair_vectors2_end
+
+pair_vectors2:
+	MOVQ    AX, DI
+	VMOVUPS (BX), Y2
+	VMOVUPS 32(BX), Y6
+	VDIVPS  Y0, Y2, Y2
+	VDIVPS  Y0, Y6, Y6
+	VADDPS  Y5, Y2, Y4
+	VADDPS  Y5, Y6, Y3
+	VMOVUPS Y4, (DI)
+	VMOVUPS Y3, 32(DI)
+	ADDQ    DX, DI
+	VMOVUPS Y4, (DI)
+	VMOVUPS Y3, 32(DI)
+	ADDQ    DX, DI
+	ADDQ    SI, DI
+	VMOVUPS Y4, (DI)
+	VMOVUPS Y3, 32(DI)
+	ADDQ    DX, DI
+	VMOVUPS Y4, (DI)
+	VMOVUPS Y3, 32(DI)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	ADDQ    $-16, R11
+	CMPQ    R11, $+16
+	JGE     pair_vectors2
+
+pair_vectors2_end:
+	CMPQ R11, $+8
+	JL   pair_vectors1_end
+
+pair_vectors1:
+	MOVQ    AX, DI
+	VMOVUPS (BX), Y4
+	VDIVPS  Y0, Y4, Y4
+	VADDPS  Y5, Y4, Y3
+	VMOVUPS Y3, (DI)
+	ADDQ    DX, DI
+	VMOVUPS Y3, (DI)
+	ADDQ    DX, DI
+	ADDQ    SI, DI
+	VMOVUPS Y3, (DI)
+	ADDQ    DX, DI
+	VMOVUPS Y3, (DI)
+	ADDQ    $+32, AX
+	ADDQ    $+32, BX
+	ADDQ    $-8, R11
+	CMPQ    R11, $+8
+	JGE     pair_vectors1
+
+pair_vectors1_end:
+	TESTQ      R11, R11
+	JE         pair_next
+	MOVQ       AX, DI
+	VMASKMOVPS (BX), Y1, Y4
+	VDIVPS     Y0, Y4, Y4
+	VADDPS     Y5, Y4, Y3
+	CMPQ       R11, $0x04
+	JL         store200_few
+	VMOVUPS    X3, (DI)
+	JE         store200_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	CMPQ       R11, $0x06
+	JL         store200_five
+	VMOVLPS    X3, 16(DI)
+	JE         store200_swap
+	VEXTRACTPS $0x02, X3, 24(DI)
+	JMP        store200_swap
+
+store200_five:
+	VMOVSS X3, 16(DI)
+
+store200_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store200_end
+
+store200_few:
+	CMPQ       R11, $0x02
+	JL         store200_one
+	VMOVLPS    X3, (DI)
+	JE         store200_end
+	VEXTRACTPS $0x02, X3, 8(DI)
+	JMP        store200_end
+
+store200_one:
+	VMOVSS X3, (DI)
+
+store200_end:
+	ADDQ       DX, DI
+	CMPQ       R11, $0x04
+	JL         store201_few
+	VMOVUPS    X3, (DI)
+	JE         store201_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	CMPQ       R11, $0x06
+	JL         store201_five
+	VMOVLPS    X3, 16(DI)
+	JE         store201_swap
+	VEXTRACTPS $0x02, X3, 24(DI)
+	JMP        store201_swap
+
+store201_five:
+	VMOVSS X3, 16(DI)
+
+store201_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store201_end
+
+store201_few:
+	CMPQ       R11, $0x02
+	JL         store201_one
+	VMOVLPS    X3, (DI)
+	JE         store201_end
+	VEXTRACTPS $0x02, X3, 8(DI)
+	JMP        store201_end
+
+store201_one:
+	VMOVSS X3, (DI)
+
+store201_end:
+	ADDQ       DX, DI
+	ADDQ       SI, DI
+	CMPQ       R11, $0x04
+	JL         store202_few
+	VMOVUPS    X3, (DI)
+	JE         store202_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	CMPQ       R11, $0x06
+	JL         store202_five
+	VMOVLPS    X3, 16(DI)
+	JE         store202_swap
+	VEXTRACTPS $0x02, X3, 24(DI)
+	JMP        store202_swap
+
+store202_five:
+	VMOVSS X3, 16(DI)
+
+store202_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store202_end
+
+store202_few:
+	CMPQ       R11, $0x02
+	JL         store202_one
+	VMOVLPS    X3, (DI)
+	JE         store202_end
+	VEXTRACTPS $0x02, X3, 8(DI)
+	JMP        store202_end
+
+store202_one:
+	VMOVSS X3, (DI)
+
+store202_end:
+	ADDQ       DX, DI
+	CMPQ       R11, $0x04
+	JL         store203_few
+	VMOVUPS    X3, (DI)
+	JE         store203_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	CMPQ       R11, $0x06
+	JL         store203_five
+	VMOVLPS    X3, 16(DI)
+	JE         store203_swap
+	VEXTRACTPS $0x02, X3, 24(DI)
+	JMP        store203_swap
+
+store203_five:
+	VMOVSS X3, 16(DI)
+
+store203_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store203_end
+
+store203_few:
+	CMPQ       R11, $0x02
+	JL         store203_one
+	VMOVLPS    X3, (DI)
+	JE         store203_end
+	VEXTRACTPS $0x02, X3, 8(DI)
+	JMP        store203_end
+
+store203_one:
+	VMOVSS X3, (DI)
+
+store203_end:
+	LEAQ (AX)(R11*4), AX
+	LEAQ (BX)(R11*4), BX
+
+pair_next:
+	MOVQ depth+56(FP), R12
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (BX)(R12*4), BX
+	MOVQ step+64(FP), R12
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (AX)(R12*4), AX
+	SUBQ $+1, R8
+	JNE  pair_pixel
+	MOVQ ownGap+88(FP), R12
+	LEAQ (BX)(R12*4), BX
+	MOVQ lineGap+80(FP), R12
+	LEAQ (AX)(R12*4), AX
+	SUBQ $+1, CX
+	JNE  pair_line
+	VZEROUPPER
+	RET
+
+any:
+line:
+	MOVQ pixels+24(FP), R8
+
+pixel:
+	MOVQ channels+32(FP), R11
+	CMPQ R11, $+32
+	JL   vectors4_end
+
+vectors4:
+	MOVQ    AX, DI
+	MOVQ    rows+40(FP), R9
+	MOVQ    taps+48(FP), R10
+	VMOVUPS (BX), Y10
+	VMOVUPS 32(BX), Y9
+	VMOVUPS 64(BX), Y8
+	VMOVUPS 96(BX), Y7
+	VDIVPS  Y0, Y10, Y10
+	VDIVPS  Y0, Y9, Y9
+	VDIVPS  Y0, Y8, Y8
+	VDIVPS  Y0, Y7, Y7
+	VADDPS  Y5, Y10, Y3
+	VADDPS  Y5, Y9, Y4
+	VADDPS  Y5, Y8, Y6
+	VADDPS  Y5, Y7, Y2
+
+vectors4_places:
+	VMOVUPS Y3, (DI)
+	VMOVUPS Y4, 32(DI)
+	VMOVUPS Y6, 64(DI)
+	VMOVUPS Y2, 96(DI)
 	ADDQ    DX, DI
 	SUBQ    $+1, R10
 	JNE     vectors4_places
@@ -46323,16 +48531,16 @@ vectors2:
 	MOVQ    AX, DI
 	MOVQ    rows+40(FP), R9
 	MOVQ    taps+48(FP), R10
-	VMOVUPS (BX), Y2
-	VMOVUPS 32(BX), Y6
-	VDIVPS  Y0, Y2, Y2
-	VDIVPS  Y0, Y6, Y6
-	VADDPS  Y5, Y2, Y4
-	VADDPS  Y5, Y6, Y3
+	VMOVUPS (BX), Y4
+	VMOVUPS 32(BX), Y3
+	VDIVPS  Y0, Y4, Y4
+	VDIVPS  Y0, Y3, Y3
+	VADDPS  Y5, Y4, Y2
+	VADDPS  Y5, Y3, Y6
 
 vectors2_places:
-	VMOVUPS Y4, (DI)
-	VMOVUPS Y3, 32(DI)
+	VMOVUPS Y2, (DI)
+	VMOVUPS Y6, 32(DI)
 	ADDQ    DX, DI
 	SUBQ    $+1, R10
 	JNE     vectors2_places
@@ -46354,12 +48562,12 @@ vectors1:
 	MOVQ    AX, DI
 	MOVQ    rows+40(FP), R9
 	MOVQ    taps+48(FP), R10
-	VMOVUPS (BX), Y4
-	VDIVPS  Y0, Y4, Y4
-	VADDPS  Y5, Y4, Y3
+	VMOVUPS (BX), Y2
+	VDIVPS  Y0, Y2, Y2
+	VADDPS  Y5, Y2, Y6
 
 vectors1_places:
-	VMOVUPS Y3, (DI)
+	VMOVUPS Y6, (DI)
 	ADDQ    DX, DI
 	SUBQ    $+1, R10
 	JNE     vectors1_places
@@ -46379,42 +48587,42 @@ vectors1_end:
 	MOVQ       AX, DI
 	MOVQ       rows+40(FP), R9
 	MOVQ       taps+48(FP), R10
-	VMASKMOVPS (BX), Y1, Y4
-	VDIVPS     Y0, Y4, Y4
-	VADDPS     Y5, Y4, Y3
+	VMASKMOVPS (BX), Y1, Y2
+	VDIVPS     Y0, Y2, Y2
+	VADDPS     Y5, Y2, Y6
 
 partial_places:
 	CMPQ       R11, $0x04
-	JL         store196_few
-	VMOVUPS    X3, (DI)
-	JE         store196_end
-	VPERM2F128 $0x01, Y3, Y3, Y3
+	JL         store204_few
+	VMOVUPS    X6, (DI)
+	JE         store204_end
+	VPERM2F128 $0x01, Y6, Y6, Y6
 	CMPQ       R11, $0x06
-	JL         store196_five
-	VMOVLPS    X3, 16(DI)
-	JE         store196_swap
-	VEXTRACTPS $0x02, X3, 24(DI)
-	JMP        store196_swap
+	JL         store204_five
+	VMOVLPS    X6, 16(DI)
+	JE         store204_swap
+	VEXTRACTPS $0x02, X6, 24(DI)
+	JMP        store204_swap
 
-store196_five:
-	VMOVSS X3, 16(DI)
+store204_five:
+	VMOVSS X6, 16(DI)
 
-store196_swap:
-	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store196_end
+store204_swap:
+	VPERM2F128 $0x01, Y6, Y6, Y6
+	JMP        store204_end
 
-store196_few:
+store204_few:
 	CMPQ       R11, $0x02
-	JL         store196_one
-	VMOVLPS    X3, (DI)
-	JE         store196_end
-	VEXTRACTPS $0x02, X3, 8(DI)
-	JMP        store196_end
+	JL         store204_one
+	VMOVLPS    X6, (DI)
+	JE         store204_end
+	VEXTRACTPS $0x02, X6, 8(DI)
+	JMP        store204_end
 
-store196_one:
-	VMOVSS X3, (DI)
+store204_one:
+	VMOVSS X6, (DI)
 
-store196_end:
+store204_end:
 	ADDQ DX, DI
 	SUBQ $+1, R10
 	JNE  partial_places
@@ -46462,19 +48670,23 @@ TEXT ·WindowShareAVX512(SB), NOSPLIT, $0-100
 	BZHIL        R11, R12, R12
 	KMOVW        R12, K1
 	VBROADCASTSS lanes_00000000<>+0(SB), Z4
+	MOVQ         rows+40(FP), R12
+	CMPQ         R12, $+2
+	JNE          any
+	MOVQ         taps+48(FP), R12
+	CMPQ         R12, $+2
+	JNE          any
 
-line:
+pair_line:
 	MOVQ pixels+24(FP), R8
 
-pixel:
+pair_pixel:
 	MOVQ channels+32(FP), R11
 	CMPQ R11, $+64
-	JL   vectors4_end
+	JL   pair_vectors4_end
 
-vectors4:
+pair_vectors4:
 	MOVQ    AX, DI
-	MOVQ    rows+40(FP), R9
-	MOVQ    taps+48(FP), R10
 	VMOVUPS (BX), Z6
 	VMOVUPS 64(BX), Z7
 	VMOVUPS 128(BX), Z8
@@ -46487,12 +48699,154 @@ vectors4:
 	VADDPS  Z4, Z7, Z1
 	VADDPS  Z4, Z8, Z2
 	VADDPS  Z4, Z9, Z3
-
-vectors4_places:
 	VMOVUPS Z5, (DI)
 	VMOVUPS Z1, 64(DI)
 	VMOVUPS Z2, 128(DI)
 	VMOVUPS Z3, 192(DI)
+	ADDQ    DX, DI
+	VMOVUPS Z5, (DI)
+	VMOVUPS Z1, 64(DI)
+	VMOVUPS Z2, 128(DI)
+	VMOVUPS Z3, 192(DI)
+	ADDQ    DX, DI
+	ADDQ    SI, DI
+	VMOVUPS Z5, (DI)
+	VMOVUPS Z1, 64(DI)
+	VMOVUPS Z2, 128(DI)
+	VMOVUPS Z3, 192(DI)
+	ADDQ    DX, DI
+	VMOVUPS Z5, (DI)
+	VMOVUPS Z1, 64(DI)
+	VMOVUPS Z2, 128(DI)
+	VMOVUPS Z3, 192(DI)
+	ADDQ    $+256, AX
+	ADDQ    $+256, BX
+	ADDQ    $-64, R11
+	CMPQ    R11, $+64
+	JGE     pair_vectors4
+
+pair_vectors4_end:
+	CMPQ R11, $+32
+	JL   pair_vectors2_end
+
+pair_vectors2:
+	MOVQ    AX, DI
+	VMOVUPS (BX), Z1
+	VMOVUPS 64(BX), Z5
+	VDIVPS  Z0, Z1, Z1
+	VDIVPS  Z0, Z5, Z5
+	VADDPS  Z4, Z1, Z3
+	VADDPS  Z4, Z5, Z2
+	VMOVUPS Z3, (DI)
+	VMOVUPS Z2, 64(DI)
+	ADDQ    DX, DI
+	VMOVUPS Z3, (DI)
+	VMOVUPS Z2, 64(DI)
+	ADDQ    DX, DI
+	ADDQ    SI, DI
+	VMOVUPS Z3, (DI)
+	VMOVUPS Z2, 64(DI)
+	ADDQ    DX, DI
+	VMOVUPS Z3, (DI)
+	VMOVUPS Z2, 64(DI)
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	ADDQ    $-32, R11
+	CMPQ    R11, $+32
+	JGE     pair_vectors2
+
+pair_vectors2_end:
+	CMPQ R11, $+16
+	JL   pair_vectors1_end
+
+pair_vectors1:
+	MOVQ    AX, DI
+	VMOVUPS (BX), Z3
+	VDIVPS  Z0, Z3, Z3
+	VADDPS  Z4, Z3, Z2
+	VMOVUPS Z2, (DI)
+	ADDQ    DX, DI
+	VMOVUPS Z2, (DI)
+	ADDQ    DX, DI
+	ADDQ    SI, DI
+	VMOVUPS Z2, (DI)
+	ADDQ    DX, DI
+	VMOVUPS Z2, (DI)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	ADDQ    $-16, R11
+	CMPQ    R11, $+16
+	JGE     pair_vectors1
+
+pair_vectors1_end:
+	TESTQ     R11, R11
+	JE        pair_next
+	MOVQ      AX, DI
+	VMOVUPS.Z (BX), K1, Z3
+	VDIVPS    Z0, Z3, Z3
+	VADDPS    Z4, Z3, Z2
+	VMOVUPS   Z2, K1, (DI)
+	ADDQ      DX, DI
+	VMOVUPS   Z2, K1, (DI)
+	ADDQ      DX, DI
+	ADDQ      SI, DI
+	VMOVUPS   Z2, K1, (DI)
+	ADDQ      DX, DI
+	VMOVUPS   Z2, K1, (DI)
+	LEAQ      (AX)(R11*4), AX
+	LEAQ      (BX)(R11*4), BX
+
+pair_next:
+	MOVQ depth+56(FP), R12
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (BX)(R12*4), BX
+	MOVQ step+64(FP), R12
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (AX)(R12*4), AX
+	SUBQ $+1, R8
+	JNE  pair_pixel
+	MOVQ ownGap+88(FP), R12
+	LEAQ (BX)(R12*4), BX
+	MOVQ lineGap+80(FP), R12
+	LEAQ (AX)(R12*4), AX
+	SUBQ $+1, CX
+	JNE  pair_line
+	VZEROUPPER
+	RET
+
+any:
+line:
+	MOVQ pixels+24(FP), R8
+
+pixel:
+	MOVQ channels+32(FP), R11
+	CMPQ R11, $+64
+	JL   vectors4_end
+
+vectors4:
+	MOVQ    AX, DI
+	MOVQ    rows+40(FP), R9
+	MOVQ    taps+48(FP), R10
+	VMOVUPS (BX), Z9
+	VMOVUPS 64(BX), Z8
+	VMOVUPS 128(BX), Z7
+	VMOVUPS 192(BX), Z6
+	VDIVPS  Z0, Z9, Z9
+	VDIVPS  Z0, Z8, Z8
+	VDIVPS  Z0, Z7, Z7
+	VDIVPS  Z0, Z6, Z6
+	VADDPS  Z4, Z9, Z2
+	VADDPS  Z4, Z8, Z3
+	VADDPS  Z4, Z7, Z5
+	VADDPS  Z4, Z6, Z1
+
+vectors4_places:
+	VMOVUPS Z2, (DI)
+	VMOVUPS Z3, 64(DI)
+	VMOVUPS Z5, 128(DI)
+	VMOVUPS Z1, 192(DI)
 	ADDQ    DX, DI
 	SUBQ    $+1, R10
 	JNE     vectors4_places
@@ -46514,16 +48868,16 @@ vectors2:
 	MOVQ    AX, DI
 	MOVQ    rows+40(FP), R9
 	MOVQ    taps+48(FP), R10
-	VMOVUPS (BX), Z1
-	VMOVUPS 64(BX), Z5
-	VDIVPS  Z0, Z1, Z1
-	VDIVPS  Z0, Z5, Z5
-	VADDPS  Z4, Z1, Z3
-	VADDPS  Z4, Z5, Z2
+	VMOVUPS (BX), Z3
+	VMOVUPS 64(BX), Z2
+	VDIVPS  Z0, Z3, Z3
+	VDIVPS  Z0, Z2, Z2
+	VADDPS  Z4, Z3, Z1
+	VADDPS  Z4, Z2, Z5
 
 vectors2_places:
-	VMOVUPS Z3, (DI)
-	VMOVUPS Z2, 64(DI)
+	VMOVUPS Z1, (DI)
+	VMOVUPS Z5, 64(DI)
 	ADDQ    DX, DI
 	SUBQ    $+1, R10
 	JNE     vectors2_places
@@ -46545,12 +48899,12 @@ vectors1:
 	MOVQ    AX, DI
 	MOVQ    rows+40(FP), R9
 	MOVQ    taps+48(FP), R10
-	VMOVUPS (BX), Z3
-	VDIVPS  Z0, Z3, Z3
-	VADDPS  Z4, Z3, Z2
+	VMOVUPS (BX), Z1
+	VDIVPS  Z0, Z1, Z1
+	VADDPS  Z4, Z1, Z5
 
 vectors1_places:
-	VMOVUPS Z2, (DI)
+	VMOVUPS Z5, (DI)
 	ADDQ    DX, DI
 	SUBQ    $+1, R10
 	JNE     vectors1_places
@@ -46570,12 +48924,12 @@ vectors1_end:
 	MOVQ      AX, DI
 	MOVQ      rows+40(FP), R9
 	MOVQ      taps+48(FP), R10
-	VMOVUPS.Z (BX), K1, Z3
-	VDIVPS    Z0, Z3, Z3
-	VADDPS    Z4, Z3, Z2
+	VMOVUPS.Z (BX), K1, Z1
+	VDIVPS    Z0, Z1, Z1
+	VADDPS    Z4, Z1, Z5
 
 partial_places:
-	VMOVUPS Z2, K1, (DI)
+	VMOVUPS Z5, K1, (DI)
 	ADDQ    DX, DI
 	SUBQ    $+1, R10
 	JNE     partial_places
@@ -46624,19 +48978,23 @@ TEXT ·WindowShareAddAVX2(SB), NOSPLIT, $0-100
 	VMOVUPS      32(R12)(R11*4), Y1
 	NEGQ         R11
 	VBROADCASTSS lanes_00000000<>+0(SB), Y5
+	MOVQ         rows+40(FP), R12
+	CMPQ         R12, $+2
+	JNE          any
+	MOVQ         taps+48(FP), R12
+	CMPQ         R12, $+2
+	JNE          any
 
-line:
+pair_line:
 	MOVQ pixels+24(FP), R8
 
-pixel:
+pair_pixel:
 	MOVQ channels+32(FP), R11
 	CMPQ R11, $+32
-	JL   vectors4_end
+	JL   pair_vectors4_end
 
-vectors4:
+pair_vectors4:
 	MOVQ    AX, DI
-	MOVQ    rows+40(FP), R9
-	MOVQ    taps+48(FP), R10
 	VMOVUPS (BX), Y7
 	VMOVUPS 32(BX), Y8
 	VMOVUPS 64(BX), Y9
@@ -46649,8 +49007,6 @@ vectors4:
 	VADDPS  Y5, Y8, Y2
 	VADDPS  Y5, Y9, Y3
 	VADDPS  Y5, Y10, Y4
-
-vectors4_places:
 	VADDPS  (DI), Y6, Y10
 	VMOVUPS Y10, (DI)
 	VADDPS  32(DI), Y2, Y10
@@ -46659,6 +49015,306 @@ vectors4_places:
 	VMOVUPS Y10, 64(DI)
 	VADDPS  96(DI), Y4, Y10
 	VMOVUPS Y10, 96(DI)
+	ADDQ    DX, DI
+	VADDPS  (DI), Y6, Y10
+	VMOVUPS Y10, (DI)
+	VADDPS  32(DI), Y2, Y10
+	VMOVUPS Y10, 32(DI)
+	VADDPS  64(DI), Y3, Y10
+	VMOVUPS Y10, 64(DI)
+	VADDPS  96(DI), Y4, Y10
+	VMOVUPS Y10, 96(DI)
+	ADDQ    DX, DI
+	ADDQ    SI, DI
+	VADDPS  (DI), Y6, Y10
+	VMOVUPS Y10, (DI)
+	VADDPS  32(DI), Y2, Y10
+	VMOVUPS Y10, 32(DI)
+	VADDPS  64(DI), Y3, Y10
+	VMOVUPS Y10, 64(DI)
+	VADDPS  96(DI), Y4, Y10
+	VMOVUPS Y10, 96(DI)
+	ADDQ    DX, DI
+	VADDPS  (DI), Y6, Y10
+	VMOVUPS Y10, (DI)
+	VADDPS  32(DI), Y2, Y10
+	VMOVUPS Y10, 32(DI)
+	VADDPS  64(DI), Y3, Y10
+	VMOVUPS Y10, 64(DI)
+	VADDPS  96(DI), Y4, Y10
+	VMOVUPS Y10, 96(DI)
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	ADDQ    $-32, R11
+	CMPQ    R11, $+32
+	JGE     pair_vectors4
+
+pair_vectors4_end:
+	CMPQ R11, $+16
+	JL   pair_vectors2_end
+
+pair_vectors2:
+	MOVQ    AX, DI
+	VMOVUPS (BX), Y2
+	VMOVUPS 32(BX), Y6
+	VDIVPS  Y0, Y2, Y2
+	VDIVPS  Y0, Y6, Y6
+	VADDPS  Y5, Y2, Y4
+	VADDPS  Y5, Y6, Y3
+	VADDPS  (DI), Y4, Y6
+	VMOVUPS Y6, (DI)
+	VADDPS  32(DI), Y3, Y6
+	VMOVUPS Y6, 32(DI)
+	ADDQ    DX, DI
+	VADDPS  (DI), Y4, Y6
+	VMOVUPS Y6, (DI)
+	VADDPS  32(DI), Y3, Y6
+	VMOVUPS Y6, 32(DI)
+	ADDQ    DX, DI
+	ADDQ    SI, DI
+	VADDPS  (DI), Y4, Y6
+	VMOVUPS Y6, (DI)
+	VADDPS  32(DI), Y3, Y6
+	VMOVUPS Y6, 32(DI)
+	ADDQ    DX, DI
+	VADDPS  (DI), Y4, Y6
+	VMOVUPS Y6, (DI)
+	VADDPS  32(DI), Y3, Y6
+	VMOVUPS Y6, 32(DI)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	ADDQ    $-16, R11
+	CMPQ    R11, $+16
+	JGE     pair_vectors2
+
+pair_vectors2_end:
+	CMPQ R11, $+8
+	JL   pair_vectors1_end
+
+pair_vectors1:
+	MOVQ    AX, DI
+	VMOVUPS (BX), Y4
+	VDIVPS  Y0, Y4, Y4
+	VADDPS  Y5, Y4, Y3
+	VADDPS  (DI), Y3, Y4
+	VMOVUPS Y4, (DI)
+	ADDQ    DX, DI
+	VADDPS  (DI), Y3, Y4
+	VMOVUPS Y4, (DI)
+	ADDQ    DX, DI
+	ADDQ    SI, DI
+	VADDPS  (DI), Y3, Y4
+	VMOVUPS Y4, (DI)
+	ADDQ    DX, DI
+	VADDPS  (DI), Y3, Y4
+	VMOVUPS Y4, (DI)
+	ADDQ    $+32, AX
+	ADDQ    $+32, BX
+	ADDQ    $-8, R11
+	CMPQ    R11, $+8
+	JGE     pair_vectors1
+
+pair_vectors1_end:
+	TESTQ      R11, R11
+	JE         pair_next
+	MOVQ       AX, DI
+	VMASKMOVPS (BX), Y1, Y4
+	VDIVPS     Y0, Y4, Y4
+	VADDPS     Y5, Y4, Y3
+	VMASKMOVPS (DI), Y1, Y4
+	VADDPS     Y3, Y4, Y4
+	CMPQ       R11, $0x04
+	JL         store205_few
+	VMOVUPS    X4, (DI)
+	JE         store205_end
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	CMPQ       R11, $0x06
+	JL         store205_five
+	VMOVLPS    X4, 16(DI)
+	JE         store205_swap
+	VEXTRACTPS $0x02, X4, 24(DI)
+	JMP        store205_swap
+
+store205_five:
+	VMOVSS X4, 16(DI)
+
+store205_swap:
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	JMP        store205_end
+
+store205_few:
+	CMPQ       R11, $0x02
+	JL         store205_one
+	VMOVLPS    X4, (DI)
+	JE         store205_end
+	VEXTRACTPS $0x02, X4, 8(DI)
+	JMP        store205_end
+
+store205_one:
+	VMOVSS X4, (DI)
+
+store205_end:
+	ADDQ       DX, DI
+	VMASKMOVPS (DI), Y1, Y4
+	VADDPS     Y3, Y4, Y4
+	CMPQ       R11, $0x04
+	JL         store206_few
+	VMOVUPS    X4, (DI)
+	JE         store206_end
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	CMPQ       R11, $0x06
+	JL         store206_five
+	VMOVLPS    X4, 16(DI)
+	JE         store206_swap
+	VEXTRACTPS $0x02, X4, 24(DI)
+	JMP        store206_swap
+
+store206_five:
+	VMOVSS X4, 16(DI)
+
+store206_swap:
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	JMP        store206_end
+
+store206_few:
+	CMPQ       R11, $0x02
+	JL         store206_one
+	VMOVLPS    X4, (DI)
+	JE         store206_end
+	VEXTRACTPS $0x02, X4, 8(DI)
+	JMP        store206_end
+
+store206_one:
+	VMOVSS X4, (DI)
+
+store206_end:
+	ADDQ       DX, DI
+	ADDQ       SI, DI
+	VMASKMOVPS (DI), Y1, Y4
+	VADDPS     Y3, Y4, Y4
+	CMPQ       R11, $0x04
+	JL         store207_few
+	VMOVUPS    X4, (DI)
+	JE         store207_end
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	CMPQ       R11, $0x06
+	JL         store207_five
+	VMOVLPS    X4, 16(DI)
+	JE         store207_swap
+	VEXTRACTPS $0x02, X4, 24(DI)
+	JMP        store207_swap
+
+store207_five:
+	VMOVSS X4, 16(DI)
+
+store207_swap:
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	JMP        store207_end
+
+store207_few:
+	CMPQ       R11, $0x02
+	JL         store207_one
+	VMOVLPS    X4, (DI)
+	JE         store207_end
+	VEXTRACTPS $0x02, X4, 8(DI)
+	JMP        store207_end
+
+store207_one:
+	VMOVSS X4, (DI)
+
+store207_end:
+	ADDQ       DX, DI
+	VMASKMOVPS (DI), Y1, Y4
+	VADDPS     Y3, Y4, Y4
+	CMPQ       R11, $0x04
+	JL         store208_few
+	VMOVUPS    X4, (DI)
+	JE         store208_end
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	CMPQ       R11, $0x06
+	JL         store208_five
+	VMOVLPS    X4, 16(DI)
+	JE         store208_swap
+	VEXTRACTPS $0x02, X4, 24(DI)
+	JMP        store208_swap
+
+store208_five:
+	VMOVSS X4, 16(DI)
+
+store208_swap:
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	JMP        store208_end
+
+store208_few:
+	CMPQ       R11, $0x02
+	JL         store208_one
+	VMOVLPS    X4, (DI)
+	JE         store208_end
+	VEXTRACTPS $0x02, X4, 8(DI)
+	JMP        store208_end
+
+store208_one:
+	VMOVSS X4, (DI)
+
+store208_end:
+	LEAQ (AX)(R11*4), AX
+	LEAQ (BX)(R11*4), BX
+
+pair_next:
+	MOVQ depth+56(FP), R12
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (BX)(R12*4), BX
+	MOVQ step+64(FP), R12
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (AX)(R12*4), AX
+	SUBQ $+1, R8
+	JNE  pair_pixel
+	MOVQ ownGap+88(FP), R12
+	LEAQ (BX)(R12*4), BX
+	MOVQ lineGap+80(FP), R12
+	LEAQ (AX)(R12*4), AX
+	SUBQ $+1, CX
+	JNE  pair_line
+	VZEROUPPER
+	RET
+
+any:
+line:
+	MOVQ pixels+24(FP), R8
+
+pixel:
+	MOVQ channels+32(FP), R11
+	CMPQ R11, $+32
+	JL   vectors4_end
+
+vectors4:
+	MOVQ    AX, DI
+	MOVQ    rows+40(FP), R9
+	MOVQ    taps+48(FP), R10
+	VMOVUPS (BX), Y10
+	VMOVUPS 32(BX), Y9
+	VMOVUPS 64(BX), Y8
+	VMOVUPS 96(BX), Y7
+	VDIVPS  Y0, Y10, Y10
+	VDIVPS  Y0, Y9, Y9
+	VDIVPS  Y0, Y8, Y8
+	VDIVPS  Y0, Y7, Y7
+	VADDPS  Y5, Y10, Y3
+	VADDPS  Y5, Y9, Y4
+	VADDPS  Y5, Y8, Y6
+	VADDPS  Y5, Y7, Y2
+
+vectors4_places:
+	VADDPS  (DI), Y3, Y7
+	VMOVUPS Y7, (DI)
+	VADDPS  32(DI), Y4, Y7
+	VMOVUPS Y7, 32(DI)
+	VADDPS  64(DI), Y6, Y7
+	VMOVUPS Y7, 64(DI)
+	VADDPS  96(DI), Y2, Y7
+	VMOVUPS Y7, 96(DI)
 	ADDQ    DX, DI
 	SUBQ    $+1, R10
 	JNE     vectors4_places
@@ -46680,18 +49336,18 @@ vectors2:
 	MOVQ    AX, DI
 	MOVQ    rows+40(FP), R9
 	MOVQ    taps+48(FP), R10
-	VMOVUPS (BX), Y2
-	VMOVUPS 32(BX), Y6
-	VDIVPS  Y0, Y2, Y2
-	VDIVPS  Y0, Y6, Y6
-	VADDPS  Y5, Y2, Y4
-	VADDPS  Y5, Y6, Y3
+	VMOVUPS (BX), Y4
+	VMOVUPS 32(BX), Y3
+	VDIVPS  Y0, Y4, Y4
+	VDIVPS  Y0, Y3, Y3
+	VADDPS  Y5, Y4, Y2
+	VADDPS  Y5, Y3, Y6
 
 vectors2_places:
-	VADDPS  (DI), Y4, Y6
-	VMOVUPS Y6, (DI)
-	VADDPS  32(DI), Y3, Y6
-	VMOVUPS Y6, 32(DI)
+	VADDPS  (DI), Y2, Y3
+	VMOVUPS Y3, (DI)
+	VADDPS  32(DI), Y6, Y3
+	VMOVUPS Y3, 32(DI)
 	ADDQ    DX, DI
 	SUBQ    $+1, R10
 	JNE     vectors2_places
@@ -46713,13 +49369,13 @@ vectors1:
 	MOVQ    AX, DI
 	MOVQ    rows+40(FP), R9
 	MOVQ    taps+48(FP), R10
-	VMOVUPS (BX), Y4
-	VDIVPS  Y0, Y4, Y4
-	VADDPS  Y5, Y4, Y3
+	VMOVUPS (BX), Y2
+	VDIVPS  Y0, Y2, Y2
+	VADDPS  Y5, Y2, Y6
 
 vectors1_places:
-	VADDPS  (DI), Y3, Y4
-	VMOVUPS Y4, (DI)
+	VADDPS  (DI), Y6, Y2
+	VMOVUPS Y2, (DI)
 	ADDQ    DX, DI
 	SUBQ    $+1, R10
 	JNE     vectors1_places
@@ -46739,44 +49395,44 @@ vectors1_end:
 	MOVQ       AX, DI
 	MOVQ       rows+40(FP), R9
 	MOVQ       taps+48(FP), R10
-	VMASKMOVPS (BX), Y1, Y4
-	VDIVPS     Y0, Y4, Y4
-	VADDPS     Y5, Y4, Y3
+	VMASKMOVPS (BX), Y1, Y2
+	VDIVPS     Y0, Y2, Y2
+	VADDPS     Y5, Y2, Y6
 
 partial_places:
-	VMASKMOVPS (DI), Y1, Y4
-	VADDPS     Y3, Y4, Y4
+	VMASKMOVPS (DI), Y1, Y2
+	VADDPS     Y6, Y2, Y2
 	CMPQ       R11, $0x04
-	JL         store197_few
-	VMOVUPS    X4, (DI)
-	JE         store197_end
-	VPERM2F128 $0x01, Y4, Y4, Y4
+	JL         store209_few
+	VMOVUPS    X2, (DI)
+	JE         store209_end
+	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       R11, $0x06
-	JL         store197_five
-	VMOVLPS    X4, 16(DI)
-	JE         store197_swap
-	VEXTRACTPS $0x02, X4, 24(DI)
-	JMP        store197_swap
+	JL         store209_five
+	VMOVLPS    X2, 16(DI)
+	JE         store209_swap
+	VEXTRACTPS $0x02, X2, 24(DI)
+	JMP        store209_swap
 
-store197_five:
-	VMOVSS X4, 16(DI)
+store209_five:
+	VMOVSS X2, 16(DI)
 
-store197_swap:
-	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store197_end
+store209_swap:
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	JMP        store209_end
 
-store197_few:
+store209_few:
 	CMPQ       R11, $0x02
-	JL         store197_one
-	VMOVLPS    X4, (DI)
-	JE         store197_end
-	VEXTRACTPS $0x02, X4, 8(DI)
-	JMP        store197_end
+	JL         store209_one
+	VMOVLPS    X2, (DI)
+	JE         store209_end
+	VEXTRACTPS $0x02, X2, 8(DI)
+	JMP        store209_end
 
-store197_one:
-	VMOVSS X4, (DI)
+store209_one:
+	VMOVSS X2, (DI)
 
-store197_end:
+store209_end:
 	ADDQ DX, DI
 	SUBQ $+1, R10
 	JNE  partial_places
@@ -46824,19 +49480,23 @@ TEXT ·WindowShareAddAVX512(SB), NOSPLIT, $0-100
 	BZHIL        R11, R12, R12
 	KMOVW        R12, K1
 	VBROADCASTSS lanes_00000000<>+0(SB), Z4
+	MOVQ         rows+40(FP), R12
+	CMPQ         R12, $+2
+	JNE          any
+	MOVQ         taps+48(FP), R12
+	CMPQ         R12, $+2
+	JNE          any
 
-line:
+pair_line:
 	MOVQ pixels+24(FP), R8
 
-pixel:
+pair_pixel:
 	MOVQ channels+32(FP), R11
 	CMPQ R11, $+64
-	JL   vectors4_end
+	JL   pair_vectors4_end
 
-vectors4:
+pair_vectors4:
 	MOVQ    AX, DI
-	MOVQ    rows+40(FP), R9
-	MOVQ    taps+48(FP), R10
 	VMOVUPS (BX), Z6
 	VMOVUPS 64(BX), Z7
 	VMOVUPS 128(BX), Z8
@@ -46849,8 +49509,6 @@ vectors4:
 	VADDPS  Z4, Z7, Z1
 	VADDPS  Z4, Z8, Z2
 	VADDPS  Z4, Z9, Z3
-
-vectors4_places:
 	VMOVUPS (DI), Z9
 	VMOVUPS 64(DI), Z8
 	VMOVUPS 128(DI), Z7
@@ -46863,6 +49521,214 @@ vectors4_places:
 	VMOVUPS Z8, 64(DI)
 	VMOVUPS Z7, 128(DI)
 	VMOVUPS Z6, 192(DI)
+	ADDQ    DX, DI
+	VMOVUPS (DI), Z6
+	VMOVUPS 64(DI), Z7
+	VMOVUPS 128(DI), Z8
+	VMOVUPS 192(DI), Z9
+	VADDPS  Z5, Z6, Z6
+	VADDPS  Z1, Z7, Z7
+	VADDPS  Z2, Z8, Z8
+	VADDPS  Z3, Z9, Z9
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, 64(DI)
+	VMOVUPS Z8, 128(DI)
+	VMOVUPS Z9, 192(DI)
+	ADDQ    DX, DI
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z9
+	VMOVUPS 64(DI), Z8
+	VMOVUPS 128(DI), Z7
+	VMOVUPS 192(DI), Z6
+	VADDPS  Z5, Z9, Z9
+	VADDPS  Z1, Z8, Z8
+	VADDPS  Z2, Z7, Z7
+	VADDPS  Z3, Z6, Z6
+	VMOVUPS Z9, (DI)
+	VMOVUPS Z8, 64(DI)
+	VMOVUPS Z7, 128(DI)
+	VMOVUPS Z6, 192(DI)
+	ADDQ    DX, DI
+	VMOVUPS (DI), Z6
+	VMOVUPS 64(DI), Z7
+	VMOVUPS 128(DI), Z8
+	VMOVUPS 192(DI), Z9
+	VADDPS  Z5, Z6, Z6
+	VADDPS  Z1, Z7, Z7
+	VADDPS  Z2, Z8, Z8
+	VADDPS  Z3, Z9, Z9
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, 64(DI)
+	VMOVUPS Z8, 128(DI)
+	VMOVUPS Z9, 192(DI)
+	ADDQ    $+256, AX
+	ADDQ    $+256, BX
+	ADDQ    $-64, R11
+	CMPQ    R11, $+64
+	JGE     pair_vectors4
+
+pair_vectors4_end:
+	CMPQ R11, $+32
+	JL   pair_vectors2_end
+
+pair_vectors2:
+	MOVQ    AX, DI
+	VMOVUPS (BX), Z1
+	VMOVUPS 64(BX), Z5
+	VDIVPS  Z0, Z1, Z1
+	VDIVPS  Z0, Z5, Z5
+	VADDPS  Z4, Z1, Z3
+	VADDPS  Z4, Z5, Z2
+	VMOVUPS (DI), Z5
+	VMOVUPS 64(DI), Z1
+	VADDPS  Z3, Z5, Z5
+	VADDPS  Z2, Z1, Z1
+	VMOVUPS Z5, (DI)
+	VMOVUPS Z1, 64(DI)
+	ADDQ    DX, DI
+	VMOVUPS (DI), Z1
+	VMOVUPS 64(DI), Z5
+	VADDPS  Z3, Z1, Z1
+	VADDPS  Z2, Z5, Z5
+	VMOVUPS Z1, (DI)
+	VMOVUPS Z5, 64(DI)
+	ADDQ    DX, DI
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z5
+	VMOVUPS 64(DI), Z1
+	VADDPS  Z3, Z5, Z5
+	VADDPS  Z2, Z1, Z1
+	VMOVUPS Z5, (DI)
+	VMOVUPS Z1, 64(DI)
+	ADDQ    DX, DI
+	VMOVUPS (DI), Z1
+	VMOVUPS 64(DI), Z5
+	VADDPS  Z3, Z1, Z1
+	VADDPS  Z2, Z5, Z5
+	VMOVUPS Z1, (DI)
+	VMOVUPS Z5, 64(DI)
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	ADDQ    $-32, R11
+	CMPQ    R11, $+32
+	JGE     pair_vectors2
+
+pair_vectors2_end:
+	CMPQ R11, $+16
+	JL   pair_vectors1_end
+
+pair_vectors1:
+	MOVQ    AX, DI
+	VMOVUPS (BX), Z3
+	VDIVPS  Z0, Z3, Z3
+	VADDPS  Z4, Z3, Z2
+	VMOVUPS (DI), Z3
+	VADDPS  Z2, Z3, Z3
+	VMOVUPS Z3, (DI)
+	ADDQ    DX, DI
+	VMOVUPS (DI), Z3
+	VADDPS  Z2, Z3, Z3
+	VMOVUPS Z3, (DI)
+	ADDQ    DX, DI
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z3
+	VADDPS  Z2, Z3, Z3
+	VMOVUPS Z3, (DI)
+	ADDQ    DX, DI
+	VMOVUPS (DI), Z3
+	VADDPS  Z2, Z3, Z3
+	VMOVUPS Z3, (DI)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	ADDQ    $-16, R11
+	CMPQ    R11, $+16
+	JGE     pair_vectors1
+
+pair_vectors1_end:
+	TESTQ     R11, R11
+	JE        pair_next
+	MOVQ      AX, DI
+	VMOVUPS.Z (BX), K1, Z3
+	VDIVPS    Z0, Z3, Z3
+	VADDPS    Z4, Z3, Z2
+	VMOVUPS.Z (DI), K1, Z3
+	VADDPS    Z2, Z3, Z3
+	VMOVUPS   Z3, K1, (DI)
+	ADDQ      DX, DI
+	VMOVUPS.Z (DI), K1, Z3
+	VADDPS    Z2, Z3, Z3
+	VMOVUPS   Z3, K1, (DI)
+	ADDQ      DX, DI
+	ADDQ      SI, DI
+	VMOVUPS.Z (DI), K1, Z3
+	VADDPS    Z2, Z3, Z3
+	VMOVUPS   Z3, K1, (DI)
+	ADDQ      DX, DI
+	VMOVUPS.Z (DI), K1, Z3
+	VADDPS    Z2, Z3, Z3
+	VMOVUPS   Z3, K1, (DI)
+	LEAQ      (AX)(R11*4), AX
+	LEAQ      (BX)(R11*4), BX
+
+pair_next:
+	MOVQ depth+56(FP), R12
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (BX)(R12*4), BX
+	MOVQ step+64(FP), R12
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R12
+	LEAQ (AX)(R12*4), AX
+	SUBQ $+1, R8
+	JNE  pair_pixel
+	MOVQ ownGap+88(FP), R12
+	LEAQ (BX)(R12*4), BX
+	MOVQ lineGap+80(FP), R12
+	LEAQ (AX)(R12*4), AX
+	SUBQ $+1, CX
+	JNE  pair_line
+	VZEROUPPER
+	RET
+
+any:
+line:
+	MOVQ pixels+24(FP), R8
+
+pixel:
+	MOVQ channels+32(FP), R11
+	CMPQ R11, $+64
+	JL   vectors4_end
+
+vectors4:
+	MOVQ    AX, DI
+	MOVQ    rows+40(FP), R9
+	MOVQ    taps+48(FP), R10
+	VMOVUPS (BX), Z9
+	VMOVUPS 64(BX), Z8
+	VMOVUPS 128(BX), Z7
+	VMOVUPS 192(BX), Z6
+	VDIVPS  Z0, Z9, Z9
+	VDIVPS  Z0, Z8, Z8
+	VDIVPS  Z0, Z7, Z7
+	VDIVPS  Z0, Z6, Z6
+	VADDPS  Z4, Z9, Z2
+	VADDPS  Z4, Z8, Z3
+	VADDPS  Z4, Z7, Z5
+	VADDPS  Z4, Z6, Z1
+
+vectors4_places:
+	VMOVUPS (DI), Z6
+	VMOVUPS 64(DI), Z7
+	VMOVUPS 128(DI), Z8
+	VMOVUPS 192(DI), Z9
+	VADDPS  Z2, Z6, Z6
+	VADDPS  Z3, Z7, Z7
+	VADDPS  Z5, Z8, Z8
+	VADDPS  Z1, Z9, Z9
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, 64(DI)
+	VMOVUPS Z8, 128(DI)
+	VMOVUPS Z9, 192(DI)
 	ADDQ    DX, DI
 	SUBQ    $+1, R10
 	JNE     vectors4_places
@@ -46884,20 +49750,20 @@ vectors2:
 	MOVQ    AX, DI
 	MOVQ    rows+40(FP), R9
 	MOVQ    taps+48(FP), R10
-	VMOVUPS (BX), Z1
-	VMOVUPS 64(BX), Z5
-	VDIVPS  Z0, Z1, Z1
-	VDIVPS  Z0, Z5, Z5
-	VADDPS  Z4, Z1, Z3
-	VADDPS  Z4, Z5, Z2
+	VMOVUPS (BX), Z3
+	VMOVUPS 64(BX), Z2
+	VDIVPS  Z0, Z3, Z3
+	VDIVPS  Z0, Z2, Z2
+	VADDPS  Z4, Z3, Z1
+	VADDPS  Z4, Z2, Z5
 
 vectors2_places:
-	VMOVUPS (DI), Z5
-	VMOVUPS 64(DI), Z1
-	VADDPS  Z3, Z5, Z5
-	VADDPS  Z2, Z1, Z1
-	VMOVUPS Z5, (DI)
-	VMOVUPS Z1, 64(DI)
+	VMOVUPS (DI), Z2
+	VMOVUPS 64(DI), Z3
+	VADDPS  Z1, Z2, Z2
+	VADDPS  Z5, Z3, Z3
+	VMOVUPS Z2, (DI)
+	VMOVUPS Z3, 64(DI)
 	ADDQ    DX, DI
 	SUBQ    $+1, R10
 	JNE     vectors2_places
@@ -46919,14 +49785,14 @@ vectors1:
 	MOVQ    AX, DI
 	MOVQ    rows+40(FP), R9
 	MOVQ    taps+48(FP), R10
-	VMOVUPS (BX), Z3
-	VDIVPS  Z0, Z3, Z3
-	VADDPS  Z4, Z3, Z2
+	VMOVUPS (BX), Z1
+	VDIVPS  Z0, Z1, Z1
+	VADDPS  Z4, Z1, Z5
 
 vectors1_places:
-	VMOVUPS (DI), Z3
-	VADDPS  Z2, Z3, Z3
-	VMOVUPS Z3, (DI)
+	VMOVUPS (DI), Z1
+	VADDPS  Z5, Z1, Z1
+	VMOVUPS Z1, (DI)
 	ADDQ    DX, DI
 	SUBQ    $+1, R10
 	JNE     vectors1_places
@@ -46946,14 +49812,14 @@ vectors1_end:
 	MOVQ      AX, DI
 	MOVQ      rows+40(FP), R9
 	MOVQ      taps+48(FP), R10
-	VMOVUPS.Z (BX), K1, Z3
-	VDIVPS    Z0, Z3, Z3
-	VADDPS    Z4, Z3, Z2
+	VMOVUPS.Z (BX), K1, Z1
+	VDIVPS    Z0, Z1, Z1
+	VADDPS    Z4, Z1, Z5
 
 partial_places:
-	VMOVUPS.Z (DI), K1, Z3
-	VADDPS    Z2, Z3, Z3
-	VMOVUPS   Z3, K1, (DI)
+	VMOVUPS.Z (DI), K1, Z1
+	VADDPS    Z5, Z1, Z1
+	VMOVUPS   Z1, K1, (DI)
 	ADDQ      DX, DI
 	SUBQ      $+1, R10
 	JNE       partial_places
@@ -47003,30 +49869,32 @@ TEXT ·WindowSelectAVX2(SB), NOSPLIT, $0-108
 	VMOVUPS      32(R13)(R12*4), Y2
 	NEGQ         R12
 	VBROADCASTSS lanes_00000000<>+0(SB), Y10
+	MOVQ         rows+48(FP), R13
+	CMPQ         R13, $+2
+	JNE          any
+	MOVQ         taps+56(FP), R13
+	CMPQ         R13, $+2
+	JNE          any
 
-line:
+pair_line:
 	MOVQ pixels+32(FP), R9
 
-pixel:
+pair_pixel:
 	MOVQ channels+40(FP), R12
 	CMPQ R12, $+32
-	JL   vectors4_end
+	JL   pair_vectors4_end
 
-vectors4:
-	MOVQ    AX, R8
-	MOVQ    rows+48(FP), R10
-	MOVQ    taps+56(FP), R11
-	VMOVAPS Y0, Y1
-	VADDPS  (BX), Y10, Y11
-	VADDPS  32(BX), Y10, Y3
-	VADDPS  64(BX), Y10, Y4
-	VADDPS  96(BX), Y10, Y5
-	VMOVUPS (CX), Y6
-	VMOVUPS 32(CX), Y7
-	VMOVUPS 64(CX), Y8
-	VMOVUPS 96(CX), Y9
-
-vectors4_places:
+pair_vectors4:
+	MOVQ     AX, R8
+	VMOVAPS  Y0, Y1
+	VADDPS   (BX), Y10, Y11
+	VADDPS   32(BX), Y10, Y3
+	VADDPS   64(BX), Y10, Y4
+	VADDPS   96(BX), Y10, Y5
+	VMOVUPS  (CX), Y6
+	VMOVUPS  32(CX), Y7
+	VMOVUPS  64(CX), Y8
+	VMOVUPS  96(CX), Y9
 	VPCMPEQD Y1, Y6, Y12
 	VANDPS   Y11, Y12, Y12
 	VMOVUPS  Y12, (R8)
@@ -47038,6 +49906,349 @@ vectors4_places:
 	VMOVUPS  Y12, 64(R8)
 	VPCMPEQD Y1, Y9, Y12
 	VANDPS   Y5, Y12, Y12
+	VMOVUPS  Y12, 96(R8)
+	VPADDD   lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ     SI, R8
+	VPCMPEQD Y1, Y6, Y12
+	VANDPS   Y11, Y12, Y12
+	VMOVUPS  Y12, (R8)
+	VPCMPEQD Y1, Y7, Y12
+	VANDPS   Y3, Y12, Y12
+	VMOVUPS  Y12, 32(R8)
+	VPCMPEQD Y1, Y8, Y12
+	VANDPS   Y4, Y12, Y12
+	VMOVUPS  Y12, 64(R8)
+	VPCMPEQD Y1, Y9, Y12
+	VANDPS   Y5, Y12, Y12
+	VMOVUPS  Y12, 96(R8)
+	VPADDD   lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ     SI, R8
+	ADDQ     DI, R8
+	VPCMPEQD Y1, Y6, Y12
+	VANDPS   Y11, Y12, Y12
+	VMOVUPS  Y12, (R8)
+	VPCMPEQD Y1, Y7, Y12
+	VANDPS   Y3, Y12, Y12
+	VMOVUPS  Y12, 32(R8)
+	VPCMPEQD Y1, Y8, Y12
+	VANDPS   Y4, Y12, Y12
+	VMOVUPS  Y12, 64(R8)
+	VPCMPEQD Y1, Y9, Y12
+	VANDPS   Y5, Y12, Y12
+	VMOVUPS  Y12, 96(R8)
+	VPADDD   lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ     SI, R8
+	VPCMPEQD Y1, Y6, Y12
+	VANDPS   Y11, Y12, Y12
+	VMOVUPS  Y12, (R8)
+	VPCMPEQD Y1, Y7, Y12
+	VANDPS   Y3, Y12, Y12
+	VMOVUPS  Y12, 32(R8)
+	VPCMPEQD Y1, Y8, Y12
+	VANDPS   Y4, Y12, Y12
+	VMOVUPS  Y12, 64(R8)
+	VPCMPEQD Y1, Y9, Y12
+	VANDPS   Y5, Y12, Y12
+	VMOVUPS  Y12, 96(R8)
+	ADDQ     $+128, AX
+	ADDQ     $+128, BX
+	ADDQ     $+128, CX
+	ADDQ     $-32, R12
+	CMPQ     R12, $+32
+	JGE      pair_vectors4
+
+pair_vectors4_end:
+	CMPQ R12, $+16
+	JL   pair_vectors2_end
+
+pair_vectors2:
+	MOVQ     AX, R8
+	VMOVAPS  Y0, Y1
+	VADDPS   (BX), Y10, Y9
+	VADDPS   32(BX), Y10, Y8
+	VMOVUPS  (CX), Y7
+	VMOVUPS  32(CX), Y6
+	VPCMPEQD Y1, Y7, Y5
+	VANDPS   Y9, Y5, Y5
+	VMOVUPS  Y5, (R8)
+	VPCMPEQD Y1, Y6, Y5
+	VANDPS   Y8, Y5, Y5
+	VMOVUPS  Y5, 32(R8)
+	VPADDD   lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ     SI, R8
+	VPCMPEQD Y1, Y7, Y5
+	VANDPS   Y9, Y5, Y5
+	VMOVUPS  Y5, (R8)
+	VPCMPEQD Y1, Y6, Y5
+	VANDPS   Y8, Y5, Y5
+	VMOVUPS  Y5, 32(R8)
+	VPADDD   lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ     SI, R8
+	ADDQ     DI, R8
+	VPCMPEQD Y1, Y7, Y5
+	VANDPS   Y9, Y5, Y5
+	VMOVUPS  Y5, (R8)
+	VPCMPEQD Y1, Y6, Y5
+	VANDPS   Y8, Y5, Y5
+	VMOVUPS  Y5, 32(R8)
+	VPADDD   lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ     SI, R8
+	VPCMPEQD Y1, Y7, Y5
+	VANDPS   Y9, Y5, Y5
+	VMOVUPS  Y5, (R8)
+	VPCMPEQD Y1, Y6, Y5
+	VANDPS   Y8, Y5, Y5
+	VMOVUPS  Y5, 32(R8)
+	ADDQ     $+64, AX
+	ADDQ     $+64, BX
+	ADDQ     $+64, CX
+	ADDQ     $-16, R12
+	CMPQ     R12, $+16
+	JGE      pair_vectors2
+
+pair_vectors2_end:
+	CMPQ R12, $+8
+	JL   pair_vectors1_end
+
+pair_vectors1:
+	MOVQ     AX, R8
+	VMOVAPS  Y0, Y1
+	VADDPS   (BX), Y10, Y6
+	VMOVUPS  (CX), Y7
+	VPCMPEQD Y1, Y7, Y8
+	VANDPS   Y6, Y8, Y8
+	VMOVUPS  Y8, (R8)
+	VPADDD   lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ     SI, R8
+	VPCMPEQD Y1, Y7, Y8
+	VANDPS   Y6, Y8, Y8
+	VMOVUPS  Y8, (R8)
+	VPADDD   lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ     SI, R8
+	ADDQ     DI, R8
+	VPCMPEQD Y1, Y7, Y8
+	VANDPS   Y6, Y8, Y8
+	VMOVUPS  Y8, (R8)
+	VPADDD   lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ     SI, R8
+	VPCMPEQD Y1, Y7, Y8
+	VANDPS   Y6, Y8, Y8
+	VMOVUPS  Y8, (R8)
+	ADDQ     $+32, AX
+	ADDQ     $+32, BX
+	ADDQ     $+32, CX
+	ADDQ     $-8, R12
+	CMPQ     R12, $+8
+	JGE      pair_vectors1
+
+pair_vectors1_end:
+	TESTQ      R12, R12
+	JE         pair_next
+	MOVQ       AX, R8
+	VMOVAPS    Y0, Y1
+	VMASKMOVPS (BX), Y2, Y8
+	VADDPS     Y10, Y8, Y7
+	VMASKMOVPS (CX), Y2, Y6
+	VPCMPEQD   Y1, Y6, Y8
+	VANDPS     Y7, Y8, Y8
+	CMPQ       R12, $0x04
+	JL         store210_few
+	VMOVUPS    X8, (R8)
+	JE         store210_end
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	CMPQ       R12, $0x06
+	JL         store210_five
+	VMOVLPS    X8, 16(R8)
+	JE         store210_swap
+	VEXTRACTPS $0x02, X8, 24(R8)
+	JMP        store210_swap
+
+store210_five:
+	VMOVSS X8, 16(R8)
+
+store210_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store210_end
+
+store210_few:
+	CMPQ       R12, $0x02
+	JL         store210_one
+	VMOVLPS    X8, (R8)
+	JE         store210_end
+	VEXTRACTPS $0x02, X8, 8(R8)
+	JMP        store210_end
+
+store210_one:
+	VMOVSS X8, (R8)
+
+store210_end:
+	VPADDD     lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ       SI, R8
+	VPCMPEQD   Y1, Y6, Y8
+	VANDPS     Y7, Y8, Y8
+	CMPQ       R12, $0x04
+	JL         store211_few
+	VMOVUPS    X8, (R8)
+	JE         store211_end
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	CMPQ       R12, $0x06
+	JL         store211_five
+	VMOVLPS    X8, 16(R8)
+	JE         store211_swap
+	VEXTRACTPS $0x02, X8, 24(R8)
+	JMP        store211_swap
+
+store211_five:
+	VMOVSS X8, 16(R8)
+
+store211_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store211_end
+
+store211_few:
+	CMPQ       R12, $0x02
+	JL         store211_one
+	VMOVLPS    X8, (R8)
+	JE         store211_end
+	VEXTRACTPS $0x02, X8, 8(R8)
+	JMP        store211_end
+
+store211_one:
+	VMOVSS X8, (R8)
+
+store211_end:
+	VPADDD     lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ       SI, R8
+	ADDQ       DI, R8
+	VPCMPEQD   Y1, Y6, Y8
+	VANDPS     Y7, Y8, Y8
+	CMPQ       R12, $0x04
+	JL         store212_few
+	VMOVUPS    X8, (R8)
+	JE         store212_end
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	CMPQ       R12, $0x06
+	JL         store212_five
+	VMOVLPS    X8, 16(R8)
+	JE         store212_swap
+	VEXTRACTPS $0x02, X8, 24(R8)
+	JMP        store212_swap
+
+store212_five:
+	VMOVSS X8, 16(R8)
+
+store212_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store212_end
+
+store212_few:
+	CMPQ       R12, $0x02
+	JL         store212_one
+	VMOVLPS    X8, (R8)
+	JE         store212_end
+	VEXTRACTPS $0x02, X8, 8(R8)
+	JMP        store212_end
+
+store212_one:
+	VMOVSS X8, (R8)
+
+store212_end:
+	VPADDD     lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ       SI, R8
+	VPCMPEQD   Y1, Y6, Y8
+	VANDPS     Y7, Y8, Y8
+	CMPQ       R12, $0x04
+	JL         store213_few
+	VMOVUPS    X8, (R8)
+	JE         store213_end
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	CMPQ       R12, $0x06
+	JL         store213_five
+	VMOVLPS    X8, 16(R8)
+	JE         store213_swap
+	VEXTRACTPS $0x02, X8, 24(R8)
+	JMP        store213_swap
+
+store213_five:
+	VMOVSS X8, 16(R8)
+
+store213_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store213_end
+
+store213_few:
+	CMPQ       R12, $0x02
+	JL         store213_one
+	VMOVLPS    X8, (R8)
+	JE         store213_end
+	VEXTRACTPS $0x02, X8, 8(R8)
+	JMP        store213_end
+
+store213_one:
+	VMOVSS X8, (R8)
+
+store213_end:
+	LEAQ (AX)(R12*4), AX
+	LEAQ (BX)(R12*4), BX
+	LEAQ (CX)(R12*4), CX
+
+pair_next:
+	MOVQ depth+64(FP), R13
+	MOVQ channels+40(FP), R12
+	SUBQ R12, R13
+	LEAQ (BX)(R13*4), BX
+	LEAQ (CX)(R13*4), CX
+	MOVQ step+72(FP), R13
+	MOVQ channels+40(FP), R12
+	SUBQ R12, R13
+	LEAQ (AX)(R13*4), AX
+	SUBQ $+1, R9
+	JNE  pair_pixel
+	MOVQ ownGap+96(FP), R13
+	LEAQ (BX)(R13*4), BX
+	LEAQ (CX)(R13*4), CX
+	MOVQ lineGap+88(FP), R13
+	LEAQ (AX)(R13*4), AX
+	SUBQ $+1, DX
+	JNE  pair_line
+	VZEROUPPER
+	RET
+
+any:
+line:
+	MOVQ pixels+32(FP), R9
+
+pixel:
+	MOVQ channels+40(FP), R12
+	CMPQ R12, $+32
+	JL   vectors4_end
+
+vectors4:
+	MOVQ    AX, R8
+	VMOVAPS Y0, Y1
+	MOVQ    rows+48(FP), R10
+	MOVQ    taps+56(FP), R11
+	VADDPS  (BX), Y10, Y6
+	VADDPS  32(BX), Y10, Y7
+	VADDPS  64(BX), Y10, Y8
+	VADDPS  96(BX), Y10, Y9
+	VMOVUPS (CX), Y5
+	VMOVUPS 32(CX), Y4
+	VMOVUPS 64(CX), Y3
+	VMOVUPS 96(CX), Y11
+
+vectors4_places:
+	VPCMPEQD Y1, Y5, Y12
+	VANDPS   Y6, Y12, Y12
+	VMOVUPS  Y12, (R8)
+	VPCMPEQD Y1, Y4, Y12
+	VANDPS   Y7, Y12, Y12
+	VMOVUPS  Y12, 32(R8)
+	VPCMPEQD Y1, Y3, Y12
+	VANDPS   Y8, Y12, Y12
+	VMOVUPS  Y12, 64(R8)
+	VPCMPEQD Y1, Y11, Y12
+	VANDPS   Y9, Y12, Y12
 	VMOVUPS  Y12, 96(R8)
 	VPADDD   lanes_00000001<>+0(SB), Y1, Y1
 	ADDQ     SI, R8
@@ -47060,21 +50271,21 @@ vectors4_end:
 
 vectors2:
 	MOVQ    AX, R8
+	VMOVAPS Y0, Y1
 	MOVQ    rows+48(FP), R10
 	MOVQ    taps+56(FP), R11
-	VMOVAPS Y0, Y1
-	VADDPS  (BX), Y10, Y9
-	VADDPS  32(BX), Y10, Y8
-	VMOVUPS (CX), Y7
-	VMOVUPS 32(CX), Y6
+	VADDPS  (BX), Y10, Y11
+	VADDPS  32(BX), Y10, Y3
+	VMOVUPS (CX), Y4
+	VMOVUPS 32(CX), Y5
 
 vectors2_places:
-	VPCMPEQD Y1, Y7, Y5
-	VANDPS   Y9, Y5, Y5
-	VMOVUPS  Y5, (R8)
-	VPCMPEQD Y1, Y6, Y5
-	VANDPS   Y8, Y5, Y5
-	VMOVUPS  Y5, 32(R8)
+	VPCMPEQD Y1, Y4, Y9
+	VANDPS   Y11, Y9, Y9
+	VMOVUPS  Y9, (R8)
+	VPCMPEQD Y1, Y5, Y9
+	VANDPS   Y3, Y9, Y9
+	VMOVUPS  Y9, 32(R8)
 	VPADDD   lanes_00000001<>+0(SB), Y1, Y1
 	ADDQ     SI, R8
 	SUBQ     $+1, R11
@@ -47096,16 +50307,16 @@ vectors2_end:
 
 vectors1:
 	MOVQ    AX, R8
+	VMOVAPS Y0, Y1
 	MOVQ    rows+48(FP), R10
 	MOVQ    taps+56(FP), R11
-	VMOVAPS Y0, Y1
-	VADDPS  (BX), Y10, Y6
-	VMOVUPS (CX), Y7
+	VADDPS  (BX), Y10, Y5
+	VMOVUPS (CX), Y4
 
 vectors1_places:
-	VPCMPEQD Y1, Y7, Y8
-	VANDPS   Y6, Y8, Y8
-	VMOVUPS  Y8, (R8)
+	VPCMPEQD Y1, Y4, Y3
+	VANDPS   Y5, Y3, Y3
+	VMOVUPS  Y3, (R8)
 	VPADDD   lanes_00000001<>+0(SB), Y1, Y1
 	ADDQ     SI, R8
 	SUBQ     $+1, R11
@@ -47125,47 +50336,47 @@ vectors1_end:
 	TESTQ      R12, R12
 	JE         next
 	MOVQ       AX, R8
+	VMOVAPS    Y0, Y1
 	MOVQ       rows+48(FP), R10
 	MOVQ       taps+56(FP), R11
-	VMOVAPS    Y0, Y1
-	VMASKMOVPS (BX), Y2, Y8
-	VADDPS     Y10, Y8, Y7
-	VMASKMOVPS (CX), Y2, Y6
+	VMASKMOVPS (BX), Y2, Y3
+	VADDPS     Y10, Y3, Y4
+	VMASKMOVPS (CX), Y2, Y5
 
 partial_places:
-	VPCMPEQD   Y1, Y6, Y8
-	VANDPS     Y7, Y8, Y8
+	VPCMPEQD   Y1, Y5, Y3
+	VANDPS     Y4, Y3, Y3
 	CMPQ       R12, $0x04
-	JL         store198_few
-	VMOVUPS    X8, (R8)
-	JE         store198_end
-	VPERM2F128 $0x01, Y8, Y8, Y8
+	JL         store214_few
+	VMOVUPS    X3, (R8)
+	JE         store214_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R12, $0x06
-	JL         store198_five
-	VMOVLPS    X8, 16(R8)
-	JE         store198_swap
-	VEXTRACTPS $0x02, X8, 24(R8)
-	JMP        store198_swap
+	JL         store214_five
+	VMOVLPS    X3, 16(R8)
+	JE         store214_swap
+	VEXTRACTPS $0x02, X3, 24(R8)
+	JMP        store214_swap
 
-store198_five:
-	VMOVSS X8, 16(R8)
+store214_five:
+	VMOVSS X3, 16(R8)
 
-store198_swap:
-	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store198_end
+store214_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store214_end
 
-store198_few:
+store214_few:
 	CMPQ       R12, $0x02
-	JL         store198_one
-	VMOVLPS    X8, (R8)
-	JE         store198_end
-	VEXTRACTPS $0x02, X8, 8(R8)
-	JMP        store198_end
+	JL         store214_one
+	VMOVLPS    X3, (R8)
+	JE         store214_end
+	VEXTRACTPS $0x02, X3, 8(R8)
+	JMP        store214_end
 
-store198_one:
-	VMOVSS X8, (R8)
+store214_one:
+	VMOVSS X3, (R8)
 
-store198_end:
+store214_end:
 	VPADDD lanes_00000001<>+0(SB), Y1, Y1
 	ADDQ   SI, R8
 	SUBQ   $+1, R11
@@ -47218,34 +50429,36 @@ TEXT ·WindowSelectAVX512(SB), NOSPLIT, $0-108
 	BZHIL        R12, R13, R13
 	KMOVW        R13, K1
 	VBROADCASTSS lanes_00000000<>+0(SB), Z9
+	MOVQ         rows+48(FP), R13
+	CMPQ         R13, $+2
+	JNE          any
+	MOVQ         taps+56(FP), R13
+	CMPQ         R13, $+2
+	JNE          any
 
-line:
+pair_line:
 	MOVQ pixels+32(FP), R9
 
-pixel:
+pair_pixel:
 	MOVQ channels+40(FP), R12
 	CMPQ R12, $+64
-	JL   vectors4_end
+	JL   pair_vectors4_end
 
-vectors4:
-	MOVQ    AX, R8
-	MOVQ    rows+48(FP), R10
-	MOVQ    taps+56(FP), R11
-	VMOVAPS Z0, Z1
-	VMOVUPS (BX), Z11
-	VMOVUPS 64(BX), Z12
-	VMOVUPS 128(BX), Z13
-	VMOVUPS 192(BX), Z14
-	VADDPS  Z9, Z11, Z10
-	VADDPS  Z9, Z12, Z2
-	VADDPS  Z9, Z13, Z3
-	VADDPS  Z9, Z14, Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS 64(CX), Z6
-	VMOVUPS 128(CX), Z7
-	VMOVUPS 192(CX), Z8
-
-vectors4_places:
+pair_vectors4:
+	MOVQ        AX, R8
+	VMOVAPS     Z0, Z1
+	VMOVUPS     (BX), Z11
+	VMOVUPS     64(BX), Z12
+	VMOVUPS     128(BX), Z13
+	VMOVUPS     192(BX), Z14
+	VADDPS      Z9, Z11, Z10
+	VADDPS      Z9, Z12, Z2
+	VADDPS      Z9, Z13, Z3
+	VADDPS      Z9, Z14, Z4
+	VMOVUPS     (CX), Z5
+	VMOVUPS     64(CX), Z6
+	VMOVUPS     128(CX), Z7
+	VMOVUPS     192(CX), Z8
 	VPCMPEQD    Z1, Z5, K2
 	VPCMPEQD    Z1, Z6, K3
 	VPCMPEQD    Z1, Z7, K4
@@ -47258,6 +50471,236 @@ vectors4_places:
 	VMOVUPS     Z13, 64(R8)
 	VMOVUPS     Z12, 128(R8)
 	VMOVUPS     Z11, 192(R8)
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
+	VPCMPEQD    Z1, Z5, K5
+	VPCMPEQD    Z1, Z6, K4
+	VPCMPEQD    Z1, Z7, K3
+	VPCMPEQD    Z1, Z8, K2
+	VMOVAPS.Z   Z10, K5, Z11
+	VMOVAPS.Z   Z2, K4, Z12
+	VMOVAPS.Z   Z3, K3, Z13
+	VMOVAPS.Z   Z4, K2, Z14
+	VMOVUPS     Z11, (R8)
+	VMOVUPS     Z12, 64(R8)
+	VMOVUPS     Z13, 128(R8)
+	VMOVUPS     Z14, 192(R8)
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
+	ADDQ        DI, R8
+	VPCMPEQD    Z1, Z5, K2
+	VPCMPEQD    Z1, Z6, K3
+	VPCMPEQD    Z1, Z7, K4
+	VPCMPEQD    Z1, Z8, K5
+	VMOVAPS.Z   Z10, K2, Z14
+	VMOVAPS.Z   Z2, K3, Z13
+	VMOVAPS.Z   Z3, K4, Z12
+	VMOVAPS.Z   Z4, K5, Z11
+	VMOVUPS     Z14, (R8)
+	VMOVUPS     Z13, 64(R8)
+	VMOVUPS     Z12, 128(R8)
+	VMOVUPS     Z11, 192(R8)
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
+	VPCMPEQD    Z1, Z5, K5
+	VPCMPEQD    Z1, Z6, K4
+	VPCMPEQD    Z1, Z7, K3
+	VPCMPEQD    Z1, Z8, K2
+	VMOVAPS.Z   Z10, K5, Z11
+	VMOVAPS.Z   Z2, K4, Z12
+	VMOVAPS.Z   Z3, K3, Z13
+	VMOVAPS.Z   Z4, K2, Z14
+	VMOVUPS     Z11, (R8)
+	VMOVUPS     Z12, 64(R8)
+	VMOVUPS     Z13, 128(R8)
+	VMOVUPS     Z14, 192(R8)
+	ADDQ        $+256, AX
+	ADDQ        $+256, BX
+	ADDQ        $+256, CX
+	ADDQ        $-64, R12
+	CMPQ        R12, $+64
+	JGE         pair_vectors4
+
+pair_vectors4_end:
+	CMPQ R12, $+32
+	JL   pair_vectors2_end
+
+pair_vectors2:
+	MOVQ        AX, R8
+	VMOVAPS     Z0, Z1
+	VMOVUPS     (BX), Z4
+	VMOVUPS     64(BX), Z3
+	VADDPS      Z9, Z4, Z8
+	VADDPS      Z9, Z3, Z7
+	VMOVUPS     (CX), Z6
+	VMOVUPS     64(CX), Z5
+	VPCMPEQD    Z1, Z6, K2
+	VPCMPEQD    Z1, Z5, K3
+	VMOVAPS.Z   Z8, K2, Z3
+	VMOVAPS.Z   Z7, K3, Z4
+	VMOVUPS     Z3, (R8)
+	VMOVUPS     Z4, 64(R8)
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
+	VPCMPEQD    Z1, Z6, K3
+	VPCMPEQD    Z1, Z5, K2
+	VMOVAPS.Z   Z8, K3, Z4
+	VMOVAPS.Z   Z7, K2, Z3
+	VMOVUPS     Z4, (R8)
+	VMOVUPS     Z3, 64(R8)
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
+	ADDQ        DI, R8
+	VPCMPEQD    Z1, Z6, K2
+	VPCMPEQD    Z1, Z5, K3
+	VMOVAPS.Z   Z8, K2, Z3
+	VMOVAPS.Z   Z7, K3, Z4
+	VMOVUPS     Z3, (R8)
+	VMOVUPS     Z4, 64(R8)
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
+	VPCMPEQD    Z1, Z6, K3
+	VPCMPEQD    Z1, Z5, K2
+	VMOVAPS.Z   Z8, K3, Z4
+	VMOVAPS.Z   Z7, K2, Z3
+	VMOVUPS     Z4, (R8)
+	VMOVUPS     Z3, 64(R8)
+	ADDQ        $+128, AX
+	ADDQ        $+128, BX
+	ADDQ        $+128, CX
+	ADDQ        $-32, R12
+	CMPQ        R12, $+32
+	JGE         pair_vectors2
+
+pair_vectors2_end:
+	CMPQ R12, $+16
+	JL   pair_vectors1_end
+
+pair_vectors1:
+	MOVQ        AX, R8
+	VMOVAPS     Z0, Z1
+	VMOVUPS     (BX), Z7
+	VADDPS      Z9, Z7, Z5
+	VMOVUPS     (CX), Z6
+	VPCMPEQD    Z1, Z6, K2
+	VMOVAPS.Z   Z5, K2, Z7
+	VMOVUPS     Z7, (R8)
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
+	VPCMPEQD    Z1, Z6, K2
+	VMOVAPS.Z   Z5, K2, Z7
+	VMOVUPS     Z7, (R8)
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
+	ADDQ        DI, R8
+	VPCMPEQD    Z1, Z6, K2
+	VMOVAPS.Z   Z5, K2, Z7
+	VMOVUPS     Z7, (R8)
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
+	VPCMPEQD    Z1, Z6, K2
+	VMOVAPS.Z   Z5, K2, Z7
+	VMOVUPS     Z7, (R8)
+	ADDQ        $+64, AX
+	ADDQ        $+64, BX
+	ADDQ        $+64, CX
+	ADDQ        $-16, R12
+	CMPQ        R12, $+16
+	JGE         pair_vectors1
+
+pair_vectors1_end:
+	TESTQ       R12, R12
+	JE          pair_next
+	MOVQ        AX, R8
+	VMOVAPS     Z0, Z1
+	VMOVUPS.Z   (BX), K1, Z7
+	VADDPS      Z9, Z7, Z6
+	VMOVUPS.Z   (CX), K1, Z5
+	VPCMPEQD    Z1, Z5, K2
+	VMOVAPS.Z   Z6, K2, Z7
+	VMOVUPS     Z7, K1, (R8)
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
+	VPCMPEQD    Z1, Z5, K2
+	VMOVAPS.Z   Z6, K2, Z7
+	VMOVUPS     Z7, K1, (R8)
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
+	ADDQ        DI, R8
+	VPCMPEQD    Z1, Z5, K2
+	VMOVAPS.Z   Z6, K2, Z7
+	VMOVUPS     Z7, K1, (R8)
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
+	VPCMPEQD    Z1, Z5, K2
+	VMOVAPS.Z   Z6, K2, Z7
+	VMOVUPS     Z7, K1, (R8)
+	LEAQ        (AX)(R12*4), AX
+	LEAQ        (BX)(R12*4), BX
+	LEAQ        (CX)(R12*4), CX
+
+pair_next:
+	MOVQ depth+64(FP), R13
+	MOVQ channels+40(FP), R12
+	SUBQ R12, R13
+	LEAQ (BX)(R13*4), BX
+	LEAQ (CX)(R13*4), CX
+	MOVQ step+72(FP), R13
+	MOVQ channels+40(FP), R12
+	SUBQ R12, R13
+	LEAQ (AX)(R13*4), AX
+	SUBQ $+1, R9
+	JNE  pair_pixel
+	MOVQ ownGap+96(FP), R13
+	LEAQ (BX)(R13*4), BX
+	LEAQ (CX)(R13*4), CX
+	MOVQ lineGap+88(FP), R13
+	LEAQ (AX)(R13*4), AX
+	SUBQ $+1, DX
+	JNE  pair_line
+	VZEROUPPER
+	RET
+
+any:
+line:
+	MOVQ pixels+32(FP), R9
+
+pixel:
+	MOVQ channels+40(FP), R12
+	CMPQ R12, $+64
+	JL   vectors4_end
+
+vectors4:
+	MOVQ    AX, R8
+	VMOVAPS Z0, Z1
+	MOVQ    rows+48(FP), R10
+	MOVQ    taps+56(FP), R11
+	VMOVUPS (BX), Z14
+	VMOVUPS 64(BX), Z13
+	VMOVUPS 128(BX), Z12
+	VMOVUPS 192(BX), Z11
+	VADDPS  Z9, Z14, Z5
+	VADDPS  Z9, Z13, Z6
+	VADDPS  Z9, Z12, Z7
+	VADDPS  Z9, Z11, Z8
+	VMOVUPS (CX), Z3
+	VMOVUPS 64(CX), Z4
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z10
+
+vectors4_places:
+	VPCMPEQD    Z1, Z3, K2
+	VPCMPEQD    Z1, Z4, K3
+	VPCMPEQD    Z1, Z2, K4
+	VPCMPEQD    Z1, Z10, K5
+	VMOVAPS.Z   Z5, K2, Z11
+	VMOVAPS.Z   Z6, K3, Z12
+	VMOVAPS.Z   Z7, K4, Z13
+	VMOVAPS.Z   Z8, K5, Z14
+	VMOVUPS     Z11, (R8)
+	VMOVUPS     Z12, 64(R8)
+	VMOVUPS     Z13, 128(R8)
+	VMOVUPS     Z14, 192(R8)
 	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
 	ADDQ        SI, R8
 	SUBQ        $+1, R11
@@ -47279,23 +50722,23 @@ vectors4_end:
 
 vectors2:
 	MOVQ    AX, R8
+	VMOVAPS Z0, Z1
 	MOVQ    rows+48(FP), R10
 	MOVQ    taps+56(FP), R11
-	VMOVAPS Z0, Z1
-	VMOVUPS (BX), Z4
-	VMOVUPS 64(BX), Z3
-	VADDPS  Z9, Z4, Z8
-	VADDPS  Z9, Z3, Z7
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z5
+	VMOVUPS (BX), Z8
+	VMOVUPS 64(BX), Z7
+	VADDPS  Z9, Z8, Z10
+	VADDPS  Z9, Z7, Z2
+	VMOVUPS (CX), Z4
+	VMOVUPS 64(CX), Z3
 
 vectors2_places:
-	VPCMPEQD    Z1, Z6, K5
-	VPCMPEQD    Z1, Z5, K4
-	VMOVAPS.Z   Z8, K5, Z3
-	VMOVAPS.Z   Z7, K4, Z4
-	VMOVUPS     Z3, (R8)
-	VMOVUPS     Z4, 64(R8)
+	VPCMPEQD    Z1, Z4, K5
+	VPCMPEQD    Z1, Z3, K4
+	VMOVAPS.Z   Z10, K5, Z7
+	VMOVAPS.Z   Z2, K4, Z8
+	VMOVUPS     Z7, (R8)
+	VMOVUPS     Z8, 64(R8)
 	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
 	ADDQ        SI, R8
 	SUBQ        $+1, R11
@@ -47317,17 +50760,17 @@ vectors2_end:
 
 vectors1:
 	MOVQ    AX, R8
+	VMOVAPS Z0, Z1
 	MOVQ    rows+48(FP), R10
 	MOVQ    taps+56(FP), R11
-	VMOVAPS Z0, Z1
-	VMOVUPS (BX), Z7
-	VADDPS  Z9, Z7, Z5
-	VMOVUPS (CX), Z6
+	VMOVUPS (BX), Z2
+	VADDPS  Z9, Z2, Z3
+	VMOVUPS (CX), Z4
 
 vectors1_places:
-	VPCMPEQD    Z1, Z6, K4
-	VMOVAPS.Z   Z5, K4, Z7
-	VMOVUPS     Z7, (R8)
+	VPCMPEQD    Z1, Z4, K4
+	VMOVAPS.Z   Z3, K4, Z2
+	VMOVUPS     Z2, (R8)
 	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
 	ADDQ        SI, R8
 	SUBQ        $+1, R11
@@ -47347,17 +50790,17 @@ vectors1_end:
 	TESTQ     R12, R12
 	JE        next
 	MOVQ      AX, R8
+	VMOVAPS   Z0, Z1
 	MOVQ      rows+48(FP), R10
 	MOVQ      taps+56(FP), R11
-	VMOVAPS   Z0, Z1
-	VMOVUPS.Z (BX), K1, Z7
-	VADDPS    Z9, Z7, Z6
-	VMOVUPS.Z (CX), K1, Z5
+	VMOVUPS.Z (BX), K1, Z2
+	VADDPS    Z9, Z2, Z4
+	VMOVUPS.Z (CX), K1, Z3
 
 partial_places:
-	VPCMPEQD    Z1, Z5, K4
-	VMOVAPS.Z   Z6, K4, Z7
-	VMOVUPS     Z7, K1, (R8)
+	VPCMPEQD    Z1, Z3, K4
+	VMOVAPS.Z   Z4, K4, Z2
+	VMOVUPS     Z2, K1, (R8)
 	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
 	ADDQ        SI, R8
 	SUBQ        $+1, R11
@@ -47411,30 +50854,32 @@ TEXT ·WindowSelectAddAVX2(SB), NOSPLIT, $0-108
 	VMOVUPS      32(R13)(R12*4), Y2
 	NEGQ         R12
 	VBROADCASTSS lanes_00000000<>+0(SB), Y10
+	MOVQ         rows+48(FP), R13
+	CMPQ         R13, $+2
+	JNE          any
+	MOVQ         taps+56(FP), R13
+	CMPQ         R13, $+2
+	JNE          any
 
-line:
+pair_line:
 	MOVQ pixels+32(FP), R9
 
-pixel:
+pair_pixel:
 	MOVQ channels+40(FP), R12
 	CMPQ R12, $+32
-	JL   vectors4_end
+	JL   pair_vectors4_end
 
-vectors4:
-	MOVQ    AX, R8
-	MOVQ    rows+48(FP), R10
-	MOVQ    taps+56(FP), R11
-	VMOVAPS Y0, Y1
-	VADDPS  (BX), Y10, Y11
-	VADDPS  32(BX), Y10, Y3
-	VADDPS  64(BX), Y10, Y4
-	VADDPS  96(BX), Y10, Y5
-	VMOVUPS (CX), Y6
-	VMOVUPS 32(CX), Y7
-	VMOVUPS 64(CX), Y8
-	VMOVUPS 96(CX), Y9
-
-vectors4_places:
+pair_vectors4:
+	MOVQ     AX, R8
+	VMOVAPS  Y0, Y1
+	VADDPS   (BX), Y10, Y11
+	VADDPS   32(BX), Y10, Y3
+	VADDPS   64(BX), Y10, Y4
+	VADDPS   96(BX), Y10, Y5
+	VMOVUPS  (CX), Y6
+	VMOVUPS  32(CX), Y7
+	VMOVUPS  64(CX), Y8
+	VMOVUPS  96(CX), Y9
 	VPCMPEQD Y1, Y6, Y12
 	VANDPS   Y11, Y12, Y12
 	VADDPS   (R8), Y12, Y12
@@ -47449,6 +50894,385 @@ vectors4_places:
 	VMOVUPS  Y12, 64(R8)
 	VPCMPEQD Y1, Y9, Y12
 	VANDPS   Y5, Y12, Y12
+	VADDPS   96(R8), Y12, Y12
+	VMOVUPS  Y12, 96(R8)
+	VPADDD   lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ     SI, R8
+	VPCMPEQD Y1, Y6, Y12
+	VANDPS   Y11, Y12, Y12
+	VADDPS   (R8), Y12, Y12
+	VMOVUPS  Y12, (R8)
+	VPCMPEQD Y1, Y7, Y12
+	VANDPS   Y3, Y12, Y12
+	VADDPS   32(R8), Y12, Y12
+	VMOVUPS  Y12, 32(R8)
+	VPCMPEQD Y1, Y8, Y12
+	VANDPS   Y4, Y12, Y12
+	VADDPS   64(R8), Y12, Y12
+	VMOVUPS  Y12, 64(R8)
+	VPCMPEQD Y1, Y9, Y12
+	VANDPS   Y5, Y12, Y12
+	VADDPS   96(R8), Y12, Y12
+	VMOVUPS  Y12, 96(R8)
+	VPADDD   lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ     SI, R8
+	ADDQ     DI, R8
+	VPCMPEQD Y1, Y6, Y12
+	VANDPS   Y11, Y12, Y12
+	VADDPS   (R8), Y12, Y12
+	VMOVUPS  Y12, (R8)
+	VPCMPEQD Y1, Y7, Y12
+	VANDPS   Y3, Y12, Y12
+	VADDPS   32(R8), Y12, Y12
+	VMOVUPS  Y12, 32(R8)
+	VPCMPEQD Y1, Y8, Y12
+	VANDPS   Y4, Y12, Y12
+	VADDPS   64(R8), Y12, Y12
+	VMOVUPS  Y12, 64(R8)
+	VPCMPEQD Y1, Y9, Y12
+	VANDPS   Y5, Y12, Y12
+	VADDPS   96(R8), Y12, Y12
+	VMOVUPS  Y12, 96(R8)
+	VPADDD   lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ     SI, R8
+	VPCMPEQD Y1, Y6, Y12
+	VANDPS   Y11, Y12, Y12
+	VADDPS   (R8), Y12, Y12
+	VMOVUPS  Y12, (R8)
+	VPCMPEQD Y1, Y7, Y12
+	VANDPS   Y3, Y12, Y12
+	VADDPS   32(R8), Y12, Y12
+	VMOVUPS  Y12, 32(R8)
+	VPCMPEQD Y1, Y8, Y12
+	VANDPS   Y4, Y12, Y12
+	VADDPS   64(R8), Y12, Y12
+	VMOVUPS  Y12, 64(R8)
+	VPCMPEQD Y1, Y9, Y12
+	VANDPS   Y5, Y12, Y12
+	VADDPS   96(R8), Y12, Y12
+	VMOVUPS  Y12, 96(R8)
+	ADDQ     $+128, AX
+	ADDQ     $+128, BX
+	ADDQ     $+128, CX
+	ADDQ     $-32, R12
+	CMPQ     R12, $+32
+	JGE      pair_vectors4
+
+pair_vectors4_end:
+	CMPQ R12, $+16
+	JL   pair_vectors2_end
+
+pair_vectors2:
+	MOVQ     AX, R8
+	VMOVAPS  Y0, Y1
+	VADDPS   (BX), Y10, Y9
+	VADDPS   32(BX), Y10, Y8
+	VMOVUPS  (CX), Y7
+	VMOVUPS  32(CX), Y6
+	VPCMPEQD Y1, Y7, Y5
+	VANDPS   Y9, Y5, Y5
+	VADDPS   (R8), Y5, Y5
+	VMOVUPS  Y5, (R8)
+	VPCMPEQD Y1, Y6, Y5
+	VANDPS   Y8, Y5, Y5
+	VADDPS   32(R8), Y5, Y5
+	VMOVUPS  Y5, 32(R8)
+	VPADDD   lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ     SI, R8
+	VPCMPEQD Y1, Y7, Y5
+	VANDPS   Y9, Y5, Y5
+	VADDPS   (R8), Y5, Y5
+	VMOVUPS  Y5, (R8)
+	VPCMPEQD Y1, Y6, Y5
+	VANDPS   Y8, Y5, Y5
+	VADDPS   32(R8), Y5, Y5
+	VMOVUPS  Y5, 32(R8)
+	VPADDD   lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ     SI, R8
+	ADDQ     DI, R8
+	VPCMPEQD Y1, Y7, Y5
+	VANDPS   Y9, Y5, Y5
+	VADDPS   (R8), Y5, Y5
+	VMOVUPS  Y5, (R8)
+	VPCMPEQD Y1, Y6, Y5
+	VANDPS   Y8, Y5, Y5
+	VADDPS   32(R8), Y5, Y5
+	VMOVUPS  Y5, 32(R8)
+	VPADDD   lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ     SI, R8
+	VPCMPEQD Y1, Y7, Y5
+	VANDPS   Y9, Y5, Y5
+	VADDPS   (R8), Y5, Y5
+	VMOVUPS  Y5, (R8)
+	VPCMPEQD Y1, Y6, Y5
+	VANDPS   Y8, Y5, Y5
+	VADDPS   32(R8), Y5, Y5
+	VMOVUPS  Y5, 32(R8)
+	ADDQ     $+64, AX
+	ADDQ     $+64, BX
+	ADDQ     $+64, CX
+	ADDQ     $-16, R12
+	CMPQ     R12, $+16
+	JGE      pair_vectors2
+
+pair_vectors2_end:
+	CMPQ R12, $+8
+	JL   pair_vectors1_end
+
+pair_vectors1:
+	MOVQ     AX, R8
+	VMOVAPS  Y0, Y1
+	VADDPS   (BX), Y10, Y6
+	VMOVUPS  (CX), Y7
+	VPCMPEQD Y1, Y7, Y8
+	VANDPS   Y6, Y8, Y8
+	VADDPS   (R8), Y8, Y8
+	VMOVUPS  Y8, (R8)
+	VPADDD   lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ     SI, R8
+	VPCMPEQD Y1, Y7, Y8
+	VANDPS   Y6, Y8, Y8
+	VADDPS   (R8), Y8, Y8
+	VMOVUPS  Y8, (R8)
+	VPADDD   lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ     SI, R8
+	ADDQ     DI, R8
+	VPCMPEQD Y1, Y7, Y8
+	VANDPS   Y6, Y8, Y8
+	VADDPS   (R8), Y8, Y8
+	VMOVUPS  Y8, (R8)
+	VPADDD   lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ     SI, R8
+	VPCMPEQD Y1, Y7, Y8
+	VANDPS   Y6, Y8, Y8
+	VADDPS   (R8), Y8, Y8
+	VMOVUPS  Y8, (R8)
+	ADDQ     $+32, AX
+	ADDQ     $+32, BX
+	ADDQ     $+32, CX
+	ADDQ     $-8, R12
+	CMPQ     R12, $+8
+	JGE      pair_vectors1
+
+pair_vectors1_end:
+	TESTQ      R12, R12
+	JE         pair_next
+	MOVQ       AX, R8
+	VMOVAPS    Y0, Y1
+	VMASKMOVPS (BX), Y2, Y8
+	VADDPS     Y10, Y8, Y7
+	VMASKMOVPS (CX), Y2, Y6
+	VPCMPEQD   Y1, Y6, Y8
+	VANDPS     Y7, Y8, Y8
+	VMASKMOVPS (R8), Y2, Y9
+	VADDPS     Y8, Y9, Y8
+	CMPQ       R12, $0x04
+	JL         store215_few
+	VMOVUPS    X8, (R8)
+	JE         store215_end
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	CMPQ       R12, $0x06
+	JL         store215_five
+	VMOVLPS    X8, 16(R8)
+	JE         store215_swap
+	VEXTRACTPS $0x02, X8, 24(R8)
+	JMP        store215_swap
+
+store215_five:
+	VMOVSS X8, 16(R8)
+
+store215_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store215_end
+
+store215_few:
+	CMPQ       R12, $0x02
+	JL         store215_one
+	VMOVLPS    X8, (R8)
+	JE         store215_end
+	VEXTRACTPS $0x02, X8, 8(R8)
+	JMP        store215_end
+
+store215_one:
+	VMOVSS X8, (R8)
+
+store215_end:
+	VPADDD     lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ       SI, R8
+	VPCMPEQD   Y1, Y6, Y8
+	VANDPS     Y7, Y8, Y8
+	VMASKMOVPS (R8), Y2, Y9
+	VADDPS     Y8, Y9, Y8
+	CMPQ       R12, $0x04
+	JL         store216_few
+	VMOVUPS    X8, (R8)
+	JE         store216_end
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	CMPQ       R12, $0x06
+	JL         store216_five
+	VMOVLPS    X8, 16(R8)
+	JE         store216_swap
+	VEXTRACTPS $0x02, X8, 24(R8)
+	JMP        store216_swap
+
+store216_five:
+	VMOVSS X8, 16(R8)
+
+store216_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store216_end
+
+store216_few:
+	CMPQ       R12, $0x02
+	JL         store216_one
+	VMOVLPS    X8, (R8)
+	JE         store216_end
+	VEXTRACTPS $0x02, X8, 8(R8)
+	JMP        store216_end
+
+store216_one:
+	VMOVSS X8, (R8)
+
+store216_end:
+	VPADDD     lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ       SI, R8
+	ADDQ       DI, R8
+	VPCMPEQD   Y1, Y6, Y8
+	VANDPS     Y7, Y8, Y8
+	VMASKMOVPS (R8), Y2, Y9
+	VADDPS     Y8, Y9, Y8
+	CMPQ       R12, $0x04
+	JL         store217_few
+	VMOVUPS    X8, (R8)
+	JE         store217_end
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	CMPQ       R12, $0x06
+	JL         store217_five
+	VMOVLPS    X8, 16(R8)
+	JE         store217_swap
+	VEXTRACTPS $0x02, X8, 24(R8)
+	JMP        store217_swap
+
+store217_five:
+	VMOVSS X8, 16(R8)
+
+store217_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store217_end
+
+store217_few:
+	CMPQ       R12, $0x02
+	JL         store217_one
+	VMOVLPS    X8, (R8)
+	JE         store217_end
+	VEXTRACTPS $0x02, X8, 8(R8)
+	JMP        store217_end
+
+store217_one:
+	VMOVSS X8, (R8)
+
+store217_end:
+	VPADDD     lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ       SI, R8
+	VPCMPEQD   Y1, Y6, Y8
+	VANDPS     Y7, Y8, Y8
+	VMASKMOVPS (R8), Y2, Y9
+	VADDPS     Y8, Y9, Y8
+	CMPQ       R12, $0x04
+	JL         store218_few
+	VMOVUPS    X8, (R8)
+	JE         store218_end
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	CMPQ       R12, $0x06
+	JL         store218_five
+	VMOVLPS    X8, 16(R8)
+	JE         store218_swap
+	VEXTRACTPS $0x02, X8, 24(R8)
+	JMP        store218_swap
+
+store218_five:
+	VMOVSS X8, 16(R8)
+
+store218_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store218_end
+
+store218_few:
+	CMPQ       R12, $0x02
+	JL         store218_one
+	VMOVLPS    X8, (R8)
+	JE         store218_end
+	VEXTRACTPS $0x02, X8, 8(R8)
+	JMP        store218_end
+
+store218_one:
+	VMOVSS X8, (R8)
+
+store218_end:
+	LEAQ (AX)(R12*4), AX
+	LEAQ (BX)(R12*4), BX
+	LEAQ (CX)(R12*4), CX
+
+pair_next:
+	MOVQ depth+64(FP), R13
+	MOVQ channels+40(FP), R12
+	SUBQ R12, R13
+	LEAQ (BX)(R13*4), BX
+	LEAQ (CX)(R13*4), CX
+	MOVQ step+72(FP), R13
+	MOVQ channels+40(FP), R12
+	SUBQ R12, R13
+	LEAQ (AX)(R13*4), AX
+	SUBQ $+1, R9
+	JNE  pair_pixel
+	MOVQ ownGap+96(FP), R13
+	LEAQ (BX)(R13*4), BX
+	LEAQ (CX)(R13*4), CX
+	MOVQ lineGap+88(FP), R13
+	LEAQ (AX)(R13*4), AX
+	SUBQ $+1, DX
+	JNE  pair_line
+	VZEROUPPER
+	RET
+
+any:
+line:
+	MOVQ pixels+32(FP), R9
+
+pixel:
+	MOVQ channels+40(FP), R12
+	CMPQ R12, $+32
+	JL   vectors4_end
+
+vectors4:
+	MOVQ    AX, R8
+	VMOVAPS Y0, Y1
+	MOVQ    rows+48(FP), R10
+	MOVQ    taps+56(FP), R11
+	VADDPS  (BX), Y10, Y6
+	VADDPS  32(BX), Y10, Y7
+	VADDPS  64(BX), Y10, Y8
+	VADDPS  96(BX), Y10, Y9
+	VMOVUPS (CX), Y5
+	VMOVUPS 32(CX), Y4
+	VMOVUPS 64(CX), Y3
+	VMOVUPS 96(CX), Y11
+
+vectors4_places:
+	VPCMPEQD Y1, Y5, Y12
+	VANDPS   Y6, Y12, Y12
+	VADDPS   (R8), Y12, Y12
+	VMOVUPS  Y12, (R8)
+	VPCMPEQD Y1, Y4, Y12
+	VANDPS   Y7, Y12, Y12
+	VADDPS   32(R8), Y12, Y12
+	VMOVUPS  Y12, 32(R8)
+	VPCMPEQD Y1, Y3, Y12
+	VANDPS   Y8, Y12, Y12
+	VADDPS   64(R8), Y12, Y12
+	VMOVUPS  Y12, 64(R8)
+	VPCMPEQD Y1, Y11, Y12
+	VANDPS   Y9, Y12, Y12
 	VADDPS   96(R8), Y12, Y12
 	VMOVUPS  Y12, 96(R8)
 	VPADDD   lanes_00000001<>+0(SB), Y1, Y1
@@ -47472,23 +51296,23 @@ vectors4_end:
 
 vectors2:
 	MOVQ    AX, R8
+	VMOVAPS Y0, Y1
 	MOVQ    rows+48(FP), R10
 	MOVQ    taps+56(FP), R11
-	VMOVAPS Y0, Y1
-	VADDPS  (BX), Y10, Y9
-	VADDPS  32(BX), Y10, Y8
-	VMOVUPS (CX), Y7
-	VMOVUPS 32(CX), Y6
+	VADDPS  (BX), Y10, Y11
+	VADDPS  32(BX), Y10, Y3
+	VMOVUPS (CX), Y4
+	VMOVUPS 32(CX), Y5
 
 vectors2_places:
-	VPCMPEQD Y1, Y7, Y5
-	VANDPS   Y9, Y5, Y5
-	VADDPS   (R8), Y5, Y5
-	VMOVUPS  Y5, (R8)
-	VPCMPEQD Y1, Y6, Y5
-	VANDPS   Y8, Y5, Y5
-	VADDPS   32(R8), Y5, Y5
-	VMOVUPS  Y5, 32(R8)
+	VPCMPEQD Y1, Y4, Y9
+	VANDPS   Y11, Y9, Y9
+	VADDPS   (R8), Y9, Y9
+	VMOVUPS  Y9, (R8)
+	VPCMPEQD Y1, Y5, Y9
+	VANDPS   Y3, Y9, Y9
+	VADDPS   32(R8), Y9, Y9
+	VMOVUPS  Y9, 32(R8)
 	VPADDD   lanes_00000001<>+0(SB), Y1, Y1
 	ADDQ     SI, R8
 	SUBQ     $+1, R11
@@ -47510,17 +51334,17 @@ vectors2_end:
 
 vectors1:
 	MOVQ    AX, R8
+	VMOVAPS Y0, Y1
 	MOVQ    rows+48(FP), R10
 	MOVQ    taps+56(FP), R11
-	VMOVAPS Y0, Y1
-	VADDPS  (BX), Y10, Y6
-	VMOVUPS (CX), Y7
+	VADDPS  (BX), Y10, Y5
+	VMOVUPS (CX), Y4
 
 vectors1_places:
-	VPCMPEQD Y1, Y7, Y8
-	VANDPS   Y6, Y8, Y8
-	VADDPS   (R8), Y8, Y8
-	VMOVUPS  Y8, (R8)
+	VPCMPEQD Y1, Y4, Y3
+	VANDPS   Y5, Y3, Y3
+	VADDPS   (R8), Y3, Y3
+	VMOVUPS  Y3, (R8)
 	VPADDD   lanes_00000001<>+0(SB), Y1, Y1
 	ADDQ     SI, R8
 	SUBQ     $+1, R11
@@ -47540,49 +51364,49 @@ vectors1_end:
 	TESTQ      R12, R12
 	JE         next
 	MOVQ       AX, R8
+	VMOVAPS    Y0, Y1
 	MOVQ       rows+48(FP), R10
 	MOVQ       taps+56(FP), R11
-	VMOVAPS    Y0, Y1
-	VMASKMOVPS (BX), Y2, Y8
-	VADDPS     Y10, Y8, Y7
-	VMASKMOVPS (CX), Y2, Y6
+	VMASKMOVPS (BX), Y2, Y3
+	VADDPS     Y10, Y3, Y4
+	VMASKMOVPS (CX), Y2, Y5
 
 partial_places:
-	VPCMPEQD   Y1, Y6, Y8
-	VANDPS     Y7, Y8, Y8
-	VMASKMOVPS (R8), Y2, Y9
-	VADDPS     Y8, Y9, Y8
+	VPCMPEQD   Y1, Y5, Y3
+	VANDPS     Y4, Y3, Y3
+	VMASKMOVPS (R8), Y2, Y11
+	VADDPS     Y3, Y11, Y3
 	CMPQ       R12, $0x04
-	JL         store199_few
-	VMOVUPS    X8, (R8)
-	JE         store199_end
-	VPERM2F128 $0x01, Y8, Y8, Y8
+	JL         store219_few
+	VMOVUPS    X3, (R8)
+	JE         store219_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R12, $0x06
-	JL         store199_five
-	VMOVLPS    X8, 16(R8)
-	JE         store199_swap
-	VEXTRACTPS $0x02, X8, 24(R8)
-	JMP        store199_swap
+	JL         store219_five
+	VMOVLPS    X3, 16(R8)
+	JE         store219_swap
+	VEXTRACTPS $0x02, X3, 24(R8)
+	JMP        store219_swap
 
-store199_five:
-	VMOVSS X8, 16(R8)
+store219_five:
+	VMOVSS X3, 16(R8)
 
-store199_swap:
-	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store199_end
+store219_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store219_end
 
-store199_few:
+store219_few:
 	CMPQ       R12, $0x02
-	JL         store199_one
-	VMOVLPS    X8, (R8)
-	JE         store199_end
-	VEXTRACTPS $0x02, X8, 8(R8)
-	JMP        store199_end
+	JL         store219_one
+	VMOVLPS    X3, (R8)
+	JE         store219_end
+	VEXTRACTPS $0x02, X3, 8(R8)
+	JMP        store219_end
 
-store199_one:
-	VMOVSS X8, (R8)
+store219_one:
+	VMOVSS X3, (R8)
 
-store199_end:
+store219_end:
 	VPADDD lanes_00000001<>+0(SB), Y1, Y1
 	ADDQ   SI, R8
 	SUBQ   $+1, R11
@@ -47635,34 +51459,36 @@ TEXT ·WindowSelectAddAVX512(SB), NOSPLIT, $0-108
 	BZHIL        R12, R13, R13
 	KMOVW        R13, K1
 	VBROADCASTSS lanes_00000000<>+0(SB), Z9
+	MOVQ         rows+48(FP), R13
+	CMPQ         R13, $+2
+	JNE          any
+	MOVQ         taps+56(FP), R13
+	CMPQ         R13, $+2
+	JNE          any
 
-line:
+pair_line:
 	MOVQ pixels+32(FP), R9
 
-pixel:
+pair_pixel:
 	MOVQ channels+40(FP), R12
 	CMPQ R12, $+64
-	JL   vectors4_end
+	JL   pair_vectors4_end
 
-vectors4:
-	MOVQ    AX, R8
-	MOVQ    rows+48(FP), R10
-	MOVQ    taps+56(FP), R11
-	VMOVAPS Z0, Z1
-	VMOVUPS (BX), Z11
-	VMOVUPS 64(BX), Z12
-	VMOVUPS 128(BX), Z13
-	VMOVUPS 192(BX), Z14
-	VADDPS  Z9, Z11, Z10
-	VADDPS  Z9, Z12, Z2
-	VADDPS  Z9, Z13, Z3
-	VADDPS  Z9, Z14, Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS 64(CX), Z6
-	VMOVUPS 128(CX), Z7
-	VMOVUPS 192(CX), Z8
-
-vectors4_places:
+pair_vectors4:
+	MOVQ        AX, R8
+	VMOVAPS     Z0, Z1
+	VMOVUPS     (BX), Z11
+	VMOVUPS     64(BX), Z12
+	VMOVUPS     128(BX), Z13
+	VMOVUPS     192(BX), Z14
+	VADDPS      Z9, Z11, Z10
+	VADDPS      Z9, Z12, Z2
+	VADDPS      Z9, Z13, Z3
+	VADDPS      Z9, Z14, Z4
+	VMOVUPS     (CX), Z5
+	VMOVUPS     64(CX), Z6
+	VMOVUPS     128(CX), Z7
+	VMOVUPS     192(CX), Z8
 	VPCMPEQD    Z1, Z5, K2
 	VPCMPEQD    Z1, Z6, K3
 	VPCMPEQD    Z1, Z7, K4
@@ -47685,6 +51511,300 @@ vectors4_places:
 	VMOVUPS     Z11, 192(R8)
 	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
 	ADDQ        SI, R8
+	VPCMPEQD    Z1, Z5, K5
+	VPCMPEQD    Z1, Z6, K4
+	VPCMPEQD    Z1, Z7, K3
+	VPCMPEQD    Z1, Z8, K2
+	VMOVAPS.Z   Z10, K5, Z11
+	VMOVAPS.Z   Z2, K4, Z12
+	VMOVAPS.Z   Z3, K3, Z13
+	VMOVAPS.Z   Z4, K2, Z14
+	VMOVUPS     (R8), Z18
+	VMOVUPS     64(R8), Z17
+	VMOVUPS     128(R8), Z16
+	VMOVUPS     192(R8), Z15
+	VADDPS      Z11, Z18, Z11
+	VADDPS      Z12, Z17, Z12
+	VADDPS      Z13, Z16, Z13
+	VADDPS      Z14, Z15, Z14
+	VMOVUPS     Z11, (R8)
+	VMOVUPS     Z12, 64(R8)
+	VMOVUPS     Z13, 128(R8)
+	VMOVUPS     Z14, 192(R8)
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
+	ADDQ        DI, R8
+	VPCMPEQD    Z1, Z5, K2
+	VPCMPEQD    Z1, Z6, K3
+	VPCMPEQD    Z1, Z7, K4
+	VPCMPEQD    Z1, Z8, K5
+	VMOVAPS.Z   Z10, K2, Z14
+	VMOVAPS.Z   Z2, K3, Z13
+	VMOVAPS.Z   Z3, K4, Z12
+	VMOVAPS.Z   Z4, K5, Z11
+	VMOVUPS     (R8), Z15
+	VMOVUPS     64(R8), Z16
+	VMOVUPS     128(R8), Z17
+	VMOVUPS     192(R8), Z18
+	VADDPS      Z14, Z15, Z14
+	VADDPS      Z13, Z16, Z13
+	VADDPS      Z12, Z17, Z12
+	VADDPS      Z11, Z18, Z11
+	VMOVUPS     Z14, (R8)
+	VMOVUPS     Z13, 64(R8)
+	VMOVUPS     Z12, 128(R8)
+	VMOVUPS     Z11, 192(R8)
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
+	VPCMPEQD    Z1, Z5, K5
+	VPCMPEQD    Z1, Z6, K4
+	VPCMPEQD    Z1, Z7, K3
+	VPCMPEQD    Z1, Z8, K2
+	VMOVAPS.Z   Z10, K5, Z11
+	VMOVAPS.Z   Z2, K4, Z12
+	VMOVAPS.Z   Z3, K3, Z13
+	VMOVAPS.Z   Z4, K2, Z14
+	VMOVUPS     (R8), Z18
+	VMOVUPS     64(R8), Z17
+	VMOVUPS     128(R8), Z16
+	VMOVUPS     192(R8), Z15
+	VADDPS      Z11, Z18, Z11
+	VADDPS      Z12, Z17, Z12
+	VADDPS      Z13, Z16, Z13
+	VADDPS      Z14, Z15, Z14
+	VMOVUPS     Z11, (R8)
+	VMOVUPS     Z12, 64(R8)
+	VMOVUPS     Z13, 128(R8)
+	VMOVUPS     Z14, 192(R8)
+	ADDQ        $+256, AX
+	ADDQ        $+256, BX
+	ADDQ        $+256, CX
+	ADDQ        $-64, R12
+	CMPQ        R12, $+64
+	JGE         pair_vectors4
+
+pair_vectors4_end:
+	CMPQ R12, $+32
+	JL   pair_vectors2_end
+
+pair_vectors2:
+	MOVQ        AX, R8
+	VMOVAPS     Z0, Z1
+	VMOVUPS     (BX), Z4
+	VMOVUPS     64(BX), Z3
+	VADDPS      Z9, Z4, Z8
+	VADDPS      Z9, Z3, Z7
+	VMOVUPS     (CX), Z6
+	VMOVUPS     64(CX), Z5
+	VPCMPEQD    Z1, Z6, K2
+	VPCMPEQD    Z1, Z5, K3
+	VMOVAPS.Z   Z8, K2, Z3
+	VMOVAPS.Z   Z7, K3, Z4
+	VMOVUPS     (R8), Z2
+	VMOVUPS     64(R8), Z10
+	VADDPS      Z3, Z2, Z3
+	VADDPS      Z4, Z10, Z4
+	VMOVUPS     Z3, (R8)
+	VMOVUPS     Z4, 64(R8)
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
+	VPCMPEQD    Z1, Z6, K3
+	VPCMPEQD    Z1, Z5, K2
+	VMOVAPS.Z   Z8, K3, Z4
+	VMOVAPS.Z   Z7, K2, Z3
+	VMOVUPS     (R8), Z10
+	VMOVUPS     64(R8), Z2
+	VADDPS      Z4, Z10, Z4
+	VADDPS      Z3, Z2, Z3
+	VMOVUPS     Z4, (R8)
+	VMOVUPS     Z3, 64(R8)
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
+	ADDQ        DI, R8
+	VPCMPEQD    Z1, Z6, K2
+	VPCMPEQD    Z1, Z5, K3
+	VMOVAPS.Z   Z8, K2, Z3
+	VMOVAPS.Z   Z7, K3, Z4
+	VMOVUPS     (R8), Z2
+	VMOVUPS     64(R8), Z10
+	VADDPS      Z3, Z2, Z3
+	VADDPS      Z4, Z10, Z4
+	VMOVUPS     Z3, (R8)
+	VMOVUPS     Z4, 64(R8)
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
+	VPCMPEQD    Z1, Z6, K3
+	VPCMPEQD    Z1, Z5, K2
+	VMOVAPS.Z   Z8, K3, Z4
+	VMOVAPS.Z   Z7, K2, Z3
+	VMOVUPS     (R8), Z10
+	VMOVUPS     64(R8), Z2
+	VADDPS      Z4, Z10, Z4
+	VADDPS      Z3, Z2, Z3
+	VMOVUPS     Z4, (R8)
+	VMOVUPS     Z3, 64(R8)
+	ADDQ        $+128, AX
+	ADDQ        $+128, BX
+	ADDQ        $+128, CX
+	ADDQ        $-32, R12
+	CMPQ        R12, $+32
+	JGE         pair_vectors2
+
+pair_vectors2_end:
+	CMPQ R12, $+16
+	JL   pair_vectors1_end
+
+pair_vectors1:
+	MOVQ        AX, R8
+	VMOVAPS     Z0, Z1
+	VMOVUPS     (BX), Z7
+	VADDPS      Z9, Z7, Z5
+	VMOVUPS     (CX), Z6
+	VPCMPEQD    Z1, Z6, K2
+	VMOVAPS.Z   Z5, K2, Z7
+	VMOVUPS     (R8), Z8
+	VADDPS      Z7, Z8, Z7
+	VMOVUPS     Z7, (R8)
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
+	VPCMPEQD    Z1, Z6, K2
+	VMOVAPS.Z   Z5, K2, Z7
+	VMOVUPS     (R8), Z8
+	VADDPS      Z7, Z8, Z7
+	VMOVUPS     Z7, (R8)
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
+	ADDQ        DI, R8
+	VPCMPEQD    Z1, Z6, K2
+	VMOVAPS.Z   Z5, K2, Z7
+	VMOVUPS     (R8), Z8
+	VADDPS      Z7, Z8, Z7
+	VMOVUPS     Z7, (R8)
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
+	VPCMPEQD    Z1, Z6, K2
+	VMOVAPS.Z   Z5, K2, Z7
+	VMOVUPS     (R8), Z8
+	VADDPS      Z7, Z8, Z7
+	VMOVUPS     Z7, (R8)
+	ADDQ        $+64, AX
+	ADDQ        $+64, BX
+	ADDQ        $+64, CX
+	ADDQ        $-16, R12
+	CMPQ        R12, $+16
+	JGE         pair_vectors1
+
+pair_vectors1_end:
+	TESTQ       R12, R12
+	JE          pair_next
+	MOVQ        AX, R8
+	VMOVAPS     Z0, Z1
+	VMOVUPS.Z   (BX), K1, Z7
+	VADDPS      Z9, Z7, Z6
+	VMOVUPS.Z   (CX), K1, Z5
+	VPCMPEQD    Z1, Z5, K2
+	VMOVAPS.Z   Z6, K2, Z7
+	VMOVUPS.Z   (R8), K1, Z8
+	VADDPS      Z7, Z8, Z7
+	VMOVUPS     Z7, K1, (R8)
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
+	VPCMPEQD    Z1, Z5, K2
+	VMOVAPS.Z   Z6, K2, Z7
+	VMOVUPS.Z   (R8), K1, Z8
+	VADDPS      Z7, Z8, Z7
+	VMOVUPS     Z7, K1, (R8)
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
+	ADDQ        DI, R8
+	VPCMPEQD    Z1, Z5, K2
+	VMOVAPS.Z   Z6, K2, Z7
+	VMOVUPS.Z   (R8), K1, Z8
+	VADDPS      Z7, Z8, Z7
+	VMOVUPS     Z7, K1, (R8)
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
+	VPCMPEQD    Z1, Z5, K2
+	VMOVAPS.Z   Z6, K2, Z7
+	VMOVUPS.Z   (R8), K1, Z8
+	VADDPS      Z7, Z8, Z7
+	VMOVUPS     Z7, K1, (R8)
+	LEAQ        (AX)(R12*4), AX
+	LEAQ        (BX)(R12*4), BX
+	LEAQ        (CX)(R12*4), CX
+
+pair_next:
+	MOVQ depth+64(FP), R13
+	MOVQ channels+40(FP), R12
+	SUBQ R12, R13
+	LEAQ (BX)(R13*4), BX
+	LEAQ (CX)(R13*4), CX
+	MOVQ step+72(FP), R13
+	MOVQ channels+40(FP), R12
+	SUBQ R12, R13
+	LEAQ (AX)(R13*4), AX
+	SUBQ $+1, R9
+	JNE  pair_pixel
+	MOVQ ownGap+96(FP), R13
+	LEAQ (BX)(R13*4), BX
+	LEAQ (CX)(R13*4), CX
+	MOVQ lineGap+88(FP), R13
+	LEAQ (AX)(R13*4), AX
+	SUBQ $+1, DX
+	JNE  pair_line
+	VZEROUPPER
+	RET
+
+any:
+line:
+	MOVQ pixels+32(FP), R9
+
+pixel:
+	MOVQ channels+40(FP), R12
+	CMPQ R12, $+64
+	JL   vectors4_end
+
+vectors4:
+	MOVQ    AX, R8
+	VMOVAPS Z0, Z1
+	MOVQ    rows+48(FP), R10
+	MOVQ    taps+56(FP), R11
+	VMOVUPS (BX), Z14
+	VMOVUPS 64(BX), Z13
+	VMOVUPS 128(BX), Z12
+	VMOVUPS 192(BX), Z11
+	VADDPS  Z9, Z14, Z5
+	VADDPS  Z9, Z13, Z6
+	VADDPS  Z9, Z12, Z7
+	VADDPS  Z9, Z11, Z8
+	VMOVUPS (CX), Z3
+	VMOVUPS 64(CX), Z4
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z10
+
+vectors4_places:
+	VPCMPEQD    Z1, Z3, K2
+	VPCMPEQD    Z1, Z4, K3
+	VPCMPEQD    Z1, Z2, K4
+	VPCMPEQD    Z1, Z10, K5
+	VMOVAPS.Z   Z5, K2, Z11
+	VMOVAPS.Z   Z6, K3, Z12
+	VMOVAPS.Z   Z7, K4, Z13
+	VMOVAPS.Z   Z8, K5, Z14
+	VMOVUPS     (R8), Z15
+	VMOVUPS     64(R8), Z16
+	VMOVUPS     128(R8), Z17
+	VMOVUPS     192(R8), Z18
+	VADDPS      Z11, Z15, Z11
+	VADDPS      Z12, Z16, Z12
+	VADDPS      Z13, Z17, Z13
+	VADDPS      Z14, Z18, Z14
+	VMOVUPS     Z11, (R8)
+	VMOVUPS     Z12, 64(R8)
+	VMOVUPS     Z13, 128(R8)
+	VMOVUPS     Z14, 192(R8)
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R8
 	SUBQ        $+1, R11
 	JNE         vectors4_places
 	ADDQ        DI, R8
@@ -47704,27 +51824,27 @@ vectors4_end:
 
 vectors2:
 	MOVQ    AX, R8
+	VMOVAPS Z0, Z1
 	MOVQ    rows+48(FP), R10
 	MOVQ    taps+56(FP), R11
-	VMOVAPS Z0, Z1
-	VMOVUPS (BX), Z4
-	VMOVUPS 64(BX), Z3
-	VADDPS  Z9, Z4, Z8
-	VADDPS  Z9, Z3, Z7
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z5
+	VMOVUPS (BX), Z8
+	VMOVUPS 64(BX), Z7
+	VADDPS  Z9, Z8, Z10
+	VADDPS  Z9, Z7, Z2
+	VMOVUPS (CX), Z4
+	VMOVUPS 64(CX), Z3
 
 vectors2_places:
-	VPCMPEQD    Z1, Z6, K5
-	VPCMPEQD    Z1, Z5, K4
-	VMOVAPS.Z   Z8, K5, Z3
-	VMOVAPS.Z   Z7, K4, Z4
-	VMOVUPS     (R8), Z2
-	VMOVUPS     64(R8), Z10
-	VADDPS      Z3, Z2, Z3
-	VADDPS      Z4, Z10, Z4
-	VMOVUPS     Z3, (R8)
-	VMOVUPS     Z4, 64(R8)
+	VPCMPEQD    Z1, Z4, K5
+	VPCMPEQD    Z1, Z3, K4
+	VMOVAPS.Z   Z10, K5, Z7
+	VMOVAPS.Z   Z2, K4, Z8
+	VMOVUPS     (R8), Z6
+	VMOVUPS     64(R8), Z5
+	VADDPS      Z7, Z6, Z7
+	VADDPS      Z8, Z5, Z8
+	VMOVUPS     Z7, (R8)
+	VMOVUPS     Z8, 64(R8)
 	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
 	ADDQ        SI, R8
 	SUBQ        $+1, R11
@@ -47746,19 +51866,19 @@ vectors2_end:
 
 vectors1:
 	MOVQ    AX, R8
+	VMOVAPS Z0, Z1
 	MOVQ    rows+48(FP), R10
 	MOVQ    taps+56(FP), R11
-	VMOVAPS Z0, Z1
-	VMOVUPS (BX), Z7
-	VADDPS  Z9, Z7, Z5
-	VMOVUPS (CX), Z6
+	VMOVUPS (BX), Z2
+	VADDPS  Z9, Z2, Z3
+	VMOVUPS (CX), Z4
 
 vectors1_places:
-	VPCMPEQD    Z1, Z6, K4
-	VMOVAPS.Z   Z5, K4, Z7
-	VMOVUPS     (R8), Z8
-	VADDPS      Z7, Z8, Z7
-	VMOVUPS     Z7, (R8)
+	VPCMPEQD    Z1, Z4, K4
+	VMOVAPS.Z   Z3, K4, Z2
+	VMOVUPS     (R8), Z10
+	VADDPS      Z2, Z10, Z2
+	VMOVUPS     Z2, (R8)
 	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
 	ADDQ        SI, R8
 	SUBQ        $+1, R11
@@ -47778,19 +51898,19 @@ vectors1_end:
 	TESTQ     R12, R12
 	JE        next
 	MOVQ      AX, R8
+	VMOVAPS   Z0, Z1
 	MOVQ      rows+48(FP), R10
 	MOVQ      taps+56(FP), R11
-	VMOVAPS   Z0, Z1
-	VMOVUPS.Z (BX), K1, Z7
-	VADDPS    Z9, Z7, Z6
-	VMOVUPS.Z (CX), K1, Z5
+	VMOVUPS.Z (BX), K1, Z2
+	VADDPS    Z9, Z2, Z4
+	VMOVUPS.Z (CX), K1, Z3
 
 partial_places:
-	VPCMPEQD    Z1, Z5, K4
-	VMOVAPS.Z   Z6, K4, Z7
-	VMOVUPS.Z   (R8), K1, Z8
-	VADDPS      Z7, Z8, Z7
-	VMOVUPS     Z7, K1, (R8)
+	VPCMPEQD    Z1, Z3, K4
+	VMOVAPS.Z   Z4, K4, Z2
+	VMOVUPS.Z   (R8), K1, Z10
+	VADDPS      Z2, Z10, Z2
+	VMOVUPS     Z2, K1, (R8)
 	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
 	ADDQ        SI, R8
 	SUBQ        $+1, R11
@@ -48224,36 +52344,36 @@ pass1_vectors_end:
 	VMULPS       Y6, Y7, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
 	CMPQ         R8, $0x04
-	JL           store200_few
+	JL           store220_few
 	VMOVUPS      X10, (AX)
-	JE           store200_end
+	JE           store220_end
 	VPERM2F128   $0x01, Y10, Y10, Y10
 	CMPQ         R8, $0x06
-	JL           store200_five
+	JL           store220_five
 	VMOVLPS      X10, 16(AX)
-	JE           store200_swap
+	JE           store220_swap
 	VEXTRACTPS   $0x02, X10, 24(AX)
-	JMP          store200_swap
+	JMP          store220_swap
 
-store200_five:
+store220_five:
 	VMOVSS X10, 16(AX)
 
-store200_swap:
+store220_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store200_end
+	JMP        store220_end
 
-store200_few:
+store220_few:
 	CMPQ       R8, $0x02
-	JL         store200_one
+	JL         store220_one
 	VMOVLPS    X10, (AX)
-	JE         store200_end
+	JE         store220_end
 	VEXTRACTPS $0x02, X10, 8(AX)
-	JMP        store200_end
+	JMP        store220_end
 
-store200_one:
+store220_one:
 	VMOVSS X10, (AX)
 
-store200_end:
+store220_end:
 pass1_end:
 	SUBQ  R9, BX
 	SUBQ  R9, AX
@@ -48535,36 +52655,36 @@ pass1_vectors_end:
 	VMASKMOVPS (BX), Y0, Y2
 	VMULPS     Y1, Y2, Y2
 	CMPQ       R8, $0x04
-	JL         store201_few
+	JL         store221_few
 	VMOVUPS    X2, (AX)
-	JE         store201_end
+	JE         store221_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       R8, $0x06
-	JL         store201_five
+	JL         store221_five
 	VMOVLPS    X2, 16(AX)
-	JE         store201_swap
+	JE         store221_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store201_swap
+	JMP        store221_swap
 
-store201_five:
+store221_five:
 	VMOVSS X2, 16(AX)
 
-store201_swap:
+store221_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store201_end
+	JMP        store221_end
 
-store201_few:
+store221_few:
 	CMPQ       R8, $0x02
-	JL         store201_one
+	JL         store221_one
 	VMOVLPS    X2, (AX)
-	JE         store201_end
+	JE         store221_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store201_end
+	JMP        store221_end
 
-store201_one:
+store221_one:
 	VMOVSS X2, (AX)
 
-store201_end:
+store221_end:
 pass1_end:
 	SUBQ  R9, BX
 	SUBQ  R9, AX
@@ -48595,36 +52715,36 @@ clear_dst_vectors_end:
 	VMOVUPS    32(R10)(R8*4), Y0
 	NEGQ       R8
 	CMPQ       R8, $0x04
-	JL         store202_few
+	JL         store222_few
 	VMOVUPS    X1, (R9)
-	JE         store202_end
+	JE         store222_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       R8, $0x06
-	JL         store202_five
+	JL         store222_five
 	VMOVLPS    X1, 16(R9)
-	JE         store202_swap
+	JE         store222_swap
 	VEXTRACTPS $0x02, X1, 24(R9)
-	JMP        store202_swap
+	JMP        store222_swap
 
-store202_five:
+store222_five:
 	VMOVSS X1, 16(R9)
 
-store202_swap:
+store222_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store202_end
+	JMP        store222_end
 
-store202_few:
+store222_few:
 	CMPQ       R8, $0x02
-	JL         store202_one
+	JL         store222_one
 	VMOVLPS    X1, (R9)
-	JE         store202_end
+	JE         store222_end
 	VEXTRACTPS $0x02, X1, 8(R9)
-	JMP        store202_end
+	JMP        store222_end
 
-store202_one:
+store222_one:
 	VMOVSS X1, (R9)
 
-store202_end:
+store222_end:
 clear_dst_end:
 	MOVQ  dstStride+40(FP), R8
 	SHLQ  $0x02, R8
@@ -49243,36 +53363,36 @@ pass1_vectors_end:
 	VMULPS     Y4, Y3, Y4
 	VMULPS     Y4, Y0, Y4
 	CMPQ       R9, $0x04
-	JL         store203_few
+	JL         store223_few
 	VMOVUPS    X4, (AX)
-	JE         store203_end
+	JE         store223_end
 	VPERM2F128 $0x01, Y4, Y4, Y4
 	CMPQ       R9, $0x06
-	JL         store203_five
+	JL         store223_five
 	VMOVLPS    X4, 16(AX)
-	JE         store203_swap
+	JE         store223_swap
 	VEXTRACTPS $0x02, X4, 24(AX)
-	JMP        store203_swap
+	JMP        store223_swap
 
-store203_five:
+store223_five:
 	VMOVSS X4, 16(AX)
 
-store203_swap:
+store223_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store203_end
+	JMP        store223_end
 
-store203_few:
+store223_few:
 	CMPQ       R9, $0x02
-	JL         store203_one
+	JL         store223_one
 	VMOVLPS    X4, (AX)
-	JE         store203_end
+	JE         store223_end
 	VEXTRACTPS $0x02, X4, 8(AX)
-	JMP        store203_end
+	JMP        store223_end
 
-store203_one:
+store223_one:
 	VMOVSS X4, (AX)
 
-store203_end:
+store223_end:
 pass1_end:
 	SUBQ  R10, CX
 	SUBQ  R10, BX
@@ -49304,36 +53424,36 @@ clear_dx_vectors_end:
 	VMOVUPS    32(R11)(R9*4), Y1
 	NEGQ       R9
 	CMPQ       R9, $0x04
-	JL         store204_few
+	JL         store224_few
 	VMOVUPS    X2, (R10)
-	JE         store204_end
+	JE         store224_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       R9, $0x06
-	JL         store204_five
+	JL         store224_five
 	VMOVLPS    X2, 16(R10)
-	JE         store204_swap
+	JE         store224_swap
 	VEXTRACTPS $0x02, X2, 24(R10)
-	JMP        store204_swap
+	JMP        store224_swap
 
-store204_five:
+store224_five:
 	VMOVSS X2, 16(R10)
 
-store204_swap:
+store224_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store204_end
+	JMP        store224_end
 
-store204_few:
+store224_few:
 	CMPQ       R9, $0x02
-	JL         store204_one
+	JL         store224_one
 	VMOVLPS    X2, (R10)
-	JE         store204_end
+	JE         store224_end
 	VEXTRACTPS $0x02, X2, 8(R10)
-	JMP        store204_end
+	JMP        store224_end
 
-store204_one:
+store224_one:
 	VMOVSS X2, (R10)
 
-store204_end:
+store224_end:
 clear_dx_end:
 	MOVQ  dxStride+48(FP), R9
 	SHLQ  $0x02, R9
@@ -49590,36 +53710,36 @@ pass2_vectors_end:
 	VSUBPS     Y2, Y3, Y3
 	VSUBPS     Y1, Y3, Y3
 	CMPQ       R9, $0x04
-	JL         store205_few
+	JL         store225_few
 	VMOVUPS    X3, (AX)
-	JE         store205_end
+	JE         store225_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R9, $0x06
-	JL         store205_five
+	JL         store225_five
 	VMOVLPS    X3, 16(AX)
-	JE         store205_swap
+	JE         store225_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store205_swap
+	JMP        store225_swap
 
-store205_five:
+store225_five:
 	VMOVSS X3, 16(AX)
 
-store205_swap:
+store225_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store205_end
+	JMP        store225_end
 
-store205_few:
+store225_few:
 	CMPQ       R9, $0x02
-	JL         store205_one
+	JL         store225_one
 	VMOVLPS    X3, (AX)
-	JE         store205_end
+	JE         store225_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store205_end
+	JMP        store225_end
 
-store205_one:
+store225_one:
 	VMOVSS X3, (AX)
 
-store205_end:
+store225_end:
 pass2_end:
 	SUBQ  R10, BX
 	SUBQ  R10, AX
@@ -49899,36 +54019,36 @@ pass1_vectors_end:
 	VMASKMOVPS   (BX), Y0, Y8
 	VFNMADD231PS Y1, Y10, Y8
 	CMPQ         R9, $0x04
-	JL           store206_few
+	JL           store226_few
 	VMOVUPS      X8, (AX)
-	JE           store206_end
+	JE           store226_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         R9, $0x06
-	JL           store206_five
+	JL           store226_five
 	VMOVLPS      X8, 16(AX)
-	JE           store206_swap
+	JE           store226_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store206_swap
+	JMP          store226_swap
 
-store206_five:
+store226_five:
 	VMOVSS X8, 16(AX)
 
-store206_swap:
+store226_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store206_end
+	JMP        store226_end
 
-store206_few:
+store226_few:
 	CMPQ       R9, $0x02
-	JL         store206_one
+	JL         store226_one
 	VMOVLPS    X8, (AX)
-	JE         store206_end
+	JE         store226_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store206_end
+	JMP        store226_end
 
-store206_one:
+store226_one:
 	VMOVSS X8, (AX)
 
-store206_end:
+store226_end:
 pass1_end:
 	SUBQ  R10, CX
 	SUBQ  R10, BX
@@ -50826,72 +54946,72 @@ vectors_end:
 	VMASKMOVPS   (SI), Y11, Y12
 	VMULPS       Y12, Y13, Y12
 	CMPQ         R8, $0x04
-	JL           store207_few
+	JL           store227_few
 	VMOVUPS      X12, (BX)
-	JE           store207_end
+	JE           store227_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         R8, $0x06
-	JL           store207_five
+	JL           store227_five
 	VMOVLPS      X12, 16(BX)
-	JE           store207_swap
+	JE           store227_swap
 	VEXTRACTPS   $0x02, X12, 24(BX)
-	JMP          store207_swap
+	JMP          store227_swap
 
-store207_five:
+store227_five:
 	VMOVSS X12, 16(BX)
 
-store207_swap:
+store227_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store207_end
+	JMP        store227_end
 
-store207_few:
+store227_few:
 	CMPQ       R8, $0x02
-	JL         store207_one
+	JL         store227_one
 	VMOVLPS    X12, (BX)
-	JE         store207_end
+	JE         store227_end
 	VEXTRACTPS $0x02, X12, 8(BX)
-	JMP        store207_end
+	JMP        store227_end
 
-store207_one:
+store227_one:
 	VMOVSS X12, (BX)
 
-store207_end:
+store227_end:
 	VMULPS      Y10, Y9, Y10
 	VFMSUB231PS Y1, Y7, Y10
 	VMASKMOVPS  (SI), Y11, Y1
 	VMULPS      Y1, Y0, Y1
 	VMULPS      Y1, Y10, Y1
 	CMPQ        R8, $0x04
-	JL          store208_few
+	JL          store228_few
 	VMOVUPS     X1, (AX)
-	JE          store208_end
+	JE          store228_end
 	VPERM2F128  $0x01, Y1, Y1, Y1
 	CMPQ        R8, $0x06
-	JL          store208_five
+	JL          store228_five
 	VMOVLPS     X1, 16(AX)
-	JE          store208_swap
+	JE          store228_swap
 	VEXTRACTPS  $0x02, X1, 24(AX)
-	JMP         store208_swap
+	JMP         store228_swap
 
-store208_five:
+store228_five:
 	VMOVSS X1, 16(AX)
 
-store208_swap:
+store228_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store208_end
+	JMP        store228_end
 
-store208_few:
+store228_few:
 	CMPQ       R8, $0x02
-	JL         store208_one
+	JL         store228_one
 	VMOVLPS    X1, (AX)
-	JE         store208_end
+	JE         store228_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store208_end
+	JMP        store228_end
 
-store208_one:
+store228_one:
 	VMOVSS X1, (AX)
 
-store208_end:
+store228_end:
 done:
 	VZEROUPPER
 	RET
@@ -51185,273 +55305,212 @@ done:
 	VZEROUPPER
 	RET
 
-// func FirstInvalidAVX2(x *float32, n int, limit float32) float32
+// func LargestIndexAVX2(x *float32, n int) float32
 // Requires: AVX, AVX2
-TEXT ·FirstInvalidAVX2(SB), NOSPLIT, $0-28
+TEXT ·LargestIndexAVX2(SB), NOSPLIT, $0-20
 	MOVQ         x+0(FP), AX
 	MOVQ         n+8(FP), BX
-	VBROADCASTSS limit+16(FP), Y0
-	VMOVUPS      lane_numbers<>+0(SB), Y1
-	VBROADCASTSS lanes_7f800000<>+0(SB), Y2
-	VBROADCASTSS lanes_7f800000<>+0(SB), Y3
-	VBROADCASTSS lanes_7f800000<>+0(SB), Y4
-	VBROADCASTSS lanes_7f800000<>+0(SB), Y5
-	VBROADCASTSS lanes_4b000000<>+0(SB), Y7
+	VBROADCASTSS lanes_80000000<>+0(SB), Y0
+	VBROADCASTSS lanes_80000000<>+0(SB), Y1
+	VBROADCASTSS lanes_80000000<>+0(SB), Y2
+	VBROADCASTSS lanes_80000000<>+0(SB), Y3
+	VBROADCASTSS lanes_4b000000<>+0(SB), Y5
+	VBROADCASTSS lanes_7fffffff<>+0(SB), Y6
+	VBROADCASTSS lanes_00000000<>+0(SB), Y7
 	SUBQ         $+32, BX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS      (AX), Y6
-	VMOVUPS      32(AX), Y8
-	VMINPS       Y6, Y7, Y9
-	VMINPS       Y8, Y7, Y10
-	VADDPS       Y7, Y9, Y11
-	VADDPS       Y7, Y10, Y12
-	VSUBPS       Y7, Y11, Y11
-	VSUBPS       Y7, Y12, Y12
-	VCMPPS       $0x00, Y9, Y11, Y9
-	VCMPPS       $0x00, Y10, Y12, Y10
-	VBROADCASTSS lanes_bf800000<>+0(SB), Y12
-	VBLENDVPS    Y9, Y6, Y12, Y6
-	VBROADCASTSS lanes_bf800000<>+0(SB), Y9
-	VBLENDVPS    Y10, Y8, Y9, Y8
-	VMOVAPS      Y1, Y10
-	VPADDD       lanes_00000008<>+0(SB), Y1, Y9
-	VCVTDQ2PS    Y10, Y10
-	VCVTDQ2PS    Y9, Y9
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y6, Y12
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y11
-	VCMPPS       $0x01, Y0, Y6, Y6
-	VCMPPS       $0x01, Y0, Y8, Y8
-	VBLENDVPS    Y6, lanes_7f800000<>+0(SB), Y10, Y6
-	VBLENDVPS    Y8, lanes_7f800000<>+0(SB), Y9, Y8
-	VBLENDVPS    Y12, Y10, Y6, Y6
-	VBLENDVPS    Y11, Y9, Y8, Y8
-	VMINPS       Y2, Y6, Y2
-	VMINPS       Y3, Y8, Y3
-	VMOVUPS      64(AX), Y8
-	VMOVUPS      96(AX), Y6
-	VMINPS       Y8, Y7, Y9
-	VMINPS       Y6, Y7, Y11
-	VADDPS       Y7, Y9, Y10
-	VADDPS       Y7, Y11, Y12
-	VSUBPS       Y7, Y10, Y10
-	VSUBPS       Y7, Y12, Y12
-	VCMPPS       $0x00, Y9, Y10, Y9
-	VCMPPS       $0x00, Y11, Y12, Y11
-	VBROADCASTSS lanes_bf800000<>+0(SB), Y12
-	VBLENDVPS    Y9, Y8, Y12, Y8
-	VBROADCASTSS lanes_bf800000<>+0(SB), Y9
-	VBLENDVPS    Y11, Y6, Y9, Y6
-	VPADDD       lanes_00000010<>+0(SB), Y1, Y11
-	VPADDD       lanes_00000018<>+0(SB), Y1, Y9
-	VCVTDQ2PS    Y11, Y11
-	VCVTDQ2PS    Y9, Y9
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y12
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y6, Y10
-	VCMPPS       $0x01, Y0, Y8, Y8
-	VCMPPS       $0x01, Y0, Y6, Y6
-	VBLENDVPS    Y8, lanes_7f800000<>+0(SB), Y11, Y8
-	VBLENDVPS    Y6, lanes_7f800000<>+0(SB), Y9, Y6
-	VBLENDVPS    Y12, Y11, Y8, Y8
-	VBLENDVPS    Y10, Y9, Y6, Y6
-	VMINPS       Y4, Y8, Y4
-	VMINPS       Y5, Y6, Y5
-	ADDQ         $+128, AX
-	VPADDD       lanes_00000020<>+0(SB), Y1, Y1
-	SUBQ         $+32, BX
-	JGE          blocks
+	VMOVUPS (AX), Y4
+	VMOVUPS 32(AX), Y8
+	VMINPS  Y4, Y5, Y9
+	VMINPS  Y8, Y5, Y10
+	VADDPS  Y5, Y9, Y11
+	VADDPS  Y5, Y10, Y12
+	VSUBPS  Y5, Y11, Y11
+	VSUBPS  Y5, Y12, Y12
+	VCMPPS  $0x00, Y9, Y11, Y9
+	VCMPPS  $0x00, Y10, Y12, Y10
+	VANDNPS Y6, Y9, Y9
+	VANDNPS Y6, Y10, Y10
+	VADDPS  Y7, Y4, Y4
+	VADDPS  Y7, Y8, Y8
+	VXORPS  lanes_80000000<>+0(SB), Y4, Y4
+	VXORPS  lanes_80000000<>+0(SB), Y8, Y8
+	VORPS   Y9, Y4, Y9
+	VORPS   Y10, Y8, Y10
+	VPMAXSD Y0, Y9, Y0
+	VPMAXSD Y1, Y10, Y1
+	VMOVUPS 64(AX), Y10
+	VMOVUPS 96(AX), Y9
+	VMINPS  Y10, Y5, Y8
+	VMINPS  Y9, Y5, Y4
+	VADDPS  Y5, Y8, Y12
+	VADDPS  Y5, Y4, Y11
+	VSUBPS  Y5, Y12, Y12
+	VSUBPS  Y5, Y11, Y11
+	VCMPPS  $0x00, Y8, Y12, Y8
+	VCMPPS  $0x00, Y4, Y11, Y4
+	VANDNPS Y6, Y8, Y8
+	VANDNPS Y6, Y4, Y4
+	VADDPS  Y7, Y10, Y10
+	VADDPS  Y7, Y9, Y9
+	VXORPS  lanes_80000000<>+0(SB), Y10, Y10
+	VXORPS  lanes_80000000<>+0(SB), Y9, Y9
+	VORPS   Y8, Y10, Y8
+	VORPS   Y4, Y9, Y4
+	VPMAXSD Y2, Y8, Y2
+	VPMAXSD Y3, Y4, Y3
+	ADDQ    $+128, AX
+	SUBQ    $+32, BX
+	JGE     blocks
 
 blocks_end:
-	ADDQ         $+32, BX
-	CMPQ         BX, $+8
-	JL           partial0
-	VMOVUPS      (AX), Y6
-	VMINPS       Y6, Y7, Y8
-	VADDPS       Y7, Y8, Y9
-	VSUBPS       Y7, Y9, Y9
-	VCMPPS       $0x00, Y8, Y9, Y8
-	VBROADCASTSS lanes_bf800000<>+0(SB), Y9
-	VBLENDVPS    Y8, Y6, Y9, Y6
-	VMOVAPS      Y1, Y8
-	VCVTDQ2PS    Y8, Y8
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y6, Y9
-	VCMPPS       $0x01, Y0, Y6, Y6
-	VBLENDVPS    Y6, lanes_7f800000<>+0(SB), Y8, Y6
-	VBLENDVPS    Y9, Y8, Y6, Y6
-	VMINPS       Y2, Y6, Y2
-	ADDQ         $+32, AX
-	VPADDD       lanes_00000008<>+0(SB), Y1, Y1
-	ADDQ         $-8, BX
-	CMPQ         BX, $+8
-	JL           partial1
-	VMOVUPS      (AX), Y6
-	VMINPS       Y6, Y7, Y8
-	VADDPS       Y7, Y8, Y9
-	VSUBPS       Y7, Y9, Y9
-	VCMPPS       $0x00, Y8, Y9, Y8
-	VBROADCASTSS lanes_bf800000<>+0(SB), Y9
-	VBLENDVPS    Y8, Y6, Y9, Y6
-	VMOVAPS      Y1, Y8
-	VCVTDQ2PS    Y8, Y8
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y6, Y9
-	VCMPPS       $0x01, Y0, Y6, Y6
-	VBLENDVPS    Y6, lanes_7f800000<>+0(SB), Y8, Y6
-	VBLENDVPS    Y9, Y8, Y6, Y6
-	VMINPS       Y3, Y6, Y3
-	ADDQ         $+32, AX
-	VPADDD       lanes_00000008<>+0(SB), Y1, Y1
-	ADDQ         $-8, BX
-	CMPQ         BX, $+8
-	JL           partial2
-	VMOVUPS      (AX), Y6
-	VMINPS       Y6, Y7, Y8
-	VADDPS       Y7, Y8, Y9
-	VSUBPS       Y7, Y9, Y9
-	VCMPPS       $0x00, Y8, Y9, Y8
-	VBROADCASTSS lanes_bf800000<>+0(SB), Y9
-	VBLENDVPS    Y8, Y6, Y9, Y6
-	VMOVAPS      Y1, Y8
-	VCVTDQ2PS    Y8, Y8
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y6, Y9
-	VCMPPS       $0x01, Y0, Y6, Y6
-	VBLENDVPS    Y6, lanes_7f800000<>+0(SB), Y8, Y6
-	VBLENDVPS    Y9, Y8, Y6, Y6
-	VMINPS       Y4, Y6, Y4
-	ADDQ         $+32, AX
-	VPADDD       lanes_00000008<>+0(SB), Y1, Y1
-	ADDQ         $-8, BX
-	CMPQ         BX, $+8
-	JL           partial3
-	VMOVUPS      (AX), Y6
-	VMINPS       Y6, Y7, Y8
-	VADDPS       Y7, Y8, Y9
-	VSUBPS       Y7, Y9, Y9
-	VCMPPS       $0x00, Y8, Y9, Y8
-	VBROADCASTSS lanes_bf800000<>+0(SB), Y9
-	VBLENDVPS    Y8, Y6, Y9, Y6
-	VMOVAPS      Y1, Y8
-	VCVTDQ2PS    Y8, Y8
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y6, Y9
-	VCMPPS       $0x01, Y0, Y6, Y6
-	VBLENDVPS    Y6, lanes_7f800000<>+0(SB), Y8, Y6
-	VBLENDVPS    Y9, Y8, Y6, Y6
-	VMINPS       Y5, Y6, Y5
-	ADDQ         $+32, AX
-	VPADDD       lanes_00000008<>+0(SB), Y1, Y1
-	ADDQ         $-8, BX
-	JMP          fold
+	ADDQ    $+32, BX
+	CMPQ    BX, $+8
+	JL      partial0
+	VMOVUPS (AX), Y4
+	VMINPS  Y4, Y5, Y8
+	VADDPS  Y5, Y8, Y9
+	VSUBPS  Y5, Y9, Y9
+	VCMPPS  $0x00, Y8, Y9, Y8
+	VANDNPS Y6, Y8, Y8
+	VADDPS  Y7, Y4, Y4
+	VXORPS  lanes_80000000<>+0(SB), Y4, Y4
+	VORPS   Y8, Y4, Y8
+	VPMAXSD Y0, Y8, Y0
+	ADDQ    $+32, AX
+	ADDQ    $-8, BX
+	CMPQ    BX, $+8
+	JL      partial1
+	VMOVUPS (AX), Y8
+	VMINPS  Y8, Y5, Y4
+	VADDPS  Y5, Y4, Y9
+	VSUBPS  Y5, Y9, Y9
+	VCMPPS  $0x00, Y4, Y9, Y4
+	VANDNPS Y6, Y4, Y4
+	VADDPS  Y7, Y8, Y8
+	VXORPS  lanes_80000000<>+0(SB), Y8, Y8
+	VORPS   Y4, Y8, Y4
+	VPMAXSD Y1, Y4, Y1
+	ADDQ    $+32, AX
+	ADDQ    $-8, BX
+	CMPQ    BX, $+8
+	JL      partial2
+	VMOVUPS (AX), Y4
+	VMINPS  Y4, Y5, Y8
+	VADDPS  Y5, Y8, Y9
+	VSUBPS  Y5, Y9, Y9
+	VCMPPS  $0x00, Y8, Y9, Y8
+	VANDNPS Y6, Y8, Y8
+	VADDPS  Y7, Y4, Y4
+	VXORPS  lanes_80000000<>+0(SB), Y4, Y4
+	VORPS   Y8, Y4, Y8
+	VPMAXSD Y2, Y8, Y2
+	ADDQ    $+32, AX
+	ADDQ    $-8, BX
+	CMPQ    BX, $+8
+	JL      partial3
+	VMOVUPS (AX), Y8
+	VMINPS  Y8, Y5, Y4
+	VADDPS  Y5, Y4, Y9
+	VSUBPS  Y5, Y9, Y9
+	VCMPPS  $0x00, Y4, Y9, Y4
+	VANDNPS Y6, Y4, Y4
+	VADDPS  Y7, Y8, Y8
+	VXORPS  lanes_80000000<>+0(SB), Y8, Y8
+	VORPS   Y4, Y8, Y4
+	VPMAXSD Y3, Y4, Y3
+	ADDQ    $+32, AX
+	ADDQ    $-8, BX
+	JMP     fold
 
 partial0:
-	TESTQ        BX, BX
-	JE           fold
-	LEAQ         partial_masks<>+0(SB), CX
-	NEGQ         BX
-	VMOVUPS      32(CX)(BX*4), Y6
-	NEGQ         BX
-	VMASKMOVPS   (AX), Y6, Y8
-	VMINPS       Y8, Y7, Y9
-	VADDPS       Y7, Y9, Y10
-	VSUBPS       Y7, Y10, Y10
-	VCMPPS       $0x00, Y9, Y10, Y9
-	VBROADCASTSS lanes_bf800000<>+0(SB), Y10
-	VBLENDVPS    Y9, Y8, Y10, Y8
-	VMOVAPS      Y1, Y9
-	VCVTDQ2PS    Y9, Y9
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y10
-	VCMPPS       $0x01, Y0, Y8, Y8
-	VBLENDVPS    Y8, lanes_7f800000<>+0(SB), Y9, Y8
-	VBLENDVPS    Y10, Y9, Y8, Y8
-	VBROADCASTSS lanes_7f800000<>+0(SB), Y9
-	VBLENDVPS    Y6, Y8, Y9, Y8
-	VMINPS       Y2, Y8, Y2
-	JMP          fold
+	TESTQ      BX, BX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), CX
+	NEGQ       BX
+	VMOVUPS    32(CX)(BX*4), Y4
+	NEGQ       BX
+	VMASKMOVPS (AX), Y4, Y8
+	VMINPS     Y8, Y5, Y9
+	VADDPS     Y5, Y9, Y10
+	VSUBPS     Y5, Y10, Y10
+	VCMPPS     $0x00, Y9, Y10, Y9
+	VANDNPS    Y6, Y9, Y9
+	VADDPS     Y7, Y8, Y8
+	VXORPS     lanes_80000000<>+0(SB), Y8, Y8
+	VORPS      Y9, Y8, Y9
+	VPMAXSD    Y0, Y9, Y0
+	JMP        fold
 
 partial1:
-	TESTQ        BX, BX
-	JE           fold
-	LEAQ         partial_masks<>+0(SB), CX
-	NEGQ         BX
-	VMOVUPS      32(CX)(BX*4), Y6
-	NEGQ         BX
-	VMASKMOVPS   (AX), Y6, Y8
-	VMINPS       Y8, Y7, Y9
-	VADDPS       Y7, Y9, Y10
-	VSUBPS       Y7, Y10, Y10
-	VCMPPS       $0x00, Y9, Y10, Y9
-	VBROADCASTSS lanes_bf800000<>+0(SB), Y10
-	VBLENDVPS    Y9, Y8, Y10, Y8
-	VMOVAPS      Y1, Y9
-	VCVTDQ2PS    Y9, Y9
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y10
-	VCMPPS       $0x01, Y0, Y8, Y8
-	VBLENDVPS    Y8, lanes_7f800000<>+0(SB), Y9, Y8
-	VBLENDVPS    Y10, Y9, Y8, Y8
-	VBROADCASTSS lanes_7f800000<>+0(SB), Y9
-	VBLENDVPS    Y6, Y8, Y9, Y8
-	VMINPS       Y3, Y8, Y3
-	JMP          fold
+	TESTQ      BX, BX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), CX
+	NEGQ       BX
+	VMOVUPS    32(CX)(BX*4), Y4
+	NEGQ       BX
+	VMASKMOVPS (AX), Y4, Y9
+	VMINPS     Y9, Y5, Y8
+	VADDPS     Y5, Y8, Y10
+	VSUBPS     Y5, Y10, Y10
+	VCMPPS     $0x00, Y8, Y10, Y8
+	VANDNPS    Y6, Y8, Y8
+	VADDPS     Y7, Y9, Y9
+	VXORPS     lanes_80000000<>+0(SB), Y9, Y9
+	VORPS      Y8, Y9, Y8
+	VPMAXSD    Y1, Y8, Y1
+	JMP        fold
 
 partial2:
-	TESTQ        BX, BX
-	JE           fold
-	LEAQ         partial_masks<>+0(SB), CX
-	NEGQ         BX
-	VMOVUPS      32(CX)(BX*4), Y6
-	NEGQ         BX
-	VMASKMOVPS   (AX), Y6, Y8
-	VMINPS       Y8, Y7, Y9
-	VADDPS       Y7, Y9, Y10
-	VSUBPS       Y7, Y10, Y10
-	VCMPPS       $0x00, Y9, Y10, Y9
-	VBROADCASTSS lanes_bf800000<>+0(SB), Y10
-	VBLENDVPS    Y9, Y8, Y10, Y8
-	VMOVAPS      Y1, Y9
-	VCVTDQ2PS    Y9, Y9
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y10
-	VCMPPS       $0x01, Y0, Y8, Y8
-	VBLENDVPS    Y8, lanes_7f800000<>+0(SB), Y9, Y8
-	VBLENDVPS    Y10, Y9, Y8, Y8
-	VBROADCASTSS lanes_7f800000<>+0(SB), Y9
-	VBLENDVPS    Y6, Y8, Y9, Y8
-	VMINPS       Y4, Y8, Y4
-	JMP          fold
+	TESTQ      BX, BX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), CX
+	NEGQ       BX
+	VMOVUPS    32(CX)(BX*4), Y4
+	NEGQ       BX
+	VMASKMOVPS (AX), Y4, Y8
+	VMINPS     Y8, Y5, Y9
+	VADDPS     Y5, Y9, Y10
+	VSUBPS     Y5, Y10, Y10
+	VCMPPS     $0x00, Y9, Y10, Y9
+	VANDNPS    Y6, Y9, Y9
+	VADDPS     Y7, Y8, Y8
+	VXORPS     lanes_80000000<>+0(SB), Y8, Y8
+	VORPS      Y9, Y8, Y9
+	VPMAXSD    Y2, Y9, Y2
+	JMP        fold
 
 partial3:
-	TESTQ        BX, BX
-	JE           fold
-	LEAQ         partial_masks<>+0(SB), CX
-	NEGQ         BX
-	VMOVUPS      32(CX)(BX*4), Y6
-	NEGQ         BX
-	VMASKMOVPS   (AX), Y6, Y8
-	VMINPS       Y8, Y7, Y9
-	VADDPS       Y7, Y9, Y10
-	VSUBPS       Y7, Y10, Y10
-	VCMPPS       $0x00, Y9, Y10, Y9
-	VBROADCASTSS lanes_bf800000<>+0(SB), Y10
-	VBLENDVPS    Y9, Y8, Y10, Y8
-	VMOVAPS      Y1, Y9
-	VCVTDQ2PS    Y9, Y9
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y10
-	VCMPPS       $0x01, Y0, Y8, Y8
-	VBLENDVPS    Y8, lanes_7f800000<>+0(SB), Y9, Y8
-	VBLENDVPS    Y10, Y9, Y8, Y8
-	VBROADCASTSS lanes_7f800000<>+0(SB), Y9
-	VBLENDVPS    Y6, Y8, Y9, Y8
-	VMINPS       Y5, Y8, Y5
+	TESTQ      BX, BX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), CX
+	NEGQ       BX
+	VMOVUPS    32(CX)(BX*4), Y4
+	NEGQ       BX
+	VMASKMOVPS (AX), Y4, Y9
+	VMINPS     Y9, Y5, Y8
+	VADDPS     Y5, Y8, Y10
+	VSUBPS     Y5, Y10, Y10
+	VCMPPS     $0x00, Y8, Y10, Y8
+	VANDNPS    Y6, Y8, Y8
+	VADDPS     Y7, Y9, Y9
+	VXORPS     lanes_80000000<>+0(SB), Y9, Y9
+	VORPS      Y8, Y9, Y8
+	VPMAXSD    Y3, Y8, Y3
 
 fold:
-	VMINPS       Y4, Y2, Y2
-	VMINPS       Y5, Y3, Y3
-	VMINPS       Y3, Y2, Y2
-	VEXTRACTF128 $0x01, Y2, X6
-	VMINPS       X6, X2, X2
-	VSHUFPS      $0x0e, X2, X2, X6
-	VMINPS       X6, X2, X2
-	VSHUFPS      $0x01, X2, X2, X6
-	VMINPS       X6, X2, X2
-	VMOVSS       X2, ret+24(FP)
+	VPMAXSD      Y2, Y0, Y0
+	VPMAXSD      Y3, Y1, Y1
+	VPMAXSD      Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X4
+	VPMAXSD      X4, X0, X0
+	VSHUFPS      $0x0e, X0, X0, X4
+	VPMAXSD      X4, X0, X0
+	VSHUFPS      $0x01, X0, X0, X4
+	VPMAXSD      X4, X0, X0
+	VMOVSS       X0, ret+16(FP)
 	VZEROUPPER
 	RET
 
@@ -51465,157 +55524,144 @@ DATA lanes_4b000000<>+24(SB)/4, $0x4b000000
 DATA lanes_4b000000<>+28(SB)/4, $0x4b000000
 GLOBL lanes_4b000000<>(SB), RODATA|NOPTR, $32
 
-// func FirstInvalidAVX512(x *float32, n int, limit float32) float32
-// Requires: AVX, AVX512F, AVX512VL, BMI2
-TEXT ·FirstInvalidAVX512(SB), NOSPLIT, $0-28
+DATA lanes_7fffffff<>+0(SB)/4, $0x7fffffff
+DATA lanes_7fffffff<>+4(SB)/4, $0x7fffffff
+DATA lanes_7fffffff<>+8(SB)/4, $0x7fffffff
+DATA lanes_7fffffff<>+12(SB)/4, $0x7fffffff
+DATA lanes_7fffffff<>+16(SB)/4, $0x7fffffff
+DATA lanes_7fffffff<>+20(SB)/4, $0x7fffffff
+DATA lanes_7fffffff<>+24(SB)/4, $0x7fffffff
+DATA lanes_7fffffff<>+28(SB)/4, $0x7fffffff
+GLOBL lanes_7fffffff<>(SB), RODATA|NOPTR, $32
+
+// func LargestIndexAVX512(x *float32, n int) float32
+// Requires: AVX, AVX2, AVX512F, AVX512VL, BMI2
+TEXT ·LargestIndexAVX512(SB), NOSPLIT, $0-20
 	MOVQ         x+0(FP), AX
 	MOVQ         n+8(FP), BX
-	VBROADCASTSS limit+16(FP), Z0
-	VMOVUPS      lane_numbers<>+0(SB), Z1
-	VBROADCASTSS lanes_7f800000<>+0(SB), Z2
-	VBROADCASTSS lanes_7f800000<>+0(SB), Z3
-	VBROADCASTSS lanes_7f800000<>+0(SB), Z4
-	VBROADCASTSS lanes_7f800000<>+0(SB), Z5
-	VBROADCASTSS lanes_4b000000<>+0(SB), Z7
-	VBROADCASTSS lanes_bf800000<>+0(SB), Z8
-	VBROADCASTSS lanes_00000000<>+0(SB), Z9
-	VBROADCASTSS lanes_7f800000<>+0(SB), Z10
+	VBROADCASTSS lanes_80000000<>+0(SB), Z0
+	VBROADCASTSS lanes_80000000<>+0(SB), Z1
+	VBROADCASTSS lanes_80000000<>+0(SB), Z2
+	VBROADCASTSS lanes_80000000<>+0(SB), Z3
+	VBROADCASTSS lanes_4b000000<>+0(SB), Z5
+	VBROADCASTSS lanes_7fffffff<>+0(SB), Z6
+	VBROADCASTSS lanes_00000000<>+0(SB), Z7
+	VBROADCASTSS lanes_80000000<>+0(SB), Z8
 	SUBQ         $+64, BX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS     (AX), Z6
-	VMOVUPS     64(AX), Z11
-	VMINPS      Z6, Z7, Z12
-	VMINPS      Z11, Z7, Z13
-	VADDPS      Z7, Z12, Z14
-	VADDPS      Z7, Z13, Z15
-	VSUBPS      Z7, Z14, Z14
-	VSUBPS      Z7, Z15, Z15
-	VCMPPS      $0x00, Z12, Z14, K2
-	VCMPPS      $0x00, Z13, Z15, K3
-	VBLENDMPS   Z6, Z8, K2, Z6
-	VBLENDMPS   Z11, Z8, K3, Z11
-	VMOVAPS     Z1, Z13
-	VPADDD.BCST lanes_00000010<>+0(SB), Z1, Z15
-	VCVTDQ2PS   Z13, Z13
-	VCVTDQ2PS   Z15, Z15
-	VCMPPS      $0x01, Z9, Z6, K3
-	VCMPPS      $0x01, Z9, Z11, K2
-	VCMPPS      $0x01, Z0, Z6, K4
-	VCMPPS      $0x01, Z0, Z11, K5
-	VBLENDMPS   Z10, Z13, K4, Z11
-	VBLENDMPS   Z10, Z15, K5, Z6
-	VBLENDMPS   Z13, Z11, K3, Z11
-	VBLENDMPS   Z15, Z6, K2, Z6
-	VMINPS      Z2, Z11, Z2
-	VMINPS      Z3, Z6, Z3
-	VMOVUPS     128(AX), Z6
-	VMOVUPS     192(AX), Z11
-	VMINPS      Z6, Z7, Z15
-	VMINPS      Z11, Z7, Z13
-	VADDPS      Z7, Z15, Z12
-	VADDPS      Z7, Z13, Z14
-	VSUBPS      Z7, Z12, Z12
-	VSUBPS      Z7, Z14, Z14
-	VCMPPS      $0x00, Z15, Z12, K2
-	VCMPPS      $0x00, Z13, Z14, K3
-	VBLENDMPS   Z6, Z8, K2, Z6
-	VBLENDMPS   Z11, Z8, K3, Z11
-	VPADDD.BCST lanes_00000020<>+0(SB), Z1, Z13
-	VPADDD.BCST lanes_00000030<>+0(SB), Z1, Z14
-	VCVTDQ2PS   Z13, Z13
-	VCVTDQ2PS   Z14, Z14
-	VCMPPS      $0x01, Z9, Z6, K3
-	VCMPPS      $0x01, Z9, Z11, K2
-	VCMPPS      $0x01, Z0, Z6, K5
-	VCMPPS      $0x01, Z0, Z11, K4
-	VBLENDMPS   Z10, Z13, K5, Z11
-	VBLENDMPS   Z10, Z14, K4, Z6
-	VBLENDMPS   Z13, Z11, K3, Z11
-	VBLENDMPS   Z14, Z6, K2, Z6
-	VMINPS      Z4, Z11, Z4
-	VMINPS      Z5, Z6, Z5
-	ADDQ        $+256, AX
-	VPADDD.BCST lanes_00000040<>+0(SB), Z1, Z1
-	SUBQ        $+64, BX
-	JGE         blocks
+	VMOVUPS   (AX), Z4
+	VMOVUPS   64(AX), Z9
+	VMOVUPS   128(AX), Z10
+	VMOVUPS   192(AX), Z11
+	VMINPS    Z4, Z5, Z12
+	VMINPS    Z9, Z5, Z13
+	VMINPS    Z10, Z5, Z14
+	VMINPS    Z11, Z5, Z15
+	VADDPS    Z5, Z12, Z16
+	VADDPS    Z5, Z13, Z17
+	VADDPS    Z5, Z14, Z18
+	VADDPS    Z5, Z15, Z19
+	VSUBPS    Z5, Z16, Z16
+	VSUBPS    Z5, Z17, Z17
+	VSUBPS    Z5, Z18, Z18
+	VSUBPS    Z5, Z19, Z19
+	VCMPPS    $0x00, Z12, Z16, K2
+	VCMPPS    $0x00, Z13, Z17, K3
+	VCMPPS    $0x00, Z14, Z18, K4
+	VCMPPS    $0x00, Z15, Z19, K5
+	KNOTW     K2, K7
+	VMOVAPS.Z Z6, K7, Z15
+	KNOTW     K3, K7
+	VMOVAPS.Z Z6, K7, Z19
+	KNOTW     K4, K7
+	VMOVAPS.Z Z6, K7, Z14
+	KNOTW     K5, K7
+	VMOVAPS.Z Z6, K7, Z18
+	VADDPS    Z7, Z4, Z4
+	VADDPS    Z7, Z9, Z9
+	VADDPS    Z7, Z10, Z10
+	VADDPS    Z7, Z11, Z11
+	VPXORD    Z8, Z4, Z4
+	VPXORD    Z8, Z9, Z9
+	VPXORD    Z8, Z10, Z10
+	VPXORD    Z8, Z11, Z11
+	VPORD     Z15, Z4, Z15
+	VPORD     Z19, Z9, Z19
+	VPORD     Z14, Z10, Z14
+	VPORD     Z18, Z11, Z18
+	VPMAXSD   Z0, Z15, Z0
+	VPMAXSD   Z1, Z19, Z1
+	VPMAXSD   Z2, Z14, Z2
+	VPMAXSD   Z3, Z18, Z3
+	ADDQ      $+256, AX
+	SUBQ      $+64, BX
+	JGE       blocks
 
 blocks_end:
-	ADDQ        $+64, BX
-	CMPQ        BX, $+16
-	JL          partial0
-	VMOVUPS     (AX), Z6
-	VMINPS      Z6, Z7, Z11
-	VADDPS      Z7, Z11, Z14
-	VSUBPS      Z7, Z14, Z14
-	VCMPPS      $0x00, Z11, Z14, K2
-	VBLENDMPS   Z6, Z8, K2, Z6
-	VMOVAPS     Z1, Z11
-	VCVTDQ2PS   Z11, Z11
-	VCMPPS      $0x01, Z9, Z6, K2
-	VCMPPS      $0x01, Z0, Z6, K3
-	VBLENDMPS   Z10, Z11, K3, Z6
-	VBLENDMPS   Z11, Z6, K2, Z6
-	VMINPS      Z2, Z6, Z2
-	ADDQ        $+64, AX
-	VPADDD.BCST lanes_00000010<>+0(SB), Z1, Z1
-	ADDQ        $-16, BX
-	CMPQ        BX, $+16
-	JL          partial1
-	VMOVUPS     (AX), Z6
-	VMINPS      Z6, Z7, Z11
-	VADDPS      Z7, Z11, Z14
-	VSUBPS      Z7, Z14, Z14
-	VCMPPS      $0x00, Z11, Z14, K2
-	VBLENDMPS   Z6, Z8, K2, Z6
-	VMOVAPS     Z1, Z11
-	VCVTDQ2PS   Z11, Z11
-	VCMPPS      $0x01, Z9, Z6, K2
-	VCMPPS      $0x01, Z0, Z6, K3
-	VBLENDMPS   Z10, Z11, K3, Z6
-	VBLENDMPS   Z11, Z6, K2, Z6
-	VMINPS      Z3, Z6, Z3
-	ADDQ        $+64, AX
-	VPADDD.BCST lanes_00000010<>+0(SB), Z1, Z1
-	ADDQ        $-16, BX
-	CMPQ        BX, $+16
-	JL          partial2
-	VMOVUPS     (AX), Z6
-	VMINPS      Z6, Z7, Z11
-	VADDPS      Z7, Z11, Z14
-	VSUBPS      Z7, Z14, Z14
-	VCMPPS      $0x00, Z11, Z14, K2
-	VBLENDMPS   Z6, Z8, K2, Z6
-	VMOVAPS     Z1, Z11
-	VCVTDQ2PS   Z11, Z11
-	VCMPPS      $0x01, Z9, Z6, K2
-	VCMPPS      $0x01, Z0, Z6, K3
-	VBLENDMPS   Z10, Z11, K3, Z6
-	VBLENDMPS   Z11, Z6, K2, Z6
-	VMINPS      Z4, Z6, Z4
-	ADDQ        $+64, AX
-	VPADDD.BCST lanes_00000010<>+0(SB), Z1, Z1
-	ADDQ        $-16, BX
-	CMPQ        BX, $+16
-	JL          partial3
-	VMOVUPS     (AX), Z6
-	VMINPS      Z6, Z7, Z11
-	VADDPS      Z7, Z11, Z14
-	VSUBPS      Z7, Z14, Z14
-	VCMPPS      $0x00, Z11, Z14, K2
-	VBLENDMPS   Z6, Z8, K2, Z6
-	VMOVAPS     Z1, Z11
-	VCVTDQ2PS   Z11, Z11
-	VCMPPS      $0x01, Z9, Z6, K2
-	VCMPPS      $0x01, Z0, Z6, K3
-	VBLENDMPS   Z10, Z11, K3, Z6
-	VBLENDMPS   Z11, Z6, K2, Z6
-	VMINPS      Z5, Z6, Z5
-	ADDQ        $+64, AX
-	VPADDD.BCST lanes_00000010<>+0(SB), Z1, Z1
-	ADDQ        $-16, BX
-	JMP         fold
+	ADDQ      $+64, BX
+	CMPQ      BX, $+16
+	JL        partial0
+	VMOVUPS   (AX), Z18
+	VMINPS    Z18, Z5, Z14
+	VADDPS    Z5, Z14, Z19
+	VSUBPS    Z5, Z19, Z19
+	VCMPPS    $0x00, Z14, Z19, K5
+	KNOTW     K5, K7
+	VMOVAPS.Z Z6, K7, Z14
+	VADDPS    Z7, Z18, Z18
+	VPXORD    Z8, Z18, Z18
+	VPORD     Z14, Z18, Z14
+	VPMAXSD   Z0, Z14, Z0
+	ADDQ      $+64, AX
+	ADDQ      $-16, BX
+	CMPQ      BX, $+16
+	JL        partial1
+	VMOVUPS   (AX), Z14
+	VMINPS    Z14, Z5, Z18
+	VADDPS    Z5, Z18, Z19
+	VSUBPS    Z5, Z19, Z19
+	VCMPPS    $0x00, Z18, Z19, K5
+	KNOTW     K5, K7
+	VMOVAPS.Z Z6, K7, Z18
+	VADDPS    Z7, Z14, Z14
+	VPXORD    Z8, Z14, Z14
+	VPORD     Z18, Z14, Z18
+	VPMAXSD   Z1, Z18, Z1
+	ADDQ      $+64, AX
+	ADDQ      $-16, BX
+	CMPQ      BX, $+16
+	JL        partial2
+	VMOVUPS   (AX), Z18
+	VMINPS    Z18, Z5, Z14
+	VADDPS    Z5, Z14, Z19
+	VSUBPS    Z5, Z19, Z19
+	VCMPPS    $0x00, Z14, Z19, K5
+	KNOTW     K5, K7
+	VMOVAPS.Z Z6, K7, Z14
+	VADDPS    Z7, Z18, Z18
+	VPXORD    Z8, Z18, Z18
+	VPORD     Z14, Z18, Z14
+	VPMAXSD   Z2, Z14, Z2
+	ADDQ      $+64, AX
+	ADDQ      $-16, BX
+	CMPQ      BX, $+16
+	JL        partial3
+	VMOVUPS   (AX), Z14
+	VMINPS    Z14, Z5, Z18
+	VADDPS    Z5, Z18, Z19
+	VSUBPS    Z5, Z19, Z19
+	VCMPPS    $0x00, Z18, Z19, K5
+	KNOTW     K5, K7
+	VMOVAPS.Z Z6, K7, Z18
+	VADDPS    Z7, Z14, Z14
+	VPXORD    Z8, Z14, Z14
+	VPORD     Z18, Z14, Z18
+	VPMAXSD   Z3, Z18, Z3
+	ADDQ      $+64, AX
+	ADDQ      $-16, BX
+	JMP       fold
 
 partial0:
 	TESTQ     BX, BX
@@ -51623,20 +55669,17 @@ partial0:
 	MOVL      $0x0000ffff, CX
 	BZHIL     BX, CX, CX
 	KMOVW     CX, K1
-	VMOVUPS.Z (AX), K1, Z6
-	VMINPS    Z6, Z7, Z11
-	VADDPS    Z7, Z11, Z14
-	VSUBPS    Z7, Z14, Z14
-	VCMPPS    $0x00, Z11, Z14, K2
-	VBLENDMPS Z6, Z8, K2, Z6
-	VMOVAPS   Z1, Z11
-	VCVTDQ2PS Z11, Z11
-	VCMPPS    $0x01, Z9, Z6, K2
-	VCMPPS    $0x01, Z0, Z6, K3
-	VBLENDMPS Z10, Z11, K3, Z6
-	VBLENDMPS Z11, Z6, K2, Z6
-	VBLENDMPS Z6, Z10, K1, Z6
-	VMINPS    Z2, Z6, Z2
+	VMOVUPS.Z (AX), K1, Z18
+	VMINPS    Z18, Z5, Z14
+	VADDPS    Z5, Z14, Z19
+	VSUBPS    Z5, Z19, Z19
+	VCMPPS    $0x00, Z14, Z19, K5
+	KNOTW     K5, K7
+	VMOVAPS.Z Z6, K7, Z14
+	VADDPS    Z7, Z18, Z18
+	VPXORD    Z8, Z18, Z18
+	VPORD     Z14, Z18, Z14
+	VPMAXSD   Z0, Z14, Z0
 	JMP       fold
 
 partial1:
@@ -51645,20 +55688,17 @@ partial1:
 	MOVL      $0x0000ffff, CX
 	BZHIL     BX, CX, CX
 	KMOVW     CX, K1
-	VMOVUPS.Z (AX), K1, Z6
-	VMINPS    Z6, Z7, Z11
-	VADDPS    Z7, Z11, Z14
-	VSUBPS    Z7, Z14, Z14
-	VCMPPS    $0x00, Z11, Z14, K2
-	VBLENDMPS Z6, Z8, K2, Z6
-	VMOVAPS   Z1, Z11
-	VCVTDQ2PS Z11, Z11
-	VCMPPS    $0x01, Z9, Z6, K2
-	VCMPPS    $0x01, Z0, Z6, K3
-	VBLENDMPS Z10, Z11, K3, Z6
-	VBLENDMPS Z11, Z6, K2, Z6
-	VBLENDMPS Z6, Z10, K1, Z6
-	VMINPS    Z3, Z6, Z3
+	VMOVUPS.Z (AX), K1, Z14
+	VMINPS    Z14, Z5, Z18
+	VADDPS    Z5, Z18, Z19
+	VSUBPS    Z5, Z19, Z19
+	VCMPPS    $0x00, Z18, Z19, K5
+	KNOTW     K5, K7
+	VMOVAPS.Z Z6, K7, Z18
+	VADDPS    Z7, Z14, Z14
+	VPXORD    Z8, Z14, Z14
+	VPORD     Z18, Z14, Z18
+	VPMAXSD   Z1, Z18, Z1
 	JMP       fold
 
 partial2:
@@ -51667,20 +55707,17 @@ partial2:
 	MOVL      $0x0000ffff, CX
 	BZHIL     BX, CX, CX
 	KMOVW     CX, K1
-	VMOVUPS.Z (AX), K1, Z6
-	VMINPS    Z6, Z7, Z11
-	VADDPS    Z7, Z11, Z14
-	VSUBPS    Z7, Z14, Z14
-	VCMPPS    $0x00, Z11, Z14, K2
-	VBLENDMPS Z6, Z8, K2, Z6
-	VMOVAPS   Z1, Z11
-	VCVTDQ2PS Z11, Z11
-	VCMPPS    $0x01, Z9, Z6, K2
-	VCMPPS    $0x01, Z0, Z6, K3
-	VBLENDMPS Z10, Z11, K3, Z6
-	VBLENDMPS Z11, Z6, K2, Z6
-	VBLENDMPS Z6, Z10, K1, Z6
-	VMINPS    Z4, Z6, Z4
+	VMOVUPS.Z (AX), K1, Z18
+	VMINPS    Z18, Z5, Z14
+	VADDPS    Z5, Z14, Z19
+	VSUBPS    Z5, Z19, Z19
+	VCMPPS    $0x00, Z14, Z19, K5
+	KNOTW     K5, K7
+	VMOVAPS.Z Z6, K7, Z14
+	VADDPS    Z7, Z18, Z18
+	VPXORD    Z8, Z18, Z18
+	VPORD     Z14, Z18, Z14
+	VPMAXSD   Z2, Z14, Z2
 	JMP       fold
 
 partial3:
@@ -51689,34 +55726,31 @@ partial3:
 	MOVL      $0x0000ffff, CX
 	BZHIL     BX, CX, CX
 	KMOVW     CX, K1
-	VMOVUPS.Z (AX), K1, Z6
-	VMINPS    Z6, Z7, Z11
-	VADDPS    Z7, Z11, Z14
-	VSUBPS    Z7, Z14, Z14
-	VCMPPS    $0x00, Z11, Z14, K2
-	VBLENDMPS Z6, Z8, K2, Z6
-	VMOVAPS   Z1, Z11
-	VCVTDQ2PS Z11, Z11
-	VCMPPS    $0x01, Z9, Z6, K2
-	VCMPPS    $0x01, Z0, Z6, K3
-	VBLENDMPS Z10, Z11, K3, Z6
-	VBLENDMPS Z11, Z6, K2, Z6
-	VBLENDMPS Z6, Z10, K1, Z6
-	VMINPS    Z5, Z6, Z5
+	VMOVUPS.Z (AX), K1, Z14
+	VMINPS    Z14, Z5, Z18
+	VADDPS    Z5, Z18, Z19
+	VSUBPS    Z5, Z19, Z19
+	VCMPPS    $0x00, Z18, Z19, K5
+	KNOTW     K5, K7
+	VMOVAPS.Z Z6, K7, Z18
+	VADDPS    Z7, Z14, Z14
+	VPXORD    Z8, Z14, Z14
+	VPORD     Z18, Z14, Z18
+	VPMAXSD   Z3, Z18, Z3
 
 fold:
-	VMINPS        Z4, Z2, Z2
-	VMINPS        Z5, Z3, Z3
-	VMINPS        Z3, Z2, Z2
-	VEXTRACTF64X4 $0x01, Z2, Y6
-	VMINPS        Y6, Y2, Y2
-	VEXTRACTF32X4 $0x01, Y2, X6
-	VMINPS        X6, X2, X2
-	VSHUFPS       $0x0e, X2, X2, X6
-	VMINPS        X6, X2, X2
-	VSHUFPS       $0x01, X2, X2, X6
-	VMINPS        X6, X2, X2
-	VMOVSS        X2, ret+24(FP)
+	VPMAXSD       Z2, Z0, Z0
+	VPMAXSD       Z3, Z1, Z1
+	VPMAXSD       Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y18
+	VPMAXSD       Y18, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X18
+	VPMAXSD       X18, X0, X0
+	VSHUFPS       $0x0e, X0, X0, X18
+	VPMAXSD       X18, X0, X0
+	VSHUFPS       $0x01, X0, X0, X18
+	VPMAXSD       X18, X0, X0
+	VMOVSS        X0, ret+16(FP)
 	VZEROUPPER
 	RET
 
@@ -51785,36 +55819,36 @@ vectors_end:
 	JE         row_end
 	VMASKMOVPS (BX), Y1, Y2
 	CMPQ       R9, $0x04
-	JL         store209_few
+	JL         store229_few
 	VMOVUPS    X2, (AX)
-	JE         store209_end
+	JE         store229_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       R9, $0x06
-	JL         store209_five
+	JL         store229_five
 	VMOVLPS    X2, 16(AX)
-	JE         store209_swap
+	JE         store229_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store209_swap
+	JMP        store229_swap
 
-store209_five:
+store229_five:
 	VMOVSS X2, 16(AX)
 
-store209_swap:
+store229_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store209_end
+	JMP        store229_end
 
-store209_few:
+store229_few:
 	CMPQ       R9, $0x02
-	JL         store209_one
+	JL         store229_one
 	VMOVLPS    X2, (AX)
-	JE         store209_end
+	JE         store229_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store209_end
+	JMP        store229_end
 
-store209_one:
+store229_one:
 	VMOVSS X2, (AX)
 
-store209_end:
+store229_end:
 row_end:
 	SUBQ $+1, DX
 	JNE  row
@@ -51964,36 +55998,36 @@ vectors_end:
 	VMASKMOVPS (BX), Y1, Y3
 	VADDPS     Y3, Y2, Y3
 	CMPQ       R9, $0x04
-	JL         store210_few
+	JL         store230_few
 	VMOVUPS    X3, (AX)
-	JE         store210_end
+	JE         store230_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R9, $0x06
-	JL         store210_five
+	JL         store230_five
 	VMOVLPS    X3, 16(AX)
-	JE         store210_swap
+	JE         store230_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store210_swap
+	JMP        store230_swap
 
-store210_five:
+store230_five:
 	VMOVSS X3, 16(AX)
 
-store210_swap:
+store230_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store210_end
+	JMP        store230_end
 
-store210_few:
+store230_few:
 	CMPQ       R9, $0x02
-	JL         store210_one
+	JL         store230_one
 	VMOVLPS    X3, (AX)
-	JE         store210_end
+	JE         store230_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store210_end
+	JMP        store230_end
 
-store210_one:
+store230_one:
 	VMOVSS X3, (AX)
 
-store210_end:
+store230_end:
 row_end:
 	SUBQ $+1, DX
 	JNE  row
@@ -52146,36 +56180,36 @@ vectors_end:
 	VMASKMOVPS (CX), Y0, Y2
 	VMULPS     Y2, Y1, Y2
 	CMPQ       DI, $0x04
-	JL         store211_few
+	JL         store231_few
 	VMOVUPS    X2, (AX)
-	JE         store211_end
+	JE         store231_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       DI, $0x06
-	JL         store211_five
+	JL         store231_five
 	VMOVLPS    X2, 16(AX)
-	JE         store211_swap
+	JE         store231_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store211_swap
+	JMP        store231_swap
 
-store211_five:
+store231_five:
 	VMOVSS X2, 16(AX)
 
-store211_swap:
+store231_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store211_end
+	JMP        store231_end
 
-store211_few:
+store231_few:
 	CMPQ       DI, $0x02
-	JL         store211_one
+	JL         store231_one
 	VMOVLPS    X2, (AX)
-	JE         store211_end
+	JE         store231_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store211_end
+	JMP        store231_end
 
-store211_one:
+store231_one:
 	VMOVSS X2, (AX)
 
-store211_end:
+store231_end:
 	SHLQ $0x02, DI
 	ADDQ DI, AX
 	ADDQ DI, BX
@@ -52534,36 +56568,36 @@ partial_rows:
 
 partial_store:
 	CMPQ       DX, $0x04
-	JL         store212_few
+	JL         store232_few
 	VMOVUPS    X3, (AX)
-	JE         store212_end
+	JE         store232_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       DX, $0x06
-	JL         store212_five
+	JL         store232_five
 	VMOVLPS    X3, 16(AX)
-	JE         store212_swap
+	JE         store232_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store212_swap
+	JMP        store232_swap
 
-store212_five:
+store232_five:
 	VMOVSS X3, 16(AX)
 
-store212_swap:
+store232_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store212_end
+	JMP        store232_end
 
-store212_few:
+store232_few:
 	CMPQ       DX, $0x02
-	JL         store212_one
+	JL         store232_one
 	VMOVLPS    X3, (AX)
-	JE         store212_end
+	JE         store232_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store212_end
+	JMP        store232_end
 
-store212_one:
+store232_one:
 	VMOVSS X3, (AX)
 
-store212_end:
+store232_end:
 done:
 	VZEROUPPER
 	RET
@@ -52905,57 +56939,57 @@ vectors_end:
 	VPXOR   X1, X1, X1
 	VPINSRW $0x00, (BX), X1, X1
 	CMPQ    CX, $0x01
-	JE      half213
+	JE      half233
 	VPINSRW $0x01, 2(BX), X1, X1
 	CMPQ    CX, $0x02
-	JE      half213
+	JE      half233
 	VPINSRW $0x02, 4(BX), X1, X1
 	CMPQ    CX, $0x03
-	JE      half213
+	JE      half233
 	VPINSRW $0x03, 6(BX), X1, X1
 	CMPQ    CX, $0x04
-	JE      half213
+	JE      half233
 	VPINSRW $0x04, 8(BX), X1, X1
 	CMPQ    CX, $0x05
-	JE      half213
+	JE      half233
 	VPINSRW $0x05, 10(BX), X1, X1
 	CMPQ    CX, $0x06
-	JE      half213
+	JE      half233
 	VPINSRW $0x06, 12(BX), X1, X1
 
-half213:
+half233:
 	VCVTPH2PS  X1, Y1
 	CMPQ       CX, $0x04
-	JL         store214_few
+	JL         store234_few
 	VMOVUPS    X1, (AX)
-	JE         store214_end
+	JE         store234_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       CX, $0x06
-	JL         store214_five
+	JL         store234_five
 	VMOVLPS    X1, 16(AX)
-	JE         store214_swap
+	JE         store234_swap
 	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store214_swap
+	JMP        store234_swap
 
-store214_five:
+store234_five:
 	VMOVSS X1, 16(AX)
 
-store214_swap:
+store234_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store214_end
+	JMP        store234_end
 
-store214_few:
+store234_few:
 	CMPQ       CX, $0x02
-	JL         store214_one
+	JL         store234_one
 	VMOVLPS    X1, (AX)
-	JE         store214_end
+	JE         store234_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store214_end
+	JMP        store234_end
 
-store214_one:
+store234_one:
 	VMOVSS X1, (AX)
 
-store214_end:
+store234_end:
 done:
 	VZEROUPPER
 	RET
@@ -53063,25 +57097,25 @@ vectors_end:
 	VCVTPS2PH  $0x00, Y1, X2
 	VPEXTRW    $0x00, X2, (AX)
 	CMPQ       CX, $0x01
-	JE         half215
+	JE         half235
 	VPEXTRW    $0x01, X2, 2(AX)
 	CMPQ       CX, $0x02
-	JE         half215
+	JE         half235
 	VPEXTRW    $0x02, X2, 4(AX)
 	CMPQ       CX, $0x03
-	JE         half215
+	JE         half235
 	VPEXTRW    $0x03, X2, 6(AX)
 	CMPQ       CX, $0x04
-	JE         half215
+	JE         half235
 	VPEXTRW    $0x04, X2, 8(AX)
 	CMPQ       CX, $0x05
-	JE         half215
+	JE         half235
 	VPEXTRW    $0x05, X2, 10(AX)
 	CMPQ       CX, $0x06
-	JE         half215
+	JE         half235
 	VPEXTRW    $0x06, X2, 12(AX)
 
-half215:
+half235:
 done:
 	VZEROUPPER
 	RET

@@ -362,7 +362,7 @@ func DotShiftedNEON(acc *[64]float32, x *float32, y *float32, n int, shift float
 func SigmoidCrossEntropyNEON(dx *float32, loss *float32, x *float32, t *float32, w *float32, p *float32, n int, scale float32)
 
 //go:noescape
-func FirstInvalidNEON(x *float32, n int, limit float32) float32
+func LargestIndexNEON(x *float32, n int) float32
 
 //go:noescape
 func GatherRowsNEON(dst *float32, table *float32, indices *float32, rows int, cols int, dstStride int, tableStride int)

@@ -3889,15 +3889,15 @@ func sigmoidCrossEntropyPieces(dx, loss, x, t, w, p []float32, scale float32) {
 }
 
 //go:noinline
-func firstInvalid(x []float32, limit float32) float32 {
+func largestIndex(x []float32) float32 {
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
-		return asm.FirstInvalidAVX512(unsafe.SliceData(x), len(x), limit)
+		return asm.LargestIndexAVX512(unsafe.SliceData(x), len(x))
 	case AVX2:
-		return asm.FirstInvalidAVX2(unsafe.SliceData(x), len(x), limit)
+		return asm.LargestIndexAVX2(unsafe.SliceData(x), len(x))
 	default:
-		return firstInvalidRef(x, limit)
+		return largestIndexRef(x)
 	}
 }
 

@@ -2626,13 +2626,13 @@ func sigmoidCrossEntropyPieces(dx, loss, x, t, w, p []float32, scale float32) {
 }
 
 //go:noinline
-func firstInvalid(x []float32, limit float32) float32 {
+func largestIndex(x []float32) float32 {
 	raceRead(x)
 	switch CurrentLevel() {
 	case NEON:
-		return asm.FirstInvalidNEON(unsafe.SliceData(x), len(x), limit)
+		return asm.LargestIndexNEON(unsafe.SliceData(x), len(x))
 	default:
-		return firstInvalidRef(x, limit)
+		return largestIndexRef(x)
 	}
 }
 

@@ -600,8 +600,8 @@ func sigmoidCrossEntropy(dx, loss, x, t, w, p []float32, scale float32) {
 }
 
 //go:noinline
-func firstInvalid(x []float32, limit float32) float32 {
-	return firstInvalidRef(x, limit)
+func largestIndex(x []float32) float32 {
+	return largestIndexRef(x)
 }
 
 //go:noinline

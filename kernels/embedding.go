@@ -1,6 +1,9 @@
 package kernels
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // Indices are whole numbers in float32 slices, as tokens travel through a network:
 // exact below 2^24.
@@ -12,23 +15,36 @@ const maxIndices = 1 << 24
 func InvalidIndex(indices []float32, n int) int {
 	limit := float32(max(0, min(n, maxIndices)))
 	for i := 0; i < len(indices); i += chunkLen {
-		if first := firstInvalid(indices[i:min(i+chunkLen, len(indices))], limit); first < chunkLen {
-			return i + int(first)
+		part := indices[i:min(i+chunkLen, len(indices))]
+		if math.Float32bits(largestIndex(part))^(1<<31) >= math.Float32bits(limit) {
+			return i + firstInvalid(part, limit)
 		}
 	}
 	return -1
 }
 
-// firstInvalidRef returns the first i for which x[i] is not a whole number in
-// [0, limit), +Inf without one. The index is exact in a float32: x is not longer
-// than chunkLen.
-func firstInvalidRef(x []float32, limit float32) float32 {
-	for i, v := range x {
-		if !(v >= 0 && v < limit && v == float32(int32(v))) {
-			return float32(i)
+// firstInvalid returns the first i for which x[i] is not a whole number in [0, limit).
+func firstInvalid(x []float32, limit float32) int {
+	return slices.IndexFunc(x, func(v float32) bool { return !(v >= 0 && v < limit && v == float32(int32(v))) })
+}
+
+// largestIndexRef returns the largest of the bits of x+0, as unsigned integers, with the
+// sign changed. That is the largest number if all are whole numbers from 0 on; for one
+// below 0 or a NaN it is larger, and one that is not whole counts as a NaN.
+func largestIndexRef(x []float32) float32 {
+	const whole = 1 << 23 // from here on all are
+	top := uint32(0)
+	for _, v := range x {
+		y := v
+		if whole < v {
+			y = whole
 		}
+		if float32(y+whole)-whole != y {
+			top = math.MaxUint32
+		}
+		top = max(top, math.Float32bits(v+0))
 	}
-	return float32(math.Inf(1))
+	return math.Float32frombits(top ^ 1<<31)
 }
 
 // GatherRows stores rows of table: an embedding of tokens.
@@ -59,6 +75,10 @@ func GatherRows(dst, table Matrix, indices []float32) {
 // one if that is longer than a chunk.
 func eachLookup(rows, cols int, f func(i, end int)) {
 	if cols == 0 {
+		return
+	}
+	if 0 < rows && rows <= rowChunk && rows*cols <= chunkLen { // before a division
+		f(0, rows)
 		return
 	}
 	step := max(1, min(rowChunk, chunkLen/cols))

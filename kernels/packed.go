@@ -1,5 +1,7 @@
 package kernels
 
+import "math/bits"
+
 // A PackedMatrix is the right-hand side of products, in the order in which they read
 // it: packing a matrix once makes each of its products faster, and changes none of
 // their bits. A product of a few rows reads it at the bandwidth of the memory or
@@ -27,8 +29,9 @@ func (p PackedFloat16Matrix) Cols() int { return p.packing.cols }
 // A packing has the columns of a matrix in panels of some width, the last of what
 // remains, one after the other. Panels are contiguous and row-major.
 type packing[T any] struct {
-	rows, cols, width int
-	data              []T // of all panels
+	rows, cols int
+	width      int // a power of two
+	data       []T // of all panels
 }
 
 // panel returns the part that has column j in it, from row k on, and its number of
@@ -56,7 +59,10 @@ func (p *packing[T]) next(s *strip) bool {
 	}
 	s.rows, s.cols, s.panels = min(rowChunk, p.rows-s.i), min(p.width, p.cols-s.j), 1
 	if s.cols == p.width {
-		s.panels = max(1, min(rowChunk/p.rows, (p.cols-s.j)/p.width))
+		s.panels = (p.cols - s.j) >> bits.Len(uint(p.width-1))
+		if s.panels*p.rows > rowChunk { // before a division
+			s.panels = max(1, rowChunk/p.rows)
+		}
 	}
 	return true
 }
@@ -75,12 +81,14 @@ func (s *strip) each(b *Matrix, f func(at, n int)) {
 	}
 }
 
-func newPacking[T any](data []T, rows, cols int) packing[T] {
-	n := rows * cols
+// packed returns the part of data that a packed b takes. (A packing is made field by
+// field: to copy one just after that would take longer than to pack a small matrix.)
+func packed[T any](data []T, b *Matrix) []T {
+	n := b.Rows * b.Cols
 	if len(data) < n {
 		panic("kernels: Pack: data is shorter than the matrix")
 	}
-	return packing[T]{rows, cols, packWidth(), data[:n:n]}
+	return data[:n:n]
 }
 
 // columns returns some of the columns, from the first of a panel on.
@@ -95,37 +103,46 @@ func (p PackedMatrix) columns(from, to int) PackedMatrix {
 // results don't depend on where it lies, but are fastest at a multiple of 64 bytes.
 //
 // It panics if data is shorter; it must not overlap b.
-func Pack(data []float32, b Matrix) PackedMatrix {
+func Pack(data []float32, b Matrix) (m PackedMatrix) {
 	b.check()
-	p := newPacking(data, b.Rows, b.Cols)
-	for s := (strip{}); p.next(&s); {
+	p := &m.packing
+	p.rows, p.cols, p.width = b.Rows, b.Cols, packWidth()
+	m.packing.data = packed(data, &b) // not through p, which would move data to the heap
+	var s strip                       // of the loop, it would be copied each time
+	for p.next(&s) {
 		packPanels(p.data[s.at:], &b, &s)
 	}
-	return PackedMatrix{p}
+	return m
 }
 
 // PackTransposed is [Pack] of the transpose of b, which it makes on the way: for a
 // weight that lies as PyTorch's do, [out, in].
-func PackTransposed(data []float32, b Matrix) PackedMatrix {
+func PackTransposed(data []float32, b Matrix) (m PackedMatrix) {
 	b.check()
-	p := newPacking(data, b.Cols, b.Rows)
-	for s := (strip{}); p.next(&s); {
+	p := &m.packing
+	p.rows, p.cols, p.width = b.Cols, b.Rows, packWidth()
+	m.packing.data = packed(data, &b) // see Pack
+	var s strip                       // of the loop, it would be copied each time
+	for p.next(&s) {
 		for panel := range s.panels {
 			transpose(CurrentLevel(), &Matrix{Rows: s.rows, Cols: s.cols, Stride: s.cols, Data: p.data[s.at+panel*s.rows*s.cols:]},
 				&Matrix{Rows: s.cols, Cols: s.rows, Stride: b.Stride, Data: b.Data[(s.j+panel*s.cols)*b.Stride+s.i:]})
 		}
 	}
-	return PackedMatrix{p}
+	return m
 }
 
 // PackFloat16 is [Pack] with numbers rounded as by [ToFloat16].
-func PackFloat16(data []uint16, b Matrix) PackedFloat16Matrix {
+func PackFloat16(data []uint16, b Matrix) (m PackedFloat16Matrix) {
 	b.check()
-	p := newPacking(data, b.Rows, b.Cols)
-	for s := (strip{}); p.next(&s); {
+	p := &m.packing
+	p.rows, p.cols, p.width = b.Rows, b.Cols, packWidth()
+	m.packing.data = packed(data, &b) // see Pack
+	var s strip                       // of the loop, it would be copied each time
+	for p.next(&s) {
 		packPanelsFloat16(p.data[s.at:], &b, &s)
 	}
-	return PackedFloat16Matrix{p}
+	return m
 }
 
 // MultiplyPacked is [Gemm.Multiply] with a packed B, with the same bits. There are no

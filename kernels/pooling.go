@@ -34,7 +34,9 @@ const maxPlaces = 1 << 24
 // Check returns an error if there is no such pooling: a size is not positive, the
 // padding is negative or more than half the window, the window is larger than the
 // padded image, an image has 2^28 elements or more, or a window more than 2^24.
-func (p Pooling2d) Check() error {
+func (p Pooling2d) Check() error { return p.check() }
+
+func (p *Pooling2d) check() error {
 	switch {
 	case p.H < 1 || p.W < 1 || p.C < 1:
 		return fmt.Errorf("kernels: pooling of a %dx%dx%d image: want sizes of at least 1", p.H, p.W, p.C)
@@ -91,7 +93,7 @@ func (p Pooling2d) OutLen() int { return p.OutH() * p.OutW() * p.C }
 // So the first of equal maxima counts, and a NaN in the window is its maximum: the
 // last one, if there are several.
 func (p Pooling2d) Max(y []float32, index []int32, x []float32) {
-	r := pooling{Pooling2d: p, kind: maxima, x: x, y: y}
+	r := pooling{Pooling2d: &p, kind: maxima, x: x, y: y}
 	r.prepare("kernels: Pooling2d.Max: length of x is not a multiple of InLen",
 		"kernels: Pooling2d.Max: length of y is not OutLen for each image of x")
 	if index != nil && len(index) != len(y) {
@@ -107,7 +109,7 @@ func (p Pooling2d) Max(y []float32, index []int32, x []float32) {
 //	dx[n,h,w,c] = s over the windows, in order:
 //	    s = s + dy[n,oh,ow,c] where index[n,oh,ow,c] says (h,w), from +0
 func (p Pooling2d) MaxBackward(dx, dy []float32, index []int32) {
-	r := pooling{Pooling2d: p, kind: maximaBackward, x: dx, y: dy}
+	r := pooling{Pooling2d: &p, kind: maximaBackward, x: dx, y: dy}
 	r.prepare("kernels: Pooling2d.MaxBackward: length of dx is not a multiple of InLen",
 		"kernels: Pooling2d.MaxBackward: length of dy is not OutLen for each image of dx")
 	if len(index) != len(dy) {
@@ -124,7 +126,7 @@ func (p Pooling2d) MaxBackward(dx, dy []float32, index []int32) {
 //	    image, row by row
 //	y[n,oh,ow,c] = s / (kh*kw)
 func (p Pooling2d) Average(y, x []float32) {
-	r := pooling{Pooling2d: p, kind: averages, x: x, y: y}
+	r := pooling{Pooling2d: &p, kind: averages, x: x, y: y}
 	r.prepare("kernels: Pooling2d.Average: length of x is not a multiple of InLen",
 		"kernels: Pooling2d.Average: length of y is not OutLen for each image of x")
 	r.run()
@@ -136,7 +138,7 @@ func (p Pooling2d) Average(y, x []float32) {
 //	dx[n,h,w,c] = s over the windows that (h,w) is in, in order:
 //	    s = s + dy[n,oh,ow,c] / (kh*kw), from +0
 func (p Pooling2d) AverageBackward(dx, dy []float32) {
-	r := pooling{Pooling2d: p, kind: averagesBackward, x: dx, y: dy}
+	r := pooling{Pooling2d: &p, kind: averagesBackward, x: dx, y: dy}
 	r.prepare("kernels: Pooling2d.AverageBackward: length of dx is not a multiple of InLen",
 		"kernels: Pooling2d.AverageBackward: length of dy is not OutLen for each image of dx")
 	r.clear()
@@ -216,25 +218,26 @@ const (
 	averagesBackward
 )
 
-// A pooling is one call of a method of Pooling2d.
+// A pooling is one call of a method of Pooling2d. (To copy that, so shortly after it was
+// stored, would take longer than a few windows.)
 type pooling struct {
-	Pooling2d
+	*Pooling2d
 	n, outH, outW int
 	overlap       bool // windows have places in common
 	kind          poolingKind
 	x, y, index   []float32 // or the gradients at x and y
 }
 
-// prepare sets what follows from the others, after the checks. (It works in place: to
-// copy so many fields, just after they were stored one by one, would take longer.)
+// prepare sets what follows from the others, after the checks.
 func (p *pooling) prepare(xMismatch, yMismatch string) {
-	if p.Check() != nil {
+	if p.check() != nil {
 		panic("kernels: Pooling2d: no such pooling, see Check")
 	}
 	p.defaults()
-	p.n, p.outH, p.outW = len(p.x)/p.InLen(), p.out(0, p.H), p.out(1, p.W)
+	size := p.H * p.W * p.C
+	p.n, p.outH, p.outW = len(p.x)/size, p.out(0, p.H), p.out(1, p.W)
 	p.overlap = p.Stride[0] < p.Kernel[0] || p.Stride[1] < p.Kernel[1]
-	if p.n*p.InLen() != len(p.x) {
+	if p.n*size != len(p.x) {
 		panic(xMismatch)
 	}
 	if len(p.y) != p.n*p.outH*p.outW*p.C {
@@ -269,8 +272,9 @@ func (p *pooling) run() {
 	if p.Padding[0] == 0 && outH*p.Stride[0] == h { // images below each other are as one
 		n, h, outH = 1, n*h, n*outH
 	}
-	w := windows{channels: p.C, last: true, step: p.Stride[1] * p.C,
-		rowStep: p.W * p.C, lineStep: p.Stride[0] * p.W * p.C, outStep: p.outW * p.C}
+	var w windows
+	w.channels, w.last, w.step = p.C, true, p.Stride[1]*p.C
+	w.rowStep, w.lineStep, w.outStep = p.W*p.C, p.Stride[0]*p.W*p.C, p.outW*p.C
 	// An element of the image meets the windows that it is in line by line. Lines in
 	// several spans can't be done beside each other then.
 	byLine := p.overlap && p.Padding[1] > 0

@@ -138,7 +138,7 @@ func Kernels() []*vec.Kernel {
 		vec.Describe("logSoftmaxRowsBackward", logSoftmaxRowsBackward),
 		vec.Describe("dotShifted", dotShifted),
 		vec.Describe("sigmoidCrossEntropy", sigmoidCrossEntropy),
-		vec.Describe("firstInvalid", firstInvalid),
+		vec.Describe("largestIndex", largestIndex),
 		vec.Describe("gatherRows", gatherRows),
 		vec.Describe("scatterAddRows", scatterAddRows),
 		vec.Describe("colMul", colMul),

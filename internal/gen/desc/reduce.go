@@ -120,20 +120,18 @@ func firstEqual(k *vec.Kernel) {
 	}})
 }
 
-// first = the least i for which x[i] is not a whole number in [0, limit), as a float;
-// +Inf without one
-func firstInvalid(k *vec.Kernel) {
+// top = the largest of the bits of x+0 and, for an x that is not whole, a NaN's: as
+// unsigned integers, in the order of signed ones, where that of a number below 0 is
+// larger than that of any other
+func largestIndex(k *vec.Kernel) {
 	x := k.In("x")
-	limit := k.Scalar("limit")
-	k.Results = []string{"first"}
-	none, whole := k.Const(float32(math.Inf(1))), k.Const(1<<23) // from here on all are whole
-	k.Reduce(0, vec.Accumulator{Start: none, Fold: vec.Least, Next: func(first *vec.Value) *vec.Value {
+	k.Results = []string{"top"}
+	whole := k.Const(1 << 23) // from here on all are
+	k.Reduce(0, vec.Accumulator{Start: k.Bits(sign), Fold: vec.IntMax, Next: func(top *vec.Value) *vec.Value {
 		v := k.Load(x)
 		y := k.Least(whole, v)
-		v = k.Select(k.Equal(k.Sub(k.Add(y, whole), whole), y), v, k.Const(-1))
-		i := k.ToFloat(k.Index(nil))
-		i = k.Select(k.Less(v, k.Const(0)), i, k.Select(k.Less(v, limit), none, i))
-		return k.Least(k.Fill(i, none), first)
+		y = k.Drop(k.Equal(k.Sub(k.Add(y, whole), whole), y), k.Bits(^uint32(sign)))
+		return k.IntMax(k.Or(k.Xor(k.Add(v, k.Const(0)), k.Bits(sign)), y), top)
 	}})
 }
 

@@ -140,15 +140,44 @@ func (l *lowering) windows(w *windows) {
 			}
 		}
 	}
-	// vectors emits a window for u vectors of channels.
-	vectors := func(u int, label string) {
-		held := l.hold(w.states, u)
+	// begin starts a window for u vectors of channels.
+	begin := func(u int) (held []Reg) {
+		held = l.hold(w.states, u)
 		t.MoveInt(image.ptr, image.base)
-		t.Arg(w.rows.gp, w.rows.Name)
-		t.Arg(w.taps.gp, w.taps.Name)
 		if k.place != nil {
 			l.emit(Move, k.place.regs[0], []Operand{l.operand(k.place.args[0], 0)}, 0, 0)
 		}
+		return held
+	}
+	// count counts the places.
+	count := func() {
+		if k.place != nil {
+			l.emit(IntAdd, k.place.regs[0], []Operand{{Reg: k.place.regs[0]}, one}, 0, 0)
+		}
+	}
+	// pair is a window of 2 x 2 places, without a loop.
+	pair := func(u int, _ string) {
+		held := begin(u)
+		l.block(w.first, u, 0)
+		if !w.gather {
+			l.block(w.place, u, 0)
+		}
+		for place := 1; place < 4; place++ {
+			count()
+			t.AddInt(image.ptr, w.depth.gp)
+			if place == 2 {
+				t.AddInt(image.ptr, w.rowGap.gp)
+			}
+			l.block(w.place, u, 0)
+		}
+		l.block(w.last, u, 0)
+		l.release(held...)
+	}
+	// window is one of any size, or a part of one.
+	window := func(u int, label string) {
+		held := begin(u)
+		t.Arg(w.rows.gp, w.rows.Name)
+		t.Arg(w.taps.gp, w.taps.Name)
 		if w.gather {
 			t.Arg(some, w.more.Name)
 			t.CmpJump(some, 0, NE, label+"_more")
@@ -166,9 +195,7 @@ func (l *lowering) windows(w *windows) {
 		t.Label(label + "_places")
 		l.block(w.place, u, 0)
 		t.Label(label + "_next")
-		if k.place != nil {
-			l.emit(IntAdd, k.place.regs[0], []Operand{{Reg: k.place.regs[0]}, one}, 0, 0)
-		}
+		count()
 		t.AddInt(image.ptr, w.depth.gp)
 		t.SubJump(w.taps.gp, 1, NE, label+"_places")
 		t.AddInt(image.ptr, w.rowGap.gp)
@@ -177,6 +204,27 @@ func (l *lowering) windows(w *windows) {
 		l.block(w.last, u, 0)
 		l.release(held...)
 	}
+	sizes := []*Int{w.rows, w.taps}
+	for _, size := range sizes {
+		t.Arg(some, size.Name)
+		t.CmpJump(some, 2, NE, "any")
+	}
+	if w.gather {
+		t.Arg(some, w.more.Name)
+		t.CmpJump(some, 0, NE, "any")
+	}
+	l.prefix = "pair_"
+	l.eachWindow(w, unroll, n, some, pair)
+	t.End()
+	l.prefix = ""
+	t.Label("any")
+	l.eachWindow(w, unroll, n, some, window)
+}
+
+// eachWindow emits the loops over the lines and windows, and over the channels of each,
+// up to unroll vectors of which the function emits. n and some are free registers.
+func (l *lowering) eachWindow(w *windows, unroll int, n, some GP, window func(u int, label string)) {
+	t, lanes, image := l.t, l.t.Lanes(), w.image
 	// next moves pointers by an argument.
 	next := func(by *Int, pointers ...GP) {
 		t.Arg(some, by.Name)
@@ -192,15 +240,15 @@ func (l *lowering) windows(w *windows) {
 	for _, s := range w.own {
 		own = append(own, s.ptr)
 	}
-	t.Label("line")
+	t.Label(l.prefix + "line")
 	t.Arg(w.pixels.gp, w.pixels.Name)
-	t.Label("pixel")
+	t.Label(l.prefix + "pixel")
 	t.Arg(n, w.channels.Name)
 	for u := unroll; u > 0; u /= 2 {
-		label := fmt.Sprint("vectors", u)
+		label := fmt.Sprint(l.prefix, "vectors", u)
 		t.CmpJump(n, u*lanes, LT, label+"_end")
 		t.Label(label)
-		vectors(u, label)
+		window(u, label)
 		for _, p := range append([]GP{image.base}, own...) {
 			t.AddImm(p, 4*lanes*u)
 		}
@@ -208,20 +256,20 @@ func (l *lowering) windows(w *windows) {
 		t.CmpJump(n, u*lanes, GE, label)
 		t.Label(label + "_end")
 	}
-	t.CmpJump(n, 0, EQ, "next")
+	t.CmpJump(n, 0, EQ, l.prefix+"next")
 	l.partial = true
-	vectors(1, "partial")
+	window(1, l.prefix+"partial")
 	l.partial = false
 	for _, p := range append([]GP{image.base}, own...) {
 		t.AddScaled(p, n)
 	}
-	t.Label("next")
+	t.Label(l.prefix + "next")
 	next(w.depth, own...)
 	next(w.step, image.base)
-	t.SubJump(w.pixels.gp, 1, NE, "pixel")
+	t.SubJump(w.pixels.gp, 1, NE, l.prefix+"pixel")
 	next(w.ownGap, own...)
 	next(w.lineGap, image.base)
-	t.SubJump(w.lines.gp, 1, NE, "line")
+	t.SubJump(w.lines.gp, 1, NE, l.prefix+"line")
 }
 
 // widestWindow returns how many vectors of channels there are registers for.
