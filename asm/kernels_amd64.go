@@ -581,22 +581,40 @@ func RowSumsAVX512(dst *float32, x *float32, rows int, cols int, xStride int, af
 func RowSumsAVX2(dst *float32, x *float32, rows int, cols int, xStride int, after int, grow int)
 
 //go:noescape
-func RowMomentsAVX512(mean *float32, variance *float32, x *float32, rows int, cols int, n float32)
+func RowMeansAVX512(mean *float32, lost *float32, x *float32, rows int, cols int, n float32)
 
 //go:noescape
-func RowMomentsAVX2(mean *float32, variance *float32, x *float32, rows int, cols int, n float32)
+func RowMeansAVX2(mean *float32, lost *float32, x *float32, rows int, cols int, n float32)
 
 //go:noescape
-func LayerNormRowsAVX512(dst *float32, mean *float32, rstd *float32, x *float32, gamma *float32, beta *float32, rows int, cols int, eps float32, n float32)
+func RowVariancesAVX512(variance *float32, x *float32, mean *float32, lost *float32, rows int, cols int, n float32)
 
 //go:noescape
-func LayerNormRowsAVX2(dst *float32, mean *float32, rstd *float32, x *float32, gamma *float32, beta *float32, rows int, cols int, eps float32, n float32)
+func RowVariancesAVX2(variance *float32, x *float32, mean *float32, lost *float32, rows int, cols int, n float32)
 
 //go:noescape
-func LayerNormBackwardRowsAVX512(dx *float32, dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, rstd *float32, gamma *float32, rows int, cols int, n float32)
+func RowDeviationsAVX512(rstd *float32, x *float32, mean *float32, lost *float32, rows int, cols int, eps float32, n float32)
 
 //go:noescape
-func LayerNormBackwardRowsAVX2(dx *float32, dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, rstd *float32, gamma *float32, rows int, cols int, n float32)
+func RowDeviationsAVX2(rstd *float32, x *float32, mean *float32, lost *float32, rows int, cols int, eps float32, n float32)
+
+//go:noescape
+func LayerNormRowsAVX512(dst *float32, x *float32, mean *float32, rstd *float32, gamma *float32, beta *float32, rows int, cols int)
+
+//go:noescape
+func LayerNormRowsAVX2(dst *float32, x *float32, mean *float32, rstd *float32, gamma *float32, beta *float32, rows int, cols int)
+
+//go:noescape
+func LayerNormDotsAVX512(stats *float32, dy *float32, x *float32, mean *float32, rstd *float32, gamma *float32, rows int, cols int, n float32)
+
+//go:noescape
+func LayerNormDotsAVX2(stats *float32, dy *float32, x *float32, mean *float32, rstd *float32, gamma *float32, rows int, cols int, n float32)
+
+//go:noescape
+func LayerNormBackwardRowsAVX512(dx *float32, dgamma *float32, dbeta *float32, dy *float32, x *float32, gamma *float32, stats *float32, rows int, cols int)
+
+//go:noescape
+func LayerNormBackwardRowsAVX2(dx *float32, dgamma *float32, dbeta *float32, dy *float32, x *float32, gamma *float32, stats *float32, rows int, cols int)
 
 //go:noescape
 func LayerNormAVX512(dst *float32, x *float32, gamma *float32, beta *float32, n int, mean float32, rstd float32)

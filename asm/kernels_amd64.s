@@ -9105,9 +9105,7 @@ pass0_fold:
 	VMULPS       X1, X7, X8
 	VMOVSS       X8, (AX)
 	ADDQ         $+4, AX
-	MOVQ         DI, R8
-	SHLQ         $0x02, R8
-	ADDQ         R8, BX
+	LEAQ         (BX)(DI*4), BX
 	SUBQ         $+1, SI
 	JNE          row
 	VZEROUPPER
@@ -9266,9 +9264,7 @@ pass0_fold:
 	VMULPS        X0, X2, X3
 	VMOVSS        X3, (AX)
 	ADDQ          $+4, AX
-	MOVQ          DI, R8
-	SHLQ          $0x02, R8
-	ADDQ          R8, BX
+	LEAQ          (BX)(DI*4), BX
 	SUBQ          $+1, SI
 	JNE           row
 	VZEROUPPER
@@ -9560,9 +9556,7 @@ pass1_fold:
 	VMULPS       X2, X9, X1
 	VMOVSS       X1, (AX)
 	ADDQ         $+4, AX
-	MOVQ         R9, R10
-	SHLQ         $0x02, R10
-	ADDQ         R10, BX
+	LEAQ         (BX)(R9*4), BX
 	SUBQ         $+1, R8
 	JNE          row
 	VZEROUPPER
@@ -9755,9 +9749,7 @@ pass1_fold:
 	VMULPS        X1, X4, X0
 	VMOVSS        X0, (AX)
 	ADDQ          $+4, AX
-	MOVQ          R9, R10
-	SHLQ          $0x02, R10
-	ADDQ          R10, BX
+	LEAQ          (BX)(R9*4), BX
 	SUBQ          $+1, R8
 	JNE           row
 	VZEROUPPER
@@ -10145,10 +10137,8 @@ pass0_fold:
 	VMULPS       X4, X10, X11
 	VMOVSS       X11, (AX)
 	ADDQ         $+4, AX
-	MOVQ         R8, R9
-	SHLQ         $0x02, R9
-	ADDQ         R9, BX
-	ADDQ         R9, CX
+	LEAQ         (BX)(R8*4), BX
+	LEAQ         (CX)(R8*4), CX
 	SUBQ         $+1, DI
 	JNE          row
 	VZEROUPPER
@@ -10389,10 +10379,8 @@ pass0_fold:
 	VMULPS        X3, X5, X6
 	VMOVSS        X6, (AX)
 	ADDQ          $+4, AX
-	MOVQ          R8, R9
-	SHLQ          $0x02, R9
-	ADDQ          R9, BX
-	ADDQ          R9, CX
+	LEAQ          (BX)(R8*4), BX
+	LEAQ          (CX)(R8*4), CX
 	SUBQ          $+1, DI
 	JNE           row
 	VZEROUPPER
@@ -10842,10 +10830,8 @@ pass1_fold:
 	VMULPS       X5, X12, X4
 	VMOVSS       X4, (AX)
 	ADDQ         $+4, AX
-	MOVQ         R10, R11
-	SHLQ         $0x02, R11
-	ADDQ         R11, BX
-	ADDQ         R11, CX
+	LEAQ         (BX)(R10*4), BX
+	LEAQ         (CX)(R10*4), CX
 	SUBQ         $+1, R9
 	JNE          row
 	VZEROUPPER
@@ -11120,10 +11106,8 @@ pass1_fold:
 	VMULPS        X4, X7, X3
 	VMOVSS        X3, (AX)
 	ADDQ          $+4, AX
-	MOVQ          R10, R11
-	SHLQ          $0x02, R11
-	ADDQ          R11, BX
-	ADDQ          R11, CX
+	LEAQ          (BX)(R10*4), BX
+	LEAQ          (CX)(R10*4), CX
 	SUBQ          $+1, R9
 	JNE           row
 	VZEROUPPER
@@ -33603,13 +33587,11 @@ tree:
 // func RowSumsAVX2(dst *float32, x *float32, rows int, cols int, xStride int, after int, grow int)
 // Requires: AVX
 TEXT ·RowSumsAVX2(SB), NOSPLIT, $0-56
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), BX
-	MOVQ rows+16(FP), CX
-	MOVQ cols+24(FP), DX
-	MOVQ after+40(FP), SI
-
-row:
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), BX
+	MOVQ    rows+16(FP), CX
+	MOVQ    cols+24(FP), DX
+	MOVQ    after+40(FP), SI
 	MOVQ    DX, DI
 	SUBQ    SI, DI
 	MOVQ    DI, R8
@@ -33620,18 +33602,20 @@ row:
 	NEGQ    DI
 	SUBQ    DI, R8
 	SHLQ    $0x02, R8
-	MOVQ    DX, DI
-	SUBQ    SI, DI
-	VPXOR   X1, X1, X1
-	VPXOR   X2, X2, X2
-	VPXOR   X3, X3, X3
-	VPXOR   X4, X4, X4
-	VPXOR   X5, X5, X5
-	VPXOR   X6, X6, X6
-	VPXOR   X7, X7, X7
-	VPXOR   X8, X8, X8
-	SUBQ    $+64, DI
-	JL      pass0_blocks_end
+
+row:
+	MOVQ  DX, DI
+	SUBQ  SI, DI
+	VPXOR X1, X1, X1
+	VPXOR X2, X2, X2
+	VPXOR X3, X3, X3
+	VPXOR X4, X4, X4
+	VPXOR X5, X5, X5
+	VPXOR X6, X6, X6
+	VPXOR X7, X7, X7
+	VPXOR X8, X8, X8
+	SUBQ  $+64, DI
+	JL    pass0_blocks_end
 
 pass0_blocks:
 	VADDPS (BX), Y1, Y1
@@ -33763,8 +33747,11 @@ pass0_fold:
 	VMOVSS       X1, (AX)
 	ADDQ         $+4, AX
 	MOVQ         xStride+32(FP), DI
-	SHLQ         $0x02, DI
-	ADDQ         DI, BX
+	LEAQ         (BX)(DI*4), BX
+	MOVQ         grow+48(FP), DI
+	ADDQ         SI, DI
+	TESTQ        DI, DI
+	JE           same_length
 	MOVQ         grow+48(FP), DI
 	SUBQ         DI, SI
 	TESTQ        SI, SI
@@ -33772,6 +33759,18 @@ pass0_fold:
 	ADDQ         DX, SI
 
 same_block:
+	MOVQ    DX, DI
+	SUBQ    SI, DI
+	MOVQ    DI, R8
+	ANDQ    $+7, DI
+	LEAQ    partial_masks<>+0(SB), R9
+	NEGQ    DI
+	VMOVUPS 32(R9)(DI*4), Y0
+	NEGQ    DI
+	SUBQ    DI, R8
+	SHLQ    $0x02, R8
+
+same_length:
 	SUBQ $+1, CX
 	JNE  row
 	VZEROUPPER
@@ -33780,13 +33779,11 @@ same_block:
 // func RowSumsAVX512(dst *float32, x *float32, rows int, cols int, xStride int, after int, grow int)
 // Requires: AVX, AVX512F, AVX512VL, BMI2
 TEXT ·RowSumsAVX512(SB), NOSPLIT, $0-56
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), BX
-	MOVQ rows+16(FP), CX
-	MOVQ cols+24(FP), DX
-	MOVQ after+40(FP), SI
-
-row:
+	MOVQ  dst+0(FP), AX
+	MOVQ  x+8(FP), BX
+	MOVQ  rows+16(FP), CX
+	MOVQ  cols+24(FP), DX
+	MOVQ  after+40(FP), SI
 	MOVQ  DX, DI
 	SUBQ  SI, DI
 	MOVQ  DI, R8
@@ -33796,6 +33793,8 @@ row:
 	KMOVW R9, K1
 	SUBQ  DI, R8
 	SHLQ  $0x02, R8
+
+row:
 	MOVQ  DX, DI
 	SUBQ  SI, DI
 	VPXOR X0, X0, X0
@@ -33889,8 +33888,11 @@ pass0_fold:
 	VMOVSS        X0, (AX)
 	ADDQ          $+4, AX
 	MOVQ          xStride+32(FP), DI
-	SHLQ          $0x02, DI
-	ADDQ          DI, BX
+	LEAQ          (BX)(DI*4), BX
+	MOVQ          grow+48(FP), DI
+	ADDQ          SI, DI
+	TESTQ         DI, DI
+	JE            same_length
 	MOVQ          grow+48(FP), DI
 	SUBQ          DI, SI
 	TESTQ         SI, SI
@@ -33898,16 +33900,27 @@ pass0_fold:
 	ADDQ          DX, SI
 
 same_block:
+	MOVQ  DX, DI
+	SUBQ  SI, DI
+	MOVQ  DI, R8
+	ANDQ  $+15, DI
+	MOVL  $0x0000ffff, R9
+	BZHIL DI, R9, R9
+	KMOVW R9, K1
+	SUBQ  DI, R8
+	SHLQ  $0x02, R8
+
+same_length:
 	SUBQ $+1, CX
 	JNE  row
 	VZEROUPPER
 	RET
 
-// func RowMomentsAVX2(mean *float32, variance *float32, x *float32, rows int, cols int, n float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·RowMomentsAVX2(SB), NOSPLIT, $0-44
+// func RowMeansAVX2(mean *float32, lost *float32, x *float32, rows int, cols int, n float32)
+// Requires: AVX
+TEXT ·RowMeansAVX2(SB), NOSPLIT, $0-44
 	MOVQ         mean+0(FP), AX
-	MOVQ         variance+8(FP), BX
+	MOVQ         lost+8(FP), BX
 	MOVQ         x+16(FP), CX
 	MOVQ         rows+24(FP), DX
 	MOVQ         cols+32(FP), SI
@@ -34121,226 +34134,23 @@ pass1_fold:
 	SUBQ         R8, CX
 	VDIVPS       X0, X3, X10
 	VADDPS       X10, X2, X3
-	VBROADCASTSS X3, Y3
-	VSUBPS       X2, X3, X9
-	VSUBPS       X9, X10, X2
-	MOVQ         SI, DI
-	VPXOR        X9, X9, X9
-	VPXOR        X10, X10, X10
-	VPXOR        X8, X8, X8
-	VPXOR        X7, X7, X7
-	VPXOR        X6, X6, X6
-	VPXOR        X5, X5, X5
-	VPXOR        X4, X4, X4
-	VPXOR        X11, X11, X11
-	SUBQ         $+64, DI
-	JL           pass6_blocks_end
-
-pass6_blocks:
-	VMOVUPS     (CX), Y12
-	VMOVUPS     32(CX), Y13
-	VSUBPS      Y3, Y12, Y12
-	VSUBPS      Y3, Y13, Y13
-	VFMADD231PS Y12, Y12, Y9
-	VFMADD231PS Y13, Y13, Y10
-	VMOVUPS     64(CX), Y13
-	VMOVUPS     96(CX), Y12
-	VSUBPS      Y3, Y13, Y13
-	VSUBPS      Y3, Y12, Y12
-	VFMADD231PS Y13, Y13, Y8
-	VFMADD231PS Y12, Y12, Y7
-	VMOVUPS     128(CX), Y12
-	VMOVUPS     160(CX), Y13
-	VSUBPS      Y3, Y12, Y12
-	VSUBPS      Y3, Y13, Y13
-	VFMADD231PS Y12, Y12, Y6
-	VFMADD231PS Y13, Y13, Y5
-	VMOVUPS     192(CX), Y13
-	VMOVUPS     224(CX), Y12
-	VSUBPS      Y3, Y13, Y13
-	VSUBPS      Y3, Y12, Y12
-	VFMADD231PS Y13, Y13, Y4
-	VFMADD231PS Y12, Y12, Y11
-	ADDQ        $+256, CX
-	SUBQ        $+64, DI
-	JGE         pass6_blocks
-
-pass6_blocks_end:
-	ADDQ        $+64, DI
-	CMPQ        DI, $+8
-	JL          pass6_partial0
-	VMOVUPS     (CX), Y12
-	VSUBPS      Y3, Y12, Y12
-	VFMADD231PS Y12, Y12, Y9
-	ADDQ        $+32, CX
-	ADDQ        $-8, DI
-	CMPQ        DI, $+8
-	JL          pass6_partial1
-	VMOVUPS     (CX), Y12
-	VSUBPS      Y3, Y12, Y12
-	VFMADD231PS Y12, Y12, Y10
-	ADDQ        $+32, CX
-	ADDQ        $-8, DI
-	CMPQ        DI, $+8
-	JL          pass6_partial2
-	VMOVUPS     (CX), Y12
-	VSUBPS      Y3, Y12, Y12
-	VFMADD231PS Y12, Y12, Y8
-	ADDQ        $+32, CX
-	ADDQ        $-8, DI
-	CMPQ        DI, $+8
-	JL          pass6_partial3
-	VMOVUPS     (CX), Y12
-	VSUBPS      Y3, Y12, Y12
-	VFMADD231PS Y12, Y12, Y7
-	ADDQ        $+32, CX
-	ADDQ        $-8, DI
-	CMPQ        DI, $+8
-	JL          pass6_partial4
-	VMOVUPS     (CX), Y12
-	VSUBPS      Y3, Y12, Y12
-	VFMADD231PS Y12, Y12, Y6
-	ADDQ        $+32, CX
-	ADDQ        $-8, DI
-	CMPQ        DI, $+8
-	JL          pass6_partial5
-	VMOVUPS     (CX), Y12
-	VSUBPS      Y3, Y12, Y12
-	VFMADD231PS Y12, Y12, Y5
-	ADDQ        $+32, CX
-	ADDQ        $-8, DI
-	CMPQ        DI, $+8
-	JL          pass6_partial6
-	VMOVUPS     (CX), Y12
-	VSUBPS      Y3, Y12, Y12
-	VFMADD231PS Y12, Y12, Y4
-	ADDQ        $+32, CX
-	ADDQ        $-8, DI
-	CMPQ        DI, $+8
-	JL          pass6_partial7
-	VMOVUPS     (CX), Y12
-	VSUBPS      Y3, Y12, Y12
-	VFMADD231PS Y12, Y12, Y11
-	ADDQ        $+32, CX
-	ADDQ        $-8, DI
-	JMP         pass6_fold
-
-pass6_partial0:
-	TESTQ        DI, DI
-	JE           pass6_fold
-	VMASKMOVPS   (CX), Y1, Y12
-	VSUBPS       Y3, Y12, Y12
-	VBROADCASTSS lanes_00000000<>+0(SB), Y13
-	VBLENDVPS    Y1, Y12, Y13, Y12
-	VFMADD231PS  Y12, Y12, Y9
-	JMP          pass6_fold
-
-pass6_partial1:
-	TESTQ        DI, DI
-	JE           pass6_fold
-	VMASKMOVPS   (CX), Y1, Y12
-	VSUBPS       Y3, Y12, Y12
-	VBROADCASTSS lanes_00000000<>+0(SB), Y13
-	VBLENDVPS    Y1, Y12, Y13, Y12
-	VFMADD231PS  Y12, Y12, Y10
-	JMP          pass6_fold
-
-pass6_partial2:
-	TESTQ        DI, DI
-	JE           pass6_fold
-	VMASKMOVPS   (CX), Y1, Y12
-	VSUBPS       Y3, Y12, Y12
-	VBROADCASTSS lanes_00000000<>+0(SB), Y13
-	VBLENDVPS    Y1, Y12, Y13, Y12
-	VFMADD231PS  Y12, Y12, Y8
-	JMP          pass6_fold
-
-pass6_partial3:
-	TESTQ        DI, DI
-	JE           pass6_fold
-	VMASKMOVPS   (CX), Y1, Y12
-	VSUBPS       Y3, Y12, Y12
-	VBROADCASTSS lanes_00000000<>+0(SB), Y13
-	VBLENDVPS    Y1, Y12, Y13, Y12
-	VFMADD231PS  Y12, Y12, Y7
-	JMP          pass6_fold
-
-pass6_partial4:
-	TESTQ        DI, DI
-	JE           pass6_fold
-	VMASKMOVPS   (CX), Y1, Y12
-	VSUBPS       Y3, Y12, Y12
-	VBROADCASTSS lanes_00000000<>+0(SB), Y13
-	VBLENDVPS    Y1, Y12, Y13, Y12
-	VFMADD231PS  Y12, Y12, Y6
-	JMP          pass6_fold
-
-pass6_partial5:
-	TESTQ        DI, DI
-	JE           pass6_fold
-	VMASKMOVPS   (CX), Y1, Y12
-	VSUBPS       Y3, Y12, Y12
-	VBROADCASTSS lanes_00000000<>+0(SB), Y13
-	VBLENDVPS    Y1, Y12, Y13, Y12
-	VFMADD231PS  Y12, Y12, Y5
-	JMP          pass6_fold
-
-pass6_partial6:
-	TESTQ        DI, DI
-	JE           pass6_fold
-	VMASKMOVPS   (CX), Y1, Y12
-	VSUBPS       Y3, Y12, Y12
-	VBROADCASTSS lanes_00000000<>+0(SB), Y13
-	VBLENDVPS    Y1, Y12, Y13, Y12
-	VFMADD231PS  Y12, Y12, Y4
-	JMP          pass6_fold
-
-pass6_partial7:
-	TESTQ        DI, DI
-	JE           pass6_fold
-	VMASKMOVPS   (CX), Y1, Y12
-	VSUBPS       Y3, Y12, Y12
-	VBROADCASTSS lanes_00000000<>+0(SB), Y13
-	VBLENDVPS    Y1, Y12, Y13, Y12
-	VFMADD231PS  Y12, Y12, Y11
-
-pass6_fold:
-	VADDPS       Y6, Y9, Y9
-	VADDPS       Y5, Y10, Y10
-	VADDPS       Y4, Y8, Y8
-	VADDPS       Y11, Y7, Y7
-	VADDPS       Y8, Y9, Y9
-	VADDPS       Y7, Y10, Y10
-	VADDPS       Y10, Y9, Y9
-	VEXTRACTF128 $0x01, Y9, X12
-	VADDPS       X12, X9, X9
-	VSHUFPS      $0x0e, X9, X9, X12
-	VADDPS       X12, X9, X9
-	VSHUFPS      $0x01, X9, X9, X12
-	VADDPS       X12, X9, X9
-	SUBQ         R8, CX
-	VDIVPS       X0, X9, X11
-	VMULPS       X2, X2, X9
-	VSUBPS       X9, X11, X2
-	VBROADCASTSS lanes_00000000<>+0(SB), X11
-	VMAXPS       X2, X11, X9
 	VMOVSS       X3, (AX)
 	ADDQ         $+4, AX
-	VMOVSS       X9, (BX)
+	VSUBPS       X2, X3, X9
+	VSUBPS       X9, X10, X3
+	VMOVSS       X3, (BX)
 	ADDQ         $+4, BX
-	MOVQ         SI, DI
-	SHLQ         $0x02, DI
-	ADDQ         DI, CX
+	LEAQ         (CX)(SI*4), CX
 	SUBQ         $+1, DX
 	JNE          row
 	VZEROUPPER
 	RET
 
-// func RowMomentsAVX512(mean *float32, variance *float32, x *float32, rows int, cols int, n float32)
+// func RowMeansAVX512(mean *float32, lost *float32, x *float32, rows int, cols int, n float32)
 // Requires: AVX, AVX512F, AVX512VL, BMI2
-TEXT ·RowMomentsAVX512(SB), NOSPLIT, $0-44
+TEXT ·RowMeansAVX512(SB), NOSPLIT, $0-44
 	MOVQ         mean+0(FP), AX
-	MOVQ         variance+8(FP), BX
+	MOVQ         lost+8(FP), BX
 	MOVQ         x+16(FP), CX
 	MOVQ         rows+24(FP), DX
 	MOVQ         cols+32(FP), SI
@@ -34467,162 +34277,44 @@ pass1_fold:
 	SUBQ          R8, CX
 	VDIVPS        X0, X2, X5
 	VADDPS        X5, X1, X2
-	VBROADCASTSS  X2, Z2
-	VSUBPS        X1, X2, X4
-	VSUBPS        X4, X5, X1
-	MOVQ          SI, DI
-	VPXOR         X4, X4, X4
-	VPXOR         X5, X5, X5
-	VPXOR         X3, X3, X3
-	VPXOR         X9, X9, X9
-	SUBQ          $+64, DI
-	JL            pass6_blocks_end
-
-pass6_blocks:
-	VMOVUPS     (CX), Z8
-	VMOVUPS     64(CX), Z7
-	VMOVUPS     128(CX), Z6
-	VMOVUPS     192(CX), Z10
-	VSUBPS      Z2, Z8, Z8
-	VSUBPS      Z2, Z7, Z7
-	VSUBPS      Z2, Z6, Z6
-	VSUBPS      Z2, Z10, Z10
-	VFMADD231PS Z8, Z8, Z4
-	VFMADD231PS Z7, Z7, Z5
-	VFMADD231PS Z6, Z6, Z3
-	VFMADD231PS Z10, Z10, Z9
-	ADDQ        $+256, CX
-	SUBQ        $+64, DI
-	JGE         pass6_blocks
-
-pass6_blocks_end:
-	ADDQ        $+64, DI
-	CMPQ        DI, $+16
-	JL          pass6_partial0
-	VMOVUPS     (CX), Z10
-	VSUBPS      Z2, Z10, Z10
-	VFMADD231PS Z10, Z10, Z4
-	ADDQ        $+64, CX
-	ADDQ        $-16, DI
-	CMPQ        DI, $+16
-	JL          pass6_partial1
-	VMOVUPS     (CX), Z10
-	VSUBPS      Z2, Z10, Z10
-	VFMADD231PS Z10, Z10, Z5
-	ADDQ        $+64, CX
-	ADDQ        $-16, DI
-	CMPQ        DI, $+16
-	JL          pass6_partial2
-	VMOVUPS     (CX), Z10
-	VSUBPS      Z2, Z10, Z10
-	VFMADD231PS Z10, Z10, Z3
-	ADDQ        $+64, CX
-	ADDQ        $-16, DI
-	CMPQ        DI, $+16
-	JL          pass6_partial3
-	VMOVUPS     (CX), Z10
-	VSUBPS      Z2, Z10, Z10
-	VFMADD231PS Z10, Z10, Z9
-	ADDQ        $+64, CX
-	ADDQ        $-16, DI
-	JMP         pass6_fold
-
-pass6_partial0:
-	TESTQ        DI, DI
-	JE           pass6_fold
-	VMOVUPS.Z    (CX), K1, Z10
-	VSUBPS       Z2, Z10, Z10
-	VBROADCASTSS lanes_00000000<>+0(SB), Z6
-	VBLENDMPS    Z10, Z6, K1, Z10
-	VFMADD231PS  Z10, Z10, Z4
-	JMP          pass6_fold
-
-pass6_partial1:
-	TESTQ        DI, DI
-	JE           pass6_fold
-	VMOVUPS.Z    (CX), K1, Z10
-	VSUBPS       Z2, Z10, Z10
-	VBROADCASTSS lanes_00000000<>+0(SB), Z6
-	VBLENDMPS    Z10, Z6, K1, Z10
-	VFMADD231PS  Z10, Z10, Z5
-	JMP          pass6_fold
-
-pass6_partial2:
-	TESTQ        DI, DI
-	JE           pass6_fold
-	VMOVUPS.Z    (CX), K1, Z10
-	VSUBPS       Z2, Z10, Z10
-	VBROADCASTSS lanes_00000000<>+0(SB), Z6
-	VBLENDMPS    Z10, Z6, K1, Z10
-	VFMADD231PS  Z10, Z10, Z3
-	JMP          pass6_fold
-
-pass6_partial3:
-	TESTQ        DI, DI
-	JE           pass6_fold
-	VMOVUPS.Z    (CX), K1, Z10
-	VSUBPS       Z2, Z10, Z10
-	VBROADCASTSS lanes_00000000<>+0(SB), Z6
-	VBLENDMPS    Z10, Z6, K1, Z10
-	VFMADD231PS  Z10, Z10, Z9
-
-pass6_fold:
-	VADDPS        Z3, Z4, Z4
-	VADDPS        Z9, Z5, Z5
-	VADDPS        Z5, Z4, Z4
-	VEXTRACTF64X4 $0x01, Z4, Y10
-	VADDPS        Y10, Y4, Y4
-	VEXTRACTF32X4 $0x01, Y4, X10
-	VADDPS        X10, X4, X4
-	VSHUFPS       $0x0e, X4, X4, X10
-	VADDPS        X10, X4, X4
-	VSHUFPS       $0x01, X4, X4, X10
-	VADDPS        X10, X4, X4
-	SUBQ          R8, CX
-	VDIVPS        X0, X4, X9
-	VMULPS        X1, X1, X4
-	VSUBPS        X4, X9, X1
-	VBROADCASTSS  lanes_00000000<>+0(SB), X9
-	VMAXPS        X1, X9, X4
 	VMOVSS        X2, (AX)
 	ADDQ          $+4, AX
-	VMOVSS        X4, (BX)
+	VSUBPS        X1, X2, X4
+	VSUBPS        X4, X5, X2
+	VMOVSS        X2, (BX)
 	ADDQ          $+4, BX
-	MOVQ          SI, DI
-	SHLQ          $0x02, DI
-	ADDQ          DI, CX
+	LEAQ          (CX)(SI*4), CX
 	SUBQ          $+1, DX
 	JNE           row
 	VZEROUPPER
 	RET
 
-// func LayerNormRowsAVX2(dst *float32, mean *float32, rstd *float32, x *float32, gamma *float32, beta *float32, rows int, cols int, eps float32, n float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·LayerNormRowsAVX2(SB), NOSPLIT, $0-72
-	MOVQ         dst+0(FP), AX
-	MOVQ         mean+8(FP), BX
-	MOVQ         rstd+16(FP), CX
-	MOVQ         x+24(FP), DX
-	MOVQ         gamma+32(FP), SI
-	MOVQ         beta+40(FP), DI
-	MOVQ         rows+48(FP), R8
-	MOVQ         cols+56(FP), R9
-	VBROADCASTSS eps+64(FP), Y0
-	VBROADCASTSS n+68(FP), Y1
-	MOVQ         R9, R10
-	MOVQ         R10, R11
-	ANDQ         $+7, R10
-	LEAQ         partial_masks<>+0(SB), SI
-	NEGQ         R10
-	VMOVUPS      32(SI)(R10*4), Y2
-	NEGQ         R10
-	SUBQ         R10, R11
-	SHLQ         $0x02, R11
-	MOVQ         gamma+32(FP), SI
+// func RowVariancesAVX2(variance *float32, x *float32, mean *float32, lost *float32, rows int, cols int, n float32)
+// Requires: AVX, FMA3
+TEXT ·RowVariancesAVX2(SB), NOSPLIT, $0-52
+	MOVQ         variance+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         mean+16(FP), CX
+	MOVQ         lost+24(FP), DX
+	MOVQ         rows+32(FP), SI
+	MOVQ         cols+40(FP), DI
+	VBROADCASTSS n+48(FP), Y0
+	MOVQ         DI, R8
+	MOVQ         R8, R9
+	ANDQ         $+7, R8
+	LEAQ         partial_masks<>+0(SB), R10
+	NEGQ         R8
+	VMOVUPS      32(R10)(R8*4), Y1
+	NEGQ         R8
+	SUBQ         R8, R9
+	SHLQ         $0x02, R9
 
 row:
+	VBROADCASTSS (CX), Y2
+	ADDQ         $+4, CX
 	VBROADCASTSS (DX), Y3
-	MOVQ         R9, R10
+	ADDQ         $+4, DX
+	MOVQ         DI, R8
 	VPXOR        X4, X4, X4
 	VPXOR        X5, X5, X5
 	VPXOR        X6, X6, X6
@@ -34631,178 +34323,178 @@ row:
 	VPXOR        X9, X9, X9
 	VPXOR        X10, X10, X10
 	VPXOR        X11, X11, X11
-	SUBQ         $+64, R10
-	JL           pass1_blocks_end
+	SUBQ         $+64, R8
+	JL           pass2_blocks_end
 
-pass1_blocks:
-	VMOVUPS (DX), Y12
-	VMOVUPS 32(DX), Y13
-	VSUBPS  Y3, Y12, Y12
-	VSUBPS  Y3, Y13, Y13
-	VADDPS  Y12, Y4, Y4
-	VADDPS  Y13, Y5, Y5
-	VMOVUPS 64(DX), Y13
-	VMOVUPS 96(DX), Y12
-	VSUBPS  Y3, Y13, Y13
-	VSUBPS  Y3, Y12, Y12
-	VADDPS  Y13, Y6, Y6
-	VADDPS  Y12, Y7, Y7
-	VMOVUPS 128(DX), Y12
-	VMOVUPS 160(DX), Y13
-	VSUBPS  Y3, Y12, Y12
-	VSUBPS  Y3, Y13, Y13
-	VADDPS  Y12, Y8, Y8
-	VADDPS  Y13, Y9, Y9
-	VMOVUPS 192(DX), Y13
-	VMOVUPS 224(DX), Y12
-	VSUBPS  Y3, Y13, Y13
-	VSUBPS  Y3, Y12, Y12
-	VADDPS  Y13, Y10, Y10
-	VADDPS  Y12, Y11, Y11
-	ADDQ    $+256, DX
-	SUBQ    $+64, R10
-	JGE     pass1_blocks
+pass2_blocks:
+	VMOVUPS     (BX), Y12
+	VMOVUPS     32(BX), Y13
+	VSUBPS      Y2, Y12, Y12
+	VSUBPS      Y2, Y13, Y13
+	VFMADD231PS Y12, Y12, Y4
+	VFMADD231PS Y13, Y13, Y5
+	VMOVUPS     64(BX), Y13
+	VMOVUPS     96(BX), Y12
+	VSUBPS      Y2, Y13, Y13
+	VSUBPS      Y2, Y12, Y12
+	VFMADD231PS Y13, Y13, Y6
+	VFMADD231PS Y12, Y12, Y7
+	VMOVUPS     128(BX), Y12
+	VMOVUPS     160(BX), Y13
+	VSUBPS      Y2, Y12, Y12
+	VSUBPS      Y2, Y13, Y13
+	VFMADD231PS Y12, Y12, Y8
+	VFMADD231PS Y13, Y13, Y9
+	VMOVUPS     192(BX), Y13
+	VMOVUPS     224(BX), Y12
+	VSUBPS      Y2, Y13, Y13
+	VSUBPS      Y2, Y12, Y12
+	VFMADD231PS Y13, Y13, Y10
+	VFMADD231PS Y12, Y12, Y11
+	ADDQ        $+256, BX
+	SUBQ        $+64, R8
+	JGE         pass2_blocks
 
-pass1_blocks_end:
-	ADDQ    $+64, R10
-	CMPQ    R10, $+8
-	JL      pass1_partial0
-	VMOVUPS (DX), Y12
-	VSUBPS  Y3, Y12, Y12
-	VADDPS  Y12, Y4, Y4
-	ADDQ    $+32, DX
-	ADDQ    $-8, R10
-	CMPQ    R10, $+8
-	JL      pass1_partial1
-	VMOVUPS (DX), Y12
-	VSUBPS  Y3, Y12, Y12
-	VADDPS  Y12, Y5, Y5
-	ADDQ    $+32, DX
-	ADDQ    $-8, R10
-	CMPQ    R10, $+8
-	JL      pass1_partial2
-	VMOVUPS (DX), Y12
-	VSUBPS  Y3, Y12, Y12
-	VADDPS  Y12, Y6, Y6
-	ADDQ    $+32, DX
-	ADDQ    $-8, R10
-	CMPQ    R10, $+8
-	JL      pass1_partial3
-	VMOVUPS (DX), Y12
-	VSUBPS  Y3, Y12, Y12
-	VADDPS  Y12, Y7, Y7
-	ADDQ    $+32, DX
-	ADDQ    $-8, R10
-	CMPQ    R10, $+8
-	JL      pass1_partial4
-	VMOVUPS (DX), Y12
-	VSUBPS  Y3, Y12, Y12
-	VADDPS  Y12, Y8, Y8
-	ADDQ    $+32, DX
-	ADDQ    $-8, R10
-	CMPQ    R10, $+8
-	JL      pass1_partial5
-	VMOVUPS (DX), Y12
-	VSUBPS  Y3, Y12, Y12
-	VADDPS  Y12, Y9, Y9
-	ADDQ    $+32, DX
-	ADDQ    $-8, R10
-	CMPQ    R10, $+8
-	JL      pass1_partial6
-	VMOVUPS (DX), Y12
-	VSUBPS  Y3, Y12, Y12
-	VADDPS  Y12, Y10, Y10
-	ADDQ    $+32, DX
-	ADDQ    $-8, R10
-	CMPQ    R10, $+8
-	JL      pass1_partial7
-	VMOVUPS (DX), Y12
-	VSUBPS  Y3, Y12, Y12
-	VADDPS  Y12, Y11, Y11
-	ADDQ    $+32, DX
-	ADDQ    $-8, R10
-	JMP     pass1_fold
+pass2_blocks_end:
+	ADDQ        $+64, R8
+	CMPQ        R8, $+8
+	JL          pass2_partial0
+	VMOVUPS     (BX), Y12
+	VSUBPS      Y2, Y12, Y12
+	VFMADD231PS Y12, Y12, Y4
+	ADDQ        $+32, BX
+	ADDQ        $-8, R8
+	CMPQ        R8, $+8
+	JL          pass2_partial1
+	VMOVUPS     (BX), Y12
+	VSUBPS      Y2, Y12, Y12
+	VFMADD231PS Y12, Y12, Y5
+	ADDQ        $+32, BX
+	ADDQ        $-8, R8
+	CMPQ        R8, $+8
+	JL          pass2_partial2
+	VMOVUPS     (BX), Y12
+	VSUBPS      Y2, Y12, Y12
+	VFMADD231PS Y12, Y12, Y6
+	ADDQ        $+32, BX
+	ADDQ        $-8, R8
+	CMPQ        R8, $+8
+	JL          pass2_partial3
+	VMOVUPS     (BX), Y12
+	VSUBPS      Y2, Y12, Y12
+	VFMADD231PS Y12, Y12, Y7
+	ADDQ        $+32, BX
+	ADDQ        $-8, R8
+	CMPQ        R8, $+8
+	JL          pass2_partial4
+	VMOVUPS     (BX), Y12
+	VSUBPS      Y2, Y12, Y12
+	VFMADD231PS Y12, Y12, Y8
+	ADDQ        $+32, BX
+	ADDQ        $-8, R8
+	CMPQ        R8, $+8
+	JL          pass2_partial5
+	VMOVUPS     (BX), Y12
+	VSUBPS      Y2, Y12, Y12
+	VFMADD231PS Y12, Y12, Y9
+	ADDQ        $+32, BX
+	ADDQ        $-8, R8
+	CMPQ        R8, $+8
+	JL          pass2_partial6
+	VMOVUPS     (BX), Y12
+	VSUBPS      Y2, Y12, Y12
+	VFMADD231PS Y12, Y12, Y10
+	ADDQ        $+32, BX
+	ADDQ        $-8, R8
+	CMPQ        R8, $+8
+	JL          pass2_partial7
+	VMOVUPS     (BX), Y12
+	VSUBPS      Y2, Y12, Y12
+	VFMADD231PS Y12, Y12, Y11
+	ADDQ        $+32, BX
+	ADDQ        $-8, R8
+	JMP         pass2_fold
 
-pass1_partial0:
-	TESTQ        R10, R10
-	JE           pass1_fold
-	VMASKMOVPS   (DX), Y2, Y12
-	VSUBPS       Y3, Y12, Y12
+pass2_partial0:
+	TESTQ        R8, R8
+	JE           pass2_fold
+	VMASKMOVPS   (BX), Y1, Y12
+	VSUBPS       Y2, Y12, Y12
 	VBROADCASTSS lanes_00000000<>+0(SB), Y13
-	VBLENDVPS    Y2, Y12, Y13, Y12
-	VADDPS       Y12, Y4, Y4
-	JMP          pass1_fold
+	VBLENDVPS    Y1, Y12, Y13, Y12
+	VFMADD231PS  Y12, Y12, Y4
+	JMP          pass2_fold
 
-pass1_partial1:
-	TESTQ        R10, R10
-	JE           pass1_fold
-	VMASKMOVPS   (DX), Y2, Y12
-	VSUBPS       Y3, Y12, Y12
+pass2_partial1:
+	TESTQ        R8, R8
+	JE           pass2_fold
+	VMASKMOVPS   (BX), Y1, Y12
+	VSUBPS       Y2, Y12, Y12
 	VBROADCASTSS lanes_00000000<>+0(SB), Y13
-	VBLENDVPS    Y2, Y12, Y13, Y12
-	VADDPS       Y12, Y5, Y5
-	JMP          pass1_fold
+	VBLENDVPS    Y1, Y12, Y13, Y12
+	VFMADD231PS  Y12, Y12, Y5
+	JMP          pass2_fold
 
-pass1_partial2:
-	TESTQ        R10, R10
-	JE           pass1_fold
-	VMASKMOVPS   (DX), Y2, Y12
-	VSUBPS       Y3, Y12, Y12
+pass2_partial2:
+	TESTQ        R8, R8
+	JE           pass2_fold
+	VMASKMOVPS   (BX), Y1, Y12
+	VSUBPS       Y2, Y12, Y12
 	VBROADCASTSS lanes_00000000<>+0(SB), Y13
-	VBLENDVPS    Y2, Y12, Y13, Y12
-	VADDPS       Y12, Y6, Y6
-	JMP          pass1_fold
+	VBLENDVPS    Y1, Y12, Y13, Y12
+	VFMADD231PS  Y12, Y12, Y6
+	JMP          pass2_fold
 
-pass1_partial3:
-	TESTQ        R10, R10
-	JE           pass1_fold
-	VMASKMOVPS   (DX), Y2, Y12
-	VSUBPS       Y3, Y12, Y12
+pass2_partial3:
+	TESTQ        R8, R8
+	JE           pass2_fold
+	VMASKMOVPS   (BX), Y1, Y12
+	VSUBPS       Y2, Y12, Y12
 	VBROADCASTSS lanes_00000000<>+0(SB), Y13
-	VBLENDVPS    Y2, Y12, Y13, Y12
-	VADDPS       Y12, Y7, Y7
-	JMP          pass1_fold
+	VBLENDVPS    Y1, Y12, Y13, Y12
+	VFMADD231PS  Y12, Y12, Y7
+	JMP          pass2_fold
 
-pass1_partial4:
-	TESTQ        R10, R10
-	JE           pass1_fold
-	VMASKMOVPS   (DX), Y2, Y12
-	VSUBPS       Y3, Y12, Y12
+pass2_partial4:
+	TESTQ        R8, R8
+	JE           pass2_fold
+	VMASKMOVPS   (BX), Y1, Y12
+	VSUBPS       Y2, Y12, Y12
 	VBROADCASTSS lanes_00000000<>+0(SB), Y13
-	VBLENDVPS    Y2, Y12, Y13, Y12
-	VADDPS       Y12, Y8, Y8
-	JMP          pass1_fold
+	VBLENDVPS    Y1, Y12, Y13, Y12
+	VFMADD231PS  Y12, Y12, Y8
+	JMP          pass2_fold
 
-pass1_partial5:
-	TESTQ        R10, R10
-	JE           pass1_fold
-	VMASKMOVPS   (DX), Y2, Y12
-	VSUBPS       Y3, Y12, Y12
+pass2_partial5:
+	TESTQ        R8, R8
+	JE           pass2_fold
+	VMASKMOVPS   (BX), Y1, Y12
+	VSUBPS       Y2, Y12, Y12
 	VBROADCASTSS lanes_00000000<>+0(SB), Y13
-	VBLENDVPS    Y2, Y12, Y13, Y12
-	VADDPS       Y12, Y9, Y9
-	JMP          pass1_fold
+	VBLENDVPS    Y1, Y12, Y13, Y12
+	VFMADD231PS  Y12, Y12, Y9
+	JMP          pass2_fold
 
-pass1_partial6:
-	TESTQ        R10, R10
-	JE           pass1_fold
-	VMASKMOVPS   (DX), Y2, Y12
-	VSUBPS       Y3, Y12, Y12
+pass2_partial6:
+	TESTQ        R8, R8
+	JE           pass2_fold
+	VMASKMOVPS   (BX), Y1, Y12
+	VSUBPS       Y2, Y12, Y12
 	VBROADCASTSS lanes_00000000<>+0(SB), Y13
-	VBLENDVPS    Y2, Y12, Y13, Y12
-	VADDPS       Y12, Y10, Y10
-	JMP          pass1_fold
+	VBLENDVPS    Y1, Y12, Y13, Y12
+	VFMADD231PS  Y12, Y12, Y10
+	JMP          pass2_fold
 
-pass1_partial7:
-	TESTQ        R10, R10
-	JE           pass1_fold
-	VMASKMOVPS   (DX), Y2, Y12
-	VSUBPS       Y3, Y12, Y12
+pass2_partial7:
+	TESTQ        R8, R8
+	JE           pass2_fold
+	VMASKMOVPS   (BX), Y1, Y12
+	VSUBPS       Y2, Y12, Y12
 	VBROADCASTSS lanes_00000000<>+0(SB), Y13
-	VBLENDVPS    Y2, Y12, Y13, Y12
-	VADDPS       Y12, Y11, Y11
+	VBLENDVPS    Y1, Y12, Y13, Y12
+	VFMADD231PS  Y12, Y12, Y11
 
-pass1_fold:
+pass2_fold:
 	VADDPS       Y8, Y4, Y4
 	VADDPS       Y9, Y5, Y5
 	VADDPS       Y10, Y6, Y6
@@ -34816,286 +34508,647 @@ pass1_fold:
 	VADDPS       X12, X4, X4
 	VSHUFPS      $0x01, X4, X4, X12
 	VADDPS       X12, X4, X4
-	SUBQ         R11, DX
-	VDIVPS       X1, X4, X11
-	VADDPS       X11, X3, X4
-	VBROADCASTSS X4, Y4
-	VSUBPS       X3, X4, X10
-	VSUBPS       X10, X11, X3
-	MOVQ         R9, R10
+	SUBQ         R9, BX
+	VDIVPS       X0, X4, X2
+	VMULPS       X3, X3, X4
+	VSUBPS       X4, X2, X3
+	VBROADCASTSS lanes_00000000<>+0(SB), X2
+	VMAXPS       X3, X2, X4
+	VMOVSS       X4, (AX)
+	ADDQ         $+4, AX
+	LEAQ         (BX)(DI*4), BX
+	SUBQ         $+1, SI
+	JNE          row
+	VZEROUPPER
+	RET
+
+// func RowVariancesAVX512(variance *float32, x *float32, mean *float32, lost *float32, rows int, cols int, n float32)
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·RowVariancesAVX512(SB), NOSPLIT, $0-52
+	MOVQ         variance+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         mean+16(FP), CX
+	MOVQ         lost+24(FP), DX
+	MOVQ         rows+32(FP), SI
+	MOVQ         cols+40(FP), DI
+	VBROADCASTSS n+48(FP), Z0
+	MOVQ         DI, R8
+	MOVQ         R8, R9
+	ANDQ         $+15, R8
+	MOVL         $0x0000ffff, R10
+	BZHIL        R8, R10, R10
+	KMOVW        R10, K1
+	SUBQ         R8, R9
+	SHLQ         $0x02, R9
+
+row:
+	VBROADCASTSS (CX), Z1
+	ADDQ         $+4, CX
+	VBROADCASTSS (DX), Z2
+	ADDQ         $+4, DX
+	MOVQ         DI, R8
+	VPXOR        X3, X3, X3
+	VPXOR        X4, X4, X4
+	VPXOR        X5, X5, X5
+	VPXOR        X6, X6, X6
+	SUBQ         $+64, R8
+	JL           pass2_blocks_end
+
+pass2_blocks:
+	VMOVUPS     (BX), Z7
+	VMOVUPS     64(BX), Z8
+	VMOVUPS     128(BX), Z9
+	VMOVUPS     192(BX), Z10
+	VSUBPS      Z1, Z7, Z7
+	VSUBPS      Z1, Z8, Z8
+	VSUBPS      Z1, Z9, Z9
+	VSUBPS      Z1, Z10, Z10
+	VFMADD231PS Z7, Z7, Z3
+	VFMADD231PS Z8, Z8, Z4
+	VFMADD231PS Z9, Z9, Z5
+	VFMADD231PS Z10, Z10, Z6
+	ADDQ        $+256, BX
+	SUBQ        $+64, R8
+	JGE         pass2_blocks
+
+pass2_blocks_end:
+	ADDQ        $+64, R8
+	CMPQ        R8, $+16
+	JL          pass2_partial0
+	VMOVUPS     (BX), Z10
+	VSUBPS      Z1, Z10, Z10
+	VFMADD231PS Z10, Z10, Z3
+	ADDQ        $+64, BX
+	ADDQ        $-16, R8
+	CMPQ        R8, $+16
+	JL          pass2_partial1
+	VMOVUPS     (BX), Z10
+	VSUBPS      Z1, Z10, Z10
+	VFMADD231PS Z10, Z10, Z4
+	ADDQ        $+64, BX
+	ADDQ        $-16, R8
+	CMPQ        R8, $+16
+	JL          pass2_partial2
+	VMOVUPS     (BX), Z10
+	VSUBPS      Z1, Z10, Z10
+	VFMADD231PS Z10, Z10, Z5
+	ADDQ        $+64, BX
+	ADDQ        $-16, R8
+	CMPQ        R8, $+16
+	JL          pass2_partial3
+	VMOVUPS     (BX), Z10
+	VSUBPS      Z1, Z10, Z10
+	VFMADD231PS Z10, Z10, Z6
+	ADDQ        $+64, BX
+	ADDQ        $-16, R8
+	JMP         pass2_fold
+
+pass2_partial0:
+	TESTQ        R8, R8
+	JE           pass2_fold
+	VMOVUPS.Z    (BX), K1, Z10
+	VSUBPS       Z1, Z10, Z10
+	VBROADCASTSS lanes_00000000<>+0(SB), Z9
+	VBLENDMPS    Z10, Z9, K1, Z10
+	VFMADD231PS  Z10, Z10, Z3
+	JMP          pass2_fold
+
+pass2_partial1:
+	TESTQ        R8, R8
+	JE           pass2_fold
+	VMOVUPS.Z    (BX), K1, Z10
+	VSUBPS       Z1, Z10, Z10
+	VBROADCASTSS lanes_00000000<>+0(SB), Z9
+	VBLENDMPS    Z10, Z9, K1, Z10
+	VFMADD231PS  Z10, Z10, Z4
+	JMP          pass2_fold
+
+pass2_partial2:
+	TESTQ        R8, R8
+	JE           pass2_fold
+	VMOVUPS.Z    (BX), K1, Z10
+	VSUBPS       Z1, Z10, Z10
+	VBROADCASTSS lanes_00000000<>+0(SB), Z9
+	VBLENDMPS    Z10, Z9, K1, Z10
+	VFMADD231PS  Z10, Z10, Z5
+	JMP          pass2_fold
+
+pass2_partial3:
+	TESTQ        R8, R8
+	JE           pass2_fold
+	VMOVUPS.Z    (BX), K1, Z10
+	VSUBPS       Z1, Z10, Z10
+	VBROADCASTSS lanes_00000000<>+0(SB), Z9
+	VBLENDMPS    Z10, Z9, K1, Z10
+	VFMADD231PS  Z10, Z10, Z6
+
+pass2_fold:
+	VADDPS        Z5, Z3, Z3
+	VADDPS        Z6, Z4, Z4
+	VADDPS        Z4, Z3, Z3
+	VEXTRACTF64X4 $0x01, Z3, Y10
+	VADDPS        Y10, Y3, Y3
+	VEXTRACTF32X4 $0x01, Y3, X10
+	VADDPS        X10, X3, X3
+	VSHUFPS       $0x0e, X3, X3, X10
+	VADDPS        X10, X3, X3
+	VSHUFPS       $0x01, X3, X3, X10
+	VADDPS        X10, X3, X3
+	SUBQ          R9, BX
+	VDIVPS        X0, X3, X1
+	VMULPS        X2, X2, X3
+	VSUBPS        X3, X1, X2
+	VBROADCASTSS  lanes_00000000<>+0(SB), X1
+	VMAXPS        X2, X1, X3
+	VMOVSS        X3, (AX)
+	ADDQ          $+4, AX
+	LEAQ          (BX)(DI*4), BX
+	SUBQ          $+1, SI
+	JNE           row
+	VZEROUPPER
+	RET
+
+// func RowDeviationsAVX2(rstd *float32, x *float32, mean *float32, lost *float32, rows int, cols int, eps float32, n float32)
+// Requires: AVX, FMA3
+TEXT ·RowDeviationsAVX2(SB), NOSPLIT, $0-56
+	MOVQ         rstd+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         mean+16(FP), CX
+	MOVQ         lost+24(FP), DX
+	MOVQ         rows+32(FP), SI
+	MOVQ         cols+40(FP), DI
+	VBROADCASTSS eps+48(FP), Y0
+	VBROADCASTSS n+52(FP), Y1
+	MOVQ         DI, R8
+	MOVQ         R8, R9
+	ANDQ         $+7, R8
+	LEAQ         partial_masks<>+0(SB), R10
+	NEGQ         R8
+	VMOVUPS      32(R10)(R8*4), Y2
+	NEGQ         R8
+	SUBQ         R8, R9
+	SHLQ         $0x02, R9
+
+row:
+	VBROADCASTSS (CX), Y3
+	ADDQ         $+4, CX
+	VBROADCASTSS (DX), Y4
+	ADDQ         $+4, DX
+	MOVQ         DI, R8
+	VPXOR        X5, X5, X5
+	VPXOR        X6, X6, X6
+	VPXOR        X7, X7, X7
+	VPXOR        X8, X8, X8
+	VPXOR        X9, X9, X9
 	VPXOR        X10, X10, X10
 	VPXOR        X11, X11, X11
-	VPXOR        X9, X9, X9
-	VPXOR        X8, X8, X8
-	VPXOR        X7, X7, X7
-	VPXOR        X6, X6, X6
-	VPXOR        X5, X5, X5
 	VPXOR        X12, X12, X12
-	SUBQ         $+64, R10
-	JL           pass6_blocks_end
+	SUBQ         $+64, R8
+	JL           pass2_blocks_end
 
-pass6_blocks:
-	VMOVUPS     (DX), Y13
-	VSUBPS      Y4, Y13, Y13
-	VFMADD231PS Y13, Y13, Y10
-	VMOVUPS     32(DX), Y13
-	VSUBPS      Y4, Y13, Y13
-	VFMADD231PS Y13, Y13, Y11
-	VMOVUPS     64(DX), Y13
-	VSUBPS      Y4, Y13, Y13
-	VFMADD231PS Y13, Y13, Y9
-	VMOVUPS     96(DX), Y13
-	VSUBPS      Y4, Y13, Y13
-	VFMADD231PS Y13, Y13, Y8
-	VMOVUPS     128(DX), Y13
-	VSUBPS      Y4, Y13, Y13
-	VFMADD231PS Y13, Y13, Y7
-	VMOVUPS     160(DX), Y13
-	VSUBPS      Y4, Y13, Y13
-	VFMADD231PS Y13, Y13, Y6
-	VMOVUPS     192(DX), Y13
-	VSUBPS      Y4, Y13, Y13
+pass2_blocks:
+	VMOVUPS     (BX), Y13
+	VSUBPS      Y3, Y13, Y13
 	VFMADD231PS Y13, Y13, Y5
-	VMOVUPS     224(DX), Y13
-	VSUBPS      Y4, Y13, Y13
-	VFMADD231PS Y13, Y13, Y12
-	ADDQ        $+256, DX
-	SUBQ        $+64, R10
-	JGE         pass6_blocks
-
-pass6_blocks_end:
-	ADDQ        $+64, R10
-	CMPQ        R10, $+8
-	JL          pass6_partial0
-	VMOVUPS     (DX), Y13
-	VSUBPS      Y4, Y13, Y13
-	VFMADD231PS Y13, Y13, Y10
-	ADDQ        $+32, DX
-	ADDQ        $-8, R10
-	CMPQ        R10, $+8
-	JL          pass6_partial1
-	VMOVUPS     (DX), Y13
-	VSUBPS      Y4, Y13, Y13
-	VFMADD231PS Y13, Y13, Y11
-	ADDQ        $+32, DX
-	ADDQ        $-8, R10
-	CMPQ        R10, $+8
-	JL          pass6_partial2
-	VMOVUPS     (DX), Y13
-	VSUBPS      Y4, Y13, Y13
-	VFMADD231PS Y13, Y13, Y9
-	ADDQ        $+32, DX
-	ADDQ        $-8, R10
-	CMPQ        R10, $+8
-	JL          pass6_partial3
-	VMOVUPS     (DX), Y13
-	VSUBPS      Y4, Y13, Y13
-	VFMADD231PS Y13, Y13, Y8
-	ADDQ        $+32, DX
-	ADDQ        $-8, R10
-	CMPQ        R10, $+8
-	JL          pass6_partial4
-	VMOVUPS     (DX), Y13
-	VSUBPS      Y4, Y13, Y13
-	VFMADD231PS Y13, Y13, Y7
-	ADDQ        $+32, DX
-	ADDQ        $-8, R10
-	CMPQ        R10, $+8
-	JL          pass6_partial5
-	VMOVUPS     (DX), Y13
-	VSUBPS      Y4, Y13, Y13
+	VMOVUPS     32(BX), Y13
+	VSUBPS      Y3, Y13, Y13
 	VFMADD231PS Y13, Y13, Y6
-	ADDQ        $+32, DX
-	ADDQ        $-8, R10
-	CMPQ        R10, $+8
-	JL          pass6_partial6
-	VMOVUPS     (DX), Y13
-	VSUBPS      Y4, Y13, Y13
-	VFMADD231PS Y13, Y13, Y5
-	ADDQ        $+32, DX
-	ADDQ        $-8, R10
-	CMPQ        R10, $+8
-	JL          pass6_partial7
-	VMOVUPS     (DX), Y13
-	VSUBPS      Y4, Y13, Y13
+	VMOVUPS     64(BX), Y13
+	VSUBPS      Y3, Y13, Y13
+	VFMADD231PS Y13, Y13, Y7
+	VMOVUPS     96(BX), Y13
+	VSUBPS      Y3, Y13, Y13
+	VFMADD231PS Y13, Y13, Y8
+	VMOVUPS     128(BX), Y13
+	VSUBPS      Y3, Y13, Y13
+	VFMADD231PS Y13, Y13, Y9
+	VMOVUPS     160(BX), Y13
+	VSUBPS      Y3, Y13, Y13
+	VFMADD231PS Y13, Y13, Y10
+	VMOVUPS     192(BX), Y13
+	VSUBPS      Y3, Y13, Y13
+	VFMADD231PS Y13, Y13, Y11
+	VMOVUPS     224(BX), Y13
+	VSUBPS      Y3, Y13, Y13
 	VFMADD231PS Y13, Y13, Y12
-	ADDQ        $+32, DX
-	ADDQ        $-8, R10
-	JMP         pass6_fold
+	ADDQ        $+256, BX
+	SUBQ        $+64, R8
+	JGE         pass2_blocks
 
-pass6_partial0:
-	TESTQ        R10, R10
-	JE           pass6_fold
-	VMASKMOVPS   (DX), Y2, Y13
-	VSUBPS       Y4, Y13, Y13
-	VBROADCASTSS lanes_00000000<>+0(SB), Y14
-	VBLENDVPS    Y2, Y13, Y14, Y13
-	VFMADD231PS  Y13, Y13, Y10
-	JMP          pass6_fold
+pass2_blocks_end:
+	ADDQ        $+64, R8
+	CMPQ        R8, $+8
+	JL          pass2_partial0
+	VMOVUPS     (BX), Y13
+	VSUBPS      Y3, Y13, Y13
+	VFMADD231PS Y13, Y13, Y5
+	ADDQ        $+32, BX
+	ADDQ        $-8, R8
+	CMPQ        R8, $+8
+	JL          pass2_partial1
+	VMOVUPS     (BX), Y13
+	VSUBPS      Y3, Y13, Y13
+	VFMADD231PS Y13, Y13, Y6
+	ADDQ        $+32, BX
+	ADDQ        $-8, R8
+	CMPQ        R8, $+8
+	JL          pass2_partial2
+	VMOVUPS     (BX), Y13
+	VSUBPS      Y3, Y13, Y13
+	VFMADD231PS Y13, Y13, Y7
+	ADDQ        $+32, BX
+	ADDQ        $-8, R8
+	CMPQ        R8, $+8
+	JL          pass2_partial3
+	VMOVUPS     (BX), Y13
+	VSUBPS      Y3, Y13, Y13
+	VFMADD231PS Y13, Y13, Y8
+	ADDQ        $+32, BX
+	ADDQ        $-8, R8
+	CMPQ        R8, $+8
+	JL          pass2_partial4
+	VMOVUPS     (BX), Y13
+	VSUBPS      Y3, Y13, Y13
+	VFMADD231PS Y13, Y13, Y9
+	ADDQ        $+32, BX
+	ADDQ        $-8, R8
+	CMPQ        R8, $+8
+	JL          pass2_partial5
+	VMOVUPS     (BX), Y13
+	VSUBPS      Y3, Y13, Y13
+	VFMADD231PS Y13, Y13, Y10
+	ADDQ        $+32, BX
+	ADDQ        $-8, R8
+	CMPQ        R8, $+8
+	JL          pass2_partial6
+	VMOVUPS     (BX), Y13
+	VSUBPS      Y3, Y13, Y13
+	VFMADD231PS Y13, Y13, Y11
+	ADDQ        $+32, BX
+	ADDQ        $-8, R8
+	CMPQ        R8, $+8
+	JL          pass2_partial7
+	VMOVUPS     (BX), Y13
+	VSUBPS      Y3, Y13, Y13
+	VFMADD231PS Y13, Y13, Y12
+	ADDQ        $+32, BX
+	ADDQ        $-8, R8
+	JMP         pass2_fold
 
-pass6_partial1:
-	TESTQ        R10, R10
-	JE           pass6_fold
-	VMASKMOVPS   (DX), Y2, Y13
-	VSUBPS       Y4, Y13, Y13
-	VBROADCASTSS lanes_00000000<>+0(SB), Y14
-	VBLENDVPS    Y2, Y13, Y14, Y13
-	VFMADD231PS  Y13, Y13, Y11
-	JMP          pass6_fold
-
-pass6_partial2:
-	TESTQ        R10, R10
-	JE           pass6_fold
-	VMASKMOVPS   (DX), Y2, Y13
-	VSUBPS       Y4, Y13, Y13
-	VBROADCASTSS lanes_00000000<>+0(SB), Y14
-	VBLENDVPS    Y2, Y13, Y14, Y13
-	VFMADD231PS  Y13, Y13, Y9
-	JMP          pass6_fold
-
-pass6_partial3:
-	TESTQ        R10, R10
-	JE           pass6_fold
-	VMASKMOVPS   (DX), Y2, Y13
-	VSUBPS       Y4, Y13, Y13
-	VBROADCASTSS lanes_00000000<>+0(SB), Y14
-	VBLENDVPS    Y2, Y13, Y14, Y13
-	VFMADD231PS  Y13, Y13, Y8
-	JMP          pass6_fold
-
-pass6_partial4:
-	TESTQ        R10, R10
-	JE           pass6_fold
-	VMASKMOVPS   (DX), Y2, Y13
-	VSUBPS       Y4, Y13, Y13
-	VBROADCASTSS lanes_00000000<>+0(SB), Y14
-	VBLENDVPS    Y2, Y13, Y14, Y13
-	VFMADD231PS  Y13, Y13, Y7
-	JMP          pass6_fold
-
-pass6_partial5:
-	TESTQ        R10, R10
-	JE           pass6_fold
-	VMASKMOVPS   (DX), Y2, Y13
-	VSUBPS       Y4, Y13, Y13
-	VBROADCASTSS lanes_00000000<>+0(SB), Y14
-	VBLENDVPS    Y2, Y13, Y14, Y13
-	VFMADD231PS  Y13, Y13, Y6
-	JMP          pass6_fold
-
-pass6_partial6:
-	TESTQ        R10, R10
-	JE           pass6_fold
-	VMASKMOVPS   (DX), Y2, Y13
-	VSUBPS       Y4, Y13, Y13
+pass2_partial0:
+	TESTQ        R8, R8
+	JE           pass2_fold
+	VMASKMOVPS   (BX), Y2, Y13
+	VSUBPS       Y3, Y13, Y13
 	VBROADCASTSS lanes_00000000<>+0(SB), Y14
 	VBLENDVPS    Y2, Y13, Y14, Y13
 	VFMADD231PS  Y13, Y13, Y5
-	JMP          pass6_fold
+	JMP          pass2_fold
 
-pass6_partial7:
-	TESTQ        R10, R10
-	JE           pass6_fold
-	VMASKMOVPS   (DX), Y2, Y13
-	VSUBPS       Y4, Y13, Y13
+pass2_partial1:
+	TESTQ        R8, R8
+	JE           pass2_fold
+	VMASKMOVPS   (BX), Y2, Y13
+	VSUBPS       Y3, Y13, Y13
+	VBROADCASTSS lanes_00000000<>+0(SB), Y14
+	VBLENDVPS    Y2, Y13, Y14, Y13
+	VFMADD231PS  Y13, Y13, Y6
+	JMP          pass2_fold
+
+pass2_partial2:
+	TESTQ        R8, R8
+	JE           pass2_fold
+	VMASKMOVPS   (BX), Y2, Y13
+	VSUBPS       Y3, Y13, Y13
+	VBROADCASTSS lanes_00000000<>+0(SB), Y14
+	VBLENDVPS    Y2, Y13, Y14, Y13
+	VFMADD231PS  Y13, Y13, Y7
+	JMP          pass2_fold
+
+pass2_partial3:
+	TESTQ        R8, R8
+	JE           pass2_fold
+	VMASKMOVPS   (BX), Y2, Y13
+	VSUBPS       Y3, Y13, Y13
+	VBROADCASTSS lanes_00000000<>+0(SB), Y14
+	VBLENDVPS    Y2, Y13, Y14, Y13
+	VFMADD231PS  Y13, Y13, Y8
+	JMP          pass2_fold
+
+pass2_partial4:
+	TESTQ        R8, R8
+	JE           pass2_fold
+	VMASKMOVPS   (BX), Y2, Y13
+	VSUBPS       Y3, Y13, Y13
+	VBROADCASTSS lanes_00000000<>+0(SB), Y14
+	VBLENDVPS    Y2, Y13, Y14, Y13
+	VFMADD231PS  Y13, Y13, Y9
+	JMP          pass2_fold
+
+pass2_partial5:
+	TESTQ        R8, R8
+	JE           pass2_fold
+	VMASKMOVPS   (BX), Y2, Y13
+	VSUBPS       Y3, Y13, Y13
+	VBROADCASTSS lanes_00000000<>+0(SB), Y14
+	VBLENDVPS    Y2, Y13, Y14, Y13
+	VFMADD231PS  Y13, Y13, Y10
+	JMP          pass2_fold
+
+pass2_partial6:
+	TESTQ        R8, R8
+	JE           pass2_fold
+	VMASKMOVPS   (BX), Y2, Y13
+	VSUBPS       Y3, Y13, Y13
+	VBROADCASTSS lanes_00000000<>+0(SB), Y14
+	VBLENDVPS    Y2, Y13, Y14, Y13
+	VFMADD231PS  Y13, Y13, Y11
+	JMP          pass2_fold
+
+pass2_partial7:
+	TESTQ        R8, R8
+	JE           pass2_fold
+	VMASKMOVPS   (BX), Y2, Y13
+	VSUBPS       Y3, Y13, Y13
 	VBROADCASTSS lanes_00000000<>+0(SB), Y14
 	VBLENDVPS    Y2, Y13, Y14, Y13
 	VFMADD231PS  Y13, Y13, Y12
 
-pass6_fold:
-	VADDPS       Y7, Y10, Y10
-	VADDPS       Y6, Y11, Y11
-	VADDPS       Y5, Y9, Y9
+pass2_fold:
+	VADDPS       Y9, Y5, Y5
+	VADDPS       Y10, Y6, Y6
+	VADDPS       Y11, Y7, Y7
 	VADDPS       Y12, Y8, Y8
-	VADDPS       Y9, Y10, Y10
-	VADDPS       Y8, Y11, Y11
-	VADDPS       Y11, Y10, Y10
-	VEXTRACTF128 $0x01, Y10, X13
-	VADDPS       X13, X10, X10
-	VSHUFPS      $0x0e, X10, X10, X13
-	VADDPS       X13, X10, X10
-	VSHUFPS      $0x01, X10, X10, X13
-	VADDPS       X13, X10, X10
-	SUBQ         R11, DX
-	VDIVPS       X1, X10, X12
-	VMULPS       X3, X3, X10
-	VSUBPS       X10, X12, X3
-	VBROADCASTSS lanes_00000000<>+0(SB), X12
-	VMAXPS       X3, X12, X10
-	VADDPS       X0, X10, X3
-	VSQRTPS      X3, X10
-	VBROADCASTSS lanes_3f800000<>+0(SB), X12
-	VDIVPS       X10, X12, X3
-	VBROADCASTSS X3, Y3
-	VMOVSS       X4, (BX)
-	ADDQ         $+4, BX
-	VMOVSS       X3, (CX)
+	VADDPS       Y7, Y5, Y5
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y6, Y5, Y5
+	VEXTRACTF128 $0x01, Y5, X13
+	VADDPS       X13, X5, X5
+	VSHUFPS      $0x0e, X5, X5, X13
+	VADDPS       X13, X5, X5
+	VSHUFPS      $0x01, X5, X5, X13
+	VADDPS       X13, X5, X5
+	SUBQ         R9, BX
+	VDIVPS       X1, X5, X3
+	VMULPS       X4, X4, X5
+	VSUBPS       X5, X3, X4
+	VBROADCASTSS lanes_00000000<>+0(SB), X3
+	VMAXPS       X4, X3, X5
+	VADDPS       X0, X5, X4
+	VSQRTPS      X4, X5
+	VBROADCASTSS lanes_3f800000<>+0(SB), X3
+	VDIVPS       X5, X3, X4
+	VMOVSS       X4, (AX)
+	ADDQ         $+4, AX
+	LEAQ         (BX)(DI*4), BX
+	SUBQ         $+1, SI
+	JNE          row
+	VZEROUPPER
+	RET
+
+// func RowDeviationsAVX512(rstd *float32, x *float32, mean *float32, lost *float32, rows int, cols int, eps float32, n float32)
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·RowDeviationsAVX512(SB), NOSPLIT, $0-56
+	MOVQ         rstd+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         mean+16(FP), CX
+	MOVQ         lost+24(FP), DX
+	MOVQ         rows+32(FP), SI
+	MOVQ         cols+40(FP), DI
+	VBROADCASTSS eps+48(FP), Z0
+	VBROADCASTSS n+52(FP), Z1
+	MOVQ         DI, R8
+	MOVQ         R8, R9
+	ANDQ         $+15, R8
+	MOVL         $0x0000ffff, R10
+	BZHIL        R8, R10, R10
+	KMOVW        R10, K1
+	SUBQ         R8, R9
+	SHLQ         $0x02, R9
+
+row:
+	VBROADCASTSS (CX), Z2
 	ADDQ         $+4, CX
+	VBROADCASTSS (DX), Z3
+	ADDQ         $+4, DX
+	MOVQ         DI, R8
+	VPXOR        X4, X4, X4
+	VPXOR        X5, X5, X5
+	VPXOR        X6, X6, X6
+	VPXOR        X7, X7, X7
+	SUBQ         $+64, R8
+	JL           pass2_blocks_end
+
+pass2_blocks:
+	VMOVUPS     (BX), Z8
+	VMOVUPS     64(BX), Z9
+	VMOVUPS     128(BX), Z10
+	VMOVUPS     192(BX), Z11
+	VSUBPS      Z2, Z8, Z8
+	VSUBPS      Z2, Z9, Z9
+	VSUBPS      Z2, Z10, Z10
+	VSUBPS      Z2, Z11, Z11
+	VFMADD231PS Z8, Z8, Z4
+	VFMADD231PS Z9, Z9, Z5
+	VFMADD231PS Z10, Z10, Z6
+	VFMADD231PS Z11, Z11, Z7
+	ADDQ        $+256, BX
+	SUBQ        $+64, R8
+	JGE         pass2_blocks
+
+pass2_blocks_end:
+	ADDQ        $+64, R8
+	CMPQ        R8, $+16
+	JL          pass2_partial0
+	VMOVUPS     (BX), Z11
+	VSUBPS      Z2, Z11, Z11
+	VFMADD231PS Z11, Z11, Z4
+	ADDQ        $+64, BX
+	ADDQ        $-16, R8
+	CMPQ        R8, $+16
+	JL          pass2_partial1
+	VMOVUPS     (BX), Z11
+	VSUBPS      Z2, Z11, Z11
+	VFMADD231PS Z11, Z11, Z5
+	ADDQ        $+64, BX
+	ADDQ        $-16, R8
+	CMPQ        R8, $+16
+	JL          pass2_partial2
+	VMOVUPS     (BX), Z11
+	VSUBPS      Z2, Z11, Z11
+	VFMADD231PS Z11, Z11, Z6
+	ADDQ        $+64, BX
+	ADDQ        $-16, R8
+	CMPQ        R8, $+16
+	JL          pass2_partial3
+	VMOVUPS     (BX), Z11
+	VSUBPS      Z2, Z11, Z11
+	VFMADD231PS Z11, Z11, Z7
+	ADDQ        $+64, BX
+	ADDQ        $-16, R8
+	JMP         pass2_fold
+
+pass2_partial0:
+	TESTQ        R8, R8
+	JE           pass2_fold
+	VMOVUPS.Z    (BX), K1, Z11
+	VSUBPS       Z2, Z11, Z11
+	VBROADCASTSS lanes_00000000<>+0(SB), Z10
+	VBLENDMPS    Z11, Z10, K1, Z11
+	VFMADD231PS  Z11, Z11, Z4
+	JMP          pass2_fold
+
+pass2_partial1:
+	TESTQ        R8, R8
+	JE           pass2_fold
+	VMOVUPS.Z    (BX), K1, Z11
+	VSUBPS       Z2, Z11, Z11
+	VBROADCASTSS lanes_00000000<>+0(SB), Z10
+	VBLENDMPS    Z11, Z10, K1, Z11
+	VFMADD231PS  Z11, Z11, Z5
+	JMP          pass2_fold
+
+pass2_partial2:
+	TESTQ        R8, R8
+	JE           pass2_fold
+	VMOVUPS.Z    (BX), K1, Z11
+	VSUBPS       Z2, Z11, Z11
+	VBROADCASTSS lanes_00000000<>+0(SB), Z10
+	VBLENDMPS    Z11, Z10, K1, Z11
+	VFMADD231PS  Z11, Z11, Z6
+	JMP          pass2_fold
+
+pass2_partial3:
+	TESTQ        R8, R8
+	JE           pass2_fold
+	VMOVUPS.Z    (BX), K1, Z11
+	VSUBPS       Z2, Z11, Z11
+	VBROADCASTSS lanes_00000000<>+0(SB), Z10
+	VBLENDMPS    Z11, Z10, K1, Z11
+	VFMADD231PS  Z11, Z11, Z7
+
+pass2_fold:
+	VADDPS        Z6, Z4, Z4
+	VADDPS        Z7, Z5, Z5
+	VADDPS        Z5, Z4, Z4
+	VEXTRACTF64X4 $0x01, Z4, Y11
+	VADDPS        Y11, Y4, Y4
+	VEXTRACTF32X4 $0x01, Y4, X11
+	VADDPS        X11, X4, X4
+	VSHUFPS       $0x0e, X4, X4, X11
+	VADDPS        X11, X4, X4
+	VSHUFPS       $0x01, X4, X4, X11
+	VADDPS        X11, X4, X4
+	SUBQ          R9, BX
+	VDIVPS        X1, X4, X2
+	VMULPS        X3, X3, X4
+	VSUBPS        X4, X2, X3
+	VBROADCASTSS  lanes_00000000<>+0(SB), X2
+	VMAXPS        X3, X2, X4
+	VADDPS        X0, X4, X3
+	VSQRTPS       X3, X4
+	VBROADCASTSS  lanes_3f800000<>+0(SB), X2
+	VDIVPS        X4, X2, X3
+	VMOVSS        X3, (AX)
+	ADDQ          $+4, AX
+	LEAQ          (BX)(DI*4), BX
+	SUBQ          $+1, SI
+	JNE           row
+	VZEROUPPER
+	RET
+
+// func LayerNormRowsAVX2(dst *float32, x *float32, mean *float32, rstd *float32, gamma *float32, beta *float32, rows int, cols int)
+// Requires: AVX, FMA3
+TEXT ·LayerNormRowsAVX2(SB), NOSPLIT, $0-64
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), BX
+	MOVQ    mean+16(FP), CX
+	MOVQ    rstd+24(FP), DX
+	MOVQ    gamma+32(FP), SI
+	MOVQ    beta+40(FP), DI
+	MOVQ    rows+48(FP), R8
+	MOVQ    cols+56(FP), R9
+	MOVQ    R9, R10
+	MOVQ    R10, R11
+	ANDQ    $+7, R10
+	LEAQ    partial_masks<>+0(SB), SI
+	NEGQ    R10
+	VMOVUPS 32(SI)(R10*4), Y0
+	NEGQ    R10
+	SUBQ    R10, R11
+	SHLQ    $0x02, R11
+	MOVQ    gamma+32(FP), SI
+
+row:
+	VBROADCASTSS (CX), Y2
+	ADDQ         $+4, CX
+	VBROADCASTSS (DX), Y1
+	ADDQ         $+4, DX
 	MOVQ         R9, R10
 	SUBQ         $+32, R10
-	JL           pass16_blocks_end
+	JL           pass2_blocks_end
 
-pass16_blocks:
-	VMOVUPS     (DX), Y10
-	VSUBPS      Y4, Y10, Y10
-	VMULPS      Y3, Y10, Y10
-	VMOVUPS     (DI), Y12
-	VFMADD231PS (SI), Y10, Y12
-	VMOVUPS     Y12, (AX)
-	VMOVUPS     32(DX), Y12
-	VSUBPS      Y4, Y12, Y12
-	VMULPS      Y3, Y12, Y12
-	VMOVUPS     32(DI), Y10
-	VFMADD231PS 32(SI), Y12, Y10
-	VMOVUPS     Y10, 32(AX)
-	VMOVUPS     64(DX), Y10
-	VSUBPS      Y4, Y10, Y10
-	VMULPS      Y3, Y10, Y10
-	VMOVUPS     64(DI), Y12
-	VFMADD231PS 64(SI), Y10, Y12
-	VMOVUPS     Y12, 64(AX)
-	VMOVUPS     96(DX), Y12
-	VSUBPS      Y4, Y12, Y12
-	VMULPS      Y3, Y12, Y12
-	VMOVUPS     96(DI), Y10
-	VFMADD231PS 96(SI), Y12, Y10
-	VMOVUPS     Y10, 96(AX)
-	ADDQ        $+128, DX
+pass2_blocks:
+	VMOVUPS     (BX), Y3
+	VSUBPS      Y2, Y3, Y3
+	VMULPS      Y1, Y3, Y3
+	VMOVUPS     (DI), Y4
+	VFMADD231PS (SI), Y3, Y4
+	VMOVUPS     Y4, (AX)
+	VMOVUPS     32(BX), Y4
+	VSUBPS      Y2, Y4, Y4
+	VMULPS      Y1, Y4, Y4
+	VMOVUPS     32(DI), Y3
+	VFMADD231PS 32(SI), Y4, Y3
+	VMOVUPS     Y3, 32(AX)
+	VMOVUPS     64(BX), Y3
+	VSUBPS      Y2, Y3, Y3
+	VMULPS      Y1, Y3, Y3
+	VMOVUPS     64(DI), Y4
+	VFMADD231PS 64(SI), Y3, Y4
+	VMOVUPS     Y4, 64(AX)
+	VMOVUPS     96(BX), Y4
+	VSUBPS      Y2, Y4, Y4
+	VMULPS      Y1, Y4, Y4
+	VMOVUPS     96(DI), Y3
+	VFMADD231PS 96(SI), Y4, Y3
+	VMOVUPS     Y3, 96(AX)
+	ADDQ        $+128, BX
 	ADDQ        $+128, SI
 	ADDQ        $+128, DI
 	ADDQ        $+128, AX
 	SUBQ        $+32, R10
-	JGE         pass16_blocks
+	JGE         pass2_blocks
 
-pass16_blocks_end:
+pass2_blocks_end:
 	ADDQ $+32, R10
 	SUBQ $+8, R10
-	JL   pass16_vectors_end
+	JL   pass2_vectors_end
 
-pass16_vectors:
-	VMOVUPS     (DX), Y10
-	VSUBPS      Y4, Y10, Y10
-	VMULPS      Y3, Y10, Y10
-	VMOVUPS     (DI), Y12
-	VFMADD231PS (SI), Y10, Y12
-	VMOVUPS     Y12, (AX)
-	ADDQ        $+32, DX
+pass2_vectors:
+	VMOVUPS     (BX), Y3
+	VSUBPS      Y2, Y3, Y3
+	VMULPS      Y1, Y3, Y3
+	VMOVUPS     (DI), Y4
+	VFMADD231PS (SI), Y3, Y4
+	VMOVUPS     Y4, (AX)
+	ADDQ        $+32, BX
 	ADDQ        $+32, SI
 	ADDQ        $+32, DI
 	ADDQ        $+32, AX
 	SUBQ        $+8, R10
-	JGE         pass16_vectors
+	JGE         pass2_vectors
 
-pass16_vectors_end:
+pass2_vectors_end:
 	ADDQ        $+8, R10
 	TESTQ       R10, R10
-	JE          pass16_end
-	VMASKMOVPS  (DX), Y2, Y12
-	VSUBPS      Y4, Y12, Y12
-	VMULPS      Y3, Y12, Y12
-	VMASKMOVPS  (SI), Y2, Y10
-	VMASKMOVPS  (DI), Y2, Y5
-	VFMADD231PS Y10, Y12, Y5
+	JE          pass2_end
+	VMASKMOVPS  (BX), Y0, Y4
+	VSUBPS      Y2, Y4, Y4
+	VMULPS      Y1, Y4, Y4
+	VMASKMOVPS  (SI), Y0, Y3
+	VMASKMOVPS  (DI), Y0, Y5
+	VFMADD231PS Y3, Y4, Y5
 	CMPQ        R10, $0x04
 	JL          store162_few
 	VMOVUPS     X5, (AX)
@@ -35126,400 +35179,158 @@ store162_few:
 store162_one:
 	VMOVSS X5, (AX)
 
-store162_end:
-pass16_end:
-	SUBQ R11, DX
+store152_end:
+pass2_end:
+	SUBQ R11, BX
 	MOVQ gamma+32(FP), SI
 	MOVQ beta+40(FP), DI
 	SUBQ R11, AX
-	MOVQ R9, R10
-	SHLQ $0x02, R10
-	ADDQ R10, AX
-	ADDQ R10, DX
+	LEAQ (AX)(R9*4), AX
+	LEAQ (BX)(R9*4), BX
 	SUBQ $+1, R8
 	JNE  row
 	VZEROUPPER
 	RET
 
-// func LayerNormRowsAVX512(dst *float32, mean *float32, rstd *float32, x *float32, gamma *float32, beta *float32, rows int, cols int, eps float32, n float32)
-// Requires: AVX, AVX512F, AVX512VL, BMI2
-TEXT ·LayerNormRowsAVX512(SB), NOSPLIT, $0-72
-	MOVQ         dst+0(FP), AX
-	MOVQ         mean+8(FP), BX
-	MOVQ         rstd+16(FP), CX
-	MOVQ         x+24(FP), DX
-	MOVQ         gamma+32(FP), SI
-	MOVQ         beta+40(FP), DI
-	MOVQ         rows+48(FP), R8
-	MOVQ         cols+56(FP), R9
-	VBROADCASTSS eps+64(FP), Z0
-	VBROADCASTSS n+68(FP), Z1
-	MOVQ         R9, R10
-	MOVQ         R10, R11
-	ANDQ         $+15, R10
-	MOVL         $0x0000ffff, SI
-	BZHIL        R10, SI, SI
-	KMOVW        SI, K1
-	SUBQ         R10, R11
-	SHLQ         $0x02, R11
-	MOVQ         gamma+32(FP), SI
+// func LayerNormRowsAVX512(dst *float32, x *float32, mean *float32, rstd *float32, gamma *float32, beta *float32, rows int, cols int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·LayerNormRowsAVX512(SB), NOSPLIT, $0-64
+	MOVQ  dst+0(FP), AX
+	MOVQ  x+8(FP), BX
+	MOVQ  mean+16(FP), CX
+	MOVQ  rstd+24(FP), DX
+	MOVQ  gamma+32(FP), SI
+	MOVQ  beta+40(FP), DI
+	MOVQ  rows+48(FP), R8
+	MOVQ  cols+56(FP), R9
+	MOVQ  R9, R10
+	MOVQ  R10, R11
+	ANDQ  $+15, R10
+	MOVL  $0x0000ffff, SI
+	BZHIL R10, SI, SI
+	KMOVW SI, K1
+	SUBQ  R10, R11
+	SHLQ  $0x02, R11
+	MOVQ  gamma+32(FP), SI
 
 row:
-	VBROADCASTSS (DX), Z2
+	VBROADCASTSS (CX), Z1
+	ADDQ         $+4, CX
+	VBROADCASTSS (DX), Z0
+	ADDQ         $+4, DX
 	MOVQ         R9, R10
-	VPXOR        X3, X3, X3
-	VPXOR        X4, X4, X4
-	VPXOR        X5, X5, X5
-	VPXOR        X6, X6, X6
 	SUBQ         $+64, R10
-	JL           pass1_blocks_end
+	JL           pass2_blocks_end
 
-pass1_blocks:
-	VMOVUPS (DX), Z7
-	VMOVUPS 64(DX), Z8
-	VMOVUPS 128(DX), Z9
-	VMOVUPS 192(DX), Z10
-	VSUBPS  Z2, Z7, Z7
-	VSUBPS  Z2, Z8, Z8
-	VSUBPS  Z2, Z9, Z9
-	VSUBPS  Z2, Z10, Z10
-	VADDPS  Z7, Z3, Z3
-	VADDPS  Z8, Z4, Z4
-	VADDPS  Z9, Z5, Z5
-	VADDPS  Z10, Z6, Z6
-	ADDQ    $+256, DX
-	SUBQ    $+64, R10
-	JGE     pass1_blocks
-
-pass1_blocks_end:
-	ADDQ    $+64, R10
-	CMPQ    R10, $+16
-	JL      pass1_partial0
-	VMOVUPS (DX), Z10
-	VSUBPS  Z2, Z10, Z10
-	VADDPS  Z10, Z3, Z3
-	ADDQ    $+64, DX
-	ADDQ    $-16, R10
-	CMPQ    R10, $+16
-	JL      pass1_partial1
-	VMOVUPS (DX), Z10
-	VSUBPS  Z2, Z10, Z10
-	VADDPS  Z10, Z4, Z4
-	ADDQ    $+64, DX
-	ADDQ    $-16, R10
-	CMPQ    R10, $+16
-	JL      pass1_partial2
-	VMOVUPS (DX), Z10
-	VSUBPS  Z2, Z10, Z10
-	VADDPS  Z10, Z5, Z5
-	ADDQ    $+64, DX
-	ADDQ    $-16, R10
-	CMPQ    R10, $+16
-	JL      pass1_partial3
-	VMOVUPS (DX), Z10
-	VSUBPS  Z2, Z10, Z10
-	VADDPS  Z10, Z6, Z6
-	ADDQ    $+64, DX
-	ADDQ    $-16, R10
-	JMP     pass1_fold
-
-pass1_partial0:
-	TESTQ        R10, R10
-	JE           pass1_fold
-	VMOVUPS.Z    (DX), K1, Z10
-	VSUBPS       Z2, Z10, Z10
-	VBROADCASTSS lanes_00000000<>+0(SB), Z9
-	VBLENDMPS    Z10, Z9, K1, Z10
-	VADDPS       Z10, Z3, Z3
-	JMP          pass1_fold
-
-pass1_partial1:
-	TESTQ        R10, R10
-	JE           pass1_fold
-	VMOVUPS.Z    (DX), K1, Z10
-	VSUBPS       Z2, Z10, Z10
-	VBROADCASTSS lanes_00000000<>+0(SB), Z9
-	VBLENDMPS    Z10, Z9, K1, Z10
-	VADDPS       Z10, Z4, Z4
-	JMP          pass1_fold
-
-pass1_partial2:
-	TESTQ        R10, R10
-	JE           pass1_fold
-	VMOVUPS.Z    (DX), K1, Z10
-	VSUBPS       Z2, Z10, Z10
-	VBROADCASTSS lanes_00000000<>+0(SB), Z9
-	VBLENDMPS    Z10, Z9, K1, Z10
-	VADDPS       Z10, Z5, Z5
-	JMP          pass1_fold
-
-pass1_partial3:
-	TESTQ        R10, R10
-	JE           pass1_fold
-	VMOVUPS.Z    (DX), K1, Z10
-	VSUBPS       Z2, Z10, Z10
-	VBROADCASTSS lanes_00000000<>+0(SB), Z9
-	VBLENDMPS    Z10, Z9, K1, Z10
-	VADDPS       Z10, Z6, Z6
-
-pass1_fold:
-	VADDPS        Z5, Z3, Z3
-	VADDPS        Z6, Z4, Z4
-	VADDPS        Z4, Z3, Z3
-	VEXTRACTF64X4 $0x01, Z3, Y10
-	VADDPS        Y10, Y3, Y3
-	VEXTRACTF32X4 $0x01, Y3, X10
-	VADDPS        X10, X3, X3
-	VSHUFPS       $0x0e, X3, X3, X10
-	VADDPS        X10, X3, X3
-	VSHUFPS       $0x01, X3, X3, X10
-	VADDPS        X10, X3, X3
-	SUBQ          R11, DX
-	VDIVPS        X1, X3, X6
-	VADDPS        X6, X2, X3
-	VBROADCASTSS  X3, Z3
-	VSUBPS        X2, X3, X5
-	VSUBPS        X5, X6, X2
-	MOVQ          R9, R10
-	VPXOR         X5, X5, X5
-	VPXOR         X6, X6, X6
-	VPXOR         X4, X4, X4
-	VPXOR         X10, X10, X10
-	SUBQ          $+64, R10
-	JL            pass6_blocks_end
-
-pass6_blocks:
-	VMOVUPS     (DX), Z9
-	VMOVUPS     64(DX), Z8
-	VMOVUPS     128(DX), Z7
-	VMOVUPS     192(DX), Z11
-	VSUBPS      Z3, Z9, Z9
-	VSUBPS      Z3, Z8, Z8
-	VSUBPS      Z3, Z7, Z7
-	VSUBPS      Z3, Z11, Z11
-	VFMADD231PS Z9, Z9, Z5
-	VFMADD231PS Z8, Z8, Z6
-	VFMADD231PS Z7, Z7, Z4
-	VFMADD231PS Z11, Z11, Z10
-	ADDQ        $+256, DX
-	SUBQ        $+64, R10
-	JGE         pass6_blocks
-
-pass6_blocks_end:
-	ADDQ        $+64, R10
-	CMPQ        R10, $+16
-	JL          pass6_partial0
-	VMOVUPS     (DX), Z11
-	VSUBPS      Z3, Z11, Z11
-	VFMADD231PS Z11, Z11, Z5
-	ADDQ        $+64, DX
-	ADDQ        $-16, R10
-	CMPQ        R10, $+16
-	JL          pass6_partial1
-	VMOVUPS     (DX), Z11
-	VSUBPS      Z3, Z11, Z11
-	VFMADD231PS Z11, Z11, Z6
-	ADDQ        $+64, DX
-	ADDQ        $-16, R10
-	CMPQ        R10, $+16
-	JL          pass6_partial2
-	VMOVUPS     (DX), Z11
-	VSUBPS      Z3, Z11, Z11
-	VFMADD231PS Z11, Z11, Z4
-	ADDQ        $+64, DX
-	ADDQ        $-16, R10
-	CMPQ        R10, $+16
-	JL          pass6_partial3
-	VMOVUPS     (DX), Z11
-	VSUBPS      Z3, Z11, Z11
-	VFMADD231PS Z11, Z11, Z10
-	ADDQ        $+64, DX
-	ADDQ        $-16, R10
-	JMP         pass6_fold
-
-pass6_partial0:
-	TESTQ        R10, R10
-	JE           pass6_fold
-	VMOVUPS.Z    (DX), K1, Z11
-	VSUBPS       Z3, Z11, Z11
-	VBROADCASTSS lanes_00000000<>+0(SB), Z7
-	VBLENDMPS    Z11, Z7, K1, Z11
-	VFMADD231PS  Z11, Z11, Z5
-	JMP          pass6_fold
-
-pass6_partial1:
-	TESTQ        R10, R10
-	JE           pass6_fold
-	VMOVUPS.Z    (DX), K1, Z11
-	VSUBPS       Z3, Z11, Z11
-	VBROADCASTSS lanes_00000000<>+0(SB), Z7
-	VBLENDMPS    Z11, Z7, K1, Z11
-	VFMADD231PS  Z11, Z11, Z6
-	JMP          pass6_fold
-
-pass6_partial2:
-	TESTQ        R10, R10
-	JE           pass6_fold
-	VMOVUPS.Z    (DX), K1, Z11
-	VSUBPS       Z3, Z11, Z11
-	VBROADCASTSS lanes_00000000<>+0(SB), Z7
-	VBLENDMPS    Z11, Z7, K1, Z11
-	VFMADD231PS  Z11, Z11, Z4
-	JMP          pass6_fold
-
-pass6_partial3:
-	TESTQ        R10, R10
-	JE           pass6_fold
-	VMOVUPS.Z    (DX), K1, Z11
-	VSUBPS       Z3, Z11, Z11
-	VBROADCASTSS lanes_00000000<>+0(SB), Z7
-	VBLENDMPS    Z11, Z7, K1, Z11
-	VFMADD231PS  Z11, Z11, Z10
-
-pass6_fold:
-	VADDPS        Z4, Z5, Z5
-	VADDPS        Z10, Z6, Z6
-	VADDPS        Z6, Z5, Z5
-	VEXTRACTF64X4 $0x01, Z5, Y11
-	VADDPS        Y11, Y5, Y5
-	VEXTRACTF32X4 $0x01, Y5, X11
-	VADDPS        X11, X5, X5
-	VSHUFPS       $0x0e, X5, X5, X11
-	VADDPS        X11, X5, X5
-	VSHUFPS       $0x01, X5, X5, X11
-	VADDPS        X11, X5, X5
-	SUBQ          R11, DX
-	VDIVPS        X1, X5, X10
-	VMULPS        X2, X2, X5
-	VSUBPS        X5, X10, X2
-	VBROADCASTSS  lanes_00000000<>+0(SB), X10
-	VMAXPS        X2, X10, X5
-	VADDPS        X0, X5, X2
-	VSQRTPS       X2, X5
-	VBROADCASTSS  lanes_3f800000<>+0(SB), X10
-	VDIVPS        X5, X10, X2
-	VBROADCASTSS  X2, Z2
-	VMOVSS        X3, (BX)
-	ADDQ          $+4, BX
-	VMOVSS        X2, (CX)
-	ADDQ          $+4, CX
-	MOVQ          R9, R10
-	SUBQ          $+64, R10
-	JL            pass16_blocks_end
-
-pass16_blocks:
-	VMOVUPS     (DX), Z5
-	VMOVUPS     64(DX), Z10
-	VMOVUPS     128(DX), Z4
-	VMOVUPS     192(DX), Z6
-	VSUBPS      Z3, Z5, Z5
-	VSUBPS      Z3, Z10, Z10
-	VSUBPS      Z3, Z4, Z4
-	VSUBPS      Z3, Z6, Z6
-	VMULPS      Z2, Z5, Z5
-	VMULPS      Z2, Z10, Z10
-	VMULPS      Z2, Z4, Z4
-	VMULPS      Z2, Z6, Z6
-	VMOVUPS     (SI), Z11
+pass2_blocks:
+	VMOVUPS     (BX), Z2
+	VMOVUPS     64(BX), Z3
+	VMOVUPS     128(BX), Z4
+	VMOVUPS     192(BX), Z5
+	VSUBPS      Z1, Z2, Z2
+	VSUBPS      Z1, Z3, Z3
+	VSUBPS      Z1, Z4, Z4
+	VSUBPS      Z1, Z5, Z5
+	VMULPS      Z0, Z2, Z2
+	VMULPS      Z0, Z3, Z3
+	VMULPS      Z0, Z4, Z4
+	VMULPS      Z0, Z5, Z5
+	VMOVUPS     (SI), Z6
 	VMOVUPS     64(SI), Z7
 	VMOVUPS     128(SI), Z8
 	VMOVUPS     192(SI), Z9
-	VMOVUPS     (DI), Z12
-	VMOVUPS     64(DI), Z13
-	VMOVUPS     128(DI), Z14
-	VMOVUPS     192(DI), Z15
-	VFMADD231PS Z11, Z5, Z12
-	VFMADD231PS Z7, Z10, Z13
-	VFMADD231PS Z8, Z4, Z14
-	VFMADD231PS Z9, Z6, Z15
-	VMOVUPS     Z12, (AX)
-	VMOVUPS     Z13, 64(AX)
-	VMOVUPS     Z14, 128(AX)
-	VMOVUPS     Z15, 192(AX)
-	ADDQ        $+256, DX
+	VMOVUPS     (DI), Z10
+	VMOVUPS     64(DI), Z11
+	VMOVUPS     128(DI), Z12
+	VMOVUPS     192(DI), Z13
+	VFMADD231PS Z6, Z2, Z10
+	VFMADD231PS Z7, Z3, Z11
+	VFMADD231PS Z8, Z4, Z12
+	VFMADD231PS Z9, Z5, Z13
+	VMOVUPS     Z10, (AX)
+	VMOVUPS     Z11, 64(AX)
+	VMOVUPS     Z12, 128(AX)
+	VMOVUPS     Z13, 192(AX)
+	ADDQ        $+256, BX
 	ADDQ        $+256, SI
 	ADDQ        $+256, DI
 	ADDQ        $+256, AX
 	SUBQ        $+64, R10
-	JGE         pass16_blocks
+	JGE         pass2_blocks
 
-pass16_blocks_end:
+pass2_blocks_end:
 	ADDQ $+64, R10
 	SUBQ $+16, R10
-	JL   pass16_vectors_end
+	JL   pass2_vectors_end
 
-pass16_vectors:
-	VMOVUPS     (DX), Z15
-	VSUBPS      Z3, Z15, Z15
-	VMULPS      Z2, Z15, Z15
-	VMOVUPS     (SI), Z14
-	VMOVUPS     (DI), Z13
-	VFMADD231PS Z14, Z15, Z13
-	VMOVUPS     Z13, (AX)
-	ADDQ        $+64, DX
+pass2_vectors:
+	VMOVUPS     (BX), Z13
+	VSUBPS      Z1, Z13, Z13
+	VMULPS      Z0, Z13, Z13
+	VMOVUPS     (SI), Z12
+	VMOVUPS     (DI), Z11
+	VFMADD231PS Z12, Z13, Z11
+	VMOVUPS     Z11, (AX)
+	ADDQ        $+64, BX
 	ADDQ        $+64, SI
 	ADDQ        $+64, DI
 	ADDQ        $+64, AX
 	SUBQ        $+16, R10
-	JGE         pass16_vectors
+	JGE         pass2_vectors
 
-pass16_vectors_end:
+pass2_vectors_end:
 	ADDQ        $+16, R10
 	TESTQ       R10, R10
-	JE          pass16_end
-	VMOVUPS.Z   (DX), K1, Z13
-	VSUBPS      Z3, Z13, Z13
-	VMULPS      Z2, Z13, Z13
-	VMOVUPS.Z   (SI), K1, Z14
-	VMOVUPS.Z   (DI), K1, Z15
-	VFMADD231PS Z14, Z13, Z15
-	VMOVUPS     Z15, K1, (AX)
+	JE          pass2_end
+	VMOVUPS.Z   (BX), K1, Z11
+	VSUBPS      Z1, Z11, Z11
+	VMULPS      Z0, Z11, Z11
+	VMOVUPS.Z   (SI), K1, Z12
+	VMOVUPS.Z   (DI), K1, Z13
+	VFMADD231PS Z12, Z11, Z13
+	VMOVUPS     Z13, K1, (AX)
 
-pass16_end:
-	SUBQ R11, DX
+pass2_end:
+	SUBQ R11, BX
 	MOVQ gamma+32(FP), SI
 	MOVQ beta+40(FP), DI
 	SUBQ R11, AX
-	MOVQ R9, R10
-	SHLQ $0x02, R10
-	ADDQ R10, AX
-	ADDQ R10, DX
+	LEAQ (AX)(R9*4), AX
+	LEAQ (BX)(R9*4), BX
 	SUBQ $+1, R8
 	JNE  row
 	VZEROUPPER
 	RET
 
-// func LayerNormBackwardRowsAVX2(dx *float32, dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, rstd *float32, gamma *float32, rows int, cols int, n float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·LayerNormBackwardRowsAVX2(SB), NOSPLIT, $0-84
-	MOVQ         dx+0(FP), AX
-	MOVQ         dgamma+8(FP), BX
-	MOVQ         dbeta+16(FP), CX
-	MOVQ         dy+24(FP), DX
-	MOVQ         x+32(FP), SI
-	MOVQ         mean+40(FP), DI
-	MOVQ         rstd+48(FP), R8
-	MOVQ         gamma+56(FP), R9
-	MOVQ         rows+64(FP), R10
-	MOVQ         cols+72(FP), R11
-	VBROADCASTSS n+80(FP), Y0
-	MOVQ         R11, R12
-	MOVQ         R12, R13
-	ANDQ         $+7, R12
-	LEAQ         partial_masks<>+0(SB), R9
-	NEGQ         R12
-	VMOVUPS      32(R9)(R12*4), Y1
-	NEGQ         R12
-	SUBQ         R12, R13
-	SHLQ         $0x02, R13
-	MOVQ         gamma+56(FP), R9
+// func LayerNormDotsAVX2(stats *float32, dy *float32, x *float32, mean *float32, rstd *float32, gamma *float32, rows int, cols int, n float32)
+// Requires: AVX, FMA3
+TEXT ·LayerNormDotsAVX2(SB), NOSPLIT, $0-68
+	MOVQ         stats+0(FP), AX
+	MOVQ         dy+8(FP), BX
+	MOVQ         x+16(FP), CX
+	MOVQ         mean+24(FP), DX
+	MOVQ         rstd+32(FP), SI
+	MOVQ         gamma+40(FP), DI
+	MOVQ         rows+48(FP), R8
+	MOVQ         cols+56(FP), R9
+	VBROADCASTSS n+64(FP), Y0
+	MOVQ         R9, R10
+	MOVQ         R10, R11
+	ANDQ         $+7, R10
+	LEAQ         partial_masks<>+0(SB), DI
+	NEGQ         R10
+	VMOVUPS      32(DI)(R10*4), Y1
+	NEGQ         R10
+	SUBQ         R10, R11
+	SHLQ         $0x02, R11
+	MOVQ         gamma+40(FP), DI
 
 row:
-	VBROADCASTSS (DI), Y2
-	ADDQ         $+4, DI
-	VBROADCASTSS (R8), Y3
-	ADDQ         $+4, R8
-	MOVQ         R11, R12
+	VBROADCASTSS (DX), Y2
+	ADDQ         $+4, DX
+	VBROADCASTSS (SI), Y3
+	ADDQ         $+4, SI
+	MOVQ         R9, R10
 	VPXOR        X4, X4, X4
 	VPXOR        X5, X5, X5
 	VPXOR        X6, X6, X6
@@ -35528,168 +35339,168 @@ row:
 	VPXOR        X9, X9, X9
 	VPXOR        X10, X10, X10
 	VPXOR        X11, X11, X11
-	SUBQ         $+64, R12
+	SUBQ         $+64, R10
 	JL           pass2_blocks_end
 
 pass2_blocks:
-	VMOVUPS     (R9), Y12
-	VMOVUPS     32(R9), Y13
-	VFMADD231PS (DX), Y12, Y4
-	VFMADD231PS 32(DX), Y13, Y5
-	VMOVUPS     64(R9), Y13
-	VMOVUPS     96(R9), Y12
-	VFMADD231PS 64(DX), Y13, Y6
-	VFMADD231PS 96(DX), Y12, Y7
-	VMOVUPS     128(R9), Y12
-	VMOVUPS     160(R9), Y13
-	VFMADD231PS 128(DX), Y12, Y8
-	VFMADD231PS 160(DX), Y13, Y9
-	VMOVUPS     192(R9), Y13
-	VMOVUPS     224(R9), Y12
-	VFMADD231PS 192(DX), Y13, Y10
-	VFMADD231PS 224(DX), Y12, Y11
-	ADDQ        $+256, DX
-	ADDQ        $+256, R9
-	SUBQ        $+64, R12
+	VMOVUPS     (DI), Y12
+	VMOVUPS     32(DI), Y13
+	VFMADD231PS (BX), Y12, Y4
+	VFMADD231PS 32(BX), Y13, Y5
+	VMOVUPS     64(DI), Y13
+	VMOVUPS     96(DI), Y12
+	VFMADD231PS 64(BX), Y13, Y6
+	VFMADD231PS 96(BX), Y12, Y7
+	VMOVUPS     128(DI), Y12
+	VMOVUPS     160(DI), Y13
+	VFMADD231PS 128(BX), Y12, Y8
+	VFMADD231PS 160(BX), Y13, Y9
+	VMOVUPS     192(DI), Y13
+	VMOVUPS     224(DI), Y12
+	VFMADD231PS 192(BX), Y13, Y10
+	VFMADD231PS 224(BX), Y12, Y11
+	ADDQ        $+256, BX
+	ADDQ        $+256, DI
+	SUBQ        $+64, R10
 	JGE         pass2_blocks
 
 pass2_blocks_end:
-	ADDQ        $+64, R12
-	CMPQ        R12, $+8
+	ADDQ        $+64, R10
+	CMPQ        R10, $+8
 	JL          pass2_partial0
-	VMOVUPS     (R9), Y12
-	VFMADD231PS (DX), Y12, Y4
-	ADDQ        $+32, DX
-	ADDQ        $+32, R9
-	ADDQ        $-8, R12
-	CMPQ        R12, $+8
+	VMOVUPS     (DI), Y12
+	VFMADD231PS (BX), Y12, Y4
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	ADDQ        $-8, R10
+	CMPQ        R10, $+8
 	JL          pass2_partial1
-	VMOVUPS     (R9), Y12
-	VFMADD231PS (DX), Y12, Y5
-	ADDQ        $+32, DX
-	ADDQ        $+32, R9
-	ADDQ        $-8, R12
-	CMPQ        R12, $+8
+	VMOVUPS     (DI), Y12
+	VFMADD231PS (BX), Y12, Y5
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	ADDQ        $-8, R10
+	CMPQ        R10, $+8
 	JL          pass2_partial2
-	VMOVUPS     (R9), Y12
-	VFMADD231PS (DX), Y12, Y6
-	ADDQ        $+32, DX
-	ADDQ        $+32, R9
-	ADDQ        $-8, R12
-	CMPQ        R12, $+8
+	VMOVUPS     (DI), Y12
+	VFMADD231PS (BX), Y12, Y6
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	ADDQ        $-8, R10
+	CMPQ        R10, $+8
 	JL          pass2_partial3
-	VMOVUPS     (R9), Y12
-	VFMADD231PS (DX), Y12, Y7
-	ADDQ        $+32, DX
-	ADDQ        $+32, R9
-	ADDQ        $-8, R12
-	CMPQ        R12, $+8
+	VMOVUPS     (DI), Y12
+	VFMADD231PS (BX), Y12, Y7
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	ADDQ        $-8, R10
+	CMPQ        R10, $+8
 	JL          pass2_partial4
-	VMOVUPS     (R9), Y12
-	VFMADD231PS (DX), Y12, Y8
-	ADDQ        $+32, DX
-	ADDQ        $+32, R9
-	ADDQ        $-8, R12
-	CMPQ        R12, $+8
+	VMOVUPS     (DI), Y12
+	VFMADD231PS (BX), Y12, Y8
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	ADDQ        $-8, R10
+	CMPQ        R10, $+8
 	JL          pass2_partial5
-	VMOVUPS     (R9), Y12
-	VFMADD231PS (DX), Y12, Y9
-	ADDQ        $+32, DX
-	ADDQ        $+32, R9
-	ADDQ        $-8, R12
-	CMPQ        R12, $+8
+	VMOVUPS     (DI), Y12
+	VFMADD231PS (BX), Y12, Y9
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	ADDQ        $-8, R10
+	CMPQ        R10, $+8
 	JL          pass2_partial6
-	VMOVUPS     (R9), Y12
-	VFMADD231PS (DX), Y12, Y10
-	ADDQ        $+32, DX
-	ADDQ        $+32, R9
-	ADDQ        $-8, R12
-	CMPQ        R12, $+8
+	VMOVUPS     (DI), Y12
+	VFMADD231PS (BX), Y12, Y10
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	ADDQ        $-8, R10
+	CMPQ        R10, $+8
 	JL          pass2_partial7
-	VMOVUPS     (R9), Y12
-	VFMADD231PS (DX), Y12, Y11
-	ADDQ        $+32, DX
-	ADDQ        $+32, R9
-	ADDQ        $-8, R12
+	VMOVUPS     (DI), Y12
+	VFMADD231PS (BX), Y12, Y11
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	ADDQ        $-8, R10
 	JMP         pass2_fold
 
 pass2_partial0:
-	TESTQ        R12, R12
+	TESTQ        R10, R10
 	JE           pass2_fold
-	VMASKMOVPS   (DX), Y1, Y12
+	VMASKMOVPS   (BX), Y1, Y12
 	VBROADCASTSS lanes_80000000<>+0(SB), Y13
 	VBLENDVPS    Y1, Y12, Y13, Y12
-	VMASKMOVPS   (R9), Y1, Y13
+	VMASKMOVPS   (DI), Y1, Y13
 	VFMADD231PS  Y13, Y12, Y4
 	JMP          pass2_fold
 
 pass2_partial1:
-	TESTQ        R12, R12
+	TESTQ        R10, R10
 	JE           pass2_fold
-	VMASKMOVPS   (DX), Y1, Y13
+	VMASKMOVPS   (BX), Y1, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y12
 	VBLENDVPS    Y1, Y13, Y12, Y13
-	VMASKMOVPS   (R9), Y1, Y12
+	VMASKMOVPS   (DI), Y1, Y12
 	VFMADD231PS  Y12, Y13, Y5
 	JMP          pass2_fold
 
 pass2_partial2:
-	TESTQ        R12, R12
+	TESTQ        R10, R10
 	JE           pass2_fold
-	VMASKMOVPS   (DX), Y1, Y12
+	VMASKMOVPS   (BX), Y1, Y12
 	VBROADCASTSS lanes_80000000<>+0(SB), Y13
 	VBLENDVPS    Y1, Y12, Y13, Y12
-	VMASKMOVPS   (R9), Y1, Y13
+	VMASKMOVPS   (DI), Y1, Y13
 	VFMADD231PS  Y13, Y12, Y6
 	JMP          pass2_fold
 
 pass2_partial3:
-	TESTQ        R12, R12
+	TESTQ        R10, R10
 	JE           pass2_fold
-	VMASKMOVPS   (DX), Y1, Y13
+	VMASKMOVPS   (BX), Y1, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y12
 	VBLENDVPS    Y1, Y13, Y12, Y13
-	VMASKMOVPS   (R9), Y1, Y12
+	VMASKMOVPS   (DI), Y1, Y12
 	VFMADD231PS  Y12, Y13, Y7
 	JMP          pass2_fold
 
 pass2_partial4:
-	TESTQ        R12, R12
+	TESTQ        R10, R10
 	JE           pass2_fold
-	VMASKMOVPS   (DX), Y1, Y12
+	VMASKMOVPS   (BX), Y1, Y12
 	VBROADCASTSS lanes_80000000<>+0(SB), Y13
 	VBLENDVPS    Y1, Y12, Y13, Y12
-	VMASKMOVPS   (R9), Y1, Y13
+	VMASKMOVPS   (DI), Y1, Y13
 	VFMADD231PS  Y13, Y12, Y8
 	JMP          pass2_fold
 
 pass2_partial5:
-	TESTQ        R12, R12
+	TESTQ        R10, R10
 	JE           pass2_fold
-	VMASKMOVPS   (DX), Y1, Y13
+	VMASKMOVPS   (BX), Y1, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y12
 	VBLENDVPS    Y1, Y13, Y12, Y13
-	VMASKMOVPS   (R9), Y1, Y12
+	VMASKMOVPS   (DI), Y1, Y12
 	VFMADD231PS  Y12, Y13, Y9
 	JMP          pass2_fold
 
 pass2_partial6:
-	TESTQ        R12, R12
+	TESTQ        R10, R10
 	JE           pass2_fold
-	VMASKMOVPS   (DX), Y1, Y12
+	VMASKMOVPS   (BX), Y1, Y12
 	VBROADCASTSS lanes_80000000<>+0(SB), Y13
 	VBLENDVPS    Y1, Y12, Y13, Y12
-	VMASKMOVPS   (R9), Y1, Y13
+	VMASKMOVPS   (DI), Y1, Y13
 	VFMADD231PS  Y13, Y12, Y10
 	JMP          pass2_fold
 
 pass2_partial7:
-	TESTQ        R12, R12
+	TESTQ        R10, R10
 	JE           pass2_fold
-	VMASKMOVPS   (DX), Y1, Y13
+	VMASKMOVPS   (BX), Y1, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y12
 	VBLENDVPS    Y1, Y13, Y12, Y13
-	VMASKMOVPS   (R9), Y1, Y12
+	VMASKMOVPS   (DI), Y1, Y12
 	VFMADD231PS  Y12, Y13, Y11
 
 pass2_fold:
@@ -35706,11 +35517,10 @@ pass2_fold:
 	VADDPS       X12, X4, X4
 	VSHUFPS      $0x01, X4, X4, X12
 	VADDPS       X12, X4, X4
-	SUBQ         R13, DX
-	MOVQ         gamma+56(FP), R9
+	SUBQ         R11, BX
+	MOVQ         gamma+40(FP), DI
 	VDIVPS       X0, X4, X11
-	VBROADCASTSS X11, Y11
-	MOVQ         R11, R12
+	MOVQ         R9, R10
 	VPXOR        X4, X4, X4
 	VPXOR        X10, X10, X10
 	VPXOR        X9, X9, X9
@@ -35719,272 +35529,272 @@ pass2_fold:
 	VPXOR        X6, X6, X6
 	VPXOR        X5, X5, X5
 	VPXOR        X12, X12, X12
-	SUBQ         $+64, R12
+	SUBQ         $+64, R10
 	JL           pass4_blocks_end
 
 pass4_blocks:
-	VMOVUPS     (SI), Y13
+	VMOVUPS     (CX), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (R9), Y14
-	VMULPS      (DX), Y14, Y14
+	VMOVUPS     (DI), Y14
+	VMULPS      (BX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y4
-	VMOVUPS     32(SI), Y13
+	VMOVUPS     32(CX), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     32(R9), Y14
-	VMULPS      32(DX), Y14, Y14
+	VMOVUPS     32(DI), Y14
+	VMULPS      32(BX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y10
-	VMOVUPS     64(SI), Y13
+	VMOVUPS     64(CX), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     64(R9), Y14
-	VMULPS      64(DX), Y14, Y14
+	VMOVUPS     64(DI), Y14
+	VMULPS      64(BX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y9
-	VMOVUPS     96(SI), Y13
+	VMOVUPS     96(CX), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     96(R9), Y14
-	VMULPS      96(DX), Y14, Y14
+	VMOVUPS     96(DI), Y14
+	VMULPS      96(BX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y8
-	VMOVUPS     128(SI), Y13
+	VMOVUPS     128(CX), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     128(R9), Y14
-	VMULPS      128(DX), Y14, Y14
+	VMOVUPS     128(DI), Y14
+	VMULPS      128(BX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y7
-	VMOVUPS     160(SI), Y13
+	VMOVUPS     160(CX), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     160(R9), Y14
-	VMULPS      160(DX), Y14, Y14
+	VMOVUPS     160(DI), Y14
+	VMULPS      160(BX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y6
-	VMOVUPS     192(SI), Y13
+	VMOVUPS     192(CX), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     192(R9), Y14
-	VMULPS      192(DX), Y14, Y14
+	VMOVUPS     192(DI), Y14
+	VMULPS      192(BX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y5
-	VMOVUPS     224(SI), Y13
+	VMOVUPS     224(CX), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     224(R9), Y14
-	VMULPS      224(DX), Y14, Y14
+	VMOVUPS     224(DI), Y14
+	VMULPS      224(BX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y12
-	ADDQ        $+256, SI
-	ADDQ        $+256, DX
-	ADDQ        $+256, R9
-	SUBQ        $+64, R12
+	ADDQ        $+256, CX
+	ADDQ        $+256, BX
+	ADDQ        $+256, DI
+	SUBQ        $+64, R10
 	JGE         pass4_blocks
 
 pass4_blocks_end:
-	ADDQ        $+64, R12
-	CMPQ        R12, $+8
+	ADDQ        $+64, R10
+	CMPQ        R10, $+8
 	JL          pass4_partial0
-	VMOVUPS     (SI), Y13
+	VMOVUPS     (CX), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (R9), Y14
-	VMULPS      (DX), Y14, Y14
+	VMOVUPS     (DI), Y14
+	VMULPS      (BX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y4
-	ADDQ        $+32, SI
-	ADDQ        $+32, DX
-	ADDQ        $+32, R9
-	ADDQ        $-8, R12
-	CMPQ        R12, $+8
+	ADDQ        $+32, CX
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	ADDQ        $-8, R10
+	CMPQ        R10, $+8
 	JL          pass4_partial1
-	VMOVUPS     (SI), Y13
+	VMOVUPS     (CX), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (R9), Y14
-	VMULPS      (DX), Y14, Y14
+	VMOVUPS     (DI), Y14
+	VMULPS      (BX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y10
-	ADDQ        $+32, SI
-	ADDQ        $+32, DX
-	ADDQ        $+32, R9
-	ADDQ        $-8, R12
-	CMPQ        R12, $+8
+	ADDQ        $+32, CX
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	ADDQ        $-8, R10
+	CMPQ        R10, $+8
 	JL          pass4_partial2
-	VMOVUPS     (SI), Y13
+	VMOVUPS     (CX), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (R9), Y14
-	VMULPS      (DX), Y14, Y14
+	VMOVUPS     (DI), Y14
+	VMULPS      (BX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y9
-	ADDQ        $+32, SI
-	ADDQ        $+32, DX
-	ADDQ        $+32, R9
-	ADDQ        $-8, R12
-	CMPQ        R12, $+8
+	ADDQ        $+32, CX
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	ADDQ        $-8, R10
+	CMPQ        R10, $+8
 	JL          pass4_partial3
-	VMOVUPS     (SI), Y13
+	VMOVUPS     (CX), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (R9), Y14
-	VMULPS      (DX), Y14, Y14
+	VMOVUPS     (DI), Y14
+	VMULPS      (BX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y8
-	ADDQ        $+32, SI
-	ADDQ        $+32, DX
-	ADDQ        $+32, R9
-	ADDQ        $-8, R12
-	CMPQ        R12, $+8
+	ADDQ        $+32, CX
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	ADDQ        $-8, R10
+	CMPQ        R10, $+8
 	JL          pass4_partial4
-	VMOVUPS     (SI), Y13
+	VMOVUPS     (CX), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (R9), Y14
-	VMULPS      (DX), Y14, Y14
+	VMOVUPS     (DI), Y14
+	VMULPS      (BX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y7
-	ADDQ        $+32, SI
-	ADDQ        $+32, DX
-	ADDQ        $+32, R9
-	ADDQ        $-8, R12
-	CMPQ        R12, $+8
+	ADDQ        $+32, CX
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	ADDQ        $-8, R10
+	CMPQ        R10, $+8
 	JL          pass4_partial5
-	VMOVUPS     (SI), Y13
+	VMOVUPS     (CX), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (R9), Y14
-	VMULPS      (DX), Y14, Y14
+	VMOVUPS     (DI), Y14
+	VMULPS      (BX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y6
-	ADDQ        $+32, SI
-	ADDQ        $+32, DX
-	ADDQ        $+32, R9
-	ADDQ        $-8, R12
-	CMPQ        R12, $+8
+	ADDQ        $+32, CX
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	ADDQ        $-8, R10
+	CMPQ        R10, $+8
 	JL          pass4_partial6
-	VMOVUPS     (SI), Y13
+	VMOVUPS     (CX), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (R9), Y14
-	VMULPS      (DX), Y14, Y14
+	VMOVUPS     (DI), Y14
+	VMULPS      (BX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y5
-	ADDQ        $+32, SI
-	ADDQ        $+32, DX
-	ADDQ        $+32, R9
-	ADDQ        $-8, R12
-	CMPQ        R12, $+8
+	ADDQ        $+32, CX
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	ADDQ        $-8, R10
+	CMPQ        R10, $+8
 	JL          pass4_partial7
-	VMOVUPS     (SI), Y13
+	VMOVUPS     (CX), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (R9), Y14
-	VMULPS      (DX), Y14, Y14
+	VMOVUPS     (DI), Y14
+	VMULPS      (BX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y12
-	ADDQ        $+32, SI
-	ADDQ        $+32, DX
-	ADDQ        $+32, R9
-	ADDQ        $-8, R12
+	ADDQ        $+32, CX
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	ADDQ        $-8, R10
 	JMP         pass4_fold
 
 pass4_partial0:
-	TESTQ        R12, R12
+	TESTQ        R10, R10
 	JE           pass4_fold
-	VMASKMOVPS   (SI), Y1, Y13
+	VMASKMOVPS   (CX), Y1, Y13
 	VSUBPS       Y2, Y13, Y13
 	VMULPS       Y3, Y13, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y14
 	VBLENDVPS    Y1, Y13, Y14, Y13
-	VMASKMOVPS   (DX), Y1, Y14
-	VMASKMOVPS   (R9), Y1, Y15
+	VMASKMOVPS   (BX), Y1, Y14
+	VMASKMOVPS   (DI), Y1, Y15
 	VMULPS       Y15, Y14, Y15
 	VFMADD231PS  Y13, Y15, Y4
 	JMP          pass4_fold
 
 pass4_partial1:
-	TESTQ        R12, R12
+	TESTQ        R10, R10
 	JE           pass4_fold
-	VMASKMOVPS   (SI), Y1, Y13
+	VMASKMOVPS   (CX), Y1, Y13
 	VSUBPS       Y2, Y13, Y13
 	VMULPS       Y3, Y13, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y15
 	VBLENDVPS    Y1, Y13, Y15, Y13
-	VMASKMOVPS   (DX), Y1, Y15
-	VMASKMOVPS   (R9), Y1, Y14
+	VMASKMOVPS   (BX), Y1, Y15
+	VMASKMOVPS   (DI), Y1, Y14
 	VMULPS       Y14, Y15, Y14
 	VFMADD231PS  Y13, Y14, Y10
 	JMP          pass4_fold
 
 pass4_partial2:
-	TESTQ        R12, R12
+	TESTQ        R10, R10
 	JE           pass4_fold
-	VMASKMOVPS   (SI), Y1, Y13
+	VMASKMOVPS   (CX), Y1, Y13
 	VSUBPS       Y2, Y13, Y13
 	VMULPS       Y3, Y13, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y14
 	VBLENDVPS    Y1, Y13, Y14, Y13
-	VMASKMOVPS   (DX), Y1, Y14
-	VMASKMOVPS   (R9), Y1, Y15
+	VMASKMOVPS   (BX), Y1, Y14
+	VMASKMOVPS   (DI), Y1, Y15
 	VMULPS       Y15, Y14, Y15
 	VFMADD231PS  Y13, Y15, Y9
 	JMP          pass4_fold
 
 pass4_partial3:
-	TESTQ        R12, R12
+	TESTQ        R10, R10
 	JE           pass4_fold
-	VMASKMOVPS   (SI), Y1, Y13
+	VMASKMOVPS   (CX), Y1, Y13
 	VSUBPS       Y2, Y13, Y13
 	VMULPS       Y3, Y13, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y15
 	VBLENDVPS    Y1, Y13, Y15, Y13
-	VMASKMOVPS   (DX), Y1, Y15
-	VMASKMOVPS   (R9), Y1, Y14
+	VMASKMOVPS   (BX), Y1, Y15
+	VMASKMOVPS   (DI), Y1, Y14
 	VMULPS       Y14, Y15, Y14
 	VFMADD231PS  Y13, Y14, Y8
 	JMP          pass4_fold
 
 pass4_partial4:
-	TESTQ        R12, R12
+	TESTQ        R10, R10
 	JE           pass4_fold
-	VMASKMOVPS   (SI), Y1, Y13
+	VMASKMOVPS   (CX), Y1, Y13
 	VSUBPS       Y2, Y13, Y13
 	VMULPS       Y3, Y13, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y14
 	VBLENDVPS    Y1, Y13, Y14, Y13
-	VMASKMOVPS   (DX), Y1, Y14
-	VMASKMOVPS   (R9), Y1, Y15
+	VMASKMOVPS   (BX), Y1, Y14
+	VMASKMOVPS   (DI), Y1, Y15
 	VMULPS       Y15, Y14, Y15
 	VFMADD231PS  Y13, Y15, Y7
 	JMP          pass4_fold
 
 pass4_partial5:
-	TESTQ        R12, R12
+	TESTQ        R10, R10
 	JE           pass4_fold
-	VMASKMOVPS   (SI), Y1, Y13
+	VMASKMOVPS   (CX), Y1, Y13
 	VSUBPS       Y2, Y13, Y13
 	VMULPS       Y3, Y13, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y15
 	VBLENDVPS    Y1, Y13, Y15, Y13
-	VMASKMOVPS   (DX), Y1, Y15
-	VMASKMOVPS   (R9), Y1, Y14
+	VMASKMOVPS   (BX), Y1, Y15
+	VMASKMOVPS   (DI), Y1, Y14
 	VMULPS       Y14, Y15, Y14
 	VFMADD231PS  Y13, Y14, Y6
 	JMP          pass4_fold
 
 pass4_partial6:
-	TESTQ        R12, R12
+	TESTQ        R10, R10
 	JE           pass4_fold
-	VMASKMOVPS   (SI), Y1, Y13
+	VMASKMOVPS   (CX), Y1, Y13
 	VSUBPS       Y2, Y13, Y13
 	VMULPS       Y3, Y13, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y14
 	VBLENDVPS    Y1, Y13, Y14, Y13
-	VMASKMOVPS   (DX), Y1, Y14
-	VMASKMOVPS   (R9), Y1, Y15
+	VMASKMOVPS   (BX), Y1, Y14
+	VMASKMOVPS   (DI), Y1, Y15
 	VMULPS       Y15, Y14, Y15
 	VFMADD231PS  Y13, Y15, Y5
 	JMP          pass4_fold
 
 pass4_partial7:
-	TESTQ        R12, R12
+	TESTQ        R10, R10
 	JE           pass4_fold
-	VMASKMOVPS   (SI), Y1, Y13
+	VMASKMOVPS   (CX), Y1, Y13
 	VSUBPS       Y2, Y13, Y13
 	VMULPS       Y3, Y13, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y15
 	VBLENDVPS    Y1, Y13, Y15, Y13
-	VMASKMOVPS   (DX), Y1, Y15
-	VMASKMOVPS   (R9), Y1, Y14
+	VMASKMOVPS   (BX), Y1, Y15
+	VMASKMOVPS   (DI), Y1, Y14
 	VMULPS       Y14, Y15, Y14
 	VFMADD231PS  Y13, Y14, Y12
 
@@ -36002,337 +35812,151 @@ pass4_fold:
 	VADDPS       X13, X4, X4
 	VSHUFPS      $0x01, X4, X4, X13
 	VADDPS       X13, X4, X4
-	SUBQ         R13, SI
-	SUBQ         R13, DX
-	MOVQ         gamma+56(FP), R9
+	SUBQ         R11, CX
+	SUBQ         R11, BX
+	MOVQ         gamma+40(FP), DI
 	VDIVPS       X0, X4, X12
-	VBROADCASTSS X12, Y12
-	MOVQ         R11, R12
-	SUBQ         $+16, R12
-	JL           pass6_blocks_end
-
-pass6_blocks:
-	VMOVUPS      (SI), Y4
-	VMOVUPS      32(SI), Y5
-	VSUBPS       Y2, Y4, Y4
-	VSUBPS       Y2, Y5, Y5
-	VMULPS       Y3, Y4, Y4
-	VMULPS       Y3, Y5, Y5
-	VMOVUPS      (DX), Y6
-	VMOVUPS      32(DX), Y7
-	VMULPS       (R9), Y6, Y8
-	VMULPS       32(R9), Y7, Y9
-	VSUBPS       Y11, Y8, Y8
-	VSUBPS       Y11, Y9, Y9
-	VMOVUPS      (BX), Y10
-	VMOVUPS      32(BX), Y13
-	VFMADD231PS  Y4, Y6, Y10
-	VFMADD231PS  Y5, Y7, Y13
-	VMOVUPS      Y10, (BX)
-	VMOVUPS      Y13, 32(BX)
-	VADDPS       (CX), Y6, Y6
-	VADDPS       32(CX), Y7, Y7
-	VMOVUPS      Y6, (CX)
-	VMOVUPS      Y7, 32(CX)
-	VFNMADD231PS Y12, Y4, Y8
-	VFNMADD231PS Y12, Y5, Y9
-	VMULPS       Y8, Y3, Y8
-	VMULPS       Y9, Y3, Y9
-	VMOVUPS      Y8, (AX)
-	VMOVUPS      Y9, 32(AX)
-	ADDQ         $+64, SI
-	ADDQ         $+64, DX
-	ADDQ         $+64, R9
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	ADDQ         $+64, AX
-	SUBQ         $+16, R12
-	JGE          pass6_blocks
-
-pass6_blocks_end:
-	ADDQ $+16, R12
-	SUBQ $+8, R12
-	JL   pass6_vectors_end
-
-pass6_vectors:
-	VMOVUPS      (SI), Y9
-	VSUBPS       Y2, Y9, Y9
-	VMULPS       Y3, Y9, Y9
-	VMOVUPS      (DX), Y8
-	VMULPS       (R9), Y8, Y5
-	VSUBPS       Y11, Y5, Y5
-	VMOVUPS      (BX), Y4
-	VFMADD231PS  Y9, Y8, Y4
-	VMOVUPS      Y4, (BX)
-	VADDPS       (CX), Y8, Y8
-	VMOVUPS      Y8, (CX)
-	VFNMADD231PS Y12, Y9, Y5
-	VMULPS       Y5, Y3, Y5
-	VMOVUPS      Y5, (AX)
-	ADDQ         $+32, SI
-	ADDQ         $+32, DX
-	ADDQ         $+32, R9
-	ADDQ         $+32, BX
-	ADDQ         $+32, CX
-	ADDQ         $+32, AX
-	SUBQ         $+8, R12
-	JGE          pass6_vectors
-
-pass6_vectors_end:
-	ADDQ        $+8, R12
-	TESTQ       R12, R12
-	JE          pass6_end
-	VMASKMOVPS  (SI), Y1, Y5
-	VSUBPS      Y2, Y5, Y5
-	VMULPS      Y3, Y5, Y5
-	VMASKMOVPS  (DX), Y1, Y9
-	VMASKMOVPS  (R9), Y1, Y8
-	VMULPS      Y8, Y9, Y8
-	VSUBPS      Y11, Y8, Y8
-	VMASKMOVPS  (BX), Y1, Y4
-	VFMADD231PS Y5, Y9, Y4
-	CMPQ        R12, $0x04
-	JL          store163_few
-	VMOVUPS     X4, (BX)
-	JE          store163_end
-	VPERM2F128  $0x01, Y4, Y4, Y4
-	CMPQ        R12, $0x06
-	JL          store163_five
-	VMOVLPS     X4, 16(BX)
-	JE          store163_swap
-	VEXTRACTPS  $0x02, X4, 24(BX)
-	JMP         store163_swap
-
-store163_five:
-	VMOVSS X4, 16(BX)
-
-store163_swap:
-	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store163_end
-
-store163_few:
-	CMPQ       R12, $0x02
-	JL         store163_one
-	VMOVLPS    X4, (BX)
-	JE         store163_end
-	VEXTRACTPS $0x02, X4, 8(BX)
-	JMP        store163_end
-
-store163_one:
-	VMOVSS X4, (BX)
-
-store163_end:
-	VMASKMOVPS (CX), Y1, Y4
-	VADDPS     Y4, Y9, Y4
-	CMPQ       R12, $0x04
-	JL         store164_few
-	VMOVUPS    X4, (CX)
-	JE         store164_end
-	VPERM2F128 $0x01, Y4, Y4, Y4
-	CMPQ       R12, $0x06
-	JL         store164_five
-	VMOVLPS    X4, 16(CX)
-	JE         store164_swap
-	VEXTRACTPS $0x02, X4, 24(CX)
-	JMP        store164_swap
-
-store164_five:
-	VMOVSS X4, 16(CX)
-
-store164_swap:
-	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store164_end
-
-store164_few:
-	CMPQ       R12, $0x02
-	JL         store164_one
-	VMOVLPS    X4, (CX)
-	JE         store164_end
-	VEXTRACTPS $0x02, X4, 8(CX)
-	JMP        store164_end
-
-store164_one:
-	VMOVSS X4, (CX)
-
-store164_end:
-	VFNMADD231PS Y12, Y5, Y8
-	VMULPS       Y8, Y3, Y8
-	CMPQ         R12, $0x04
-	JL           store165_few
-	VMOVUPS      X8, (AX)
-	JE           store165_end
-	VPERM2F128   $0x01, Y8, Y8, Y8
-	CMPQ         R12, $0x06
-	JL           store165_five
-	VMOVLPS      X8, 16(AX)
-	JE           store165_swap
-	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store165_swap
-
-store165_five:
-	VMOVSS X8, 16(AX)
-
-store165_swap:
-	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store165_end
-
-store165_few:
-	CMPQ       R12, $0x02
-	JL         store165_one
-	VMOVLPS    X8, (AX)
-	JE         store165_end
-	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store165_end
-
-store165_one:
-	VMOVSS X8, (AX)
-
-store165_end:
-pass6_end:
-	SUBQ R13, SI
-	SUBQ R13, DX
-	MOVQ gamma+56(FP), R9
-	MOVQ dgamma+8(FP), BX
-	MOVQ dbeta+16(FP), CX
-	SUBQ R13, AX
-	MOVQ R11, R12
-	SHLQ $0x02, R12
-	ADDQ R12, AX
-	ADDQ R12, DX
-	ADDQ R12, SI
-	SUBQ $+1, R10
-	JNE  row
+	VMOVSS       X2, (AX)
+	ADDQ         $+4, AX
+	VMOVSS       X3, (AX)
+	ADDQ         $+4, AX
+	VMOVSS       X11, (AX)
+	ADDQ         $+4, AX
+	VMOVSS       X12, (AX)
+	ADDQ         $+4, AX
+	LEAQ         (BX)(R9*4), BX
+	LEAQ         (CX)(R9*4), CX
+	SUBQ         $+1, R8
+	JNE          row
 	VZEROUPPER
 	RET
 
-// func LayerNormBackwardRowsAVX512(dx *float32, dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, rstd *float32, gamma *float32, rows int, cols int, n float32)
+// func LayerNormDotsAVX512(stats *float32, dy *float32, x *float32, mean *float32, rstd *float32, gamma *float32, rows int, cols int, n float32)
 // Requires: AVX, AVX512F, AVX512VL, BMI2
-TEXT ·LayerNormBackwardRowsAVX512(SB), NOSPLIT, $0-84
-	MOVQ         dx+0(FP), AX
-	MOVQ         dgamma+8(FP), BX
-	MOVQ         dbeta+16(FP), CX
-	MOVQ         dy+24(FP), DX
-	MOVQ         x+32(FP), SI
-	MOVQ         mean+40(FP), DI
-	MOVQ         rstd+48(FP), R8
-	MOVQ         gamma+56(FP), R9
-	MOVQ         rows+64(FP), R10
-	MOVQ         cols+72(FP), R11
-	VBROADCASTSS n+80(FP), Z0
-	MOVQ         R11, R12
-	MOVQ         R12, R13
-	ANDQ         $+15, R12
-	MOVL         $0x0000ffff, R9
-	BZHIL        R12, R9, R9
-	KMOVW        R9, K1
-	SUBQ         R12, R13
-	SHLQ         $0x02, R13
-	MOVQ         gamma+56(FP), R9
+TEXT ·LayerNormDotsAVX512(SB), NOSPLIT, $0-68
+	MOVQ         stats+0(FP), AX
+	MOVQ         dy+8(FP), BX
+	MOVQ         x+16(FP), CX
+	MOVQ         mean+24(FP), DX
+	MOVQ         rstd+32(FP), SI
+	MOVQ         gamma+40(FP), DI
+	MOVQ         rows+48(FP), R8
+	MOVQ         cols+56(FP), R9
+	VBROADCASTSS n+64(FP), Z0
+	MOVQ         R9, R10
+	MOVQ         R10, R11
+	ANDQ         $+15, R10
+	MOVL         $0x0000ffff, DI
+	BZHIL        R10, DI, DI
+	KMOVW        DI, K1
+	SUBQ         R10, R11
+	SHLQ         $0x02, R11
+	MOVQ         gamma+40(FP), DI
 
 row:
-	VBROADCASTSS (DI), Z1
-	ADDQ         $+4, DI
-	VBROADCASTSS (R8), Z2
-	ADDQ         $+4, R8
-	MOVQ         R11, R12
+	VBROADCASTSS (DX), Z1
+	ADDQ         $+4, DX
+	VBROADCASTSS (SI), Z2
+	ADDQ         $+4, SI
+	MOVQ         R9, R10
 	VPXOR        X3, X3, X3
 	VPXOR        X4, X4, X4
 	VPXOR        X5, X5, X5
 	VPXOR        X6, X6, X6
-	SUBQ         $+64, R12
+	SUBQ         $+64, R10
 	JL           pass2_blocks_end
 
 pass2_blocks:
-	VMOVUPS     (DX), Z7
-	VMOVUPS     64(DX), Z8
-	VMOVUPS     128(DX), Z9
-	VMOVUPS     192(DX), Z10
-	VMOVUPS     (R9), Z11
-	VMOVUPS     64(R9), Z12
-	VMOVUPS     128(R9), Z13
-	VMOVUPS     192(R9), Z14
+	VMOVUPS     (BX), Z7
+	VMOVUPS     64(BX), Z8
+	VMOVUPS     128(BX), Z9
+	VMOVUPS     192(BX), Z10
+	VMOVUPS     (DI), Z11
+	VMOVUPS     64(DI), Z12
+	VMOVUPS     128(DI), Z13
+	VMOVUPS     192(DI), Z14
 	VFMADD231PS Z11, Z7, Z3
 	VFMADD231PS Z12, Z8, Z4
 	VFMADD231PS Z13, Z9, Z5
 	VFMADD231PS Z14, Z10, Z6
-	ADDQ        $+256, DX
-	ADDQ        $+256, R9
-	SUBQ        $+64, R12
+	ADDQ        $+256, BX
+	ADDQ        $+256, DI
+	SUBQ        $+64, R10
 	JGE         pass2_blocks
 
 pass2_blocks_end:
-	ADDQ        $+64, R12
-	CMPQ        R12, $+16
+	ADDQ        $+64, R10
+	CMPQ        R10, $+16
 	JL          pass2_partial0
-	VMOVUPS     (DX), Z14
-	VMOVUPS     (R9), Z10
+	VMOVUPS     (BX), Z14
+	VMOVUPS     (DI), Z10
 	VFMADD231PS Z10, Z14, Z3
-	ADDQ        $+64, DX
-	ADDQ        $+64, R9
-	ADDQ        $-16, R12
-	CMPQ        R12, $+16
+	ADDQ        $+64, BX
+	ADDQ        $+64, DI
+	ADDQ        $-16, R10
+	CMPQ        R10, $+16
 	JL          pass2_partial1
-	VMOVUPS     (DX), Z10
-	VMOVUPS     (R9), Z14
+	VMOVUPS     (BX), Z10
+	VMOVUPS     (DI), Z14
 	VFMADD231PS Z14, Z10, Z4
-	ADDQ        $+64, DX
-	ADDQ        $+64, R9
-	ADDQ        $-16, R12
-	CMPQ        R12, $+16
+	ADDQ        $+64, BX
+	ADDQ        $+64, DI
+	ADDQ        $-16, R10
+	CMPQ        R10, $+16
 	JL          pass2_partial2
-	VMOVUPS     (DX), Z14
-	VMOVUPS     (R9), Z10
+	VMOVUPS     (BX), Z14
+	VMOVUPS     (DI), Z10
 	VFMADD231PS Z10, Z14, Z5
-	ADDQ        $+64, DX
-	ADDQ        $+64, R9
-	ADDQ        $-16, R12
-	CMPQ        R12, $+16
+	ADDQ        $+64, BX
+	ADDQ        $+64, DI
+	ADDQ        $-16, R10
+	CMPQ        R10, $+16
 	JL          pass2_partial3
-	VMOVUPS     (DX), Z10
-	VMOVUPS     (R9), Z14
+	VMOVUPS     (BX), Z10
+	VMOVUPS     (DI), Z14
 	VFMADD231PS Z14, Z10, Z6
-	ADDQ        $+64, DX
-	ADDQ        $+64, R9
-	ADDQ        $-16, R12
+	ADDQ        $+64, BX
+	ADDQ        $+64, DI
+	ADDQ        $-16, R10
 	JMP         pass2_fold
 
 pass2_partial0:
-	TESTQ        R12, R12
+	TESTQ        R10, R10
 	JE           pass2_fold
-	VMOVUPS.Z    (DX), K1, Z14
+	VMOVUPS.Z    (BX), K1, Z14
 	VBROADCASTSS lanes_80000000<>+0(SB), Z10
 	VBLENDMPS    Z14, Z10, K1, Z14
-	VMOVUPS.Z    (R9), K1, Z10
+	VMOVUPS.Z    (DI), K1, Z10
 	VFMADD231PS  Z10, Z14, Z3
 	JMP          pass2_fold
 
 pass2_partial1:
-	TESTQ        R12, R12
+	TESTQ        R10, R10
 	JE           pass2_fold
-	VMOVUPS.Z    (DX), K1, Z10
+	VMOVUPS.Z    (BX), K1, Z10
 	VBROADCASTSS lanes_80000000<>+0(SB), Z14
 	VBLENDMPS    Z10, Z14, K1, Z10
-	VMOVUPS.Z    (R9), K1, Z14
+	VMOVUPS.Z    (DI), K1, Z14
 	VFMADD231PS  Z14, Z10, Z4
 	JMP          pass2_fold
 
 pass2_partial2:
-	TESTQ        R12, R12
+	TESTQ        R10, R10
 	JE           pass2_fold
-	VMOVUPS.Z    (DX), K1, Z14
+	VMOVUPS.Z    (BX), K1, Z14
 	VBROADCASTSS lanes_80000000<>+0(SB), Z10
 	VBLENDMPS    Z14, Z10, K1, Z14
-	VMOVUPS.Z    (R9), K1, Z10
+	VMOVUPS.Z    (DI), K1, Z10
 	VFMADD231PS  Z10, Z14, Z5
 	JMP          pass2_fold
 
 pass2_partial3:
-	TESTQ        R12, R12
+	TESTQ        R10, R10
 	JE           pass2_fold
-	VMOVUPS.Z    (DX), K1, Z10
+	VMOVUPS.Z    (BX), K1, Z10
 	VBROADCASTSS lanes_80000000<>+0(SB), Z14
 	VBLENDMPS    Z10, Z14, K1, Z10
-	VMOVUPS.Z    (R9), K1, Z14
+	VMOVUPS.Z    (DI), K1, Z14
 	VFMADD231PS  Z14, Z10, Z6
 
 pass2_fold:
@@ -36347,23 +35971,22 @@ pass2_fold:
 	VADDPS        X14, X3, X3
 	VSHUFPS       $0x01, X3, X3, X14
 	VADDPS        X14, X3, X3
-	SUBQ          R13, DX
-	MOVQ          gamma+56(FP), R9
+	SUBQ          R11, BX
+	MOVQ          gamma+40(FP), DI
 	VDIVPS        X0, X3, X6
-	VBROADCASTSS  X6, Z6
-	MOVQ          R11, R12
+	MOVQ          R9, R10
 	VPXOR         X3, X3, X3
 	VPXOR         X5, X5, X5
 	VPXOR         X4, X4, X4
 	VPXOR         X14, X14, X14
-	SUBQ          $+64, R12
+	SUBQ          $+64, R10
 	JL            pass4_blocks_end
 
 pass4_blocks:
-	VMOVUPS     (SI), Z10
-	VMOVUPS     64(SI), Z13
-	VMOVUPS     128(SI), Z9
-	VMOVUPS     192(SI), Z12
+	VMOVUPS     (CX), Z10
+	VMOVUPS     64(CX), Z13
+	VMOVUPS     128(CX), Z9
+	VMOVUPS     192(CX), Z12
 	VSUBPS      Z1, Z10, Z10
 	VSUBPS      Z1, Z13, Z13
 	VSUBPS      Z1, Z9, Z9
@@ -36372,14 +35995,14 @@ pass4_blocks:
 	VMULPS      Z2, Z13, Z13
 	VMULPS      Z2, Z9, Z9
 	VMULPS      Z2, Z12, Z12
-	VMOVUPS     (DX), Z8
-	VMOVUPS     64(DX), Z11
-	VMOVUPS     128(DX), Z7
-	VMOVUPS     192(DX), Z15
-	VMOVUPS     (R9), Z16
-	VMOVUPS     64(R9), Z17
-	VMOVUPS     128(R9), Z18
-	VMOVUPS     192(R9), Z19
+	VMOVUPS     (BX), Z8
+	VMOVUPS     64(BX), Z11
+	VMOVUPS     128(BX), Z7
+	VMOVUPS     192(BX), Z15
+	VMOVUPS     (DI), Z16
+	VMOVUPS     64(DI), Z17
+	VMOVUPS     128(DI), Z18
+	VMOVUPS     192(DI), Z19
 	VMULPS      Z16, Z8, Z16
 	VMULPS      Z17, Z11, Z17
 	VMULPS      Z18, Z7, Z18
@@ -36388,120 +36011,120 @@ pass4_blocks:
 	VFMADD231PS Z13, Z17, Z5
 	VFMADD231PS Z9, Z18, Z4
 	VFMADD231PS Z12, Z19, Z14
-	ADDQ        $+256, SI
-	ADDQ        $+256, DX
-	ADDQ        $+256, R9
-	SUBQ        $+64, R12
+	ADDQ        $+256, CX
+	ADDQ        $+256, BX
+	ADDQ        $+256, DI
+	SUBQ        $+64, R10
 	JGE         pass4_blocks
 
 pass4_blocks_end:
-	ADDQ        $+64, R12
-	CMPQ        R12, $+16
+	ADDQ        $+64, R10
+	CMPQ        R10, $+16
 	JL          pass4_partial0
-	VMOVUPS     (SI), Z12
+	VMOVUPS     (CX), Z12
 	VSUBPS      Z1, Z12, Z12
 	VMULPS      Z2, Z12, Z12
-	VMOVUPS     (DX), Z19
-	VMOVUPS     (R9), Z9
+	VMOVUPS     (BX), Z19
+	VMOVUPS     (DI), Z9
 	VMULPS      Z9, Z19, Z9
 	VFMADD231PS Z12, Z9, Z3
-	ADDQ        $+64, SI
-	ADDQ        $+64, DX
-	ADDQ        $+64, R9
-	ADDQ        $-16, R12
-	CMPQ        R12, $+16
+	ADDQ        $+64, CX
+	ADDQ        $+64, BX
+	ADDQ        $+64, DI
+	ADDQ        $-16, R10
+	CMPQ        R10, $+16
 	JL          pass4_partial1
-	VMOVUPS     (SI), Z12
+	VMOVUPS     (CX), Z12
 	VSUBPS      Z1, Z12, Z12
 	VMULPS      Z2, Z12, Z12
-	VMOVUPS     (DX), Z9
-	VMOVUPS     (R9), Z19
+	VMOVUPS     (BX), Z9
+	VMOVUPS     (DI), Z19
 	VMULPS      Z19, Z9, Z19
 	VFMADD231PS Z12, Z19, Z5
-	ADDQ        $+64, SI
-	ADDQ        $+64, DX
-	ADDQ        $+64, R9
-	ADDQ        $-16, R12
-	CMPQ        R12, $+16
+	ADDQ        $+64, CX
+	ADDQ        $+64, BX
+	ADDQ        $+64, DI
+	ADDQ        $-16, R10
+	CMPQ        R10, $+16
 	JL          pass4_partial2
-	VMOVUPS     (SI), Z12
+	VMOVUPS     (CX), Z12
 	VSUBPS      Z1, Z12, Z12
 	VMULPS      Z2, Z12, Z12
-	VMOVUPS     (DX), Z19
-	VMOVUPS     (R9), Z9
+	VMOVUPS     (BX), Z19
+	VMOVUPS     (DI), Z9
 	VMULPS      Z9, Z19, Z9
 	VFMADD231PS Z12, Z9, Z4
-	ADDQ        $+64, SI
-	ADDQ        $+64, DX
-	ADDQ        $+64, R9
-	ADDQ        $-16, R12
-	CMPQ        R12, $+16
+	ADDQ        $+64, CX
+	ADDQ        $+64, BX
+	ADDQ        $+64, DI
+	ADDQ        $-16, R10
+	CMPQ        R10, $+16
 	JL          pass4_partial3
-	VMOVUPS     (SI), Z12
+	VMOVUPS     (CX), Z12
 	VSUBPS      Z1, Z12, Z12
 	VMULPS      Z2, Z12, Z12
-	VMOVUPS     (DX), Z9
-	VMOVUPS     (R9), Z19
+	VMOVUPS     (BX), Z9
+	VMOVUPS     (DI), Z19
 	VMULPS      Z19, Z9, Z19
 	VFMADD231PS Z12, Z19, Z14
-	ADDQ        $+64, SI
-	ADDQ        $+64, DX
-	ADDQ        $+64, R9
-	ADDQ        $-16, R12
+	ADDQ        $+64, CX
+	ADDQ        $+64, BX
+	ADDQ        $+64, DI
+	ADDQ        $-16, R10
 	JMP         pass4_fold
 
 pass4_partial0:
-	TESTQ        R12, R12
+	TESTQ        R10, R10
 	JE           pass4_fold
-	VMOVUPS.Z    (SI), K1, Z12
+	VMOVUPS.Z    (CX), K1, Z12
 	VSUBPS       Z1, Z12, Z12
 	VMULPS       Z2, Z12, Z12
 	VBROADCASTSS lanes_80000000<>+0(SB), Z19
 	VBLENDMPS    Z12, Z19, K1, Z12
-	VMOVUPS.Z    (DX), K1, Z19
-	VMOVUPS.Z    (R9), K1, Z9
+	VMOVUPS.Z    (BX), K1, Z19
+	VMOVUPS.Z    (DI), K1, Z9
 	VMULPS       Z9, Z19, Z9
 	VFMADD231PS  Z12, Z9, Z3
 	JMP          pass4_fold
 
 pass4_partial1:
-	TESTQ        R12, R12
+	TESTQ        R10, R10
 	JE           pass4_fold
-	VMOVUPS.Z    (SI), K1, Z12
+	VMOVUPS.Z    (CX), K1, Z12
 	VSUBPS       Z1, Z12, Z12
 	VMULPS       Z2, Z12, Z12
 	VBROADCASTSS lanes_80000000<>+0(SB), Z9
 	VBLENDMPS    Z12, Z9, K1, Z12
-	VMOVUPS.Z    (DX), K1, Z9
-	VMOVUPS.Z    (R9), K1, Z19
+	VMOVUPS.Z    (BX), K1, Z9
+	VMOVUPS.Z    (DI), K1, Z19
 	VMULPS       Z19, Z9, Z19
 	VFMADD231PS  Z12, Z19, Z5
 	JMP          pass4_fold
 
 pass4_partial2:
-	TESTQ        R12, R12
+	TESTQ        R10, R10
 	JE           pass4_fold
-	VMOVUPS.Z    (SI), K1, Z12
+	VMOVUPS.Z    (CX), K1, Z12
 	VSUBPS       Z1, Z12, Z12
 	VMULPS       Z2, Z12, Z12
 	VBROADCASTSS lanes_80000000<>+0(SB), Z19
 	VBLENDMPS    Z12, Z19, K1, Z12
-	VMOVUPS.Z    (DX), K1, Z19
-	VMOVUPS.Z    (R9), K1, Z9
+	VMOVUPS.Z    (BX), K1, Z19
+	VMOVUPS.Z    (DI), K1, Z9
 	VMULPS       Z9, Z19, Z9
 	VFMADD231PS  Z12, Z9, Z4
 	JMP          pass4_fold
 
 pass4_partial3:
-	TESTQ        R12, R12
+	TESTQ        R10, R10
 	JE           pass4_fold
-	VMOVUPS.Z    (SI), K1, Z12
+	VMOVUPS.Z    (CX), K1, Z12
 	VSUBPS       Z1, Z12, Z12
 	VMULPS       Z2, Z12, Z12
 	VBROADCASTSS lanes_80000000<>+0(SB), Z9
 	VBLENDMPS    Z12, Z9, K1, Z12
-	VMOVUPS.Z    (DX), K1, Z9
-	VMOVUPS.Z    (R9), K1, Z19
+	VMOVUPS.Z    (BX), K1, Z9
+	VMOVUPS.Z    (DI), K1, Z19
 	VMULPS       Z19, Z9, Z19
 	VFMADD231PS  Z12, Z19, Z14
 
@@ -36517,154 +36140,425 @@ pass4_fold:
 	VADDPS        X12, X3, X3
 	VSHUFPS       $0x01, X3, X3, X12
 	VADDPS        X12, X3, X3
-	SUBQ          R13, SI
-	SUBQ          R13, DX
-	MOVQ          gamma+56(FP), R9
+	SUBQ          R11, CX
+	SUBQ          R11, BX
+	MOVQ          gamma+40(FP), DI
 	VDIVPS        X0, X3, X14
-	VBROADCASTSS  X14, Z14
-	MOVQ          R11, R12
-	SUBQ          $+64, R12
-	JL            pass6_blocks_end
+	VMOVSS        X1, (AX)
+	ADDQ          $+4, AX
+	VMOVSS        X2, (AX)
+	ADDQ          $+4, AX
+	VMOVSS        X6, (AX)
+	ADDQ          $+4, AX
+	VMOVSS        X14, (AX)
+	ADDQ          $+4, AX
+	LEAQ          (BX)(R9*4), BX
+	LEAQ          (CX)(R9*4), CX
+	SUBQ          $+1, R8
+	JNE           row
+	VZEROUPPER
+	RET
 
-pass6_blocks:
-	VMOVUPS      (SI), Z3
-	VMOVUPS      64(SI), Z4
-	VMOVUPS      128(SI), Z5
-	VMOVUPS      192(SI), Z12
-	VSUBPS       Z1, Z3, Z3
-	VSUBPS       Z1, Z4, Z4
-	VSUBPS       Z1, Z5, Z5
-	VSUBPS       Z1, Z12, Z12
-	VMULPS       Z2, Z3, Z3
-	VMULPS       Z2, Z4, Z4
-	VMULPS       Z2, Z5, Z5
-	VMULPS       Z2, Z12, Z12
-	VMOVUPS      (DX), Z19
-	VMOVUPS      64(DX), Z9
-	VMOVUPS      128(DX), Z18
-	VMOVUPS      192(DX), Z13
-	VMOVUPS      (R9), Z17
-	VMOVUPS      64(R9), Z10
-	VMOVUPS      128(R9), Z16
-	VMOVUPS      192(R9), Z15
-	VMULPS       Z17, Z19, Z17
-	VMULPS       Z10, Z9, Z10
-	VMULPS       Z16, Z18, Z16
-	VMULPS       Z15, Z13, Z15
-	VSUBPS       Z6, Z17, Z17
-	VSUBPS       Z6, Z10, Z10
-	VSUBPS       Z6, Z16, Z16
-	VSUBPS       Z6, Z15, Z15
-	VMOVUPS      (BX), Z7
-	VMOVUPS      64(BX), Z11
-	VMOVUPS      128(BX), Z8
-	VMOVUPS      192(BX), Z20
-	VFMADD231PS  Z3, Z19, Z7
-	VFMADD231PS  Z4, Z9, Z11
-	VFMADD231PS  Z5, Z18, Z8
-	VFMADD231PS  Z12, Z13, Z20
-	VMOVUPS      Z7, (BX)
-	VMOVUPS      Z11, 64(BX)
-	VMOVUPS      Z8, 128(BX)
-	VMOVUPS      Z20, 192(BX)
-	VMOVUPS      (CX), Z20
-	VMOVUPS      64(CX), Z8
-	VMOVUPS      128(CX), Z11
-	VMOVUPS      192(CX), Z7
-	VADDPS       Z20, Z19, Z20
-	VADDPS       Z8, Z9, Z8
-	VADDPS       Z11, Z18, Z11
-	VADDPS       Z7, Z13, Z7
-	VMOVUPS      Z20, (CX)
-	VMOVUPS      Z8, 64(CX)
-	VMOVUPS      Z11, 128(CX)
-	VMOVUPS      Z7, 192(CX)
-	VFNMADD231PS Z14, Z3, Z17
-	VFNMADD231PS Z14, Z4, Z10
-	VFNMADD231PS Z14, Z5, Z16
-	VFNMADD231PS Z14, Z12, Z15
-	VMULPS       Z17, Z2, Z17
-	VMULPS       Z10, Z2, Z10
-	VMULPS       Z16, Z2, Z16
-	VMULPS       Z15, Z2, Z15
-	VMOVUPS      Z17, (AX)
-	VMOVUPS      Z10, 64(AX)
-	VMOVUPS      Z16, 128(AX)
-	VMOVUPS      Z15, 192(AX)
-	ADDQ         $+256, SI
-	ADDQ         $+256, DX
-	ADDQ         $+256, R9
-	ADDQ         $+256, BX
-	ADDQ         $+256, CX
-	ADDQ         $+256, AX
-	SUBQ         $+64, R12
-	JGE          pass6_blocks
+// func LayerNormBackwardRowsAVX2(dx *float32, dgamma *float32, dbeta *float32, dy *float32, x *float32, gamma *float32, stats *float32, rows int, cols int)
+// Requires: AVX, FMA3
+TEXT ·LayerNormBackwardRowsAVX2(SB), NOSPLIT, $0-72
+	MOVQ    dx+0(FP), AX
+	MOVQ    dgamma+8(FP), BX
+	MOVQ    dbeta+16(FP), CX
+	MOVQ    dy+24(FP), DX
+	MOVQ    x+32(FP), SI
+	MOVQ    gamma+40(FP), DI
+	MOVQ    stats+48(FP), R8
+	MOVQ    rows+56(FP), R9
+	MOVQ    cols+64(FP), R10
+	MOVQ    R10, R11
+	MOVQ    R11, R12
+	ANDQ    $+7, R11
+	LEAQ    partial_masks<>+0(SB), DI
+	NEGQ    R11
+	VMOVUPS 32(DI)(R11*4), Y0
+	NEGQ    R11
+	SUBQ    R11, R12
+	SHLQ    $0x02, R12
+	MOVQ    gamma+40(FP), DI
 
-pass6_blocks_end:
-	ADDQ $+64, R12
-	SUBQ $+16, R12
-	JL   pass6_vectors_end
+row:
+	VBROADCASTSS (R8), Y4
+	ADDQ         $+4, R8
+	VBROADCASTSS (R8), Y3
+	ADDQ         $+4, R8
+	VBROADCASTSS (R8), Y2
+	ADDQ         $+4, R8
+	VBROADCASTSS (R8), Y1
+	ADDQ         $+4, R8
+	MOVQ         R10, R11
+	SUBQ         $+16, R11
+	JL           pass4_blocks_end
 
-pass6_vectors:
-	VMOVUPS      (SI), Z15
-	VSUBPS       Z1, Z15, Z15
-	VMULPS       Z2, Z15, Z15
-	VMOVUPS      (DX), Z16
-	VMOVUPS      (R9), Z10
-	VMULPS       Z10, Z16, Z10
-	VSUBPS       Z6, Z10, Z10
-	VMOVUPS      (BX), Z17
-	VFMADD231PS  Z15, Z16, Z17
-	VMOVUPS      Z17, (BX)
-	VMOVUPS      (CX), Z17
-	VADDPS       Z17, Z16, Z17
-	VMOVUPS      Z17, (CX)
-	VFNMADD231PS Z14, Z15, Z10
-	VMULPS       Z10, Z2, Z10
-	VMOVUPS      Z10, (AX)
+pass4_blocks:
+	VMOVUPS      (SI), Y5
+	VMOVUPS      32(SI), Y6
+	VSUBPS       Y4, Y5, Y5
+	VSUBPS       Y4, Y6, Y6
+	VMULPS       Y3, Y5, Y5
+	VMULPS       Y3, Y6, Y6
+	VMOVUPS      (DX), Y7
+	VMOVUPS      32(DX), Y8
+	VMULPS       (DI), Y7, Y9
+	VMULPS       32(DI), Y8, Y10
+	VSUBPS       Y2, Y9, Y9
+	VSUBPS       Y2, Y10, Y10
+	VMOVUPS      (BX), Y11
+	VMOVUPS      32(BX), Y12
+	VFMADD231PS  Y5, Y7, Y11
+	VFMADD231PS  Y6, Y8, Y12
+	VMOVUPS      Y11, (BX)
+	VMOVUPS      Y12, 32(BX)
+	VADDPS       (CX), Y7, Y7
+	VADDPS       32(CX), Y8, Y8
+	VMOVUPS      Y7, (CX)
+	VMOVUPS      Y8, 32(CX)
+	VFNMADD231PS Y1, Y5, Y9
+	VFNMADD231PS Y1, Y6, Y10
+	VMULPS       Y9, Y3, Y9
+	VMULPS       Y10, Y3, Y10
+	VMOVUPS      Y9, (AX)
+	VMOVUPS      Y10, 32(AX)
 	ADDQ         $+64, SI
 	ADDQ         $+64, DX
-	ADDQ         $+64, R9
+	ADDQ         $+64, DI
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
 	ADDQ         $+64, AX
-	SUBQ         $+16, R12
-	JGE          pass6_vectors
+	SUBQ         $+16, R11
+	JGE          pass4_blocks
 
-pass6_vectors_end:
-	ADDQ         $+16, R12
-	TESTQ        R12, R12
-	JE           pass6_end
-	VMOVUPS.Z    (SI), K1, Z10
-	VSUBPS       Z1, Z10, Z10
-	VMULPS       Z2, Z10, Z10
-	VMOVUPS.Z    (DX), K1, Z15
-	VMOVUPS.Z    (R9), K1, Z17
-	VMULPS       Z17, Z15, Z17
-	VSUBPS       Z6, Z17, Z17
-	VMOVUPS.Z    (BX), K1, Z16
-	VFMADD231PS  Z10, Z15, Z16
-	VMOVUPS      Z16, K1, (BX)
-	VMOVUPS.Z    (CX), K1, Z16
-	VADDPS       Z16, Z15, Z16
-	VMOVUPS      Z16, K1, (CX)
-	VFNMADD231PS Z14, Z10, Z17
-	VMULPS       Z17, Z2, Z17
-	VMOVUPS      Z17, K1, (AX)
+pass4_blocks_end:
+	ADDQ $+16, R11
+	SUBQ $+8, R11
+	JL   pass4_vectors_end
 
-pass6_end:
-	SUBQ R13, SI
-	SUBQ R13, DX
-	MOVQ gamma+56(FP), R9
+pass4_vectors:
+	VMOVUPS      (SI), Y10
+	VSUBPS       Y4, Y10, Y10
+	VMULPS       Y3, Y10, Y10
+	VMOVUPS      (DX), Y9
+	VMULPS       (DI), Y9, Y6
+	VSUBPS       Y2, Y6, Y6
+	VMOVUPS      (BX), Y5
+	VFMADD231PS  Y10, Y9, Y5
+	VMOVUPS      Y5, (BX)
+	VADDPS       (CX), Y9, Y9
+	VMOVUPS      Y9, (CX)
+	VFNMADD231PS Y1, Y10, Y6
+	VMULPS       Y6, Y3, Y6
+	VMOVUPS      Y6, (AX)
+	ADDQ         $+32, SI
+	ADDQ         $+32, DX
+	ADDQ         $+32, DI
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, AX
+	SUBQ         $+8, R11
+	JGE          pass4_vectors
+
+pass4_vectors_end:
+	ADDQ        $+8, R11
+	TESTQ       R11, R11
+	JE          pass4_end
+	VMASKMOVPS  (SI), Y0, Y6
+	VSUBPS      Y4, Y6, Y6
+	VMULPS      Y3, Y6, Y6
+	VMASKMOVPS  (DX), Y0, Y10
+	VMASKMOVPS  (DI), Y0, Y9
+	VMULPS      Y9, Y10, Y9
+	VSUBPS      Y2, Y9, Y9
+	VMASKMOVPS  (BX), Y0, Y5
+	VFMADD231PS Y6, Y10, Y5
+	CMPQ        R11, $0x04
+	JL          store153_few
+	VMOVUPS     X5, (BX)
+	JE          store153_end
+	VPERM2F128  $0x01, Y5, Y5, Y5
+	CMPQ        R11, $0x06
+	JL          store153_five
+	VMOVLPS     X5, 16(BX)
+	JE          store153_swap
+	VEXTRACTPS  $0x02, X5, 24(BX)
+	JMP         store153_swap
+
+store153_five:
+	VMOVSS X5, 16(BX)
+
+store153_swap:
+	VPERM2F128 $0x01, Y5, Y5, Y5
+	JMP        store153_end
+
+store153_few:
+	CMPQ       R11, $0x02
+	JL         store153_one
+	VMOVLPS    X5, (BX)
+	JE         store153_end
+	VEXTRACTPS $0x02, X5, 8(BX)
+	JMP        store153_end
+
+store153_one:
+	VMOVSS X5, (BX)
+
+store153_end:
+	VMASKMOVPS (CX), Y0, Y5
+	VADDPS     Y5, Y10, Y5
+	CMPQ       R11, $0x04
+	JL         store154_few
+	VMOVUPS    X5, (CX)
+	JE         store154_end
+	VPERM2F128 $0x01, Y5, Y5, Y5
+	CMPQ       R11, $0x06
+	JL         store154_five
+	VMOVLPS    X5, 16(CX)
+	JE         store154_swap
+	VEXTRACTPS $0x02, X5, 24(CX)
+	JMP        store154_swap
+
+store154_five:
+	VMOVSS X5, 16(CX)
+
+store154_swap:
+	VPERM2F128 $0x01, Y5, Y5, Y5
+	JMP        store154_end
+
+store154_few:
+	CMPQ       R11, $0x02
+	JL         store154_one
+	VMOVLPS    X5, (CX)
+	JE         store154_end
+	VEXTRACTPS $0x02, X5, 8(CX)
+	JMP        store154_end
+
+store154_one:
+	VMOVSS X5, (CX)
+
+store154_end:
+	VFNMADD231PS Y1, Y6, Y9
+	VMULPS       Y9, Y3, Y9
+	CMPQ         R11, $0x04
+	JL           store155_few
+	VMOVUPS      X9, (AX)
+	JE           store155_end
+	VPERM2F128   $0x01, Y9, Y9, Y9
+	CMPQ         R11, $0x06
+	JL           store155_five
+	VMOVLPS      X9, 16(AX)
+	JE           store155_swap
+	VEXTRACTPS   $0x02, X9, 24(AX)
+	JMP          store155_swap
+
+store155_five:
+	VMOVSS X9, 16(AX)
+
+store155_swap:
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	JMP        store155_end
+
+store155_few:
+	CMPQ       R11, $0x02
+	JL         store155_one
+	VMOVLPS    X9, (AX)
+	JE         store155_end
+	VEXTRACTPS $0x02, X9, 8(AX)
+	JMP        store155_end
+
+store155_one:
+	VMOVSS X9, (AX)
+
+store155_end:
+pass4_end:
+	SUBQ R12, SI
+	SUBQ R12, DX
+	MOVQ gamma+40(FP), DI
 	MOVQ dgamma+8(FP), BX
 	MOVQ dbeta+16(FP), CX
-	SUBQ R13, AX
-	MOVQ R11, R12
-	SHLQ $0x02, R12
-	ADDQ R12, AX
-	ADDQ R12, DX
-	ADDQ R12, SI
-	SUBQ $+1, R10
+	SUBQ R12, AX
+	LEAQ (AX)(R10*4), AX
+	LEAQ (DX)(R10*4), DX
+	LEAQ (SI)(R10*4), SI
+	SUBQ $+1, R9
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func LayerNormBackwardRowsAVX512(dx *float32, dgamma *float32, dbeta *float32, dy *float32, x *float32, gamma *float32, stats *float32, rows int, cols int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·LayerNormBackwardRowsAVX512(SB), NOSPLIT, $0-72
+	MOVQ  dx+0(FP), AX
+	MOVQ  dgamma+8(FP), BX
+	MOVQ  dbeta+16(FP), CX
+	MOVQ  dy+24(FP), DX
+	MOVQ  x+32(FP), SI
+	MOVQ  gamma+40(FP), DI
+	MOVQ  stats+48(FP), R8
+	MOVQ  rows+56(FP), R9
+	MOVQ  cols+64(FP), R10
+	MOVQ  R10, R11
+	MOVQ  R11, R12
+	ANDQ  $+15, R11
+	MOVL  $0x0000ffff, DI
+	BZHIL R11, DI, DI
+	KMOVW DI, K1
+	SUBQ  R11, R12
+	SHLQ  $0x02, R12
+	MOVQ  gamma+40(FP), DI
+
+row:
+	VBROADCASTSS (R8), Z3
+	ADDQ         $+4, R8
+	VBROADCASTSS (R8), Z2
+	ADDQ         $+4, R8
+	VBROADCASTSS (R8), Z1
+	ADDQ         $+4, R8
+	VBROADCASTSS (R8), Z0
+	ADDQ         $+4, R8
+	MOVQ         R10, R11
+	SUBQ         $+64, R11
+	JL           pass4_blocks_end
+
+pass4_blocks:
+	VMOVUPS      (SI), Z4
+	VMOVUPS      64(SI), Z5
+	VMOVUPS      128(SI), Z6
+	VMOVUPS      192(SI), Z7
+	VSUBPS       Z3, Z4, Z4
+	VSUBPS       Z3, Z5, Z5
+	VSUBPS       Z3, Z6, Z6
+	VSUBPS       Z3, Z7, Z7
+	VMULPS       Z2, Z4, Z4
+	VMULPS       Z2, Z5, Z5
+	VMULPS       Z2, Z6, Z6
+	VMULPS       Z2, Z7, Z7
+	VMOVUPS      (DX), Z8
+	VMOVUPS      64(DX), Z9
+	VMOVUPS      128(DX), Z10
+	VMOVUPS      192(DX), Z11
+	VMOVUPS      (DI), Z12
+	VMOVUPS      64(DI), Z13
+	VMOVUPS      128(DI), Z14
+	VMOVUPS      192(DI), Z15
+	VMULPS       Z12, Z8, Z12
+	VMULPS       Z13, Z9, Z13
+	VMULPS       Z14, Z10, Z14
+	VMULPS       Z15, Z11, Z15
+	VSUBPS       Z1, Z12, Z12
+	VSUBPS       Z1, Z13, Z13
+	VSUBPS       Z1, Z14, Z14
+	VSUBPS       Z1, Z15, Z15
+	VMOVUPS      (BX), Z16
+	VMOVUPS      64(BX), Z17
+	VMOVUPS      128(BX), Z18
+	VMOVUPS      192(BX), Z19
+	VFMADD231PS  Z4, Z8, Z16
+	VFMADD231PS  Z5, Z9, Z17
+	VFMADD231PS  Z6, Z10, Z18
+	VFMADD231PS  Z7, Z11, Z19
+	VMOVUPS      Z16, (BX)
+	VMOVUPS      Z17, 64(BX)
+	VMOVUPS      Z18, 128(BX)
+	VMOVUPS      Z19, 192(BX)
+	VMOVUPS      (CX), Z19
+	VMOVUPS      64(CX), Z18
+	VMOVUPS      128(CX), Z17
+	VMOVUPS      192(CX), Z16
+	VADDPS       Z19, Z8, Z19
+	VADDPS       Z18, Z9, Z18
+	VADDPS       Z17, Z10, Z17
+	VADDPS       Z16, Z11, Z16
+	VMOVUPS      Z19, (CX)
+	VMOVUPS      Z18, 64(CX)
+	VMOVUPS      Z17, 128(CX)
+	VMOVUPS      Z16, 192(CX)
+	VFNMADD231PS Z0, Z4, Z12
+	VFNMADD231PS Z0, Z5, Z13
+	VFNMADD231PS Z0, Z6, Z14
+	VFNMADD231PS Z0, Z7, Z15
+	VMULPS       Z12, Z2, Z12
+	VMULPS       Z13, Z2, Z13
+	VMULPS       Z14, Z2, Z14
+	VMULPS       Z15, Z2, Z15
+	VMOVUPS      Z12, (AX)
+	VMOVUPS      Z13, 64(AX)
+	VMOVUPS      Z14, 128(AX)
+	VMOVUPS      Z15, 192(AX)
+	ADDQ         $+256, SI
+	ADDQ         $+256, DX
+	ADDQ         $+256, DI
+	ADDQ         $+256, BX
+	ADDQ         $+256, CX
+	ADDQ         $+256, AX
+	SUBQ         $+64, R11
+	JGE          pass4_blocks
+
+pass4_blocks_end:
+	ADDQ $+64, R11
+	SUBQ $+16, R11
+	JL   pass4_vectors_end
+
+pass4_vectors:
+	VMOVUPS      (SI), Z15
+	VSUBPS       Z3, Z15, Z15
+	VMULPS       Z2, Z15, Z15
+	VMOVUPS      (DX), Z14
+	VMOVUPS      (DI), Z13
+	VMULPS       Z13, Z14, Z13
+	VSUBPS       Z1, Z13, Z13
+	VMOVUPS      (BX), Z12
+	VFMADD231PS  Z15, Z14, Z12
+	VMOVUPS      Z12, (BX)
+	VMOVUPS      (CX), Z12
+	VADDPS       Z12, Z14, Z12
+	VMOVUPS      Z12, (CX)
+	VFNMADD231PS Z0, Z15, Z13
+	VMULPS       Z13, Z2, Z13
+	VMOVUPS      Z13, (AX)
+	ADDQ         $+64, SI
+	ADDQ         $+64, DX
+	ADDQ         $+64, DI
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, AX
+	SUBQ         $+16, R11
+	JGE          pass4_vectors
+
+pass4_vectors_end:
+	ADDQ         $+16, R11
+	TESTQ        R11, R11
+	JE           pass4_end
+	VMOVUPS.Z    (SI), K1, Z13
+	VSUBPS       Z3, Z13, Z13
+	VMULPS       Z2, Z13, Z13
+	VMOVUPS.Z    (DX), K1, Z15
+	VMOVUPS.Z    (DI), K1, Z12
+	VMULPS       Z12, Z15, Z12
+	VSUBPS       Z1, Z12, Z12
+	VMOVUPS.Z    (BX), K1, Z14
+	VFMADD231PS  Z13, Z15, Z14
+	VMOVUPS      Z14, K1, (BX)
+	VMOVUPS.Z    (CX), K1, Z14
+	VADDPS       Z14, Z15, Z14
+	VMOVUPS      Z14, K1, (CX)
+	VFNMADD231PS Z0, Z13, Z12
+	VMULPS       Z12, Z2, Z12
+	VMOVUPS      Z12, K1, (AX)
+
+pass4_end:
+	SUBQ R12, SI
+	SUBQ R12, DX
+	MOVQ gamma+40(FP), DI
+	MOVQ dgamma+8(FP), BX
+	MOVQ dbeta+16(FP), CX
+	SUBQ R12, AX
+	LEAQ (AX)(R10*4), AX
+	LEAQ (DX)(R10*4), DX
+	LEAQ (SI)(R10*4), SI
+	SUBQ $+1, R9
 	JNE  row
 	VZEROUPPER
 	RET
@@ -51948,23 +51842,23 @@ next:
 // func RowMaximaAVX2(dst *float32, x *float32, rows int, cols int, xStride int, after int, grow int)
 // Requires: AVX
 TEXT ·RowMaximaAVX2(SB), NOSPLIT, $0-56
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), BX
-	MOVQ rows+16(FP), CX
-	MOVQ cols+24(FP), DX
-	MOVQ after+40(FP), SI
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), BX
+	MOVQ    rows+16(FP), CX
+	MOVQ    cols+24(FP), DX
+	MOVQ    after+40(FP), SI
+	MOVQ    DX, DI
+	SUBQ    SI, DI
+	MOVQ    DI, R8
+	ANDQ    $+7, DI
+	LEAQ    partial_masks<>+0(SB), R9
+	NEGQ    DI
+	VMOVUPS 32(R9)(DI*4), Y0
+	NEGQ    DI
+	SUBQ    DI, R8
+	SHLQ    $0x02, R8
 
 row:
-	MOVQ         DX, DI
-	SUBQ         SI, DI
-	MOVQ         DI, R8
-	ANDQ         $+7, DI
-	LEAQ         partial_masks<>+0(SB), R9
-	NEGQ         DI
-	VMOVUPS      32(R9)(DI*4), Y0
-	NEGQ         DI
-	SUBQ         DI, R8
-	SHLQ         $0x02, R8
 	MOVQ         DX, DI
 	SUBQ         SI, DI
 	VBROADCASTSS lanes_ff800000<>+0(SB), Y1
@@ -52064,8 +51958,11 @@ pass0_fold:
 	VMOVSS       X1, (AX)
 	ADDQ         $+4, AX
 	MOVQ         xStride+32(FP), DI
-	SHLQ         $0x02, DI
-	ADDQ         DI, BX
+	LEAQ         (BX)(DI*4), BX
+	MOVQ         grow+48(FP), DI
+	ADDQ         SI, DI
+	TESTQ        DI, DI
+	JE           same_length
 	MOVQ         grow+48(FP), DI
 	SUBQ         DI, SI
 	TESTQ        SI, SI
@@ -52073,6 +51970,18 @@ pass0_fold:
 	ADDQ         DX, SI
 
 same_block:
+	MOVQ    DX, DI
+	SUBQ    SI, DI
+	MOVQ    DI, R8
+	ANDQ    $+7, DI
+	LEAQ    partial_masks<>+0(SB), R9
+	NEGQ    DI
+	VMOVUPS 32(R9)(DI*4), Y0
+	NEGQ    DI
+	SUBQ    DI, R8
+	SHLQ    $0x02, R8
+
+same_length:
 	SUBQ $+1, CX
 	JNE  row
 	VZEROUPPER
@@ -52081,22 +51990,22 @@ same_block:
 // func RowMaximaAVX512(dst *float32, x *float32, rows int, cols int, xStride int, after int, grow int)
 // Requires: AVX, AVX512F, AVX512VL, BMI2
 TEXT ·RowMaximaAVX512(SB), NOSPLIT, $0-56
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), BX
-	MOVQ rows+16(FP), CX
-	MOVQ cols+24(FP), DX
-	MOVQ after+40(FP), SI
+	MOVQ  dst+0(FP), AX
+	MOVQ  x+8(FP), BX
+	MOVQ  rows+16(FP), CX
+	MOVQ  cols+24(FP), DX
+	MOVQ  after+40(FP), SI
+	MOVQ  DX, DI
+	SUBQ  SI, DI
+	MOVQ  DI, R8
+	ANDQ  $+15, DI
+	MOVL  $0x0000ffff, R9
+	BZHIL DI, R9, R9
+	KMOVW R9, K1
+	SUBQ  DI, R8
+	SHLQ  $0x02, R8
 
 row:
-	MOVQ         DX, DI
-	SUBQ         SI, DI
-	MOVQ         DI, R8
-	ANDQ         $+15, DI
-	MOVL         $0x0000ffff, R9
-	BZHIL        DI, R9, R9
-	KMOVW        R9, K1
-	SUBQ         DI, R8
-	SHLQ         $0x02, R8
 	MOVQ         DX, DI
 	SUBQ         SI, DI
 	VBROADCASTSS lanes_ff800000<>+0(SB), Z0
@@ -52198,8 +52107,11 @@ pass0_fold:
 	VMOVSS        X0, (AX)
 	ADDQ          $+4, AX
 	MOVQ          xStride+32(FP), DI
-	SHLQ          $0x02, DI
-	ADDQ          DI, BX
+	LEAQ          (BX)(DI*4), BX
+	MOVQ          grow+48(FP), DI
+	ADDQ          SI, DI
+	TESTQ         DI, DI
+	JE            same_length
 	MOVQ          grow+48(FP), DI
 	SUBQ          DI, SI
 	TESTQ         SI, SI
@@ -52207,6 +52119,17 @@ pass0_fold:
 	ADDQ          DX, SI
 
 same_block:
+	MOVQ  DX, DI
+	SUBQ  SI, DI
+	MOVQ  DI, R8
+	ANDQ  $+15, DI
+	MOVL  $0x0000ffff, R9
+	BZHIL DI, R9, R9
+	KMOVW R9, K1
+	SUBQ  DI, R8
+	SHLQ  $0x02, R8
+
+same_length:
 	SUBQ $+1, CX
 	JNE  row
 	VZEROUPPER
@@ -52222,10 +52145,6 @@ TEXT ·ExpRowsAVX2(SB), NOSPLIT, $0-76
 	MOVQ         cols+32(FP), SI
 	MOVQ         after+56(FP), DI
 	VBROADCASTSS alpha+72(FP), Y0
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y4
-	VBROADCASTSS lanes_3fb8aa3b<>+0(SB), Y5
-
-row:
 	MOVQ         SI, R8
 	SUBQ         DI, R8
 	MOVQ         R8, R9
@@ -52236,6 +52155,10 @@ row:
 	NEGQ         R8
 	SUBQ         R8, R9
 	SHLQ         $0x02, R9
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y4
+	VBROADCASTSS lanes_3fb8aa3b<>+0(SB), Y5
+
+row:
 	VBROADCASTSS (CX), Y2
 	ADDQ         $+4, CX
 	MOVQ         SI, R8
@@ -52378,11 +52301,13 @@ pass1_end:
 	SUBQ  R9, BX
 	SUBQ  R9, AX
 	MOVQ  dstStride+40(FP), R8
-	SHLQ  $0x02, R8
-	ADDQ  R8, AX
+	LEAQ  (AX)(R8*4), AX
 	MOVQ  xStride+48(FP), R8
-	SHLQ  $0x02, R8
-	ADDQ  R8, BX
+	LEAQ  (BX)(R8*4), BX
+	MOVQ  grow+64(FP), R8
+	ADDQ  DI, R8
+	TESTQ R8, R8
+	JE    same_length
 	MOVQ  grow+64(FP), R8
 	SUBQ  R8, DI
 	TESTQ DI, DI
@@ -52390,6 +52315,18 @@ pass1_end:
 	ADDQ  SI, DI
 
 same_block:
+	MOVQ    SI, R8
+	SUBQ    DI, R8
+	MOVQ    R8, R9
+	ANDQ    $+7, R8
+	LEAQ    partial_masks<>+0(SB), R10
+	NEGQ    R8
+	VMOVUPS 32(R10)(R8*4), Y1
+	NEGQ    R8
+	SUBQ    R8, R9
+	SHLQ    $0x02, R9
+
+same_length:
 	SUBQ $+1, DX
 	JNE  row
 	VZEROUPPER
@@ -52405,6 +52342,15 @@ TEXT ·ExpRowsAVX512(SB), NOSPLIT, $0-76
 	MOVQ         cols+32(FP), SI
 	MOVQ         after+56(FP), DI
 	VBROADCASTSS alpha+72(FP), Z0
+	MOVQ         SI, R8
+	SUBQ         DI, R8
+	MOVQ         R8, R9
+	ANDQ         $+15, R8
+	MOVL         $0x0000ffff, R10
+	BZHIL        R8, R10, R10
+	KMOVW        R10, K1
+	SUBQ         R8, R9
+	SHLQ         $0x02, R9
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Z3
 	VBROADCASTSS lanes_3fb8aa3b<>+0(SB), Z4
 	VBROADCASTSS lanes_4b40009f<>+0(SB), Z5
@@ -52418,15 +52364,6 @@ TEXT ·ExpRowsAVX512(SB), NOSPLIT, $0-76
 	VBROADCASTSS lanes_3f800000<>+0(SB), Z13
 
 row:
-	MOVQ         SI, R8
-	SUBQ         DI, R8
-	MOVQ         R8, R9
-	ANDQ         $+15, R8
-	MOVL         $0x0000ffff, R10
-	BZHIL        R8, R10, R10
-	KMOVW        R10, K1
-	SUBQ         R8, R9
-	SHLQ         $0x02, R9
 	VBROADCASTSS (CX), Z1
 	ADDQ         $+4, CX
 	MOVQ         SI, R8
@@ -52568,11 +52505,13 @@ pass1_end:
 	SUBQ  R9, BX
 	SUBQ  R9, AX
 	MOVQ  dstStride+40(FP), R8
-	SHLQ  $0x02, R8
-	ADDQ  R8, AX
+	LEAQ  (AX)(R8*4), AX
 	MOVQ  xStride+48(FP), R8
-	SHLQ  $0x02, R8
-	ADDQ  R8, BX
+	LEAQ  (BX)(R8*4), BX
+	MOVQ  grow+64(FP), R8
+	ADDQ  DI, R8
+	TESTQ R8, R8
+	JE    same_length
 	MOVQ  grow+64(FP), R8
 	SUBQ  R8, DI
 	TESTQ DI, DI
@@ -52580,6 +52519,17 @@ pass1_end:
 	ADDQ  SI, DI
 
 same_block:
+	MOVQ  SI, R8
+	SUBQ  DI, R8
+	MOVQ  R8, R9
+	ANDQ  $+15, R8
+	MOVL  $0x0000ffff, R10
+	BZHIL R8, R10, R10
+	KMOVW R10, K1
+	SUBQ  R8, R9
+	SHLQ  $0x02, R9
+
+same_length:
 	SUBQ $+1, DX
 	JNE  row
 	VZEROUPPER
@@ -52588,24 +52538,24 @@ same_block:
 // func ScaleRowsAVX2(dst *float32, x *float32, q *float32, rows int, cols int, dstStride int, xStride int, after int, grow int)
 // Requires: AVX
 TEXT ·ScaleRowsAVX2(SB), NOSPLIT, $0-72
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), BX
-	MOVQ q+16(FP), CX
-	MOVQ rows+24(FP), DX
-	MOVQ cols+32(FP), SI
-	MOVQ after+56(FP), DI
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), BX
+	MOVQ    q+16(FP), CX
+	MOVQ    rows+24(FP), DX
+	MOVQ    cols+32(FP), SI
+	MOVQ    after+56(FP), DI
+	MOVQ    SI, R8
+	SUBQ    DI, R8
+	MOVQ    R8, R9
+	ANDQ    $+7, R8
+	LEAQ    partial_masks<>+0(SB), R10
+	NEGQ    R8
+	VMOVUPS 32(R10)(R8*4), Y0
+	NEGQ    R8
+	SUBQ    R8, R9
+	SHLQ    $0x02, R9
 
 row:
-	MOVQ         SI, R8
-	SUBQ         DI, R8
-	MOVQ         R8, R9
-	ANDQ         $+7, R8
-	LEAQ         partial_masks<>+0(SB), R10
-	NEGQ         R8
-	VMOVUPS      32(R10)(R8*4), Y0
-	NEGQ         R8
-	SUBQ         R8, R9
-	SHLQ         $0x02, R9
 	VBROADCASTSS (CX), Y1
 	ADDQ         $+4, CX
 	MOVQ         SI, R8
@@ -52747,11 +52697,13 @@ store222_one:
 store222_end:
 clear_dst_end:
 	MOVQ  dstStride+40(FP), R8
-	SHLQ  $0x02, R8
-	ADDQ  R8, AX
+	LEAQ  (AX)(R8*4), AX
 	MOVQ  xStride+48(FP), R8
-	SHLQ  $0x02, R8
-	ADDQ  R8, BX
+	LEAQ  (BX)(R8*4), BX
+	MOVQ  grow+64(FP), R8
+	ADDQ  DI, R8
+	TESTQ R8, R8
+	JE    same_length
 	MOVQ  grow+64(FP), R8
 	SUBQ  R8, DI
 	TESTQ DI, DI
@@ -52759,6 +52711,18 @@ clear_dst_end:
 	ADDQ  SI, DI
 
 same_block:
+	MOVQ    SI, R8
+	SUBQ    DI, R8
+	MOVQ    R8, R9
+	ANDQ    $+7, R8
+	LEAQ    partial_masks<>+0(SB), R10
+	NEGQ    R8
+	VMOVUPS 32(R10)(R8*4), Y0
+	NEGQ    R8
+	SUBQ    R8, R9
+	SHLQ    $0x02, R9
+
+same_length:
 	SUBQ $+1, DX
 	JNE  row
 	VZEROUPPER
@@ -52767,23 +52731,23 @@ same_block:
 // func ScaleRowsAVX512(dst *float32, x *float32, q *float32, rows int, cols int, dstStride int, xStride int, after int, grow int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·ScaleRowsAVX512(SB), NOSPLIT, $0-72
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), BX
-	MOVQ q+16(FP), CX
-	MOVQ rows+24(FP), DX
-	MOVQ cols+32(FP), SI
-	MOVQ after+56(FP), DI
+	MOVQ  dst+0(FP), AX
+	MOVQ  x+8(FP), BX
+	MOVQ  q+16(FP), CX
+	MOVQ  rows+24(FP), DX
+	MOVQ  cols+32(FP), SI
+	MOVQ  after+56(FP), DI
+	MOVQ  SI, R8
+	SUBQ  DI, R8
+	MOVQ  R8, R9
+	ANDQ  $+15, R8
+	MOVL  $0x0000ffff, R10
+	BZHIL R8, R10, R10
+	KMOVW R10, K1
+	SUBQ  R8, R9
+	SHLQ  $0x02, R9
 
 row:
-	MOVQ         SI, R8
-	SUBQ         DI, R8
-	MOVQ         R8, R9
-	ANDQ         $+15, R8
-	MOVL         $0x0000ffff, R10
-	BZHIL        R8, R10, R10
-	KMOVW        R10, K1
-	SUBQ         R8, R9
-	SHLQ         $0x02, R9
 	VBROADCASTSS (CX), Z0
 	ADDQ         $+4, CX
 	MOVQ         SI, R8
@@ -52875,11 +52839,13 @@ clear_dst_vectors_end:
 
 clear_dst_end:
 	MOVQ  dstStride+40(FP), R8
-	SHLQ  $0x02, R8
-	ADDQ  R8, AX
+	LEAQ  (AX)(R8*4), AX
 	MOVQ  xStride+48(FP), R8
-	SHLQ  $0x02, R8
-	ADDQ  R8, BX
+	LEAQ  (BX)(R8*4), BX
+	MOVQ  grow+64(FP), R8
+	ADDQ  DI, R8
+	TESTQ R8, R8
+	JE    same_length
 	MOVQ  grow+64(FP), R8
 	SUBQ  R8, DI
 	TESTQ DI, DI
@@ -52887,6 +52853,17 @@ clear_dst_end:
 	ADDQ  SI, DI
 
 same_block:
+	MOVQ  SI, R8
+	SUBQ  DI, R8
+	MOVQ  R8, R9
+	ANDQ  $+15, R8
+	MOVL  $0x0000ffff, R10
+	BZHIL R8, R10, R10
+	KMOVW R10, K1
+	SUBQ  R8, R9
+	SHLQ  $0x02, R9
+
+same_length:
 	SUBQ $+1, DX
 	JNE  row
 	VZEROUPPER
@@ -52895,14 +52872,12 @@ same_block:
 // func RowDotsAVX2(dst *float32, x *float32, y *float32, rows int, cols int, xStride int, yStride int, after int, grow int)
 // Requires: AVX, FMA3
 TEXT ·RowDotsAVX2(SB), NOSPLIT, $0-72
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), BX
-	MOVQ y+16(FP), CX
-	MOVQ rows+24(FP), DX
-	MOVQ cols+32(FP), SI
-	MOVQ after+56(FP), DI
-
-row:
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), BX
+	MOVQ    y+16(FP), CX
+	MOVQ    rows+24(FP), DX
+	MOVQ    cols+32(FP), SI
+	MOVQ    after+56(FP), DI
 	MOVQ    SI, R8
 	SUBQ    DI, R8
 	MOVQ    R8, R9
@@ -52913,18 +52888,20 @@ row:
 	NEGQ    R8
 	SUBQ    R8, R9
 	SHLQ    $0x02, R9
-	MOVQ    SI, R8
-	SUBQ    DI, R8
-	VPXOR   X1, X1, X1
-	VPXOR   X2, X2, X2
-	VPXOR   X3, X3, X3
-	VPXOR   X4, X4, X4
-	VPXOR   X5, X5, X5
-	VPXOR   X6, X6, X6
-	VPXOR   X7, X7, X7
-	VPXOR   X8, X8, X8
-	SUBQ    $+64, R8
-	JL      pass0_blocks_end
+
+row:
+	MOVQ  SI, R8
+	SUBQ  DI, R8
+	VPXOR X1, X1, X1
+	VPXOR X2, X2, X2
+	VPXOR X3, X3, X3
+	VPXOR X4, X4, X4
+	VPXOR X5, X5, X5
+	VPXOR X6, X6, X6
+	VPXOR X7, X7, X7
+	VPXOR X8, X8, X8
+	SUBQ  $+64, R8
+	JL    pass0_blocks_end
 
 pass0_blocks:
 	VMOVUPS     (CX), Y9
@@ -53106,11 +53083,13 @@ pass0_fold:
 	VMOVSS       X1, (AX)
 	ADDQ         $+4, AX
 	MOVQ         xStride+40(FP), R8
-	SHLQ         $0x02, R8
-	ADDQ         R8, BX
+	LEAQ         (BX)(R8*4), BX
 	MOVQ         yStride+48(FP), R8
-	SHLQ         $0x02, R8
-	ADDQ         R8, CX
+	LEAQ         (CX)(R8*4), CX
+	MOVQ         grow+64(FP), R8
+	ADDQ         DI, R8
+	TESTQ        R8, R8
+	JE           same_length
 	MOVQ         grow+64(FP), R8
 	SUBQ         R8, DI
 	TESTQ        DI, DI
@@ -53118,6 +53097,18 @@ pass0_fold:
 	ADDQ         SI, DI
 
 same_block:
+	MOVQ    SI, R8
+	SUBQ    DI, R8
+	MOVQ    R8, R9
+	ANDQ    $+7, R8
+	LEAQ    partial_masks<>+0(SB), R10
+	NEGQ    R8
+	VMOVUPS 32(R10)(R8*4), Y0
+	NEGQ    R8
+	SUBQ    R8, R9
+	SHLQ    $0x02, R9
+
+same_length:
 	SUBQ $+1, DX
 	JNE  row
 	VZEROUPPER
@@ -53126,14 +53117,12 @@ same_block:
 // func RowDotsAVX512(dst *float32, x *float32, y *float32, rows int, cols int, xStride int, yStride int, after int, grow int)
 // Requires: AVX, AVX512F, AVX512VL, BMI2
 TEXT ·RowDotsAVX512(SB), NOSPLIT, $0-72
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), BX
-	MOVQ y+16(FP), CX
-	MOVQ rows+24(FP), DX
-	MOVQ cols+32(FP), SI
-	MOVQ after+56(FP), DI
-
-row:
+	MOVQ  dst+0(FP), AX
+	MOVQ  x+8(FP), BX
+	MOVQ  y+16(FP), CX
+	MOVQ  rows+24(FP), DX
+	MOVQ  cols+32(FP), SI
+	MOVQ  after+56(FP), DI
 	MOVQ  SI, R8
 	SUBQ  DI, R8
 	MOVQ  R8, R9
@@ -53143,6 +53132,8 @@ row:
 	KMOVW R10, K1
 	SUBQ  R8, R9
 	SHLQ  $0x02, R9
+
+row:
 	MOVQ  SI, R8
 	SUBQ  DI, R8
 	VPXOR X0, X0, X0
@@ -53262,11 +53253,13 @@ pass0_fold:
 	VMOVSS        X0, (AX)
 	ADDQ          $+4, AX
 	MOVQ          xStride+40(FP), R8
-	SHLQ          $0x02, R8
-	ADDQ          R8, BX
+	LEAQ          (BX)(R8*4), BX
 	MOVQ          yStride+48(FP), R8
-	SHLQ          $0x02, R8
-	ADDQ          R8, CX
+	LEAQ          (CX)(R8*4), CX
+	MOVQ          grow+64(FP), R8
+	ADDQ          DI, R8
+	TESTQ         R8, R8
+	JE            same_length
 	MOVQ          grow+64(FP), R8
 	SUBQ          R8, DI
 	TESTQ         DI, DI
@@ -53274,6 +53267,17 @@ pass0_fold:
 	ADDQ          SI, DI
 
 same_block:
+	MOVQ  SI, R8
+	SUBQ  DI, R8
+	MOVQ  R8, R9
+	ANDQ  $+15, R8
+	MOVL  $0x0000ffff, R10
+	BZHIL R8, R10, R10
+	KMOVW R10, K1
+	SUBQ  R8, R9
+	SHLQ  $0x02, R9
+
+same_length:
 	SUBQ $+1, DX
 	JNE  row
 	VZEROUPPER
@@ -53290,8 +53294,6 @@ TEXT ·SoftmaxBackwardAVX2(SB), NOSPLIT, $0-92
 	MOVQ         cols+40(FP), DI
 	MOVQ         after+72(FP), R8
 	VBROADCASTSS alpha+88(FP), Y0
-
-row:
 	MOVQ         DI, R9
 	SUBQ         R8, R9
 	MOVQ         R9, R10
@@ -53302,6 +53304,8 @@ row:
 	NEGQ         R9
 	SUBQ         R9, R10
 	SHLQ         $0x02, R10
+
+row:
 	VBROADCASTSS (DX), Y2
 	ADDQ         $+4, DX
 	MOVQ         DI, R9
@@ -53456,14 +53460,15 @@ store224_one:
 store224_end:
 clear_dx_end:
 	MOVQ  dxStride+48(FP), R9
-	SHLQ  $0x02, R9
-	ADDQ  R9, AX
+	LEAQ  (AX)(R9*4), AX
 	MOVQ  dyStride+56(FP), R9
-	SHLQ  $0x02, R9
-	ADDQ  R9, BX
+	LEAQ  (BX)(R9*4), BX
 	MOVQ  yStride+64(FP), R9
-	SHLQ  $0x02, R9
-	ADDQ  R9, CX
+	LEAQ  (CX)(R9*4), CX
+	MOVQ  grow+80(FP), R9
+	ADDQ  R8, R9
+	TESTQ R9, R9
+	JE    same_length
 	MOVQ  grow+80(FP), R9
 	SUBQ  R9, R8
 	TESTQ R8, R8
@@ -53471,6 +53476,18 @@ clear_dx_end:
 	ADDQ  DI, R8
 
 same_block:
+	MOVQ    DI, R9
+	SUBQ    R8, R9
+	MOVQ    R9, R10
+	ANDQ    $+7, R9
+	LEAQ    partial_masks<>+0(SB), R11
+	NEGQ    R9
+	VMOVUPS 32(R11)(R9*4), Y1
+	NEGQ    R9
+	SUBQ    R9, R10
+	SHLQ    $0x02, R10
+
+same_length:
 	SUBQ $+1, SI
 	JNE  row
 	VZEROUPPER
@@ -53487,8 +53504,6 @@ TEXT ·SoftmaxBackwardAVX512(SB), NOSPLIT, $0-92
 	MOVQ         cols+40(FP), DI
 	MOVQ         after+72(FP), R8
 	VBROADCASTSS alpha+88(FP), Z0
-
-row:
 	MOVQ         DI, R9
 	SUBQ         R8, R9
 	MOVQ         R9, R10
@@ -53498,6 +53513,8 @@ row:
 	KMOVW        R11, K1
 	SUBQ         R9, R10
 	SHLQ         $0x02, R10
+
+row:
 	VBROADCASTSS (DX), Z1
 	ADDQ         $+4, DX
 	MOVQ         DI, R9
@@ -53598,14 +53615,15 @@ clear_dx_vectors_end:
 
 clear_dx_end:
 	MOVQ  dxStride+48(FP), R9
-	SHLQ  $0x02, R9
-	ADDQ  R9, AX
+	LEAQ  (AX)(R9*4), AX
 	MOVQ  dyStride+56(FP), R9
-	SHLQ  $0x02, R9
-	ADDQ  R9, BX
+	LEAQ  (BX)(R9*4), BX
 	MOVQ  yStride+64(FP), R9
-	SHLQ  $0x02, R9
-	ADDQ  R9, CX
+	LEAQ  (CX)(R9*4), CX
+	MOVQ  grow+80(FP), R9
+	ADDQ  R8, R9
+	TESTQ R9, R9
+	JE    same_length
 	MOVQ  grow+80(FP), R9
 	SUBQ  R9, R8
 	TESTQ R8, R8
@@ -53613,6 +53631,17 @@ clear_dx_end:
 	ADDQ  DI, R8
 
 same_block:
+	MOVQ  DI, R9
+	SUBQ  R8, R9
+	MOVQ  R9, R10
+	ANDQ  $+15, R9
+	MOVL  $0x0000ffff, R11
+	BZHIL R9, R11, R11
+	KMOVW R11, K1
+	SUBQ  R9, R10
+	SHLQ  $0x02, R10
+
+same_length:
 	SUBQ $+1, SI
 	JNE  row
 	VZEROUPPER
@@ -53621,25 +53650,25 @@ same_block:
 // func LogSoftmaxRowsAVX2(dst *float32, x *float32, m *float32, l *float32, rows int, cols int, dstStride int, xStride int, after int, grow int)
 // Requires: AVX
 TEXT ·LogSoftmaxRowsAVX2(SB), NOSPLIT, $0-80
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), BX
-	MOVQ m+16(FP), CX
-	MOVQ l+24(FP), DX
-	MOVQ rows+32(FP), SI
-	MOVQ cols+40(FP), DI
-	MOVQ after+64(FP), R8
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), BX
+	MOVQ    m+16(FP), CX
+	MOVQ    l+24(FP), DX
+	MOVQ    rows+32(FP), SI
+	MOVQ    cols+40(FP), DI
+	MOVQ    after+64(FP), R8
+	MOVQ    DI, R9
+	SUBQ    R8, R9
+	MOVQ    R9, R10
+	ANDQ    $+7, R9
+	LEAQ    partial_masks<>+0(SB), R11
+	NEGQ    R9
+	VMOVUPS 32(R11)(R9*4), Y0
+	NEGQ    R9
+	SUBQ    R9, R10
+	SHLQ    $0x02, R10
 
 row:
-	MOVQ         DI, R9
-	SUBQ         R8, R9
-	MOVQ         R9, R10
-	ANDQ         $+7, R9
-	LEAQ         partial_masks<>+0(SB), R11
-	NEGQ         R9
-	VMOVUPS      32(R11)(R9*4), Y0
-	NEGQ         R9
-	SUBQ         R9, R10
-	SHLQ         $0x02, R10
 	VBROADCASTSS (CX), Y2
 	ADDQ         $+4, CX
 	VBROADCASTSS (DX), Y1
@@ -53744,11 +53773,13 @@ pass2_end:
 	SUBQ  R10, BX
 	SUBQ  R10, AX
 	MOVQ  dstStride+48(FP), R9
-	SHLQ  $0x02, R9
-	ADDQ  R9, AX
+	LEAQ  (AX)(R9*4), AX
 	MOVQ  xStride+56(FP), R9
-	SHLQ  $0x02, R9
-	ADDQ  R9, BX
+	LEAQ  (BX)(R9*4), BX
+	MOVQ  grow+72(FP), R9
+	ADDQ  R8, R9
+	TESTQ R9, R9
+	JE    same_length
 	MOVQ  grow+72(FP), R9
 	SUBQ  R9, R8
 	TESTQ R8, R8
@@ -53756,6 +53787,18 @@ pass2_end:
 	ADDQ  DI, R8
 
 same_block:
+	MOVQ    DI, R9
+	SUBQ    R8, R9
+	MOVQ    R9, R10
+	ANDQ    $+7, R9
+	LEAQ    partial_masks<>+0(SB), R11
+	NEGQ    R9
+	VMOVUPS 32(R11)(R9*4), Y0
+	NEGQ    R9
+	SUBQ    R9, R10
+	SHLQ    $0x02, R10
+
+same_length:
 	SUBQ $+1, SI
 	JNE  row
 	VZEROUPPER
@@ -53764,24 +53807,24 @@ same_block:
 // func LogSoftmaxRowsAVX512(dst *float32, x *float32, m *float32, l *float32, rows int, cols int, dstStride int, xStride int, after int, grow int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·LogSoftmaxRowsAVX512(SB), NOSPLIT, $0-80
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), BX
-	MOVQ m+16(FP), CX
-	MOVQ l+24(FP), DX
-	MOVQ rows+32(FP), SI
-	MOVQ cols+40(FP), DI
-	MOVQ after+64(FP), R8
+	MOVQ  dst+0(FP), AX
+	MOVQ  x+8(FP), BX
+	MOVQ  m+16(FP), CX
+	MOVQ  l+24(FP), DX
+	MOVQ  rows+32(FP), SI
+	MOVQ  cols+40(FP), DI
+	MOVQ  after+64(FP), R8
+	MOVQ  DI, R9
+	SUBQ  R8, R9
+	MOVQ  R9, R10
+	ANDQ  $+15, R9
+	MOVL  $0x0000ffff, R11
+	BZHIL R9, R11, R11
+	KMOVW R11, K1
+	SUBQ  R9, R10
+	SHLQ  $0x02, R10
 
 row:
-	MOVQ         DI, R9
-	SUBQ         R8, R9
-	MOVQ         R9, R10
-	ANDQ         $+15, R9
-	MOVL         $0x0000ffff, R11
-	BZHIL        R9, R11, R11
-	KMOVW        R11, K1
-	SUBQ         R9, R10
-	SHLQ         $0x02, R10
 	VBROADCASTSS (CX), Z1
 	ADDQ         $+4, CX
 	VBROADCASTSS (DX), Z0
@@ -53857,11 +53900,13 @@ pass2_end:
 	SUBQ  R10, BX
 	SUBQ  R10, AX
 	MOVQ  dstStride+48(FP), R9
-	SHLQ  $0x02, R9
-	ADDQ  R9, AX
+	LEAQ  (AX)(R9*4), AX
 	MOVQ  xStride+56(FP), R9
-	SHLQ  $0x02, R9
-	ADDQ  R9, BX
+	LEAQ  (BX)(R9*4), BX
+	MOVQ  grow+72(FP), R9
+	ADDQ  R8, R9
+	TESTQ R9, R9
+	JE    same_length
 	MOVQ  grow+72(FP), R9
 	SUBQ  R9, R8
 	TESTQ R8, R8
@@ -53869,6 +53914,17 @@ pass2_end:
 	ADDQ  DI, R8
 
 same_block:
+	MOVQ  DI, R9
+	SUBQ  R8, R9
+	MOVQ  R9, R10
+	ANDQ  $+15, R9
+	MOVL  $0x0000ffff, R11
+	BZHIL R9, R11, R11
+	KMOVW R11, K1
+	SUBQ  R9, R10
+	SHLQ  $0x02, R10
+
+same_length:
 	SUBQ $+1, SI
 	JNE  row
 	VZEROUPPER
@@ -53884,11 +53940,6 @@ TEXT ·LogSoftmaxRowsBackwardAVX2(SB), NOSPLIT, $0-88
 	MOVQ         rows+32(FP), SI
 	MOVQ         cols+40(FP), DI
 	MOVQ         after+72(FP), R8
-	VBROADCASTSS lanes_42b20000<>+0(SB), Y3
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y4
-	VBROADCASTSS lanes_3fb8aa3b<>+0(SB), Y5
-
-row:
 	MOVQ         DI, R9
 	SUBQ         R8, R9
 	MOVQ         R9, R10
@@ -53899,6 +53950,11 @@ row:
 	NEGQ         R9
 	SUBQ         R9, R10
 	SHLQ         $0x02, R10
+	VBROADCASTSS lanes_42b20000<>+0(SB), Y3
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y4
+	VBROADCASTSS lanes_3fb8aa3b<>+0(SB), Y5
+
+row:
 	VBROADCASTSS (DX), Y1
 	ADDQ         $+4, DX
 	MOVQ         DI, R9
@@ -54054,14 +54110,15 @@ pass1_end:
 	SUBQ  R10, BX
 	SUBQ  R10, AX
 	MOVQ  dxStride+48(FP), R9
-	SHLQ  $0x02, R9
-	ADDQ  R9, AX
+	LEAQ  (AX)(R9*4), AX
 	MOVQ  dyStride+56(FP), R9
-	SHLQ  $0x02, R9
-	ADDQ  R9, BX
+	LEAQ  (BX)(R9*4), BX
 	MOVQ  yStride+64(FP), R9
-	SHLQ  $0x02, R9
-	ADDQ  R9, CX
+	LEAQ  (CX)(R9*4), CX
+	MOVQ  grow+80(FP), R9
+	ADDQ  R8, R9
+	TESTQ R9, R9
+	JE    same_length
 	MOVQ  grow+80(FP), R9
 	SUBQ  R9, R8
 	TESTQ R8, R8
@@ -54069,6 +54126,18 @@ pass1_end:
 	ADDQ  DI, R8
 
 same_block:
+	MOVQ    DI, R9
+	SUBQ    R8, R9
+	MOVQ    R9, R10
+	ANDQ    $+7, R9
+	LEAQ    partial_masks<>+0(SB), R11
+	NEGQ    R9
+	VMOVUPS 32(R11)(R9*4), Y0
+	NEGQ    R9
+	SUBQ    R9, R10
+	SHLQ    $0x02, R10
+
+same_length:
 	SUBQ $+1, SI
 	JNE  row
 	VZEROUPPER
@@ -54084,6 +54153,15 @@ TEXT ·LogSoftmaxRowsBackwardAVX512(SB), NOSPLIT, $0-88
 	MOVQ         rows+32(FP), SI
 	MOVQ         cols+40(FP), DI
 	MOVQ         after+72(FP), R8
+	MOVQ         DI, R9
+	SUBQ         R8, R9
+	MOVQ         R9, R10
+	ANDQ         $+15, R9
+	MOVL         $0x0000ffff, R11
+	BZHIL        R9, R11, R11
+	KMOVW        R11, K1
+	SUBQ         R9, R10
+	SHLQ         $0x02, R10
 	VBROADCASTSS lanes_42b20000<>+0(SB), Z2
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Z3
 	VBROADCASTSS lanes_3fb8aa3b<>+0(SB), Z4
@@ -54098,15 +54176,6 @@ TEXT ·LogSoftmaxRowsBackwardAVX512(SB), NOSPLIT, $0-88
 	VBROADCASTSS lanes_3f800000<>+0(SB), Z13
 
 row:
-	MOVQ         DI, R9
-	SUBQ         R8, R9
-	MOVQ         R9, R10
-	ANDQ         $+15, R9
-	MOVL         $0x0000ffff, R11
-	BZHIL        R9, R11, R11
-	KMOVW        R11, K1
-	SUBQ         R9, R10
-	SHLQ         $0x02, R10
 	VBROADCASTSS (DX), Z0
 	ADDQ         $+4, DX
 	MOVQ         DI, R9
@@ -54257,14 +54326,15 @@ pass1_end:
 	SUBQ  R10, BX
 	SUBQ  R10, AX
 	MOVQ  dxStride+48(FP), R9
-	SHLQ  $0x02, R9
-	ADDQ  R9, AX
+	LEAQ  (AX)(R9*4), AX
 	MOVQ  dyStride+56(FP), R9
-	SHLQ  $0x02, R9
-	ADDQ  R9, BX
+	LEAQ  (BX)(R9*4), BX
 	MOVQ  yStride+64(FP), R9
-	SHLQ  $0x02, R9
-	ADDQ  R9, CX
+	LEAQ  (CX)(R9*4), CX
+	MOVQ  grow+80(FP), R9
+	ADDQ  R8, R9
+	TESTQ R9, R9
+	JE    same_length
 	MOVQ  grow+80(FP), R9
 	SUBQ  R9, R8
 	TESTQ R8, R8
@@ -54272,6 +54342,17 @@ pass1_end:
 	ADDQ  DI, R8
 
 same_block:
+	MOVQ  DI, R9
+	SUBQ  R8, R9
+	MOVQ  R9, R10
+	ANDQ  $+15, R9
+	MOVL  $0x0000ffff, R11
+	BZHIL R9, R11, R11
+	KMOVW R11, K1
+	SUBQ  R9, R10
+	SHLQ  $0x02, R10
+
+same_length:
 	SUBQ $+1, SI
 	JNE  row
 	VZEROUPPER

@@ -242,13 +242,22 @@ func SumSquaresShiftedNEON(acc *[64]float32, x *float32, n int, shift float32) f
 func RowSumsNEON(dst *float32, x *float32, rows int, cols int, xStride int, after int, grow int)
 
 //go:noescape
-func RowMomentsNEON(mean *float32, variance *float32, x *float32, rows int, cols int, n float32)
+func RowMeansNEON(mean *float32, lost *float32, x *float32, rows int, cols int, n float32)
 
 //go:noescape
-func LayerNormRowsNEON(dst *float32, mean *float32, rstd *float32, x *float32, gamma *float32, beta *float32, rows int, cols int, eps float32, n float32)
+func RowVariancesNEON(variance *float32, x *float32, mean *float32, lost *float32, rows int, cols int, n float32)
 
 //go:noescape
-func LayerNormBackwardRowsNEON(dx *float32, dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, rstd *float32, gamma *float32, rows int, cols int, n float32)
+func RowDeviationsNEON(rstd *float32, x *float32, mean *float32, lost *float32, rows int, cols int, eps float32, n float32)
+
+//go:noescape
+func LayerNormRowsNEON(dst *float32, x *float32, mean *float32, rstd *float32, gamma *float32, beta *float32, rows int, cols int)
+
+//go:noescape
+func LayerNormDotsNEON(stats *float32, dy *float32, x *float32, mean *float32, rstd *float32, gamma *float32, rows int, cols int, n float32)
+
+//go:noescape
+func LayerNormBackwardRowsNEON(dx *float32, dgamma *float32, dbeta *float32, dy *float32, x *float32, gamma *float32, stats *float32, rows int, cols int)
 
 //go:noescape
 func LayerNormNEON(dst *float32, x *float32, gamma *float32, beta *float32, n int, mean float32, rstd float32)

@@ -1884,39 +1884,65 @@ func rowSums(dst, x []float32, cols, xStride, after, grow int) {
 }
 
 //go:noinline
-func rowMoments(mean, variance, x []float32, cols int, n float32) {
+func rowMeans(mean, lost, x []float32, cols int, n float32) {
 	raceWrite(mean)
-	raceWrite(variance)
+	raceWrite(lost)
 	raceRead(x)
 	switch CurrentLevel() {
 	case NEON:
-		asm.RowMomentsNEON(unsafe.SliceData(mean), unsafe.SliceData(variance), unsafe.SliceData(x), len(mean), cols, n)
+		asm.RowMeansNEON(unsafe.SliceData(mean), unsafe.SliceData(lost), unsafe.SliceData(x), len(mean), cols, n)
 	default:
-		rowMomentsRef(mean, variance, x, cols, n)
+		rowMeansRef(mean, lost, x, cols, n)
 	}
 }
 
 //go:noinline
-func layerNormRows(dst, mean, rstd, x, gamma, beta []float32, eps, n float32) {
-	raceWrite(dst)
-	raceWrite(mean)
+func rowVariances(variance, x, mean, lost []float32, cols int, n float32) {
+	raceWrite(variance)
+	raceRead(x)
+	raceRead(mean)
+	raceRead(lost)
+	switch CurrentLevel() {
+	case NEON:
+		asm.RowVariancesNEON(unsafe.SliceData(variance), unsafe.SliceData(x), unsafe.SliceData(mean), unsafe.SliceData(lost), len(mean), cols, n)
+	default:
+		rowVariancesRef(variance, x, mean, lost, cols, n)
+	}
+}
+
+//go:noinline
+func rowDeviations(rstd, x, mean, lost []float32, cols int, eps, n float32) {
 	raceWrite(rstd)
 	raceRead(x)
+	raceRead(mean)
+	raceRead(lost)
+	switch CurrentLevel() {
+	case NEON:
+		asm.RowDeviationsNEON(unsafe.SliceData(rstd), unsafe.SliceData(x), unsafe.SliceData(mean), unsafe.SliceData(lost), len(mean), cols, eps, n)
+	default:
+		rowDeviationsRef(rstd, x, mean, lost, cols, eps, n)
+	}
+}
+
+//go:noinline
+func layerNormRows(dst, x, mean, rstd, gamma, beta []float32) {
+	raceWrite(dst)
+	raceRead(x)
+	raceRead(mean)
+	raceRead(rstd)
 	raceRead(gamma)
 	raceRead(beta)
 	switch CurrentLevel() {
 	case NEON:
-		asm.LayerNormRowsNEON(unsafe.SliceData(dst), unsafe.SliceData(mean), unsafe.SliceData(rstd), unsafe.SliceData(x), unsafe.SliceData(gamma), unsafe.SliceData(beta), len(mean), len(gamma), eps, n)
+		asm.LayerNormRowsNEON(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(mean), unsafe.SliceData(rstd), unsafe.SliceData(gamma), unsafe.SliceData(beta), len(mean), len(gamma))
 	default:
-		layerNormRowsRef(dst, mean, rstd, x, gamma, beta, eps, n)
+		layerNormRowsRef(dst, x, mean, rstd, gamma, beta)
 	}
 }
 
 //go:noinline
-func layerNormBackwardRows(dx, dgamma, dbeta, dy, x, mean, rstd, gamma []float32, n float32) {
-	raceWrite(dx)
-	raceWrite(dgamma)
-	raceWrite(dbeta)
+func layerNormDots(stats, dy, x, mean, rstd, gamma []float32, n float32) {
+	raceWrite(stats)
 	raceRead(dy)
 	raceRead(x)
 	raceRead(mean)
@@ -1924,9 +1950,26 @@ func layerNormBackwardRows(dx, dgamma, dbeta, dy, x, mean, rstd, gamma []float32
 	raceRead(gamma)
 	switch CurrentLevel() {
 	case NEON:
-		asm.LayerNormBackwardRowsNEON(unsafe.SliceData(dx), unsafe.SliceData(dgamma), unsafe.SliceData(dbeta), unsafe.SliceData(dy), unsafe.SliceData(x), unsafe.SliceData(mean), unsafe.SliceData(rstd), unsafe.SliceData(gamma), len(mean), len(gamma), n)
+		asm.LayerNormDotsNEON(unsafe.SliceData(stats), unsafe.SliceData(dy), unsafe.SliceData(x), unsafe.SliceData(mean), unsafe.SliceData(rstd), unsafe.SliceData(gamma), len(mean), len(gamma), n)
 	default:
-		layerNormBackwardRowsRef(dx, dgamma, dbeta, dy, x, mean, rstd, gamma, n)
+		layerNormDotsRef(stats, dy, x, mean, rstd, gamma, n)
+	}
+}
+
+//go:noinline
+func layerNormBackwardRows(dx, dgamma, dbeta, dy, x, gamma, stats []float32, rows int) {
+	raceWrite(dx)
+	raceWrite(dgamma)
+	raceWrite(dbeta)
+	raceRead(dy)
+	raceRead(x)
+	raceRead(gamma)
+	raceRead(stats)
+	switch CurrentLevel() {
+	case NEON:
+		asm.LayerNormBackwardRowsNEON(unsafe.SliceData(dx), unsafe.SliceData(dgamma), unsafe.SliceData(dbeta), unsafe.SliceData(dy), unsafe.SliceData(x), unsafe.SliceData(gamma), unsafe.SliceData(stats), rows, len(gamma))
+	default:
+		layerNormBackwardRowsRef(dx, dgamma, dbeta, dy, x, gamma, stats, rows)
 	}
 }
 

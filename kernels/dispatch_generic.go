@@ -400,18 +400,33 @@ func rowSums(dst, x []float32, cols, xStride, after, grow int) {
 }
 
 //go:noinline
-func rowMoments(mean, variance, x []float32, cols int, n float32) {
-	rowMomentsRef(mean, variance, x, cols, n)
+func rowMeans(mean, lost, x []float32, cols int, n float32) {
+	rowMeansRef(mean, lost, x, cols, n)
 }
 
 //go:noinline
-func layerNormRows(dst, mean, rstd, x, gamma, beta []float32, eps, n float32) {
-	layerNormRowsRef(dst, mean, rstd, x, gamma, beta, eps, n)
+func rowVariances(variance, x, mean, lost []float32, cols int, n float32) {
+	rowVariancesRef(variance, x, mean, lost, cols, n)
 }
 
 //go:noinline
-func layerNormBackwardRows(dx, dgamma, dbeta, dy, x, mean, rstd, gamma []float32, n float32) {
-	layerNormBackwardRowsRef(dx, dgamma, dbeta, dy, x, mean, rstd, gamma, n)
+func rowDeviations(rstd, x, mean, lost []float32, cols int, eps, n float32) {
+	rowDeviationsRef(rstd, x, mean, lost, cols, eps, n)
+}
+
+//go:noinline
+func layerNormRows(dst, x, mean, rstd, gamma, beta []float32) {
+	layerNormRowsRef(dst, x, mean, rstd, gamma, beta)
+}
+
+//go:noinline
+func layerNormDots(stats, dy, x, mean, rstd, gamma []float32, n float32) {
+	layerNormDotsRef(stats, dy, x, mean, rstd, gamma, n)
+}
+
+//go:noinline
+func layerNormBackwardRows(dx, dgamma, dbeta, dy, x, gamma, stats []float32, rows int) {
+	layerNormBackwardRowsRef(dx, dgamma, dbeta, dy, x, gamma, stats, rows)
 }
 
 //go:noinline

@@ -31,15 +31,21 @@ func LayerNorm(dst, mean, rstd, x, gamma, beta []float32, eps float32) {
 	case n > chunkLen:
 		layerNormLong(dst, mean, rstd, x, gamma, beta, eps)
 	default:
-		eachRows(len(mean), n, func(r0, r1 int) {
-			lo, hi := r0*n, r1*n
-			layerNormRows(dst[lo:hi], mean[r0:r1], rstd[r0:r1], x[lo:hi], gamma, beta, eps, float32(n))
-		})
+		for r, step := 0, stepOf(n); r < len(mean); r += step {
+			e := min(r+step, len(mean))
+			x, m, s := x[r*n:e*n], mean[r:e], rstd[r:e]
+			rowMeans(m, s, x, n, float32(n))
+			rowDeviations(s, x, m, s, n, eps, float32(n))
+			layerNormRows(dst[r*n:e*n], x, m, s, gamma, beta)
+		}
 	}
 }
 
-func layerNormRowsRef(dst, mean, rstd, x, gamma, beta []float32, eps, n float32) {
-	layerNormLong(dst, mean, rstd, x, gamma, beta, eps)
+func layerNormRowsRef(dst, x, mean, rstd, gamma, beta []float32) {
+	n := len(gamma)
+	for i, m := range mean {
+		layerNormRef(dst[i*n:][:n], x[i*n:][:n], gamma, beta, m, rstd[i])
+	}
 }
 
 // layerNormLong is [LayerNorm] for rows of any length above 0.
@@ -88,7 +94,7 @@ func LayerNormBackward(dx, dgamma, dbeta, dy, x, mean, rstd, gamma []float32) {
 	if len(dy) != len(mean)*n || len(dx) != len(dy) || len(x) != len(dy) {
 		panic("kernels: LayerNormBackward: length of dx, dy or x is not len(mean)*len(gamma)")
 	}
-	if len(mean) == 0 {
+	if len(dy) == 0 {
 		clear(dgamma)
 		clear(dbeta)
 		return
@@ -131,15 +137,36 @@ func layerNormBackwardBlock(dx, dgamma, dbeta, dy, x, mean, rstd, gamma []float3
 	n := len(gamma)
 	clear(dgamma)
 	clear(dbeta)
-	eachRows(len(mean), n, func(r0, r1 int) {
-		lo, hi := r0*n, r1*n
-		layerNormBackwardRows(dx[lo:hi], dgamma, dbeta, dy[lo:hi], x[lo:hi], mean[r0:r1], rstd[r0:r1], gamma, float32(n))
-	})
+	var stats [layerNormStats * stepRows]float32
+	for r, step := 0, stepOf(2*n); r < len(mean); r += step {
+		e := min(r+step, len(mean))
+		lo, hi, s := r*n, e*n, stats[:layerNormStats*(e-r)]
+		layerNormDots(s, dy[lo:hi], x[lo:hi], mean[r:e], rstd[r:e], gamma, float32(n))
+		layerNormBackwardRows(dx[lo:hi], dgamma, dbeta, dy[lo:hi], x[lo:hi], gamma, s, e-r)
+	}
 }
 
-func layerNormBackwardRowsRef(dx, dgamma, dbeta, dy, x, mean, rstd, gamma []float32, n float32) {
-	layerNormSumsRef(dgamma, dbeta, dy, x, mean, rstd, len(mean), len(gamma), carry) // dx may be dy or x
-	layerNormBackwardLong(dx, dy, x, mean, rstd, gamma)
+// layerNormStats are the numbers of a row that its gradient takes: mean, rstd, a, b.
+const layerNormStats = 4
+
+func layerNormDotsRef(stats, dy, x, mean, rstd, gamma []float32, n float32) {
+	cols := len(gamma)
+	for i, m := range mean {
+		dy, x, r := dy[i*cols:][:cols], x[i*cols:][:cols], rstd[i]
+		a := dotRef(nil, dy, gamma) / n
+		b := layerNormDotRef(nil, dy, x, gamma, m, r) / n
+		copy(stats[i*layerNormStats:], []float32{m, r, a, b})
+	}
+}
+
+func layerNormBackwardRowsRef(dx, dgamma, dbeta, dy, x, gamma, stats []float32, rows int) {
+	n := len(gamma)
+	for i := range rows {
+		s := stats[i*layerNormStats:][:layerNormStats]
+		dx, dy, x := dx[i*n:][:n], dy[i*n:][:n], x[i*n:][:n]
+		layerNormSumsRef(dgamma, dbeta, dy, x, s[:1], s[1:2], 1, n, carry) // dx may be dy or x
+		layerNormBackwardRef(dx, dy, x, gamma, s[0], s[1], s[2], s[3])
+	}
 }
 
 // layerNormBackwardApart is [LayerNormBackward] for rows of any length above 0, block

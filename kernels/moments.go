@@ -80,15 +80,33 @@ func RowMeanVariance(mean, variance, x []float32) {
 			mean[i], variance[i] = momentsOfRow(x[i*n:][:n])
 		}
 	default:
-		eachRows(len(mean), n, func(r0, r1 int) {
-			rowMoments(mean[r0:r1], variance[r0:r1], x[r0*n:r1*n], n, float32(n))
-		})
+		for r, step := 0, stepOf(n); r < len(mean); r += step {
+			e := min(r+step, len(mean))
+			x, m, v := x[r*n:e*n], mean[r:e], variance[r:e]
+			rowMeans(m, v, x, n, float32(n))
+			rowVariances(v, x, m, v, n, float32(n))
+		}
 	}
 }
 
-func rowMomentsRef(mean, variance, x []float32, cols int, n float32) {
+// rowMeansRef stores the means, and what their rounding lost.
+func rowMeansRef(mean, lost, x []float32, cols int, n float32) {
 	for i := range mean {
-		mean[i], variance[i] = momentsOfRow(x[i*cols:][:cols])
+		row := x[i*cols:][:cols]
+		mean[i], lost[i] = shiftedMean(row[0], sumShiftedRef(nil, row, row[0]), n)
+	}
+}
+
+func rowVariancesRef(variance, x, mean, lost []float32, cols int, n float32) {
+	for i, m := range mean {
+		variance[i] = correctedVariance(sumSquaresShiftedRef(nil, x[i*cols:][:cols], m), lost[i], n)
+	}
+}
+
+func rowDeviationsRef(rstd, x, mean, lost []float32, cols int, eps, n float32) {
+	rowVariancesRef(rstd, x, mean, lost, cols, n)
+	for i, v := range rstd {
+		rstd[i] = 1 / sqrt32(v+eps)
 	}
 }
 

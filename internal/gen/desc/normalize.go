@@ -15,20 +15,49 @@ func rowSums(k *vec.Kernel) {
 	})
 }
 
-// q = sum of x-x[0] / n;  mean = x[0] + q;  lost = q - (mean-x[0])
-// variance = max(0, sum of (x-mean)^2 / n - lost*lost)
-func moments(k *vec.Kernel, x *vec.Slice, n *vec.Value) (mean, variance *vec.Value) {
-	shift := k.First(x)
-	q := k.Div(k.Total(func(acc *vec.Value) *vec.Value {
-		return k.Add(acc, k.Fill(k.Sub(k.Load(x), shift), k.Const(0)))
-	}), n)
-	mean = k.Add(shift, q)
-	lost := k.Sub(q, k.Sub(mean, shift))
+// The moments of rows, and what needs them, in steps over some rows each, as softmax.
+
+// q = sum of x-x[i,0] / n;  mean[i] = x[i,0] + q;  lost[i] = q - (mean[i]-x[i,0])
+func rowMeans(k *vec.Kernel) {
+	mean, lost, x := k.Out("mean"), k.Out("lost"), k.In("x")
+	n := k.Scalar("n")
+	k.Passes(mean, nil, []*vec.Slice{x}, nil, func() {
+		shift := k.First(x)
+		q := k.Div(k.Total(func(acc *vec.Value) *vec.Value {
+			return k.Add(acc, k.Fill(k.Sub(k.Load(x), shift), k.Const(0)))
+		}), n)
+		m := k.Add(shift, q)
+		k.StoreRow(mean, m)
+		k.StoreRow(lost, k.Sub(q, k.Sub(m, shift)))
+	})
+}
+
+// rowVariance: max(0, sum of (x-mean[i])^2 / n - lost[i]*lost[i])
+func rowVariance(k *vec.Kernel, x, mean, lost *vec.Slice, n *vec.Value) *vec.Value {
+	m, l := k.Row(mean), k.Row(lost)
 	squares := k.Total(func(acc *vec.Value) *vec.Value {
-		d := k.Fill(k.Sub(k.Load(x), mean), k.Const(0))
+		d := k.Fill(k.Sub(k.Load(x), m), k.Const(0))
 		return k.FMA(d, d, acc)
 	})
-	return mean, k.Greatest(k.Const(0), k.Sub(k.Div(squares, n), k.Mul(lost, lost)))
+	return k.Greatest(k.Const(0), k.Sub(k.Div(squares, n), k.Mul(l, l)))
+}
+
+func rowVariances(k *vec.Kernel) {
+	variance, x, mean, lost := k.Out("variance"), k.In("x"), k.In("mean"), k.In("lost")
+	n := k.Scalar("n")
+	k.Passes(mean, nil, []*vec.Slice{x}, nil, func() {
+		k.StoreRow(variance, rowVariance(k, x, mean, lost, n))
+	})
+}
+
+// rstd[i] = 1/sqrt(variance+eps)
+func rowDeviations(k *vec.Kernel) {
+	rstd, x, mean, lost := k.Out("rstd"), k.In("x"), k.In("mean"), k.In("lost")
+	eps, n := k.Scalar("eps"), k.Scalar("n")
+	k.Passes(mean, nil, []*vec.Slice{x}, nil, func() {
+		variance := rowVariance(k, x, mean, lost, n)
+		k.StoreRow(rstd, k.Div(k.Const(1), k.Sqrt(k.Add(variance, eps))))
+	})
 }
 
 // q = mean/rows;  mean = shift + q;  lost = q - (mean-shift)
@@ -54,40 +83,25 @@ func correctedVariances(k *vec.Kernel) {
 	})
 }
 
-func rowMoments(k *vec.Kernel) {
-	mean, variance, x := k.Out("mean"), k.Out("variance"), k.In("x")
-	n := k.Scalar("n")
-	k.Passes(mean, nil, []*vec.Slice{x}, nil, func() {
-		m, v := moments(k, x, n)
-		k.StoreRow(mean, m)
-		k.StoreRow(variance, v)
-	})
-}
-
-// rstd = 1/sqrt(variance+eps);  dst = fma((x-mean)*rstd, gamma, beta)
+// dst = fma((x-mean[i])*rstd[i], gamma, beta)
 func layerNormRows(k *vec.Kernel) {
-	dst, mean, rstd := k.Out("dst"), k.Out("mean"), k.Out("rstd")
-	x, gamma, beta := k.In("x"), k.In("gamma"), k.In("beta")
-	eps, n := k.Scalar("eps"), k.Scalar("n")
+	dst, x, mean, rstd := k.Out("dst"), k.In("x"), k.In("mean"), k.In("rstd")
+	gamma, beta := k.In("gamma"), k.In("beta")
 	k.Passes(mean, gamma, []*vec.Slice{dst, x}, []*vec.Slice{gamma, beta}, func() {
-		m, variance := moments(k, x, n)
-		r := k.Div(k.Const(1), k.Sqrt(k.Add(variance, eps)))
-		k.StoreRow(mean, m)
-		k.StoreRow(rstd, r)
+		m, r := k.Row(mean), k.Row(rstd)
 		k.Over(4, func() {
 			k.Store(dst, k.FMA(standard(k, k.Load(x), m, r), k.Load(gamma), k.Load(beta)))
 		})
 	})
 }
 
-// a = sum of dy*gamma / n;  b = sum of (dy*gamma)*h / n with h = (x-mean)*rstd
-// dx = rstd * fma(-h, b, dy*gamma-a)
-// dgamma = fma(dy, h, dgamma);  dbeta = dbeta + dy
-func layerNormBackwardRows(k *vec.Kernel) {
-	dx, dgamma, dbeta, dy, x := k.Out("dx"), k.InOut("dgamma"), k.InOut("dbeta"), k.In("dy"), k.In("x")
+// a = sum of dy*gamma / n;  b = sum of (dy*gamma)*h / n with h = (x-mean[i])*rstd[i]
+// stats[i,:] = mean[i], rstd[i], a, b: fewer pointers for the next step
+func layerNormDots(k *vec.Kernel) {
+	stats, dy, x := k.Out("stats"), k.In("dy"), k.In("x")
 	mean, rstd, gamma := k.In("mean"), k.In("rstd"), k.In("gamma")
 	n := k.Scalar("n")
-	k.Passes(mean, gamma, []*vec.Slice{dx, dy, x}, []*vec.Slice{gamma, dgamma, dbeta}, func() {
+	k.Passes(mean, gamma, []*vec.Slice{dy, x}, []*vec.Slice{gamma}, func() {
 		m, r := k.Row(mean), k.Row(rstd)
 		a := k.Div(k.Total(func(acc *vec.Value) *vec.Value {
 			return k.FMA(k.Fill(k.Load(dy), negativeZero(k)), k.Load(gamma), acc)
@@ -96,6 +110,19 @@ func layerNormBackwardRows(k *vec.Kernel) {
 			h := k.Fill(standard(k, k.Load(x), m, r), negativeZero(k))
 			return k.FMA(k.Mul(k.Load(dy), k.Load(gamma)), h, acc)
 		}), n)
+		for _, v := range []*vec.Value{m, r, a, b} {
+			k.StoreRow(stats, v)
+		}
+	})
+}
+
+// dx = rstd * fma(-h, b, dy*gamma-a) with mean, rstd, a, b = stats[i,:]
+// dgamma = fma(dy, h, dgamma);  dbeta = dbeta + dy
+func layerNormBackwardRows(k *vec.Kernel) {
+	dx, dgamma, dbeta, dy, x := k.Out("dx"), k.InOut("dgamma"), k.InOut("dbeta"), k.In("dy"), k.In("x")
+	gamma, stats := k.In("gamma"), k.In("stats")
+	k.Passes(nil, gamma, []*vec.Slice{dx, dy, x}, []*vec.Slice{gamma, dgamma, dbeta}, func() {
+		m, r, a, b := k.Row(stats), k.Row(stats), k.Row(stats), k.Row(stats)
 		k.Over(4, func() {
 			h, v := standard(k, k.Load(x), m, r), k.Load(dy)
 			g := k.Sub(k.Mul(v, k.Load(gamma)), a)

@@ -85,17 +85,12 @@ func (k *Kernel) passes(rows, width *Int, mats, cols []*Slice, describe func()) 
 			t.SubInt(whole, n)
 			t.Scale4(whole)
 		}
-		if !strided { // the same in every row
-			prepare()
-			if len(cols) > 0 {
-				t.Arg(cols[0].ptr, cols[0].Name)
-			}
+		prepare()
+		if len(cols) > 0 {
+			t.Arg(cols[0].ptr, cols[0].Name)
 		}
 		l.keepRowConstants()
 		t.Label("row")
-		if strided {
-			prepare()
-		}
 		for i, v := range k.row {
 			l.prefix = fmt.Sprintf("pass%d_", i)
 			switch v.op {
@@ -146,19 +141,21 @@ func (k *Kernel) passes(rows, width *Int, mats, cols []*Slice, describe func()) 
 			}
 			for _, m := range mats {
 				t.Arg(n, m.Name+"Stride")
-				t.Scale4(n)
-				t.AddInt(m.ptr, n)
+				t.AddScaled(m.ptr, n)
 			}
+			t.Arg(n, "grow")
+			t.AddInt(n, k.after.gp)
+			t.CmpJump(n, 0, EQ, "same_length") // all rows are whole
 			t.Arg(n, "grow")
 			t.SubInt(k.after.gp, n)
 			t.CmpJump(k.after.gp, 0, GE, "same_block")
 			t.AddInt(k.after.gp, width.gp)
 			t.Label("same_block")
+			prepare()
+			t.Label("same_length")
 		} else {
-			length()
-			t.Scale4(n)
 			for _, m := range mats {
-				t.AddInt(m.ptr, n)
+				t.AddScaled(m.ptr, width.gp)
 			}
 		}
 		t.SubJump(rows.gp, 1, NE, "row")
