@@ -36204,31 +36204,31 @@ pass4_blocks:
 	VMULPS       Y3, Y6, Y6
 	VMOVUPS      (DX), Y7
 	VMOVUPS      32(DX), Y8
-	VMULPS       (DI), Y7, Y9
-	VMULPS       32(DI), Y8, Y10
-	VSUBPS       Y2, Y9, Y9
-	VSUBPS       Y2, Y10, Y10
-	VMOVUPS      (BX), Y11
-	VMOVUPS      32(BX), Y12
-	VFMADD231PS  Y5, Y7, Y11
-	VFMADD231PS  Y6, Y8, Y12
-	VMOVUPS      Y11, (BX)
-	VMOVUPS      Y12, 32(BX)
-	VADDPS       (CX), Y7, Y7
-	VADDPS       32(CX), Y8, Y8
-	VMOVUPS      Y7, (CX)
-	VMOVUPS      Y8, 32(CX)
-	VFNMADD231PS Y1, Y5, Y9
-	VFNMADD231PS Y1, Y6, Y10
-	VMULPS       Y9, Y3, Y9
-	VMULPS       Y10, Y3, Y10
-	VMOVUPS      Y9, (AX)
-	VMOVUPS      Y10, 32(AX)
+	VMOVUPS      (BX), Y9
+	VMOVUPS      32(BX), Y10
+	VFMADD231PS  Y5, Y7, Y9
+	VFMADD231PS  Y6, Y8, Y10
+	VADDPS       (CX), Y7, Y11
+	VADDPS       32(CX), Y8, Y12
+	VMULPS       (DI), Y7, Y7
+	VMULPS       32(DI), Y8, Y8
+	VSUBPS       Y2, Y7, Y7
+	VSUBPS       Y2, Y8, Y8
+	VFNMADD231PS Y1, Y5, Y7
+	VFNMADD231PS Y1, Y6, Y8
+	VMULPS       Y7, Y3, Y7
+	VMULPS       Y8, Y3, Y8
+	VMOVUPS      Y9, (BX)
+	VMOVUPS      Y10, 32(BX)
+	VMOVUPS      Y11, (CX)
+	VMOVUPS      Y12, 32(CX)
+	VMOVUPS      Y7, (AX)
+	VMOVUPS      Y8, 32(AX)
 	ADDQ         $+64, SI
 	ADDQ         $+64, DX
-	ADDQ         $+64, DI
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
+	ADDQ         $+64, DI
 	ADDQ         $+64, AX
 	SUBQ         $+16, R11
 	JGE          pass4_blocks
@@ -36239,145 +36239,145 @@ pass4_blocks_end:
 	JL   pass4_vectors_end
 
 pass4_vectors:
-	VMOVUPS      (SI), Y10
-	VSUBPS       Y4, Y10, Y10
-	VMULPS       Y3, Y10, Y10
-	VMOVUPS      (DX), Y9
-	VMULPS       (DI), Y9, Y6
-	VSUBPS       Y2, Y6, Y6
-	VMOVUPS      (BX), Y5
-	VFMADD231PS  Y10, Y9, Y5
-	VMOVUPS      Y5, (BX)
-	VADDPS       (CX), Y9, Y9
-	VMOVUPS      Y9, (CX)
-	VFNMADD231PS Y1, Y10, Y6
-	VMULPS       Y6, Y3, Y6
-	VMOVUPS      Y6, (AX)
+	VMOVUPS      (SI), Y8
+	VSUBPS       Y4, Y8, Y8
+	VMULPS       Y3, Y8, Y8
+	VMOVUPS      (DX), Y7
+	VMOVUPS      (BX), Y12
+	VFMADD231PS  Y8, Y7, Y12
+	VADDPS       (CX), Y7, Y11
+	VMULPS       (DI), Y7, Y7
+	VSUBPS       Y2, Y7, Y7
+	VFNMADD231PS Y1, Y8, Y7
+	VMULPS       Y7, Y3, Y7
+	VMOVUPS      Y12, (BX)
+	VMOVUPS      Y11, (CX)
+	VMOVUPS      Y7, (AX)
 	ADDQ         $+32, SI
 	ADDQ         $+32, DX
-	ADDQ         $+32, DI
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
+	ADDQ         $+32, DI
 	ADDQ         $+32, AX
 	SUBQ         $+8, R11
 	JGE          pass4_vectors
 
 pass4_vectors_end:
-	ADDQ        $+8, R11
-	TESTQ       R11, R11
-	JE          pass4_end
-	VMASKMOVPS  (SI), Y0, Y6
-	VSUBPS      Y4, Y6, Y6
-	VMULPS      Y3, Y6, Y6
-	VMASKMOVPS  (DX), Y0, Y10
-	VMASKMOVPS  (DI), Y0, Y9
-	VMULPS      Y9, Y10, Y9
-	VSUBPS      Y2, Y9, Y9
-	VMASKMOVPS  (BX), Y0, Y5
-	VFMADD231PS Y6, Y10, Y5
-	CMPQ        R11, $0x04
-	JL          store153_few
-	VMOVUPS     X5, (BX)
-	JE          store153_end
-	VPERM2F128  $0x01, Y5, Y5, Y5
-	CMPQ        R11, $0x06
-	JL          store153_five
-	VMOVLPS     X5, 16(BX)
-	JE          store153_swap
-	VEXTRACTPS  $0x02, X5, 24(BX)
-	JMP         store153_swap
+	ADDQ         $+8, R11
+	TESTQ        R11, R11
+	JE           pass4_end
+	VMASKMOVPS   (SI), Y0, Y7
+	VSUBPS       Y4, Y7, Y7
+	VMULPS       Y3, Y7, Y7
+	VMASKMOVPS   (DX), Y0, Y11
+	VMASKMOVPS   (BX), Y0, Y12
+	VFMADD231PS  Y7, Y11, Y12
+	VMASKMOVPS   (CX), Y0, Y8
+	VADDPS       Y8, Y11, Y8
+	VMASKMOVPS   (DI), Y0, Y10
+	VMULPS       Y10, Y11, Y10
+	VSUBPS       Y2, Y10, Y10
+	VFNMADD231PS Y1, Y7, Y10
+	VMULPS       Y10, Y3, Y10
+	CMPQ         R11, $0x04
+	JL           store153_few
+	VMOVUPS      X12, (BX)
+	JE           store153_end
+	VPERM2F128   $0x01, Y12, Y12, Y12
+	CMPQ         R11, $0x06
+	JL           store153_five
+	VMOVLPS      X12, 16(BX)
+	JE           store153_swap
+	VEXTRACTPS   $0x02, X12, 24(BX)
+	JMP          store153_swap
 
 store153_five:
-	VMOVSS X5, 16(BX)
+	VMOVSS X12, 16(BX)
 
 store153_swap:
-	VPERM2F128 $0x01, Y5, Y5, Y5
+	VPERM2F128 $0x01, Y12, Y12, Y12
 	JMP        store153_end
 
 store153_few:
 	CMPQ       R11, $0x02
 	JL         store153_one
-	VMOVLPS    X5, (BX)
+	VMOVLPS    X12, (BX)
 	JE         store153_end
-	VEXTRACTPS $0x02, X5, 8(BX)
+	VEXTRACTPS $0x02, X12, 8(BX)
 	JMP        store153_end
 
 store153_one:
-	VMOVSS X5, (BX)
+	VMOVSS X12, (BX)
 
 store153_end:
-	VMASKMOVPS (CX), Y0, Y5
-	VADDPS     Y5, Y10, Y5
 	CMPQ       R11, $0x04
 	JL         store154_few
-	VMOVUPS    X5, (CX)
+	VMOVUPS    X8, (CX)
 	JE         store154_end
-	VPERM2F128 $0x01, Y5, Y5, Y5
+	VPERM2F128 $0x01, Y8, Y8, Y8
 	CMPQ       R11, $0x06
 	JL         store154_five
-	VMOVLPS    X5, 16(CX)
+	VMOVLPS    X8, 16(CX)
 	JE         store154_swap
-	VEXTRACTPS $0x02, X5, 24(CX)
+	VEXTRACTPS $0x02, X8, 24(CX)
 	JMP        store154_swap
 
 store154_five:
-	VMOVSS X5, 16(CX)
+	VMOVSS X8, 16(CX)
 
 store154_swap:
-	VPERM2F128 $0x01, Y5, Y5, Y5
+	VPERM2F128 $0x01, Y8, Y8, Y8
 	JMP        store154_end
 
 store154_few:
 	CMPQ       R11, $0x02
 	JL         store154_one
-	VMOVLPS    X5, (CX)
+	VMOVLPS    X8, (CX)
 	JE         store154_end
-	VEXTRACTPS $0x02, X5, 8(CX)
+	VEXTRACTPS $0x02, X8, 8(CX)
 	JMP        store154_end
 
 store154_one:
-	VMOVSS X5, (CX)
+	VMOVSS X8, (CX)
 
 store154_end:
-	VFNMADD231PS Y1, Y6, Y9
-	VMULPS       Y9, Y3, Y9
-	CMPQ         R11, $0x04
-	JL           store155_few
-	VMOVUPS      X9, (AX)
-	JE           store155_end
-	VPERM2F128   $0x01, Y9, Y9, Y9
-	CMPQ         R11, $0x06
-	JL           store155_five
-	VMOVLPS      X9, 16(AX)
-	JE           store155_swap
-	VEXTRACTPS   $0x02, X9, 24(AX)
-	JMP          store155_swap
+	CMPQ       R11, $0x04
+	JL         store155_few
+	VMOVUPS    X10, (AX)
+	JE         store155_end
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	CMPQ       R11, $0x06
+	JL         store155_five
+	VMOVLPS    X10, 16(AX)
+	JE         store155_swap
+	VEXTRACTPS $0x02, X10, 24(AX)
+	JMP        store155_swap
 
 store155_five:
-	VMOVSS X9, 16(AX)
+	VMOVSS X10, 16(AX)
 
 store155_swap:
-	VPERM2F128 $0x01, Y9, Y9, Y9
+	VPERM2F128 $0x01, Y10, Y10, Y10
 	JMP        store155_end
 
 store155_few:
 	CMPQ       R11, $0x02
 	JL         store155_one
-	VMOVLPS    X9, (AX)
+	VMOVLPS    X10, (AX)
 	JE         store155_end
-	VEXTRACTPS $0x02, X9, 8(AX)
+	VEXTRACTPS $0x02, X10, 8(AX)
 	JMP        store155_end
 
 store155_one:
-	VMOVSS X9, (AX)
+	VMOVSS X10, (AX)
 
 store155_end:
 pass4_end:
 	SUBQ R12, SI
 	SUBQ R12, DX
-	MOVQ gamma+40(FP), DI
 	MOVQ dgamma+8(FP), BX
 	MOVQ dbeta+16(FP), CX
+	MOVQ gamma+40(FP), DI
 	SUBQ R12, AX
 	LEAQ (AX)(R10*4), AX
 	LEAQ (DX)(R10*4), DX
@@ -36439,59 +36439,59 @@ pass4_blocks:
 	VMOVUPS      64(DX), Z9
 	VMOVUPS      128(DX), Z10
 	VMOVUPS      192(DX), Z11
-	VMOVUPS      (DI), Z12
-	VMOVUPS      64(DI), Z13
-	VMOVUPS      128(DI), Z14
-	VMOVUPS      192(DI), Z15
-	VMULPS       Z12, Z8, Z12
-	VMULPS       Z13, Z9, Z13
-	VMULPS       Z14, Z10, Z14
-	VMULPS       Z15, Z11, Z15
-	VSUBPS       Z1, Z12, Z12
-	VSUBPS       Z1, Z13, Z13
-	VSUBPS       Z1, Z14, Z14
-	VSUBPS       Z1, Z15, Z15
-	VMOVUPS      (BX), Z16
-	VMOVUPS      64(BX), Z17
-	VMOVUPS      128(BX), Z18
-	VMOVUPS      192(BX), Z19
-	VFMADD231PS  Z4, Z8, Z16
-	VFMADD231PS  Z5, Z9, Z17
-	VFMADD231PS  Z6, Z10, Z18
-	VFMADD231PS  Z7, Z11, Z19
-	VMOVUPS      Z16, (BX)
-	VMOVUPS      Z17, 64(BX)
-	VMOVUPS      Z18, 128(BX)
-	VMOVUPS      Z19, 192(BX)
-	VMOVUPS      (CX), Z19
-	VMOVUPS      64(CX), Z18
-	VMOVUPS      128(CX), Z17
-	VMOVUPS      192(CX), Z16
-	VADDPS       Z19, Z8, Z19
-	VADDPS       Z18, Z9, Z18
-	VADDPS       Z17, Z10, Z17
-	VADDPS       Z16, Z11, Z16
-	VMOVUPS      Z19, (CX)
-	VMOVUPS      Z18, 64(CX)
-	VMOVUPS      Z17, 128(CX)
-	VMOVUPS      Z16, 192(CX)
-	VFNMADD231PS Z0, Z4, Z12
-	VFNMADD231PS Z0, Z5, Z13
-	VFNMADD231PS Z0, Z6, Z14
-	VFNMADD231PS Z0, Z7, Z15
-	VMULPS       Z12, Z2, Z12
-	VMULPS       Z13, Z2, Z13
-	VMULPS       Z14, Z2, Z14
-	VMULPS       Z15, Z2, Z15
-	VMOVUPS      Z12, (AX)
-	VMOVUPS      Z13, 64(AX)
-	VMOVUPS      Z14, 128(AX)
-	VMOVUPS      Z15, 192(AX)
+	VMOVUPS      (BX), Z12
+	VMOVUPS      64(BX), Z13
+	VMOVUPS      128(BX), Z14
+	VMOVUPS      192(BX), Z15
+	VFMADD231PS  Z4, Z8, Z12
+	VFMADD231PS  Z5, Z9, Z13
+	VFMADD231PS  Z6, Z10, Z14
+	VFMADD231PS  Z7, Z11, Z15
+	VMOVUPS      (CX), Z16
+	VMOVUPS      64(CX), Z17
+	VMOVUPS      128(CX), Z18
+	VMOVUPS      192(CX), Z19
+	VADDPS       Z16, Z8, Z16
+	VADDPS       Z17, Z9, Z17
+	VADDPS       Z18, Z10, Z18
+	VADDPS       Z19, Z11, Z19
+	VMOVUPS      (DI), Z20
+	VMOVUPS      64(DI), Z21
+	VMOVUPS      128(DI), Z22
+	VMOVUPS      192(DI), Z23
+	VMULPS       Z20, Z8, Z20
+	VMULPS       Z21, Z9, Z21
+	VMULPS       Z22, Z10, Z22
+	VMULPS       Z23, Z11, Z23
+	VSUBPS       Z1, Z20, Z20
+	VSUBPS       Z1, Z21, Z21
+	VSUBPS       Z1, Z22, Z22
+	VSUBPS       Z1, Z23, Z23
+	VFNMADD231PS Z0, Z4, Z20
+	VFNMADD231PS Z0, Z5, Z21
+	VFNMADD231PS Z0, Z6, Z22
+	VFNMADD231PS Z0, Z7, Z23
+	VMULPS       Z20, Z2, Z20
+	VMULPS       Z21, Z2, Z21
+	VMULPS       Z22, Z2, Z22
+	VMULPS       Z23, Z2, Z23
+	VMOVUPS      Z12, (BX)
+	VMOVUPS      Z13, 64(BX)
+	VMOVUPS      Z14, 128(BX)
+	VMOVUPS      Z15, 192(BX)
+	VMOVUPS      Z16, (CX)
+	VMOVUPS      Z17, 64(CX)
+	VMOVUPS      Z18, 128(CX)
+	VMOVUPS      Z19, 192(CX)
+	VMOVUPS      Z20, (AX)
+	VMOVUPS      Z21, 64(AX)
+	VMOVUPS      Z22, 128(AX)
+	VMOVUPS      Z23, 192(AX)
 	ADDQ         $+256, SI
 	ADDQ         $+256, DX
-	ADDQ         $+256, DI
 	ADDQ         $+256, BX
 	ADDQ         $+256, CX
+	ADDQ         $+256, DI
 	ADDQ         $+256, AX
 	SUBQ         $+64, R11
 	JGE          pass4_blocks
@@ -36502,27 +36502,27 @@ pass4_blocks_end:
 	JL   pass4_vectors_end
 
 pass4_vectors:
-	VMOVUPS      (SI), Z15
-	VSUBPS       Z3, Z15, Z15
-	VMULPS       Z2, Z15, Z15
-	VMOVUPS      (DX), Z14
-	VMOVUPS      (DI), Z13
-	VMULPS       Z13, Z14, Z13
-	VSUBPS       Z1, Z13, Z13
-	VMOVUPS      (BX), Z12
-	VFMADD231PS  Z15, Z14, Z12
-	VMOVUPS      Z12, (BX)
-	VMOVUPS      (CX), Z12
-	VADDPS       Z12, Z14, Z12
-	VMOVUPS      Z12, (CX)
-	VFNMADD231PS Z0, Z15, Z13
-	VMULPS       Z13, Z2, Z13
-	VMOVUPS      Z13, (AX)
+	VMOVUPS      (SI), Z23
+	VSUBPS       Z3, Z23, Z23
+	VMULPS       Z2, Z23, Z23
+	VMOVUPS      (DX), Z22
+	VMOVUPS      (BX), Z21
+	VFMADD231PS  Z23, Z22, Z21
+	VMOVUPS      (CX), Z20
+	VADDPS       Z20, Z22, Z20
+	VMOVUPS      (DI), Z19
+	VMULPS       Z19, Z22, Z19
+	VSUBPS       Z1, Z19, Z19
+	VFNMADD231PS Z0, Z23, Z19
+	VMULPS       Z19, Z2, Z19
+	VMOVUPS      Z21, (BX)
+	VMOVUPS      Z20, (CX)
+	VMOVUPS      Z19, (AX)
 	ADDQ         $+64, SI
 	ADDQ         $+64, DX
-	ADDQ         $+64, DI
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
+	ADDQ         $+64, DI
 	ADDQ         $+64, AX
 	SUBQ         $+16, R11
 	JGE          pass4_vectors
@@ -36531,29 +36531,29 @@ pass4_vectors_end:
 	ADDQ         $+16, R11
 	TESTQ        R11, R11
 	JE           pass4_end
-	VMOVUPS.Z    (SI), K1, Z13
-	VSUBPS       Z3, Z13, Z13
-	VMULPS       Z2, Z13, Z13
-	VMOVUPS.Z    (DX), K1, Z15
-	VMOVUPS.Z    (DI), K1, Z12
-	VMULPS       Z12, Z15, Z12
-	VSUBPS       Z1, Z12, Z12
-	VMOVUPS.Z    (BX), K1, Z14
-	VFMADD231PS  Z13, Z15, Z14
-	VMOVUPS      Z14, K1, (BX)
-	VMOVUPS.Z    (CX), K1, Z14
-	VADDPS       Z14, Z15, Z14
-	VMOVUPS      Z14, K1, (CX)
-	VFNMADD231PS Z0, Z13, Z12
-	VMULPS       Z12, Z2, Z12
-	VMOVUPS      Z12, K1, (AX)
+	VMOVUPS.Z    (SI), K1, Z19
+	VSUBPS       Z3, Z19, Z19
+	VMULPS       Z2, Z19, Z19
+	VMOVUPS.Z    (DX), K1, Z20
+	VMOVUPS.Z    (BX), K1, Z21
+	VFMADD231PS  Z19, Z20, Z21
+	VMOVUPS.Z    (CX), K1, Z23
+	VADDPS       Z23, Z20, Z23
+	VMOVUPS.Z    (DI), K1, Z22
+	VMULPS       Z22, Z20, Z22
+	VSUBPS       Z1, Z22, Z22
+	VFNMADD231PS Z0, Z19, Z22
+	VMULPS       Z22, Z2, Z22
+	VMOVUPS      Z21, K1, (BX)
+	VMOVUPS      Z23, K1, (CX)
+	VMOVUPS      Z22, K1, (AX)
 
 pass4_end:
 	SUBQ R12, SI
 	SUBQ R12, DX
-	MOVQ gamma+40(FP), DI
 	MOVQ dgamma+8(FP), BX
 	MOVQ dbeta+16(FP), CX
+	MOVQ gamma+40(FP), DI
 	SUBQ R12, AX
 	LEAQ (AX)(R10*4), AX
 	LEAQ (DX)(R10*4), DX

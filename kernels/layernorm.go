@@ -31,7 +31,7 @@ func LayerNorm(dst, mean, rstd, x, gamma, beta []float32, eps float32) {
 	case n > chunkLen:
 		layerNormLong(dst, mean, rstd, x, gamma, beta, eps)
 	default:
-		for r, step := 0, stepOf(n); r < len(mean); r += step {
+		for r, step := 0, stepOf(len(mean), 2*n); r < len(mean); r += step {
 			e := min(r+step, len(mean))
 			x, m, s := x[r*n:e*n], mean[r:e], rstd[r:e]
 			rowMeans(m, s, x, n, float32(n))
@@ -137,14 +137,17 @@ func layerNormBackwardBlock(dx, dgamma, dbeta, dy, x, mean, rstd, gamma []float3
 	n := len(gamma)
 	clear(dgamma)
 	clear(dbeta)
-	var stats [layerNormStats * stepRows]float32
-	for r, step := 0, stepOf(2*n); r < len(mean); r += step {
+	var stats [layerNormStats * layerNormStep]float32
+	for r, step := 0, min(layerNormStep, stepOf(len(mean), 2*n)); r < len(mean); r += step {
 		e := min(r+step, len(mean))
 		lo, hi, s := r*n, e*n, stats[:layerNormStats*(e-r)]
 		layerNormDots(s, dy[lo:hi], x[lo:hi], mean[r:e], rstd[r:e], gamma, float32(n))
 		layerNormBackwardRows(dx[lo:hi], dgamma, dbeta, dy[lo:hi], x[lo:hi], gamma, s, e-r)
 	}
 }
+
+// layerNormStep bounds the rows of a step, and what is cleared for them.
+const layerNormStep = 16
 
 // layerNormStats are the numbers of a row that its gradient takes: mean, rstd, a, b.
 const layerNormStats = 4

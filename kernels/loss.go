@@ -90,8 +90,8 @@ func SoftmaxCrossEntropyRows(losses, dx, x []float32, labels []int, p CrossEntro
 	if c.spread = p.Smoothing / float32(n); p.ClassWeights != nil {
 		c.total = Sum(p.ClassWeights)
 	}
-	for r := 0; r < len(labels); {
-		e := min(r+stepOf(n), len(labels))
+	for r, step := 0, stepOf(len(labels), n); r < len(labels); {
+		e := min(r+step, len(labels))
 		c.step(losses[r:e], dx[r*n:e*n], x[r*n:e*n], labels[r:e])
 		if r = e; p.Weights != nil {
 			c.Weights = p.Weights[r:]

@@ -80,7 +80,7 @@ func RowMeanVariance(mean, variance, x []float32) {
 			mean[i], variance[i] = momentsOfRow(x[i*n:][:n])
 		}
 	default:
-		for r, step := 0, stepOf(n); r < len(mean); r += step {
+		for r, step := 0, stepOf(len(mean), 2*n); r < len(mean); r += step {
 			e := min(r+step, len(mean))
 			x, m, v := x[r*n:e*n], mean[r:e], variance[r:e]
 			rowMeans(m, v, x, n, float32(n))

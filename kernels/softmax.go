@@ -85,18 +85,26 @@ const (
 )
 
 // stepOf returns the number of rows of a step.
-func stepOf(cols int) int { return max(1, min(stepRows, stepElements/cols)) }
+func stepOf(rows, cols int) int {
+	if rows <= stepRows && rows*cols <= stepElements { // a division less
+		return rows
+	}
+	return max(1, min(stepRows, stepElements/cols))
+}
 
 // eachStep calls f with the half-open ranges of rows of a step, and the number of
 // elements after those of the first one: 0 unless each row of a square block has
 // one more than the one before, with grow 1.
 func (m *Matrix) eachStep(grow int, f func(r0, r1, after int)) {
-	if m.Cols == 0 {
+	if m.Rows == 0 || m.Cols == 0 {
 		return
 	}
-	step := stepOf(m.Cols)
+	step, after := stepOf(m.Rows, m.Cols), 0
 	for r := 0; r < m.Rows; r += step {
-		f(r, min(r+step, m.Rows), grow*(m.Cols-1-r%m.Cols))
+		if grow > 0 {
+			after = m.Cols - 1 - r%m.Cols
+		}
+		f(r, min(r+step, m.Rows), after)
 	}
 }
 

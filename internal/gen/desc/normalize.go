@@ -125,10 +125,11 @@ func layerNormBackwardRows(k *vec.Kernel) {
 		m, r, a, b := k.Row(stats), k.Row(stats), k.Row(stats), k.Row(stats)
 		k.Over(4, func() {
 			h, v := standard(k, k.Load(x), m, r), k.Load(dy)
-			g := k.Sub(k.Mul(v, k.Load(gamma)), a)
-			k.Store(dgamma, k.FMA(v, h, k.Load(dgamma)))
-			k.Store(dbeta, k.Add(v, k.Load(dbeta)))
-			k.Store(dx, k.Mul(r, k.FNMA(h, b, g)))
+			dg, db := k.FMA(v, h, k.Load(dgamma)), k.Add(v, k.Load(dbeta))
+			g := k.Mul(r, k.FNMA(h, b, k.Sub(k.Mul(v, k.Load(gamma)), a)))
+			k.Store(dgamma, dg)
+			k.Store(dbeta, db)
+			k.Store(dx, g)
 		})
 	})
 }
