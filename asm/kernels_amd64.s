@@ -1482,18 +1482,18 @@ blocks:
 	VMOVUPS     32(BX), Y9
 	VMOVUPS     64(BX), Y10
 	VMOVUPS     96(BX), Y11
+	VMOVUPS     128(BX), Y12
+	VMOVUPS     160(BX), Y13
+	VMOVUPS     192(BX), Y14
+	VMOVUPS     224(BX), Y15
 	VFMADD231PS Y8, Y8, Y0
 	VFMADD231PS Y9, Y9, Y1
 	VFMADD231PS Y10, Y10, Y2
 	VFMADD231PS Y11, Y11, Y3
-	VMOVUPS     128(BX), Y11
-	VMOVUPS     160(BX), Y10
-	VMOVUPS     192(BX), Y9
-	VMOVUPS     224(BX), Y8
-	VFMADD231PS Y11, Y11, Y4
-	VFMADD231PS Y10, Y10, Y5
-	VFMADD231PS Y9, Y9, Y6
-	VFMADD231PS Y8, Y8, Y7
+	VFMADD231PS Y12, Y12, Y4
+	VFMADD231PS Y13, Y13, Y5
+	VFMADD231PS Y14, Y14, Y6
+	VFMADD231PS Y15, Y15, Y7
 	ADDQ        $+256, BX
 	SUBQ        $+64, CX
 	JGE         blocks
@@ -1502,50 +1502,50 @@ blocks_end:
 	ADDQ        $+64, CX
 	CMPQ        CX, $+8
 	JL          partial0
-	VMOVUPS     (BX), Y8
-	VFMADD231PS Y8, Y8, Y0
+	VMOVUPS     (BX), Y15
+	VFMADD231PS Y15, Y15, Y0
 	ADDQ        $+32, BX
 	ADDQ        $-8, CX
 	CMPQ        CX, $+8
 	JL          partial1
-	VMOVUPS     (BX), Y8
-	VFMADD231PS Y8, Y8, Y1
+	VMOVUPS     (BX), Y15
+	VFMADD231PS Y15, Y15, Y1
 	ADDQ        $+32, BX
 	ADDQ        $-8, CX
 	CMPQ        CX, $+8
 	JL          partial2
-	VMOVUPS     (BX), Y8
-	VFMADD231PS Y8, Y8, Y2
+	VMOVUPS     (BX), Y15
+	VFMADD231PS Y15, Y15, Y2
 	ADDQ        $+32, BX
 	ADDQ        $-8, CX
 	CMPQ        CX, $+8
 	JL          partial3
-	VMOVUPS     (BX), Y8
-	VFMADD231PS Y8, Y8, Y3
+	VMOVUPS     (BX), Y15
+	VFMADD231PS Y15, Y15, Y3
 	ADDQ        $+32, BX
 	ADDQ        $-8, CX
 	CMPQ        CX, $+8
 	JL          partial4
-	VMOVUPS     (BX), Y8
-	VFMADD231PS Y8, Y8, Y4
+	VMOVUPS     (BX), Y15
+	VFMADD231PS Y15, Y15, Y4
 	ADDQ        $+32, BX
 	ADDQ        $-8, CX
 	CMPQ        CX, $+8
 	JL          partial5
-	VMOVUPS     (BX), Y8
-	VFMADD231PS Y8, Y8, Y5
+	VMOVUPS     (BX), Y15
+	VFMADD231PS Y15, Y15, Y5
 	ADDQ        $+32, BX
 	ADDQ        $-8, CX
 	CMPQ        CX, $+8
 	JL          partial6
-	VMOVUPS     (BX), Y8
-	VFMADD231PS Y8, Y8, Y6
+	VMOVUPS     (BX), Y15
+	VFMADD231PS Y15, Y15, Y6
 	ADDQ        $+32, BX
 	ADDQ        $-8, CX
 	CMPQ        CX, $+8
 	JL          partial7
-	VMOVUPS     (BX), Y8
-	VFMADD231PS Y8, Y8, Y7
+	VMOVUPS     (BX), Y15
+	VFMADD231PS Y15, Y15, Y7
 	ADDQ        $+32, BX
 	ADDQ        $-8, CX
 	JMP         fold
@@ -1555,10 +1555,10 @@ partial0:
 	JE          fold
 	LEAQ        partial_masks<>+0(SB), DX
 	NEGQ        CX
-	VMOVUPS     32(DX)(CX*4), Y8
+	VMOVUPS     32(DX)(CX*4), Y15
 	NEGQ        CX
-	VMASKMOVPS  (BX), Y8, Y9
-	VFMADD231PS Y9, Y9, Y0
+	VMASKMOVPS  (BX), Y15, Y14
+	VFMADD231PS Y14, Y14, Y0
 	JMP         fold
 
 partial1:
@@ -1566,10 +1566,10 @@ partial1:
 	JE          fold
 	LEAQ        partial_masks<>+0(SB), DX
 	NEGQ        CX
-	VMOVUPS     32(DX)(CX*4), Y8
+	VMOVUPS     32(DX)(CX*4), Y15
 	NEGQ        CX
-	VMASKMOVPS  (BX), Y8, Y9
-	VFMADD231PS Y9, Y9, Y1
+	VMASKMOVPS  (BX), Y15, Y14
+	VFMADD231PS Y14, Y14, Y1
 	JMP         fold
 
 partial2:
@@ -1577,10 +1577,10 @@ partial2:
 	JE          fold
 	LEAQ        partial_masks<>+0(SB), DX
 	NEGQ        CX
-	VMOVUPS     32(DX)(CX*4), Y8
+	VMOVUPS     32(DX)(CX*4), Y15
 	NEGQ        CX
-	VMASKMOVPS  (BX), Y8, Y9
-	VFMADD231PS Y9, Y9, Y2
+	VMASKMOVPS  (BX), Y15, Y14
+	VFMADD231PS Y14, Y14, Y2
 	JMP         fold
 
 partial3:
@@ -1588,10 +1588,10 @@ partial3:
 	JE          fold
 	LEAQ        partial_masks<>+0(SB), DX
 	NEGQ        CX
-	VMOVUPS     32(DX)(CX*4), Y8
+	VMOVUPS     32(DX)(CX*4), Y15
 	NEGQ        CX
-	VMASKMOVPS  (BX), Y8, Y9
-	VFMADD231PS Y9, Y9, Y3
+	VMASKMOVPS  (BX), Y15, Y14
+	VFMADD231PS Y14, Y14, Y3
 	JMP         fold
 
 partial4:
@@ -1599,10 +1599,10 @@ partial4:
 	JE          fold
 	LEAQ        partial_masks<>+0(SB), DX
 	NEGQ        CX
-	VMOVUPS     32(DX)(CX*4), Y8
+	VMOVUPS     32(DX)(CX*4), Y15
 	NEGQ        CX
-	VMASKMOVPS  (BX), Y8, Y9
-	VFMADD231PS Y9, Y9, Y4
+	VMASKMOVPS  (BX), Y15, Y14
+	VFMADD231PS Y14, Y14, Y4
 	JMP         fold
 
 partial5:
@@ -1610,10 +1610,10 @@ partial5:
 	JE          fold
 	LEAQ        partial_masks<>+0(SB), DX
 	NEGQ        CX
-	VMOVUPS     32(DX)(CX*4), Y8
+	VMOVUPS     32(DX)(CX*4), Y15
 	NEGQ        CX
-	VMASKMOVPS  (BX), Y8, Y9
-	VFMADD231PS Y9, Y9, Y5
+	VMASKMOVPS  (BX), Y15, Y14
+	VFMADD231PS Y14, Y14, Y5
 	JMP         fold
 
 partial6:
@@ -1621,10 +1621,10 @@ partial6:
 	JE          fold
 	LEAQ        partial_masks<>+0(SB), DX
 	NEGQ        CX
-	VMOVUPS     32(DX)(CX*4), Y8
+	VMOVUPS     32(DX)(CX*4), Y15
 	NEGQ        CX
-	VMASKMOVPS  (BX), Y8, Y9
-	VFMADD231PS Y9, Y9, Y6
+	VMASKMOVPS  (BX), Y15, Y14
+	VFMADD231PS Y14, Y14, Y6
 	JMP         fold
 
 partial7:
@@ -1632,10 +1632,10 @@ partial7:
 	JE          fold
 	LEAQ        partial_masks<>+0(SB), DX
 	NEGQ        CX
-	VMOVUPS     32(DX)(CX*4), Y8
+	VMOVUPS     32(DX)(CX*4), Y15
 	NEGQ        CX
-	VMASKMOVPS  (BX), Y8, Y9
-	VFMADD231PS Y9, Y9, Y7
+	VMASKMOVPS  (BX), Y15, Y14
+	VFMADD231PS Y14, Y14, Y7
 
 fold:
 	TESTQ   AX, AX
@@ -1657,12 +1657,12 @@ tree:
 	VADDPS       Y2, Y0, Y0
 	VADDPS       Y3, Y1, Y1
 	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X8
-	VADDPS       X8, X0, X0
-	VSHUFPS      $0x0e, X0, X0, X8
-	VADDPS       X8, X0, X0
-	VSHUFPS      $0x01, X0, X0, X8
-	VADDPS       X8, X0, X0
+	VEXTRACTF128 $0x01, Y0, X15
+	VADDPS       X15, X0, X0
+	VSHUFPS      $0x0e, X0, X0, X15
+	VADDPS       X15, X0, X0
+	VSHUFPS      $0x01, X0, X0, X15
+	VADDPS       X15, X0, X0
 	VMOVSS       X0, ret+24(FP)
 	VZEROUPPER
 	RET
@@ -1842,22 +1842,23 @@ TEXT ·MinMaxAVX2(SB), NOSPLIT, $0-24
 	VBROADCASTSS lanes_ff800000<>+0(SB), Y6
 	VBROADCASTSS lanes_ff800000<>+0(SB), Y7
 	VBROADCASTSS lanes_7f800000<>+0(SB), Y9
+	VBROADCASTSS lanes_ff800000<>+0(SB), Y10
 	SUBQ         $+32, BX
 	JL           blocks_end
 
 blocks:
 	VMOVUPS (AX), Y8
-	VMOVUPS 32(AX), Y10
-	VMOVUPS 64(AX), Y11
-	VMOVUPS 96(AX), Y12
+	VMOVUPS 32(AX), Y11
+	VMOVUPS 64(AX), Y12
+	VMOVUPS 96(AX), Y13
 	VMINPS  Y0, Y8, Y0
-	VMINPS  Y1, Y10, Y1
-	VMINPS  Y2, Y11, Y2
-	VMINPS  Y3, Y12, Y3
+	VMINPS  Y1, Y11, Y1
+	VMINPS  Y2, Y12, Y2
+	VMINPS  Y3, Y13, Y3
 	VMAXPS  Y4, Y8, Y4
-	VMAXPS  Y5, Y10, Y5
-	VMAXPS  Y6, Y11, Y6
-	VMAXPS  Y7, Y12, Y7
+	VMAXPS  Y5, Y11, Y5
+	VMAXPS  Y6, Y12, Y6
+	VMAXPS  Y7, Y13, Y7
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	JGE     blocks
@@ -1866,113 +1867,109 @@ blocks_end:
 	ADDQ    $+32, BX
 	CMPQ    BX, $+8
 	JL      partial0
-	VMOVUPS (AX), Y12
-	VMINPS  Y0, Y12, Y0
-	VMAXPS  Y4, Y12, Y4
+	VMOVUPS (AX), Y13
+	VMINPS  Y0, Y13, Y0
+	VMAXPS  Y4, Y13, Y4
 	ADDQ    $+32, AX
 	ADDQ    $-8, BX
 	CMPQ    BX, $+8
 	JL      partial1
-	VMOVUPS (AX), Y12
-	VMINPS  Y1, Y12, Y1
-	VMAXPS  Y5, Y12, Y5
+	VMOVUPS (AX), Y13
+	VMINPS  Y1, Y13, Y1
+	VMAXPS  Y5, Y13, Y5
 	ADDQ    $+32, AX
 	ADDQ    $-8, BX
 	CMPQ    BX, $+8
 	JL      partial2
-	VMOVUPS (AX), Y12
-	VMINPS  Y2, Y12, Y2
-	VMAXPS  Y6, Y12, Y6
+	VMOVUPS (AX), Y13
+	VMINPS  Y2, Y13, Y2
+	VMAXPS  Y6, Y13, Y6
 	ADDQ    $+32, AX
 	ADDQ    $-8, BX
 	CMPQ    BX, $+8
 	JL      partial3
-	VMOVUPS (AX), Y12
-	VMINPS  Y3, Y12, Y3
-	VMAXPS  Y7, Y12, Y7
+	VMOVUPS (AX), Y13
+	VMINPS  Y3, Y13, Y3
+	VMAXPS  Y7, Y13, Y7
 	ADDQ    $+32, AX
 	ADDQ    $-8, BX
 	JMP     fold
 
 partial0:
-	TESTQ        BX, BX
-	JE           fold
-	LEAQ         partial_masks<>+0(SB), CX
-	NEGQ         BX
-	VMOVUPS      32(CX)(BX*4), Y12
-	NEGQ         BX
-	VMASKMOVPS   (AX), Y12, Y11
-	VBLENDVPS    Y12, Y11, Y9, Y10
-	VMINPS       Y0, Y10, Y0
-	VBROADCASTSS lanes_ff800000<>+0(SB), Y10
-	VBLENDVPS    Y12, Y11, Y10, Y11
-	VMAXPS       Y4, Y11, Y4
-	JMP          fold
+	TESTQ      BX, BX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), CX
+	NEGQ       BX
+	VMOVUPS    32(CX)(BX*4), Y13
+	NEGQ       BX
+	VMASKMOVPS (AX), Y13, Y12
+	VBLENDVPS  Y13, Y12, Y9, Y11
+	VMINPS     Y0, Y11, Y0
+	VBLENDVPS  Y13, Y12, Y10, Y12
+	VMAXPS     Y4, Y12, Y4
+	JMP        fold
 
 partial1:
-	TESTQ        BX, BX
-	JE           fold
-	LEAQ         partial_masks<>+0(SB), CX
-	NEGQ         BX
-	VMOVUPS      32(CX)(BX*4), Y12
-	NEGQ         BX
-	VMASKMOVPS   (AX), Y12, Y11
-	VBLENDVPS    Y12, Y11, Y9, Y10
-	VMINPS       Y1, Y10, Y1
-	VBROADCASTSS lanes_ff800000<>+0(SB), Y10
-	VBLENDVPS    Y12, Y11, Y10, Y11
-	VMAXPS       Y5, Y11, Y5
-	JMP          fold
+	TESTQ      BX, BX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), CX
+	NEGQ       BX
+	VMOVUPS    32(CX)(BX*4), Y13
+	NEGQ       BX
+	VMASKMOVPS (AX), Y13, Y12
+	VBLENDVPS  Y13, Y12, Y9, Y11
+	VMINPS     Y1, Y11, Y1
+	VBLENDVPS  Y13, Y12, Y10, Y12
+	VMAXPS     Y5, Y12, Y5
+	JMP        fold
 
 partial2:
-	TESTQ        BX, BX
-	JE           fold
-	LEAQ         partial_masks<>+0(SB), CX
-	NEGQ         BX
-	VMOVUPS      32(CX)(BX*4), Y12
-	NEGQ         BX
-	VMASKMOVPS   (AX), Y12, Y11
-	VBLENDVPS    Y12, Y11, Y9, Y10
-	VMINPS       Y2, Y10, Y2
-	VBROADCASTSS lanes_ff800000<>+0(SB), Y10
-	VBLENDVPS    Y12, Y11, Y10, Y11
-	VMAXPS       Y6, Y11, Y6
-	JMP          fold
+	TESTQ      BX, BX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), CX
+	NEGQ       BX
+	VMOVUPS    32(CX)(BX*4), Y13
+	NEGQ       BX
+	VMASKMOVPS (AX), Y13, Y12
+	VBLENDVPS  Y13, Y12, Y9, Y11
+	VMINPS     Y2, Y11, Y2
+	VBLENDVPS  Y13, Y12, Y10, Y12
+	VMAXPS     Y6, Y12, Y6
+	JMP        fold
 
 partial3:
-	TESTQ        BX, BX
-	JE           fold
-	LEAQ         partial_masks<>+0(SB), CX
-	NEGQ         BX
-	VMOVUPS      32(CX)(BX*4), Y12
-	NEGQ         BX
-	VMASKMOVPS   (AX), Y12, Y11
-	VBLENDVPS    Y12, Y11, Y9, Y10
-	VMINPS       Y3, Y10, Y3
-	VBROADCASTSS lanes_ff800000<>+0(SB), Y10
-	VBLENDVPS    Y12, Y11, Y10, Y11
-	VMAXPS       Y7, Y11, Y7
+	TESTQ      BX, BX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), CX
+	NEGQ       BX
+	VMOVUPS    32(CX)(BX*4), Y13
+	NEGQ       BX
+	VMASKMOVPS (AX), Y13, Y12
+	VBLENDVPS  Y13, Y12, Y9, Y11
+	VMINPS     Y3, Y11, Y3
+	VBLENDVPS  Y13, Y12, Y10, Y12
+	VMAXPS     Y7, Y12, Y7
 
 fold:
 	VMINPS       Y2, Y0, Y0
 	VMINPS       Y3, Y1, Y1
 	VMINPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X12
-	VMINPS       X12, X0, X0
-	VSHUFPS      $0x0e, X0, X0, X12
-	VMINPS       X12, X0, X0
-	VSHUFPS      $0x01, X0, X0, X12
-	VMINPS       X12, X0, X0
+	VEXTRACTF128 $0x01, Y0, X13
+	VMINPS       X13, X0, X0
+	VSHUFPS      $0x0e, X0, X0, X13
+	VMINPS       X13, X0, X0
+	VSHUFPS      $0x01, X0, X0, X13
+	VMINPS       X13, X0, X0
 	VMOVSS       X0, lo+16(FP)
 	VMAXPS       Y6, Y4, Y4
 	VMAXPS       Y7, Y5, Y5
 	VMAXPS       Y5, Y4, Y4
-	VEXTRACTF128 $0x01, Y4, X12
-	VMAXPS       X12, X4, X4
-	VSHUFPS      $0x0e, X4, X4, X12
-	VMAXPS       X12, X4, X4
-	VSHUFPS      $0x01, X4, X4, X12
-	VMAXPS       X12, X4, X4
+	VEXTRACTF128 $0x01, Y4, X13
+	VMAXPS       X13, X4, X4
+	VSHUFPS      $0x0e, X4, X4, X13
+	VMAXPS       X13, X4, X4
+	VSHUFPS      $0x01, X4, X4, X13
+	VMAXPS       X13, X4, X4
 	VMOVSS       X4, hi+20(FP)
 	VZEROUPPER
 	RET
@@ -2796,38 +2793,39 @@ TEXT ·NormalizeBoundedAVX2(SB), NOSPLIT, $0-44
 	VPXOR        X4, X4, X4
 	VPXOR        X5, X5, X5
 	VPXOR        X6, X6, X6
+	VBROADCASTSS lanes_00000000<>+0(SB), Y8
 	SUBQ         $+32, CX
 	JL           blocks_end
 
 blocks:
 	VMOVUPS      (BX), Y7
-	VSUBPS       Y0, Y7, Y8
-	VMULPS       Y2, Y8, Y9
-	VFNMADD231PS Y9, Y1, Y8
-	VFMADD231PS  Y2, Y8, Y9
-	VMOVUPS      Y9, (AX)
-	VFMADD231PS  lanes_00000000<>+0(SB), Y7, Y3
+	VSUBPS       Y0, Y7, Y9
+	VMULPS       Y2, Y9, Y10
+	VFNMADD231PS Y10, Y1, Y9
+	VFMADD231PS  Y2, Y9, Y10
+	VMOVUPS      Y10, (AX)
+	VFMADD231PS  Y8, Y7, Y3
 	VMOVUPS      32(BX), Y7
-	VSUBPS       Y0, Y7, Y9
-	VMULPS       Y2, Y9, Y8
-	VFNMADD231PS Y8, Y1, Y9
-	VFMADD231PS  Y2, Y9, Y8
-	VMOVUPS      Y8, 32(AX)
-	VFMADD231PS  lanes_00000000<>+0(SB), Y7, Y4
+	VSUBPS       Y0, Y7, Y10
+	VMULPS       Y2, Y10, Y9
+	VFNMADD231PS Y9, Y1, Y10
+	VFMADD231PS  Y2, Y10, Y9
+	VMOVUPS      Y9, 32(AX)
+	VFMADD231PS  Y8, Y7, Y4
 	VMOVUPS      64(BX), Y7
-	VSUBPS       Y0, Y7, Y8
-	VMULPS       Y2, Y8, Y9
-	VFNMADD231PS Y9, Y1, Y8
-	VFMADD231PS  Y2, Y8, Y9
-	VMOVUPS      Y9, 64(AX)
-	VFMADD231PS  lanes_00000000<>+0(SB), Y7, Y5
-	VMOVUPS      96(BX), Y7
 	VSUBPS       Y0, Y7, Y9
-	VMULPS       Y2, Y9, Y8
-	VFNMADD231PS Y8, Y1, Y9
-	VFMADD231PS  Y2, Y9, Y8
-	VMOVUPS      Y8, 96(AX)
-	VFMADD231PS  lanes_00000000<>+0(SB), Y7, Y6
+	VMULPS       Y2, Y9, Y10
+	VFNMADD231PS Y10, Y1, Y9
+	VFMADD231PS  Y2, Y9, Y10
+	VMOVUPS      Y10, 64(AX)
+	VFMADD231PS  Y8, Y7, Y5
+	VMOVUPS      96(BX), Y7
+	VSUBPS       Y0, Y7, Y10
+	VMULPS       Y2, Y10, Y9
+	VFNMADD231PS Y9, Y1, Y10
+	VFMADD231PS  Y2, Y10, Y9
+	VMOVUPS      Y9, 96(AX)
+	VFMADD231PS  Y8, Y7, Y6
 	ADDQ         $+128, AX
 	ADDQ         $+128, BX
 	SUBQ         $+32, CX
@@ -2838,48 +2836,48 @@ blocks_end:
 	CMPQ         CX, $+8
 	JL           partial0
 	VMOVUPS      (BX), Y7
-	VSUBPS       Y0, Y7, Y8
-	VMULPS       Y2, Y8, Y9
-	VFNMADD231PS Y9, Y1, Y8
-	VFMADD231PS  Y2, Y8, Y9
-	VMOVUPS      Y9, (AX)
-	VFMADD231PS  lanes_00000000<>+0(SB), Y7, Y3
+	VSUBPS       Y0, Y7, Y9
+	VMULPS       Y2, Y9, Y10
+	VFNMADD231PS Y10, Y1, Y9
+	VFMADD231PS  Y2, Y9, Y10
+	VMOVUPS      Y10, (AX)
+	VFMADD231PS  Y8, Y7, Y3
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $-8, CX
 	CMPQ         CX, $+8
 	JL           partial1
 	VMOVUPS      (BX), Y7
-	VSUBPS       Y0, Y7, Y9
-	VMULPS       Y2, Y9, Y8
-	VFNMADD231PS Y8, Y1, Y9
-	VFMADD231PS  Y2, Y9, Y8
-	VMOVUPS      Y8, (AX)
-	VFMADD231PS  lanes_00000000<>+0(SB), Y7, Y4
+	VSUBPS       Y0, Y7, Y10
+	VMULPS       Y2, Y10, Y9
+	VFNMADD231PS Y9, Y1, Y10
+	VFMADD231PS  Y2, Y10, Y9
+	VMOVUPS      Y9, (AX)
+	VFMADD231PS  Y8, Y7, Y4
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $-8, CX
 	CMPQ         CX, $+8
 	JL           partial2
 	VMOVUPS      (BX), Y7
-	VSUBPS       Y0, Y7, Y8
-	VMULPS       Y2, Y8, Y9
-	VFNMADD231PS Y9, Y1, Y8
-	VFMADD231PS  Y2, Y8, Y9
-	VMOVUPS      Y9, (AX)
-	VFMADD231PS  lanes_00000000<>+0(SB), Y7, Y5
+	VSUBPS       Y0, Y7, Y9
+	VMULPS       Y2, Y9, Y10
+	VFNMADD231PS Y10, Y1, Y9
+	VFMADD231PS  Y2, Y9, Y10
+	VMOVUPS      Y10, (AX)
+	VFMADD231PS  Y8, Y7, Y5
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $-8, CX
 	CMPQ         CX, $+8
 	JL           partial3
 	VMOVUPS      (BX), Y7
-	VSUBPS       Y0, Y7, Y9
-	VMULPS       Y2, Y9, Y8
-	VFNMADD231PS Y8, Y1, Y9
-	VFMADD231PS  Y2, Y9, Y8
-	VMOVUPS      Y8, (AX)
-	VFMADD231PS  lanes_00000000<>+0(SB), Y7, Y6
+	VSUBPS       Y0, Y7, Y10
+	VMULPS       Y2, Y10, Y9
+	VFNMADD231PS Y9, Y1, Y10
+	VFMADD231PS  Y2, Y10, Y9
+	VMOVUPS      Y9, (AX)
+	VFMADD231PS  Y8, Y7, Y6
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $-8, CX
@@ -2892,43 +2890,43 @@ partial0:
 	NEGQ         CX
 	VMOVUPS      32(DX)(CX*4), Y7
 	NEGQ         CX
-	VMASKMOVPS   (BX), Y7, Y8
-	VSUBPS       Y0, Y8, Y9
-	VMULPS       Y2, Y9, Y10
-	VFNMADD231PS Y10, Y1, Y9
-	VFMADD231PS  Y2, Y9, Y10
+	VMASKMOVPS   (BX), Y7, Y9
+	VSUBPS       Y0, Y9, Y10
+	VMULPS       Y2, Y10, Y11
+	VFNMADD231PS Y11, Y1, Y10
+	VFMADD231PS  Y2, Y10, Y11
 	CMPQ         CX, $0x04
 	JL           store8_few
-	VMOVUPS      X10, (AX)
+	VMOVUPS      X11, (AX)
 	JE           store8_end
-	VPERM2F128   $0x01, Y10, Y10, Y10
+	VPERM2F128   $0x01, Y11, Y11, Y11
 	CMPQ         CX, $0x06
 	JL           store8_five
-	VMOVLPS      X10, 16(AX)
+	VMOVLPS      X11, 16(AX)
 	JE           store8_swap
-	VEXTRACTPS   $0x02, X10, 24(AX)
+	VEXTRACTPS   $0x02, X11, 24(AX)
 	JMP          store8_swap
 
 store8_five:
-	VMOVSS X10, 16(AX)
+	VMOVSS X11, 16(AX)
 
 store8_swap:
-	VPERM2F128 $0x01, Y10, Y10, Y10
+	VPERM2F128 $0x01, Y11, Y11, Y11
 	JMP        store8_end
 
 store8_few:
 	CMPQ       CX, $0x02
 	JL         store8_one
-	VMOVLPS    X10, (AX)
+	VMOVLPS    X11, (AX)
 	JE         store8_end
-	VEXTRACTPS $0x02, X10, 8(AX)
+	VEXTRACTPS $0x02, X11, 8(AX)
 	JMP        store8_end
 
 store8_one:
-	VMOVSS X10, (AX)
+	VMOVSS X11, (AX)
 
 store8_end:
-	VFMADD231PS lanes_00000000<>+0(SB), Y8, Y3
+	VFMADD231PS Y8, Y9, Y3
 	JMP         fold
 
 partial1:
@@ -2938,43 +2936,43 @@ partial1:
 	NEGQ         CX
 	VMOVUPS      32(DX)(CX*4), Y7
 	NEGQ         CX
-	VMASKMOVPS   (BX), Y7, Y8
-	VSUBPS       Y0, Y8, Y10
-	VMULPS       Y2, Y10, Y9
-	VFNMADD231PS Y9, Y1, Y10
-	VFMADD231PS  Y2, Y10, Y9
+	VMASKMOVPS   (BX), Y7, Y9
+	VSUBPS       Y0, Y9, Y11
+	VMULPS       Y2, Y11, Y10
+	VFNMADD231PS Y10, Y1, Y11
+	VFMADD231PS  Y2, Y11, Y10
 	CMPQ         CX, $0x04
 	JL           store9_few
-	VMOVUPS      X9, (AX)
+	VMOVUPS      X10, (AX)
 	JE           store9_end
-	VPERM2F128   $0x01, Y9, Y9, Y9
+	VPERM2F128   $0x01, Y10, Y10, Y10
 	CMPQ         CX, $0x06
 	JL           store9_five
-	VMOVLPS      X9, 16(AX)
+	VMOVLPS      X10, 16(AX)
 	JE           store9_swap
-	VEXTRACTPS   $0x02, X9, 24(AX)
+	VEXTRACTPS   $0x02, X10, 24(AX)
 	JMP          store9_swap
 
 store9_five:
-	VMOVSS X9, 16(AX)
+	VMOVSS X10, 16(AX)
 
 store9_swap:
-	VPERM2F128 $0x01, Y9, Y9, Y9
+	VPERM2F128 $0x01, Y10, Y10, Y10
 	JMP        store9_end
 
 store9_few:
 	CMPQ       CX, $0x02
 	JL         store9_one
-	VMOVLPS    X9, (AX)
+	VMOVLPS    X10, (AX)
 	JE         store9_end
-	VEXTRACTPS $0x02, X9, 8(AX)
+	VEXTRACTPS $0x02, X10, 8(AX)
 	JMP        store9_end
 
 store9_one:
-	VMOVSS X9, (AX)
+	VMOVSS X10, (AX)
 
 store9_end:
-	VFMADD231PS lanes_00000000<>+0(SB), Y8, Y4
+	VFMADD231PS Y8, Y9, Y4
 	JMP         fold
 
 partial2:
@@ -2984,43 +2982,43 @@ partial2:
 	NEGQ         CX
 	VMOVUPS      32(DX)(CX*4), Y7
 	NEGQ         CX
-	VMASKMOVPS   (BX), Y7, Y8
-	VSUBPS       Y0, Y8, Y9
-	VMULPS       Y2, Y9, Y10
-	VFNMADD231PS Y10, Y1, Y9
-	VFMADD231PS  Y2, Y9, Y10
+	VMASKMOVPS   (BX), Y7, Y9
+	VSUBPS       Y0, Y9, Y10
+	VMULPS       Y2, Y10, Y11
+	VFNMADD231PS Y11, Y1, Y10
+	VFMADD231PS  Y2, Y10, Y11
 	CMPQ         CX, $0x04
 	JL           store10_few
-	VMOVUPS      X10, (AX)
+	VMOVUPS      X11, (AX)
 	JE           store10_end
-	VPERM2F128   $0x01, Y10, Y10, Y10
+	VPERM2F128   $0x01, Y11, Y11, Y11
 	CMPQ         CX, $0x06
 	JL           store10_five
-	VMOVLPS      X10, 16(AX)
+	VMOVLPS      X11, 16(AX)
 	JE           store10_swap
-	VEXTRACTPS   $0x02, X10, 24(AX)
+	VEXTRACTPS   $0x02, X11, 24(AX)
 	JMP          store10_swap
 
 store10_five:
-	VMOVSS X10, 16(AX)
+	VMOVSS X11, 16(AX)
 
 store10_swap:
-	VPERM2F128 $0x01, Y10, Y10, Y10
+	VPERM2F128 $0x01, Y11, Y11, Y11
 	JMP        store10_end
 
 store10_few:
 	CMPQ       CX, $0x02
 	JL         store10_one
-	VMOVLPS    X10, (AX)
+	VMOVLPS    X11, (AX)
 	JE         store10_end
-	VEXTRACTPS $0x02, X10, 8(AX)
+	VEXTRACTPS $0x02, X11, 8(AX)
 	JMP        store10_end
 
 store10_one:
-	VMOVSS X10, (AX)
+	VMOVSS X11, (AX)
 
 store10_end:
-	VFMADD231PS lanes_00000000<>+0(SB), Y8, Y5
+	VFMADD231PS Y8, Y9, Y5
 	JMP         fold
 
 partial3:
@@ -3030,43 +3028,43 @@ partial3:
 	NEGQ         CX
 	VMOVUPS      32(DX)(CX*4), Y7
 	NEGQ         CX
-	VMASKMOVPS   (BX), Y7, Y8
-	VSUBPS       Y0, Y8, Y10
-	VMULPS       Y2, Y10, Y9
-	VFNMADD231PS Y9, Y1, Y10
-	VFMADD231PS  Y2, Y10, Y9
+	VMASKMOVPS   (BX), Y7, Y9
+	VSUBPS       Y0, Y9, Y11
+	VMULPS       Y2, Y11, Y10
+	VFNMADD231PS Y10, Y1, Y11
+	VFMADD231PS  Y2, Y11, Y10
 	CMPQ         CX, $0x04
 	JL           store11_few
-	VMOVUPS      X9, (AX)
+	VMOVUPS      X10, (AX)
 	JE           store11_end
-	VPERM2F128   $0x01, Y9, Y9, Y9
+	VPERM2F128   $0x01, Y10, Y10, Y10
 	CMPQ         CX, $0x06
 	JL           store11_five
-	VMOVLPS      X9, 16(AX)
+	VMOVLPS      X10, 16(AX)
 	JE           store11_swap
-	VEXTRACTPS   $0x02, X9, 24(AX)
+	VEXTRACTPS   $0x02, X10, 24(AX)
 	JMP          store11_swap
 
 store11_five:
-	VMOVSS X9, 16(AX)
+	VMOVSS X10, 16(AX)
 
 store11_swap:
-	VPERM2F128 $0x01, Y9, Y9, Y9
+	VPERM2F128 $0x01, Y10, Y10, Y10
 	JMP        store11_end
 
 store11_few:
 	CMPQ       CX, $0x02
 	JL         store11_one
-	VMOVLPS    X9, (AX)
+	VMOVLPS    X10, (AX)
 	JE         store11_end
-	VEXTRACTPS $0x02, X9, 8(AX)
+	VEXTRACTPS $0x02, X10, 8(AX)
 	JMP        store11_end
 
 store11_one:
-	VMOVSS X9, (AX)
+	VMOVSS X10, (AX)
 
 store11_end:
-	VFMADD231PS lanes_00000000<>+0(SB), Y8, Y6
+	VFMADD231PS Y8, Y9, Y6
 
 fold:
 	VADDPS       Y5, Y3, Y3
@@ -3275,46 +3273,47 @@ TEXT ·NormalizeEMAAVX2(SB), NOSPLIT, $0-44
 	VPXOR        X6, X6, X6
 	VPXOR        X7, X7, X7
 	VBROADCASTSS lanes_7f800000<>+0(SB), Y9
+	VBROADCASTSS lanes_00000000<>+0(SB), Y10
 	SUBQ         $+32, CX
 	JL           blocks_end
 
 blocks:
 	VMOVUPS     (BX), Y8
-	VMOVUPS     32(BX), Y10
-	VSUBPS      Y0, Y8, Y11
-	VSUBPS      Y0, Y10, Y12
-	VDIVPS      Y1, Y11, Y11
+	VMOVUPS     32(BX), Y11
+	VSUBPS      Y0, Y8, Y12
+	VSUBPS      Y0, Y11, Y13
 	VDIVPS      Y1, Y12, Y12
-	VMULPS      Y11, Y3, Y11
+	VDIVPS      Y1, Y13, Y13
 	VMULPS      Y12, Y3, Y12
-	VFMADD231PS (AX), Y2, Y11
-	VFMADD231PS 32(AX), Y2, Y12
-	VANDPS      Y9, Y11, Y13
-	VPSIGND     Y13, Y11, Y11
-	VANDPS      Y9, Y12, Y13
-	VPSIGND     Y13, Y12, Y12
-	VMOVUPS     Y11, (AX)
-	VMOVUPS     Y12, 32(AX)
-	VFMADD231PS lanes_00000000<>+0(SB), Y8, Y4
-	VFMADD231PS lanes_00000000<>+0(SB), Y10, Y5
-	VMOVUPS     64(BX), Y10
+	VMULPS      Y13, Y3, Y13
+	VFMADD231PS (AX), Y2, Y12
+	VFMADD231PS 32(AX), Y2, Y13
+	VANDPS      Y9, Y12, Y14
+	VPSIGND     Y14, Y12, Y12
+	VANDPS      Y9, Y13, Y14
+	VPSIGND     Y14, Y13, Y13
+	VMOVUPS     Y12, (AX)
+	VMOVUPS     Y13, 32(AX)
+	VFMADD231PS Y10, Y8, Y4
+	VFMADD231PS Y10, Y11, Y5
+	VMOVUPS     64(BX), Y11
 	VMOVUPS     96(BX), Y8
-	VSUBPS      Y0, Y10, Y12
-	VSUBPS      Y0, Y8, Y11
+	VSUBPS      Y0, Y11, Y13
+	VSUBPS      Y0, Y8, Y12
+	VDIVPS      Y1, Y13, Y13
 	VDIVPS      Y1, Y12, Y12
-	VDIVPS      Y1, Y11, Y11
+	VMULPS      Y13, Y3, Y13
 	VMULPS      Y12, Y3, Y12
-	VMULPS      Y11, Y3, Y11
-	VFMADD231PS 64(AX), Y2, Y12
-	VFMADD231PS 96(AX), Y2, Y11
-	VANDPS      Y9, Y12, Y13
-	VPSIGND     Y13, Y12, Y12
-	VANDPS      Y9, Y11, Y13
-	VPSIGND     Y13, Y11, Y11
-	VMOVUPS     Y12, 64(AX)
-	VMOVUPS     Y11, 96(AX)
-	VFMADD231PS lanes_00000000<>+0(SB), Y10, Y6
-	VFMADD231PS lanes_00000000<>+0(SB), Y8, Y7
+	VFMADD231PS 64(AX), Y2, Y13
+	VFMADD231PS 96(AX), Y2, Y12
+	VANDPS      Y9, Y13, Y14
+	VPSIGND     Y14, Y13, Y13
+	VANDPS      Y9, Y12, Y14
+	VPSIGND     Y14, Y12, Y12
+	VMOVUPS     Y13, 64(AX)
+	VMOVUPS     Y12, 96(AX)
+	VFMADD231PS Y10, Y11, Y6
+	VFMADD231PS Y10, Y8, Y7
 	ADDQ        $+128, AX
 	ADDQ        $+128, BX
 	SUBQ        $+32, CX
@@ -3325,56 +3324,56 @@ blocks_end:
 	CMPQ        CX, $+8
 	JL          partial0
 	VMOVUPS     (BX), Y8
-	VSUBPS      Y0, Y8, Y10
-	VDIVPS      Y1, Y10, Y10
-	VMULPS      Y10, Y3, Y10
-	VFMADD231PS (AX), Y2, Y10
-	VANDPS      Y9, Y10, Y11
-	VPSIGND     Y11, Y10, Y10
-	VMOVUPS     Y10, (AX)
-	VFMADD231PS lanes_00000000<>+0(SB), Y8, Y4
+	VSUBPS      Y0, Y8, Y11
+	VDIVPS      Y1, Y11, Y11
+	VMULPS      Y11, Y3, Y11
+	VFMADD231PS (AX), Y2, Y11
+	VANDPS      Y9, Y11, Y12
+	VPSIGND     Y12, Y11, Y11
+	VMOVUPS     Y11, (AX)
+	VFMADD231PS Y10, Y8, Y4
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	ADDQ        $-8, CX
 	CMPQ        CX, $+8
 	JL          partial1
 	VMOVUPS     (BX), Y8
-	VSUBPS      Y0, Y8, Y10
-	VDIVPS      Y1, Y10, Y10
-	VMULPS      Y10, Y3, Y10
-	VFMADD231PS (AX), Y2, Y10
-	VANDPS      Y9, Y10, Y11
-	VPSIGND     Y11, Y10, Y10
-	VMOVUPS     Y10, (AX)
-	VFMADD231PS lanes_00000000<>+0(SB), Y8, Y5
+	VSUBPS      Y0, Y8, Y11
+	VDIVPS      Y1, Y11, Y11
+	VMULPS      Y11, Y3, Y11
+	VFMADD231PS (AX), Y2, Y11
+	VANDPS      Y9, Y11, Y12
+	VPSIGND     Y12, Y11, Y11
+	VMOVUPS     Y11, (AX)
+	VFMADD231PS Y10, Y8, Y5
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	ADDQ        $-8, CX
 	CMPQ        CX, $+8
 	JL          partial2
 	VMOVUPS     (BX), Y8
-	VSUBPS      Y0, Y8, Y10
-	VDIVPS      Y1, Y10, Y10
-	VMULPS      Y10, Y3, Y10
-	VFMADD231PS (AX), Y2, Y10
-	VANDPS      Y9, Y10, Y11
-	VPSIGND     Y11, Y10, Y10
-	VMOVUPS     Y10, (AX)
-	VFMADD231PS lanes_00000000<>+0(SB), Y8, Y6
+	VSUBPS      Y0, Y8, Y11
+	VDIVPS      Y1, Y11, Y11
+	VMULPS      Y11, Y3, Y11
+	VFMADD231PS (AX), Y2, Y11
+	VANDPS      Y9, Y11, Y12
+	VPSIGND     Y12, Y11, Y11
+	VMOVUPS     Y11, (AX)
+	VFMADD231PS Y10, Y8, Y6
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	ADDQ        $-8, CX
 	CMPQ        CX, $+8
 	JL          partial3
 	VMOVUPS     (BX), Y8
-	VSUBPS      Y0, Y8, Y10
-	VDIVPS      Y1, Y10, Y10
-	VMULPS      Y10, Y3, Y10
-	VFMADD231PS (AX), Y2, Y10
-	VANDPS      Y9, Y10, Y11
-	VPSIGND     Y11, Y10, Y10
-	VMOVUPS     Y10, (AX)
-	VFMADD231PS lanes_00000000<>+0(SB), Y8, Y7
+	VSUBPS      Y0, Y8, Y11
+	VDIVPS      Y1, Y11, Y11
+	VMULPS      Y11, Y3, Y11
+	VFMADD231PS (AX), Y2, Y11
+	VANDPS      Y9, Y11, Y12
+	VPSIGND     Y12, Y11, Y11
+	VMOVUPS     Y11, (AX)
+	VFMADD231PS Y10, Y8, Y7
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	ADDQ        $-8, CX
@@ -3387,46 +3386,46 @@ partial0:
 	NEGQ        CX
 	VMOVUPS     32(DX)(CX*4), Y8
 	NEGQ        CX
-	VMASKMOVPS  (BX), Y8, Y10
-	VSUBPS      Y0, Y10, Y11
-	VDIVPS      Y1, Y11, Y11
-	VMASKMOVPS  (AX), Y8, Y12
-	VMULPS      Y11, Y3, Y11
-	VFMADD231PS Y12, Y2, Y11
-	VANDPS      Y9, Y11, Y12
-	VPSIGND     Y12, Y11, Y11
+	VMASKMOVPS  (BX), Y8, Y11
+	VSUBPS      Y0, Y11, Y12
+	VDIVPS      Y1, Y12, Y12
+	VMASKMOVPS  (AX), Y8, Y13
+	VMULPS      Y12, Y3, Y12
+	VFMADD231PS Y13, Y2, Y12
+	VANDPS      Y9, Y12, Y13
+	VPSIGND     Y13, Y12, Y12
 	CMPQ        CX, $0x04
 	JL          store12_few
-	VMOVUPS     X11, (AX)
+	VMOVUPS     X12, (AX)
 	JE          store12_end
-	VPERM2F128  $0x01, Y11, Y11, Y11
+	VPERM2F128  $0x01, Y12, Y12, Y12
 	CMPQ        CX, $0x06
 	JL          store12_five
-	VMOVLPS     X11, 16(AX)
+	VMOVLPS     X12, 16(AX)
 	JE          store12_swap
-	VEXTRACTPS  $0x02, X11, 24(AX)
+	VEXTRACTPS  $0x02, X12, 24(AX)
 	JMP         store12_swap
 
 store12_five:
-	VMOVSS X11, 16(AX)
+	VMOVSS X12, 16(AX)
 
 store12_swap:
-	VPERM2F128 $0x01, Y11, Y11, Y11
+	VPERM2F128 $0x01, Y12, Y12, Y12
 	JMP        store12_end
 
 store12_few:
 	CMPQ       CX, $0x02
 	JL         store12_one
-	VMOVLPS    X11, (AX)
+	VMOVLPS    X12, (AX)
 	JE         store12_end
-	VEXTRACTPS $0x02, X11, 8(AX)
+	VEXTRACTPS $0x02, X12, 8(AX)
 	JMP        store12_end
 
 store12_one:
-	VMOVSS X11, (AX)
+	VMOVSS X12, (AX)
 
 store12_end:
-	VFMADD231PS lanes_00000000<>+0(SB), Y10, Y4
+	VFMADD231PS Y10, Y11, Y4
 	JMP         fold
 
 partial1:
@@ -3436,46 +3435,46 @@ partial1:
 	NEGQ        CX
 	VMOVUPS     32(DX)(CX*4), Y8
 	NEGQ        CX
-	VMASKMOVPS  (BX), Y8, Y10
-	VSUBPS      Y0, Y10, Y11
-	VDIVPS      Y1, Y11, Y11
-	VMASKMOVPS  (AX), Y8, Y12
-	VMULPS      Y11, Y3, Y11
-	VFMADD231PS Y12, Y2, Y11
-	VANDPS      Y9, Y11, Y12
-	VPSIGND     Y12, Y11, Y11
+	VMASKMOVPS  (BX), Y8, Y11
+	VSUBPS      Y0, Y11, Y12
+	VDIVPS      Y1, Y12, Y12
+	VMASKMOVPS  (AX), Y8, Y13
+	VMULPS      Y12, Y3, Y12
+	VFMADD231PS Y13, Y2, Y12
+	VANDPS      Y9, Y12, Y13
+	VPSIGND     Y13, Y12, Y12
 	CMPQ        CX, $0x04
 	JL          store13_few
-	VMOVUPS     X11, (AX)
+	VMOVUPS     X12, (AX)
 	JE          store13_end
-	VPERM2F128  $0x01, Y11, Y11, Y11
+	VPERM2F128  $0x01, Y12, Y12, Y12
 	CMPQ        CX, $0x06
 	JL          store13_five
-	VMOVLPS     X11, 16(AX)
+	VMOVLPS     X12, 16(AX)
 	JE          store13_swap
-	VEXTRACTPS  $0x02, X11, 24(AX)
+	VEXTRACTPS  $0x02, X12, 24(AX)
 	JMP         store13_swap
 
 store13_five:
-	VMOVSS X11, 16(AX)
+	VMOVSS X12, 16(AX)
 
 store13_swap:
-	VPERM2F128 $0x01, Y11, Y11, Y11
+	VPERM2F128 $0x01, Y12, Y12, Y12
 	JMP        store13_end
 
 store13_few:
 	CMPQ       CX, $0x02
 	JL         store13_one
-	VMOVLPS    X11, (AX)
+	VMOVLPS    X12, (AX)
 	JE         store13_end
-	VEXTRACTPS $0x02, X11, 8(AX)
+	VEXTRACTPS $0x02, X12, 8(AX)
 	JMP        store13_end
 
 store13_one:
-	VMOVSS X11, (AX)
+	VMOVSS X12, (AX)
 
 store13_end:
-	VFMADD231PS lanes_00000000<>+0(SB), Y10, Y5
+	VFMADD231PS Y10, Y11, Y5
 	JMP         fold
 
 partial2:
@@ -3485,46 +3484,46 @@ partial2:
 	NEGQ        CX
 	VMOVUPS     32(DX)(CX*4), Y8
 	NEGQ        CX
-	VMASKMOVPS  (BX), Y8, Y10
-	VSUBPS      Y0, Y10, Y11
-	VDIVPS      Y1, Y11, Y11
-	VMASKMOVPS  (AX), Y8, Y12
-	VMULPS      Y11, Y3, Y11
-	VFMADD231PS Y12, Y2, Y11
-	VANDPS      Y9, Y11, Y12
-	VPSIGND     Y12, Y11, Y11
+	VMASKMOVPS  (BX), Y8, Y11
+	VSUBPS      Y0, Y11, Y12
+	VDIVPS      Y1, Y12, Y12
+	VMASKMOVPS  (AX), Y8, Y13
+	VMULPS      Y12, Y3, Y12
+	VFMADD231PS Y13, Y2, Y12
+	VANDPS      Y9, Y12, Y13
+	VPSIGND     Y13, Y12, Y12
 	CMPQ        CX, $0x04
 	JL          store14_few
-	VMOVUPS     X11, (AX)
+	VMOVUPS     X12, (AX)
 	JE          store14_end
-	VPERM2F128  $0x01, Y11, Y11, Y11
+	VPERM2F128  $0x01, Y12, Y12, Y12
 	CMPQ        CX, $0x06
 	JL          store14_five
-	VMOVLPS     X11, 16(AX)
+	VMOVLPS     X12, 16(AX)
 	JE          store14_swap
-	VEXTRACTPS  $0x02, X11, 24(AX)
+	VEXTRACTPS  $0x02, X12, 24(AX)
 	JMP         store14_swap
 
 store14_five:
-	VMOVSS X11, 16(AX)
+	VMOVSS X12, 16(AX)
 
 store14_swap:
-	VPERM2F128 $0x01, Y11, Y11, Y11
+	VPERM2F128 $0x01, Y12, Y12, Y12
 	JMP        store14_end
 
 store14_few:
 	CMPQ       CX, $0x02
 	JL         store14_one
-	VMOVLPS    X11, (AX)
+	VMOVLPS    X12, (AX)
 	JE         store14_end
-	VEXTRACTPS $0x02, X11, 8(AX)
+	VEXTRACTPS $0x02, X12, 8(AX)
 	JMP        store14_end
 
 store14_one:
-	VMOVSS X11, (AX)
+	VMOVSS X12, (AX)
 
 store14_end:
-	VFMADD231PS lanes_00000000<>+0(SB), Y10, Y6
+	VFMADD231PS Y10, Y11, Y6
 	JMP         fold
 
 partial3:
@@ -3534,46 +3533,46 @@ partial3:
 	NEGQ        CX
 	VMOVUPS     32(DX)(CX*4), Y8
 	NEGQ        CX
-	VMASKMOVPS  (BX), Y8, Y10
-	VSUBPS      Y0, Y10, Y11
-	VDIVPS      Y1, Y11, Y11
-	VMASKMOVPS  (AX), Y8, Y12
-	VMULPS      Y11, Y3, Y11
-	VFMADD231PS Y12, Y2, Y11
-	VANDPS      Y9, Y11, Y12
-	VPSIGND     Y12, Y11, Y11
+	VMASKMOVPS  (BX), Y8, Y11
+	VSUBPS      Y0, Y11, Y12
+	VDIVPS      Y1, Y12, Y12
+	VMASKMOVPS  (AX), Y8, Y13
+	VMULPS      Y12, Y3, Y12
+	VFMADD231PS Y13, Y2, Y12
+	VANDPS      Y9, Y12, Y13
+	VPSIGND     Y13, Y12, Y12
 	CMPQ        CX, $0x04
 	JL          store15_few
-	VMOVUPS     X11, (AX)
+	VMOVUPS     X12, (AX)
 	JE          store15_end
-	VPERM2F128  $0x01, Y11, Y11, Y11
+	VPERM2F128  $0x01, Y12, Y12, Y12
 	CMPQ        CX, $0x06
 	JL          store15_five
-	VMOVLPS     X11, 16(AX)
+	VMOVLPS     X12, 16(AX)
 	JE          store15_swap
-	VEXTRACTPS  $0x02, X11, 24(AX)
+	VEXTRACTPS  $0x02, X12, 24(AX)
 	JMP         store15_swap
 
 store15_five:
-	VMOVSS X11, 16(AX)
+	VMOVSS X12, 16(AX)
 
 store15_swap:
-	VPERM2F128 $0x01, Y11, Y11, Y11
+	VPERM2F128 $0x01, Y12, Y12, Y12
 	JMP        store15_end
 
 store15_few:
 	CMPQ       CX, $0x02
 	JL         store15_one
-	VMOVLPS    X11, (AX)
+	VMOVLPS    X12, (AX)
 	JE         store15_end
-	VEXTRACTPS $0x02, X11, 8(AX)
+	VEXTRACTPS $0x02, X12, 8(AX)
 	JMP        store15_end
 
 store15_one:
-	VMOVSS X11, (AX)
+	VMOVSS X12, (AX)
 
 store15_end:
-	VFMADD231PS lanes_00000000<>+0(SB), Y10, Y7
+	VFMADD231PS Y10, Y11, Y7
 
 fold:
 	VADDPS       Y6, Y4, Y4
@@ -5385,40 +5384,40 @@ columns8_rows:
 	VMOVUPS     32(BX), Y9
 	VMOVUPS     64(BX), Y10
 	VMOVUPS     96(BX), Y11
+	VMOVUPS     128(BX), Y12
+	VMOVUPS     160(BX), Y13
+	VMOVUPS     192(BX), Y14
+	VMOVUPS     224(BX), Y15
 	VFMADD231PS Y8, Y8, Y7
 	VFMADD231PS Y9, Y9, Y6
 	VFMADD231PS Y10, Y10, Y5
 	VFMADD231PS Y11, Y11, Y4
-	VMOVUPS     128(BX), Y11
-	VMOVUPS     160(BX), Y10
-	VMOVUPS     192(BX), Y9
-	VMOVUPS     224(BX), Y8
-	VFMADD231PS Y11, Y11, Y3
-	VFMADD231PS Y10, Y10, Y2
-	VFMADD231PS Y9, Y9, Y1
-	VFMADD231PS Y8, Y8, Y0
+	VFMADD231PS Y12, Y12, Y3
+	VFMADD231PS Y13, Y13, Y2
+	VFMADD231PS Y14, Y14, Y1
+	VFMADD231PS Y15, Y15, Y0
 	ADDQ        DX, BX
 	SUBQ        $+1, DI
 	JNE         columns8_rows
 	MOVQ        add+40(FP), DI
 	CMPQ        DI, $+1
 	JNE         columns8_store
-	VMOVUPS     (AX), Y8
-	VADDPS      Y7, Y8, Y7
-	VMOVUPS     32(AX), Y8
-	VADDPS      Y6, Y8, Y6
-	VMOVUPS     64(AX), Y8
-	VADDPS      Y5, Y8, Y5
-	VMOVUPS     96(AX), Y8
-	VADDPS      Y4, Y8, Y4
-	VMOVUPS     128(AX), Y8
-	VADDPS      Y3, Y8, Y3
-	VMOVUPS     160(AX), Y8
-	VADDPS      Y2, Y8, Y2
-	VMOVUPS     192(AX), Y8
-	VADDPS      Y1, Y8, Y1
-	VMOVUPS     224(AX), Y8
-	VADDPS      Y0, Y8, Y0
+	VMOVUPS     (AX), Y15
+	VADDPS      Y7, Y15, Y7
+	VMOVUPS     32(AX), Y15
+	VADDPS      Y6, Y15, Y6
+	VMOVUPS     64(AX), Y15
+	VADDPS      Y5, Y15, Y5
+	VMOVUPS     96(AX), Y15
+	VADDPS      Y4, Y15, Y4
+	VMOVUPS     128(AX), Y15
+	VADDPS      Y3, Y15, Y3
+	VMOVUPS     160(AX), Y15
+	VADDPS      Y2, Y15, Y2
+	VMOVUPS     192(AX), Y15
+	VADDPS      Y1, Y15, Y1
+	VMOVUPS     224(AX), Y15
+	VADDPS      Y0, Y15, Y0
 
 columns8_store:
 	VMOVUPS Y7, (AX)
@@ -5922,60 +5921,60 @@ row:
 
 blocks:
 	VMOVUPS      (AX), Y8
-	VMOVUPS      (CX), Y10
-	VFMADD231PS  Y8, Y4, Y10
-	VMULPS       Y10, Y1, Y10
-	VFMADD231PS  (BX), Y0, Y10
-	VANDPS       Y9, Y10, Y11
-	VPSIGND      Y11, Y10, Y10
-	VMOVUPS      Y10, (BX)
-	VMOVUPS      (SI), Y11
-	VFMADD213PS  Y3, Y7, Y11
-	VDIVPS       Y11, Y10, Y11
+	VMOVUPS      32(AX), Y10
+	VMOVUPS      (CX), Y11
+	VMOVUPS      32(CX), Y12
+	VFMADD231PS  Y8, Y4, Y11
+	VFMADD231PS  Y10, Y4, Y12
+	VMULPS       Y11, Y1, Y11
+	VMULPS       Y12, Y1, Y12
+	VFMADD231PS  (BX), Y0, Y11
+	VFMADD231PS  32(BX), Y0, Y12
+	VANDPS       Y9, Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VANDPS       Y9, Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMOVUPS      Y11, (BX)
+	VMOVUPS      Y12, 32(BX)
+	VMOVUPS      (SI), Y13
+	VMOVUPS      32(SI), Y14
+	VFMADD213PS  Y3, Y7, Y13
+	VFMADD213PS  Y3, Y7, Y14
+	VDIVPS       Y13, Y11, Y13
+	VDIVPS       Y14, Y12, Y14
 	VMULPS       Y8, Y5, Y8
-	VFNMADD231PS Y11, Y2, Y8
+	VMULPS       Y10, Y5, Y10
+	VFNMADD231PS Y13, Y2, Y8
+	VFNMADD231PS Y14, Y2, Y10
 	VMOVUPS      Y8, (AX)
-	VMOVUPS      32(AX), Y8
-	VMOVUPS      32(CX), Y11
-	VFMADD231PS  Y8, Y4, Y11
-	VMULPS       Y11, Y1, Y11
-	VFMADD231PS  32(BX), Y0, Y11
-	VANDPS       Y9, Y11, Y10
-	VPSIGND      Y10, Y11, Y11
-	VMOVUPS      Y11, 32(BX)
-	VMOVUPS      32(SI), Y10
-	VFMADD213PS  Y3, Y7, Y10
-	VDIVPS       Y10, Y11, Y10
-	VMULPS       Y8, Y5, Y8
-	VFNMADD231PS Y10, Y2, Y8
-	VMOVUPS      Y8, 32(AX)
-	VMOVUPS      64(AX), Y8
-	VMOVUPS      64(CX), Y10
-	VFMADD231PS  Y8, Y4, Y10
-	VMULPS       Y10, Y1, Y10
-	VFMADD231PS  64(BX), Y0, Y10
-	VANDPS       Y9, Y10, Y11
-	VPSIGND      Y11, Y10, Y10
-	VMOVUPS      Y10, 64(BX)
-	VMOVUPS      64(SI), Y11
-	VFMADD213PS  Y3, Y7, Y11
-	VDIVPS       Y11, Y10, Y11
-	VMULPS       Y8, Y5, Y8
-	VFNMADD231PS Y11, Y2, Y8
-	VMOVUPS      Y8, 64(AX)
+	VMOVUPS      Y10, 32(AX)
+	VMOVUPS      64(AX), Y10
 	VMOVUPS      96(AX), Y8
-	VMOVUPS      96(CX), Y11
-	VFMADD231PS  Y8, Y4, Y11
-	VMULPS       Y11, Y1, Y11
-	VFMADD231PS  96(BX), Y0, Y11
-	VANDPS       Y9, Y11, Y10
-	VPSIGND      Y10, Y11, Y11
-	VMOVUPS      Y11, 96(BX)
-	VMOVUPS      96(SI), Y10
-	VFMADD213PS  Y3, Y7, Y10
-	VDIVPS       Y10, Y11, Y10
+	VMOVUPS      64(CX), Y14
+	VMOVUPS      96(CX), Y13
+	VFMADD231PS  Y10, Y4, Y14
+	VFMADD231PS  Y8, Y4, Y13
+	VMULPS       Y14, Y1, Y14
+	VMULPS       Y13, Y1, Y13
+	VFMADD231PS  64(BX), Y0, Y14
+	VFMADD231PS  96(BX), Y0, Y13
+	VANDPS       Y9, Y14, Y12
+	VPSIGND      Y12, Y14, Y14
+	VANDPS       Y9, Y13, Y12
+	VPSIGND      Y12, Y13, Y13
+	VMOVUPS      Y14, 64(BX)
+	VMOVUPS      Y13, 96(BX)
+	VMOVUPS      64(SI), Y12
+	VMOVUPS      96(SI), Y11
+	VFMADD213PS  Y3, Y7, Y12
+	VFMADD213PS  Y3, Y7, Y11
+	VDIVPS       Y12, Y14, Y12
+	VDIVPS       Y11, Y13, Y11
+	VMULPS       Y10, Y5, Y10
 	VMULPS       Y8, Y5, Y8
-	VFNMADD231PS Y10, Y2, Y8
+	VFNMADD231PS Y12, Y2, Y10
+	VFNMADD231PS Y11, Y2, Y8
+	VMOVUPS      Y10, 64(AX)
 	VMOVUPS      Y8, 96(AX)
 	ADDQ         $+128, AX
 	ADDQ         $+128, BX
@@ -6300,60 +6299,60 @@ blocks:
 	PREFETCHT0   (CX)(R9*1)
 	PREFETCHT0   64(CX)(R9*1)
 	VMOVUPS      (AX), Y8
-	VMOVUPS      (CX), Y10
-	VFMADD231PS  Y8, Y4, Y10
-	VMULPS       Y10, Y1, Y10
-	VFMADD231PS  (BX), Y0, Y10
-	VANDPS       Y9, Y10, Y11
-	VPSIGND      Y11, Y10, Y10
-	VMOVUPS      Y10, (BX)
-	VMOVUPS      (SI), Y11
-	VFMADD213PS  Y3, Y7, Y11
-	VDIVPS       Y11, Y10, Y11
+	VMOVUPS      32(AX), Y10
+	VMOVUPS      (CX), Y11
+	VMOVUPS      32(CX), Y12
+	VFMADD231PS  Y8, Y4, Y11
+	VFMADD231PS  Y10, Y4, Y12
+	VMULPS       Y11, Y1, Y11
+	VMULPS       Y12, Y1, Y12
+	VFMADD231PS  (BX), Y0, Y11
+	VFMADD231PS  32(BX), Y0, Y12
+	VANDPS       Y9, Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VANDPS       Y9, Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMOVUPS      Y11, (BX)
+	VMOVUPS      Y12, 32(BX)
+	VMOVUPS      (SI), Y13
+	VMOVUPS      32(SI), Y14
+	VFMADD213PS  Y3, Y7, Y13
+	VFMADD213PS  Y3, Y7, Y14
+	VDIVPS       Y13, Y11, Y13
+	VDIVPS       Y14, Y12, Y14
 	VMULPS       Y8, Y5, Y8
-	VFNMADD231PS Y11, Y2, Y8
+	VMULPS       Y10, Y5, Y10
+	VFNMADD231PS Y13, Y2, Y8
+	VFNMADD231PS Y14, Y2, Y10
 	VMOVUPS      Y8, (AX)
-	VMOVUPS      32(AX), Y8
-	VMOVUPS      32(CX), Y11
-	VFMADD231PS  Y8, Y4, Y11
-	VMULPS       Y11, Y1, Y11
-	VFMADD231PS  32(BX), Y0, Y11
-	VANDPS       Y9, Y11, Y10
-	VPSIGND      Y10, Y11, Y11
-	VMOVUPS      Y11, 32(BX)
-	VMOVUPS      32(SI), Y10
-	VFMADD213PS  Y3, Y7, Y10
-	VDIVPS       Y10, Y11, Y10
-	VMULPS       Y8, Y5, Y8
-	VFNMADD231PS Y10, Y2, Y8
-	VMOVUPS      Y8, 32(AX)
-	VMOVUPS      64(AX), Y8
-	VMOVUPS      64(CX), Y10
-	VFMADD231PS  Y8, Y4, Y10
-	VMULPS       Y10, Y1, Y10
-	VFMADD231PS  64(BX), Y0, Y10
-	VANDPS       Y9, Y10, Y11
-	VPSIGND      Y11, Y10, Y10
-	VMOVUPS      Y10, 64(BX)
-	VMOVUPS      64(SI), Y11
-	VFMADD213PS  Y3, Y7, Y11
-	VDIVPS       Y11, Y10, Y11
-	VMULPS       Y8, Y5, Y8
-	VFNMADD231PS Y11, Y2, Y8
-	VMOVUPS      Y8, 64(AX)
+	VMOVUPS      Y10, 32(AX)
+	VMOVUPS      64(AX), Y10
 	VMOVUPS      96(AX), Y8
-	VMOVUPS      96(CX), Y11
-	VFMADD231PS  Y8, Y4, Y11
-	VMULPS       Y11, Y1, Y11
-	VFMADD231PS  96(BX), Y0, Y11
-	VANDPS       Y9, Y11, Y10
-	VPSIGND      Y10, Y11, Y11
-	VMOVUPS      Y11, 96(BX)
-	VMOVUPS      96(SI), Y10
-	VFMADD213PS  Y3, Y7, Y10
-	VDIVPS       Y10, Y11, Y10
+	VMOVUPS      64(CX), Y14
+	VMOVUPS      96(CX), Y13
+	VFMADD231PS  Y10, Y4, Y14
+	VFMADD231PS  Y8, Y4, Y13
+	VMULPS       Y14, Y1, Y14
+	VMULPS       Y13, Y1, Y13
+	VFMADD231PS  64(BX), Y0, Y14
+	VFMADD231PS  96(BX), Y0, Y13
+	VANDPS       Y9, Y14, Y12
+	VPSIGND      Y12, Y14, Y14
+	VANDPS       Y9, Y13, Y12
+	VPSIGND      Y12, Y13, Y13
+	VMOVUPS      Y14, 64(BX)
+	VMOVUPS      Y13, 96(BX)
+	VMOVUPS      64(SI), Y12
+	VMOVUPS      96(SI), Y11
+	VFMADD213PS  Y3, Y7, Y12
+	VFMADD213PS  Y3, Y7, Y11
+	VDIVPS       Y12, Y14, Y12
+	VDIVPS       Y11, Y13, Y11
+	VMULPS       Y10, Y5, Y10
 	VMULPS       Y8, Y5, Y8
-	VFNMADD231PS Y10, Y2, Y8
+	VFNMADD231PS Y12, Y2, Y10
+	VFNMADD231PS Y11, Y2, Y8
+	VMOVUPS      Y10, 64(AX)
 	VMOVUPS      Y8, 96(AX)
 	ADDQ         $+128, AX
 	ADDQ         $+128, BX
@@ -7648,7 +7647,6 @@ TEXT ·CalibratedAVX2(SB), NOSPLIT, $0-76
 	NEGQ         R9
 	VMOVUPS      32(SI)(R9*4), Y5
 	NEGQ         R9
-	VBROADCASTSS lanes_7f800000<>+0(SB), Y9
 
 row:
 	VBROADCASTSS (DX), Y6
@@ -7661,52 +7659,52 @@ row:
 
 blocks:
 	VMOVUPS     (AX), Y8
+	VMOVUPS     32(AX), Y9
 	VMULPS      (CX), Y1, Y10
-	VMOVUPS     (BX), Y11
-	VFMADD213PS Y10, Y0, Y11
-	VANDPS      Y9, Y11, Y12
-	VPSIGND     Y12, Y11, Y11
-	VMOVUPS     Y11, (BX)
-	VFMADD231PS Y11, Y2, Y10
+	VMULPS      32(CX), Y1, Y11
+	VMOVUPS     (BX), Y12
+	VMOVUPS     32(BX), Y13
+	VFMADD213PS Y10, Y0, Y12
+	VFMADD213PS Y11, Y0, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y12, Y14
+	VPSIGND     Y14, Y12, Y12
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y14
+	VPSIGND     Y14, Y13, Y13
+	VMOVUPS     Y12, (BX)
+	VMOVUPS     Y13, 32(BX)
+	VFMADD231PS Y12, Y2, Y10
+	VFMADD231PS Y13, Y2, Y11
 	VMULPS      Y10, Y7, Y10
+	VMULPS      Y11, Y7, Y11
 	VMULPS      (SI), Y10, Y10
+	VMULPS      32(SI), Y11, Y11
 	VFMSUB231PS Y8, Y4, Y10
+	VFMSUB231PS Y9, Y4, Y11
 	VMOVUPS     Y10, (AX)
-	VMOVUPS     32(AX), Y10
-	VMULPS      32(CX), Y1, Y8
-	VMOVUPS     32(BX), Y11
-	VFMADD213PS Y8, Y0, Y11
-	VANDPS      Y9, Y11, Y12
-	VPSIGND     Y12, Y11, Y11
-	VMOVUPS     Y11, 32(BX)
-	VFMADD231PS Y11, Y2, Y8
-	VMULPS      Y8, Y7, Y8
-	VMULPS      32(SI), Y8, Y8
-	VFMSUB231PS Y10, Y4, Y8
-	VMOVUPS     Y8, 32(AX)
-	VMOVUPS     64(AX), Y8
-	VMULPS      64(CX), Y1, Y10
-	VMOVUPS     64(BX), Y11
-	VFMADD213PS Y10, Y0, Y11
-	VANDPS      Y9, Y11, Y12
-	VPSIGND     Y12, Y11, Y11
-	VMOVUPS     Y11, 64(BX)
-	VFMADD231PS Y11, Y2, Y10
-	VMULPS      Y10, Y7, Y10
-	VMULPS      64(SI), Y10, Y10
-	VFMSUB231PS Y8, Y4, Y10
-	VMOVUPS     Y10, 64(AX)
+	VMOVUPS     Y11, 32(AX)
+	VMOVUPS     64(AX), Y11
 	VMOVUPS     96(AX), Y10
+	VMULPS      64(CX), Y1, Y9
 	VMULPS      96(CX), Y1, Y8
-	VMOVUPS     96(BX), Y11
-	VFMADD213PS Y8, Y0, Y11
-	VANDPS      Y9, Y11, Y12
-	VPSIGND     Y12, Y11, Y11
-	VMOVUPS     Y11, 96(BX)
-	VFMADD231PS Y11, Y2, Y8
+	VMOVUPS     64(BX), Y13
+	VMOVUPS     96(BX), Y12
+	VFMADD213PS Y9, Y0, Y13
+	VFMADD213PS Y8, Y0, Y12
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y14
+	VPSIGND     Y14, Y13, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y12, Y14
+	VPSIGND     Y14, Y12, Y12
+	VMOVUPS     Y13, 64(BX)
+	VMOVUPS     Y12, 96(BX)
+	VFMADD231PS Y13, Y2, Y9
+	VFMADD231PS Y12, Y2, Y8
+	VMULPS      Y9, Y7, Y9
 	VMULPS      Y8, Y7, Y8
+	VMULPS      64(SI), Y9, Y9
 	VMULPS      96(SI), Y8, Y8
+	VFMSUB231PS Y11, Y4, Y9
 	VFMSUB231PS Y10, Y4, Y8
+	VMOVUPS     Y9, 64(AX)
 	VMOVUPS     Y8, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, BX
@@ -7722,17 +7720,17 @@ blocks_end:
 
 vectors:
 	VMOVUPS     (AX), Y8
-	VMULPS      (CX), Y1, Y10
-	VMOVUPS     (BX), Y11
-	VFMADD213PS Y10, Y0, Y11
-	VANDPS      Y9, Y11, Y12
-	VPSIGND     Y12, Y11, Y11
-	VMOVUPS     Y11, (BX)
-	VFMADD231PS Y11, Y2, Y10
-	VMULPS      Y10, Y7, Y10
-	VMULPS      (SI), Y10, Y10
-	VFMSUB231PS Y8, Y4, Y10
-	VMOVUPS     Y10, (AX)
+	VMULPS      (CX), Y1, Y9
+	VMOVUPS     (BX), Y10
+	VFMADD213PS Y9, Y0, Y10
+	VANDPS      lanes_7f800000<>+0(SB), Y10, Y11
+	VPSIGND     Y11, Y10, Y10
+	VMOVUPS     Y10, (BX)
+	VFMADD231PS Y10, Y2, Y9
+	VMULPS      Y9, Y7, Y9
+	VMULPS      (SI), Y9, Y9
+	VFMSUB231PS Y8, Y4, Y9
+	VMOVUPS     Y9, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
@@ -7744,78 +7742,78 @@ vectors_end:
 	ADDQ        $+8, R9
 	TESTQ       R9, R9
 	JE          row_end
-	VMASKMOVPS  (AX), Y5, Y10
+	VMASKMOVPS  (AX), Y5, Y9
 	VMASKMOVPS  (CX), Y5, Y8
 	VMULPS      Y8, Y1, Y8
-	VMASKMOVPS  (BX), Y5, Y11
-	VFMADD213PS Y8, Y0, Y11
-	VANDPS      Y9, Y11, Y12
-	VPSIGND     Y12, Y11, Y11
+	VMASKMOVPS  (BX), Y5, Y10
+	VFMADD213PS Y8, Y0, Y10
+	VANDPS      lanes_7f800000<>+0(SB), Y10, Y11
+	VPSIGND     Y11, Y10, Y10
 	CMPQ        R9, $0x04
-	JL          store35_few
-	VMOVUPS     X11, (BX)
-	JE          store35_end
-	VPERM2F128  $0x01, Y11, Y11, Y11
+	JL          store31_few
+	VMOVUPS     X10, (BX)
+	JE          store31_end
+	VPERM2F128  $0x01, Y10, Y10, Y10
 	CMPQ        R9, $0x06
-	JL          store35_five
-	VMOVLPS     X11, 16(BX)
-	JE          store35_swap
-	VEXTRACTPS  $0x02, X11, 24(BX)
-	JMP         store35_swap
+	JL          store31_five
+	VMOVLPS     X10, 16(BX)
+	JE          store31_swap
+	VEXTRACTPS  $0x02, X10, 24(BX)
+	JMP         store31_swap
 
-store35_five:
-	VMOVSS X11, 16(BX)
+store31_five:
+	VMOVSS X10, 16(BX)
 
-store35_swap:
-	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store35_end
+store31_swap:
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	JMP        store31_end
 
 store35_few:
 	CMPQ       R9, $0x02
-	JL         store35_one
-	VMOVLPS    X11, (BX)
-	JE         store35_end
-	VEXTRACTPS $0x02, X11, 8(BX)
-	JMP        store35_end
+	JL         store31_one
+	VMOVLPS    X10, (BX)
+	JE         store31_end
+	VEXTRACTPS $0x02, X10, 8(BX)
+	JMP        store31_end
 
-store35_one:
-	VMOVSS X11, (BX)
+store31_one:
+	VMOVSS X10, (BX)
 
-store35_end:
-	VFMADD231PS Y11, Y2, Y8
+store31_end:
+	VFMADD231PS Y10, Y2, Y8
 	VMULPS      Y8, Y7, Y8
-	VMASKMOVPS  (SI), Y5, Y11
-	VMULPS      Y11, Y8, Y11
-	VFMSUB231PS Y10, Y4, Y11
+	VMASKMOVPS  (SI), Y5, Y10
+	VMULPS      Y10, Y8, Y10
+	VFMSUB231PS Y9, Y4, Y10
 	CMPQ        R9, $0x04
-	JL          store36_few
-	VMOVUPS     X11, (AX)
-	JE          store36_end
-	VPERM2F128  $0x01, Y11, Y11, Y11
+	JL          store32_few
+	VMOVUPS     X10, (AX)
+	JE          store32_end
+	VPERM2F128  $0x01, Y10, Y10, Y10
 	CMPQ        R9, $0x06
-	JL          store36_five
-	VMOVLPS     X11, 16(AX)
-	JE          store36_swap
-	VEXTRACTPS  $0x02, X11, 24(AX)
-	JMP         store36_swap
+	JL          store32_five
+	VMOVLPS     X10, 16(AX)
+	JE          store32_swap
+	VEXTRACTPS  $0x02, X10, 24(AX)
+	JMP         store32_swap
 
-store36_five:
-	VMOVSS X11, 16(AX)
+store32_five:
+	VMOVSS X10, 16(AX)
 
-store36_swap:
-	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store36_end
+store32_swap:
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	JMP        store32_end
 
 store36_few:
 	CMPQ       R9, $0x02
-	JL         store36_one
-	VMOVLPS    X11, (AX)
-	JE         store36_end
-	VEXTRACTPS $0x02, X11, 8(AX)
-	JMP        store36_end
+	JL         store32_one
+	VMOVLPS    X10, (AX)
+	JE         store32_end
+	VEXTRACTPS $0x02, X10, 8(AX)
+	JMP        store32_end
 
-store36_one:
-	VMOVSS X11, (AX)
+store32_one:
+	VMOVSS X10, (AX)
 
 store36_end:
 	SHLQ $0x02, R9
@@ -8002,7 +8000,6 @@ TEXT ·CalibratedAheadAVX2(SB), NOSPLIT, $0-84
 	NEGQ         R10
 	VMOVUPS      32(SI)(R10*4), Y5
 	NEGQ         R10
-	VBROADCASTSS lanes_7f800000<>+0(SB), Y9
 
 row:
 	VBROADCASTSS (DX), Y6
@@ -8022,52 +8019,52 @@ blocks:
 	PREFETCHT0  (CX)(R9*1)
 	PREFETCHT0  64(CX)(R9*1)
 	VMOVUPS     (AX), Y8
+	VMOVUPS     32(AX), Y9
 	VMULPS      (CX), Y1, Y10
-	VMOVUPS     (BX), Y11
-	VFMADD213PS Y10, Y0, Y11
-	VANDPS      Y9, Y11, Y12
-	VPSIGND     Y12, Y11, Y11
-	VMOVUPS     Y11, (BX)
-	VFMADD231PS Y11, Y2, Y10
+	VMULPS      32(CX), Y1, Y11
+	VMOVUPS     (BX), Y12
+	VMOVUPS     32(BX), Y13
+	VFMADD213PS Y10, Y0, Y12
+	VFMADD213PS Y11, Y0, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y12, Y14
+	VPSIGND     Y14, Y12, Y12
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y14
+	VPSIGND     Y14, Y13, Y13
+	VMOVUPS     Y12, (BX)
+	VMOVUPS     Y13, 32(BX)
+	VFMADD231PS Y12, Y2, Y10
+	VFMADD231PS Y13, Y2, Y11
 	VMULPS      Y10, Y7, Y10
+	VMULPS      Y11, Y7, Y11
 	VMULPS      (SI), Y10, Y10
+	VMULPS      32(SI), Y11, Y11
 	VFMSUB231PS Y8, Y4, Y10
+	VFMSUB231PS Y9, Y4, Y11
 	VMOVUPS     Y10, (AX)
-	VMOVUPS     32(AX), Y10
-	VMULPS      32(CX), Y1, Y8
-	VMOVUPS     32(BX), Y11
-	VFMADD213PS Y8, Y0, Y11
-	VANDPS      Y9, Y11, Y12
-	VPSIGND     Y12, Y11, Y11
-	VMOVUPS     Y11, 32(BX)
-	VFMADD231PS Y11, Y2, Y8
-	VMULPS      Y8, Y7, Y8
-	VMULPS      32(SI), Y8, Y8
-	VFMSUB231PS Y10, Y4, Y8
-	VMOVUPS     Y8, 32(AX)
-	VMOVUPS     64(AX), Y8
-	VMULPS      64(CX), Y1, Y10
-	VMOVUPS     64(BX), Y11
-	VFMADD213PS Y10, Y0, Y11
-	VANDPS      Y9, Y11, Y12
-	VPSIGND     Y12, Y11, Y11
-	VMOVUPS     Y11, 64(BX)
-	VFMADD231PS Y11, Y2, Y10
-	VMULPS      Y10, Y7, Y10
-	VMULPS      64(SI), Y10, Y10
-	VFMSUB231PS Y8, Y4, Y10
-	VMOVUPS     Y10, 64(AX)
+	VMOVUPS     Y11, 32(AX)
+	VMOVUPS     64(AX), Y11
 	VMOVUPS     96(AX), Y10
+	VMULPS      64(CX), Y1, Y9
 	VMULPS      96(CX), Y1, Y8
-	VMOVUPS     96(BX), Y11
-	VFMADD213PS Y8, Y0, Y11
-	VANDPS      Y9, Y11, Y12
-	VPSIGND     Y12, Y11, Y11
-	VMOVUPS     Y11, 96(BX)
-	VFMADD231PS Y11, Y2, Y8
+	VMOVUPS     64(BX), Y13
+	VMOVUPS     96(BX), Y12
+	VFMADD213PS Y9, Y0, Y13
+	VFMADD213PS Y8, Y0, Y12
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y14
+	VPSIGND     Y14, Y13, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y12, Y14
+	VPSIGND     Y14, Y12, Y12
+	VMOVUPS     Y13, 64(BX)
+	VMOVUPS     Y12, 96(BX)
+	VFMADD231PS Y13, Y2, Y9
+	VFMADD231PS Y12, Y2, Y8
+	VMULPS      Y9, Y7, Y9
 	VMULPS      Y8, Y7, Y8
+	VMULPS      64(SI), Y9, Y9
 	VMULPS      96(SI), Y8, Y8
+	VFMSUB231PS Y11, Y4, Y9
 	VFMSUB231PS Y10, Y4, Y8
+	VMOVUPS     Y9, 64(AX)
 	VMOVUPS     Y8, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, BX
@@ -8083,17 +8080,17 @@ blocks_end:
 
 vectors:
 	VMOVUPS     (AX), Y8
-	VMULPS      (CX), Y1, Y10
-	VMOVUPS     (BX), Y11
-	VFMADD213PS Y10, Y0, Y11
-	VANDPS      Y9, Y11, Y12
-	VPSIGND     Y12, Y11, Y11
-	VMOVUPS     Y11, (BX)
-	VFMADD231PS Y11, Y2, Y10
-	VMULPS      Y10, Y7, Y10
-	VMULPS      (SI), Y10, Y10
-	VFMSUB231PS Y8, Y4, Y10
-	VMOVUPS     Y10, (AX)
+	VMULPS      (CX), Y1, Y9
+	VMOVUPS     (BX), Y10
+	VFMADD213PS Y9, Y0, Y10
+	VANDPS      lanes_7f800000<>+0(SB), Y10, Y11
+	VPSIGND     Y11, Y10, Y10
+	VMOVUPS     Y10, (BX)
+	VFMADD231PS Y10, Y2, Y9
+	VMULPS      Y9, Y7, Y9
+	VMULPS      (SI), Y9, Y9
+	VFMSUB231PS Y8, Y4, Y9
+	VMOVUPS     Y9, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
@@ -8105,78 +8102,78 @@ vectors_end:
 	ADDQ        $+8, R10
 	TESTQ       R10, R10
 	JE          row_end
-	VMASKMOVPS  (AX), Y5, Y10
+	VMASKMOVPS  (AX), Y5, Y9
 	VMASKMOVPS  (CX), Y5, Y8
 	VMULPS      Y8, Y1, Y8
-	VMASKMOVPS  (BX), Y5, Y11
-	VFMADD213PS Y8, Y0, Y11
-	VANDPS      Y9, Y11, Y12
-	VPSIGND     Y12, Y11, Y11
+	VMASKMOVPS  (BX), Y5, Y10
+	VFMADD213PS Y8, Y0, Y10
+	VANDPS      lanes_7f800000<>+0(SB), Y10, Y11
+	VPSIGND     Y11, Y10, Y10
 	CMPQ        R10, $0x04
-	JL          store37_few
-	VMOVUPS     X11, (BX)
-	JE          store37_end
-	VPERM2F128  $0x01, Y11, Y11, Y11
+	JL          store33_few
+	VMOVUPS     X10, (BX)
+	JE          store33_end
+	VPERM2F128  $0x01, Y10, Y10, Y10
 	CMPQ        R10, $0x06
-	JL          store37_five
-	VMOVLPS     X11, 16(BX)
-	JE          store37_swap
-	VEXTRACTPS  $0x02, X11, 24(BX)
-	JMP         store37_swap
+	JL          store33_five
+	VMOVLPS     X10, 16(BX)
+	JE          store33_swap
+	VEXTRACTPS  $0x02, X10, 24(BX)
+	JMP         store33_swap
 
-store37_five:
-	VMOVSS X11, 16(BX)
+store33_five:
+	VMOVSS X10, 16(BX)
 
-store37_swap:
-	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store37_end
+store33_swap:
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	JMP        store33_end
 
 store37_few:
 	CMPQ       R10, $0x02
-	JL         store37_one
-	VMOVLPS    X11, (BX)
-	JE         store37_end
-	VEXTRACTPS $0x02, X11, 8(BX)
-	JMP        store37_end
+	JL         store33_one
+	VMOVLPS    X10, (BX)
+	JE         store33_end
+	VEXTRACTPS $0x02, X10, 8(BX)
+	JMP        store33_end
 
-store37_one:
-	VMOVSS X11, (BX)
+store33_one:
+	VMOVSS X10, (BX)
 
-store37_end:
-	VFMADD231PS Y11, Y2, Y8
+store33_end:
+	VFMADD231PS Y10, Y2, Y8
 	VMULPS      Y8, Y7, Y8
-	VMASKMOVPS  (SI), Y5, Y11
-	VMULPS      Y11, Y8, Y11
-	VFMSUB231PS Y10, Y4, Y11
+	VMASKMOVPS  (SI), Y5, Y10
+	VMULPS      Y10, Y8, Y10
+	VFMSUB231PS Y9, Y4, Y10
 	CMPQ        R10, $0x04
-	JL          store38_few
-	VMOVUPS     X11, (AX)
-	JE          store38_end
-	VPERM2F128  $0x01, Y11, Y11, Y11
+	JL          store34_few
+	VMOVUPS     X10, (AX)
+	JE          store34_end
+	VPERM2F128  $0x01, Y10, Y10, Y10
 	CMPQ        R10, $0x06
-	JL          store38_five
-	VMOVLPS     X11, 16(AX)
-	JE          store38_swap
-	VEXTRACTPS  $0x02, X11, 24(AX)
-	JMP         store38_swap
+	JL          store34_five
+	VMOVLPS     X10, 16(AX)
+	JE          store34_swap
+	VEXTRACTPS  $0x02, X10, 24(AX)
+	JMP         store34_swap
 
-store38_five:
-	VMOVSS X11, 16(AX)
+store34_five:
+	VMOVSS X10, 16(AX)
 
-store38_swap:
-	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store38_end
+store34_swap:
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	JMP        store34_end
 
 store38_few:
 	CMPQ       R10, $0x02
-	JL         store38_one
-	VMOVLPS    X11, (AX)
-	JE         store38_end
-	VEXTRACTPS $0x02, X11, 8(AX)
-	JMP        store38_end
+	JL         store34_one
+	VMOVLPS    X10, (AX)
+	JE         store34_end
+	VEXTRACTPS $0x02, X10, 8(AX)
+	JMP        store34_end
 
-store38_one:
-	VMOVSS X11, (AX)
+store34_one:
+	VMOVSS X10, (AX)
 
 store38_end:
 	SHLQ $0x02, R10
@@ -11584,27 +11581,685 @@ store47_end:
 	VMOVLPS      X8, 16(AX)
 	JE           store48_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store48_swap
+	JMP          store44_swap
 
-store48_five:
+store44_five:
 	VMOVSS X8, 16(AX)
 
-store48_swap:
+store44_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store44_end
+
+store44_few:
+	CMPQ       DX, $0x02
+	JL         store44_one
+	VMOVLPS    X8, (AX)
+	JE         store44_end
+	VEXTRACTPS $0x02, X8, 8(AX)
+	JMP        store44_end
+
+store44_one:
+	VMOVSS X8, (AX)
+
+store44_end:
+done:
+	VZEROUPPER
+	RET
+
+// func AdamAVX2(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·AdamAVX2(SB), NOSPLIT, $0-76
+	MOVQ         w+0(FP), AX
+	MOVQ         m+8(FP), BX
+	MOVQ         v+16(FP), CX
+	MOVQ         grad+24(FP), DX
+	MOVQ         n+32(FP), SI
+	VBROADCASTSS beta1+40(FP), Y0
+	VBROADCASTSS add1+44(FP), Y1
+	VBROADCASTSS beta2+48(FP), Y2
+	VBROADCASTSS add2+52(FP), Y3
+	VBROADCASTSS step+56(FP), Y4
+	VBROADCASTSS correct2+60(FP), Y5
+	VBROADCASTSS epsilon+64(FP), Y6
+	VBROADCASTSS decay+68(FP), Y7
+	VBROADCASTSS keep+72(FP), Y8
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y10
+	SUBQ         $+16, SI
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (AX), Y9
+	VMOVUPS      (DX), Y11
+	VFMADD231PS  Y9, Y7, Y11
+	VMULPS       Y11, Y1, Y12
+	VFMADD231PS  (BX), Y0, Y12
+	VANDPS       Y10, Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMOVUPS      Y12, (BX)
+	VMULPS       Y11, Y3, Y13
+	VMULPS       Y11, Y13, Y11
+	VFMADD231PS  (CX), Y2, Y11
+	VANDPS       Y10, Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VMOVUPS      Y11, (CX)
+	VMULPS       Y5, Y11, Y11
+	VSQRTPS      Y11, Y11
+	VADDPS       Y6, Y11, Y11
+	VDIVPS       Y11, Y12, Y11
+	VMULPS       Y9, Y8, Y9
+	VFNMADD231PS Y11, Y4, Y9
+	VMOVUPS      Y9, (AX)
+	VMOVUPS      32(AX), Y9
+	VMOVUPS      32(DX), Y11
+	VFMADD231PS  Y9, Y7, Y11
+	VMULPS       Y11, Y1, Y12
+	VFMADD231PS  32(BX), Y0, Y12
+	VANDPS       Y10, Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMOVUPS      Y12, 32(BX)
+	VMULPS       Y11, Y3, Y13
+	VMULPS       Y11, Y13, Y11
+	VFMADD231PS  32(CX), Y2, Y11
+	VANDPS       Y10, Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VMOVUPS      Y11, 32(CX)
+	VMULPS       Y5, Y11, Y11
+	VSQRTPS      Y11, Y11
+	VADDPS       Y6, Y11, Y11
+	VDIVPS       Y11, Y12, Y11
+	VMULPS       Y9, Y8, Y9
+	VFNMADD231PS Y11, Y4, Y9
+	VMOVUPS      Y9, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	SUBQ         $+16, SI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, SI
+	SUBQ $+8, SI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y9
+	VMOVUPS      (DX), Y11
+	VFMADD231PS  Y9, Y7, Y11
+	VMULPS       Y11, Y1, Y12
+	VFMADD231PS  (BX), Y0, Y12
+	VANDPS       Y10, Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMOVUPS      Y12, (BX)
+	VMULPS       Y11, Y3, Y13
+	VMULPS       Y11, Y13, Y11
+	VFMADD231PS  (CX), Y2, Y11
+	VANDPS       Y10, Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VMOVUPS      Y11, (CX)
+	VMULPS       Y5, Y11, Y11
+	VSQRTPS      Y11, Y11
+	VADDPS       Y6, Y11, Y11
+	VDIVPS       Y11, Y12, Y11
+	VMULPS       Y9, Y8, Y9
+	VFNMADD231PS Y11, Y4, Y9
+	VMOVUPS      Y9, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	SUBQ         $+8, SI
+	JGE          vectors
+
+vectors_end:
+	ADDQ        $+8, SI
+	TESTQ       SI, SI
+	JE          done
+	LEAQ        partial_masks<>+0(SB), DI
+	NEGQ        SI
+	VMOVUPS     32(DI)(SI*4), Y9
+	NEGQ        SI
+	VMASKMOVPS  (AX), Y9, Y11
+	VMASKMOVPS  (DX), Y9, Y12
+	VFMADD231PS Y11, Y7, Y12
+	VMASKMOVPS  (BX), Y9, Y13
+	VMULPS      Y12, Y1, Y14
+	VFMADD231PS Y13, Y0, Y14
+	VANDPS      Y10, Y14, Y13
+	VPSIGND     Y13, Y14, Y14
+	CMPQ        SI, $0x04
+	JL          store45_few
+	VMOVUPS     X14, (BX)
+	JE          store45_end
+	VPERM2F128  $0x01, Y14, Y14, Y14
+	CMPQ        SI, $0x06
+	JL          store45_five
+	VMOVLPS     X14, 16(BX)
+	JE          store45_swap
+	VEXTRACTPS  $0x02, X14, 24(BX)
+	JMP         store45_swap
+
+store45_five:
+	VMOVSS X14, 16(BX)
+
+store45_swap:
+	VPERM2F128 $0x01, Y14, Y14, Y14
+	JMP        store45_end
+
+store45_few:
+	CMPQ       SI, $0x02
+	JL         store45_one
+	VMOVLPS    X14, (BX)
+	JE         store45_end
+	VEXTRACTPS $0x02, X14, 8(BX)
+	JMP        store45_end
+
+store45_one:
+	VMOVSS X14, (BX)
+
+store45_end:
+	VMASKMOVPS  (CX), Y9, Y13
+	VMULPS      Y12, Y3, Y15
+	VMULPS      Y12, Y15, Y12
+	VFMADD231PS Y13, Y2, Y12
+	VANDPS      Y10, Y12, Y13
+	VPSIGND     Y13, Y12, Y12
+	CMPQ        SI, $0x04
+	JL          store46_few
+	VMOVUPS     X12, (CX)
+	JE          store46_end
+	VPERM2F128  $0x01, Y12, Y12, Y12
+	CMPQ        SI, $0x06
+	JL          store46_five
+	VMOVLPS     X12, 16(CX)
+	JE          store46_swap
+	VEXTRACTPS  $0x02, X12, 24(CX)
+	JMP         store46_swap
+
+store46_five:
+	VMOVSS X12, 16(CX)
+
+store46_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store46_end
+
+store46_few:
+	CMPQ       SI, $0x02
+	JL         store46_one
+	VMOVLPS    X12, (CX)
+	JE         store46_end
+	VEXTRACTPS $0x02, X12, 8(CX)
+	JMP        store46_end
+
+store46_one:
+	VMOVSS X12, (CX)
+
+store46_end:
+	VMULPS       Y5, Y12, Y12
+	VSQRTPS      Y12, Y12
+	VADDPS       Y6, Y12, Y12
+	VDIVPS       Y12, Y14, Y12
+	VMULPS       Y11, Y8, Y11
+	VFNMADD231PS Y12, Y4, Y11
+	CMPQ         SI, $0x04
+	JL           store47_few
+	VMOVUPS      X11, (AX)
+	JE           store47_end
+	VPERM2F128   $0x01, Y11, Y11, Y11
+	CMPQ         SI, $0x06
+	JL           store47_five
+	VMOVLPS      X11, 16(AX)
+	JE           store47_swap
+	VEXTRACTPS   $0x02, X11, 24(AX)
+	JMP          store47_swap
+
+store47_five:
+	VMOVSS X11, 16(AX)
+
+store47_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store47_end
+
+store47_few:
+	CMPQ       SI, $0x02
+	JL         store47_one
+	VMOVLPS    X11, (AX)
+	JE         store47_end
+	VEXTRACTPS $0x02, X11, 8(AX)
+	JMP        store47_end
+
+store47_one:
+	VMOVSS X11, (AX)
+
+store47_end:
+done:
+	VZEROUPPER
+	RET
+
+// func AdamAVX512(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·AdamAVX512(SB), NOSPLIT, $0-76
+	MOVQ         w+0(FP), AX
+	MOVQ         m+8(FP), BX
+	MOVQ         v+16(FP), CX
+	MOVQ         grad+24(FP), DX
+	MOVQ         n+32(FP), SI
+	VBROADCASTSS beta1+40(FP), Z0
+	VBROADCASTSS add1+44(FP), Z1
+	VBROADCASTSS beta2+48(FP), Z2
+	VBROADCASTSS add2+52(FP), Z3
+	VBROADCASTSS step+56(FP), Z4
+	VBROADCASTSS correct2+60(FP), Z5
+	VBROADCASTSS epsilon+64(FP), Z6
+	VBROADCASTSS decay+68(FP), Z7
+	VBROADCASTSS keep+72(FP), Z8
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z10
+	SUBQ         $+64, SI
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (AX), Z9
+	VMOVUPS      64(AX), Z11
+	VMOVUPS      128(AX), Z12
+	VMOVUPS      192(AX), Z13
+	VMOVUPS      (DX), Z14
+	VMOVUPS      64(DX), Z15
+	VMOVUPS      128(DX), Z16
+	VMOVUPS      192(DX), Z17
+	VFMADD231PS  Z9, Z7, Z14
+	VFMADD231PS  Z11, Z7, Z15
+	VFMADD231PS  Z12, Z7, Z16
+	VFMADD231PS  Z13, Z7, Z17
+	VMOVUPS      (BX), Z18
+	VMOVUPS      64(BX), Z19
+	VMOVUPS      128(BX), Z20
+	VMOVUPS      192(BX), Z21
+	VMULPS       Z14, Z1, Z22
+	VMULPS       Z15, Z1, Z23
+	VMULPS       Z16, Z1, Z24
+	VMULPS       Z17, Z1, Z25
+	VFMADD231PS  Z18, Z0, Z22
+	VFMADD231PS  Z19, Z0, Z23
+	VFMADD231PS  Z20, Z0, Z24
+	VFMADD231PS  Z21, Z0, Z25
+	VPTESTMD     Z10, Z22, K7
+	VMOVAPS.Z    Z22, K7, Z22
+	VPTESTMD     Z10, Z23, K7
+	VMOVAPS.Z    Z23, K7, Z23
+	VPTESTMD     Z10, Z24, K7
+	VMOVAPS.Z    Z24, K7, Z24
+	VPTESTMD     Z10, Z25, K7
+	VMOVAPS.Z    Z25, K7, Z25
+	VMOVUPS      Z22, (BX)
+	VMOVUPS      Z23, 64(BX)
+	VMOVUPS      Z24, 128(BX)
+	VMOVUPS      Z25, 192(BX)
+	VMOVUPS      (CX), Z21
+	VMOVUPS      64(CX), Z20
+	VMOVUPS      128(CX), Z19
+	VMOVUPS      192(CX), Z18
+	VMULPS       Z14, Z3, Z26
+	VMULPS       Z15, Z3, Z27
+	VMULPS       Z16, Z3, Z28
+	VMULPS       Z17, Z3, Z29
+	VMULPS       Z14, Z26, Z14
+	VMULPS       Z15, Z27, Z15
+	VMULPS       Z16, Z28, Z16
+	VMULPS       Z17, Z29, Z17
+	VFMADD231PS  Z21, Z2, Z14
+	VFMADD231PS  Z20, Z2, Z15
+	VFMADD231PS  Z19, Z2, Z16
+	VFMADD231PS  Z18, Z2, Z17
+	VPTESTMD     Z10, Z14, K7
+	VMOVAPS.Z    Z14, K7, Z14
+	VPTESTMD     Z10, Z15, K7
+	VMOVAPS.Z    Z15, K7, Z15
+	VPTESTMD     Z10, Z16, K7
+	VMOVAPS.Z    Z16, K7, Z16
+	VPTESTMD     Z10, Z17, K7
+	VMOVAPS.Z    Z17, K7, Z17
+	VMOVUPS      Z14, (CX)
+	VMOVUPS      Z15, 64(CX)
+	VMOVUPS      Z16, 128(CX)
+	VMOVUPS      Z17, 192(CX)
+	VMULPS       Z5, Z14, Z14
+	VMULPS       Z5, Z15, Z15
+	VMULPS       Z5, Z16, Z16
+	VMULPS       Z5, Z17, Z17
+	VSQRTPS      Z14, Z14
+	VSQRTPS      Z15, Z15
+	VSQRTPS      Z16, Z16
+	VSQRTPS      Z17, Z17
+	VADDPS       Z6, Z14, Z14
+	VADDPS       Z6, Z15, Z15
+	VADDPS       Z6, Z16, Z16
+	VADDPS       Z6, Z17, Z17
+	VDIVPS       Z14, Z22, Z14
+	VDIVPS       Z15, Z23, Z15
+	VDIVPS       Z16, Z24, Z16
+	VDIVPS       Z17, Z25, Z17
+	VMULPS       Z9, Z8, Z9
+	VMULPS       Z11, Z8, Z11
+	VMULPS       Z12, Z8, Z12
+	VMULPS       Z13, Z8, Z13
+	VFNMADD231PS Z14, Z4, Z9
+	VFNMADD231PS Z15, Z4, Z11
+	VFNMADD231PS Z16, Z4, Z12
+	VFNMADD231PS Z17, Z4, Z13
+	VMOVUPS      Z9, (AX)
+	VMOVUPS      Z11, 64(AX)
+	VMOVUPS      Z12, 128(AX)
+	VMOVUPS      Z13, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	ADDQ         $+256, CX
+	ADDQ         $+256, DX
+	SUBQ         $+64, SI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+64, SI
+	SUBQ $+16, SI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Z13
+	VMOVUPS      (DX), Z12
+	VFMADD231PS  Z13, Z7, Z12
+	VMOVUPS      (BX), Z11
+	VMULPS       Z12, Z1, Z9
+	VFMADD231PS  Z11, Z0, Z9
+	VPTESTMD     Z10, Z9, K7
+	VMOVAPS.Z    Z9, K7, Z9
+	VMOVUPS      Z9, (BX)
+	VMOVUPS      (CX), Z11
+	VMULPS       Z12, Z3, Z17
+	VMULPS       Z12, Z17, Z12
+	VFMADD231PS  Z11, Z2, Z12
+	VPTESTMD     Z10, Z12, K7
+	VMOVAPS.Z    Z12, K7, Z12
+	VMOVUPS      Z12, (CX)
+	VMULPS       Z5, Z12, Z12
+	VSQRTPS      Z12, Z12
+	VADDPS       Z6, Z12, Z12
+	VDIVPS       Z12, Z9, Z12
+	VMULPS       Z13, Z8, Z13
+	VFNMADD231PS Z12, Z4, Z13
+	VMOVUPS      Z13, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	SUBQ         $+16, SI
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+16, SI
+	TESTQ        SI, SI
+	JE           done
+	MOVL         $0x0000ffff, DI
+	BZHIL        SI, DI, DI
+	KMOVW        DI, K1
+	VMOVUPS.Z    (AX), K1, Z13
+	VMOVUPS.Z    (DX), K1, Z12
+	VFMADD231PS  Z13, Z7, Z12
+	VMOVUPS.Z    (BX), K1, Z9
+	VMULPS       Z12, Z1, Z11
+	VFMADD231PS  Z9, Z0, Z11
+	VPTESTMD     Z10, Z11, K7
+	VMOVAPS.Z    Z11, K7, Z11
+	VMOVUPS      Z11, K1, (BX)
+	VMOVUPS.Z    (CX), K1, Z9
+	VMULPS       Z12, Z3, Z17
+	VMULPS       Z12, Z17, Z12
+	VFMADD231PS  Z9, Z2, Z12
+	VPTESTMD     Z10, Z12, K7
+	VMOVAPS.Z    Z12, K7, Z12
+	VMOVUPS      Z12, K1, (CX)
+	VMULPS       Z5, Z12, Z12
+	VSQRTPS      Z12, Z12
+	VADDPS       Z6, Z12, Z12
+	VDIVPS       Z12, Z11, Z12
+	VMULPS       Z13, Z8, Z13
+	VFNMADD231PS Z12, Z4, Z13
+	VMOVUPS      Z13, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func AdamAheadAVX2(w *float32, m *float32, v *float32, grad *float32, n int, distance int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·AdamAheadAVX2(SB), NOSPLIT, $0-84
+	MOVQ         w+0(FP), AX
+	MOVQ         m+8(FP), BX
+	MOVQ         v+16(FP), CX
+	MOVQ         grad+24(FP), DX
+	MOVQ         n+32(FP), SI
+	MOVQ         distance+40(FP), DI
+	VBROADCASTSS beta1+48(FP), Y0
+	VBROADCASTSS add1+52(FP), Y1
+	VBROADCASTSS beta2+56(FP), Y2
+	VBROADCASTSS add2+60(FP), Y3
+	VBROADCASTSS step+64(FP), Y4
+	VBROADCASTSS correct2+68(FP), Y5
+	VBROADCASTSS epsilon+72(FP), Y6
+	VBROADCASTSS decay+76(FP), Y7
+	VBROADCASTSS keep+80(FP), Y8
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y10
+	SUBQ         $+16, SI
+	JL           blocks_end
+	PCALIGN      $0x40
+
+blocks:
+	PREFETCHT0   (AX)(DI*1)
+	PREFETCHT0   (BX)(DI*1)
+	PREFETCHT0   (CX)(DI*1)
+	PREFETCHT0   (DX)(DI*1)
+	VMOVUPS      (AX), Y9
+	VMOVUPS      (DX), Y11
+	VFMADD231PS  Y9, Y7, Y11
+	VMULPS       Y11, Y1, Y12
+	VFMADD231PS  (BX), Y0, Y12
+	VANDPS       Y10, Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMOVUPS      Y12, (BX)
+	VMULPS       Y11, Y3, Y13
+	VMULPS       Y11, Y13, Y11
+	VFMADD231PS  (CX), Y2, Y11
+	VANDPS       Y10, Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VMOVUPS      Y11, (CX)
+	VMULPS       Y5, Y11, Y11
+	VSQRTPS      Y11, Y11
+	VADDPS       Y6, Y11, Y11
+	VDIVPS       Y11, Y12, Y11
+	VMULPS       Y9, Y8, Y9
+	VFNMADD231PS Y11, Y4, Y9
+	VMOVUPS      Y9, (AX)
+	VMOVUPS      32(AX), Y9
+	VMOVUPS      32(DX), Y11
+	VFMADD231PS  Y9, Y7, Y11
+	VMULPS       Y11, Y1, Y12
+	VFMADD231PS  32(BX), Y0, Y12
+	VANDPS       Y10, Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMOVUPS      Y12, 32(BX)
+	VMULPS       Y11, Y3, Y13
+	VMULPS       Y11, Y13, Y11
+	VFMADD231PS  32(CX), Y2, Y11
+	VANDPS       Y10, Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VMOVUPS      Y11, 32(CX)
+	VMULPS       Y5, Y11, Y11
+	VSQRTPS      Y11, Y11
+	VADDPS       Y6, Y11, Y11
+	VDIVPS       Y11, Y12, Y11
+	VMULPS       Y9, Y8, Y9
+	VFNMADD231PS Y11, Y4, Y9
+	VMOVUPS      Y9, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	SUBQ         $+16, SI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, SI
+	SUBQ $+8, SI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y9
+	VMOVUPS      (DX), Y11
+	VFMADD231PS  Y9, Y7, Y11
+	VMULPS       Y11, Y1, Y12
+	VFMADD231PS  (BX), Y0, Y12
+	VANDPS       Y10, Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMOVUPS      Y12, (BX)
+	VMULPS       Y11, Y3, Y13
+	VMULPS       Y11, Y13, Y11
+	VFMADD231PS  (CX), Y2, Y11
+	VANDPS       Y10, Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VMOVUPS      Y11, (CX)
+	VMULPS       Y5, Y11, Y11
+	VSQRTPS      Y11, Y11
+	VADDPS       Y6, Y11, Y11
+	VDIVPS       Y11, Y12, Y11
+	VMULPS       Y9, Y8, Y9
+	VFNMADD231PS Y11, Y4, Y9
+	VMOVUPS      Y9, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	SUBQ         $+8, SI
+	JGE          vectors
+
+vectors_end:
+	ADDQ        $+8, SI
+	TESTQ       SI, SI
+	JE          done
+	LEAQ        partial_masks<>+0(SB), R8
+	NEGQ        SI
+	VMOVUPS     32(R8)(SI*4), Y9
+	NEGQ        SI
+	VMASKMOVPS  (AX), Y9, Y11
+	VMASKMOVPS  (DX), Y9, Y12
+	VFMADD231PS Y11, Y7, Y12
+	VMASKMOVPS  (BX), Y9, Y13
+	VMULPS      Y12, Y1, Y14
+	VFMADD231PS Y13, Y0, Y14
+	VANDPS      Y10, Y14, Y13
+	VPSIGND     Y13, Y14, Y14
+	CMPQ        SI, $0x04
+	JL          store48_few
+	VMOVUPS     X14, (BX)
+	JE          store48_end
+	VPERM2F128  $0x01, Y14, Y14, Y14
+	CMPQ        SI, $0x06
+	JL          store48_five
+	VMOVLPS     X14, 16(BX)
+	JE          store48_swap
+	VEXTRACTPS  $0x02, X14, 24(BX)
+	JMP         store48_swap
+
+store48_five:
+	VMOVSS X14, 16(BX)
+
+store48_swap:
+	VPERM2F128 $0x01, Y14, Y14, Y14
 	JMP        store48_end
 
 store48_few:
 	CMPQ       DX, $0x02
 	JL         store48_one
-	VMOVLPS    X8, (AX)
+	VMOVLPS    X14, (BX)
 	JE         store48_end
-	VEXTRACTPS $0x02, X8, 8(AX)
+	VEXTRACTPS $0x02, X14, 8(BX)
 	JMP        store48_end
 
 store48_one:
-	VMOVSS X8, (AX)
+	VMOVSS X14, (BX)
 
 store48_end:
+	VMASKMOVPS  (CX), Y9, Y13
+	VMULPS      Y12, Y3, Y15
+	VMULPS      Y12, Y15, Y12
+	VFMADD231PS Y13, Y2, Y12
+	VANDPS      Y10, Y12, Y13
+	VPSIGND     Y13, Y12, Y12
+	CMPQ        SI, $0x04
+	JL          store49_few
+	VMOVUPS     X12, (CX)
+	JE          store49_end
+	VPERM2F128  $0x01, Y12, Y12, Y12
+	CMPQ        SI, $0x06
+	JL          store49_five
+	VMOVLPS     X12, 16(CX)
+	JE          store49_swap
+	VEXTRACTPS  $0x02, X12, 24(CX)
+	JMP         store49_swap
+
+store49_five:
+	VMOVSS X12, 16(CX)
+
+store49_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store49_end
+
+store49_few:
+	CMPQ       SI, $0x02
+	JL         store49_one
+	VMOVLPS    X12, (CX)
+	JE         store49_end
+	VEXTRACTPS $0x02, X12, 8(CX)
+	JMP        store49_end
+
+store49_one:
+	VMOVSS X12, (CX)
+
+store49_end:
+	VMULPS       Y5, Y12, Y12
+	VSQRTPS      Y12, Y12
+	VADDPS       Y6, Y12, Y12
+	VDIVPS       Y12, Y14, Y12
+	VMULPS       Y11, Y8, Y11
+	VFNMADD231PS Y12, Y4, Y11
+	CMPQ         SI, $0x04
+	JL           store50_few
+	VMOVUPS      X11, (AX)
+	JE           store50_end
+	VPERM2F128   $0x01, Y11, Y11, Y11
+	CMPQ         SI, $0x06
+	JL           store50_five
+	VMOVLPS      X11, 16(AX)
+	JE           store50_swap
+	VEXTRACTPS   $0x02, X11, 24(AX)
+	JMP          store50_swap
+
+store50_five:
+	VMOVSS X11, 16(AX)
+
+store50_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store50_end
+
+store50_few:
+	CMPQ       SI, $0x02
+	JL         store50_one
+	VMOVLPS    X11, (AX)
+	JE         store50_end
+	VEXTRACTPS $0x02, X11, 8(AX)
+	JMP        store50_end
+
+store50_one:
+	VMOVSS X11, (AX)
+
+store50_end:
 done:
 	VZEROUPPER
 	RET
@@ -11868,112 +12523,186 @@ TEXT ·AdamAVX512(SB), NOSPLIT, $0-80
 	VBROADCASTSS decay+72(FP), Z8
 	VBROADCASTSS keep+76(FP), Z9
 	VBROADCASTSS lanes_7f800000<>+0(SB), Z11
-	VBROADCASTSS lanes_00800000<>+0(SB), Z12
-	SUBQ         $+32, SI
+	SUBQ         $+64, SI
 	JL           blocks_end
 
 blocks:
 	VMOVUPS          (AX), Z10
-	VMOVUPS          64(AX), Z13
-	VMOVUPS          (DX), Z14
-	VMOVUPS          64(DX), Z15
-	VFMADD231PS      Z10, Z8, Z14
-	VFMADD231PS      Z13, Z8, Z15
-	VMOVUPS          (BX), Z16
-	VMOVUPS          64(BX), Z17
-	VMULPS           Z14, Z1, Z18
-	VMULPS           Z15, Z1, Z19
-	VFMADD231PS      Z16, Z0, Z18
-	VFMADD231PS      Z17, Z0, Z19
+	VMOVUPS          64(AX), Z12
+	VMOVUPS          128(AX), Z13
+	VMOVUPS          192(AX), Z14
+	VMOVUPS          (DX), Z15
+	VMOVUPS          64(DX), Z16
+	VMOVUPS          128(DX), Z17
+	VMOVUPS          192(DX), Z18
+	VFMADD231PS      Z10, Z7, Z15
+	VFMADD231PS      Z12, Z7, Z16
+	VFMADD231PS      Z13, Z7, Z17
+	VFMADD231PS      Z14, Z7, Z18
+	VMOVUPS          (BX), Z19
+	VMOVUPS          64(BX), Z20
+	VMOVUPS          128(BX), Z21
+	VMOVUPS          192(BX), Z22
+	VMULPS           Z15, Z1, Z23
+	VMULPS           Z16, Z1, Z24
+	VMULPS           Z17, Z1, Z25
+	VMULPS           Z18, Z1, Z26
+	VFMADD231PS      Z19, Z0, Z23
+	VFMADD231PS      Z20, Z0, Z24
+	VFMADD231PS      Z21, Z0, Z25
+	VFMADD231PS      Z22, Z0, Z26
+	VPTESTMD         Z11, Z23, K7
+	VMOVAPS.Z        Z23, K7, Z23
+	VPTESTMD         Z11, Z24, K7
+	VMOVAPS.Z        Z24, K7, Z24
+	VPTESTMD         Z11, Z25, K7
+	VMOVAPS.Z        Z25, K7, Z25
+	VPTESTMD         Z11, Z26, K7
+	VMOVAPS.Z        Z26, K7, Z26
+	VMOVUPS          Z23, (BX)
+	VMOVUPS          Z24, 64(BX)
+	VMOVUPS          Z25, 128(BX)
+	VMOVUPS          Z26, 192(BX)
+	VMOVUPS          (CX), Z22
+	VMOVUPS          64(CX), Z21
+	VMOVUPS          128(CX), Z20
+	VMOVUPS          192(CX), Z19
+	VMULPS           Z15, Z3, Z27
+	VMULPS           Z16, Z3, Z28
+	VMULPS           Z17, Z3, Z29
+	VMULPS           Z18, Z3, Z30
+	VMULPS           Z15, Z27, Z15
+	VMULPS           Z16, Z28, Z16
+	VMULPS           Z17, Z29, Z17
+	VMULPS           Z18, Z30, Z18
+	VFMADD231PS      Z22, Z2, Z15
+	VFMADD231PS      Z21, Z2, Z16
+	VFMADD231PS      Z20, Z2, Z17
+	VFMADD231PS      Z19, Z2, Z18
+	VPTESTMD         Z11, Z15, K7
+	VMOVAPS.Z        Z15, K7, Z15
+	VPTESTMD         Z11, Z16, K7
+	VMOVAPS.Z        Z16, K7, Z16
+	VPTESTMD         Z11, Z17, K7
+	VMOVAPS.Z        Z17, K7, Z17
 	VPTESTMD         Z11, Z18, K7
 	VMOVAPS.Z        Z18, K7, Z18
-	VPTESTMD         Z11, Z19, K7
-	VMOVAPS.Z        Z19, K7, Z19
-	VMOVUPS          Z18, (BX)
-	VMOVUPS          Z19, 64(BX)
-	VMOVUPS          (CX), Z17
-	VMOVUPS          64(CX), Z16
-	VMULPS           Z14, Z3, Z20
-	VMULPS           Z15, Z3, Z21
-	VMULPS           Z14, Z20, Z14
-	VMULPS           Z15, Z21, Z15
-	VFMADD231PS      Z17, Z2, Z14
-	VFMADD231PS      Z16, Z2, Z15
-	VCMPPS           $0x01, Z12, Z14, K2
-	VCMPPS           $0x01, Z12, Z15, K3
-	KNOTW            K2, K7
-	VMOVAPS.Z        Z14, K7, Z14
-	KNOTW            K3, K7
-	VMOVAPS.Z        Z15, K7, Z15
-	VMOVUPS          Z14, (CX)
-	VMOVUPS          Z15, 64(CX)
-	VMULPS           Z5, Z14, Z16
-	VSQRTPS          Z16, Z16
-	VADDPS           Z7, Z16, Z16
-	VMULPS           Z6, Z15, Z17
-	VRSQRT14PS       Z17, Z20
-	VMULPS           Z20, Z17, Z21
-	VMULPS.BCST      lanes_3f000000<>+0(SB), Z20, Z20
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z22
-	VFNMADD231PS     Z21, Z20, Z22
-	VFMADD231PS      Z22, Z21, Z21
-	VFMADD231PS      Z22, Z20, Z20
-	VFNMADD231PS     Z21, Z21, Z17
-	VPTESTMD         Z15, Z15, K7
-	VFMADD213PS.Z    Z21, Z20, K7, Z17
-	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z17, K7, K6
-	VFPCLASSPSZ      $0x99, Z17, K7
+	VMOVUPS          Z15, (CX)
+	VMOVUPS          Z16, 64(CX)
+	VMOVUPS          Z17, 128(CX)
+	VMOVUPS          Z18, 192(CX)
+	VMULPS           Z5, Z15, Z19
+	VSQRTPS          Z19, Z19
+	VADDPS           Z6, Z19, Z19
+	VMULPS           Z9, Z16, Z20
+	VRSQRT14PS       Z20, Z22
+	VMULPS           Z22, Z20, Z21
+	VMULPS.BCST      lanes_3f000000<>+0(SB), Z22, Z22
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z30
+	VFNMADD231PS     Z21, Z22, Z30
+	VFMADD231PS      Z30, Z21, Z21
+	VFMADD231PS      Z30, Z22, Z22
+	VFNMADD231PS     Z21, Z21, Z20
+	VPTESTMD         Z16, Z16, K7
+	VFMADD213PS.Z    Z21, Z22, K7, Z20
+	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z20, K7, K6
+	VFPCLASSPSZ      $0x99, Z20, K7
 	KORTESTW         K6, K7
 	JNE              root_again2
-	VMOVAPS          Z7, Z14
-	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z17, Z14
+	VMOVAPS          Z6, Z15
+	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z20, Z15
 
 root_done2:
-	VDIVPS       Z16, Z18, Z16
-	VDIVPS       Z14, Z19, Z14
-	VMULPS       Z10, Z9, Z10
-	VMULPS       Z13, Z9, Z13
-	VFNMADD231PS Z16, Z4, Z10
-	VFNMADD231PS Z14, Z4, Z13
+	VMULPS           Z9, Z17, Z30
+	VRSQRT14PS       Z30, Z21
+	VMULPS           Z21, Z30, Z22
+	VMULPS.BCST      lanes_3f000000<>+0(SB), Z21, Z21
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z20
+	VFNMADD231PS     Z22, Z21, Z20
+	VFMADD231PS      Z20, Z22, Z22
+	VFMADD231PS      Z20, Z21, Z21
+	VFNMADD231PS     Z22, Z22, Z30
+	VPTESTMD         Z17, Z17, K7
+	VFMADD213PS.Z    Z22, Z21, K7, Z30
+	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z30, K7, K6
+	VFPCLASSPSZ      $0x99, Z30, K7
+	KORTESTW         K6, K7
+	JNE              root_again3
+	VMOVAPS          Z6, Z16
+	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z30, Z16
+
+root_done3:
+	VMULPS           Z9, Z18, Z20
+	VRSQRT14PS       Z20, Z22
+	VMULPS           Z22, Z20, Z21
+	VMULPS.BCST      lanes_3f000000<>+0(SB), Z22, Z22
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z30
+	VFNMADD231PS     Z21, Z22, Z30
+	VFMADD231PS      Z30, Z21, Z21
+	VFMADD231PS      Z30, Z22, Z22
+	VFNMADD231PS     Z21, Z21, Z20
+	VPTESTMD         Z18, Z18, K7
+	VFMADD213PS.Z    Z21, Z22, K7, Z20
+	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z20, K7, K6
+	VFPCLASSPSZ      $0x99, Z20, K7
+	KORTESTW         K6, K7
+	JNE              root_again4
+	VMOVAPS          Z6, Z17
+	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z20, Z17
+
+root_done4:
+	VDIVPS       Z19, Z23, Z19
+	VDIVPS       Z15, Z24, Z15
+	VDIVPS       Z16, Z25, Z16
+	VDIVPS       Z17, Z26, Z17
+	VMULPS       Z10, Z8, Z10
+	VMULPS       Z12, Z8, Z12
+	VMULPS       Z13, Z8, Z13
+	VMULPS       Z14, Z8, Z14
+	VFNMADD231PS Z19, Z4, Z10
+	VFNMADD231PS Z15, Z4, Z12
+	VFNMADD231PS Z16, Z4, Z13
+	VFNMADD231PS Z17, Z4, Z14
 	VMOVUPS      Z10, (AX)
-	VMOVUPS      Z13, 64(AX)
-	ADDQ         $+128, AX
-	ADDQ         $+128, BX
-	ADDQ         $+128, CX
-	ADDQ         $+128, DX
-	SUBQ         $+32, SI
+	VMOVUPS      Z12, 64(AX)
+	VMOVUPS      Z13, 128(AX)
+	VMOVUPS      Z14, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	ADDQ         $+256, CX
+	ADDQ         $+256, DX
+	SUBQ         $+64, SI
 	JGE          blocks
 
 blocks_end:
-	ADDQ $+32, SI
+	ADDQ $+64, SI
 	SUBQ $+16, SI
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (AX), Z13
-	VMOVUPS      (DX), Z10
-	VFMADD231PS  Z13, Z8, Z10
-	VMOVUPS      (BX), Z14
-	VMULPS       Z10, Z1, Z16
-	VFMADD231PS  Z14, Z0, Z16
-	VPTESTMD     Z11, Z16, K7
-	VMOVAPS.Z    Z16, K7, Z16
-	VMOVUPS      Z16, (BX)
-	VMOVUPS      (CX), Z14
-	VMULPS       Z10, Z3, Z19
-	VMULPS       Z10, Z19, Z10
-	VFMADD231PS  Z14, Z2, Z10
-	VCMPPS       $0x01, Z12, Z10, K3
-	KNOTW        K3, K7
+	VMOVUPS      (AX), Z14
+	VMOVUPS      (DX), Z13
+	VFMADD231PS  Z14, Z7, Z13
+	VMOVUPS      (BX), Z12
+	VMULPS       Z13, Z1, Z10
+	VFMADD231PS  Z12, Z0, Z10
+	VPTESTMD     Z11, Z10, K7
 	VMOVAPS.Z    Z10, K7, Z10
-	VMOVUPS      Z10, (CX)
-	VMULPS       Z5, Z10, Z14
-	VSQRTPS      Z14, Z14
-	VADDPS       Z7, Z14, Z14
-	VDIVPS       Z14, Z16, Z14
-	VMULPS       Z13, Z9, Z13
-	VFNMADD231PS Z14, Z4, Z13
-	VMOVUPS      Z13, (AX)
+	VMOVUPS      Z10, (BX)
+	VMOVUPS      (CX), Z12
+	VMULPS       Z13, Z3, Z17
+	VMULPS       Z13, Z17, Z13
+	VFMADD231PS  Z12, Z2, Z13
+	VPTESTMD     Z11, Z13, K7
+	VMOVAPS.Z    Z13, K7, Z13
+	VMOVUPS      Z13, (CX)
+	VMULPS       Z5, Z13, Z12
+	VSQRTPS      Z12, Z12
+	VADDPS       Z6, Z12, Z12
+	VDIVPS       Z12, Z10, Z12
+	VMULPS       Z14, Z8, Z14
+	VFNMADD231PS Z12, Z4, Z14
+	VMOVUPS      Z14, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
@@ -11988,40 +12717,51 @@ vectors_end:
 	MOVL         $0x0000ffff, DI
 	BZHIL        SI, DI, DI
 	KMOVW        DI, K1
-	VMOVUPS.Z    (AX), K1, Z13
-	VMOVUPS.Z    (DX), K1, Z14
-	VFMADD231PS  Z13, Z8, Z14
-	VMOVUPS.Z    (BX), K1, Z16
-	VMULPS       Z14, Z1, Z10
-	VFMADD231PS  Z16, Z0, Z10
-	VPTESTMD     Z11, Z10, K7
-	VMOVAPS.Z    Z10, K7, Z10
-	VMOVUPS      Z10, K1, (BX)
-	VMOVUPS.Z    (CX), K1, Z16
-	VMULPS       Z14, Z3, Z19
-	VMULPS       Z14, Z19, Z14
-	VFMADD231PS  Z16, Z2, Z14
-	VCMPPS       $0x01, Z12, Z14, K3
-	KNOTW        K3, K7
-	VMOVAPS.Z    Z14, K7, Z14
-	VMOVUPS      Z14, K1, (CX)
-	VMULPS       Z5, Z14, Z16
-	VSQRTPS      Z16, Z16
-	VADDPS       Z7, Z16, Z16
-	VDIVPS       Z16, Z10, Z16
-	VMULPS       Z13, Z9, Z13
-	VFNMADD231PS Z16, Z4, Z13
-	VMOVUPS      Z13, K1, (AX)
+	VMOVUPS.Z    (AX), K1, Z14
+	VMOVUPS.Z    (DX), K1, Z12
+	VFMADD231PS  Z14, Z7, Z12
+	VMOVUPS.Z    (BX), K1, Z10
+	VMULPS       Z12, Z1, Z13
+	VFMADD231PS  Z10, Z0, Z13
+	VPTESTMD     Z11, Z13, K7
+	VMOVAPS.Z    Z13, K7, Z13
+	VMOVUPS      Z13, K1, (BX)
+	VMOVUPS.Z    (CX), K1, Z10
+	VMULPS       Z12, Z3, Z17
+	VMULPS       Z12, Z17, Z12
+	VFMADD231PS  Z10, Z2, Z12
+	VPTESTMD     Z11, Z12, K7
+	VMOVAPS.Z    Z12, K7, Z12
+	VMOVUPS      Z12, K1, (CX)
+	VMULPS       Z5, Z12, Z10
+	VSQRTPS      Z10, Z10
+	VADDPS       Z6, Z10, Z10
+	VDIVPS       Z10, Z13, Z10
+	VMULPS       Z14, Z8, Z14
+	VFNMADD231PS Z10, Z4, Z14
+	VMOVUPS      Z14, K1, (AX)
 
 done:
 	VZEROUPPER
 	RET
 
 root_again2:
-	VMULPS  Z5, Z15, Z14
-	VSQRTPS Z14, Z14
-	VADDPS  Z7, Z14, Z14
+	VMULPS  Z5, Z16, Z15
+	VSQRTPS Z15, Z15
+	VADDPS  Z6, Z15, Z15
 	JMP     root_done2
+
+root_again3:
+	VMULPS  Z5, Z17, Z16
+	VSQRTPS Z16, Z16
+	VADDPS  Z6, Z16, Z16
+	JMP     root_done3
+
+root_again4:
+	VMULPS  Z5, Z18, Z17
+	VSQRTPS Z17, Z17
+	VADDPS  Z6, Z17, Z17
+	JMP     root_done4
 
 DATA lanes_3f000000<>+0(SB)/4, $0x3f000000
 DATA lanes_3f000000<>+4(SB)/4, $0x3f000000
@@ -12295,60 +13035,72 @@ TEXT ·AdamDecoupledAVX2(SB), NOSPLIT, $0-76
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), BX
 	MOVQ         v+16(FP), CX
-	MOVQ         grad+24(FP), DX
-	MOVQ         n+32(FP), SI
-	VBROADCASTSS beta1+40(FP), Y0
-	VBROADCASTSS add1+44(FP), Y1
-	VBROADCASTSS beta2+48(FP), Y2
-	VBROADCASTSS add2+52(FP), Y3
-	VBROADCASTSS step+56(FP), Y4
-	VBROADCASTSS correct2+60(FP), Y5
-	VBROADCASTSS scaled2+64(FP), Y6
-	VBROADCASTSS epsilon+68(FP), Y7
-	VBROADCASTSS keep+72(FP), Y8
-	SUBQ         $+16, SI
+	MOVQ         top+24(FP), DX
+	MOVQ         grad+32(FP), SI
+	MOVQ         n+40(FP), DI
+	VBROADCASTSS beta1+48(FP), Y0
+	VBROADCASTSS add1+52(FP), Y1
+	VBROADCASTSS beta2+56(FP), Y2
+	VBROADCASTSS add2+60(FP), Y3
+	VBROADCASTSS step+64(FP), Y4
+	VBROADCASTSS correct2+68(FP), Y5
+	VBROADCASTSS epsilon+72(FP), Y6
+	VBROADCASTSS decay+76(FP), Y7
+	VBROADCASTSS keep+80(FP), Y8
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y10
+	SUBQ         $+16, DI
 	JL           blocks_end
 
 blocks:
 	VMOVUPS      (AX), Y9
-	VMOVUPS      (DX), Y10
-	VMULPS       Y10, Y1, Y11
-	VFMADD231PS  (BX), Y0, Y11
-	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
-	VPSIGND      Y12, Y11, Y11
-	VMOVUPS      Y11, (BX)
-	VMULPS       Y10, Y3, Y12
-	VMULPS       Y10, Y12, Y10
-	VFMADD231PS  (CX), Y2, Y10
-	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y10, Y12
-	VANDNPS      Y10, Y12, Y10
-	VMOVUPS      Y10, (CX)
-	VMULPS       Y5, Y10, Y12
-	VSQRTPS      Y12, Y12
-	VADDPS       Y7, Y12, Y12
-	VDIVPS       Y12, Y11, Y12
+	VMOVUPS      (SI), Y11
+	VFMADD231PS  Y9, Y7, Y11
+	VMULPS       Y11, Y1, Y12
+	VFMADD231PS  (BX), Y0, Y12
+	VANDPS       Y10, Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMOVUPS      Y12, (BX)
+	VMULPS       Y11, Y3, Y13
+	VMULPS       Y11, Y13, Y11
+	VFMADD231PS  (CX), Y2, Y11
+	VANDPS       Y10, Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VMOVUPS      Y11, (CX)
+	VMAXPS       (DX), Y11, Y11
+	VANDPS       Y10, Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VMOVUPS      Y11, (DX)
+	VMULPS       Y5, Y11, Y11
+	VSQRTPS      Y11, Y11
+	VADDPS       Y6, Y11, Y11
+	VDIVPS       Y11, Y12, Y11
 	VMULPS       Y9, Y8, Y9
-	VFNMADD231PS Y12, Y4, Y9
+	VFNMADD231PS Y11, Y4, Y9
 	VMOVUPS      Y9, (AX)
 	VMOVUPS      32(AX), Y9
-	VMOVUPS      32(DX), Y12
-	VMULPS       Y12, Y1, Y11
-	VFMADD231PS  32(BX), Y0, Y11
-	VANDPS       lanes_7f800000<>+0(SB), Y11, Y10
-	VPSIGND      Y10, Y11, Y11
-	VMOVUPS      Y11, 32(BX)
-	VMULPS       Y12, Y3, Y10
-	VMULPS       Y12, Y10, Y12
-	VFMADD231PS  32(CX), Y2, Y12
-	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y12, Y10
-	VANDNPS      Y12, Y10, Y12
-	VMOVUPS      Y12, 32(CX)
-	VMULPS       Y5, Y12, Y10
-	VSQRTPS      Y10, Y10
-	VADDPS       Y7, Y10, Y10
-	VDIVPS       Y10, Y11, Y10
+	VMOVUPS      32(SI), Y11
+	VFMADD231PS  Y9, Y7, Y11
+	VMULPS       Y11, Y1, Y12
+	VFMADD231PS  32(BX), Y0, Y12
+	VANDPS       Y10, Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMOVUPS      Y12, 32(BX)
+	VMULPS       Y11, Y3, Y13
+	VMULPS       Y11, Y13, Y11
+	VFMADD231PS  32(CX), Y2, Y11
+	VANDPS       Y10, Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VMOVUPS      Y11, 32(CX)
+	VMAXPS       32(DX), Y11, Y11
+	VANDPS       Y10, Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VMOVUPS      Y11, 32(DX)
+	VMULPS       Y5, Y11, Y11
+	VSQRTPS      Y11, Y11
+	VADDPS       Y6, Y11, Y11
+	VDIVPS       Y11, Y12, Y11
 	VMULPS       Y9, Y8, Y9
-	VFNMADD231PS Y10, Y4, Y9
+	VFNMADD231PS Y11, Y4, Y9
 	VMOVUPS      Y9, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
@@ -12364,24 +13116,29 @@ blocks_end:
 
 vectors:
 	VMOVUPS      (AX), Y9
-	VMOVUPS      (DX), Y10
-	VMULPS       Y10, Y1, Y11
-	VFMADD231PS  (BX), Y0, Y11
-	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
-	VPSIGND      Y12, Y11, Y11
-	VMOVUPS      Y11, (BX)
-	VMULPS       Y10, Y3, Y12
-	VMULPS       Y10, Y12, Y10
-	VFMADD231PS  (CX), Y2, Y10
-	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y10, Y12
-	VANDNPS      Y10, Y12, Y10
-	VMOVUPS      Y10, (CX)
-	VMULPS       Y5, Y10, Y12
-	VSQRTPS      Y12, Y12
-	VADDPS       Y7, Y12, Y12
-	VDIVPS       Y12, Y11, Y12
+	VMOVUPS      (SI), Y11
+	VFMADD231PS  Y9, Y7, Y11
+	VMULPS       Y11, Y1, Y12
+	VFMADD231PS  (BX), Y0, Y12
+	VANDPS       Y10, Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMOVUPS      Y12, (BX)
+	VMULPS       Y11, Y3, Y13
+	VMULPS       Y11, Y13, Y11
+	VFMADD231PS  (CX), Y2, Y11
+	VANDPS       Y10, Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VMOVUPS      Y11, (CX)
+	VMAXPS       (DX), Y11, Y11
+	VANDPS       Y10, Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VMOVUPS      Y11, (DX)
+	VMULPS       Y5, Y11, Y11
+	VSQRTPS      Y11, Y11
+	VADDPS       Y6, Y11, Y11
+	VDIVPS       Y11, Y12, Y11
 	VMULPS       Y9, Y8, Y9
-	VFNMADD231PS Y12, Y4, Y9
+	VFNMADD231PS Y11, Y4, Y9
 	VMOVUPS      Y9, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
@@ -12394,122 +13151,158 @@ vectors_end:
 	ADDQ        $+8, SI
 	TESTQ       SI, SI
 	JE          done
-	LEAQ        partial_masks<>+0(SB), DI
-	NEGQ        SI
-	VMOVUPS     32(DI)(SI*4), Y9
-	NEGQ        SI
-	VMASKMOVPS  (AX), Y9, Y12
-	VMASKMOVPS  (DX), Y9, Y11
-	VMASKMOVPS  (BX), Y9, Y10
-	VMULPS      Y11, Y1, Y13
-	VFMADD231PS Y10, Y0, Y13
-	VANDPS      lanes_7f800000<>+0(SB), Y13, Y10
-	VPSIGND     Y10, Y13, Y13
-	CMPQ        SI, $0x04
-	JL          store55_few
-	VMOVUPS     X13, (BX)
-	JE          store55_end
-	VPERM2F128  $0x01, Y13, Y13, Y13
-	CMPQ        SI, $0x06
-	JL          store55_five
-	VMOVLPS     X13, 16(BX)
-	JE          store55_swap
-	VEXTRACTPS  $0x02, X13, 24(BX)
-	JMP         store55_swap
-
-store55_five:
-	VMOVSS X13, 16(BX)
-
-store55_swap:
-	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store55_end
-
-store55_few:
-	CMPQ       SI, $0x02
-	JL         store55_one
-	VMOVLPS    X13, (BX)
-	JE         store55_end
-	VEXTRACTPS $0x02, X13, 8(BX)
-	JMP        store55_end
-
-store55_one:
-	VMOVSS X13, (BX)
-
-store55_end:
-	VMASKMOVPS  (CX), Y9, Y10
-	VMULPS      Y11, Y3, Y14
-	VMULPS      Y11, Y14, Y11
-	VFMADD231PS Y10, Y2, Y11
-	VCMPPS      $0x01, lanes_00800000<>+0(SB), Y11, Y10
-	VANDNPS     Y11, Y10, Y11
-	CMPQ        SI, $0x04
-	JL          store56_few
-	VMOVUPS     X11, (CX)
-	JE          store56_end
-	VPERM2F128  $0x01, Y11, Y11, Y11
-	CMPQ        SI, $0x06
-	JL          store56_five
-	VMOVLPS     X11, 16(CX)
-	JE          store56_swap
-	VEXTRACTPS  $0x02, X11, 24(CX)
-	JMP         store56_swap
-
-store56_five:
-	VMOVSS X11, 16(CX)
-
-store56_swap:
-	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store56_end
-
-store56_few:
-	CMPQ       SI, $0x02
-	JL         store56_one
-	VMOVLPS    X11, (CX)
-	JE         store56_end
-	VEXTRACTPS $0x02, X11, 8(CX)
-	JMP        store56_end
-
-store56_one:
-	VMOVSS X11, (CX)
-
-store56_end:
-	VMULPS       Y5, Y11, Y10
-	VSQRTPS      Y10, Y10
-	VADDPS       Y7, Y10, Y10
-	VDIVPS       Y10, Y13, Y10
-	VMULPS       Y12, Y8, Y12
-	VFNMADD231PS Y10, Y4, Y12
-	CMPQ         SI, $0x04
-	JL           store57_few
-	VMOVUPS      X12, (AX)
-	JE           store57_end
-	VPERM2F128   $0x01, Y12, Y12, Y12
-	CMPQ         SI, $0x06
-	JL           store57_five
-	VMOVLPS      X12, 16(AX)
-	JE           store57_swap
-	VEXTRACTPS   $0x02, X12, 24(AX)
-	JMP          store57_swap
+	LEAQ        partial_masks<>+0(SB), R8
+	NEGQ        DI
+	VMOVUPS     32(R8)(DI*4), Y9
+	NEGQ        DI
+	VMASKMOVPS  (AX), Y9, Y11
+	VMASKMOVPS  (SI), Y9, Y12
+	VFMADD231PS Y11, Y7, Y12
+	VMASKMOVPS  (BX), Y9, Y13
+	VMULPS      Y12, Y1, Y14
+	VFMADD231PS Y13, Y0, Y14
+	VANDPS      Y10, Y14, Y13
+	VPSIGND     Y13, Y14, Y14
+	CMPQ        DI, $0x04
+	JL          store57_few
+	VMOVUPS     X14, (BX)
+	JE          store57_end
+	VPERM2F128  $0x01, Y14, Y14, Y14
+	CMPQ        DI, $0x06
+	JL          store57_five
+	VMOVLPS     X14, 16(BX)
+	JE          store57_swap
+	VEXTRACTPS  $0x02, X14, 24(BX)
+	JMP         store57_swap
 
 store57_five:
-	VMOVSS X12, 16(AX)
+	VMOVSS X14, 16(BX)
 
 store57_swap:
-	VPERM2F128 $0x01, Y12, Y12, Y12
+	VPERM2F128 $0x01, Y14, Y14, Y14
 	JMP        store57_end
 
 store57_few:
 	CMPQ       SI, $0x02
 	JL         store57_one
-	VMOVLPS    X12, (AX)
+	VMOVLPS    X14, (BX)
 	JE         store57_end
-	VEXTRACTPS $0x02, X12, 8(AX)
+	VEXTRACTPS $0x02, X14, 8(BX)
 	JMP        store57_end
 
 store57_one:
-	VMOVSS X12, (AX)
+	VMOVSS X14, (BX)
 
 store57_end:
+	VMASKMOVPS  (CX), Y9, Y13
+	VMULPS      Y12, Y3, Y15
+	VMULPS      Y12, Y15, Y12
+	VFMADD231PS Y13, Y2, Y12
+	VANDPS      Y10, Y12, Y13
+	VPSIGND     Y13, Y12, Y12
+	CMPQ        DI, $0x04
+	JL          store58_few
+	VMOVUPS     X12, (CX)
+	JE          store58_end
+	VPERM2F128  $0x01, Y12, Y12, Y12
+	CMPQ        DI, $0x06
+	JL          store58_five
+	VMOVLPS     X12, 16(CX)
+	JE          store58_swap
+	VEXTRACTPS  $0x02, X12, 24(CX)
+	JMP         store58_swap
+
+store58_five:
+	VMOVSS X12, 16(CX)
+
+store58_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store58_end
+
+store58_few:
+	CMPQ       DI, $0x02
+	JL         store58_one
+	VMOVLPS    X12, (CX)
+	JE         store58_end
+	VEXTRACTPS $0x02, X12, 8(CX)
+	JMP        store58_end
+
+store58_one:
+	VMOVSS X12, (CX)
+
+store58_end:
+	VMASKMOVPS (DX), Y9, Y13
+	VMAXPS     Y13, Y12, Y13
+	VANDPS     Y10, Y13, Y12
+	VPSIGND    Y12, Y13, Y13
+	CMPQ       DI, $0x04
+	JL         store59_few
+	VMOVUPS    X13, (DX)
+	JE         store59_end
+	VPERM2F128 $0x01, Y13, Y13, Y13
+	CMPQ       DI, $0x06
+	JL         store59_five
+	VMOVLPS    X13, 16(DX)
+	JE         store59_swap
+	VEXTRACTPS $0x02, X13, 24(DX)
+	JMP        store59_swap
+
+store59_five:
+	VMOVSS X13, 16(DX)
+
+store59_swap:
+	VPERM2F128 $0x01, Y13, Y13, Y13
+	JMP        store59_end
+
+store59_few:
+	CMPQ       DI, $0x02
+	JL         store59_one
+	VMOVLPS    X13, (DX)
+	JE         store59_end
+	VEXTRACTPS $0x02, X13, 8(DX)
+	JMP        store59_end
+
+store59_one:
+	VMOVSS X13, (DX)
+
+store59_end:
+	VMULPS       Y5, Y13, Y13
+	VSQRTPS      Y13, Y13
+	VADDPS       Y6, Y13, Y13
+	VDIVPS       Y13, Y14, Y13
+	VMULPS       Y11, Y8, Y11
+	VFNMADD231PS Y13, Y4, Y11
+	CMPQ         DI, $0x04
+	JL           store60_few
+	VMOVUPS      X11, (AX)
+	JE           store60_end
+	VPERM2F128   $0x01, Y11, Y11, Y11
+	CMPQ         DI, $0x06
+	JL           store60_five
+	VMOVLPS      X11, 16(AX)
+	JE           store60_swap
+	VEXTRACTPS   $0x02, X11, 24(AX)
+	JMP          store60_swap
+
+store60_five:
+	VMOVSS X11, 16(AX)
+
+store60_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store60_end
+
+store60_few:
+	CMPQ       DI, $0x02
+	JL         store60_one
+	VMOVLPS    X11, (AX)
+	JE         store60_end
+	VEXTRACTPS $0x02, X11, 8(AX)
+	JMP        store60_end
+
+store60_one:
+	VMOVSS X11, (AX)
+
+store60_end:
 done:
 	VZEROUPPER
 	RET
@@ -12520,166 +13313,141 @@ TEXT ·AdamDecoupledAVX512(SB), NOSPLIT, $0-76
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), BX
 	MOVQ         v+16(FP), CX
-	MOVQ         grad+24(FP), DX
-	MOVQ         n+32(FP), SI
-	VBROADCASTSS beta1+40(FP), Z0
-	VBROADCASTSS add1+44(FP), Z1
-	VBROADCASTSS beta2+48(FP), Z2
-	VBROADCASTSS add2+52(FP), Z3
-	VBROADCASTSS step+56(FP), Z4
-	VBROADCASTSS correct2+60(FP), Z5
-	VBROADCASTSS scaled2+64(FP), Z6
-	VBROADCASTSS epsilon+68(FP), Z7
-	VBROADCASTSS keep+72(FP), Z8
-	SUBQ         $+64, SI
+	MOVQ         top+24(FP), DX
+	MOVQ         grad+32(FP), SI
+	MOVQ         n+40(FP), DI
+	VBROADCASTSS beta1+48(FP), Z0
+	VBROADCASTSS add1+52(FP), Z1
+	VBROADCASTSS beta2+56(FP), Z2
+	VBROADCASTSS add2+60(FP), Z3
+	VBROADCASTSS step+64(FP), Z4
+	VBROADCASTSS correct2+68(FP), Z5
+	VBROADCASTSS epsilon+72(FP), Z6
+	VBROADCASTSS decay+76(FP), Z7
+	VBROADCASTSS keep+80(FP), Z8
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z10
+	SUBQ         $+64, DI
 	JL           blocks_end
 
 blocks:
-	VMOVUPS          (AX), Z9
-	VMOVUPS          64(AX), Z10
-	VMOVUPS          128(AX), Z11
-	VMOVUPS          192(AX), Z12
-	VMOVUPS          (DX), Z13
-	VMOVUPS          64(DX), Z14
-	VMOVUPS          128(DX), Z15
-	VMOVUPS          192(DX), Z16
-	VMOVUPS          (BX), Z17
-	VMOVUPS          64(BX), Z18
-	VMOVUPS          128(BX), Z19
-	VMOVUPS          192(BX), Z20
-	VMULPS           Z13, Z1, Z21
-	VMULPS           Z14, Z1, Z22
-	VMULPS           Z15, Z1, Z23
-	VMULPS           Z16, Z1, Z24
-	VFMADD231PS      Z17, Z0, Z21
-	VFMADD231PS      Z18, Z0, Z22
-	VFMADD231PS      Z19, Z0, Z23
-	VFMADD231PS      Z20, Z0, Z24
-	VPTESTMD.BCST    lanes_7f800000<>+0(SB), Z21, K7
-	VMOVAPS.Z        Z21, K7, Z21
-	VPTESTMD.BCST    lanes_7f800000<>+0(SB), Z22, K7
-	VMOVAPS.Z        Z22, K7, Z22
-	VPTESTMD.BCST    lanes_7f800000<>+0(SB), Z23, K7
-	VMOVAPS.Z        Z23, K7, Z23
-	VPTESTMD.BCST    lanes_7f800000<>+0(SB), Z24, K7
-	VMOVAPS.Z        Z24, K7, Z24
-	VMOVUPS          Z21, (BX)
-	VMOVUPS          Z22, 64(BX)
-	VMOVUPS          Z23, 128(BX)
-	VMOVUPS          Z24, 192(BX)
-	VMOVUPS          (CX), Z20
-	VMOVUPS          64(CX), Z19
-	VMOVUPS          128(CX), Z18
-	VMOVUPS          192(CX), Z17
-	VMULPS           Z13, Z3, Z25
-	VMULPS           Z14, Z3, Z26
-	VMULPS           Z15, Z3, Z27
-	VMULPS           Z16, Z3, Z28
-	VMULPS           Z13, Z25, Z13
-	VMULPS           Z14, Z26, Z14
-	VMULPS           Z15, Z27, Z15
-	VMULPS           Z16, Z28, Z16
-	VFMADD231PS      Z20, Z2, Z13
-	VFMADD231PS      Z19, Z2, Z14
-	VFMADD231PS      Z18, Z2, Z15
-	VFMADD231PS      Z17, Z2, Z16
-	VCMPPS.BCST      $0x01, lanes_00800000<>+0(SB), Z13, K2
-	VCMPPS.BCST      $0x01, lanes_00800000<>+0(SB), Z14, K3
-	VCMPPS.BCST      $0x01, lanes_00800000<>+0(SB), Z15, K4
-	VCMPPS.BCST      $0x01, lanes_00800000<>+0(SB), Z16, K5
-	KNOTW            K2, K7
-	VMOVAPS.Z        Z13, K7, Z13
-	KNOTW            K3, K7
-	VMOVAPS.Z        Z14, K7, Z14
-	KNOTW            K4, K7
-	VMOVAPS.Z        Z15, K7, Z15
-	KNOTW            K5, K7
-	VMOVAPS.Z        Z16, K7, Z16
-	VMOVUPS          Z13, (CX)
-	VMOVUPS          Z14, 64(CX)
-	VMOVUPS          Z15, 128(CX)
-	VMOVUPS          Z16, 192(CX)
-	VMULPS           Z5, Z13, Z17
-	VSQRTPS          Z17, Z17
-	VADDPS           Z7, Z17, Z17
-	VMULPS           Z6, Z14, Z18
-	VRSQRT14PS       Z18, Z20
-	VMULPS           Z20, Z18, Z19
-	VMULPS.BCST      lanes_3f000000<>+0(SB), Z20, Z20
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z28
-	VFNMADD231PS     Z19, Z20, Z28
-	VFMADD231PS      Z28, Z19, Z19
-	VFMADD231PS      Z28, Z20, Z20
-	VFNMADD231PS     Z19, Z19, Z18
-	VPTESTMD         Z14, Z14, K7
-	VFMADD213PS.Z    Z19, Z20, K7, Z18
-	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z18, K7, K6
-	VFPCLASSPSZ      $0x99, Z18, K7
-	KORTESTW         K6, K7
-	JNE              root_again3
-	VMOVAPS          Z7, Z13
-	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z18, Z13
-
-root_done3:
-	VMULPS           Z6, Z15, Z28
-	VRSQRT14PS       Z28, Z19
-	VMULPS           Z19, Z28, Z20
-	VMULPS.BCST      lanes_3f000000<>+0(SB), Z19, Z19
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z18
-	VFNMADD231PS     Z20, Z19, Z18
-	VFMADD231PS      Z18, Z20, Z20
-	VFMADD231PS      Z18, Z19, Z19
-	VFNMADD231PS     Z20, Z20, Z28
-	VPTESTMD         Z15, Z15, K7
-	VFMADD213PS.Z    Z20, Z19, K7, Z28
-	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z28, K7, K6
-	VFPCLASSPSZ      $0x99, Z28, K7
-	KORTESTW         K6, K7
-	JNE              root_again4
-	VMOVAPS          Z7, Z14
-	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z28, Z14
-
-root_done4:
-	VMULPS           Z6, Z16, Z18
-	VRSQRT14PS       Z18, Z20
-	VMULPS           Z20, Z18, Z19
-	VMULPS.BCST      lanes_3f000000<>+0(SB), Z20, Z20
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z28
-	VFNMADD231PS     Z19, Z20, Z28
-	VFMADD231PS      Z28, Z19, Z19
-	VFMADD231PS      Z28, Z20, Z20
-	VFNMADD231PS     Z19, Z19, Z18
-	VPTESTMD         Z16, Z16, K7
-	VFMADD213PS.Z    Z19, Z20, K7, Z18
-	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z18, K7, K6
-	VFPCLASSPSZ      $0x99, Z18, K7
-	KORTESTW         K6, K7
-	JNE              root_again5
-	VMOVAPS          Z7, Z15
-	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z18, Z15
-
-root_done5:
-	VDIVPS       Z17, Z21, Z17
-	VDIVPS       Z13, Z22, Z13
-	VDIVPS       Z14, Z23, Z14
-	VDIVPS       Z15, Z24, Z15
+	VMOVUPS      (AX), Z9
+	VMOVUPS      64(AX), Z11
+	VMOVUPS      128(AX), Z12
+	VMOVUPS      192(AX), Z13
+	VMOVUPS      (SI), Z14
+	VMOVUPS      64(SI), Z15
+	VMOVUPS      128(SI), Z16
+	VMOVUPS      192(SI), Z17
+	VFMADD231PS  Z9, Z7, Z14
+	VFMADD231PS  Z11, Z7, Z15
+	VFMADD231PS  Z12, Z7, Z16
+	VFMADD231PS  Z13, Z7, Z17
+	VMOVUPS      (BX), Z18
+	VMOVUPS      64(BX), Z19
+	VMOVUPS      128(BX), Z20
+	VMOVUPS      192(BX), Z21
+	VMULPS       Z14, Z1, Z22
+	VMULPS       Z15, Z1, Z23
+	VMULPS       Z16, Z1, Z24
+	VMULPS       Z17, Z1, Z25
+	VFMADD231PS  Z18, Z0, Z22
+	VFMADD231PS  Z19, Z0, Z23
+	VFMADD231PS  Z20, Z0, Z24
+	VFMADD231PS  Z21, Z0, Z25
+	VPTESTMD     Z10, Z22, K7
+	VMOVAPS.Z    Z22, K7, Z22
+	VPTESTMD     Z10, Z23, K7
+	VMOVAPS.Z    Z23, K7, Z23
+	VPTESTMD     Z10, Z24, K7
+	VMOVAPS.Z    Z24, K7, Z24
+	VPTESTMD     Z10, Z25, K7
+	VMOVAPS.Z    Z25, K7, Z25
+	VMOVUPS      Z22, (BX)
+	VMOVUPS      Z23, 64(BX)
+	VMOVUPS      Z24, 128(BX)
+	VMOVUPS      Z25, 192(BX)
+	VMOVUPS      (CX), Z21
+	VMOVUPS      64(CX), Z20
+	VMOVUPS      128(CX), Z19
+	VMOVUPS      192(CX), Z18
+	VMULPS       Z14, Z3, Z26
+	VMULPS       Z15, Z3, Z27
+	VMULPS       Z16, Z3, Z28
+	VMULPS       Z17, Z3, Z29
+	VMULPS       Z14, Z26, Z14
+	VMULPS       Z15, Z27, Z15
+	VMULPS       Z16, Z28, Z16
+	VMULPS       Z17, Z29, Z17
+	VFMADD231PS  Z21, Z2, Z14
+	VFMADD231PS  Z20, Z2, Z15
+	VFMADD231PS  Z19, Z2, Z16
+	VFMADD231PS  Z18, Z2, Z17
+	VPTESTMD     Z10, Z14, K7
+	VMOVAPS.Z    Z14, K7, Z14
+	VPTESTMD     Z10, Z15, K7
+	VMOVAPS.Z    Z15, K7, Z15
+	VPTESTMD     Z10, Z16, K7
+	VMOVAPS.Z    Z16, K7, Z16
+	VPTESTMD     Z10, Z17, K7
+	VMOVAPS.Z    Z17, K7, Z17
+	VMOVUPS      Z14, (CX)
+	VMOVUPS      Z15, 64(CX)
+	VMOVUPS      Z16, 128(CX)
+	VMOVUPS      Z17, 192(CX)
+	VMOVUPS      (DX), Z18
+	VMOVUPS      64(DX), Z19
+	VMOVUPS      128(DX), Z20
+	VMOVUPS      192(DX), Z21
+	VMAXPS       Z18, Z14, Z18
+	VMAXPS       Z19, Z15, Z19
+	VMAXPS       Z20, Z16, Z20
+	VMAXPS       Z21, Z17, Z21
+	VPTESTMD     Z10, Z18, K7
+	VMOVAPS.Z    Z18, K7, Z18
+	VPTESTMD     Z10, Z19, K7
+	VMOVAPS.Z    Z19, K7, Z19
+	VPTESTMD     Z10, Z20, K7
+	VMOVAPS.Z    Z20, K7, Z20
+	VPTESTMD     Z10, Z21, K7
+	VMOVAPS.Z    Z21, K7, Z21
+	VMOVUPS      Z18, (DX)
+	VMOVUPS      Z19, 64(DX)
+	VMOVUPS      Z20, 128(DX)
+	VMOVUPS      Z21, 192(DX)
+	VMULPS       Z5, Z18, Z18
+	VMULPS       Z5, Z19, Z19
+	VMULPS       Z5, Z20, Z20
+	VMULPS       Z5, Z21, Z21
+	VSQRTPS      Z18, Z18
+	VSQRTPS      Z19, Z19
+	VSQRTPS      Z20, Z20
+	VSQRTPS      Z21, Z21
+	VADDPS       Z6, Z18, Z18
+	VADDPS       Z6, Z19, Z19
+	VADDPS       Z6, Z20, Z20
+	VADDPS       Z6, Z21, Z21
+	VDIVPS       Z18, Z22, Z18
+	VDIVPS       Z19, Z23, Z19
+	VDIVPS       Z20, Z24, Z20
+	VDIVPS       Z21, Z25, Z21
 	VMULPS       Z9, Z8, Z9
-	VMULPS       Z10, Z8, Z10
 	VMULPS       Z11, Z8, Z11
 	VMULPS       Z12, Z8, Z12
-	VFNMADD231PS Z17, Z4, Z9
-	VFNMADD231PS Z13, Z4, Z10
-	VFNMADD231PS Z14, Z4, Z11
-	VFNMADD231PS Z15, Z4, Z12
+	VMULPS       Z13, Z8, Z13
+	VFNMADD231PS Z18, Z4, Z9
+	VFNMADD231PS Z19, Z4, Z11
+	VFNMADD231PS Z20, Z4, Z12
+	VFNMADD231PS Z21, Z4, Z13
 	VMOVUPS      Z9, (AX)
-	VMOVUPS      Z10, 64(AX)
-	VMOVUPS      Z11, 128(AX)
-	VMOVUPS      Z12, 192(AX)
+	VMOVUPS      Z11, 64(AX)
+	VMOVUPS      Z12, 128(AX)
+	VMOVUPS      Z13, 192(AX)
 	ADDQ         $+256, AX
 	ADDQ         $+256, BX
 	ADDQ         $+256, CX
 	ADDQ         $+256, DX
-	SUBQ         $+64, SI
+	ADDQ         $+256, SI
+	SUBQ         $+64, DI
 	JGE          blocks
 
 blocks_end:
@@ -12688,66 +13456,77 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS       (AX), Z12
-	VMOVUPS       (DX), Z11
-	VMOVUPS       (BX), Z10
-	VMULPS        Z11, Z1, Z9
-	VFMADD231PS   Z10, Z0, Z9
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z9, K7
-	VMOVAPS.Z     Z9, K7, Z9
-	VMOVUPS       Z9, (BX)
-	VMOVUPS       (CX), Z10
-	VMULPS        Z11, Z3, Z15
-	VMULPS        Z11, Z15, Z11
-	VFMADD231PS   Z10, Z2, Z11
-	VCMPPS.BCST   $0x01, lanes_00800000<>+0(SB), Z11, K5
-	KNOTW         K5, K7
-	VMOVAPS.Z     Z11, K7, Z11
-	VMOVUPS       Z11, (CX)
-	VMULPS        Z5, Z11, Z10
-	VSQRTPS       Z10, Z10
-	VADDPS        Z7, Z10, Z10
-	VDIVPS        Z10, Z9, Z10
-	VMULPS        Z12, Z8, Z12
-	VFNMADD231PS  Z10, Z4, Z12
-	VMOVUPS       Z12, (AX)
-	ADDQ          $+64, AX
-	ADDQ          $+64, BX
-	ADDQ          $+64, CX
-	ADDQ          $+64, DX
-	SUBQ          $+16, SI
-	JGE           vectors
+	VMOVUPS      (AX), Z13
+	VMOVUPS      (SI), Z12
+	VFMADD231PS  Z13, Z7, Z12
+	VMOVUPS      (BX), Z11
+	VMULPS       Z12, Z1, Z9
+	VFMADD231PS  Z11, Z0, Z9
+	VPTESTMD     Z10, Z9, K7
+	VMOVAPS.Z    Z9, K7, Z9
+	VMOVUPS      Z9, (BX)
+	VMOVUPS      (CX), Z11
+	VMULPS       Z12, Z3, Z21
+	VMULPS       Z12, Z21, Z12
+	VFMADD231PS  Z11, Z2, Z12
+	VPTESTMD     Z10, Z12, K7
+	VMOVAPS.Z    Z12, K7, Z12
+	VMOVUPS      Z12, (CX)
+	VMOVUPS      (DX), Z11
+	VMAXPS       Z11, Z12, Z11
+	VPTESTMD     Z10, Z11, K7
+	VMOVAPS.Z    Z11, K7, Z11
+	VMOVUPS      Z11, (DX)
+	VMULPS       Z5, Z11, Z11
+	VSQRTPS      Z11, Z11
+	VADDPS       Z6, Z11, Z11
+	VDIVPS       Z11, Z9, Z11
+	VMULPS       Z13, Z8, Z13
+	VFNMADD231PS Z11, Z4, Z13
+	VMOVUPS      Z13, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, SI
+	SUBQ         $+16, DI
+	JGE          vectors
 
 vectors_end:
-	ADDQ          $+16, SI
-	TESTQ         SI, SI
-	JE            done
-	MOVL          $0x0000ffff, DI
-	BZHIL         SI, DI, DI
-	KMOVW         DI, K1
-	VMOVUPS.Z     (AX), K1, Z12
-	VMOVUPS.Z     (DX), K1, Z10
-	VMOVUPS.Z     (BX), K1, Z9
-	VMULPS        Z10, Z1, Z11
-	VFMADD231PS   Z9, Z0, Z11
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z11, K7
-	VMOVAPS.Z     Z11, K7, Z11
-	VMOVUPS       Z11, K1, (BX)
-	VMOVUPS.Z     (CX), K1, Z9
-	VMULPS        Z10, Z3, Z15
-	VMULPS        Z10, Z15, Z10
-	VFMADD231PS   Z9, Z2, Z10
-	VCMPPS.BCST   $0x01, lanes_00800000<>+0(SB), Z10, K5
-	KNOTW         K5, K7
-	VMOVAPS.Z     Z10, K7, Z10
-	VMOVUPS       Z10, K1, (CX)
-	VMULPS        Z5, Z10, Z9
-	VSQRTPS       Z9, Z9
-	VADDPS        Z7, Z9, Z9
-	VDIVPS        Z9, Z11, Z9
-	VMULPS        Z12, Z8, Z12
-	VFNMADD231PS  Z9, Z4, Z12
-	VMOVUPS       Z12, K1, (AX)
+	ADDQ         $+16, DI
+	TESTQ        DI, DI
+	JE           done
+	MOVL         $0x0000ffff, R8
+	BZHIL        DI, R8, R8
+	KMOVW        R8, K1
+	VMOVUPS.Z    (AX), K1, Z13
+	VMOVUPS.Z    (SI), K1, Z11
+	VFMADD231PS  Z13, Z7, Z11
+	VMOVUPS.Z    (BX), K1, Z9
+	VMULPS       Z11, Z1, Z12
+	VFMADD231PS  Z9, Z0, Z12
+	VPTESTMD     Z10, Z12, K7
+	VMOVAPS.Z    Z12, K7, Z12
+	VMOVUPS      Z12, K1, (BX)
+	VMOVUPS.Z    (CX), K1, Z9
+	VMULPS       Z11, Z3, Z21
+	VMULPS       Z11, Z21, Z11
+	VFMADD231PS  Z9, Z2, Z11
+	VPTESTMD     Z10, Z11, K7
+	VMOVAPS.Z    Z11, K7, Z11
+	VMOVUPS      Z11, K1, (CX)
+	VMOVUPS.Z    (DX), K1, Z9
+	VMAXPS       Z9, Z11, Z9
+	VPTESTMD     Z10, Z9, K7
+	VMOVAPS.Z    Z9, K7, Z9
+	VMOVUPS      Z9, K1, (DX)
+	VMULPS       Z5, Z9, Z9
+	VSQRTPS      Z9, Z9
+	VADDPS       Z6, Z9, Z9
+	VDIVPS       Z9, Z12, Z9
+	VMULPS       Z13, Z8, Z13
+	VFNMADD231PS Z9, Z4, Z13
+	VMOVUPS      Z13, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -12777,19 +13556,21 @@ TEXT ·AdamDecoupledAheadAVX2(SB), NOSPLIT, $0-84
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), BX
 	MOVQ         v+16(FP), CX
-	MOVQ         grad+24(FP), DX
-	MOVQ         n+32(FP), SI
-	MOVQ         distance+40(FP), DI
-	VBROADCASTSS beta1+48(FP), Y0
-	VBROADCASTSS add1+52(FP), Y1
-	VBROADCASTSS beta2+56(FP), Y2
-	VBROADCASTSS add2+60(FP), Y3
-	VBROADCASTSS step+64(FP), Y4
-	VBROADCASTSS correct2+68(FP), Y5
-	VBROADCASTSS scaled2+72(FP), Y6
-	VBROADCASTSS epsilon+76(FP), Y7
-	VBROADCASTSS keep+80(FP), Y8
-	SUBQ         $+16, SI
+	MOVQ         top+24(FP), DX
+	MOVQ         grad+32(FP), SI
+	MOVQ         n+40(FP), DI
+	MOVQ         distance+48(FP), R8
+	VBROADCASTSS beta1+56(FP), Y0
+	VBROADCASTSS add1+60(FP), Y1
+	VBROADCASTSS beta2+64(FP), Y2
+	VBROADCASTSS add2+68(FP), Y3
+	VBROADCASTSS step+72(FP), Y4
+	VBROADCASTSS correct2+76(FP), Y5
+	VBROADCASTSS epsilon+80(FP), Y6
+	VBROADCASTSS decay+84(FP), Y7
+	VBROADCASTSS keep+88(FP), Y8
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y10
+	SUBQ         $+16, DI
 	JL           blocks_end
 	PCALIGN      $0x40
 
@@ -12799,44 +13580,54 @@ blocks:
 	PREFETCHT0   (CX)(DI*1)
 	PREFETCHT0   (DX)(DI*1)
 	VMOVUPS      (AX), Y9
-	VMOVUPS      (DX), Y10
-	VMULPS       Y10, Y1, Y11
-	VFMADD231PS  (BX), Y0, Y11
-	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
-	VPSIGND      Y12, Y11, Y11
-	VMOVUPS      Y11, (BX)
-	VMULPS       Y10, Y3, Y12
-	VMULPS       Y10, Y12, Y10
-	VFMADD231PS  (CX), Y2, Y10
-	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y10, Y12
-	VANDNPS      Y10, Y12, Y10
-	VMOVUPS      Y10, (CX)
-	VMULPS       Y5, Y10, Y12
-	VSQRTPS      Y12, Y12
-	VADDPS       Y7, Y12, Y12
-	VDIVPS       Y12, Y11, Y12
+	VMOVUPS      (SI), Y11
+	VFMADD231PS  Y9, Y7, Y11
+	VMULPS       Y11, Y1, Y12
+	VFMADD231PS  (BX), Y0, Y12
+	VANDPS       Y10, Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMOVUPS      Y12, (BX)
+	VMULPS       Y11, Y3, Y13
+	VMULPS       Y11, Y13, Y11
+	VFMADD231PS  (CX), Y2, Y11
+	VANDPS       Y10, Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VMOVUPS      Y11, (CX)
+	VMAXPS       (DX), Y11, Y11
+	VANDPS       Y10, Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VMOVUPS      Y11, (DX)
+	VMULPS       Y5, Y11, Y11
+	VSQRTPS      Y11, Y11
+	VADDPS       Y6, Y11, Y11
+	VDIVPS       Y11, Y12, Y11
 	VMULPS       Y9, Y8, Y9
-	VFNMADD231PS Y12, Y4, Y9
+	VFNMADD231PS Y11, Y4, Y9
 	VMOVUPS      Y9, (AX)
 	VMOVUPS      32(AX), Y9
-	VMOVUPS      32(DX), Y12
-	VMULPS       Y12, Y1, Y11
-	VFMADD231PS  32(BX), Y0, Y11
-	VANDPS       lanes_7f800000<>+0(SB), Y11, Y10
-	VPSIGND      Y10, Y11, Y11
-	VMOVUPS      Y11, 32(BX)
-	VMULPS       Y12, Y3, Y10
-	VMULPS       Y12, Y10, Y12
-	VFMADD231PS  32(CX), Y2, Y12
-	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y12, Y10
-	VANDNPS      Y12, Y10, Y12
-	VMOVUPS      Y12, 32(CX)
-	VMULPS       Y5, Y12, Y10
-	VSQRTPS      Y10, Y10
-	VADDPS       Y7, Y10, Y10
-	VDIVPS       Y10, Y11, Y10
+	VMOVUPS      32(SI), Y11
+	VFMADD231PS  Y9, Y7, Y11
+	VMULPS       Y11, Y1, Y12
+	VFMADD231PS  32(BX), Y0, Y12
+	VANDPS       Y10, Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMOVUPS      Y12, 32(BX)
+	VMULPS       Y11, Y3, Y13
+	VMULPS       Y11, Y13, Y11
+	VFMADD231PS  32(CX), Y2, Y11
+	VANDPS       Y10, Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VMOVUPS      Y11, 32(CX)
+	VMAXPS       32(DX), Y11, Y11
+	VANDPS       Y10, Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VMOVUPS      Y11, 32(DX)
+	VMULPS       Y5, Y11, Y11
+	VSQRTPS      Y11, Y11
+	VADDPS       Y6, Y11, Y11
+	VDIVPS       Y11, Y12, Y11
 	VMULPS       Y9, Y8, Y9
-	VFNMADD231PS Y10, Y4, Y9
+	VFNMADD231PS Y11, Y4, Y9
 	VMOVUPS      Y9, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
@@ -12852,24 +13643,29 @@ blocks_end:
 
 vectors:
 	VMOVUPS      (AX), Y9
-	VMOVUPS      (DX), Y10
-	VMULPS       Y10, Y1, Y11
-	VFMADD231PS  (BX), Y0, Y11
-	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
-	VPSIGND      Y12, Y11, Y11
-	VMOVUPS      Y11, (BX)
-	VMULPS       Y10, Y3, Y12
-	VMULPS       Y10, Y12, Y10
-	VFMADD231PS  (CX), Y2, Y10
-	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y10, Y12
-	VANDNPS      Y10, Y12, Y10
-	VMOVUPS      Y10, (CX)
-	VMULPS       Y5, Y10, Y12
-	VSQRTPS      Y12, Y12
-	VADDPS       Y7, Y12, Y12
-	VDIVPS       Y12, Y11, Y12
+	VMOVUPS      (SI), Y11
+	VFMADD231PS  Y9, Y7, Y11
+	VMULPS       Y11, Y1, Y12
+	VFMADD231PS  (BX), Y0, Y12
+	VANDPS       Y10, Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMOVUPS      Y12, (BX)
+	VMULPS       Y11, Y3, Y13
+	VMULPS       Y11, Y13, Y11
+	VFMADD231PS  (CX), Y2, Y11
+	VANDPS       Y10, Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VMOVUPS      Y11, (CX)
+	VMAXPS       (DX), Y11, Y11
+	VANDPS       Y10, Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VMOVUPS      Y11, (DX)
+	VMULPS       Y5, Y11, Y11
+	VSQRTPS      Y11, Y11
+	VADDPS       Y6, Y11, Y11
+	VDIVPS       Y11, Y12, Y11
 	VMULPS       Y9, Y8, Y9
-	VFNMADD231PS Y12, Y4, Y9
+	VFNMADD231PS Y11, Y4, Y9
 	VMOVUPS      Y9, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
@@ -12882,122 +13678,158 @@ vectors_end:
 	ADDQ        $+8, SI
 	TESTQ       SI, SI
 	JE          done
-	LEAQ        partial_masks<>+0(SB), R8
-	NEGQ        SI
-	VMOVUPS     32(R8)(SI*4), Y9
-	NEGQ        SI
-	VMASKMOVPS  (AX), Y9, Y12
-	VMASKMOVPS  (DX), Y9, Y11
-	VMASKMOVPS  (BX), Y9, Y10
-	VMULPS      Y11, Y1, Y13
-	VFMADD231PS Y10, Y0, Y13
-	VANDPS      lanes_7f800000<>+0(SB), Y13, Y10
-	VPSIGND     Y10, Y13, Y13
-	CMPQ        SI, $0x04
-	JL          store58_few
-	VMOVUPS     X13, (BX)
-	JE          store58_end
-	VPERM2F128  $0x01, Y13, Y13, Y13
-	CMPQ        SI, $0x06
-	JL          store58_five
-	VMOVLPS     X13, 16(BX)
-	JE          store58_swap
-	VEXTRACTPS  $0x02, X13, 24(BX)
-	JMP         store58_swap
+	LEAQ        partial_masks<>+0(SB), R9
+	NEGQ        DI
+	VMOVUPS     32(R9)(DI*4), Y9
+	NEGQ        DI
+	VMASKMOVPS  (AX), Y9, Y11
+	VMASKMOVPS  (SI), Y9, Y12
+	VFMADD231PS Y11, Y7, Y12
+	VMASKMOVPS  (BX), Y9, Y13
+	VMULPS      Y12, Y1, Y14
+	VFMADD231PS Y13, Y0, Y14
+	VANDPS      Y10, Y14, Y13
+	VPSIGND     Y13, Y14, Y14
+	CMPQ        DI, $0x04
+	JL          store61_few
+	VMOVUPS     X14, (BX)
+	JE          store61_end
+	VPERM2F128  $0x01, Y14, Y14, Y14
+	CMPQ        DI, $0x06
+	JL          store61_five
+	VMOVLPS     X14, 16(BX)
+	JE          store61_swap
+	VEXTRACTPS  $0x02, X14, 24(BX)
+	JMP         store61_swap
 
-store58_five:
-	VMOVSS X13, 16(BX)
+store61_five:
+	VMOVSS X14, 16(BX)
 
-store58_swap:
-	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store58_end
+store61_swap:
+	VPERM2F128 $0x01, Y14, Y14, Y14
+	JMP        store61_end
 
-store58_few:
-	CMPQ       SI, $0x02
-	JL         store58_one
-	VMOVLPS    X13, (BX)
-	JE         store58_end
-	VEXTRACTPS $0x02, X13, 8(BX)
-	JMP        store58_end
+store61_few:
+	CMPQ       DI, $0x02
+	JL         store61_one
+	VMOVLPS    X14, (BX)
+	JE         store61_end
+	VEXTRACTPS $0x02, X14, 8(BX)
+	JMP        store61_end
 
-store58_one:
-	VMOVSS X13, (BX)
+store61_one:
+	VMOVSS X14, (BX)
 
-store58_end:
-	VMASKMOVPS  (CX), Y9, Y10
-	VMULPS      Y11, Y3, Y14
-	VMULPS      Y11, Y14, Y11
-	VFMADD231PS Y10, Y2, Y11
-	VCMPPS      $0x01, lanes_00800000<>+0(SB), Y11, Y10
-	VANDNPS     Y11, Y10, Y11
-	CMPQ        SI, $0x04
-	JL          store59_few
-	VMOVUPS     X11, (CX)
-	JE          store59_end
-	VPERM2F128  $0x01, Y11, Y11, Y11
-	CMPQ        SI, $0x06
-	JL          store59_five
-	VMOVLPS     X11, 16(CX)
-	JE          store59_swap
-	VEXTRACTPS  $0x02, X11, 24(CX)
-	JMP         store59_swap
+store61_end:
+	VMASKMOVPS  (CX), Y9, Y13
+	VMULPS      Y12, Y3, Y15
+	VMULPS      Y12, Y15, Y12
+	VFMADD231PS Y13, Y2, Y12
+	VANDPS      Y10, Y12, Y13
+	VPSIGND     Y13, Y12, Y12
+	CMPQ        DI, $0x04
+	JL          store62_few
+	VMOVUPS     X12, (CX)
+	JE          store62_end
+	VPERM2F128  $0x01, Y12, Y12, Y12
+	CMPQ        DI, $0x06
+	JL          store62_five
+	VMOVLPS     X12, 16(CX)
+	JE          store62_swap
+	VEXTRACTPS  $0x02, X12, 24(CX)
+	JMP         store62_swap
 
-store59_five:
-	VMOVSS X11, 16(CX)
+store62_five:
+	VMOVSS X12, 16(CX)
 
-store59_swap:
-	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store59_end
-
-store59_few:
-	CMPQ       SI, $0x02
-	JL         store59_one
-	VMOVLPS    X11, (CX)
-	JE         store59_end
-	VEXTRACTPS $0x02, X11, 8(CX)
-	JMP        store59_end
-
-store59_one:
-	VMOVSS X11, (CX)
-
-store59_end:
-	VMULPS       Y5, Y11, Y10
-	VSQRTPS      Y10, Y10
-	VADDPS       Y7, Y10, Y10
-	VDIVPS       Y10, Y13, Y10
-	VMULPS       Y12, Y8, Y12
-	VFNMADD231PS Y10, Y4, Y12
-	CMPQ         SI, $0x04
-	JL           store60_few
-	VMOVUPS      X12, (AX)
-	JE           store60_end
-	VPERM2F128   $0x01, Y12, Y12, Y12
-	CMPQ         SI, $0x06
-	JL           store60_five
-	VMOVLPS      X12, 16(AX)
-	JE           store60_swap
-	VEXTRACTPS   $0x02, X12, 24(AX)
-	JMP          store60_swap
-
-store60_five:
-	VMOVSS X12, 16(AX)
-
-store60_swap:
+store62_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store60_end
+	JMP        store62_end
 
-store60_few:
-	CMPQ       SI, $0x02
-	JL         store60_one
-	VMOVLPS    X12, (AX)
-	JE         store60_end
-	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store60_end
+store62_few:
+	CMPQ       DI, $0x02
+	JL         store62_one
+	VMOVLPS    X12, (CX)
+	JE         store62_end
+	VEXTRACTPS $0x02, X12, 8(CX)
+	JMP        store62_end
 
-store60_one:
-	VMOVSS X12, (AX)
+store62_one:
+	VMOVSS X12, (CX)
 
-store60_end:
+store62_end:
+	VMASKMOVPS (DX), Y9, Y13
+	VMAXPS     Y13, Y12, Y13
+	VANDPS     Y10, Y13, Y12
+	VPSIGND    Y12, Y13, Y13
+	CMPQ       DI, $0x04
+	JL         store63_few
+	VMOVUPS    X13, (DX)
+	JE         store63_end
+	VPERM2F128 $0x01, Y13, Y13, Y13
+	CMPQ       DI, $0x06
+	JL         store63_five
+	VMOVLPS    X13, 16(DX)
+	JE         store63_swap
+	VEXTRACTPS $0x02, X13, 24(DX)
+	JMP        store63_swap
+
+store63_five:
+	VMOVSS X13, 16(DX)
+
+store63_swap:
+	VPERM2F128 $0x01, Y13, Y13, Y13
+	JMP        store63_end
+
+store63_few:
+	CMPQ       DI, $0x02
+	JL         store63_one
+	VMOVLPS    X13, (DX)
+	JE         store63_end
+	VEXTRACTPS $0x02, X13, 8(DX)
+	JMP        store63_end
+
+store63_one:
+	VMOVSS X13, (DX)
+
+store63_end:
+	VMULPS       Y5, Y13, Y13
+	VSQRTPS      Y13, Y13
+	VADDPS       Y6, Y13, Y13
+	VDIVPS       Y13, Y14, Y13
+	VMULPS       Y11, Y8, Y11
+	VFNMADD231PS Y13, Y4, Y11
+	CMPQ         DI, $0x04
+	JL           store64_few
+	VMOVUPS      X11, (AX)
+	JE           store64_end
+	VPERM2F128   $0x01, Y11, Y11, Y11
+	CMPQ         DI, $0x06
+	JL           store64_five
+	VMOVLPS      X11, 16(AX)
+	JE           store64_swap
+	VEXTRACTPS   $0x02, X11, 24(AX)
+	JMP          store64_swap
+
+store64_five:
+	VMOVSS X11, 16(AX)
+
+store64_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store64_end
+
+store64_few:
+	CMPQ       DI, $0x02
+	JL         store64_one
+	VMOVLPS    X11, (AX)
+	JE         store64_end
+	VEXTRACTPS $0x02, X11, 8(AX)
+	JMP        store64_end
+
+store64_one:
+	VMOVSS X11, (AX)
+
+store64_end:
 done:
 	VZEROUPPER
 	RET
@@ -13999,42 +14831,63 @@ TEXT ·AmsGradAVX512(SB), NOSPLIT, $0-88
 	VBROADCASTSS decay+80(FP), Z8
 	VBROADCASTSS keep+84(FP), Z9
 	VBROADCASTSS lanes_7f800000<>+0(SB), Z11
-	VBROADCASTSS lanes_00800000<>+0(SB), Z12
-	SUBQ         $+32, DI
+	SUBQ         $+64, DI
 	JL           blocks_end
 
 blocks:
 	VMOVUPS          (AX), Z10
-	VMOVUPS          64(AX), Z13
-	VMOVUPS          (SI), Z14
-	VMOVUPS          64(SI), Z15
-	VFMADD231PS      Z10, Z8, Z14
-	VFMADD231PS      Z13, Z8, Z15
-	VMOVUPS          (BX), Z16
-	VMOVUPS          64(BX), Z17
-	VMULPS           Z14, Z1, Z18
-	VMULPS           Z15, Z1, Z19
-	VFMADD231PS      Z16, Z0, Z18
-	VFMADD231PS      Z17, Z0, Z19
-	VPTESTMD         Z11, Z18, K7
-	VMOVAPS.Z        Z18, K7, Z18
-	VPTESTMD         Z11, Z19, K7
-	VMOVAPS.Z        Z19, K7, Z19
-	VMOVUPS          Z18, (BX)
-	VMOVUPS          Z19, 64(BX)
-	VMOVUPS          (CX), Z17
-	VMOVUPS          64(CX), Z16
-	VMULPS           Z14, Z3, Z20
-	VMULPS           Z15, Z3, Z21
-	VMULPS           Z14, Z20, Z14
-	VMULPS           Z15, Z21, Z15
-	VFMADD231PS      Z17, Z2, Z14
-	VFMADD231PS      Z16, Z2, Z15
-	VCMPPS           $0x01, Z12, Z14, K2
-	VCMPPS           $0x01, Z12, Z15, K3
-	KNOTW            K2, K7
-	VMOVAPS.Z        Z14, K7, Z14
-	KNOTW            K3, K7
+	VMOVUPS          64(AX), Z12
+	VMOVUPS          128(AX), Z13
+	VMOVUPS          192(AX), Z14
+	VMOVUPS          (SI), Z15
+	VMOVUPS          64(SI), Z16
+	VMOVUPS          128(SI), Z17
+	VMOVUPS          192(SI), Z18
+	VFMADD231PS      Z10, Z7, Z15
+	VFMADD231PS      Z12, Z7, Z16
+	VFMADD231PS      Z13, Z7, Z17
+	VFMADD231PS      Z14, Z7, Z18
+	VMOVUPS          (BX), Z19
+	VMOVUPS          64(BX), Z20
+	VMOVUPS          128(BX), Z21
+	VMOVUPS          192(BX), Z22
+	VMULPS           Z15, Z1, Z23
+	VMULPS           Z16, Z1, Z24
+	VMULPS           Z17, Z1, Z25
+	VMULPS           Z18, Z1, Z26
+	VFMADD231PS      Z19, Z0, Z23
+	VFMADD231PS      Z20, Z0, Z24
+	VFMADD231PS      Z21, Z0, Z25
+	VFMADD231PS      Z22, Z0, Z26
+	VPTESTMD         Z11, Z23, K7
+	VMOVAPS.Z        Z23, K7, Z23
+	VPTESTMD         Z11, Z24, K7
+	VMOVAPS.Z        Z24, K7, Z24
+	VPTESTMD         Z11, Z25, K7
+	VMOVAPS.Z        Z25, K7, Z25
+	VPTESTMD         Z11, Z26, K7
+	VMOVAPS.Z        Z26, K7, Z26
+	VMOVUPS          Z23, (BX)
+	VMOVUPS          Z24, 64(BX)
+	VMOVUPS          Z25, 128(BX)
+	VMOVUPS          Z26, 192(BX)
+	VMOVUPS          (CX), Z22
+	VMOVUPS          64(CX), Z21
+	VMOVUPS          128(CX), Z20
+	VMOVUPS          192(CX), Z19
+	VMULPS           Z15, Z3, Z27
+	VMULPS           Z16, Z3, Z28
+	VMULPS           Z17, Z3, Z29
+	VMULPS           Z18, Z3, Z30
+	VMULPS           Z15, Z27, Z15
+	VMULPS           Z16, Z28, Z16
+	VMULPS           Z17, Z29, Z17
+	VMULPS           Z18, Z30, Z18
+	VFMADD231PS      Z22, Z2, Z15
+	VFMADD231PS      Z21, Z2, Z16
+	VFMADD231PS      Z20, Z2, Z17
+	VFMADD231PS      Z19, Z2, Z18
+	VPTESTMD         Z11, Z15, K7
 	VMOVAPS.Z        Z15, K7, Z15
 	VMOVUPS          Z14, (CX)
 	VMOVUPS          Z15, 64(CX)
@@ -14046,84 +14899,152 @@ blocks:
 	VCMPPS           $0x01, Z12, Z17, K2
 	KNOTW            K3, K7
 	VMOVAPS.Z        Z16, K7, Z16
-	KNOTW            K2, K7
+	VPTESTMD         Z11, Z17, K7
 	VMOVAPS.Z        Z17, K7, Z17
-	VMOVUPS          Z16, (DX)
-	VMOVUPS          Z17, 64(DX)
-	VMULPS           Z5, Z16, Z15
-	VSQRTPS          Z15, Z15
-	VADDPS           Z7, Z15, Z15
-	VMULPS           Z6, Z17, Z14
-	VRSQRT14PS       Z14, Z20
-	VMULPS           Z20, Z14, Z21
-	VMULPS.BCST      lanes_3f000000<>+0(SB), Z20, Z20
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z22
-	VFNMADD231PS     Z21, Z20, Z22
-	VFMADD231PS      Z22, Z21, Z21
-	VFMADD231PS      Z22, Z20, Z20
-	VFNMADD231PS     Z21, Z21, Z14
-	VPTESTMD         Z17, Z17, K7
-	VFMADD213PS.Z    Z21, Z20, K7, Z14
-	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z14, K7, K6
-	VFPCLASSPSZ      $0x99, Z14, K7
+	VPTESTMD         Z11, Z18, K7
+	VMOVAPS.Z        Z18, K7, Z18
+	VMOVUPS          Z15, (CX)
+	VMOVUPS          Z16, 64(CX)
+	VMOVUPS          Z17, 128(CX)
+	VMOVUPS          Z18, 192(CX)
+	VMOVUPS          (DX), Z19
+	VMOVUPS          64(DX), Z20
+	VMOVUPS          128(DX), Z21
+	VMOVUPS          192(DX), Z22
+	VMAXPS           Z19, Z15, Z19
+	VMAXPS           Z20, Z16, Z20
+	VMAXPS           Z21, Z17, Z21
+	VMAXPS           Z22, Z18, Z22
+	VPTESTMD         Z11, Z19, K7
+	VMOVAPS.Z        Z19, K7, Z19
+	VPTESTMD         Z11, Z20, K7
+	VMOVAPS.Z        Z20, K7, Z20
+	VPTESTMD         Z11, Z21, K7
+	VMOVAPS.Z        Z21, K7, Z21
+	VPTESTMD         Z11, Z22, K7
+	VMOVAPS.Z        Z22, K7, Z22
+	VMOVUPS          Z19, (DX)
+	VMOVUPS          Z20, 64(DX)
+	VMOVUPS          Z21, 128(DX)
+	VMOVUPS          Z22, 192(DX)
+	VMULPS           Z5, Z19, Z18
+	VSQRTPS          Z18, Z18
+	VADDPS           Z6, Z18, Z18
+	VMULPS           Z9, Z20, Z17
+	VRSQRT14PS       Z17, Z15
+	VMULPS           Z15, Z17, Z16
+	VMULPS.BCST      lanes_3f000000<>+0(SB), Z15, Z15
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z30
+	VFNMADD231PS     Z16, Z15, Z30
+	VFMADD231PS      Z30, Z16, Z16
+	VFMADD231PS      Z30, Z15, Z15
+	VFNMADD231PS     Z16, Z16, Z17
+	VPTESTMD         Z20, Z20, K7
+	VFMADD213PS.Z    Z16, Z15, K7, Z17
+	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z17, K7, K6
+	VFPCLASSPSZ      $0x99, Z17, K7
 	KORTESTW         K6, K7
-	JNE              root_again9
-	VMOVAPS          Z7, Z16
-	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z14, Z16
+	JNE              root_again5
+	VMOVAPS          Z6, Z19
+	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z17, Z19
 
-root_done9:
-	VDIVPS       Z15, Z18, Z15
-	VDIVPS       Z16, Z19, Z16
-	VMULPS       Z10, Z9, Z10
-	VMULPS       Z13, Z9, Z13
-	VFNMADD231PS Z15, Z4, Z10
-	VFNMADD231PS Z16, Z4, Z13
+root_done5:
+	VMULPS           Z9, Z21, Z30
+	VRSQRT14PS       Z30, Z16
+	VMULPS           Z16, Z30, Z15
+	VMULPS.BCST      lanes_3f000000<>+0(SB), Z16, Z16
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z17
+	VFNMADD231PS     Z15, Z16, Z17
+	VFMADD231PS      Z17, Z15, Z15
+	VFMADD231PS      Z17, Z16, Z16
+	VFNMADD231PS     Z15, Z15, Z30
+	VPTESTMD         Z21, Z21, K7
+	VFMADD213PS.Z    Z15, Z16, K7, Z30
+	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z30, K7, K6
+	VFPCLASSPSZ      $0x99, Z30, K7
+	KORTESTW         K6, K7
+	JNE              root_again6
+	VMOVAPS          Z6, Z20
+	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z30, Z20
+
+root_done6:
+	VMULPS           Z9, Z22, Z17
+	VRSQRT14PS       Z17, Z15
+	VMULPS           Z15, Z17, Z16
+	VMULPS.BCST      lanes_3f000000<>+0(SB), Z15, Z15
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z30
+	VFNMADD231PS     Z16, Z15, Z30
+	VFMADD231PS      Z30, Z16, Z16
+	VFMADD231PS      Z30, Z15, Z15
+	VFNMADD231PS     Z16, Z16, Z17
+	VPTESTMD         Z22, Z22, K7
+	VFMADD213PS.Z    Z16, Z15, K7, Z17
+	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z17, K7, K6
+	VFPCLASSPSZ      $0x99, Z17, K7
+	KORTESTW         K6, K7
+	JNE              root_again7
+	VMOVAPS          Z6, Z21
+	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z17, Z21
+
+root_done7:
+	VDIVPS       Z18, Z23, Z18
+	VDIVPS       Z19, Z24, Z19
+	VDIVPS       Z20, Z25, Z20
+	VDIVPS       Z21, Z26, Z21
+	VMULPS       Z10, Z8, Z10
+	VMULPS       Z12, Z8, Z12
+	VMULPS       Z13, Z8, Z13
+	VMULPS       Z14, Z8, Z14
+	VFNMADD231PS Z18, Z4, Z10
+	VFNMADD231PS Z19, Z4, Z12
+	VFNMADD231PS Z20, Z4, Z13
+	VFNMADD231PS Z21, Z4, Z14
 	VMOVUPS      Z10, (AX)
-	VMOVUPS      Z13, 64(AX)
-	ADDQ         $+128, AX
-	ADDQ         $+128, BX
-	ADDQ         $+128, CX
-	ADDQ         $+128, DX
-	ADDQ         $+128, SI
-	SUBQ         $+32, DI
+	VMOVUPS      Z12, 64(AX)
+	VMOVUPS      Z13, 128(AX)
+	VMOVUPS      Z14, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	ADDQ         $+256, CX
+	ADDQ         $+256, DX
+	ADDQ         $+256, SI
+	SUBQ         $+64, DI
 	JGE          blocks
 
 blocks_end:
-	ADDQ $+32, DI
+	ADDQ $+64, DI
 	SUBQ $+16, DI
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (AX), Z13
-	VMOVUPS      (SI), Z10
-	VFMADD231PS  Z13, Z8, Z10
-	VMOVUPS      (BX), Z16
-	VMULPS       Z10, Z1, Z15
-	VFMADD231PS  Z16, Z0, Z15
-	VPTESTMD     Z11, Z15, K7
-	VMOVAPS.Z    Z15, K7, Z15
-	VMOVUPS      Z15, (BX)
-	VMOVUPS      (CX), Z16
-	VMULPS       Z10, Z3, Z19
-	VMULPS       Z10, Z19, Z10
-	VFMADD231PS  Z16, Z2, Z10
-	VCMPPS       $0x01, Z12, Z10, K2
-	KNOTW        K2, K7
+	VMOVUPS      (AX), Z14
+	VMOVUPS      (SI), Z13
+	VFMADD231PS  Z14, Z7, Z13
+	VMOVUPS      (BX), Z12
+	VMULPS       Z13, Z1, Z10
+	VFMADD231PS  Z12, Z0, Z10
+	VPTESTMD     Z11, Z10, K7
 	VMOVAPS.Z    Z10, K7, Z10
-	VMOVUPS      Z10, (CX)
-	VMOVUPS      (DX), Z16
-	VMAXPS       Z16, Z10, Z16
-	VCMPPS       $0x01, Z12, Z16, K2
-	KNOTW        K2, K7
-	VMOVAPS.Z    Z16, K7, Z16
-	VMOVUPS      Z16, (DX)
-	VMULPS       Z5, Z16, Z10
-	VSQRTPS      Z10, Z10
-	VADDPS       Z7, Z10, Z10
-	VDIVPS       Z10, Z15, Z10
-	VMULPS       Z13, Z9, Z13
-	VFNMADD231PS Z10, Z4, Z13
-	VMOVUPS      Z13, (AX)
+	VMOVUPS      Z10, (BX)
+	VMOVUPS      (CX), Z12
+	VMULPS       Z13, Z3, Z21
+	VMULPS       Z13, Z21, Z13
+	VFMADD231PS  Z12, Z2, Z13
+	VPTESTMD     Z11, Z13, K7
+	VMOVAPS.Z    Z13, K7, Z13
+	VMOVUPS      Z13, (CX)
+	VMOVUPS      (DX), Z12
+	VMAXPS       Z12, Z13, Z12
+	VPTESTMD     Z11, Z12, K7
+	VMOVAPS.Z    Z12, K7, Z12
+	VMOVUPS      Z12, (DX)
+	VMULPS       Z5, Z12, Z13
+	VSQRTPS      Z13, Z13
+	VADDPS       Z6, Z13, Z13
+	VDIVPS       Z13, Z10, Z13
+	VMULPS       Z14, Z8, Z14
+	VFNMADD231PS Z13, Z4, Z14
+	VMOVUPS      Z14, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
@@ -14139,46 +15060,56 @@ vectors_end:
 	MOVL         $0x0000ffff, R8
 	BZHIL        DI, R8, R8
 	KMOVW        R8, K1
-	VMOVUPS.Z    (AX), K1, Z13
-	VMOVUPS.Z    (SI), K1, Z10
-	VFMADD231PS  Z13, Z8, Z10
-	VMOVUPS.Z    (BX), K1, Z15
-	VMULPS       Z10, Z1, Z16
-	VFMADD231PS  Z15, Z0, Z16
-	VPTESTMD     Z11, Z16, K7
-	VMOVAPS.Z    Z16, K7, Z16
-	VMOVUPS      Z16, K1, (BX)
-	VMOVUPS.Z    (CX), K1, Z15
-	VMULPS       Z10, Z3, Z19
-	VMULPS       Z10, Z19, Z10
-	VFMADD231PS  Z15, Z2, Z10
-	VCMPPS       $0x01, Z12, Z10, K2
-	KNOTW        K2, K7
+	VMOVUPS.Z    (AX), K1, Z14
+	VMOVUPS.Z    (SI), K1, Z13
+	VFMADD231PS  Z14, Z7, Z13
+	VMOVUPS.Z    (BX), K1, Z10
+	VMULPS       Z13, Z1, Z12
+	VFMADD231PS  Z10, Z0, Z12
+	VPTESTMD     Z11, Z12, K7
+	VMOVAPS.Z    Z12, K7, Z12
+	VMOVUPS      Z12, K1, (BX)
+	VMOVUPS.Z    (CX), K1, Z10
+	VMULPS       Z13, Z3, Z21
+	VMULPS       Z13, Z21, Z13
+	VFMADD231PS  Z10, Z2, Z13
+	VPTESTMD     Z11, Z13, K7
+	VMOVAPS.Z    Z13, K7, Z13
+	VMOVUPS      Z13, K1, (CX)
+	VMOVUPS.Z    (DX), K1, Z10
+	VMAXPS       Z10, Z13, Z10
+	VPTESTMD     Z11, Z10, K7
 	VMOVAPS.Z    Z10, K7, Z10
-	VMOVUPS      Z10, K1, (CX)
-	VMOVUPS.Z    (DX), K1, Z15
-	VMAXPS       Z15, Z10, Z15
-	VCMPPS       $0x01, Z12, Z15, K2
-	KNOTW        K2, K7
-	VMOVAPS.Z    Z15, K7, Z15
-	VMOVUPS      Z15, K1, (DX)
-	VMULPS       Z5, Z15, Z10
-	VSQRTPS      Z10, Z10
-	VADDPS       Z7, Z10, Z10
-	VDIVPS       Z10, Z16, Z10
-	VMULPS       Z13, Z9, Z13
-	VFNMADD231PS Z10, Z4, Z13
-	VMOVUPS      Z13, K1, (AX)
+	VMOVUPS      Z10, K1, (DX)
+	VMULPS       Z5, Z10, Z13
+	VSQRTPS      Z13, Z13
+	VADDPS       Z6, Z13, Z13
+	VDIVPS       Z13, Z12, Z13
+	VMULPS       Z14, Z8, Z14
+	VFNMADD231PS Z13, Z4, Z14
+	VMOVUPS      Z14, K1, (AX)
 
 done:
 	VZEROUPPER
 	RET
 
-root_again9:
-	VMULPS  Z5, Z17, Z16
-	VSQRTPS Z16, Z16
-	VADDPS  Z7, Z16, Z16
-	JMP     root_done9
+root_again5:
+	VMULPS  Z5, Z20, Z19
+	VSQRTPS Z19, Z19
+	VADDPS  Z6, Z19, Z19
+	JMP     root_done5
+
+root_again6:
+	VMULPS  Z5, Z21, Z20
+	VSQRTPS Z20, Z20
+	VADDPS  Z6, Z20, Z20
+	JMP     root_done6
+
+root_again7:
+	VMULPS  Z5, Z22, Z21
+	VSQRTPS Z21, Z21
+	VADDPS  Z6, Z21, Z21
+	JMP     root_done7
 
 // func AmsGradAheadAVX2(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, distance int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, scaled2 float32, epsilon float32, decay float32, keep float32)
 // Requires: AVX, AVX2, FMA3, MMX+
@@ -16310,53 +17241,53 @@ TEXT ·RmsPropCenteredAVX2(SB), NOSPLIT, $0-60
 	VBROADCASTSS epsilon+48(FP), Y2
 	VBROADCASTSS lr+52(FP), Y3
 	VBROADCASTSS decay+56(FP), Y4
-	VBROADCASTSS lanes_00800000<>+0(SB), Y6
-	VBROADCASTSS lanes_7f800000<>+0(SB), Y7
-	VBROADCASTSS lanes_00000000<>+0(SB), Y8
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y6
 	SUBQ         $+16, SI
 	JL           blocks_end
 
 blocks:
 	VMOVUPS      (AX), Y5
-	VMOVUPS      (DX), Y9
-	VFMADD231PS  Y5, Y4, Y9
-	VMULPS       Y9, Y1, Y10
-	VMULPS       Y9, Y10, Y11
-	VFMADD231PS  (BX), Y0, Y11
-	VCMPPS       $0x01, Y6, Y11, Y12
-	VANDNPS      Y11, Y12, Y11
-	VMOVUPS      Y11, (BX)
+	VMOVUPS      32(AX), Y7
+	VMOVUPS      (DX), Y8
+	VMOVUPS      32(DX), Y9
+	VFMADD231PS  Y5, Y4, Y8
+	VFMADD231PS  Y7, Y4, Y9
+	VMULPS       Y8, Y1, Y10
+	VMULPS       Y9, Y1, Y11
+	VMULPS       Y8, Y10, Y12
+	VMULPS       Y9, Y11, Y13
+	VFMADD231PS  (BX), Y0, Y12
+	VFMADD231PS  32(BX), Y0, Y13
+	VANDPS       Y6, Y12, Y14
+	VPSIGND      Y14, Y12, Y12
+	VANDPS       Y6, Y13, Y14
+	VPSIGND      Y14, Y13, Y13
+	VMOVUPS      Y12, (BX)
+	VMOVUPS      Y13, 32(BX)
 	VFMADD231PS  (CX), Y0, Y10
-	VANDPS       Y7, Y10, Y12
-	VPSIGND      Y12, Y10, Y10
+	VFMADD231PS  32(CX), Y0, Y11
+	VANDPS       Y6, Y10, Y14
+	VPSIGND      Y14, Y10, Y10
+	VANDPS       Y6, Y11, Y14
+	VPSIGND      Y14, Y11, Y11
 	VMOVUPS      Y10, (CX)
-	VFNMADD231PS Y10, Y10, Y11
-	VMAXPS       Y11, Y8, Y11
-	VSQRTPS      Y11, Y11
-	VADDPS       Y2, Y11, Y11
-	VDIVPS       Y11, Y9, Y11
-	VFNMADD231PS Y11, Y3, Y5
+	VMOVUPS      Y11, 32(CX)
+	VFNMADD231PS Y10, Y10, Y12
+	VFNMADD231PS Y11, Y11, Y13
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
+	VMAXPS       Y12, Y11, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
+	VMAXPS       Y13, Y11, Y13
+	VSQRTPS      Y12, Y12
+	VSQRTPS      Y13, Y13
+	VADDPS       Y2, Y12, Y12
+	VADDPS       Y2, Y13, Y13
+	VDIVPS       Y12, Y8, Y12
+	VDIVPS       Y13, Y9, Y13
+	VFNMADD231PS Y12, Y3, Y5
+	VFNMADD231PS Y13, Y3, Y7
 	VMOVUPS      Y5, (AX)
-	VMOVUPS      32(AX), Y5
-	VMOVUPS      32(DX), Y11
-	VFMADD231PS  Y5, Y4, Y11
-	VMULPS       Y11, Y1, Y9
-	VMULPS       Y11, Y9, Y10
-	VFMADD231PS  32(BX), Y0, Y10
-	VCMPPS       $0x01, Y6, Y10, Y12
-	VANDNPS      Y10, Y12, Y10
-	VMOVUPS      Y10, 32(BX)
-	VFMADD231PS  32(CX), Y0, Y9
-	VANDPS       Y7, Y9, Y12
-	VPSIGND      Y12, Y9, Y9
-	VMOVUPS      Y9, 32(CX)
-	VFNMADD231PS Y9, Y9, Y10
-	VMAXPS       Y10, Y8, Y10
-	VSQRTPS      Y10, Y10
-	VADDPS       Y2, Y10, Y10
-	VDIVPS       Y10, Y11, Y10
-	VFNMADD231PS Y10, Y3, Y5
-	VMOVUPS      Y5, 32(AX)
+	VMOVUPS      Y7, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
@@ -16370,26 +17301,27 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (AX), Y5
-	VMOVUPS      (DX), Y10
-	VFMADD231PS  Y5, Y4, Y10
-	VMULPS       Y10, Y1, Y11
-	VMULPS       Y10, Y11, Y9
-	VFMADD231PS  (BX), Y0, Y9
-	VCMPPS       $0x01, Y6, Y9, Y12
-	VANDNPS      Y9, Y12, Y9
-	VMOVUPS      Y9, (BX)
-	VFMADD231PS  (CX), Y0, Y11
-	VANDPS       Y7, Y11, Y12
-	VPSIGND      Y12, Y11, Y11
-	VMOVUPS      Y11, (CX)
-	VFNMADD231PS Y11, Y11, Y9
-	VMAXPS       Y9, Y8, Y9
-	VSQRTPS      Y9, Y9
-	VADDPS       Y2, Y9, Y9
-	VDIVPS       Y9, Y10, Y9
-	VFNMADD231PS Y9, Y3, Y5
-	VMOVUPS      Y5, (AX)
+	VMOVUPS      (AX), Y7
+	VMOVUPS      (DX), Y5
+	VFMADD231PS  Y7, Y4, Y5
+	VMULPS       Y5, Y1, Y13
+	VMULPS       Y5, Y13, Y12
+	VFMADD231PS  (BX), Y0, Y12
+	VANDPS       Y6, Y12, Y9
+	VPSIGND      Y9, Y12, Y12
+	VMOVUPS      Y12, (BX)
+	VFMADD231PS  (CX), Y0, Y13
+	VANDPS       Y6, Y13, Y9
+	VPSIGND      Y9, Y13, Y13
+	VMOVUPS      Y13, (CX)
+	VFNMADD231PS Y13, Y13, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VMAXPS       Y12, Y13, Y12
+	VSQRTPS      Y12, Y12
+	VADDPS       Y2, Y12, Y12
+	VDIVPS       Y12, Y5, Y12
+	VFNMADD231PS Y12, Y3, Y7
+	VMOVUPS      Y7, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -16403,81 +17335,119 @@ vectors_end:
 	JE          done
 	LEAQ        partial_masks<>+0(SB), DI
 	NEGQ        SI
-	VMOVUPS     32(DI)(SI*4), Y5
+	VMOVUPS     32(DI)(SI*4), Y7
 	NEGQ        SI
-	VMASKMOVPS  (AX), Y5, Y9
-	VMASKMOVPS  (DX), Y5, Y10
-	VFMADD231PS Y9, Y4, Y10
-	VMULPS      Y10, Y1, Y11
-	VMASKMOVPS  (BX), Y5, Y12
-	VMULPS      Y10, Y11, Y13
-	VFMADD231PS Y12, Y0, Y13
-	VCMPPS      $0x01, Y6, Y13, Y12
-	VANDNPS     Y13, Y12, Y13
+	VMASKMOVPS  (AX), Y7, Y12
+	VMASKMOVPS  (DX), Y7, Y5
+	VFMADD231PS Y12, Y4, Y5
+	VMULPS      Y5, Y1, Y13
+	VMASKMOVPS  (BX), Y7, Y9
+	VMULPS      Y5, Y13, Y8
+	VFMADD231PS Y9, Y0, Y8
+	VANDPS      Y6, Y8, Y9
+	VPSIGND     Y9, Y8, Y8
 	CMPQ        SI, $0x04
-	JL          store91_few
-	VMOVUPS     X13, (BX)
-	JE          store91_end
-	VPERM2F128  $0x01, Y13, Y13, Y13
+	JL          store81_few
+	VMOVUPS     X8, (BX)
+	JE          store81_end
+	VPERM2F128  $0x01, Y8, Y8, Y8
 	CMPQ        SI, $0x06
-	JL          store91_five
-	VMOVLPS     X13, 16(BX)
-	JE          store91_swap
-	VEXTRACTPS  $0x02, X13, 24(BX)
-	JMP         store91_swap
+	JL          store81_five
+	VMOVLPS     X8, 16(BX)
+	JE          store81_swap
+	VEXTRACTPS  $0x02, X8, 24(BX)
+	JMP         store81_swap
 
-store91_five:
-	VMOVSS X13, 16(BX)
+store81_five:
+	VMOVSS X8, 16(BX)
 
-store91_swap:
-	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store91_end
+store81_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store81_end
 
 store91_few:
 	CMPQ       SI, $0x02
-	JL         store91_one
-	VMOVLPS    X13, (BX)
-	JE         store91_end
-	VEXTRACTPS $0x02, X13, 8(BX)
-	JMP        store91_end
+	JL         store81_one
+	VMOVLPS    X8, (BX)
+	JE         store81_end
+	VEXTRACTPS $0x02, X8, 8(BX)
+	JMP        store81_end
 
-store91_one:
-	VMOVSS X13, (BX)
+store81_one:
+	VMOVSS X8, (BX)
 
-store91_end:
-	VMASKMOVPS  (CX), Y5, Y12
-	VFMADD231PS Y12, Y0, Y11
-	VANDPS      Y7, Y11, Y12
-	VPSIGND     Y12, Y11, Y11
+store81_end:
+	VMASKMOVPS  (CX), Y7, Y9
+	VFMADD231PS Y9, Y0, Y13
+	VANDPS      Y6, Y13, Y9
+	VPSIGND     Y9, Y13, Y13
 	CMPQ        SI, $0x04
-	JL          store92_few
-	VMOVUPS     X11, (CX)
-	JE          store92_end
-	VPERM2F128  $0x01, Y11, Y11, Y11
+	JL          store82_few
+	VMOVUPS     X13, (CX)
+	JE          store82_end
+	VPERM2F128  $0x01, Y13, Y13, Y13
 	CMPQ        SI, $0x06
-	JL          store92_five
-	VMOVLPS     X11, 16(CX)
-	JE          store92_swap
-	VEXTRACTPS  $0x02, X11, 24(CX)
-	JMP         store92_swap
+	JL          store82_five
+	VMOVLPS     X13, 16(CX)
+	JE          store82_swap
+	VEXTRACTPS  $0x02, X13, 24(CX)
+	JMP         store82_swap
 
-store92_five:
-	VMOVSS X11, 16(CX)
+store82_five:
+	VMOVSS X13, 16(CX)
 
-store92_swap:
-	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store92_end
+store82_swap:
+	VPERM2F128 $0x01, Y13, Y13, Y13
+	JMP        store82_end
+
+store82_few:
+	CMPQ       SI, $0x02
+	JL         store82_one
+	VMOVLPS    X13, (CX)
+	JE         store82_end
+	VEXTRACTPS $0x02, X13, 8(CX)
+	JMP        store82_end
+
+store82_one:
+	VMOVSS X13, (CX)
+
+store82_end:
+	VFNMADD231PS Y13, Y13, Y8
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VMAXPS       Y8, Y13, Y8
+	VSQRTPS      Y8, Y8
+	VADDPS       Y2, Y8, Y8
+	VDIVPS       Y8, Y5, Y8
+	VFNMADD231PS Y8, Y3, Y12
+	CMPQ         SI, $0x04
+	JL           store83_few
+	VMOVUPS      X12, (AX)
+	JE           store83_end
+	VPERM2F128   $0x01, Y12, Y12, Y12
+	CMPQ         SI, $0x06
+	JL           store83_five
+	VMOVLPS      X12, 16(AX)
+	JE           store83_swap
+	VEXTRACTPS   $0x02, X12, 24(AX)
+	JMP          store83_swap
+
+store83_five:
+	VMOVSS X12, 16(AX)
+
+store83_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store83_end
 
 store92_few:
 	CMPQ       SI, $0x02
-	JL         store92_one
-	VMOVLPS    X11, (CX)
-	JE         store92_end
-	VEXTRACTPS $0x02, X11, 8(CX)
-	JMP        store92_end
+	JL         store83_one
+	VMOVLPS    X12, (AX)
+	JE         store83_end
+	VEXTRACTPS $0x02, X12, 8(AX)
+	JMP        store83_end
 
-store92_one:
-	VMOVSS X11, (CX)
+store83_one:
+	VMOVSS X12, (AX)
 
 store92_end:
 	VFNMADD231PS Y11, Y11, Y13
@@ -16542,6 +17512,1306 @@ TEXT ·RmsPropCenteredAVX512(SB), NOSPLIT, $0-60
 
 blocks:
 	VMOVUPS      (AX), Z5
+	VMOVUPS      64(AX), Z8
+	VMOVUPS      128(AX), Z9
+	VMOVUPS      192(AX), Z10
+	VMOVUPS      (DX), Z11
+	VMOVUPS      64(DX), Z12
+	VMOVUPS      128(DX), Z13
+	VMOVUPS      192(DX), Z14
+	VFMADD231PS  Z5, Z4, Z11
+	VFMADD231PS  Z8, Z4, Z12
+	VFMADD231PS  Z9, Z4, Z13
+	VFMADD231PS  Z10, Z4, Z14
+	VMULPS       Z11, Z1, Z15
+	VMULPS       Z12, Z1, Z16
+	VMULPS       Z13, Z1, Z17
+	VMULPS       Z14, Z1, Z18
+	VMOVUPS      (BX), Z19
+	VMOVUPS      64(BX), Z20
+	VMOVUPS      128(BX), Z21
+	VMOVUPS      192(BX), Z22
+	VMULPS       Z11, Z15, Z23
+	VMULPS       Z12, Z16, Z24
+	VMULPS       Z13, Z17, Z25
+	VMULPS       Z14, Z18, Z26
+	VFMADD231PS  Z19, Z0, Z23
+	VFMADD231PS  Z20, Z0, Z24
+	VFMADD231PS  Z21, Z0, Z25
+	VFMADD231PS  Z22, Z0, Z26
+	VPTESTMD     Z6, Z23, K7
+	VMOVAPS.Z    Z23, K7, Z23
+	VPTESTMD     Z6, Z24, K7
+	VMOVAPS.Z    Z24, K7, Z24
+	VPTESTMD     Z6, Z25, K7
+	VMOVAPS.Z    Z25, K7, Z25
+	VPTESTMD     Z6, Z26, K7
+	VMOVAPS.Z    Z26, K7, Z26
+	VMOVUPS      Z23, (BX)
+	VMOVUPS      Z24, 64(BX)
+	VMOVUPS      Z25, 128(BX)
+	VMOVUPS      Z26, 192(BX)
+	VMOVUPS      (CX), Z22
+	VMOVUPS      64(CX), Z21
+	VMOVUPS      128(CX), Z20
+	VMOVUPS      192(CX), Z19
+	VFMADD231PS  Z22, Z0, Z15
+	VFMADD231PS  Z21, Z0, Z16
+	VFMADD231PS  Z20, Z0, Z17
+	VFMADD231PS  Z19, Z0, Z18
+	VPTESTMD     Z6, Z15, K7
+	VMOVAPS.Z    Z15, K7, Z15
+	VPTESTMD     Z6, Z16, K7
+	VMOVAPS.Z    Z16, K7, Z16
+	VPTESTMD     Z6, Z17, K7
+	VMOVAPS.Z    Z17, K7, Z17
+	VPTESTMD     Z6, Z18, K7
+	VMOVAPS.Z    Z18, K7, Z18
+	VMOVUPS      Z15, (CX)
+	VMOVUPS      Z16, 64(CX)
+	VMOVUPS      Z17, 128(CX)
+	VMOVUPS      Z18, 192(CX)
+	VFNMADD231PS Z15, Z15, Z23
+	VFNMADD231PS Z16, Z16, Z24
+	VFNMADD231PS Z17, Z17, Z25
+	VFNMADD231PS Z18, Z18, Z26
+	VMAXPS       Z23, Z7, Z23
+	VMAXPS       Z24, Z7, Z24
+	VMAXPS       Z25, Z7, Z25
+	VMAXPS       Z26, Z7, Z26
+	VSQRTPS      Z23, Z23
+	VSQRTPS      Z24, Z24
+	VSQRTPS      Z25, Z25
+	VSQRTPS      Z26, Z26
+	VADDPS       Z2, Z23, Z23
+	VADDPS       Z2, Z24, Z24
+	VADDPS       Z2, Z25, Z25
+	VADDPS       Z2, Z26, Z26
+	VDIVPS       Z23, Z11, Z23
+	VDIVPS       Z24, Z12, Z24
+	VDIVPS       Z25, Z13, Z25
+	VDIVPS       Z26, Z14, Z26
+	VFNMADD231PS Z23, Z3, Z5
+	VFNMADD231PS Z24, Z3, Z8
+	VFNMADD231PS Z25, Z3, Z9
+	VFNMADD231PS Z26, Z3, Z10
+	VMOVUPS      Z5, (AX)
+	VMOVUPS      Z8, 64(AX)
+	VMOVUPS      Z9, 128(AX)
+	VMOVUPS      Z10, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	ADDQ         $+256, CX
+	ADDQ         $+256, DX
+	SUBQ         $+64, SI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+64, SI
+	SUBQ $+16, SI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Z10
+	VMOVUPS      (DX), Z9
+	VFMADD231PS  Z10, Z4, Z9
+	VMULPS       Z9, Z1, Z8
+	VMOVUPS      (BX), Z5
+	VMULPS       Z9, Z8, Z26
+	VFMADD231PS  Z5, Z0, Z26
+	VPTESTMD     Z6, Z26, K7
+	VMOVAPS.Z    Z26, K7, Z26
+	VMOVUPS      Z26, (BX)
+	VMOVUPS      (CX), Z5
+	VFMADD231PS  Z5, Z0, Z8
+	VPTESTMD     Z6, Z8, K7
+	VMOVAPS.Z    Z8, K7, Z8
+	VMOVUPS      Z8, (CX)
+	VFNMADD231PS Z8, Z8, Z26
+	VMAXPS       Z26, Z7, Z26
+	VSQRTPS      Z26, Z26
+	VADDPS       Z2, Z26, Z26
+	VDIVPS       Z26, Z9, Z26
+	VFNMADD231PS Z26, Z3, Z10
+	VMOVUPS      Z10, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	SUBQ         $+16, SI
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+16, SI
+	TESTQ        SI, SI
+	JE           done
+	MOVL         $0x0000ffff, DI
+	BZHIL        SI, DI, DI
+	KMOVW        DI, K1
+	VMOVUPS.Z    (AX), K1, Z10
+	VMOVUPS.Z    (DX), K1, Z26
+	VFMADD231PS  Z10, Z4, Z26
+	VMULPS       Z26, Z1, Z9
+	VMOVUPS.Z    (BX), K1, Z8
+	VMULPS       Z26, Z9, Z5
+	VFMADD231PS  Z8, Z0, Z5
+	VPTESTMD     Z6, Z5, K7
+	VMOVAPS.Z    Z5, K7, Z5
+	VMOVUPS      Z5, K1, (BX)
+	VMOVUPS.Z    (CX), K1, Z8
+	VFMADD231PS  Z8, Z0, Z9
+	VPTESTMD     Z6, Z9, K7
+	VMOVAPS.Z    Z9, K7, Z9
+	VMOVUPS      Z9, K1, (CX)
+	VFNMADD231PS Z9, Z9, Z5
+	VMAXPS       Z5, Z7, Z5
+	VSQRTPS      Z5, Z5
+	VADDPS       Z2, Z5, Z5
+	VDIVPS       Z5, Z26, Z5
+	VFNMADD231PS Z5, Z3, Z10
+	VMOVUPS      Z10, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func RmsPropCenteredAheadAVX2(w *float32, v *float32, a *float32, grad *float32, n int, distance int, alpha float32, add float32, epsilon float32, lr float32, decay float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·RmsPropCenteredAheadAVX2(SB), NOSPLIT, $0-68
+	MOVQ         w+0(FP), AX
+	MOVQ         v+8(FP), BX
+	MOVQ         a+16(FP), CX
+	MOVQ         grad+24(FP), DX
+	MOVQ         n+32(FP), SI
+	MOVQ         distance+40(FP), DI
+	VBROADCASTSS alpha+48(FP), Y0
+	VBROADCASTSS add+52(FP), Y1
+	VBROADCASTSS epsilon+56(FP), Y2
+	VBROADCASTSS lr+60(FP), Y3
+	VBROADCASTSS decay+64(FP), Y4
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y6
+	SUBQ         $+16, SI
+	JL           blocks_end
+	PCALIGN      $0x40
+
+blocks:
+	PREFETCHT0   (AX)(DI*1)
+	PREFETCHT0   (BX)(DI*1)
+	PREFETCHT0   (CX)(DI*1)
+	PREFETCHT0   (DX)(DI*1)
+	VMOVUPS      (AX), Y5
+	VMOVUPS      32(AX), Y7
+	VMOVUPS      (DX), Y8
+	VMOVUPS      32(DX), Y9
+	VFMADD231PS  Y5, Y4, Y8
+	VFMADD231PS  Y7, Y4, Y9
+	VMULPS       Y8, Y1, Y10
+	VMULPS       Y9, Y1, Y11
+	VMULPS       Y8, Y10, Y12
+	VMULPS       Y9, Y11, Y13
+	VFMADD231PS  (BX), Y0, Y12
+	VFMADD231PS  32(BX), Y0, Y13
+	VANDPS       Y6, Y12, Y14
+	VPSIGND      Y14, Y12, Y12
+	VANDPS       Y6, Y13, Y14
+	VPSIGND      Y14, Y13, Y13
+	VMOVUPS      Y12, (BX)
+	VMOVUPS      Y13, 32(BX)
+	VFMADD231PS  (CX), Y0, Y10
+	VFMADD231PS  32(CX), Y0, Y11
+	VANDPS       Y6, Y10, Y14
+	VPSIGND      Y14, Y10, Y10
+	VANDPS       Y6, Y11, Y14
+	VPSIGND      Y14, Y11, Y11
+	VMOVUPS      Y10, (CX)
+	VMOVUPS      Y11, 32(CX)
+	VFNMADD231PS Y10, Y10, Y12
+	VFNMADD231PS Y11, Y11, Y13
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
+	VMAXPS       Y12, Y11, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
+	VMAXPS       Y13, Y11, Y13
+	VSQRTPS      Y12, Y12
+	VSQRTPS      Y13, Y13
+	VADDPS       Y2, Y12, Y12
+	VADDPS       Y2, Y13, Y13
+	VDIVPS       Y12, Y8, Y12
+	VDIVPS       Y13, Y9, Y13
+	VFNMADD231PS Y12, Y3, Y5
+	VFNMADD231PS Y13, Y3, Y7
+	VMOVUPS      Y5, (AX)
+	VMOVUPS      Y7, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	SUBQ         $+16, SI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, SI
+	SUBQ $+8, SI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y7
+	VMOVUPS      (DX), Y5
+	VFMADD231PS  Y7, Y4, Y5
+	VMULPS       Y5, Y1, Y13
+	VMULPS       Y5, Y13, Y12
+	VFMADD231PS  (BX), Y0, Y12
+	VANDPS       Y6, Y12, Y9
+	VPSIGND      Y9, Y12, Y12
+	VMOVUPS      Y12, (BX)
+	VFMADD231PS  (CX), Y0, Y13
+	VANDPS       Y6, Y13, Y9
+	VPSIGND      Y9, Y13, Y13
+	VMOVUPS      Y13, (CX)
+	VFNMADD231PS Y13, Y13, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VMAXPS       Y12, Y13, Y12
+	VSQRTPS      Y12, Y12
+	VADDPS       Y2, Y12, Y12
+	VDIVPS       Y12, Y5, Y12
+	VFNMADD231PS Y12, Y3, Y7
+	VMOVUPS      Y7, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	SUBQ         $+8, SI
+	JGE          vectors
+
+vectors_end:
+	ADDQ        $+8, SI
+	TESTQ       SI, SI
+	JE          done
+	LEAQ        partial_masks<>+0(SB), R8
+	NEGQ        SI
+	VMOVUPS     32(R8)(SI*4), Y7
+	NEGQ        SI
+	VMASKMOVPS  (AX), Y7, Y12
+	VMASKMOVPS  (DX), Y7, Y5
+	VFMADD231PS Y12, Y4, Y5
+	VMULPS      Y5, Y1, Y13
+	VMASKMOVPS  (BX), Y7, Y9
+	VMULPS      Y5, Y13, Y8
+	VFMADD231PS Y9, Y0, Y8
+	VANDPS      Y6, Y8, Y9
+	VPSIGND     Y9, Y8, Y8
+	CMPQ        SI, $0x04
+	JL          store84_few
+	VMOVUPS     X8, (BX)
+	JE          store84_end
+	VPERM2F128  $0x01, Y8, Y8, Y8
+	CMPQ        SI, $0x06
+	JL          store84_five
+	VMOVLPS     X8, 16(BX)
+	JE          store84_swap
+	VEXTRACTPS  $0x02, X8, 24(BX)
+	JMP         store84_swap
+
+store84_five:
+	VMOVSS X8, 16(BX)
+
+store84_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store84_end
+
+store84_few:
+	CMPQ       SI, $0x02
+	JL         store84_one
+	VMOVLPS    X8, (BX)
+	JE         store84_end
+	VEXTRACTPS $0x02, X8, 8(BX)
+	JMP        store84_end
+
+store84_one:
+	VMOVSS X8, (BX)
+
+store84_end:
+	VMASKMOVPS  (CX), Y7, Y9
+	VFMADD231PS Y9, Y0, Y13
+	VANDPS      Y6, Y13, Y9
+	VPSIGND     Y9, Y13, Y13
+	CMPQ        SI, $0x04
+	JL          store85_few
+	VMOVUPS     X13, (CX)
+	JE          store85_end
+	VPERM2F128  $0x01, Y13, Y13, Y13
+	CMPQ        SI, $0x06
+	JL          store85_five
+	VMOVLPS     X13, 16(CX)
+	JE          store85_swap
+	VEXTRACTPS  $0x02, X13, 24(CX)
+	JMP         store85_swap
+
+store85_five:
+	VMOVSS X13, 16(CX)
+
+store85_swap:
+	VPERM2F128 $0x01, Y13, Y13, Y13
+	JMP        store85_end
+
+store85_few:
+	CMPQ       SI, $0x02
+	JL         store85_one
+	VMOVLPS    X13, (CX)
+	JE         store85_end
+	VEXTRACTPS $0x02, X13, 8(CX)
+	JMP        store85_end
+
+store85_one:
+	VMOVSS X13, (CX)
+
+store85_end:
+	VFNMADD231PS Y13, Y13, Y8
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VMAXPS       Y8, Y13, Y8
+	VSQRTPS      Y8, Y8
+	VADDPS       Y2, Y8, Y8
+	VDIVPS       Y8, Y5, Y8
+	VFNMADD231PS Y8, Y3, Y12
+	CMPQ         SI, $0x04
+	JL           store86_few
+	VMOVUPS      X12, (AX)
+	JE           store86_end
+	VPERM2F128   $0x01, Y12, Y12, Y12
+	CMPQ         SI, $0x06
+	JL           store86_five
+	VMOVLPS      X12, 16(AX)
+	JE           store86_swap
+	VEXTRACTPS   $0x02, X12, 24(AX)
+	JMP          store86_swap
+
+store86_five:
+	VMOVSS X12, 16(AX)
+
+store86_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store86_end
+
+store86_few:
+	CMPQ       SI, $0x02
+	JL         store86_one
+	VMOVLPS    X12, (AX)
+	JE         store86_end
+	VEXTRACTPS $0x02, X12, 8(AX)
+	JMP        store86_end
+
+store86_one:
+	VMOVSS X12, (AX)
+
+store86_end:
+done:
+	VZEROUPPER
+	RET
+
+// func RmsPropMomentumAVX2(w *float32, v *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·RmsPropMomentumAVX2(SB), NOSPLIT, $0-64
+	MOVQ         w+0(FP), AX
+	MOVQ         v+8(FP), BX
+	MOVQ         b+16(FP), CX
+	MOVQ         grad+24(FP), DX
+	MOVQ         n+32(FP), SI
+	VBROADCASTSS alpha+40(FP), Y0
+	VBROADCASTSS add+44(FP), Y1
+	VBROADCASTSS epsilon+48(FP), Y2
+	VBROADCASTSS momentum+52(FP), Y3
+	VBROADCASTSS lr+56(FP), Y4
+	VBROADCASTSS decay+60(FP), Y5
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y7
+	SUBQ         $+16, SI
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (AX), Y6
+	VMOVUPS      32(AX), Y8
+	VMOVUPS      (DX), Y9
+	VMOVUPS      32(DX), Y10
+	VFMADD231PS  Y6, Y5, Y9
+	VFMADD231PS  Y8, Y5, Y10
+	VMULPS       Y9, Y1, Y11
+	VMULPS       Y10, Y1, Y12
+	VMULPS       Y9, Y11, Y11
+	VMULPS       Y10, Y12, Y12
+	VFMADD231PS  (BX), Y0, Y11
+	VFMADD231PS  32(BX), Y0, Y12
+	VANDPS       Y7, Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VANDPS       Y7, Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMOVUPS      Y11, (BX)
+	VMOVUPS      Y12, 32(BX)
+	VSQRTPS      Y11, Y11
+	VSQRTPS      Y12, Y12
+	VADDPS       Y2, Y11, Y11
+	VADDPS       Y2, Y12, Y12
+	VDIVPS       Y11, Y9, Y11
+	VDIVPS       Y12, Y10, Y12
+	VFMADD231PS  (CX), Y3, Y11
+	VFMADD231PS  32(CX), Y3, Y12
+	VANDPS       Y7, Y11, Y10
+	VPSIGND      Y10, Y11, Y11
+	VANDPS       Y7, Y12, Y10
+	VPSIGND      Y10, Y12, Y12
+	VMOVUPS      Y11, (CX)
+	VMOVUPS      Y12, 32(CX)
+	VFNMADD231PS Y11, Y4, Y6
+	VFNMADD231PS Y12, Y4, Y8
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y8, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	SUBQ         $+16, SI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, SI
+	SUBQ $+8, SI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y8
+	VMOVUPS      (DX), Y6
+	VFMADD231PS  Y8, Y5, Y6
+	VMULPS       Y6, Y1, Y12
+	VMULPS       Y6, Y12, Y12
+	VFMADD231PS  (BX), Y0, Y12
+	VANDPS       Y7, Y12, Y11
+	VPSIGND      Y11, Y12, Y12
+	VMOVUPS      Y12, (BX)
+	VSQRTPS      Y12, Y12
+	VADDPS       Y2, Y12, Y12
+	VDIVPS       Y12, Y6, Y12
+	VFMADD231PS  (CX), Y3, Y12
+	VANDPS       Y7, Y12, Y6
+	VPSIGND      Y6, Y12, Y12
+	VMOVUPS      Y12, (CX)
+	VFNMADD231PS Y12, Y4, Y8
+	VMOVUPS      Y8, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	SUBQ         $+8, SI
+	JGE          vectors
+
+vectors_end:
+	ADDQ        $+8, SI
+	TESTQ       SI, SI
+	JE          done
+	LEAQ        partial_masks<>+0(SB), DI
+	NEGQ        SI
+	VMOVUPS     32(DI)(SI*4), Y8
+	NEGQ        SI
+	VMASKMOVPS  (AX), Y8, Y12
+	VMASKMOVPS  (DX), Y8, Y6
+	VFMADD231PS Y12, Y5, Y6
+	VMULPS      Y6, Y1, Y11
+	VMASKMOVPS  (BX), Y8, Y10
+	VMULPS      Y6, Y11, Y11
+	VFMADD231PS Y10, Y0, Y11
+	VANDPS      Y7, Y11, Y10
+	VPSIGND     Y10, Y11, Y11
+	CMPQ        SI, $0x04
+	JL          store87_few
+	VMOVUPS     X11, (BX)
+	JE          store87_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        SI, $0x06
+	JL          store87_five
+	VMOVLPS     X11, 16(BX)
+	JE          store87_swap
+	VEXTRACTPS  $0x02, X11, 24(BX)
+	JMP         store87_swap
+
+store87_five:
+	VMOVSS X11, 16(BX)
+
+store87_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store87_end
+
+store87_few:
+	CMPQ       SI, $0x02
+	JL         store87_one
+	VMOVLPS    X11, (BX)
+	JE         store87_end
+	VEXTRACTPS $0x02, X11, 8(BX)
+	JMP        store87_end
+
+store87_one:
+	VMOVSS X11, (BX)
+
+store87_end:
+	VSQRTPS     Y11, Y11
+	VADDPS      Y2, Y11, Y11
+	VDIVPS      Y11, Y6, Y11
+	VMASKMOVPS  (CX), Y8, Y6
+	VFMADD231PS Y6, Y3, Y11
+	VANDPS      Y7, Y11, Y6
+	VPSIGND     Y6, Y11, Y11
+	CMPQ        SI, $0x04
+	JL          store88_few
+	VMOVUPS     X11, (CX)
+	JE          store88_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        SI, $0x06
+	JL          store88_five
+	VMOVLPS     X11, 16(CX)
+	JE          store88_swap
+	VEXTRACTPS  $0x02, X11, 24(CX)
+	JMP         store88_swap
+
+store88_five:
+	VMOVSS X11, 16(CX)
+
+store88_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store88_end
+
+store88_few:
+	CMPQ       SI, $0x02
+	JL         store88_one
+	VMOVLPS    X11, (CX)
+	JE         store88_end
+	VEXTRACTPS $0x02, X11, 8(CX)
+	JMP        store88_end
+
+store88_one:
+	VMOVSS X11, (CX)
+
+store88_end:
+	VFNMADD231PS Y11, Y4, Y12
+	CMPQ         SI, $0x04
+	JL           store89_few
+	VMOVUPS      X12, (AX)
+	JE           store89_end
+	VPERM2F128   $0x01, Y12, Y12, Y12
+	CMPQ         SI, $0x06
+	JL           store89_five
+	VMOVLPS      X12, 16(AX)
+	JE           store89_swap
+	VEXTRACTPS   $0x02, X12, 24(AX)
+	JMP          store89_swap
+
+store89_five:
+	VMOVSS X12, 16(AX)
+
+store89_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store89_end
+
+store89_few:
+	CMPQ       SI, $0x02
+	JL         store89_one
+	VMOVLPS    X12, (AX)
+	JE         store89_end
+	VEXTRACTPS $0x02, X12, 8(AX)
+	JMP        store89_end
+
+store89_one:
+	VMOVSS X12, (AX)
+
+store89_end:
+done:
+	VZEROUPPER
+	RET
+
+// func RmsPropMomentumAVX512(w *float32, v *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·RmsPropMomentumAVX512(SB), NOSPLIT, $0-64
+	MOVQ         w+0(FP), AX
+	MOVQ         v+8(FP), BX
+	MOVQ         b+16(FP), CX
+	MOVQ         grad+24(FP), DX
+	MOVQ         n+32(FP), SI
+	VBROADCASTSS alpha+40(FP), Z0
+	VBROADCASTSS add+44(FP), Z1
+	VBROADCASTSS epsilon+48(FP), Z2
+	VBROADCASTSS momentum+52(FP), Z3
+	VBROADCASTSS lr+56(FP), Z4
+	VBROADCASTSS decay+60(FP), Z5
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z7
+	SUBQ         $+64, SI
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (AX), Z6
+	VMOVUPS      64(AX), Z8
+	VMOVUPS      128(AX), Z9
+	VMOVUPS      192(AX), Z10
+	VMOVUPS      (DX), Z11
+	VMOVUPS      64(DX), Z12
+	VMOVUPS      128(DX), Z13
+	VMOVUPS      192(DX), Z14
+	VFMADD231PS  Z6, Z5, Z11
+	VFMADD231PS  Z8, Z5, Z12
+	VFMADD231PS  Z9, Z5, Z13
+	VFMADD231PS  Z10, Z5, Z14
+	VMULPS       Z11, Z1, Z15
+	VMULPS       Z12, Z1, Z16
+	VMULPS       Z13, Z1, Z17
+	VMULPS       Z14, Z1, Z18
+	VMOVUPS      (BX), Z19
+	VMOVUPS      64(BX), Z20
+	VMOVUPS      128(BX), Z21
+	VMOVUPS      192(BX), Z22
+	VMULPS       Z11, Z15, Z15
+	VMULPS       Z12, Z16, Z16
+	VMULPS       Z13, Z17, Z17
+	VMULPS       Z14, Z18, Z18
+	VFMADD231PS  Z19, Z0, Z15
+	VFMADD231PS  Z20, Z0, Z16
+	VFMADD231PS  Z21, Z0, Z17
+	VFMADD231PS  Z22, Z0, Z18
+	VPTESTMD     Z7, Z15, K7
+	VMOVAPS.Z    Z15, K7, Z15
+	VPTESTMD     Z7, Z16, K7
+	VMOVAPS.Z    Z16, K7, Z16
+	VPTESTMD     Z7, Z17, K7
+	VMOVAPS.Z    Z17, K7, Z17
+	VPTESTMD     Z7, Z18, K7
+	VMOVAPS.Z    Z18, K7, Z18
+	VMOVUPS      Z15, (BX)
+	VMOVUPS      Z16, 64(BX)
+	VMOVUPS      Z17, 128(BX)
+	VMOVUPS      Z18, 192(BX)
+	VSQRTPS      Z15, Z15
+	VSQRTPS      Z16, Z16
+	VSQRTPS      Z17, Z17
+	VSQRTPS      Z18, Z18
+	VADDPS       Z2, Z15, Z15
+	VADDPS       Z2, Z16, Z16
+	VADDPS       Z2, Z17, Z17
+	VADDPS       Z2, Z18, Z18
+	VDIVPS       Z15, Z11, Z15
+	VDIVPS       Z16, Z12, Z16
+	VDIVPS       Z17, Z13, Z17
+	VDIVPS       Z18, Z14, Z18
+	VMOVUPS      (CX), Z14
+	VMOVUPS      64(CX), Z13
+	VMOVUPS      128(CX), Z12
+	VMOVUPS      192(CX), Z11
+	VFMADD231PS  Z14, Z3, Z15
+	VFMADD231PS  Z13, Z3, Z16
+	VFMADD231PS  Z12, Z3, Z17
+	VFMADD231PS  Z11, Z3, Z18
+	VPTESTMD     Z7, Z15, K7
+	VMOVAPS.Z    Z15, K7, Z15
+	VPTESTMD     Z7, Z16, K7
+	VMOVAPS.Z    Z16, K7, Z16
+	VPTESTMD     Z7, Z17, K7
+	VMOVAPS.Z    Z17, K7, Z17
+	VPTESTMD     Z7, Z18, K7
+	VMOVAPS.Z    Z18, K7, Z18
+	VMOVUPS      Z15, (CX)
+	VMOVUPS      Z16, 64(CX)
+	VMOVUPS      Z17, 128(CX)
+	VMOVUPS      Z18, 192(CX)
+	VFNMADD231PS Z15, Z4, Z6
+	VFNMADD231PS Z16, Z4, Z8
+	VFNMADD231PS Z17, Z4, Z9
+	VFNMADD231PS Z18, Z4, Z10
+	VMOVUPS      Z6, (AX)
+	VMOVUPS      Z8, 64(AX)
+	VMOVUPS      Z9, 128(AX)
+	VMOVUPS      Z10, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	ADDQ         $+256, CX
+	ADDQ         $+256, DX
+	SUBQ         $+64, SI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+64, SI
+	SUBQ $+16, SI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Z10
+	VMOVUPS      (DX), Z9
+	VFMADD231PS  Z10, Z5, Z9
+	VMULPS       Z9, Z1, Z8
+	VMOVUPS      (BX), Z6
+	VMULPS       Z9, Z8, Z8
+	VFMADD231PS  Z6, Z0, Z8
+	VPTESTMD     Z7, Z8, K7
+	VMOVAPS.Z    Z8, K7, Z8
+	VMOVUPS      Z8, (BX)
+	VSQRTPS      Z8, Z8
+	VADDPS       Z2, Z8, Z8
+	VDIVPS       Z8, Z9, Z8
+	VMOVUPS      (CX), Z9
+	VFMADD231PS  Z9, Z3, Z8
+	VPTESTMD     Z7, Z8, K7
+	VMOVAPS.Z    Z8, K7, Z8
+	VMOVUPS      Z8, (CX)
+	VFNMADD231PS Z8, Z4, Z10
+	VMOVUPS      Z10, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	SUBQ         $+16, SI
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+16, SI
+	TESTQ        SI, SI
+	JE           done
+	MOVL         $0x0000ffff, DI
+	BZHIL        SI, DI, DI
+	KMOVW        DI, K1
+	VMOVUPS.Z    (AX), K1, Z10
+	VMOVUPS.Z    (DX), K1, Z8
+	VFMADD231PS  Z10, Z5, Z8
+	VMULPS       Z8, Z1, Z9
+	VMOVUPS.Z    (BX), K1, Z6
+	VMULPS       Z8, Z9, Z9
+	VFMADD231PS  Z6, Z0, Z9
+	VPTESTMD     Z7, Z9, K7
+	VMOVAPS.Z    Z9, K7, Z9
+	VMOVUPS      Z9, K1, (BX)
+	VSQRTPS      Z9, Z9
+	VADDPS       Z2, Z9, Z9
+	VDIVPS       Z9, Z8, Z9
+	VMOVUPS.Z    (CX), K1, Z8
+	VFMADD231PS  Z8, Z3, Z9
+	VPTESTMD     Z7, Z9, K7
+	VMOVAPS.Z    Z9, K7, Z9
+	VMOVUPS      Z9, K1, (CX)
+	VFNMADD231PS Z9, Z4, Z10
+	VMOVUPS      Z10, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func RmsPropMomentumAheadAVX2(w *float32, v *float32, b *float32, grad *float32, n int, distance int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·RmsPropMomentumAheadAVX2(SB), NOSPLIT, $0-72
+	MOVQ         w+0(FP), AX
+	MOVQ         v+8(FP), BX
+	MOVQ         b+16(FP), CX
+	MOVQ         grad+24(FP), DX
+	MOVQ         n+32(FP), SI
+	MOVQ         distance+40(FP), DI
+	VBROADCASTSS alpha+48(FP), Y0
+	VBROADCASTSS add+52(FP), Y1
+	VBROADCASTSS epsilon+56(FP), Y2
+	VBROADCASTSS momentum+60(FP), Y3
+	VBROADCASTSS lr+64(FP), Y4
+	VBROADCASTSS decay+68(FP), Y5
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y7
+	SUBQ         $+16, SI
+	JL           blocks_end
+	PCALIGN      $0x40
+
+blocks:
+	PREFETCHT0   (AX)(DI*1)
+	PREFETCHT0   (BX)(DI*1)
+	PREFETCHT0   (CX)(DI*1)
+	PREFETCHT0   (DX)(DI*1)
+	VMOVUPS      (AX), Y6
+	VMOVUPS      32(AX), Y8
+	VMOVUPS      (DX), Y9
+	VMOVUPS      32(DX), Y10
+	VFMADD231PS  Y6, Y5, Y9
+	VFMADD231PS  Y8, Y5, Y10
+	VMULPS       Y9, Y1, Y11
+	VMULPS       Y10, Y1, Y12
+	VMULPS       Y9, Y11, Y11
+	VMULPS       Y10, Y12, Y12
+	VFMADD231PS  (BX), Y0, Y11
+	VFMADD231PS  32(BX), Y0, Y12
+	VANDPS       Y7, Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VANDPS       Y7, Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMOVUPS      Y11, (BX)
+	VMOVUPS      Y12, 32(BX)
+	VSQRTPS      Y11, Y11
+	VSQRTPS      Y12, Y12
+	VADDPS       Y2, Y11, Y11
+	VADDPS       Y2, Y12, Y12
+	VDIVPS       Y11, Y9, Y11
+	VDIVPS       Y12, Y10, Y12
+	VFMADD231PS  (CX), Y3, Y11
+	VFMADD231PS  32(CX), Y3, Y12
+	VANDPS       Y7, Y11, Y10
+	VPSIGND      Y10, Y11, Y11
+	VANDPS       Y7, Y12, Y10
+	VPSIGND      Y10, Y12, Y12
+	VMOVUPS      Y11, (CX)
+	VMOVUPS      Y12, 32(CX)
+	VFNMADD231PS Y11, Y4, Y6
+	VFNMADD231PS Y12, Y4, Y8
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y8, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	SUBQ         $+16, SI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, SI
+	SUBQ $+8, SI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y8
+	VMOVUPS      (DX), Y6
+	VFMADD231PS  Y8, Y5, Y6
+	VMULPS       Y6, Y1, Y12
+	VMULPS       Y6, Y12, Y12
+	VFMADD231PS  (BX), Y0, Y12
+	VANDPS       Y7, Y12, Y11
+	VPSIGND      Y11, Y12, Y12
+	VMOVUPS      Y12, (BX)
+	VSQRTPS      Y12, Y12
+	VADDPS       Y2, Y12, Y12
+	VDIVPS       Y12, Y6, Y12
+	VFMADD231PS  (CX), Y3, Y12
+	VANDPS       Y7, Y12, Y6
+	VPSIGND      Y6, Y12, Y12
+	VMOVUPS      Y12, (CX)
+	VFNMADD231PS Y12, Y4, Y8
+	VMOVUPS      Y8, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	SUBQ         $+8, SI
+	JGE          vectors
+
+vectors_end:
+	ADDQ        $+8, SI
+	TESTQ       SI, SI
+	JE          done
+	LEAQ        partial_masks<>+0(SB), R8
+	NEGQ        SI
+	VMOVUPS     32(R8)(SI*4), Y8
+	NEGQ        SI
+	VMASKMOVPS  (AX), Y8, Y12
+	VMASKMOVPS  (DX), Y8, Y6
+	VFMADD231PS Y12, Y5, Y6
+	VMULPS      Y6, Y1, Y11
+	VMASKMOVPS  (BX), Y8, Y10
+	VMULPS      Y6, Y11, Y11
+	VFMADD231PS Y10, Y0, Y11
+	VANDPS      Y7, Y11, Y10
+	VPSIGND     Y10, Y11, Y11
+	CMPQ        SI, $0x04
+	JL          store90_few
+	VMOVUPS     X11, (BX)
+	JE          store90_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        SI, $0x06
+	JL          store90_five
+	VMOVLPS     X11, 16(BX)
+	JE          store90_swap
+	VEXTRACTPS  $0x02, X11, 24(BX)
+	JMP         store90_swap
+
+store90_five:
+	VMOVSS X11, 16(BX)
+
+store90_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store90_end
+
+store90_few:
+	CMPQ       SI, $0x02
+	JL         store90_one
+	VMOVLPS    X11, (BX)
+	JE         store90_end
+	VEXTRACTPS $0x02, X11, 8(BX)
+	JMP        store90_end
+
+store90_one:
+	VMOVSS X11, (BX)
+
+store90_end:
+	VSQRTPS     Y11, Y11
+	VADDPS      Y2, Y11, Y11
+	VDIVPS      Y11, Y6, Y11
+	VMASKMOVPS  (CX), Y8, Y6
+	VFMADD231PS Y6, Y3, Y11
+	VANDPS      Y7, Y11, Y6
+	VPSIGND     Y6, Y11, Y11
+	CMPQ        SI, $0x04
+	JL          store91_few
+	VMOVUPS     X11, (CX)
+	JE          store91_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        SI, $0x06
+	JL          store91_five
+	VMOVLPS     X11, 16(CX)
+	JE          store91_swap
+	VEXTRACTPS  $0x02, X11, 24(CX)
+	JMP         store91_swap
+
+store91_five:
+	VMOVSS X11, 16(CX)
+
+store91_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store91_end
+
+store91_few:
+	CMPQ       SI, $0x02
+	JL         store91_one
+	VMOVLPS    X11, (CX)
+	JE         store91_end
+	VEXTRACTPS $0x02, X11, 8(CX)
+	JMP        store91_end
+
+store91_one:
+	VMOVSS X11, (CX)
+
+store91_end:
+	VFNMADD231PS Y11, Y4, Y12
+	CMPQ         SI, $0x04
+	JL           store92_few
+	VMOVUPS      X12, (AX)
+	JE           store92_end
+	VPERM2F128   $0x01, Y12, Y12, Y12
+	CMPQ         SI, $0x06
+	JL           store92_five
+	VMOVLPS      X12, 16(AX)
+	JE           store92_swap
+	VEXTRACTPS   $0x02, X12, 24(AX)
+	JMP          store92_swap
+
+store92_five:
+	VMOVSS X12, 16(AX)
+
+store92_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store92_end
+
+store92_few:
+	CMPQ       SI, $0x02
+	JL         store92_one
+	VMOVLPS    X12, (AX)
+	JE         store92_end
+	VEXTRACTPS $0x02, X12, 8(AX)
+	JMP        store92_end
+
+store92_one:
+	VMOVSS X12, (AX)
+
+store92_end:
+done:
+	VZEROUPPER
+	RET
+
+// func RmsPropCenteredMomentumAVX2(w *float32, v *float32, a *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·RmsPropCenteredMomentumAVX2(SB), NOSPLIT, $0-72
+	MOVQ         w+0(FP), AX
+	MOVQ         v+8(FP), BX
+	MOVQ         a+16(FP), CX
+	MOVQ         b+24(FP), DX
+	MOVQ         grad+32(FP), SI
+	MOVQ         n+40(FP), DI
+	VBROADCASTSS alpha+48(FP), Y0
+	VBROADCASTSS add+52(FP), Y1
+	VBROADCASTSS epsilon+56(FP), Y2
+	VBROADCASTSS momentum+60(FP), Y3
+	VBROADCASTSS lr+64(FP), Y4
+	VBROADCASTSS decay+68(FP), Y5
+	SUBQ         $+16, DI
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (AX), Y6
+	VMOVUPS      32(AX), Y7
+	VMOVUPS      (SI), Y8
+	VMOVUPS      32(SI), Y9
+	VFMADD231PS  Y6, Y5, Y8
+	VFMADD231PS  Y7, Y5, Y9
+	VMULPS       Y8, Y1, Y10
+	VMULPS       Y9, Y1, Y11
+	VMULPS       Y8, Y10, Y12
+	VMULPS       Y9, Y11, Y13
+	VFMADD231PS  (BX), Y0, Y12
+	VFMADD231PS  32(BX), Y0, Y13
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y14
+	VPSIGND      Y14, Y12, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y13, Y14
+	VPSIGND      Y14, Y13, Y13
+	VMOVUPS      Y12, (BX)
+	VMOVUPS      Y13, 32(BX)
+	VFMADD231PS  (CX), Y0, Y10
+	VFMADD231PS  32(CX), Y0, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y10, Y14
+	VPSIGND      Y14, Y10, Y10
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y14
+	VPSIGND      Y14, Y11, Y11
+	VMOVUPS      Y10, (CX)
+	VMOVUPS      Y11, 32(CX)
+	VFNMADD231PS Y10, Y10, Y12
+	VFNMADD231PS Y11, Y11, Y13
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
+	VMAXPS       Y12, Y11, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
+	VMAXPS       Y13, Y11, Y13
+	VSQRTPS      Y12, Y12
+	VSQRTPS      Y13, Y13
+	VADDPS       Y2, Y12, Y12
+	VADDPS       Y2, Y13, Y13
+	VDIVPS       Y12, Y8, Y12
+	VDIVPS       Y13, Y9, Y13
+	VFMADD231PS  (DX), Y3, Y12
+	VFMADD231PS  32(DX), Y3, Y13
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y9
+	VPSIGND      Y9, Y12, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y13, Y9
+	VPSIGND      Y9, Y13, Y13
+	VMOVUPS      Y12, (DX)
+	VMOVUPS      Y13, 32(DX)
+	VFNMADD231PS Y12, Y4, Y6
+	VFNMADD231PS Y13, Y4, Y7
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y7, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, SI
+	SUBQ         $+16, DI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, DI
+	SUBQ $+8, DI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y7
+	VMOVUPS      (SI), Y6
+	VFMADD231PS  Y7, Y5, Y6
+	VMULPS       Y6, Y1, Y13
+	VMULPS       Y6, Y13, Y12
+	VFMADD231PS  (BX), Y0, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y9
+	VPSIGND      Y9, Y12, Y12
+	VMOVUPS      Y12, (BX)
+	VFMADD231PS  (CX), Y0, Y13
+	VANDPS       lanes_7f800000<>+0(SB), Y13, Y9
+	VPSIGND      Y9, Y13, Y13
+	VMOVUPS      Y13, (CX)
+	VFNMADD231PS Y13, Y13, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VMAXPS       Y12, Y13, Y12
+	VSQRTPS      Y12, Y12
+	VADDPS       Y2, Y12, Y12
+	VDIVPS       Y12, Y6, Y12
+	VFMADD231PS  (DX), Y3, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y6
+	VPSIGND      Y6, Y12, Y12
+	VMOVUPS      Y12, (DX)
+	VFNMADD231PS Y12, Y4, Y7
+	VMOVUPS      Y7, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $+32, SI
+	SUBQ         $+8, DI
+	JGE          vectors
+
+vectors_end:
+	ADDQ        $+8, DI
+	TESTQ       DI, DI
+	JE          done
+	LEAQ        partial_masks<>+0(SB), R8
+	NEGQ        DI
+	VMOVUPS     32(R8)(DI*4), Y7
+	NEGQ        DI
+	VMASKMOVPS  (AX), Y7, Y12
+	VMASKMOVPS  (SI), Y7, Y6
+	VFMADD231PS Y12, Y5, Y6
+	VMULPS      Y6, Y1, Y13
+	VMASKMOVPS  (BX), Y7, Y9
+	VMULPS      Y6, Y13, Y8
+	VFMADD231PS Y9, Y0, Y8
+	VANDPS      lanes_7f800000<>+0(SB), Y8, Y9
+	VPSIGND     Y9, Y8, Y8
+	CMPQ        DI, $0x04
+	JL          store93_few
+	VMOVUPS     X8, (BX)
+	JE          store93_end
+	VPERM2F128  $0x01, Y8, Y8, Y8
+	CMPQ        DI, $0x06
+	JL          store93_five
+	VMOVLPS     X8, 16(BX)
+	JE          store93_swap
+	VEXTRACTPS  $0x02, X8, 24(BX)
+	JMP         store93_swap
+
+store93_five:
+	VMOVSS X8, 16(BX)
+
+store93_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store93_end
+
+store93_few:
+	CMPQ       DI, $0x02
+	JL         store93_one
+	VMOVLPS    X8, (BX)
+	JE         store93_end
+	VEXTRACTPS $0x02, X8, 8(BX)
+	JMP        store93_end
+
+store93_one:
+	VMOVSS X8, (BX)
+
+store93_end:
+	VMASKMOVPS  (CX), Y7, Y9
+	VFMADD231PS Y9, Y0, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y9
+	VPSIGND     Y9, Y13, Y13
+	CMPQ        DI, $0x04
+	JL          store94_few
+	VMOVUPS     X13, (CX)
+	JE          store94_end
+	VPERM2F128  $0x01, Y13, Y13, Y13
+	CMPQ        DI, $0x06
+	JL          store94_five
+	VMOVLPS     X13, 16(CX)
+	JE          store94_swap
+	VEXTRACTPS  $0x02, X13, 24(CX)
+	JMP         store94_swap
+
+store94_five:
+	VMOVSS X13, 16(CX)
+
+store94_swap:
+	VPERM2F128 $0x01, Y13, Y13, Y13
+	JMP        store94_end
+
+store94_few:
+	CMPQ       DI, $0x02
+	JL         store94_one
+	VMOVLPS    X13, (CX)
+	JE         store94_end
+	VEXTRACTPS $0x02, X13, 8(CX)
+	JMP        store94_end
+
+store94_one:
+	VMOVSS X13, (CX)
+
+store94_end:
+	VFNMADD231PS Y13, Y13, Y8
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VMAXPS       Y8, Y13, Y8
+	VSQRTPS      Y8, Y8
+	VADDPS       Y2, Y8, Y8
+	VDIVPS       Y8, Y6, Y8
+	VMASKMOVPS   (DX), Y7, Y6
+	VFMADD231PS  Y6, Y3, Y8
+	VANDPS       lanes_7f800000<>+0(SB), Y8, Y6
+	VPSIGND      Y6, Y8, Y8
+	CMPQ         DI, $0x04
+	JL           store95_few
+	VMOVUPS      X8, (DX)
+	JE           store95_end
+	VPERM2F128   $0x01, Y8, Y8, Y8
+	CMPQ         DI, $0x06
+	JL           store95_five
+	VMOVLPS      X8, 16(DX)
+	JE           store95_swap
+	VEXTRACTPS   $0x02, X8, 24(DX)
+	JMP          store95_swap
+
+store95_five:
+	VMOVSS X8, 16(DX)
+
+store95_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store95_end
+
+store95_few:
+	CMPQ       DI, $0x02
+	JL         store95_one
+	VMOVLPS    X8, (DX)
+	JE         store95_end
+	VEXTRACTPS $0x02, X8, 8(DX)
+	JMP        store95_end
+
+store95_one:
+	VMOVSS X8, (DX)
+
+store95_end:
+	VFNMADD231PS Y8, Y4, Y12
+	CMPQ         DI, $0x04
+	JL           store96_few
+	VMOVUPS      X12, (AX)
+	JE           store96_end
+	VPERM2F128   $0x01, Y12, Y12, Y12
+	CMPQ         DI, $0x06
+	JL           store96_five
+	VMOVLPS      X12, 16(AX)
+	JE           store96_swap
+	VEXTRACTPS   $0x02, X12, 24(AX)
+	JMP          store96_swap
+
+store96_five:
+	VMOVSS X12, 16(AX)
+
+store96_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store96_end
+
+store96_few:
+	CMPQ       DI, $0x02
+	JL         store96_one
+	VMOVLPS    X12, (AX)
+	JE         store96_end
+	VEXTRACTPS $0x02, X12, 8(AX)
+	JMP        store96_end
+
+store96_one:
+	VMOVSS X12, (AX)
+
+store96_end:
+done:
+	VZEROUPPER
+	RET
+
+// func RmsPropCenteredMomentumAVX512(w *float32, v *float32, a *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·RmsPropCenteredMomentumAVX512(SB), NOSPLIT, $0-72
+	MOVQ         w+0(FP), AX
+	MOVQ         v+8(FP), BX
+	MOVQ         a+16(FP), CX
+	MOVQ         b+24(FP), DX
+	MOVQ         grad+32(FP), SI
+	MOVQ         n+40(FP), DI
+	VBROADCASTSS alpha+48(FP), Z0
+	VBROADCASTSS add+52(FP), Z1
+	VBROADCASTSS epsilon+56(FP), Z2
+	VBROADCASTSS momentum+60(FP), Z3
+	VBROADCASTSS lr+64(FP), Z4
+	VBROADCASTSS decay+68(FP), Z5
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z7
+	VBROADCASTSS lanes_00000000<>+0(SB), Z8
+	SUBQ         $+64, DI
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (AX), Z6
 	VMOVUPS      64(AX), Z9
 	VMOVUPS      128(AX), Z10
 	VMOVUPS      192(AX), Z11
@@ -16717,1354 +18987,6 @@ TEXT ·RmsPropCenteredAheadAVX2(SB), NOSPLIT, $0-68
 	MOVQ         w+0(FP), AX
 	MOVQ         v+8(FP), BX
 	MOVQ         a+16(FP), CX
-	MOVQ         grad+24(FP), DX
-	MOVQ         n+32(FP), SI
-	MOVQ         distance+40(FP), DI
-	VBROADCASTSS alpha+48(FP), Y0
-	VBROADCASTSS add+52(FP), Y1
-	VBROADCASTSS epsilon+56(FP), Y2
-	VBROADCASTSS lr+60(FP), Y3
-	VBROADCASTSS decay+64(FP), Y4
-	VBROADCASTSS lanes_00800000<>+0(SB), Y6
-	VBROADCASTSS lanes_7f800000<>+0(SB), Y7
-	VBROADCASTSS lanes_00000000<>+0(SB), Y8
-	SUBQ         $+16, SI
-	JL           blocks_end
-	PCALIGN      $0x40
-
-blocks:
-	PREFETCHT0   (AX)(DI*1)
-	PREFETCHT0   (BX)(DI*1)
-	PREFETCHT0   (CX)(DI*1)
-	PREFETCHT0   (DX)(DI*1)
-	VMOVUPS      (AX), Y5
-	VMOVUPS      (DX), Y9
-	VFMADD231PS  Y5, Y4, Y9
-	VMULPS       Y9, Y1, Y10
-	VMULPS       Y9, Y10, Y11
-	VFMADD231PS  (BX), Y0, Y11
-	VCMPPS       $0x01, Y6, Y11, Y12
-	VANDNPS      Y11, Y12, Y11
-	VMOVUPS      Y11, (BX)
-	VFMADD231PS  (CX), Y0, Y10
-	VANDPS       Y7, Y10, Y12
-	VPSIGND      Y12, Y10, Y10
-	VMOVUPS      Y10, (CX)
-	VFNMADD231PS Y10, Y10, Y11
-	VMAXPS       Y11, Y8, Y11
-	VSQRTPS      Y11, Y11
-	VADDPS       Y2, Y11, Y11
-	VDIVPS       Y11, Y9, Y11
-	VFNMADD231PS Y11, Y3, Y5
-	VMOVUPS      Y5, (AX)
-	VMOVUPS      32(AX), Y5
-	VMOVUPS      32(DX), Y11
-	VFMADD231PS  Y5, Y4, Y11
-	VMULPS       Y11, Y1, Y9
-	VMULPS       Y11, Y9, Y10
-	VFMADD231PS  32(BX), Y0, Y10
-	VCMPPS       $0x01, Y6, Y10, Y12
-	VANDNPS      Y10, Y12, Y10
-	VMOVUPS      Y10, 32(BX)
-	VFMADD231PS  32(CX), Y0, Y9
-	VANDPS       Y7, Y9, Y12
-	VPSIGND      Y12, Y9, Y9
-	VMOVUPS      Y9, 32(CX)
-	VFNMADD231PS Y9, Y9, Y10
-	VMAXPS       Y10, Y8, Y10
-	VSQRTPS      Y10, Y10
-	VADDPS       Y2, Y10, Y10
-	VDIVPS       Y10, Y11, Y10
-	VFNMADD231PS Y10, Y3, Y5
-	VMOVUPS      Y5, 32(AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	SUBQ         $+16, SI
-	JGE          blocks
-
-blocks_end:
-	ADDQ $+16, SI
-	SUBQ $+8, SI
-	JL   vectors_end
-
-vectors:
-	VMOVUPS      (AX), Y5
-	VMOVUPS      (DX), Y10
-	VFMADD231PS  Y5, Y4, Y10
-	VMULPS       Y10, Y1, Y11
-	VMULPS       Y10, Y11, Y9
-	VFMADD231PS  (BX), Y0, Y9
-	VCMPPS       $0x01, Y6, Y9, Y12
-	VANDNPS      Y9, Y12, Y9
-	VMOVUPS      Y9, (BX)
-	VFMADD231PS  (CX), Y0, Y11
-	VANDPS       Y7, Y11, Y12
-	VPSIGND      Y12, Y11, Y11
-	VMOVUPS      Y11, (CX)
-	VFNMADD231PS Y11, Y11, Y9
-	VMAXPS       Y9, Y8, Y9
-	VSQRTPS      Y9, Y9
-	VADDPS       Y2, Y9, Y9
-	VDIVPS       Y9, Y10, Y9
-	VFNMADD231PS Y9, Y3, Y5
-	VMOVUPS      Y5, (AX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, BX
-	ADDQ         $+32, CX
-	ADDQ         $+32, DX
-	SUBQ         $+8, SI
-	JGE          vectors
-
-vectors_end:
-	ADDQ        $+8, SI
-	TESTQ       SI, SI
-	JE          done
-	LEAQ        partial_masks<>+0(SB), R8
-	NEGQ        SI
-	VMOVUPS     32(R8)(SI*4), Y5
-	NEGQ        SI
-	VMASKMOVPS  (AX), Y5, Y9
-	VMASKMOVPS  (DX), Y5, Y10
-	VFMADD231PS Y9, Y4, Y10
-	VMULPS      Y10, Y1, Y11
-	VMASKMOVPS  (BX), Y5, Y12
-	VMULPS      Y10, Y11, Y13
-	VFMADD231PS Y12, Y0, Y13
-	VCMPPS      $0x01, Y6, Y13, Y12
-	VANDNPS     Y13, Y12, Y13
-	CMPQ        SI, $0x04
-	JL          store94_few
-	VMOVUPS     X13, (BX)
-	JE          store94_end
-	VPERM2F128  $0x01, Y13, Y13, Y13
-	CMPQ        SI, $0x06
-	JL          store94_five
-	VMOVLPS     X13, 16(BX)
-	JE          store94_swap
-	VEXTRACTPS  $0x02, X13, 24(BX)
-	JMP         store94_swap
-
-store94_five:
-	VMOVSS X13, 16(BX)
-
-store94_swap:
-	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store94_end
-
-store94_few:
-	CMPQ       SI, $0x02
-	JL         store94_one
-	VMOVLPS    X13, (BX)
-	JE         store94_end
-	VEXTRACTPS $0x02, X13, 8(BX)
-	JMP        store94_end
-
-store94_one:
-	VMOVSS X13, (BX)
-
-store94_end:
-	VMASKMOVPS  (CX), Y5, Y12
-	VFMADD231PS Y12, Y0, Y11
-	VANDPS      Y7, Y11, Y12
-	VPSIGND     Y12, Y11, Y11
-	CMPQ        SI, $0x04
-	JL          store95_few
-	VMOVUPS     X11, (CX)
-	JE          store95_end
-	VPERM2F128  $0x01, Y11, Y11, Y11
-	CMPQ        SI, $0x06
-	JL          store95_five
-	VMOVLPS     X11, 16(CX)
-	JE          store95_swap
-	VEXTRACTPS  $0x02, X11, 24(CX)
-	JMP         store95_swap
-
-store95_five:
-	VMOVSS X11, 16(CX)
-
-store95_swap:
-	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store95_end
-
-store95_few:
-	CMPQ       SI, $0x02
-	JL         store95_one
-	VMOVLPS    X11, (CX)
-	JE         store95_end
-	VEXTRACTPS $0x02, X11, 8(CX)
-	JMP        store95_end
-
-store95_one:
-	VMOVSS X11, (CX)
-
-store95_end:
-	VFNMADD231PS Y11, Y11, Y13
-	VMAXPS       Y13, Y8, Y13
-	VSQRTPS      Y13, Y13
-	VADDPS       Y2, Y13, Y13
-	VDIVPS       Y13, Y10, Y13
-	VFNMADD231PS Y13, Y3, Y9
-	CMPQ         SI, $0x04
-	JL           store96_few
-	VMOVUPS      X9, (AX)
-	JE           store96_end
-	VPERM2F128   $0x01, Y9, Y9, Y9
-	CMPQ         SI, $0x06
-	JL           store96_five
-	VMOVLPS      X9, 16(AX)
-	JE           store96_swap
-	VEXTRACTPS   $0x02, X9, 24(AX)
-	JMP          store96_swap
-
-store96_five:
-	VMOVSS X9, 16(AX)
-
-store96_swap:
-	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store96_end
-
-store96_few:
-	CMPQ       SI, $0x02
-	JL         store96_one
-	VMOVLPS    X9, (AX)
-	JE         store96_end
-	VEXTRACTPS $0x02, X9, 8(AX)
-	JMP        store96_end
-
-store96_one:
-	VMOVSS X9, (AX)
-
-store96_end:
-done:
-	VZEROUPPER
-	RET
-
-// func RmsPropMomentumAVX2(w *float32, v *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·RmsPropMomentumAVX2(SB), NOSPLIT, $0-64
-	MOVQ         w+0(FP), AX
-	MOVQ         v+8(FP), BX
-	MOVQ         b+16(FP), CX
-	MOVQ         grad+24(FP), DX
-	MOVQ         n+32(FP), SI
-	VBROADCASTSS alpha+40(FP), Y0
-	VBROADCASTSS add+44(FP), Y1
-	VBROADCASTSS epsilon+48(FP), Y2
-	VBROADCASTSS momentum+52(FP), Y3
-	VBROADCASTSS lr+56(FP), Y4
-	VBROADCASTSS decay+60(FP), Y5
-	VBROADCASTSS lanes_00800000<>+0(SB), Y7
-	VBROADCASTSS lanes_7f800000<>+0(SB), Y8
-	SUBQ         $+16, SI
-	JL           blocks_end
-
-blocks:
-	VMOVUPS      (AX), Y6
-	VMOVUPS      (DX), Y9
-	VFMADD231PS  Y6, Y5, Y9
-	VMULPS       Y9, Y1, Y10
-	VMULPS       Y9, Y10, Y10
-	VFMADD231PS  (BX), Y0, Y10
-	VCMPPS       $0x01, Y7, Y10, Y11
-	VANDNPS      Y10, Y11, Y10
-	VMOVUPS      Y10, (BX)
-	VSQRTPS      Y10, Y10
-	VADDPS       Y2, Y10, Y10
-	VDIVPS       Y10, Y9, Y10
-	VFMADD231PS  (CX), Y3, Y10
-	VANDPS       Y8, Y10, Y9
-	VPSIGND      Y9, Y10, Y10
-	VMOVUPS      Y10, (CX)
-	VFNMADD231PS Y10, Y4, Y6
-	VMOVUPS      Y6, (AX)
-	VMOVUPS      32(AX), Y6
-	VMOVUPS      32(DX), Y10
-	VFMADD231PS  Y6, Y5, Y10
-	VMULPS       Y10, Y1, Y9
-	VMULPS       Y10, Y9, Y9
-	VFMADD231PS  32(BX), Y0, Y9
-	VCMPPS       $0x01, Y7, Y9, Y11
-	VANDNPS      Y9, Y11, Y9
-	VMOVUPS      Y9, 32(BX)
-	VSQRTPS      Y9, Y9
-	VADDPS       Y2, Y9, Y9
-	VDIVPS       Y9, Y10, Y9
-	VFMADD231PS  32(CX), Y3, Y9
-	VANDPS       Y8, Y9, Y10
-	VPSIGND      Y10, Y9, Y9
-	VMOVUPS      Y9, 32(CX)
-	VFNMADD231PS Y9, Y4, Y6
-	VMOVUPS      Y6, 32(AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	SUBQ         $+16, SI
-	JGE          blocks
-
-blocks_end:
-	ADDQ $+16, SI
-	SUBQ $+8, SI
-	JL   vectors_end
-
-vectors:
-	VMOVUPS      (AX), Y6
-	VMOVUPS      (DX), Y9
-	VFMADD231PS  Y6, Y5, Y9
-	VMULPS       Y9, Y1, Y10
-	VMULPS       Y9, Y10, Y10
-	VFMADD231PS  (BX), Y0, Y10
-	VCMPPS       $0x01, Y7, Y10, Y11
-	VANDNPS      Y10, Y11, Y10
-	VMOVUPS      Y10, (BX)
-	VSQRTPS      Y10, Y10
-	VADDPS       Y2, Y10, Y10
-	VDIVPS       Y10, Y9, Y10
-	VFMADD231PS  (CX), Y3, Y10
-	VANDPS       Y8, Y10, Y9
-	VPSIGND      Y9, Y10, Y10
-	VMOVUPS      Y10, (CX)
-	VFNMADD231PS Y10, Y4, Y6
-	VMOVUPS      Y6, (AX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, BX
-	ADDQ         $+32, CX
-	ADDQ         $+32, DX
-	SUBQ         $+8, SI
-	JGE          vectors
-
-vectors_end:
-	ADDQ        $+8, SI
-	TESTQ       SI, SI
-	JE          done
-	LEAQ        partial_masks<>+0(SB), DI
-	NEGQ        SI
-	VMOVUPS     32(DI)(SI*4), Y6
-	NEGQ        SI
-	VMASKMOVPS  (AX), Y6, Y10
-	VMASKMOVPS  (DX), Y6, Y9
-	VFMADD231PS Y10, Y5, Y9
-	VMULPS      Y9, Y1, Y11
-	VMASKMOVPS  (BX), Y6, Y12
-	VMULPS      Y9, Y11, Y11
-	VFMADD231PS Y12, Y0, Y11
-	VCMPPS      $0x01, Y7, Y11, Y12
-	VANDNPS     Y11, Y12, Y11
-	CMPQ        SI, $0x04
-	JL          store97_few
-	VMOVUPS     X11, (BX)
-	JE          store97_end
-	VPERM2F128  $0x01, Y11, Y11, Y11
-	CMPQ        SI, $0x06
-	JL          store97_five
-	VMOVLPS     X11, 16(BX)
-	JE          store97_swap
-	VEXTRACTPS  $0x02, X11, 24(BX)
-	JMP         store97_swap
-
-store97_five:
-	VMOVSS X11, 16(BX)
-
-store97_swap:
-	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store97_end
-
-store97_few:
-	CMPQ       SI, $0x02
-	JL         store97_one
-	VMOVLPS    X11, (BX)
-	JE         store97_end
-	VEXTRACTPS $0x02, X11, 8(BX)
-	JMP        store97_end
-
-store97_one:
-	VMOVSS X11, (BX)
-
-store97_end:
-	VSQRTPS     Y11, Y11
-	VADDPS      Y2, Y11, Y11
-	VDIVPS      Y11, Y9, Y11
-	VMASKMOVPS  (CX), Y6, Y9
-	VFMADD231PS Y9, Y3, Y11
-	VANDPS      Y8, Y11, Y9
-	VPSIGND     Y9, Y11, Y11
-	CMPQ        SI, $0x04
-	JL          store98_few
-	VMOVUPS     X11, (CX)
-	JE          store98_end
-	VPERM2F128  $0x01, Y11, Y11, Y11
-	CMPQ        SI, $0x06
-	JL          store98_five
-	VMOVLPS     X11, 16(CX)
-	JE          store98_swap
-	VEXTRACTPS  $0x02, X11, 24(CX)
-	JMP         store98_swap
-
-store98_five:
-	VMOVSS X11, 16(CX)
-
-store98_swap:
-	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store98_end
-
-store98_few:
-	CMPQ       SI, $0x02
-	JL         store98_one
-	VMOVLPS    X11, (CX)
-	JE         store98_end
-	VEXTRACTPS $0x02, X11, 8(CX)
-	JMP        store98_end
-
-store98_one:
-	VMOVSS X11, (CX)
-
-store98_end:
-	VFNMADD231PS Y11, Y4, Y10
-	CMPQ         SI, $0x04
-	JL           store99_few
-	VMOVUPS      X10, (AX)
-	JE           store99_end
-	VPERM2F128   $0x01, Y10, Y10, Y10
-	CMPQ         SI, $0x06
-	JL           store99_five
-	VMOVLPS      X10, 16(AX)
-	JE           store99_swap
-	VEXTRACTPS   $0x02, X10, 24(AX)
-	JMP          store99_swap
-
-store99_five:
-	VMOVSS X10, 16(AX)
-
-store99_swap:
-	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store99_end
-
-store99_few:
-	CMPQ       SI, $0x02
-	JL         store99_one
-	VMOVLPS    X10, (AX)
-	JE         store99_end
-	VEXTRACTPS $0x02, X10, 8(AX)
-	JMP        store99_end
-
-store99_one:
-	VMOVSS X10, (AX)
-
-store99_end:
-done:
-	VZEROUPPER
-	RET
-
-// func RmsPropMomentumAVX512(w *float32, v *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·RmsPropMomentumAVX512(SB), NOSPLIT, $0-64
-	MOVQ         w+0(FP), AX
-	MOVQ         v+8(FP), BX
-	MOVQ         b+16(FP), CX
-	MOVQ         grad+24(FP), DX
-	MOVQ         n+32(FP), SI
-	VBROADCASTSS alpha+40(FP), Z0
-	VBROADCASTSS add+44(FP), Z1
-	VBROADCASTSS epsilon+48(FP), Z2
-	VBROADCASTSS momentum+52(FP), Z3
-	VBROADCASTSS lr+56(FP), Z4
-	VBROADCASTSS decay+60(FP), Z5
-	VBROADCASTSS lanes_00800000<>+0(SB), Z7
-	VBROADCASTSS lanes_7f800000<>+0(SB), Z8
-	SUBQ         $+64, SI
-	JL           blocks_end
-
-blocks:
-	VMOVUPS      (AX), Z6
-	VMOVUPS      64(AX), Z9
-	VMOVUPS      128(AX), Z10
-	VMOVUPS      192(AX), Z11
-	VMOVUPS      (DX), Z12
-	VMOVUPS      64(DX), Z13
-	VMOVUPS      128(DX), Z14
-	VMOVUPS      192(DX), Z15
-	VFMADD231PS  Z6, Z5, Z12
-	VFMADD231PS  Z9, Z5, Z13
-	VFMADD231PS  Z10, Z5, Z14
-	VFMADD231PS  Z11, Z5, Z15
-	VMULPS       Z12, Z1, Z16
-	VMULPS       Z13, Z1, Z17
-	VMULPS       Z14, Z1, Z18
-	VMULPS       Z15, Z1, Z19
-	VMOVUPS      (BX), Z20
-	VMOVUPS      64(BX), Z21
-	VMOVUPS      128(BX), Z22
-	VMOVUPS      192(BX), Z23
-	VMULPS       Z12, Z16, Z16
-	VMULPS       Z13, Z17, Z17
-	VMULPS       Z14, Z18, Z18
-	VMULPS       Z15, Z19, Z19
-	VFMADD231PS  Z20, Z0, Z16
-	VFMADD231PS  Z21, Z0, Z17
-	VFMADD231PS  Z22, Z0, Z18
-	VFMADD231PS  Z23, Z0, Z19
-	VCMPPS       $0x01, Z7, Z16, K2
-	VCMPPS       $0x01, Z7, Z17, K3
-	VCMPPS       $0x01, Z7, Z18, K4
-	VCMPPS       $0x01, Z7, Z19, K5
-	KNOTW        K2, K7
-	VMOVAPS.Z    Z16, K7, Z16
-	KNOTW        K3, K7
-	VMOVAPS.Z    Z17, K7, Z17
-	KNOTW        K4, K7
-	VMOVAPS.Z    Z18, K7, Z18
-	KNOTW        K5, K7
-	VMOVAPS.Z    Z19, K7, Z19
-	VMOVUPS      Z16, (BX)
-	VMOVUPS      Z17, 64(BX)
-	VMOVUPS      Z18, 128(BX)
-	VMOVUPS      Z19, 192(BX)
-	VSQRTPS      Z16, Z16
-	VSQRTPS      Z17, Z17
-	VSQRTPS      Z18, Z18
-	VSQRTPS      Z19, Z19
-	VADDPS       Z2, Z16, Z16
-	VADDPS       Z2, Z17, Z17
-	VADDPS       Z2, Z18, Z18
-	VADDPS       Z2, Z19, Z19
-	VDIVPS       Z16, Z12, Z16
-	VDIVPS       Z17, Z13, Z17
-	VDIVPS       Z18, Z14, Z18
-	VDIVPS       Z19, Z15, Z19
-	VMOVUPS      (CX), Z15
-	VMOVUPS      64(CX), Z14
-	VMOVUPS      128(CX), Z13
-	VMOVUPS      192(CX), Z12
-	VFMADD231PS  Z15, Z3, Z16
-	VFMADD231PS  Z14, Z3, Z17
-	VFMADD231PS  Z13, Z3, Z18
-	VFMADD231PS  Z12, Z3, Z19
-	VPTESTMD     Z8, Z16, K7
-	VMOVAPS.Z    Z16, K7, Z16
-	VPTESTMD     Z8, Z17, K7
-	VMOVAPS.Z    Z17, K7, Z17
-	VPTESTMD     Z8, Z18, K7
-	VMOVAPS.Z    Z18, K7, Z18
-	VPTESTMD     Z8, Z19, K7
-	VMOVAPS.Z    Z19, K7, Z19
-	VMOVUPS      Z16, (CX)
-	VMOVUPS      Z17, 64(CX)
-	VMOVUPS      Z18, 128(CX)
-	VMOVUPS      Z19, 192(CX)
-	VFNMADD231PS Z16, Z4, Z6
-	VFNMADD231PS Z17, Z4, Z9
-	VFNMADD231PS Z18, Z4, Z10
-	VFNMADD231PS Z19, Z4, Z11
-	VMOVUPS      Z6, (AX)
-	VMOVUPS      Z9, 64(AX)
-	VMOVUPS      Z10, 128(AX)
-	VMOVUPS      Z11, 192(AX)
-	ADDQ         $+256, AX
-	ADDQ         $+256, BX
-	ADDQ         $+256, CX
-	ADDQ         $+256, DX
-	SUBQ         $+64, SI
-	JGE          blocks
-
-blocks_end:
-	ADDQ $+64, SI
-	SUBQ $+16, SI
-	JL   vectors_end
-
-vectors:
-	VMOVUPS      (AX), Z11
-	VMOVUPS      (DX), Z10
-	VFMADD231PS  Z11, Z5, Z10
-	VMULPS       Z10, Z1, Z9
-	VMOVUPS      (BX), Z6
-	VMULPS       Z10, Z9, Z9
-	VFMADD231PS  Z6, Z0, Z9
-	VCMPPS       $0x01, Z7, Z9, K5
-	KNOTW        K5, K7
-	VMOVAPS.Z    Z9, K7, Z9
-	VMOVUPS      Z9, (BX)
-	VSQRTPS      Z9, Z9
-	VADDPS       Z2, Z9, Z9
-	VDIVPS       Z9, Z10, Z9
-	VMOVUPS      (CX), Z10
-	VFMADD231PS  Z10, Z3, Z9
-	VPTESTMD     Z8, Z9, K7
-	VMOVAPS.Z    Z9, K7, Z9
-	VMOVUPS      Z9, (CX)
-	VFNMADD231PS Z9, Z4, Z11
-	VMOVUPS      Z11, (AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	SUBQ         $+16, SI
-	JGE          vectors
-
-vectors_end:
-	ADDQ         $+16, SI
-	TESTQ        SI, SI
-	JE           done
-	MOVL         $0x0000ffff, DI
-	BZHIL        SI, DI, DI
-	KMOVW        DI, K1
-	VMOVUPS.Z    (AX), K1, Z11
-	VMOVUPS.Z    (DX), K1, Z9
-	VFMADD231PS  Z11, Z5, Z9
-	VMULPS       Z9, Z1, Z10
-	VMOVUPS.Z    (BX), K1, Z6
-	VMULPS       Z9, Z10, Z10
-	VFMADD231PS  Z6, Z0, Z10
-	VCMPPS       $0x01, Z7, Z10, K5
-	KNOTW        K5, K7
-	VMOVAPS.Z    Z10, K7, Z10
-	VMOVUPS      Z10, K1, (BX)
-	VSQRTPS      Z10, Z10
-	VADDPS       Z2, Z10, Z10
-	VDIVPS       Z10, Z9, Z10
-	VMOVUPS.Z    (CX), K1, Z9
-	VFMADD231PS  Z9, Z3, Z10
-	VPTESTMD     Z8, Z10, K7
-	VMOVAPS.Z    Z10, K7, Z10
-	VMOVUPS      Z10, K1, (CX)
-	VFNMADD231PS Z10, Z4, Z11
-	VMOVUPS      Z11, K1, (AX)
-
-done:
-	VZEROUPPER
-	RET
-
-// func RmsPropMomentumAheadAVX2(w *float32, v *float32, b *float32, grad *float32, n int, distance int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
-// Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·RmsPropMomentumAheadAVX2(SB), NOSPLIT, $0-72
-	MOVQ         w+0(FP), AX
-	MOVQ         v+8(FP), BX
-	MOVQ         b+16(FP), CX
-	MOVQ         grad+24(FP), DX
-	MOVQ         n+32(FP), SI
-	MOVQ         distance+40(FP), DI
-	VBROADCASTSS alpha+48(FP), Y0
-	VBROADCASTSS add+52(FP), Y1
-	VBROADCASTSS epsilon+56(FP), Y2
-	VBROADCASTSS momentum+60(FP), Y3
-	VBROADCASTSS lr+64(FP), Y4
-	VBROADCASTSS decay+68(FP), Y5
-	VBROADCASTSS lanes_00800000<>+0(SB), Y7
-	VBROADCASTSS lanes_7f800000<>+0(SB), Y8
-	SUBQ         $+16, SI
-	JL           blocks_end
-	PCALIGN      $0x40
-
-blocks:
-	PREFETCHT0   (AX)(DI*1)
-	PREFETCHT0   (BX)(DI*1)
-	PREFETCHT0   (CX)(DI*1)
-	PREFETCHT0   (DX)(DI*1)
-	VMOVUPS      (AX), Y6
-	VMOVUPS      (DX), Y9
-	VFMADD231PS  Y6, Y5, Y9
-	VMULPS       Y9, Y1, Y10
-	VMULPS       Y9, Y10, Y10
-	VFMADD231PS  (BX), Y0, Y10
-	VCMPPS       $0x01, Y7, Y10, Y11
-	VANDNPS      Y10, Y11, Y10
-	VMOVUPS      Y10, (BX)
-	VSQRTPS      Y10, Y10
-	VADDPS       Y2, Y10, Y10
-	VDIVPS       Y10, Y9, Y10
-	VFMADD231PS  (CX), Y3, Y10
-	VANDPS       Y8, Y10, Y9
-	VPSIGND      Y9, Y10, Y10
-	VMOVUPS      Y10, (CX)
-	VFNMADD231PS Y10, Y4, Y6
-	VMOVUPS      Y6, (AX)
-	VMOVUPS      32(AX), Y6
-	VMOVUPS      32(DX), Y10
-	VFMADD231PS  Y6, Y5, Y10
-	VMULPS       Y10, Y1, Y9
-	VMULPS       Y10, Y9, Y9
-	VFMADD231PS  32(BX), Y0, Y9
-	VCMPPS       $0x01, Y7, Y9, Y11
-	VANDNPS      Y9, Y11, Y9
-	VMOVUPS      Y9, 32(BX)
-	VSQRTPS      Y9, Y9
-	VADDPS       Y2, Y9, Y9
-	VDIVPS       Y9, Y10, Y9
-	VFMADD231PS  32(CX), Y3, Y9
-	VANDPS       Y8, Y9, Y10
-	VPSIGND      Y10, Y9, Y9
-	VMOVUPS      Y9, 32(CX)
-	VFNMADD231PS Y9, Y4, Y6
-	VMOVUPS      Y6, 32(AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	SUBQ         $+16, SI
-	JGE          blocks
-
-blocks_end:
-	ADDQ $+16, SI
-	SUBQ $+8, SI
-	JL   vectors_end
-
-vectors:
-	VMOVUPS      (AX), Y6
-	VMOVUPS      (DX), Y9
-	VFMADD231PS  Y6, Y5, Y9
-	VMULPS       Y9, Y1, Y10
-	VMULPS       Y9, Y10, Y10
-	VFMADD231PS  (BX), Y0, Y10
-	VCMPPS       $0x01, Y7, Y10, Y11
-	VANDNPS      Y10, Y11, Y10
-	VMOVUPS      Y10, (BX)
-	VSQRTPS      Y10, Y10
-	VADDPS       Y2, Y10, Y10
-	VDIVPS       Y10, Y9, Y10
-	VFMADD231PS  (CX), Y3, Y10
-	VANDPS       Y8, Y10, Y9
-	VPSIGND      Y9, Y10, Y10
-	VMOVUPS      Y10, (CX)
-	VFNMADD231PS Y10, Y4, Y6
-	VMOVUPS      Y6, (AX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, BX
-	ADDQ         $+32, CX
-	ADDQ         $+32, DX
-	SUBQ         $+8, SI
-	JGE          vectors
-
-vectors_end:
-	ADDQ        $+8, SI
-	TESTQ       SI, SI
-	JE          done
-	LEAQ        partial_masks<>+0(SB), R8
-	NEGQ        SI
-	VMOVUPS     32(R8)(SI*4), Y6
-	NEGQ        SI
-	VMASKMOVPS  (AX), Y6, Y10
-	VMASKMOVPS  (DX), Y6, Y9
-	VFMADD231PS Y10, Y5, Y9
-	VMULPS      Y9, Y1, Y11
-	VMASKMOVPS  (BX), Y6, Y12
-	VMULPS      Y9, Y11, Y11
-	VFMADD231PS Y12, Y0, Y11
-	VCMPPS      $0x01, Y7, Y11, Y12
-	VANDNPS     Y11, Y12, Y11
-	CMPQ        SI, $0x04
-	JL          store100_few
-	VMOVUPS     X11, (BX)
-	JE          store100_end
-	VPERM2F128  $0x01, Y11, Y11, Y11
-	CMPQ        SI, $0x06
-	JL          store100_five
-	VMOVLPS     X11, 16(BX)
-	JE          store100_swap
-	VEXTRACTPS  $0x02, X11, 24(BX)
-	JMP         store100_swap
-
-store100_five:
-	VMOVSS X11, 16(BX)
-
-store100_swap:
-	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store100_end
-
-store100_few:
-	CMPQ       SI, $0x02
-	JL         store100_one
-	VMOVLPS    X11, (BX)
-	JE         store100_end
-	VEXTRACTPS $0x02, X11, 8(BX)
-	JMP        store100_end
-
-store100_one:
-	VMOVSS X11, (BX)
-
-store100_end:
-	VSQRTPS     Y11, Y11
-	VADDPS      Y2, Y11, Y11
-	VDIVPS      Y11, Y9, Y11
-	VMASKMOVPS  (CX), Y6, Y9
-	VFMADD231PS Y9, Y3, Y11
-	VANDPS      Y8, Y11, Y9
-	VPSIGND     Y9, Y11, Y11
-	CMPQ        SI, $0x04
-	JL          store101_few
-	VMOVUPS     X11, (CX)
-	JE          store101_end
-	VPERM2F128  $0x01, Y11, Y11, Y11
-	CMPQ        SI, $0x06
-	JL          store101_five
-	VMOVLPS     X11, 16(CX)
-	JE          store101_swap
-	VEXTRACTPS  $0x02, X11, 24(CX)
-	JMP         store101_swap
-
-store101_five:
-	VMOVSS X11, 16(CX)
-
-store101_swap:
-	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store101_end
-
-store101_few:
-	CMPQ       SI, $0x02
-	JL         store101_one
-	VMOVLPS    X11, (CX)
-	JE         store101_end
-	VEXTRACTPS $0x02, X11, 8(CX)
-	JMP        store101_end
-
-store101_one:
-	VMOVSS X11, (CX)
-
-store101_end:
-	VFNMADD231PS Y11, Y4, Y10
-	CMPQ         SI, $0x04
-	JL           store102_few
-	VMOVUPS      X10, (AX)
-	JE           store102_end
-	VPERM2F128   $0x01, Y10, Y10, Y10
-	CMPQ         SI, $0x06
-	JL           store102_five
-	VMOVLPS      X10, 16(AX)
-	JE           store102_swap
-	VEXTRACTPS   $0x02, X10, 24(AX)
-	JMP          store102_swap
-
-store102_five:
-	VMOVSS X10, 16(AX)
-
-store102_swap:
-	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store102_end
-
-store102_few:
-	CMPQ       SI, $0x02
-	JL         store102_one
-	VMOVLPS    X10, (AX)
-	JE         store102_end
-	VEXTRACTPS $0x02, X10, 8(AX)
-	JMP        store102_end
-
-store102_one:
-	VMOVSS X10, (AX)
-
-store102_end:
-done:
-	VZEROUPPER
-	RET
-
-// func RmsPropCenteredMomentumAVX2(w *float32, v *float32, a *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·RmsPropCenteredMomentumAVX2(SB), NOSPLIT, $0-72
-	MOVQ         w+0(FP), AX
-	MOVQ         v+8(FP), BX
-	MOVQ         a+16(FP), CX
-	MOVQ         b+24(FP), DX
-	MOVQ         grad+32(FP), SI
-	MOVQ         n+40(FP), DI
-	VBROADCASTSS alpha+48(FP), Y0
-	VBROADCASTSS add+52(FP), Y1
-	VBROADCASTSS epsilon+56(FP), Y2
-	VBROADCASTSS momentum+60(FP), Y3
-	VBROADCASTSS lr+64(FP), Y4
-	VBROADCASTSS decay+68(FP), Y5
-	VBROADCASTSS lanes_00800000<>+0(SB), Y7
-	VBROADCASTSS lanes_7f800000<>+0(SB), Y8
-	SUBQ         $+16, DI
-	JL           blocks_end
-
-blocks:
-	VMOVUPS      (AX), Y6
-	VMOVUPS      (SI), Y9
-	VFMADD231PS  Y6, Y5, Y9
-	VMULPS       Y9, Y1, Y10
-	VMULPS       Y9, Y10, Y11
-	VFMADD231PS  (BX), Y0, Y11
-	VCMPPS       $0x01, Y7, Y11, Y12
-	VANDNPS      Y11, Y12, Y11
-	VMOVUPS      Y11, (BX)
-	VFMADD231PS  (CX), Y0, Y10
-	VANDPS       Y8, Y10, Y12
-	VPSIGND      Y12, Y10, Y10
-	VMOVUPS      Y10, (CX)
-	VFNMADD231PS Y10, Y10, Y11
-	VBROADCASTSS lanes_00000000<>+0(SB), Y10
-	VMAXPS       Y11, Y10, Y11
-	VSQRTPS      Y11, Y11
-	VADDPS       Y2, Y11, Y11
-	VDIVPS       Y11, Y9, Y11
-	VFMADD231PS  (DX), Y3, Y11
-	VANDPS       Y8, Y11, Y9
-	VPSIGND      Y9, Y11, Y11
-	VMOVUPS      Y11, (DX)
-	VFNMADD231PS Y11, Y4, Y6
-	VMOVUPS      Y6, (AX)
-	VMOVUPS      32(AX), Y6
-	VMOVUPS      32(SI), Y11
-	VFMADD231PS  Y6, Y5, Y11
-	VMULPS       Y11, Y1, Y9
-	VMULPS       Y11, Y9, Y10
-	VFMADD231PS  32(BX), Y0, Y10
-	VCMPPS       $0x01, Y7, Y10, Y12
-	VANDNPS      Y10, Y12, Y10
-	VMOVUPS      Y10, 32(BX)
-	VFMADD231PS  32(CX), Y0, Y9
-	VANDPS       Y8, Y9, Y12
-	VPSIGND      Y12, Y9, Y9
-	VMOVUPS      Y9, 32(CX)
-	VFNMADD231PS Y9, Y9, Y10
-	VBROADCASTSS lanes_00000000<>+0(SB), Y9
-	VMAXPS       Y10, Y9, Y10
-	VSQRTPS      Y10, Y10
-	VADDPS       Y2, Y10, Y10
-	VDIVPS       Y10, Y11, Y10
-	VFMADD231PS  32(DX), Y3, Y10
-	VANDPS       Y8, Y10, Y11
-	VPSIGND      Y11, Y10, Y10
-	VMOVUPS      Y10, 32(DX)
-	VFNMADD231PS Y10, Y4, Y6
-	VMOVUPS      Y6, 32(AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	ADDQ         $+64, SI
-	SUBQ         $+16, DI
-	JGE          blocks
-
-blocks_end:
-	ADDQ $+16, DI
-	SUBQ $+8, DI
-	JL   vectors_end
-
-vectors:
-	VMOVUPS      (AX), Y6
-	VMOVUPS      (SI), Y10
-	VFMADD231PS  Y6, Y5, Y10
-	VMULPS       Y10, Y1, Y11
-	VMULPS       Y10, Y11, Y9
-	VFMADD231PS  (BX), Y0, Y9
-	VCMPPS       $0x01, Y7, Y9, Y12
-	VANDNPS      Y9, Y12, Y9
-	VMOVUPS      Y9, (BX)
-	VFMADD231PS  (CX), Y0, Y11
-	VANDPS       Y8, Y11, Y12
-	VPSIGND      Y12, Y11, Y11
-	VMOVUPS      Y11, (CX)
-	VFNMADD231PS Y11, Y11, Y9
-	VBROADCASTSS lanes_00000000<>+0(SB), Y11
-	VMAXPS       Y9, Y11, Y9
-	VSQRTPS      Y9, Y9
-	VADDPS       Y2, Y9, Y9
-	VDIVPS       Y9, Y10, Y9
-	VFMADD231PS  (DX), Y3, Y9
-	VANDPS       Y8, Y9, Y10
-	VPSIGND      Y10, Y9, Y9
-	VMOVUPS      Y9, (DX)
-	VFNMADD231PS Y9, Y4, Y6
-	VMOVUPS      Y6, (AX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, BX
-	ADDQ         $+32, CX
-	ADDQ         $+32, DX
-	ADDQ         $+32, SI
-	SUBQ         $+8, DI
-	JGE          vectors
-
-vectors_end:
-	ADDQ        $+8, DI
-	TESTQ       DI, DI
-	JE          done
-	LEAQ        partial_masks<>+0(SB), R8
-	NEGQ        DI
-	VMOVUPS     32(R8)(DI*4), Y6
-	NEGQ        DI
-	VMASKMOVPS  (AX), Y6, Y9
-	VMASKMOVPS  (SI), Y6, Y10
-	VFMADD231PS Y9, Y5, Y10
-	VMULPS      Y10, Y1, Y11
-	VMASKMOVPS  (BX), Y6, Y12
-	VMULPS      Y10, Y11, Y13
-	VFMADD231PS Y12, Y0, Y13
-	VCMPPS      $0x01, Y7, Y13, Y12
-	VANDNPS     Y13, Y12, Y13
-	CMPQ        DI, $0x04
-	JL          store103_few
-	VMOVUPS     X13, (BX)
-	JE          store103_end
-	VPERM2F128  $0x01, Y13, Y13, Y13
-	CMPQ        DI, $0x06
-	JL          store103_five
-	VMOVLPS     X13, 16(BX)
-	JE          store103_swap
-	VEXTRACTPS  $0x02, X13, 24(BX)
-	JMP         store103_swap
-
-store103_five:
-	VMOVSS X13, 16(BX)
-
-store103_swap:
-	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store103_end
-
-store103_few:
-	CMPQ       DI, $0x02
-	JL         store103_one
-	VMOVLPS    X13, (BX)
-	JE         store103_end
-	VEXTRACTPS $0x02, X13, 8(BX)
-	JMP        store103_end
-
-store103_one:
-	VMOVSS X13, (BX)
-
-store103_end:
-	VMASKMOVPS  (CX), Y6, Y12
-	VFMADD231PS Y12, Y0, Y11
-	VANDPS      Y8, Y11, Y12
-	VPSIGND     Y12, Y11, Y11
-	CMPQ        DI, $0x04
-	JL          store104_few
-	VMOVUPS     X11, (CX)
-	JE          store104_end
-	VPERM2F128  $0x01, Y11, Y11, Y11
-	CMPQ        DI, $0x06
-	JL          store104_five
-	VMOVLPS     X11, 16(CX)
-	JE          store104_swap
-	VEXTRACTPS  $0x02, X11, 24(CX)
-	JMP         store104_swap
-
-store104_five:
-	VMOVSS X11, 16(CX)
-
-store104_swap:
-	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store104_end
-
-store104_few:
-	CMPQ       DI, $0x02
-	JL         store104_one
-	VMOVLPS    X11, (CX)
-	JE         store104_end
-	VEXTRACTPS $0x02, X11, 8(CX)
-	JMP        store104_end
-
-store104_one:
-	VMOVSS X11, (CX)
-
-store104_end:
-	VFNMADD231PS Y11, Y11, Y13
-	VBROADCASTSS lanes_00000000<>+0(SB), Y11
-	VMAXPS       Y13, Y11, Y13
-	VSQRTPS      Y13, Y13
-	VADDPS       Y2, Y13, Y13
-	VDIVPS       Y13, Y10, Y13
-	VMASKMOVPS   (DX), Y6, Y10
-	VFMADD231PS  Y10, Y3, Y13
-	VANDPS       Y8, Y13, Y10
-	VPSIGND      Y10, Y13, Y13
-	CMPQ         DI, $0x04
-	JL           store105_few
-	VMOVUPS      X13, (DX)
-	JE           store105_end
-	VPERM2F128   $0x01, Y13, Y13, Y13
-	CMPQ         DI, $0x06
-	JL           store105_five
-	VMOVLPS      X13, 16(DX)
-	JE           store105_swap
-	VEXTRACTPS   $0x02, X13, 24(DX)
-	JMP          store105_swap
-
-store105_five:
-	VMOVSS X13, 16(DX)
-
-store105_swap:
-	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store105_end
-
-store105_few:
-	CMPQ       DI, $0x02
-	JL         store105_one
-	VMOVLPS    X13, (DX)
-	JE         store105_end
-	VEXTRACTPS $0x02, X13, 8(DX)
-	JMP        store105_end
-
-store105_one:
-	VMOVSS X13, (DX)
-
-store105_end:
-	VFNMADD231PS Y13, Y4, Y9
-	CMPQ         DI, $0x04
-	JL           store106_few
-	VMOVUPS      X9, (AX)
-	JE           store106_end
-	VPERM2F128   $0x01, Y9, Y9, Y9
-	CMPQ         DI, $0x06
-	JL           store106_five
-	VMOVLPS      X9, 16(AX)
-	JE           store106_swap
-	VEXTRACTPS   $0x02, X9, 24(AX)
-	JMP          store106_swap
-
-store106_five:
-	VMOVSS X9, 16(AX)
-
-store106_swap:
-	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store106_end
-
-store106_few:
-	CMPQ       DI, $0x02
-	JL         store106_one
-	VMOVLPS    X9, (AX)
-	JE         store106_end
-	VEXTRACTPS $0x02, X9, 8(AX)
-	JMP        store106_end
-
-store106_one:
-	VMOVSS X9, (AX)
-
-store106_end:
-done:
-	VZEROUPPER
-	RET
-
-// func RmsPropCenteredMomentumAVX512(w *float32, v *float32, a *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·RmsPropCenteredMomentumAVX512(SB), NOSPLIT, $0-72
-	MOVQ         w+0(FP), AX
-	MOVQ         v+8(FP), BX
-	MOVQ         a+16(FP), CX
-	MOVQ         b+24(FP), DX
-	MOVQ         grad+32(FP), SI
-	MOVQ         n+40(FP), DI
-	VBROADCASTSS alpha+48(FP), Z0
-	VBROADCASTSS add+52(FP), Z1
-	VBROADCASTSS epsilon+56(FP), Z2
-	VBROADCASTSS momentum+60(FP), Z3
-	VBROADCASTSS lr+64(FP), Z4
-	VBROADCASTSS decay+68(FP), Z5
-	VBROADCASTSS lanes_00800000<>+0(SB), Z7
-	VBROADCASTSS lanes_7f800000<>+0(SB), Z8
-	VBROADCASTSS lanes_00000000<>+0(SB), Z9
-	SUBQ         $+64, DI
-	JL           blocks_end
-
-blocks:
-	VMOVUPS      (AX), Z6
-	VMOVUPS      64(AX), Z10
-	VMOVUPS      128(AX), Z11
-	VMOVUPS      192(AX), Z12
-	VMOVUPS      (SI), Z13
-	VMOVUPS      64(SI), Z14
-	VMOVUPS      128(SI), Z15
-	VMOVUPS      192(SI), Z16
-	VFMADD231PS  Z6, Z5, Z13
-	VFMADD231PS  Z10, Z5, Z14
-	VFMADD231PS  Z11, Z5, Z15
-	VFMADD231PS  Z12, Z5, Z16
-	VMULPS       Z13, Z1, Z17
-	VMULPS       Z14, Z1, Z18
-	VMULPS       Z15, Z1, Z19
-	VMULPS       Z16, Z1, Z20
-	VMOVUPS      (BX), Z21
-	VMOVUPS      64(BX), Z22
-	VMOVUPS      128(BX), Z23
-	VMOVUPS      192(BX), Z24
-	VMULPS       Z13, Z17, Z25
-	VMULPS       Z14, Z18, Z26
-	VMULPS       Z15, Z19, Z27
-	VMULPS       Z16, Z20, Z28
-	VFMADD231PS  Z21, Z0, Z25
-	VFMADD231PS  Z22, Z0, Z26
-	VFMADD231PS  Z23, Z0, Z27
-	VFMADD231PS  Z24, Z0, Z28
-	VCMPPS       $0x01, Z7, Z25, K2
-	VCMPPS       $0x01, Z7, Z26, K3
-	VCMPPS       $0x01, Z7, Z27, K4
-	VCMPPS       $0x01, Z7, Z28, K5
-	KNOTW        K2, K7
-	VMOVAPS.Z    Z25, K7, Z25
-	KNOTW        K3, K7
-	VMOVAPS.Z    Z26, K7, Z26
-	KNOTW        K4, K7
-	VMOVAPS.Z    Z27, K7, Z27
-	KNOTW        K5, K7
-	VMOVAPS.Z    Z28, K7, Z28
-	VMOVUPS      Z25, (BX)
-	VMOVUPS      Z26, 64(BX)
-	VMOVUPS      Z27, 128(BX)
-	VMOVUPS      Z28, 192(BX)
-	VMOVUPS      (CX), Z24
-	VMOVUPS      64(CX), Z23
-	VMOVUPS      128(CX), Z22
-	VMOVUPS      192(CX), Z21
-	VFMADD231PS  Z24, Z0, Z17
-	VFMADD231PS  Z23, Z0, Z18
-	VFMADD231PS  Z22, Z0, Z19
-	VFMADD231PS  Z21, Z0, Z20
-	VPTESTMD     Z8, Z17, K7
-	VMOVAPS.Z    Z17, K7, Z17
-	VPTESTMD     Z8, Z18, K7
-	VMOVAPS.Z    Z18, K7, Z18
-	VPTESTMD     Z8, Z19, K7
-	VMOVAPS.Z    Z19, K7, Z19
-	VPTESTMD     Z8, Z20, K7
-	VMOVAPS.Z    Z20, K7, Z20
-	VMOVUPS      Z17, (CX)
-	VMOVUPS      Z18, 64(CX)
-	VMOVUPS      Z19, 128(CX)
-	VMOVUPS      Z20, 192(CX)
-	VFNMADD231PS Z17, Z17, Z25
-	VFNMADD231PS Z18, Z18, Z26
-	VFNMADD231PS Z19, Z19, Z27
-	VFNMADD231PS Z20, Z20, Z28
-	VMAXPS       Z25, Z9, Z25
-	VMAXPS       Z26, Z9, Z26
-	VMAXPS       Z27, Z9, Z27
-	VMAXPS       Z28, Z9, Z28
-	VSQRTPS      Z25, Z25
-	VSQRTPS      Z26, Z26
-	VSQRTPS      Z27, Z27
-	VSQRTPS      Z28, Z28
-	VADDPS       Z2, Z25, Z25
-	VADDPS       Z2, Z26, Z26
-	VADDPS       Z2, Z27, Z27
-	VADDPS       Z2, Z28, Z28
-	VDIVPS       Z25, Z13, Z25
-	VDIVPS       Z26, Z14, Z26
-	VDIVPS       Z27, Z15, Z27
-	VDIVPS       Z28, Z16, Z28
-	VMOVUPS      (DX), Z16
-	VMOVUPS      64(DX), Z15
-	VMOVUPS      128(DX), Z14
-	VMOVUPS      192(DX), Z13
-	VFMADD231PS  Z16, Z3, Z25
-	VFMADD231PS  Z15, Z3, Z26
-	VFMADD231PS  Z14, Z3, Z27
-	VFMADD231PS  Z13, Z3, Z28
-	VPTESTMD     Z8, Z25, K7
-	VMOVAPS.Z    Z25, K7, Z25
-	VPTESTMD     Z8, Z26, K7
-	VMOVAPS.Z    Z26, K7, Z26
-	VPTESTMD     Z8, Z27, K7
-	VMOVAPS.Z    Z27, K7, Z27
-	VPTESTMD     Z8, Z28, K7
-	VMOVAPS.Z    Z28, K7, Z28
-	VMOVUPS      Z25, (DX)
-	VMOVUPS      Z26, 64(DX)
-	VMOVUPS      Z27, 128(DX)
-	VMOVUPS      Z28, 192(DX)
-	VFNMADD231PS Z25, Z4, Z6
-	VFNMADD231PS Z26, Z4, Z10
-	VFNMADD231PS Z27, Z4, Z11
-	VFNMADD231PS Z28, Z4, Z12
-	VMOVUPS      Z6, (AX)
-	VMOVUPS      Z10, 64(AX)
-	VMOVUPS      Z11, 128(AX)
-	VMOVUPS      Z12, 192(AX)
-	ADDQ         $+256, AX
-	ADDQ         $+256, BX
-	ADDQ         $+256, CX
-	ADDQ         $+256, DX
-	ADDQ         $+256, SI
-	SUBQ         $+64, DI
-	JGE          blocks
-
-blocks_end:
-	ADDQ $+64, DI
-	SUBQ $+16, DI
-	JL   vectors_end
-
-vectors:
-	VMOVUPS      (AX), Z12
-	VMOVUPS      (SI), Z11
-	VFMADD231PS  Z12, Z5, Z11
-	VMULPS       Z11, Z1, Z10
-	VMOVUPS      (BX), Z6
-	VMULPS       Z11, Z10, Z28
-	VFMADD231PS  Z6, Z0, Z28
-	VCMPPS       $0x01, Z7, Z28, K5
-	KNOTW        K5, K7
-	VMOVAPS.Z    Z28, K7, Z28
-	VMOVUPS      Z28, (BX)
-	VMOVUPS      (CX), Z6
-	VFMADD231PS  Z6, Z0, Z10
-	VPTESTMD     Z8, Z10, K7
-	VMOVAPS.Z    Z10, K7, Z10
-	VMOVUPS      Z10, (CX)
-	VFNMADD231PS Z10, Z10, Z28
-	VMAXPS       Z28, Z9, Z28
-	VSQRTPS      Z28, Z28
-	VADDPS       Z2, Z28, Z28
-	VDIVPS       Z28, Z11, Z28
-	VMOVUPS      (DX), Z11
-	VFMADD231PS  Z11, Z3, Z28
-	VPTESTMD     Z8, Z28, K7
-	VMOVAPS.Z    Z28, K7, Z28
-	VMOVUPS      Z28, (DX)
-	VFNMADD231PS Z28, Z4, Z12
-	VMOVUPS      Z12, (AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	ADDQ         $+64, SI
-	SUBQ         $+16, DI
-	JGE          vectors
-
-vectors_end:
-	ADDQ         $+16, DI
-	TESTQ        DI, DI
-	JE           done
-	MOVL         $0x0000ffff, R8
-	BZHIL        DI, R8, R8
-	KMOVW        R8, K1
-	VMOVUPS.Z    (AX), K1, Z12
-	VMOVUPS.Z    (SI), K1, Z28
-	VFMADD231PS  Z12, Z5, Z28
-	VMULPS       Z28, Z1, Z11
-	VMOVUPS.Z    (BX), K1, Z10
-	VMULPS       Z28, Z11, Z6
-	VFMADD231PS  Z10, Z0, Z6
-	VCMPPS       $0x01, Z7, Z6, K5
-	KNOTW        K5, K7
-	VMOVAPS.Z    Z6, K7, Z6
-	VMOVUPS      Z6, K1, (BX)
-	VMOVUPS.Z    (CX), K1, Z10
-	VFMADD231PS  Z10, Z0, Z11
-	VPTESTMD     Z8, Z11, K7
-	VMOVAPS.Z    Z11, K7, Z11
-	VMOVUPS      Z11, K1, (CX)
-	VFNMADD231PS Z11, Z11, Z6
-	VMAXPS       Z6, Z9, Z6
-	VSQRTPS      Z6, Z6
-	VADDPS       Z2, Z6, Z6
-	VDIVPS       Z6, Z28, Z6
-	VMOVUPS.Z    (DX), K1, Z28
-	VFMADD231PS  Z28, Z3, Z6
-	VPTESTMD     Z8, Z6, K7
-	VMOVAPS.Z    Z6, K7, Z6
-	VMOVUPS      Z6, K1, (DX)
-	VFNMADD231PS Z6, Z4, Z12
-	VMOVUPS      Z12, K1, (AX)
-
-done:
-	VZEROUPPER
-	RET
-
-// func RmsPropCenteredMomentumAheadAVX2(w *float32, v *float32, a *float32, b *float32, grad *float32, n int, distance int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
-// Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·RmsPropCenteredMomentumAheadAVX2(SB), NOSPLIT, $0-80
-	MOVQ         w+0(FP), AX
-	MOVQ         v+8(FP), BX
-	MOVQ         a+16(FP), CX
 	MOVQ         b+24(FP), DX
 	MOVQ         grad+32(FP), SI
 	MOVQ         n+40(FP), DI
@@ -18075,8 +18997,6 @@ TEXT ·RmsPropCenteredMomentumAheadAVX2(SB), NOSPLIT, $0-80
 	VBROADCASTSS momentum+68(FP), Y3
 	VBROADCASTSS lr+72(FP), Y4
 	VBROADCASTSS decay+76(FP), Y5
-	VBROADCASTSS lanes_00800000<>+0(SB), Y7
-	VBROADCASTSS lanes_7f800000<>+0(SB), Y8
 	SUBQ         $+16, DI
 	JL           blocks_end
 	PCALIGN      $0x40
@@ -18088,55 +19008,55 @@ blocks:
 	PREFETCHT0   (DX)(R8*1)
 	PREFETCHT0   (SI)(R8*1)
 	VMOVUPS      (AX), Y6
-	VMOVUPS      (SI), Y9
-	VFMADD231PS  Y6, Y5, Y9
-	VMULPS       Y9, Y1, Y10
-	VMULPS       Y9, Y10, Y11
-	VFMADD231PS  (BX), Y0, Y11
-	VCMPPS       $0x01, Y7, Y11, Y12
-	VANDNPS      Y11, Y12, Y11
-	VMOVUPS      Y11, (BX)
+	VMOVUPS      32(AX), Y7
+	VMOVUPS      (SI), Y8
+	VMOVUPS      32(SI), Y9
+	VFMADD231PS  Y6, Y5, Y8
+	VFMADD231PS  Y7, Y5, Y9
+	VMULPS       Y8, Y1, Y10
+	VMULPS       Y9, Y1, Y11
+	VMULPS       Y8, Y10, Y12
+	VMULPS       Y9, Y11, Y13
+	VFMADD231PS  (BX), Y0, Y12
+	VFMADD231PS  32(BX), Y0, Y13
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y14
+	VPSIGND      Y14, Y12, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y13, Y14
+	VPSIGND      Y14, Y13, Y13
+	VMOVUPS      Y12, (BX)
+	VMOVUPS      Y13, 32(BX)
 	VFMADD231PS  (CX), Y0, Y10
-	VANDPS       Y8, Y10, Y12
-	VPSIGND      Y12, Y10, Y10
+	VFMADD231PS  32(CX), Y0, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y10, Y14
+	VPSIGND      Y14, Y10, Y10
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y14
+	VPSIGND      Y14, Y11, Y11
 	VMOVUPS      Y10, (CX)
-	VFNMADD231PS Y10, Y10, Y11
-	VBROADCASTSS lanes_00000000<>+0(SB), Y10
-	VMAXPS       Y11, Y10, Y11
-	VSQRTPS      Y11, Y11
-	VADDPS       Y2, Y11, Y11
-	VDIVPS       Y11, Y9, Y11
-	VFMADD231PS  (DX), Y3, Y11
-	VANDPS       Y8, Y11, Y9
-	VPSIGND      Y9, Y11, Y11
-	VMOVUPS      Y11, (DX)
-	VFNMADD231PS Y11, Y4, Y6
+	VMOVUPS      Y11, 32(CX)
+	VFNMADD231PS Y10, Y10, Y12
+	VFNMADD231PS Y11, Y11, Y13
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
+	VMAXPS       Y12, Y11, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
+	VMAXPS       Y13, Y11, Y13
+	VSQRTPS      Y12, Y12
+	VSQRTPS      Y13, Y13
+	VADDPS       Y2, Y12, Y12
+	VADDPS       Y2, Y13, Y13
+	VDIVPS       Y12, Y8, Y12
+	VDIVPS       Y13, Y9, Y13
+	VFMADD231PS  (DX), Y3, Y12
+	VFMADD231PS  32(DX), Y3, Y13
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y9
+	VPSIGND      Y9, Y12, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y13, Y9
+	VPSIGND      Y9, Y13, Y13
+	VMOVUPS      Y12, (DX)
+	VMOVUPS      Y13, 32(DX)
+	VFNMADD231PS Y12, Y4, Y6
+	VFNMADD231PS Y13, Y4, Y7
 	VMOVUPS      Y6, (AX)
-	VMOVUPS      32(AX), Y6
-	VMOVUPS      32(SI), Y11
-	VFMADD231PS  Y6, Y5, Y11
-	VMULPS       Y11, Y1, Y9
-	VMULPS       Y11, Y9, Y10
-	VFMADD231PS  32(BX), Y0, Y10
-	VCMPPS       $0x01, Y7, Y10, Y12
-	VANDNPS      Y10, Y12, Y10
-	VMOVUPS      Y10, 32(BX)
-	VFMADD231PS  32(CX), Y0, Y9
-	VANDPS       Y8, Y9, Y12
-	VPSIGND      Y12, Y9, Y9
-	VMOVUPS      Y9, 32(CX)
-	VFNMADD231PS Y9, Y9, Y10
-	VBROADCASTSS lanes_00000000<>+0(SB), Y9
-	VMAXPS       Y10, Y9, Y10
-	VSQRTPS      Y10, Y10
-	VADDPS       Y2, Y10, Y10
-	VDIVPS       Y10, Y11, Y10
-	VFMADD231PS  32(DX), Y3, Y10
-	VANDPS       Y8, Y10, Y11
-	VPSIGND      Y11, Y10, Y10
-	VMOVUPS      Y10, 32(DX)
-	VFNMADD231PS Y10, Y4, Y6
-	VMOVUPS      Y6, 32(AX)
+	VMOVUPS      Y7, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
@@ -18151,31 +19071,31 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (AX), Y6
-	VMOVUPS      (SI), Y10
-	VFMADD231PS  Y6, Y5, Y10
-	VMULPS       Y10, Y1, Y11
-	VMULPS       Y10, Y11, Y9
-	VFMADD231PS  (BX), Y0, Y9
-	VCMPPS       $0x01, Y7, Y9, Y12
-	VANDNPS      Y9, Y12, Y9
-	VMOVUPS      Y9, (BX)
-	VFMADD231PS  (CX), Y0, Y11
-	VANDPS       Y8, Y11, Y12
-	VPSIGND      Y12, Y11, Y11
-	VMOVUPS      Y11, (CX)
-	VFNMADD231PS Y11, Y11, Y9
-	VBROADCASTSS lanes_00000000<>+0(SB), Y11
-	VMAXPS       Y9, Y11, Y9
-	VSQRTPS      Y9, Y9
-	VADDPS       Y2, Y9, Y9
-	VDIVPS       Y9, Y10, Y9
-	VFMADD231PS  (DX), Y3, Y9
-	VANDPS       Y8, Y9, Y10
-	VPSIGND      Y10, Y9, Y9
-	VMOVUPS      Y9, (DX)
-	VFNMADD231PS Y9, Y4, Y6
-	VMOVUPS      Y6, (AX)
+	VMOVUPS      (AX), Y7
+	VMOVUPS      (SI), Y6
+	VFMADD231PS  Y7, Y5, Y6
+	VMULPS       Y6, Y1, Y13
+	VMULPS       Y6, Y13, Y12
+	VFMADD231PS  (BX), Y0, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y9
+	VPSIGND      Y9, Y12, Y12
+	VMOVUPS      Y12, (BX)
+	VFMADD231PS  (CX), Y0, Y13
+	VANDPS       lanes_7f800000<>+0(SB), Y13, Y9
+	VPSIGND      Y9, Y13, Y13
+	VMOVUPS      Y13, (CX)
+	VFNMADD231PS Y13, Y13, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VMAXPS       Y12, Y13, Y12
+	VSQRTPS      Y12, Y12
+	VADDPS       Y2, Y12, Y12
+	VDIVPS       Y12, Y6, Y12
+	VFMADD231PS  (DX), Y3, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y6
+	VPSIGND      Y6, Y12, Y12
+	VMOVUPS      Y12, (DX)
+	VFNMADD231PS Y12, Y4, Y7
+	VMOVUPS      Y7, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -18190,154 +19110,154 @@ vectors_end:
 	JE          done
 	LEAQ        partial_masks<>+0(SB), R9
 	NEGQ        DI
-	VMOVUPS     32(R9)(DI*4), Y6
+	VMOVUPS     32(R9)(DI*4), Y7
 	NEGQ        DI
-	VMASKMOVPS  (AX), Y6, Y9
-	VMASKMOVPS  (SI), Y6, Y10
-	VFMADD231PS Y9, Y5, Y10
-	VMULPS      Y10, Y1, Y11
-	VMASKMOVPS  (BX), Y6, Y12
-	VMULPS      Y10, Y11, Y13
-	VFMADD231PS Y12, Y0, Y13
-	VCMPPS      $0x01, Y7, Y13, Y12
-	VANDNPS     Y13, Y12, Y13
+	VMASKMOVPS  (AX), Y7, Y12
+	VMASKMOVPS  (SI), Y7, Y6
+	VFMADD231PS Y12, Y5, Y6
+	VMULPS      Y6, Y1, Y13
+	VMASKMOVPS  (BX), Y7, Y9
+	VMULPS      Y6, Y13, Y8
+	VFMADD231PS Y9, Y0, Y8
+	VANDPS      lanes_7f800000<>+0(SB), Y8, Y9
+	VPSIGND     Y9, Y8, Y8
 	CMPQ        DI, $0x04
-	JL          store107_few
-	VMOVUPS     X13, (BX)
-	JE          store107_end
-	VPERM2F128  $0x01, Y13, Y13, Y13
+	JL          store97_few
+	VMOVUPS     X8, (BX)
+	JE          store97_end
+	VPERM2F128  $0x01, Y8, Y8, Y8
 	CMPQ        DI, $0x06
-	JL          store107_five
-	VMOVLPS     X13, 16(BX)
-	JE          store107_swap
-	VEXTRACTPS  $0x02, X13, 24(BX)
-	JMP         store107_swap
+	JL          store97_five
+	VMOVLPS     X8, 16(BX)
+	JE          store97_swap
+	VEXTRACTPS  $0x02, X8, 24(BX)
+	JMP         store97_swap
 
-store107_five:
-	VMOVSS X13, 16(BX)
+store97_five:
+	VMOVSS X8, 16(BX)
 
-store107_swap:
-	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store107_end
+store97_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store97_end
 
 store107_few:
 	CMPQ       DI, $0x02
-	JL         store107_one
-	VMOVLPS    X13, (BX)
-	JE         store107_end
-	VEXTRACTPS $0x02, X13, 8(BX)
-	JMP        store107_end
+	JL         store97_one
+	VMOVLPS    X8, (BX)
+	JE         store97_end
+	VEXTRACTPS $0x02, X8, 8(BX)
+	JMP        store97_end
 
-store107_one:
-	VMOVSS X13, (BX)
+store97_one:
+	VMOVSS X8, (BX)
 
-store107_end:
-	VMASKMOVPS  (CX), Y6, Y12
-	VFMADD231PS Y12, Y0, Y11
-	VANDPS      Y8, Y11, Y12
-	VPSIGND     Y12, Y11, Y11
+store97_end:
+	VMASKMOVPS  (CX), Y7, Y9
+	VFMADD231PS Y9, Y0, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y9
+	VPSIGND     Y9, Y13, Y13
 	CMPQ        DI, $0x04
-	JL          store108_few
-	VMOVUPS     X11, (CX)
-	JE          store108_end
-	VPERM2F128  $0x01, Y11, Y11, Y11
+	JL          store98_few
+	VMOVUPS     X13, (CX)
+	JE          store98_end
+	VPERM2F128  $0x01, Y13, Y13, Y13
 	CMPQ        DI, $0x06
-	JL          store108_five
-	VMOVLPS     X11, 16(CX)
-	JE          store108_swap
-	VEXTRACTPS  $0x02, X11, 24(CX)
-	JMP         store108_swap
+	JL          store98_five
+	VMOVLPS     X13, 16(CX)
+	JE          store98_swap
+	VEXTRACTPS  $0x02, X13, 24(CX)
+	JMP         store98_swap
 
-store108_five:
-	VMOVSS X11, 16(CX)
+store98_five:
+	VMOVSS X13, 16(CX)
 
-store108_swap:
-	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store108_end
+store98_swap:
+	VPERM2F128 $0x01, Y13, Y13, Y13
+	JMP        store98_end
 
 store108_few:
 	CMPQ       DI, $0x02
-	JL         store108_one
-	VMOVLPS    X11, (CX)
-	JE         store108_end
-	VEXTRACTPS $0x02, X11, 8(CX)
-	JMP        store108_end
+	JL         store98_one
+	VMOVLPS    X13, (CX)
+	JE         store98_end
+	VEXTRACTPS $0x02, X13, 8(CX)
+	JMP        store98_end
 
-store108_one:
-	VMOVSS X11, (CX)
+store98_one:
+	VMOVSS X13, (CX)
 
-store108_end:
-	VFNMADD231PS Y11, Y11, Y13
-	VBROADCASTSS lanes_00000000<>+0(SB), Y11
-	VMAXPS       Y13, Y11, Y13
-	VSQRTPS      Y13, Y13
-	VADDPS       Y2, Y13, Y13
-	VDIVPS       Y13, Y10, Y13
-	VMASKMOVPS   (DX), Y6, Y10
-	VFMADD231PS  Y10, Y3, Y13
-	VANDPS       Y8, Y13, Y10
-	VPSIGND      Y10, Y13, Y13
+store98_end:
+	VFNMADD231PS Y13, Y13, Y8
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VMAXPS       Y8, Y13, Y8
+	VSQRTPS      Y8, Y8
+	VADDPS       Y2, Y8, Y8
+	VDIVPS       Y8, Y6, Y8
+	VMASKMOVPS   (DX), Y7, Y6
+	VFMADD231PS  Y6, Y3, Y8
+	VANDPS       lanes_7f800000<>+0(SB), Y8, Y6
+	VPSIGND      Y6, Y8, Y8
 	CMPQ         DI, $0x04
-	JL           store109_few
-	VMOVUPS      X13, (DX)
-	JE           store109_end
-	VPERM2F128   $0x01, Y13, Y13, Y13
+	JL           store99_few
+	VMOVUPS      X8, (DX)
+	JE           store99_end
+	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         DI, $0x06
-	JL           store109_five
-	VMOVLPS      X13, 16(DX)
-	JE           store109_swap
-	VEXTRACTPS   $0x02, X13, 24(DX)
-	JMP          store109_swap
+	JL           store99_five
+	VMOVLPS      X8, 16(DX)
+	JE           store99_swap
+	VEXTRACTPS   $0x02, X8, 24(DX)
+	JMP          store99_swap
 
-store109_five:
-	VMOVSS X13, 16(DX)
+store99_five:
+	VMOVSS X8, 16(DX)
 
-store109_swap:
-	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store109_end
+store99_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store99_end
 
 store109_few:
 	CMPQ       DI, $0x02
-	JL         store109_one
-	VMOVLPS    X13, (DX)
-	JE         store109_end
-	VEXTRACTPS $0x02, X13, 8(DX)
-	JMP        store109_end
+	JL         store99_one
+	VMOVLPS    X8, (DX)
+	JE         store99_end
+	VEXTRACTPS $0x02, X8, 8(DX)
+	JMP        store99_end
 
-store109_one:
-	VMOVSS X13, (DX)
+store99_one:
+	VMOVSS X8, (DX)
 
-store109_end:
-	VFNMADD231PS Y13, Y4, Y9
+store99_end:
+	VFNMADD231PS Y8, Y4, Y12
 	CMPQ         DI, $0x04
-	JL           store110_few
-	VMOVUPS      X9, (AX)
-	JE           store110_end
-	VPERM2F128   $0x01, Y9, Y9, Y9
+	JL           store100_few
+	VMOVUPS      X12, (AX)
+	JE           store100_end
+	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         DI, $0x06
-	JL           store110_five
-	VMOVLPS      X9, 16(AX)
-	JE           store110_swap
-	VEXTRACTPS   $0x02, X9, 24(AX)
-	JMP          store110_swap
+	JL           store100_five
+	VMOVLPS      X12, 16(AX)
+	JE           store100_swap
+	VEXTRACTPS   $0x02, X12, 24(AX)
+	JMP          store100_swap
 
-store110_five:
-	VMOVSS X9, 16(AX)
+store100_five:
+	VMOVSS X12, 16(AX)
 
-store110_swap:
-	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store110_end
+store100_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store100_end
 
 store110_few:
 	CMPQ       DI, $0x02
-	JL         store110_one
-	VMOVLPS    X9, (AX)
-	JE         store110_end
-	VEXTRACTPS $0x02, X9, 8(AX)
-	JMP        store110_end
+	JL         store100_one
+	VMOVLPS    X12, (AX)
+	JE         store100_end
+	VEXTRACTPS $0x02, X12, 8(AX)
+	JMP        store100_end
 
-store110_one:
-	VMOVSS X9, (AX)
+store100_one:
+	VMOVSS X12, (AX)
 
 store110_end:
 done:
@@ -18358,44 +19278,44 @@ TEXT ·LionAVX2(SB), NOSPLIT, $0-56
 	VBROADCASTSS step+48(FP), Y4
 	VBROADCASTSS keep+52(FP), Y5
 	VBROADCASTSS lanes_7f800000<>+0(SB), Y7
+	VBROADCASTSS lanes_00000000<>+0(SB), Y8
+	VBROADCASTSS lanes_bf800000<>+0(SB), Y9
 	SUBQ         $+16, DX
 	JL           blocks_end
 
 blocks:
 	VMOVUPS      (CX), Y6
-	VMOVUPS      32(CX), Y8
-	VMOVUPS      (BX), Y9
-	VMOVUPS      32(BX), Y10
-	VMULPS       Y6, Y1, Y11
-	VMULPS       Y8, Y1, Y12
-	VFMADD231PS  Y9, Y0, Y11
-	VFMADD231PS  Y10, Y0, Y12
+	VMOVUPS      32(CX), Y10
+	VMOVUPS      (BX), Y11
+	VMOVUPS      32(BX), Y12
+	VMULPS       Y6, Y1, Y13
+	VMULPS       Y10, Y1, Y14
+	VFMADD231PS  Y11, Y0, Y13
+	VFMADD231PS  Y12, Y0, Y14
 	VMULPS       Y6, Y3, Y6
-	VMULPS       Y8, Y3, Y8
-	VFMADD231PS  Y9, Y2, Y6
-	VFMADD231PS  Y10, Y2, Y8
-	VANDPS       Y7, Y6, Y10
-	VPSIGND      Y10, Y6, Y6
-	VANDPS       Y7, Y8, Y10
-	VPSIGND      Y10, Y8, Y8
+	VMULPS       Y10, Y3, Y10
+	VFMADD231PS  Y11, Y2, Y6
+	VFMADD231PS  Y12, Y2, Y10
+	VANDPS       Y7, Y6, Y12
+	VPSIGND      Y12, Y6, Y6
+	VANDPS       Y7, Y10, Y12
+	VPSIGND      Y12, Y10, Y10
 	VMOVUPS      Y6, (BX)
-	VMOVUPS      Y8, 32(BX)
-	VBROADCASTSS lanes_00000000<>+0(SB), Y6
-	VCMPPS       $0x01, Y11, Y6, Y8
-	VBROADCASTSS lanes_00000000<>+0(SB), Y10
-	VCMPPS       $0x01, Y12, Y10, Y6
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y11, Y11
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y12, Y12
-	VANDPS       lanes_bf800000<>+0(SB), Y11, Y11
-	VANDPS       lanes_bf800000<>+0(SB), Y12, Y12
-	VBLENDVPS    Y8, lanes_3f800000<>+0(SB), Y11, Y11
-	VBLENDVPS    Y6, lanes_3f800000<>+0(SB), Y12, Y12
+	VMOVUPS      Y10, 32(BX)
+	VCMPPS       $0x01, Y13, Y8, Y10
+	VCMPPS       $0x01, Y14, Y8, Y6
+	VCMPPS       $0x01, Y8, Y13, Y13
+	VCMPPS       $0x01, Y8, Y14, Y14
+	VANDPS       Y9, Y13, Y13
+	VANDPS       Y9, Y14, Y14
+	VBLENDVPS    Y10, lanes_3f800000<>+0(SB), Y13, Y13
+	VBLENDVPS    Y6, lanes_3f800000<>+0(SB), Y14, Y14
 	VMULPS       (AX), Y5, Y6
-	VMULPS       32(AX), Y5, Y8
-	VFNMADD231PS Y11, Y4, Y6
-	VFNMADD231PS Y12, Y4, Y8
+	VMULPS       32(AX), Y5, Y10
+	VFNMADD231PS Y13, Y4, Y6
+	VFNMADD231PS Y14, Y4, Y10
 	VMOVUPS      Y6, (AX)
-	VMOVUPS      Y8, 32(AX)
+	VMOVUPS      Y10, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
@@ -18408,23 +19328,22 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (CX), Y8
+	VMOVUPS      (CX), Y10
 	VMOVUPS      (BX), Y6
-	VMULPS       Y8, Y1, Y12
-	VFMADD231PS  Y6, Y0, Y12
-	VMULPS       Y8, Y3, Y8
-	VFMADD231PS  Y6, Y2, Y8
-	VANDPS       Y7, Y8, Y6
-	VPSIGND      Y6, Y8, Y8
-	VMOVUPS      Y8, (BX)
-	VBROADCASTSS lanes_00000000<>+0(SB), Y6
-	VCMPPS       $0x01, Y12, Y6, Y8
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y12, Y12
-	VANDPS       lanes_bf800000<>+0(SB), Y12, Y12
-	VBLENDVPS    Y8, lanes_3f800000<>+0(SB), Y12, Y12
-	VMULPS       (AX), Y5, Y8
-	VFNMADD231PS Y12, Y4, Y8
-	VMOVUPS      Y8, (AX)
+	VMULPS       Y10, Y1, Y14
+	VFMADD231PS  Y6, Y0, Y14
+	VMULPS       Y10, Y3, Y10
+	VFMADD231PS  Y6, Y2, Y10
+	VANDPS       Y7, Y10, Y6
+	VPSIGND      Y6, Y10, Y10
+	VMOVUPS      Y10, (BX)
+	VCMPPS       $0x01, Y14, Y8, Y10
+	VCMPPS       $0x01, Y8, Y14, Y14
+	VANDPS       Y9, Y14, Y14
+	VBLENDVPS    Y10, lanes_3f800000<>+0(SB), Y14, Y14
+	VMULPS       (AX), Y5, Y10
+	VFNMADD231PS Y14, Y4, Y10
+	VMOVUPS      Y10, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -18437,84 +19356,83 @@ vectors_end:
 	JE          done
 	LEAQ        partial_masks<>+0(SB), SI
 	NEGQ        DX
-	VMOVUPS     32(SI)(DX*4), Y8
+	VMOVUPS     32(SI)(DX*4), Y10
 	NEGQ        DX
-	VMASKMOVPS  (CX), Y8, Y12
-	VMASKMOVPS  (BX), Y8, Y6
-	VMULPS      Y12, Y1, Y11
-	VFMADD231PS Y6, Y0, Y11
-	VMULPS      Y12, Y3, Y12
-	VFMADD231PS Y6, Y2, Y12
-	VANDPS      Y7, Y12, Y6
-	VPSIGND     Y6, Y12, Y12
+	VMASKMOVPS  (CX), Y10, Y14
+	VMASKMOVPS  (BX), Y10, Y6
+	VMULPS      Y14, Y1, Y13
+	VFMADD231PS Y6, Y0, Y13
+	VMULPS      Y14, Y3, Y14
+	VFMADD231PS Y6, Y2, Y14
+	VANDPS      Y7, Y14, Y6
+	VPSIGND     Y6, Y14, Y14
 	CMPQ        DX, $0x04
-	JL          store111_few
-	VMOVUPS     X12, (BX)
-	JE          store111_end
-	VPERM2F128  $0x01, Y12, Y12, Y12
+	JL          store101_few
+	VMOVUPS     X14, (BX)
+	JE          store101_end
+	VPERM2F128  $0x01, Y14, Y14, Y14
 	CMPQ        DX, $0x06
-	JL          store111_five
-	VMOVLPS     X12, 16(BX)
-	JE          store111_swap
-	VEXTRACTPS  $0x02, X12, 24(BX)
-	JMP         store111_swap
+	JL          store101_five
+	VMOVLPS     X14, 16(BX)
+	JE          store101_swap
+	VEXTRACTPS  $0x02, X14, 24(BX)
+	JMP         store101_swap
 
-store111_five:
-	VMOVSS X12, 16(BX)
+store101_five:
+	VMOVSS X14, 16(BX)
 
-store111_swap:
-	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store111_end
+store101_swap:
+	VPERM2F128 $0x01, Y14, Y14, Y14
+	JMP        store101_end
 
 store111_few:
 	CMPQ       DX, $0x02
-	JL         store111_one
-	VMOVLPS    X12, (BX)
-	JE         store111_end
-	VEXTRACTPS $0x02, X12, 8(BX)
-	JMP        store111_end
+	JL         store101_one
+	VMOVLPS    X14, (BX)
+	JE         store101_end
+	VEXTRACTPS $0x02, X14, 8(BX)
+	JMP        store101_end
 
-store111_one:
-	VMOVSS X12, (BX)
+store101_one:
+	VMOVSS X14, (BX)
 
-store111_end:
-	VBROADCASTSS lanes_00000000<>+0(SB), Y6
-	VCMPPS       $0x01, Y11, Y6, Y12
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y11, Y11
-	VANDPS       lanes_bf800000<>+0(SB), Y11, Y11
-	VBLENDVPS    Y12, lanes_3f800000<>+0(SB), Y11, Y11
-	VMASKMOVPS   (AX), Y8, Y12
-	VMULPS       Y12, Y5, Y12
-	VFNMADD231PS Y11, Y4, Y12
+store101_end:
+	VCMPPS       $0x01, Y13, Y8, Y14
+	VCMPPS       $0x01, Y8, Y13, Y13
+	VANDPS       Y9, Y13, Y13
+	VBLENDVPS    Y14, lanes_3f800000<>+0(SB), Y13, Y13
+	VMASKMOVPS   (AX), Y10, Y14
+	VMULPS       Y14, Y5, Y14
+	VFNMADD231PS Y13, Y4, Y14
 	CMPQ         DX, $0x04
-	JL           store112_few
-	VMOVUPS      X12, (AX)
-	JE           store112_end
-	VPERM2F128   $0x01, Y12, Y12, Y12
+	JL           store102_few
+	VMOVUPS      X14, (AX)
+	JE           store102_end
+	VPERM2F128   $0x01, Y14, Y14, Y14
 	CMPQ         DX, $0x06
-	JL           store112_five
-	VMOVLPS      X12, 16(AX)
-	JE           store112_swap
-	VEXTRACTPS   $0x02, X12, 24(AX)
-	JMP          store112_swap
+	JL           store102_five
+	VMOVLPS      X14, 16(AX)
+	JE           store102_swap
+	VEXTRACTPS   $0x02, X14, 24(AX)
+	JMP          store102_swap
 
-store112_five:
-	VMOVSS X12, 16(AX)
+store102_five:
+	VMOVSS X14, 16(AX)
 
-store112_swap:
-	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store112_end
+store102_swap:
+	VPERM2F128 $0x01, Y14, Y14, Y14
+	JMP        store102_end
 
 store112_few:
 	CMPQ       DX, $0x02
-	JL         store112_one
-	VMOVLPS    X12, (AX)
-	JE         store112_end
-	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store112_end
+	JL         store102_one
+	VMOVLPS    X14, (AX)
+	JE         store102_end
+	VEXTRACTPS $0x02, X14, 8(AX)
+	JMP        store102_end
 
-store112_one:
-	VMOVSS X12, (AX)
+store102_one:
+	VMOVSS X14, (AX)
 
 store112_end:
 done:
@@ -18665,6 +19583,8 @@ TEXT ·LionAheadAVX2(SB), NOSPLIT, $0-64
 	VBROADCASTSS step+56(FP), Y4
 	VBROADCASTSS keep+60(FP), Y5
 	VBROADCASTSS lanes_7f800000<>+0(SB), Y7
+	VBROADCASTSS lanes_00000000<>+0(SB), Y8
+	VBROADCASTSS lanes_bf800000<>+0(SB), Y9
 	SUBQ         $+16, DX
 	JL           blocks_end
 	PCALIGN      $0x40
@@ -18674,39 +19594,37 @@ blocks:
 	PREFETCHT0   (BX)(SI*1)
 	PREFETCHT0   (CX)(SI*1)
 	VMOVUPS      (CX), Y6
-	VMOVUPS      32(CX), Y8
-	VMOVUPS      (BX), Y9
-	VMOVUPS      32(BX), Y10
-	VMULPS       Y6, Y1, Y11
-	VMULPS       Y8, Y1, Y12
-	VFMADD231PS  Y9, Y0, Y11
-	VFMADD231PS  Y10, Y0, Y12
+	VMOVUPS      32(CX), Y10
+	VMOVUPS      (BX), Y11
+	VMOVUPS      32(BX), Y12
+	VMULPS       Y6, Y1, Y13
+	VMULPS       Y10, Y1, Y14
+	VFMADD231PS  Y11, Y0, Y13
+	VFMADD231PS  Y12, Y0, Y14
 	VMULPS       Y6, Y3, Y6
-	VMULPS       Y8, Y3, Y8
-	VFMADD231PS  Y9, Y2, Y6
-	VFMADD231PS  Y10, Y2, Y8
-	VANDPS       Y7, Y6, Y10
-	VPSIGND      Y10, Y6, Y6
-	VANDPS       Y7, Y8, Y10
-	VPSIGND      Y10, Y8, Y8
+	VMULPS       Y10, Y3, Y10
+	VFMADD231PS  Y11, Y2, Y6
+	VFMADD231PS  Y12, Y2, Y10
+	VANDPS       Y7, Y6, Y12
+	VPSIGND      Y12, Y6, Y6
+	VANDPS       Y7, Y10, Y12
+	VPSIGND      Y12, Y10, Y10
 	VMOVUPS      Y6, (BX)
-	VMOVUPS      Y8, 32(BX)
-	VBROADCASTSS lanes_00000000<>+0(SB), Y6
-	VCMPPS       $0x01, Y11, Y6, Y8
-	VBROADCASTSS lanes_00000000<>+0(SB), Y10
-	VCMPPS       $0x01, Y12, Y10, Y6
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y11, Y11
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y12, Y12
-	VANDPS       lanes_bf800000<>+0(SB), Y11, Y11
-	VANDPS       lanes_bf800000<>+0(SB), Y12, Y12
-	VBLENDVPS    Y8, lanes_3f800000<>+0(SB), Y11, Y11
-	VBLENDVPS    Y6, lanes_3f800000<>+0(SB), Y12, Y12
+	VMOVUPS      Y10, 32(BX)
+	VCMPPS       $0x01, Y13, Y8, Y10
+	VCMPPS       $0x01, Y14, Y8, Y6
+	VCMPPS       $0x01, Y8, Y13, Y13
+	VCMPPS       $0x01, Y8, Y14, Y14
+	VANDPS       Y9, Y13, Y13
+	VANDPS       Y9, Y14, Y14
+	VBLENDVPS    Y10, lanes_3f800000<>+0(SB), Y13, Y13
+	VBLENDVPS    Y6, lanes_3f800000<>+0(SB), Y14, Y14
 	VMULPS       (AX), Y5, Y6
-	VMULPS       32(AX), Y5, Y8
-	VFNMADD231PS Y11, Y4, Y6
-	VFNMADD231PS Y12, Y4, Y8
+	VMULPS       32(AX), Y5, Y10
+	VFNMADD231PS Y13, Y4, Y6
+	VFNMADD231PS Y14, Y4, Y10
 	VMOVUPS      Y6, (AX)
-	VMOVUPS      Y8, 32(AX)
+	VMOVUPS      Y10, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
@@ -18719,23 +19637,22 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (CX), Y8
+	VMOVUPS      (CX), Y10
 	VMOVUPS      (BX), Y6
-	VMULPS       Y8, Y1, Y12
-	VFMADD231PS  Y6, Y0, Y12
-	VMULPS       Y8, Y3, Y8
-	VFMADD231PS  Y6, Y2, Y8
-	VANDPS       Y7, Y8, Y6
-	VPSIGND      Y6, Y8, Y8
-	VMOVUPS      Y8, (BX)
-	VBROADCASTSS lanes_00000000<>+0(SB), Y6
-	VCMPPS       $0x01, Y12, Y6, Y8
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y12, Y12
-	VANDPS       lanes_bf800000<>+0(SB), Y12, Y12
-	VBLENDVPS    Y8, lanes_3f800000<>+0(SB), Y12, Y12
-	VMULPS       (AX), Y5, Y8
-	VFNMADD231PS Y12, Y4, Y8
-	VMOVUPS      Y8, (AX)
+	VMULPS       Y10, Y1, Y14
+	VFMADD231PS  Y6, Y0, Y14
+	VMULPS       Y10, Y3, Y10
+	VFMADD231PS  Y6, Y2, Y10
+	VANDPS       Y7, Y10, Y6
+	VPSIGND      Y6, Y10, Y10
+	VMOVUPS      Y10, (BX)
+	VCMPPS       $0x01, Y14, Y8, Y10
+	VCMPPS       $0x01, Y8, Y14, Y14
+	VANDPS       Y9, Y14, Y14
+	VBLENDVPS    Y10, lanes_3f800000<>+0(SB), Y14, Y14
+	VMULPS       (AX), Y5, Y10
+	VFNMADD231PS Y14, Y4, Y10
+	VMOVUPS      Y10, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -18748,84 +19665,83 @@ vectors_end:
 	JE          done
 	LEAQ        partial_masks<>+0(SB), DI
 	NEGQ        DX
-	VMOVUPS     32(DI)(DX*4), Y8
+	VMOVUPS     32(DI)(DX*4), Y10
 	NEGQ        DX
-	VMASKMOVPS  (CX), Y8, Y12
-	VMASKMOVPS  (BX), Y8, Y6
-	VMULPS      Y12, Y1, Y11
-	VFMADD231PS Y6, Y0, Y11
-	VMULPS      Y12, Y3, Y12
-	VFMADD231PS Y6, Y2, Y12
-	VANDPS      Y7, Y12, Y6
-	VPSIGND     Y6, Y12, Y12
+	VMASKMOVPS  (CX), Y10, Y14
+	VMASKMOVPS  (BX), Y10, Y6
+	VMULPS      Y14, Y1, Y13
+	VFMADD231PS Y6, Y0, Y13
+	VMULPS      Y14, Y3, Y14
+	VFMADD231PS Y6, Y2, Y14
+	VANDPS      Y7, Y14, Y6
+	VPSIGND     Y6, Y14, Y14
 	CMPQ        DX, $0x04
-	JL          store113_few
-	VMOVUPS     X12, (BX)
-	JE          store113_end
-	VPERM2F128  $0x01, Y12, Y12, Y12
+	JL          store103_few
+	VMOVUPS     X14, (BX)
+	JE          store103_end
+	VPERM2F128  $0x01, Y14, Y14, Y14
 	CMPQ        DX, $0x06
-	JL          store113_five
-	VMOVLPS     X12, 16(BX)
-	JE          store113_swap
-	VEXTRACTPS  $0x02, X12, 24(BX)
-	JMP         store113_swap
+	JL          store103_five
+	VMOVLPS     X14, 16(BX)
+	JE          store103_swap
+	VEXTRACTPS  $0x02, X14, 24(BX)
+	JMP         store103_swap
 
-store113_five:
-	VMOVSS X12, 16(BX)
+store103_five:
+	VMOVSS X14, 16(BX)
 
-store113_swap:
-	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store113_end
+store103_swap:
+	VPERM2F128 $0x01, Y14, Y14, Y14
+	JMP        store103_end
 
 store113_few:
 	CMPQ       DX, $0x02
-	JL         store113_one
-	VMOVLPS    X12, (BX)
-	JE         store113_end
-	VEXTRACTPS $0x02, X12, 8(BX)
-	JMP        store113_end
+	JL         store103_one
+	VMOVLPS    X14, (BX)
+	JE         store103_end
+	VEXTRACTPS $0x02, X14, 8(BX)
+	JMP        store103_end
 
-store113_one:
-	VMOVSS X12, (BX)
+store103_one:
+	VMOVSS X14, (BX)
 
-store113_end:
-	VBROADCASTSS lanes_00000000<>+0(SB), Y6
-	VCMPPS       $0x01, Y11, Y6, Y12
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y11, Y11
-	VANDPS       lanes_bf800000<>+0(SB), Y11, Y11
-	VBLENDVPS    Y12, lanes_3f800000<>+0(SB), Y11, Y11
-	VMASKMOVPS   (AX), Y8, Y12
-	VMULPS       Y12, Y5, Y12
-	VFNMADD231PS Y11, Y4, Y12
+store103_end:
+	VCMPPS       $0x01, Y13, Y8, Y14
+	VCMPPS       $0x01, Y8, Y13, Y13
+	VANDPS       Y9, Y13, Y13
+	VBLENDVPS    Y14, lanes_3f800000<>+0(SB), Y13, Y13
+	VMASKMOVPS   (AX), Y10, Y14
+	VMULPS       Y14, Y5, Y14
+	VFNMADD231PS Y13, Y4, Y14
 	CMPQ         DX, $0x04
-	JL           store114_few
-	VMOVUPS      X12, (AX)
-	JE           store114_end
-	VPERM2F128   $0x01, Y12, Y12, Y12
+	JL           store104_few
+	VMOVUPS      X14, (AX)
+	JE           store104_end
+	VPERM2F128   $0x01, Y14, Y14, Y14
 	CMPQ         DX, $0x06
-	JL           store114_five
-	VMOVLPS      X12, 16(AX)
-	JE           store114_swap
-	VEXTRACTPS   $0x02, X12, 24(AX)
-	JMP          store114_swap
+	JL           store104_five
+	VMOVLPS      X14, 16(AX)
+	JE           store104_swap
+	VEXTRACTPS   $0x02, X14, 24(AX)
+	JMP          store104_swap
 
-store114_five:
-	VMOVSS X12, 16(AX)
+store104_five:
+	VMOVSS X14, 16(AX)
 
-store114_swap:
-	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store114_end
+store104_swap:
+	VPERM2F128 $0x01, Y14, Y14, Y14
+	JMP        store104_end
 
 store114_few:
 	CMPQ       DX, $0x02
-	JL         store114_one
-	VMOVLPS    X12, (AX)
-	JE         store114_end
-	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store114_end
+	JL         store104_one
+	VMOVLPS    X14, (AX)
+	JE         store104_end
+	VEXTRACTPS $0x02, X14, 8(AX)
+	JMP        store104_end
 
-store114_one:
-	VMOVSS X12, (AX)
+store104_one:
+	VMOVSS X14, (AX)
 
 store114_end:
 done:
@@ -19200,62 +20116,64 @@ TEXT ·TanhAVX2(SB), NOSPLIT, $0-24
 	VBROADCASTSS lanes_80000000<>+0(SB), Y1
 	VBROADCASTSS lanes_c111999a<>+0(SB), Y2
 	VBROADCASTSS lanes_4038aa3b<>+0(SB), Y3
+	VBROADCASTSS lanes_4b40007f<>+0(SB), Y4
+	VBROADCASTSS lanes_3f000000<>+0(SB), Y5
 	SUBQ         $+16, CX
 	JL           blocks_end
 
 blocks:
 	VMOVUPS      (BX), Y0
-	VMOVUPS      32(BX), Y4
-	VORPS        Y1, Y0, Y5
-	VORPS        Y1, Y4, Y6
-	VMAXPS       Y5, Y2, Y5
-	VMAXPS       Y6, Y2, Y6
-	VBROADCASTSS lanes_4b40007f<>+0(SB), Y7
-	VFMADD231PS  Y3, Y5, Y7
-	VBROADCASTSS lanes_4b40007f<>+0(SB), Y8
-	VFMADD231PS  Y3, Y6, Y8
-	VSUBPS       lanes_4b40007f<>+0(SB), Y7, Y9
-	VSUBPS       lanes_4b40007f<>+0(SB), Y8, Y10
-	VFNMADD231PS lanes_3eb17218<>+0(SB), Y9, Y5
-	VFNMADD231PS lanes_3eb17218<>+0(SB), Y10, Y6
-	VFNMADD231PS lanes_b082e308<>+0(SB), Y9, Y5
-	VFNMADD231PS lanes_b082e308<>+0(SB), Y10, Y6
-	VBROADCASTSS lanes_3e091cd5<>+0(SB), Y10
-	VFMADD231PS  lanes_3d352284<>+0(SB), Y5, Y10
-	VBROADCASTSS lanes_3e091cd5<>+0(SB), Y9
-	VFMADD231PS  lanes_3d352284<>+0(SB), Y6, Y9
-	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y5, Y10
-	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y6, Y9
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y5, Y10
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y6, Y9
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y5, Y10
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y6, Y9
-	VMULPS       Y5, Y5, Y11
-	VMULPS       Y6, Y6, Y12
-	VFMADD231PS  Y10, Y11, Y5
-	VFMADD231PS  Y9, Y12, Y6
-	VPSLLD       $0x17, Y7, Y7
-	VPSLLD       $0x17, Y8, Y8
-	VBROADCASTSS lanes_3f000000<>+0(SB), Y9
-	VFMADD231PS  lanes_bf000000<>+0(SB), Y7, Y9
-	VBROADCASTSS lanes_3f000000<>+0(SB), Y12
-	VFMADD231PS  lanes_bf000000<>+0(SB), Y8, Y12
-	VFNMADD231PS Y5, Y7, Y9
-	VFNMADD231PS Y6, Y8, Y12
-	VBROADCASTSS lanes_3f000000<>+0(SB), Y10
-	VFMADD231PS  lanes_3f000000<>+0(SB), Y7, Y10
-	VBROADCASTSS lanes_3f000000<>+0(SB), Y11
-	VFMADD231PS  lanes_3f000000<>+0(SB), Y8, Y11
-	VFMADD231PS  Y5, Y7, Y10
-	VFMADD231PS  Y6, Y8, Y11
-	VDIVPS       Y10, Y9, Y10
-	VDIVPS       Y11, Y12, Y11
-	VANDPS       Y1, Y0, Y12
-	VORPS        Y12, Y10, Y10
-	VANDPS       Y1, Y4, Y0
-	VORPS        Y0, Y11, Y11
-	VMOVUPS      Y10, (AX)
-	VMOVUPS      Y11, 32(AX)
+	VMOVUPS      32(BX), Y6
+	VORPS        Y1, Y0, Y7
+	VORPS        Y1, Y6, Y8
+	VMAXPS       Y7, Y2, Y7
+	VMAXPS       Y8, Y2, Y8
+	VMOVAPS      Y4, Y9
+	VFMADD231PS  Y3, Y7, Y9
+	VMOVAPS      Y4, Y10
+	VFMADD231PS  Y3, Y8, Y10
+	VSUBPS       Y4, Y9, Y11
+	VSUBPS       Y4, Y10, Y12
+	VFNMADD231PS lanes_3eb17218<>+0(SB), Y11, Y7
+	VFNMADD231PS lanes_3eb17218<>+0(SB), Y12, Y8
+	VFNMADD231PS lanes_b082e308<>+0(SB), Y11, Y7
+	VFNMADD231PS lanes_b082e308<>+0(SB), Y12, Y8
+	VBROADCASTSS lanes_3e091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3d352284<>+0(SB), Y7, Y12
+	VBROADCASTSS lanes_3e091cd5<>+0(SB), Y11
+	VFMADD231PS  lanes_3d352284<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y7, Y12
+	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y7, Y12
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y7, Y12
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y8, Y11
+	VMULPS       Y7, Y7, Y13
+	VMULPS       Y8, Y8, Y14
+	VFMADD231PS  Y12, Y13, Y7
+	VFMADD231PS  Y11, Y14, Y8
+	VPSLLD       $0x17, Y9, Y9
+	VPSLLD       $0x17, Y10, Y10
+	VMOVAPS      Y5, Y11
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y9, Y11
+	VMOVAPS      Y5, Y14
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y10, Y14
+	VFNMADD231PS Y7, Y9, Y11
+	VFNMADD231PS Y8, Y10, Y14
+	VMOVAPS      Y5, Y12
+	VFMADD231PS  Y5, Y9, Y12
+	VMOVAPS      Y5, Y13
+	VFMADD231PS  Y5, Y10, Y13
+	VFMADD231PS  Y7, Y9, Y12
+	VFMADD231PS  Y8, Y10, Y13
+	VDIVPS       Y12, Y11, Y12
+	VDIVPS       Y13, Y14, Y13
+	VANDPS       Y1, Y0, Y14
+	VORPS        Y14, Y12, Y12
+	VANDPS       Y1, Y6, Y0
+	VORPS        Y0, Y13, Y13
+	VMOVUPS      Y12, (AX)
+	VMOVUPS      Y13, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	SUBQ         $+16, CX
@@ -19267,32 +20185,32 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (BX), Y11
-	VORPS        Y1, Y11, Y10
-	VMAXPS       Y10, Y2, Y10
-	VBROADCASTSS lanes_4b40007f<>+0(SB), Y4
-	VFMADD231PS  Y3, Y10, Y4
-	VSUBPS       lanes_4b40007f<>+0(SB), Y4, Y0
-	VFNMADD231PS lanes_3eb17218<>+0(SB), Y0, Y10
-	VFNMADD231PS lanes_b082e308<>+0(SB), Y0, Y10
+	VMOVUPS      (BX), Y13
+	VORPS        Y1, Y13, Y12
+	VMAXPS       Y12, Y2, Y12
+	VMOVAPS      Y4, Y6
+	VFMADD231PS  Y3, Y12, Y6
+	VSUBPS       Y4, Y6, Y0
+	VFNMADD231PS lanes_3eb17218<>+0(SB), Y0, Y12
+	VFNMADD231PS lanes_b082e308<>+0(SB), Y0, Y12
 	VBROADCASTSS lanes_3e091cd5<>+0(SB), Y0
-	VFMADD231PS  lanes_3d352284<>+0(SB), Y10, Y0
-	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y10, Y0
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y10, Y0
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y10, Y0
-	VMULPS       Y10, Y10, Y12
-	VFMADD231PS  Y0, Y12, Y10
-	VPSLLD       $0x17, Y4, Y4
-	VBROADCASTSS lanes_3f000000<>+0(SB), Y0
-	VFMADD231PS  lanes_bf000000<>+0(SB), Y4, Y0
-	VFNMADD231PS Y10, Y4, Y0
-	VBROADCASTSS lanes_3f000000<>+0(SB), Y12
-	VFMADD231PS  lanes_3f000000<>+0(SB), Y4, Y12
-	VFMADD231PS  Y10, Y4, Y12
-	VDIVPS       Y12, Y0, Y12
-	VANDPS       Y1, Y11, Y0
-	VORPS        Y0, Y12, Y12
-	VMOVUPS      Y12, (AX)
+	VFMADD231PS  lanes_3d352284<>+0(SB), Y12, Y0
+	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y12, Y0
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y12, Y0
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y12, Y0
+	VMULPS       Y12, Y12, Y14
+	VFMADD231PS  Y0, Y14, Y12
+	VPSLLD       $0x17, Y6, Y6
+	VMOVAPS      Y5, Y0
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y6, Y0
+	VFNMADD231PS Y12, Y6, Y0
+	VMOVAPS      Y5, Y14
+	VFMADD231PS  Y5, Y6, Y14
+	VFMADD231PS  Y12, Y6, Y14
+	VDIVPS       Y14, Y0, Y14
+	VANDPS       Y1, Y13, Y0
+	VORPS        Y0, Y14, Y14
+	VMOVUPS      Y14, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	SUBQ         $+8, CX
@@ -19304,62 +20222,62 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(DX)(CX*4), Y12
+	VMOVUPS      32(DX)(CX*4), Y14
 	NEGQ         CX
-	VMASKMOVPS   (BX), Y12, Y11
-	VORPS        Y1, Y11, Y0
+	VMASKMOVPS   (BX), Y14, Y13
+	VORPS        Y1, Y13, Y0
 	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS lanes_4b40007f<>+0(SB), Y10
-	VFMADD231PS  Y3, Y0, Y10
-	VSUBPS       lanes_4b40007f<>+0(SB), Y10, Y4
-	VFNMADD231PS lanes_3eb17218<>+0(SB), Y4, Y0
-	VFNMADD231PS lanes_b082e308<>+0(SB), Y4, Y0
-	VBROADCASTSS lanes_3e091cd5<>+0(SB), Y4
-	VFMADD231PS  lanes_3d352284<>+0(SB), Y0, Y4
-	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y0, Y4
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y0, Y4
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y0, Y4
-	VMULPS       Y0, Y0, Y9
-	VFMADD231PS  Y4, Y9, Y0
-	VPSLLD       $0x17, Y10, Y10
-	VBROADCASTSS lanes_3f000000<>+0(SB), Y4
-	VFMADD231PS  lanes_bf000000<>+0(SB), Y10, Y4
-	VFNMADD231PS Y0, Y10, Y4
-	VBROADCASTSS lanes_3f000000<>+0(SB), Y9
-	VFMADD231PS  lanes_3f000000<>+0(SB), Y10, Y9
-	VFMADD231PS  Y0, Y10, Y9
-	VDIVPS       Y9, Y4, Y9
-	VANDPS       Y1, Y11, Y4
-	VORPS        Y4, Y9, Y9
+	VMOVAPS      Y4, Y12
+	VFMADD231PS  Y3, Y0, Y12
+	VSUBPS       Y4, Y12, Y6
+	VFNMADD231PS lanes_3eb17218<>+0(SB), Y6, Y0
+	VFNMADD231PS lanes_b082e308<>+0(SB), Y6, Y0
+	VBROADCASTSS lanes_3e091cd5<>+0(SB), Y6
+	VFMADD231PS  lanes_3d352284<>+0(SB), Y0, Y6
+	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y0, Y6
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y0, Y6
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y0, Y6
+	VMULPS       Y0, Y0, Y11
+	VFMADD231PS  Y6, Y11, Y0
+	VPSLLD       $0x17, Y12, Y12
+	VMOVAPS      Y5, Y6
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y12, Y6
+	VFNMADD231PS Y0, Y12, Y6
+	VMOVAPS      Y5, Y11
+	VFMADD231PS  Y5, Y12, Y11
+	VFMADD231PS  Y0, Y12, Y11
+	VDIVPS       Y11, Y6, Y11
+	VANDPS       Y1, Y13, Y6
+	VORPS        Y6, Y11, Y11
 	CMPQ         CX, $0x04
-	JL           store117_few
-	VMOVUPS      X9, (AX)
-	JE           store117_end
-	VPERM2F128   $0x01, Y9, Y9, Y9
+	JL           store107_few
+	VMOVUPS      X11, (AX)
+	JE           store107_end
+	VPERM2F128   $0x01, Y11, Y11, Y11
 	CMPQ         CX, $0x06
-	JL           store117_five
-	VMOVLPS      X9, 16(AX)
-	JE           store117_swap
-	VEXTRACTPS   $0x02, X9, 24(AX)
-	JMP          store117_swap
+	JL           store107_five
+	VMOVLPS      X11, 16(AX)
+	JE           store107_swap
+	VEXTRACTPS   $0x02, X11, 24(AX)
+	JMP          store107_swap
 
-store117_five:
-	VMOVSS X9, 16(AX)
+store107_five:
+	VMOVSS X11, 16(AX)
 
-store117_swap:
-	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store117_end
+store107_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store107_end
 
 store117_few:
 	CMPQ       CX, $0x02
-	JL         store117_one
-	VMOVLPS    X9, (AX)
-	JE         store117_end
-	VEXTRACTPS $0x02, X9, 8(AX)
-	JMP        store117_end
+	JL         store107_one
+	VMOVLPS    X11, (AX)
+	JE         store107_end
+	VEXTRACTPS $0x02, X11, 8(AX)
+	JMP        store107_end
 
-store117_one:
-	VMOVSS X9, (AX)
+store107_one:
+	VMOVSS X11, (AX)
 
 store117_end:
 done:
@@ -21117,86 +22035,87 @@ start:
 	VBROADCASTSS lanes_b102e308<>+0(SB), Z11
 	VBROADCASTSS lanes_3ab52284<>+0(SB), Z12
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Z13
+	VBROADCASTSS lanes_3d2aac5c<>+0(SB), Z14
 	SUBQ         $+64, DX
 	JL           blocks_end
 
 blocks:
 	VMOVUPS          (CX), Z6
-	VMOVUPS          64(CX), Z14
-	VMOVUPS          128(CX), Z15
-	VMOVUPS          192(CX), Z16
+	VMOVUPS          64(CX), Z15
+	VMOVUPS          128(CX), Z16
+	VMOVUPS          192(CX), Z17
 	VSUBPS           Z0, Z6, Z6
-	VSUBPS           Z0, Z14, Z14
 	VSUBPS           Z0, Z15, Z15
 	VSUBPS           Z0, Z16, Z16
+	VSUBPS           Z0, Z17, Z17
 	VMULPS           Z1, Z6, Z6
-	VMULPS           Z1, Z14, Z14
 	VMULPS           Z1, Z15, Z15
 	VMULPS           Z1, Z16, Z16
+	VMULPS           Z1, Z17, Z17
 	VMAXPS           Z6, Z7, Z6
-	VMAXPS           Z14, Z7, Z14
 	VMAXPS           Z15, Z7, Z15
 	VMAXPS           Z16, Z7, Z16
-	VMOVAPS          Z9, Z17
-	VFMADD231PS      Z8, Z6, Z17
+	VMAXPS           Z17, Z7, Z17
 	VMOVAPS          Z9, Z18
-	VFMADD231PS      Z8, Z14, Z18
+	VFMADD231PS      Z8, Z6, Z18
 	VMOVAPS          Z9, Z19
 	VFMADD231PS      Z8, Z15, Z19
 	VMOVAPS          Z9, Z20
 	VFMADD231PS      Z8, Z16, Z20
-	VSUBPS           Z9, Z17, Z21
+	VMOVAPS          Z9, Z21
+	VFMADD231PS      Z8, Z17, Z21
 	VSUBPS           Z9, Z18, Z22
 	VSUBPS           Z9, Z19, Z23
 	VSUBPS           Z9, Z20, Z24
-	VFNMADD231PS     Z10, Z21, Z6
-	VFNMADD231PS     Z10, Z22, Z14
+	VSUBPS           Z9, Z21, Z25
+	VFNMADD231PS     Z10, Z22, Z6
 	VFNMADD231PS     Z10, Z23, Z15
 	VFNMADD231PS     Z10, Z24, Z16
-	VFNMADD231PS     Z11, Z21, Z6
-	VFNMADD231PS     Z11, Z22, Z14
+	VFNMADD231PS     Z10, Z25, Z17
+	VFNMADD231PS     Z11, Z22, Z6
 	VFNMADD231PS     Z11, Z23, Z15
 	VFNMADD231PS     Z11, Z24, Z16
-	VMOVAPS          Z13, Z25
-	VFMADD231PS      Z6, Z12, Z25
+	VFNMADD231PS     Z11, Z25, Z17
 	VMOVAPS          Z13, Z26
-	VFMADD231PS      Z14, Z12, Z26
+	VFMADD231PS      Z6, Z12, Z26
 	VMOVAPS          Z13, Z27
 	VFMADD231PS      Z15, Z12, Z27
 	VMOVAPS          Z13, Z28
 	VFMADD231PS      Z16, Z12, Z28
-	VFMADD213PS.BCST lanes_3d2aac5c<>+0(SB), Z6, Z25
-	VFMADD213PS.BCST lanes_3d2aac5c<>+0(SB), Z14, Z26
-	VFMADD213PS.BCST lanes_3d2aac5c<>+0(SB), Z15, Z27
-	VFMADD213PS.BCST lanes_3d2aac5c<>+0(SB), Z16, Z28
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z6, Z25
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z14, Z26
+	VMOVAPS          Z13, Z29
+	VFMADD231PS      Z17, Z12, Z29
+	VFMADD213PS      Z14, Z6, Z26
+	VFMADD213PS      Z14, Z15, Z27
+	VFMADD213PS      Z14, Z16, Z28
+	VFMADD213PS      Z14, Z17, Z29
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z6, Z26
 	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z15, Z27
 	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z16, Z28
-	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z6, Z25
-	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z14, Z26
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z17, Z29
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z6, Z26
 	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z15, Z27
 	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z16, Z28
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z6, Z25
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z14, Z26
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z17, Z29
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z6, Z26
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z15, Z27
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z16, Z28
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z25, Z6
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z26, Z14
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z29
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z26, Z6
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z27, Z15
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z28, Z16
-	VSCALEFPS        Z21, Z6, Z17
-	VSCALEFPS        Z22, Z14, Z18
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z29, Z17
+	VSCALEFPS        Z22, Z6, Z18
 	VSCALEFPS        Z23, Z15, Z19
 	VSCALEFPS        Z24, Z16, Z20
-	VMOVUPS          Z17, (BX)
-	VMOVUPS          Z18, 64(BX)
-	VMOVUPS          Z19, 128(BX)
-	VMOVUPS          Z20, 192(BX)
-	VADDPS           Z17, Z2, Z2
-	VADDPS           Z18, Z5, Z5
-	VADDPS           Z19, Z3, Z3
-	VADDPS           Z20, Z4, Z4
+	VSCALEFPS        Z25, Z17, Z21
+	VMOVUPS          Z18, (BX)
+	VMOVUPS          Z19, 64(BX)
+	VMOVUPS          Z20, 128(BX)
+	VMOVUPS          Z21, 192(BX)
+	VADDPS           Z18, Z2, Z2
+	VADDPS           Z19, Z5, Z5
+	VADDPS           Z20, Z3, Z3
+	VADDPS           Z21, Z4, Z4
 	ADDQ             $+256, BX
 	ADDQ             $+256, CX
 	SUBQ             $+64, DX
@@ -21206,97 +22125,97 @@ blocks_end:
 	ADDQ             $+64, DX
 	CMPQ             DX, $+16
 	JL               partial0
-	VMOVUPS          (CX), Z20
-	VSUBPS           Z0, Z20, Z20
-	VMULPS           Z1, Z20, Z20
-	VMAXPS           Z20, Z7, Z20
-	VMOVAPS          Z9, Z19
-	VFMADD231PS      Z8, Z20, Z19
-	VSUBPS           Z9, Z19, Z18
-	VFNMADD231PS     Z10, Z18, Z20
-	VFNMADD231PS     Z11, Z18, Z20
-	VMOVAPS          Z13, Z17
-	VFMADD231PS      Z20, Z12, Z17
-	VFMADD213PS.BCST lanes_3d2aac5c<>+0(SB), Z20, Z17
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z20, Z17
-	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z20, Z17
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z20, Z17
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z20
-	VSCALEFPS        Z18, Z20, Z19
-	VMOVUPS          Z19, (BX)
-	VADDPS           Z19, Z2, Z2
+	VMOVUPS          (CX), Z21
+	VSUBPS           Z0, Z21, Z21
+	VMULPS           Z1, Z21, Z21
+	VMAXPS           Z21, Z7, Z21
+	VMOVAPS          Z9, Z20
+	VFMADD231PS      Z8, Z21, Z20
+	VSUBPS           Z9, Z20, Z19
+	VFNMADD231PS     Z10, Z19, Z21
+	VFNMADD231PS     Z11, Z19, Z21
+	VMOVAPS          Z13, Z18
+	VFMADD231PS      Z21, Z12, Z18
+	VFMADD213PS      Z14, Z21, Z18
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z21, Z18
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z21, Z18
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z21, Z18
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z18, Z21
+	VSCALEFPS        Z19, Z21, Z20
+	VMOVUPS          Z20, (BX)
+	VADDPS           Z20, Z2, Z2
 	ADDQ             $+64, BX
 	ADDQ             $+64, CX
 	ADDQ             $-16, DX
 	CMPQ             DX, $+16
 	JL               partial1
-	VMOVUPS          (CX), Z19
-	VSUBPS           Z0, Z19, Z19
-	VMULPS           Z1, Z19, Z19
-	VMAXPS           Z19, Z7, Z19
-	VMOVAPS          Z9, Z18
-	VFMADD231PS      Z8, Z19, Z18
-	VSUBPS           Z9, Z18, Z20
-	VFNMADD231PS     Z10, Z20, Z19
-	VFNMADD231PS     Z11, Z20, Z19
-	VMOVAPS          Z13, Z17
-	VFMADD231PS      Z19, Z12, Z17
-	VFMADD213PS.BCST lanes_3d2aac5c<>+0(SB), Z19, Z17
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z19, Z17
-	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z19, Z17
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z19, Z17
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z19
-	VSCALEFPS        Z20, Z19, Z18
-	VMOVUPS          Z18, (BX)
-	VADDPS           Z18, Z5, Z5
-	ADDQ             $+64, BX
-	ADDQ             $+64, CX
-	ADDQ             $-16, DX
-	CMPQ             DX, $+16
-	JL               partial2
-	VMOVUPS          (CX), Z18
-	VSUBPS           Z0, Z18, Z18
-	VMULPS           Z1, Z18, Z18
-	VMAXPS           Z18, Z7, Z18
-	VMOVAPS          Z9, Z20
-	VFMADD231PS      Z8, Z18, Z20
-	VSUBPS           Z9, Z20, Z19
-	VFNMADD231PS     Z10, Z19, Z18
-	VFNMADD231PS     Z11, Z19, Z18
-	VMOVAPS          Z13, Z17
-	VFMADD231PS      Z18, Z12, Z17
-	VFMADD213PS.BCST lanes_3d2aac5c<>+0(SB), Z18, Z17
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z18, Z17
-	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z18, Z17
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z18, Z17
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z18
-	VSCALEFPS        Z19, Z18, Z20
-	VMOVUPS          Z20, (BX)
-	VADDPS           Z20, Z3, Z3
-	ADDQ             $+64, BX
-	ADDQ             $+64, CX
-	ADDQ             $-16, DX
-	CMPQ             DX, $+16
-	JL               partial3
 	VMOVUPS          (CX), Z20
 	VSUBPS           Z0, Z20, Z20
 	VMULPS           Z1, Z20, Z20
 	VMAXPS           Z20, Z7, Z20
 	VMOVAPS          Z9, Z19
 	VFMADD231PS      Z8, Z20, Z19
-	VSUBPS           Z9, Z19, Z18
-	VFNMADD231PS     Z10, Z18, Z20
-	VFNMADD231PS     Z11, Z18, Z20
-	VMOVAPS          Z13, Z17
-	VFMADD231PS      Z20, Z12, Z17
-	VFMADD213PS.BCST lanes_3d2aac5c<>+0(SB), Z20, Z17
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z20, Z17
-	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z20, Z17
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z20, Z17
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z20
-	VSCALEFPS        Z18, Z20, Z19
+	VSUBPS           Z9, Z19, Z21
+	VFNMADD231PS     Z10, Z21, Z20
+	VFNMADD231PS     Z11, Z21, Z20
+	VMOVAPS          Z13, Z18
+	VFMADD231PS      Z20, Z12, Z18
+	VFMADD213PS      Z14, Z20, Z18
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z20, Z18
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z20, Z18
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z20, Z18
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z18, Z20
+	VSCALEFPS        Z21, Z20, Z19
 	VMOVUPS          Z19, (BX)
-	VADDPS           Z19, Z4, Z4
+	VADDPS           Z19, Z5, Z5
+	ADDQ             $+64, BX
+	ADDQ             $+64, CX
+	ADDQ             $-16, DX
+	CMPQ             DX, $+16
+	JL               partial2
+	VMOVUPS          (CX), Z19
+	VSUBPS           Z0, Z19, Z19
+	VMULPS           Z1, Z19, Z19
+	VMAXPS           Z19, Z7, Z19
+	VMOVAPS          Z9, Z21
+	VFMADD231PS      Z8, Z19, Z21
+	VSUBPS           Z9, Z21, Z20
+	VFNMADD231PS     Z10, Z20, Z19
+	VFNMADD231PS     Z11, Z20, Z19
+	VMOVAPS          Z13, Z18
+	VFMADD231PS      Z19, Z12, Z18
+	VFMADD213PS      Z14, Z19, Z18
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z19, Z18
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z19, Z18
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z19, Z18
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z18, Z19
+	VSCALEFPS        Z20, Z19, Z21
+	VMOVUPS          Z21, (BX)
+	VADDPS           Z21, Z3, Z3
+	ADDQ             $+64, BX
+	ADDQ             $+64, CX
+	ADDQ             $-16, DX
+	CMPQ             DX, $+16
+	JL               partial3
+	VMOVUPS          (CX), Z21
+	VSUBPS           Z0, Z21, Z21
+	VMULPS           Z1, Z21, Z21
+	VMAXPS           Z21, Z7, Z21
+	VMOVAPS          Z9, Z20
+	VFMADD231PS      Z8, Z21, Z20
+	VSUBPS           Z9, Z20, Z19
+	VFNMADD231PS     Z10, Z19, Z21
+	VFNMADD231PS     Z11, Z19, Z21
+	VMOVAPS          Z13, Z18
+	VFMADD231PS      Z21, Z12, Z18
+	VFMADD213PS      Z14, Z21, Z18
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z21, Z18
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z21, Z18
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z21, Z18
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z18, Z21
+	VSCALEFPS        Z19, Z21, Z20
+	VMOVUPS          Z20, (BX)
+	VADDPS           Z20, Z4, Z4
 	ADDQ             $+64, BX
 	ADDQ             $+64, CX
 	ADDQ             $-16, DX
@@ -21308,27 +22227,27 @@ partial0:
 	MOVL             $0x0000ffff, SI
 	BZHIL            DX, SI, SI
 	KMOVW            SI, K1
-	VMOVUPS.Z        (CX), K1, Z19
-	VSUBPS           Z0, Z19, Z19
-	VMULPS           Z1, Z19, Z19
-	VMAXPS           Z19, Z7, Z19
-	VMOVAPS          Z9, Z18
-	VFMADD231PS      Z8, Z19, Z18
-	VSUBPS           Z9, Z18, Z20
-	VFNMADD231PS     Z10, Z20, Z19
-	VFNMADD231PS     Z11, Z20, Z19
-	VMOVAPS          Z13, Z17
-	VFMADD231PS      Z19, Z12, Z17
-	VFMADD213PS.BCST lanes_3d2aac5c<>+0(SB), Z19, Z17
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z19, Z17
-	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z19, Z17
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z19, Z17
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z19
-	VSCALEFPS        Z20, Z19, Z18
-	VMOVUPS          Z18, K1, (BX)
-	VBROADCASTSS     lanes_00000000<>+0(SB), Z20
-	VBLENDMPS        Z18, Z20, K1, Z18
-	VADDPS           Z18, Z2, Z2
+	VMOVUPS.Z        (CX), K1, Z20
+	VSUBPS           Z0, Z20, Z20
+	VMULPS           Z1, Z20, Z20
+	VMAXPS           Z20, Z7, Z20
+	VMOVAPS          Z9, Z19
+	VFMADD231PS      Z8, Z20, Z19
+	VSUBPS           Z9, Z19, Z21
+	VFNMADD231PS     Z10, Z21, Z20
+	VFNMADD231PS     Z11, Z21, Z20
+	VMOVAPS          Z13, Z18
+	VFMADD231PS      Z20, Z12, Z18
+	VFMADD213PS      Z14, Z20, Z18
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z20, Z18
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z20, Z18
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z20, Z18
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z18, Z20
+	VSCALEFPS        Z21, Z20, Z19
+	VMOVUPS          Z19, K1, (BX)
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z21
+	VBLENDMPS        Z19, Z21, K1, Z19
+	VADDPS           Z19, Z2, Z2
 	JMP              fold
 
 partial1:
@@ -21337,30 +22256,59 @@ partial1:
 	MOVL             $0x0000ffff, SI
 	BZHIL            DX, SI, SI
 	KMOVW            SI, K1
-	VMOVUPS.Z        (CX), K1, Z18
-	VSUBPS           Z0, Z18, Z18
-	VMULPS           Z1, Z18, Z18
-	VMAXPS           Z18, Z7, Z18
-	VMOVAPS          Z9, Z20
-	VFMADD231PS      Z8, Z18, Z20
-	VSUBPS           Z9, Z20, Z19
-	VFNMADD231PS     Z10, Z19, Z18
-	VFNMADD231PS     Z11, Z19, Z18
-	VMOVAPS          Z13, Z17
-	VFMADD231PS      Z18, Z12, Z17
-	VFMADD213PS.BCST lanes_3d2aac5c<>+0(SB), Z18, Z17
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z18, Z17
-	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z18, Z17
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z18, Z17
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z18
-	VSCALEFPS        Z19, Z18, Z20
-	VMOVUPS          Z20, K1, (BX)
-	VBROADCASTSS     lanes_00000000<>+0(SB), Z19
-	VBLENDMPS        Z20, Z19, K1, Z20
-	VADDPS           Z20, Z5, Z5
+	VMOVUPS.Z        (CX), K1, Z19
+	VSUBPS           Z0, Z19, Z19
+	VMULPS           Z1, Z19, Z19
+	VMAXPS           Z19, Z7, Z19
+	VMOVAPS          Z9, Z21
+	VFMADD231PS      Z8, Z19, Z21
+	VSUBPS           Z9, Z21, Z20
+	VFNMADD231PS     Z10, Z20, Z19
+	VFNMADD231PS     Z11, Z20, Z19
+	VMOVAPS          Z13, Z18
+	VFMADD231PS      Z19, Z12, Z18
+	VFMADD213PS      Z14, Z19, Z18
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z19, Z18
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z19, Z18
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z19, Z18
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z18, Z19
+	VSCALEFPS        Z20, Z19, Z21
+	VMOVUPS          Z21, K1, (BX)
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z20
+	VBLENDMPS        Z21, Z20, K1, Z21
+	VADDPS           Z21, Z5, Z5
 	JMP              fold
 
 partial2:
+	TESTQ            DX, DX
+	JE               fold
+	MOVL             $0x0000ffff, SI
+	BZHIL            DX, SI, SI
+	KMOVW            SI, K1
+	VMOVUPS.Z        (CX), K1, Z21
+	VSUBPS           Z0, Z21, Z21
+	VMULPS           Z1, Z21, Z21
+	VMAXPS           Z21, Z7, Z21
+	VMOVAPS          Z9, Z20
+	VFMADD231PS      Z8, Z21, Z20
+	VSUBPS           Z9, Z20, Z19
+	VFNMADD231PS     Z10, Z19, Z21
+	VFNMADD231PS     Z11, Z19, Z21
+	VMOVAPS          Z13, Z18
+	VFMADD231PS      Z21, Z12, Z18
+	VFMADD213PS      Z14, Z21, Z18
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z21, Z18
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z21, Z18
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z21, Z18
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z18, Z21
+	VSCALEFPS        Z19, Z21, Z20
+	VMOVUPS          Z20, K1, (BX)
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z19
+	VBLENDMPS        Z20, Z19, K1, Z20
+	VADDPS           Z20, Z3, Z3
+	JMP              fold
+
+partial3:
 	TESTQ            DX, DX
 	JE               fold
 	MOVL             $0x0000ffff, SI
@@ -21372,50 +22320,21 @@ partial2:
 	VMAXPS           Z20, Z7, Z20
 	VMOVAPS          Z9, Z19
 	VFMADD231PS      Z8, Z20, Z19
-	VSUBPS           Z9, Z19, Z18
-	VFNMADD231PS     Z10, Z18, Z20
-	VFNMADD231PS     Z11, Z18, Z20
-	VMOVAPS          Z13, Z17
-	VFMADD231PS      Z20, Z12, Z17
-	VFMADD213PS.BCST lanes_3d2aac5c<>+0(SB), Z20, Z17
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z20, Z17
-	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z20, Z17
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z20, Z17
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z20
-	VSCALEFPS        Z18, Z20, Z19
+	VSUBPS           Z9, Z19, Z21
+	VFNMADD231PS     Z10, Z21, Z20
+	VFNMADD231PS     Z11, Z21, Z20
+	VMOVAPS          Z13, Z18
+	VFMADD231PS      Z20, Z12, Z18
+	VFMADD213PS      Z14, Z20, Z18
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z20, Z18
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z20, Z18
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z20, Z18
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z18, Z20
+	VSCALEFPS        Z21, Z20, Z19
 	VMOVUPS          Z19, K1, (BX)
-	VBROADCASTSS     lanes_00000000<>+0(SB), Z18
-	VBLENDMPS        Z19, Z18, K1, Z19
-	VADDPS           Z19, Z3, Z3
-	JMP              fold
-
-partial3:
-	TESTQ            DX, DX
-	JE               fold
-	MOVL             $0x0000ffff, SI
-	BZHIL            DX, SI, SI
-	KMOVW            SI, K1
-	VMOVUPS.Z        (CX), K1, Z19
-	VSUBPS           Z0, Z19, Z19
-	VMULPS           Z1, Z19, Z19
-	VMAXPS           Z19, Z7, Z19
-	VMOVAPS          Z9, Z18
-	VFMADD231PS      Z8, Z19, Z18
-	VSUBPS           Z9, Z18, Z20
-	VFNMADD231PS     Z10, Z20, Z19
-	VFNMADD231PS     Z11, Z20, Z19
-	VMOVAPS          Z13, Z17
-	VFMADD231PS      Z19, Z12, Z17
-	VFMADD213PS.BCST lanes_3d2aac5c<>+0(SB), Z19, Z17
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z19, Z17
-	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z19, Z17
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z19, Z17
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z19
-	VSCALEFPS        Z20, Z19, Z18
-	VMOVUPS          Z18, K1, (BX)
-	VBROADCASTSS     lanes_00000000<>+0(SB), Z20
-	VBLENDMPS        Z18, Z20, K1, Z18
-	VADDPS           Z18, Z4, Z4
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z21
+	VBLENDMPS        Z19, Z21, K1, Z19
+	VADDPS           Z19, Z4, Z4
 
 fold:
 	TESTQ   AX, AX
@@ -21429,14 +22348,14 @@ tree:
 	VADDPS        Z3, Z2, Z2
 	VADDPS        Z4, Z5, Z5
 	VADDPS        Z5, Z2, Z2
-	VEXTRACTF64X4 $0x01, Z2, Y18
-	VADDPS        Y18, Y2, Y2
-	VEXTRACTF32X4 $0x01, Y2, X18
-	VADDPS        X18, X2, X2
-	VSHUFPS       $0x0e, X2, X2, X18
-	VADDPS        X18, X2, X2
-	VSHUFPS       $0x01, X2, X2, X18
-	VADDPS        X18, X2, X2
+	VEXTRACTF64X4 $0x01, Z2, Y19
+	VADDPS        Y19, Y2, Y2
+	VEXTRACTF32X4 $0x01, Y2, X19
+	VADDPS        X19, X2, X2
+	VSHUFPS       $0x0e, X2, X2, X19
+	VADDPS        X19, X2, X2
+	VSHUFPS       $0x01, X2, X2, X19
+	VADDPS        X19, X2, X2
 	VMOVSS        X2, ret+40(FP)
 	VZEROUPPER
 	RET
@@ -21452,52 +22371,53 @@ TEXT ·ExpAVX2(SB), NOSPLIT, $0-24
 	VBROADCASTSS lanes_3fb8aa3b<>+0(SB), Y3
 	VBROADCASTSS lanes_4b4000fe<>+0(SB), Y4
 	VBROADCASTSS lanes_3f317218<>+0(SB), Y5
+	VBROADCASTSS lanes_b102e308<>+0(SB), Y6
 	SUBQ         $+16, CX
 	JL           blocks_end
 
 blocks:
 	VMINPS       (BX), Y1, Y0
-	VMINPS       32(BX), Y1, Y6
+	VMINPS       32(BX), Y1, Y7
 	VMAXPS       Y0, Y2, Y0
-	VMAXPS       Y6, Y2, Y6
-	VMOVAPS      Y4, Y7
-	VFMADD231PS  Y3, Y0, Y7
+	VMAXPS       Y7, Y2, Y7
 	VMOVAPS      Y4, Y8
-	VFMADD231PS  Y3, Y6, Y8
-	VSUBPS       Y4, Y7, Y9
+	VFMADD231PS  Y3, Y0, Y8
+	VMOVAPS      Y4, Y9
+	VFMADD231PS  Y3, Y7, Y9
 	VSUBPS       Y4, Y8, Y10
-	VFNMADD231PS Y5, Y9, Y0
-	VFNMADD231PS Y5, Y10, Y6
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y0
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y6
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y11
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y0, Y11
+	VSUBPS       Y4, Y9, Y11
+	VFNMADD231PS Y5, Y10, Y0
+	VFNMADD231PS Y5, Y11, Y7
+	VFNMADD231PS Y6, Y10, Y0
+	VFNMADD231PS Y6, Y11, Y7
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y6, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y0, Y11
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y6, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y0, Y11
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y6, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y0, Y11
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y6, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y0, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y0
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y6
-	VPSRLD       $0x01, Y7, Y12
-	VPSLLD       $0x17, Y12, Y12
-	VPSLLD       $0x17, Y7, Y11
-	VPSUBD       Y12, Y11, Y11
-	VMULPS       Y12, Y0, Y7
-	VMULPS       Y11, Y7, Y7
-	VPSRLD       $0x01, Y8, Y9
-	VPSLLD       $0x17, Y9, Y9
-	VPSLLD       $0x17, Y8, Y0
-	VPSUBD       Y9, Y0, Y0
-	VMULPS       Y9, Y6, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y7, (AX)
-	VMOVUPS      Y8, 32(AX)
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y0, Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y0, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y0, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y0, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y7, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y0, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y0
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y7
+	VPSRLD       $0x01, Y8, Y13
+	VPSLLD       $0x17, Y13, Y13
+	VPSLLD       $0x17, Y8, Y12
+	VPSUBD       Y13, Y12, Y12
+	VMULPS       Y13, Y0, Y8
+	VMULPS       Y12, Y8, Y8
+	VPSRLD       $0x01, Y9, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VPSLLD       $0x17, Y9, Y0
+	VPSUBD       Y10, Y0, Y0
+	VMULPS       Y10, Y7, Y9
+	VMULPS       Y0, Y9, Y9
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      Y9, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	SUBQ         $+16, CX
@@ -21509,27 +22429,27 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMINPS       (BX), Y1, Y8
-	VMAXPS       Y8, Y2, Y8
-	VMOVAPS      Y4, Y7
-	VFMADD231PS  Y3, Y8, Y7
-	VSUBPS       Y4, Y7, Y10
-	VFNMADD231PS Y5, Y10, Y8
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y8
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y6
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y8, Y6
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y8, Y6
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y8, Y6
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y8, Y6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y8
-	VPSRLD       $0x01, Y7, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VPSLLD       $0x17, Y7, Y0
-	VPSUBD       Y6, Y0, Y0
-	VMULPS       Y6, Y8, Y7
-	VMULPS       Y0, Y7, Y7
-	VMOVUPS      Y7, (AX)
+	VMINPS       (BX), Y1, Y9
+	VMAXPS       Y9, Y2, Y9
+	VMOVAPS      Y4, Y8
+	VFMADD231PS  Y3, Y9, Y8
+	VSUBPS       Y4, Y8, Y11
+	VFNMADD231PS Y5, Y11, Y9
+	VFNMADD231PS Y6, Y11, Y9
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y7
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y7
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y7
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y7
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y9
+	VPSRLD       $0x01, Y8, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VPSLLD       $0x17, Y8, Y0
+	VPSUBD       Y7, Y0, Y0
+	VMULPS       Y7, Y9, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	SUBQ         $+8, CX
@@ -21541,58 +22461,58 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(DX)(CX*4), Y7
+	VMOVUPS      32(DX)(CX*4), Y8
 	NEGQ         CX
-	VMASKMOVPS   (BX), Y7, Y10
-	VMINPS       Y10, Y1, Y10
-	VMAXPS       Y10, Y2, Y10
-	VMOVAPS      Y4, Y8
-	VFMADD231PS  Y3, Y10, Y8
-	VSUBPS       Y4, Y8, Y0
-	VFNMADD231PS Y5, Y0, Y10
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y0, Y10
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y6
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y6
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y6
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y6
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y10
-	VPSRLD       $0x01, Y8, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VPSLLD       $0x17, Y8, Y9
-	VPSUBD       Y6, Y9, Y9
-	VMULPS       Y6, Y10, Y8
-	VMULPS       Y9, Y8, Y8
+	VMASKMOVPS   (BX), Y8, Y11
+	VMINPS       Y11, Y1, Y11
+	VMAXPS       Y11, Y2, Y11
+	VMOVAPS      Y4, Y9
+	VFMADD231PS  Y3, Y11, Y9
+	VSUBPS       Y4, Y9, Y0
+	VFNMADD231PS Y5, Y0, Y11
+	VFNMADD231PS Y6, Y0, Y11
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y7
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y7
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y7
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y7
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y11
+	VPSRLD       $0x01, Y9, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VPSLLD       $0x17, Y9, Y10
+	VPSUBD       Y7, Y10, Y10
+	VMULPS       Y7, Y11, Y9
+	VMULPS       Y10, Y9, Y9
 	CMPQ         CX, $0x04
-	JL           store128_few
-	VMOVUPS      X8, (AX)
-	JE           store128_end
-	VPERM2F128   $0x01, Y8, Y8, Y8
+	JL           store118_few
+	VMOVUPS      X9, (AX)
+	JE           store118_end
+	VPERM2F128   $0x01, Y9, Y9, Y9
 	CMPQ         CX, $0x06
-	JL           store128_five
-	VMOVLPS      X8, 16(AX)
-	JE           store128_swap
-	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store128_swap
+	JL           store118_five
+	VMOVLPS      X9, 16(AX)
+	JE           store118_swap
+	VEXTRACTPS   $0x02, X9, 24(AX)
+	JMP          store118_swap
 
-store128_five:
-	VMOVSS X8, 16(AX)
+store118_five:
+	VMOVSS X9, 16(AX)
 
-store128_swap:
-	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store128_end
+store118_swap:
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	JMP        store118_end
 
 store128_few:
 	CMPQ       CX, $0x02
-	JL         store128_one
-	VMOVLPS    X8, (AX)
-	JE         store128_end
-	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store128_end
+	JL         store118_one
+	VMOVLPS    X9, (AX)
+	JE         store118_end
+	VEXTRACTPS $0x02, X9, 8(AX)
+	JMP        store118_end
 
-store128_one:
-	VMOVSS X8, (AX)
+store118_one:
+	VMOVSS X9, (AX)
 
 store128_end:
 done:
@@ -22211,90 +23131,91 @@ TEXT ·LogAVX512(SB), NOSPLIT, $0-24
 	VBROADCASTSS lanes_be800024<>+0(SB), Z11
 	VBROADCASTSS lanes_3eaaaad2<>+0(SB), Z12
 	VBROADCASTSS lanes_bf000000<>+0(SB), Z13
+	VBROADCASTSS lanes_3f317218<>+0(SB), Z14
 	SUBQ         $+64, CX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS          (BX), Z0
-	VMOVUPS          64(BX), Z14
-	VMOVUPS          128(BX), Z15
-	VMOVUPS          192(BX), Z16
-	VGETMANTPS       $0x0f, Z0, Z21
-	VGETMANTPS       $0x0f, Z14, Z22
-	VGETMANTPS       $0x0f, Z15, Z23
-	VGETMANTPS       $0x0f, Z16, Z24
-	VGETEXPPS        Z0, Z25
-	VGETEXPPS        Z21, Z26
-	VSUBPS           Z26, Z25, Z17
-	VGETEXPPS        Z14, Z0
-	VGETEXPPS        Z22, Z27
-	VSUBPS           Z27, Z0, Z18
-	VGETEXPPS        Z15, Z14
-	VGETEXPPS        Z23, Z26
-	VSUBPS           Z26, Z14, Z19
-	VGETEXPPS        Z16, Z15
-	VGETEXPPS        Z24, Z27
-	VSUBPS           Z27, Z15, Z20
-	VSUBPS           Z4, Z21, Z21
-	VSUBPS           Z4, Z22, Z22
-	VSUBPS           Z4, Z23, Z23
-	VSUBPS           Z4, Z24, Z24
-	VMOVAPS          Z6, Z16
-	VFMADD231PS      Z21, Z5, Z16
-	VMOVAPS          Z6, Z26
-	VFMADD231PS      Z22, Z5, Z26
-	VMOVAPS          Z6, Z27
-	VFMADD231PS      Z23, Z5, Z27
-	VMOVAPS          Z6, Z15
-	VFMADD231PS      Z24, Z5, Z15
-	VFMADD213PS      Z7, Z21, Z16
-	VFMADD213PS      Z7, Z22, Z26
-	VFMADD213PS      Z7, Z23, Z27
-	VFMADD213PS      Z7, Z24, Z15
-	VFMADD213PS      Z8, Z21, Z16
-	VFMADD213PS      Z8, Z22, Z26
-	VFMADD213PS      Z8, Z23, Z27
-	VFMADD213PS      Z8, Z24, Z15
-	VFMADD213PS      Z9, Z21, Z16
-	VFMADD213PS      Z9, Z22, Z26
-	VFMADD213PS      Z9, Z23, Z27
-	VFMADD213PS      Z9, Z24, Z15
-	VFMADD213PS      Z10, Z21, Z16
-	VFMADD213PS      Z10, Z22, Z26
-	VFMADD213PS      Z10, Z23, Z27
-	VFMADD213PS      Z10, Z24, Z15
-	VFMADD213PS      Z11, Z21, Z16
-	VFMADD213PS      Z11, Z22, Z26
-	VFMADD213PS      Z11, Z23, Z27
-	VFMADD213PS      Z11, Z24, Z15
-	VFMADD213PS      Z12, Z21, Z16
-	VFMADD213PS      Z12, Z22, Z26
-	VFMADD213PS      Z12, Z23, Z27
-	VFMADD213PS      Z12, Z24, Z15
-	VFMADD213PS      Z13, Z21, Z16
-	VFMADD213PS      Z13, Z22, Z26
-	VFMADD213PS      Z13, Z23, Z27
-	VFMADD213PS      Z13, Z24, Z15
-	VMULPS           Z21, Z21, Z14
-	VMULPS           Z22, Z22, Z0
-	VMULPS           Z23, Z23, Z25
-	VMULPS           Z24, Z24, Z28
-	VFMADD231PS      Z16, Z14, Z21
-	VFMADD231PS      Z26, Z0, Z22
-	VFMADD231PS      Z27, Z25, Z23
-	VFMADD231PS      Z15, Z28, Z24
-	VFMADD231PS.BCST lanes_3f317218<>+0(SB), Z17, Z21
-	VFMADD231PS.BCST lanes_3f317218<>+0(SB), Z18, Z22
-	VFMADD231PS.BCST lanes_3f317218<>+0(SB), Z19, Z23
-	VFMADD231PS.BCST lanes_3f317218<>+0(SB), Z20, Z24
-	VMOVUPS          Z21, (AX)
-	VMOVUPS          Z22, 64(AX)
-	VMOVUPS          Z23, 128(AX)
-	VMOVUPS          Z24, 192(AX)
-	ADDQ             $+256, AX
-	ADDQ             $+256, BX
-	SUBQ             $+64, CX
-	JGE              blocks
+	VMOVUPS     (BX), Z0
+	VMOVUPS     64(BX), Z15
+	VMOVUPS     128(BX), Z16
+	VMOVUPS     192(BX), Z17
+	VGETMANTPS  $0x0f, Z0, Z22
+	VGETMANTPS  $0x0f, Z15, Z23
+	VGETMANTPS  $0x0f, Z16, Z24
+	VGETMANTPS  $0x0f, Z17, Z25
+	VGETEXPPS   Z0, Z26
+	VGETEXPPS   Z22, Z27
+	VSUBPS      Z27, Z26, Z18
+	VGETEXPPS   Z15, Z0
+	VGETEXPPS   Z23, Z28
+	VSUBPS      Z28, Z0, Z19
+	VGETEXPPS   Z16, Z15
+	VGETEXPPS   Z24, Z27
+	VSUBPS      Z27, Z15, Z20
+	VGETEXPPS   Z17, Z16
+	VGETEXPPS   Z25, Z28
+	VSUBPS      Z28, Z16, Z21
+	VSUBPS      Z4, Z22, Z22
+	VSUBPS      Z4, Z23, Z23
+	VSUBPS      Z4, Z24, Z24
+	VSUBPS      Z4, Z25, Z25
+	VMOVAPS     Z6, Z17
+	VFMADD231PS Z22, Z5, Z17
+	VMOVAPS     Z6, Z27
+	VFMADD231PS Z23, Z5, Z27
+	VMOVAPS     Z6, Z28
+	VFMADD231PS Z24, Z5, Z28
+	VMOVAPS     Z6, Z16
+	VFMADD231PS Z25, Z5, Z16
+	VFMADD213PS Z7, Z22, Z17
+	VFMADD213PS Z7, Z23, Z27
+	VFMADD213PS Z7, Z24, Z28
+	VFMADD213PS Z7, Z25, Z16
+	VFMADD213PS Z8, Z22, Z17
+	VFMADD213PS Z8, Z23, Z27
+	VFMADD213PS Z8, Z24, Z28
+	VFMADD213PS Z8, Z25, Z16
+	VFMADD213PS Z9, Z22, Z17
+	VFMADD213PS Z9, Z23, Z27
+	VFMADD213PS Z9, Z24, Z28
+	VFMADD213PS Z9, Z25, Z16
+	VFMADD213PS Z10, Z22, Z17
+	VFMADD213PS Z10, Z23, Z27
+	VFMADD213PS Z10, Z24, Z28
+	VFMADD213PS Z10, Z25, Z16
+	VFMADD213PS Z11, Z22, Z17
+	VFMADD213PS Z11, Z23, Z27
+	VFMADD213PS Z11, Z24, Z28
+	VFMADD213PS Z11, Z25, Z16
+	VFMADD213PS Z12, Z22, Z17
+	VFMADD213PS Z12, Z23, Z27
+	VFMADD213PS Z12, Z24, Z28
+	VFMADD213PS Z12, Z25, Z16
+	VFMADD213PS Z13, Z22, Z17
+	VFMADD213PS Z13, Z23, Z27
+	VFMADD213PS Z13, Z24, Z28
+	VFMADD213PS Z13, Z25, Z16
+	VMULPS      Z22, Z22, Z15
+	VMULPS      Z23, Z23, Z0
+	VMULPS      Z24, Z24, Z26
+	VMULPS      Z25, Z25, Z29
+	VFMADD231PS Z17, Z15, Z22
+	VFMADD231PS Z27, Z0, Z23
+	VFMADD231PS Z28, Z26, Z24
+	VFMADD231PS Z16, Z29, Z25
+	VFMADD231PS Z14, Z18, Z22
+	VFMADD231PS Z14, Z19, Z23
+	VFMADD231PS Z14, Z20, Z24
+	VFMADD231PS Z14, Z21, Z25
+	VMOVUPS     Z22, (AX)
+	VMOVUPS     Z23, 64(AX)
+	VMOVUPS     Z24, 128(AX)
+	VMOVUPS     Z25, 192(AX)
+	ADDQ        $+256, AX
+	ADDQ        $+256, BX
+	SUBQ        $+64, CX
+	JGE         blocks
 
 blocks_end:
 	ADDQ $+64, CX
@@ -22302,56 +23223,56 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS          (BX), Z24
-	VGETMANTPS       $0x0f, Z24, Z22
-	VGETEXPPS        Z24, Z21
-	VGETEXPPS        Z22, Z20
-	VSUBPS           Z20, Z21, Z23
-	VSUBPS           Z4, Z22, Z22
-	VMOVAPS          Z6, Z24
-	VFMADD231PS      Z22, Z5, Z24
-	VFMADD213PS      Z7, Z22, Z24
-	VFMADD213PS      Z8, Z22, Z24
-	VFMADD213PS      Z9, Z22, Z24
-	VFMADD213PS      Z10, Z22, Z24
-	VFMADD213PS      Z11, Z22, Z24
-	VFMADD213PS      Z12, Z22, Z24
-	VFMADD213PS      Z13, Z22, Z24
-	VMULPS           Z22, Z22, Z19
-	VFMADD231PS      Z24, Z19, Z22
-	VFMADD231PS.BCST lanes_3f317218<>+0(SB), Z23, Z22
-	VMOVUPS          Z22, (AX)
-	ADDQ             $+64, AX
-	ADDQ             $+64, BX
-	SUBQ             $+16, CX
-	JGE              vectors
+	VMOVUPS     (BX), Z25
+	VGETMANTPS  $0x0f, Z25, Z23
+	VGETEXPPS   Z25, Z22
+	VGETEXPPS   Z23, Z21
+	VSUBPS      Z21, Z22, Z24
+	VSUBPS      Z4, Z23, Z23
+	VMOVAPS     Z6, Z25
+	VFMADD231PS Z23, Z5, Z25
+	VFMADD213PS Z7, Z23, Z25
+	VFMADD213PS Z8, Z23, Z25
+	VFMADD213PS Z9, Z23, Z25
+	VFMADD213PS Z10, Z23, Z25
+	VFMADD213PS Z11, Z23, Z25
+	VFMADD213PS Z12, Z23, Z25
+	VFMADD213PS Z13, Z23, Z25
+	VMULPS      Z23, Z23, Z20
+	VFMADD231PS Z25, Z20, Z23
+	VFMADD231PS Z14, Z24, Z23
+	VMOVUPS     Z23, (AX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, BX
+	SUBQ        $+16, CX
+	JGE         vectors
 
 vectors_end:
-	ADDQ             $+16, CX
-	TESTQ            CX, CX
-	JE               done
-	MOVL             $0x0000ffff, DX
-	BZHIL            CX, DX, DX
-	KMOVW            DX, K1
-	VMOVUPS.Z        (BX), K1, Z22
-	VGETMANTPS       $0x0f, Z22, Z24
-	VGETEXPPS        Z22, Z19
-	VGETEXPPS        Z24, Z20
-	VSUBPS           Z20, Z19, Z23
-	VSUBPS           Z4, Z24, Z24
-	VMOVAPS          Z6, Z22
-	VFMADD231PS      Z24, Z5, Z22
-	VFMADD213PS      Z7, Z24, Z22
-	VFMADD213PS      Z8, Z24, Z22
-	VFMADD213PS      Z9, Z24, Z22
-	VFMADD213PS      Z10, Z24, Z22
-	VFMADD213PS      Z11, Z24, Z22
-	VFMADD213PS      Z12, Z24, Z22
-	VFMADD213PS      Z13, Z24, Z22
-	VMULPS           Z24, Z24, Z21
-	VFMADD231PS      Z22, Z21, Z24
-	VFMADD231PS.BCST lanes_3f317218<>+0(SB), Z23, Z24
-	VMOVUPS          Z24, K1, (AX)
+	ADDQ        $+16, CX
+	TESTQ       CX, CX
+	JE          done
+	MOVL        $0x0000ffff, DX
+	BZHIL       CX, DX, DX
+	KMOVW       DX, K1
+	VMOVUPS.Z   (BX), K1, Z23
+	VGETMANTPS  $0x0f, Z23, Z25
+	VGETEXPPS   Z23, Z20
+	VGETEXPPS   Z25, Z21
+	VSUBPS      Z21, Z20, Z24
+	VSUBPS      Z4, Z25, Z25
+	VMOVAPS     Z6, Z23
+	VFMADD231PS Z25, Z5, Z23
+	VFMADD213PS Z7, Z25, Z23
+	VFMADD213PS Z8, Z25, Z23
+	VFMADD213PS Z9, Z25, Z23
+	VFMADD213PS Z10, Z25, Z23
+	VFMADD213PS Z11, Z25, Z23
+	VFMADD213PS Z12, Z25, Z23
+	VFMADD213PS Z13, Z25, Z23
+	VMULPS      Z25, Z25, Z22
+	VFMADD231PS Z23, Z22, Z25
+	VFMADD231PS Z14, Z24, Z25
+	VMOVUPS     Z25, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -22525,50 +23446,52 @@ TEXT ·RsqrtAVX2(SB), NOSPLIT, $0-24
 	MOVQ         x+8(FP), BX
 	MOVQ         n+16(FP), CX
 	VBROADCASTSS lanes_3f000000<>+0(SB), Y1
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y2
+	VBROADCASTSS lanes_3f400000<>+0(SB), Y3
 	SUBQ         $+16, CX
 	JL           blocks_end
 
 blocks:
 	VMOVUPS      (BX), Y0
-	VMOVUPS      32(BX), Y2
-	VSQRTPS      Y0, Y4
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y5
-	VDIVPS       Y4, Y5, Y3
-	VSQRTPS      Y2, Y4
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y6
-	VDIVPS       Y4, Y6, Y5
-	VMULPS       Y1, Y3, Y6
-	VMULPS       Y1, Y5, Y4
-	VMULPS       Y3, Y0, Y7
-	VMULPS       Y5, Y2, Y8
-	VFNMADD213PS lanes_3f800000<>+0(SB), Y3, Y7
-	VFNMADD213PS lanes_3f800000<>+0(SB), Y5, Y8
-	VFMADD213PS  Y3, Y6, Y7
-	VFMADD213PS  Y5, Y4, Y8
-	VMULPS       Y7, Y0, Y4
-	VMULPS       Y8, Y2, Y6
-	VFMSUB213PS  Y4, Y7, Y0
-	VFMSUB213PS  Y6, Y8, Y2
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y9
-	VFNMADD231PS Y7, Y4, Y9
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y10
-	VFNMADD231PS Y8, Y6, Y10
-	VFNMADD231PS Y7, Y0, Y9
-	VFNMADD231PS Y8, Y2, Y10
-	VMULPS       Y1, Y7, Y2
-	VMULPS       Y1, Y8, Y0
-	VMULPS       lanes_3f400000<>+0(SB), Y9, Y11
-	VMULPS       lanes_3f400000<>+0(SB), Y10, Y12
-	VFMADD213PS  Y9, Y11, Y9
-	VFMADD213PS  Y10, Y12, Y10
-	VFMADD231PS  Y9, Y2, Y7
-	VFMADD231PS  Y10, Y0, Y8
-	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Y4, Y4
+	VMOVUPS      32(BX), Y4
+	VSQRTPS      Y0, Y6
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y7
+	VDIVPS       Y6, Y7, Y5
+	VSQRTPS      Y4, Y6
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y8
+	VDIVPS       Y6, Y8, Y7
+	VMULPS       Y1, Y5, Y8
+	VMULPS       Y1, Y7, Y6
+	VMULPS       Y5, Y0, Y9
+	VMULPS       Y7, Y4, Y10
+	VFNMADD213PS Y2, Y5, Y9
+	VFNMADD213PS Y2, Y7, Y10
+	VFMADD213PS  Y5, Y8, Y9
+	VFMADD213PS  Y7, Y6, Y10
+	VMULPS       Y9, Y0, Y6
+	VMULPS       Y10, Y4, Y8
+	VFMSUB213PS  Y6, Y9, Y0
+	VFMSUB213PS  Y8, Y10, Y4
+	VMOVAPS      Y2, Y11
+	VFNMADD231PS Y9, Y6, Y11
+	VMOVAPS      Y2, Y12
+	VFNMADD231PS Y10, Y8, Y12
+	VFNMADD231PS Y9, Y0, Y11
+	VFNMADD231PS Y10, Y4, Y12
+	VMULPS       Y1, Y9, Y4
+	VMULPS       Y1, Y10, Y0
+	VMULPS       Y3, Y11, Y13
+	VMULPS       Y3, Y12, Y14
+	VFMADD213PS  Y11, Y13, Y11
+	VFMADD213PS  Y12, Y14, Y12
+	VFMADD231PS  Y11, Y4, Y9
+	VFMADD231PS  Y12, Y0, Y10
 	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Y6, Y6
-	VBLENDVPS    Y4, Y7, Y3, Y3
-	VBLENDVPS    Y6, Y8, Y5, Y5
-	VMOVUPS      Y3, (AX)
-	VMOVUPS      Y5, 32(AX)
+	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Y8, Y8
+	VBLENDVPS    Y6, Y9, Y5, Y5
+	VBLENDVPS    Y8, Y10, Y7, Y7
+	VMOVUPS      Y5, (AX)
+	VMOVUPS      Y7, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	SUBQ         $+16, CX
@@ -22580,26 +23503,26 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (BX), Y5
-	VSQRTPS      Y5, Y8
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y6
-	VDIVPS       Y8, Y6, Y3
-	VMULPS       Y1, Y3, Y6
-	VMULPS       Y3, Y5, Y8
-	VFNMADD213PS lanes_3f800000<>+0(SB), Y3, Y8
-	VFMADD213PS  Y3, Y6, Y8
-	VMULPS       Y8, Y5, Y6
-	VFMSUB213PS  Y6, Y8, Y5
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y7
-	VFNMADD231PS Y8, Y6, Y7
-	VFNMADD231PS Y8, Y5, Y7
-	VMULPS       Y1, Y8, Y5
-	VMULPS       lanes_3f400000<>+0(SB), Y7, Y4
-	VFMADD213PS  Y7, Y4, Y7
-	VFMADD231PS  Y7, Y5, Y8
-	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Y6, Y6
-	VBLENDVPS    Y6, Y8, Y3, Y3
-	VMOVUPS      Y3, (AX)
+	VMOVUPS      (BX), Y7
+	VSQRTPS      Y7, Y10
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y8
+	VDIVPS       Y10, Y8, Y5
+	VMULPS       Y1, Y5, Y8
+	VMULPS       Y5, Y7, Y10
+	VFNMADD213PS Y2, Y5, Y10
+	VFMADD213PS  Y5, Y8, Y10
+	VMULPS       Y10, Y7, Y8
+	VFMSUB213PS  Y8, Y10, Y7
+	VMOVAPS      Y2, Y9
+	VFNMADD231PS Y10, Y8, Y9
+	VFNMADD231PS Y10, Y7, Y9
+	VMULPS       Y1, Y10, Y7
+	VMULPS       Y3, Y9, Y6
+	VFMADD213PS  Y9, Y6, Y9
+	VFMADD231PS  Y9, Y7, Y10
+	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Y8, Y8
+	VBLENDVPS    Y8, Y10, Y5, Y5
+	VMOVUPS      Y5, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	SUBQ         $+8, CX
@@ -22611,56 +23534,56 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(DX)(CX*4), Y3
+	VMOVUPS      32(DX)(CX*4), Y5
 	NEGQ         CX
-	VMASKMOVPS   (BX), Y3, Y8
-	VSQRTPS      Y8, Y7
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y5
-	VDIVPS       Y7, Y5, Y6
-	VMULPS       Y1, Y6, Y5
-	VMULPS       Y6, Y8, Y7
-	VFNMADD213PS lanes_3f800000<>+0(SB), Y6, Y7
-	VFMADD213PS  Y6, Y5, Y7
-	VMULPS       Y7, Y8, Y5
-	VFMSUB213PS  Y5, Y7, Y8
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y4
-	VFNMADD231PS Y7, Y5, Y4
-	VFNMADD231PS Y7, Y8, Y4
-	VMULPS       Y1, Y7, Y8
-	VMULPS       lanes_3f400000<>+0(SB), Y4, Y10
-	VFMADD213PS  Y4, Y10, Y4
-	VFMADD231PS  Y4, Y8, Y7
-	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Y5, Y5
-	VBLENDVPS    Y5, Y7, Y6, Y6
+	VMASKMOVPS   (BX), Y5, Y10
+	VSQRTPS      Y10, Y9
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y7
+	VDIVPS       Y9, Y7, Y8
+	VMULPS       Y1, Y8, Y7
+	VMULPS       Y8, Y10, Y9
+	VFNMADD213PS Y2, Y8, Y9
+	VFMADD213PS  Y8, Y7, Y9
+	VMULPS       Y9, Y10, Y7
+	VFMSUB213PS  Y7, Y9, Y10
+	VMOVAPS      Y2, Y6
+	VFNMADD231PS Y9, Y7, Y6
+	VFNMADD231PS Y9, Y10, Y6
+	VMULPS       Y1, Y9, Y10
+	VMULPS       Y3, Y6, Y12
+	VFMADD213PS  Y6, Y12, Y6
+	VFMADD231PS  Y6, Y10, Y9
+	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Y7, Y7
+	VBLENDVPS    Y7, Y9, Y8, Y8
 	CMPQ         CX, $0x04
-	JL           store139_few
-	VMOVUPS      X6, (AX)
-	JE           store139_end
-	VPERM2F128   $0x01, Y6, Y6, Y6
+	JL           store129_few
+	VMOVUPS      X8, (AX)
+	JE           store129_end
+	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         CX, $0x06
-	JL           store139_five
-	VMOVLPS      X6, 16(AX)
-	JE           store139_swap
-	VEXTRACTPS   $0x02, X6, 24(AX)
-	JMP          store139_swap
+	JL           store129_five
+	VMOVLPS      X8, 16(AX)
+	JE           store129_swap
+	VEXTRACTPS   $0x02, X8, 24(AX)
+	JMP          store129_swap
 
-store139_five:
-	VMOVSS X6, 16(AX)
+store129_five:
+	VMOVSS X8, 16(AX)
 
-store139_swap:
-	VPERM2F128 $0x01, Y6, Y6, Y6
-	JMP        store139_end
+store129_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store129_end
 
 store139_few:
 	CMPQ       CX, $0x02
-	JL         store139_one
-	VMOVLPS    X6, (AX)
-	JE         store139_end
-	VEXTRACTPS $0x02, X6, 8(AX)
-	JMP        store139_end
+	JL         store129_one
+	VMOVLPS    X8, (AX)
+	JE         store129_end
+	VEXTRACTPS $0x02, X8, 8(AX)
+	JMP        store129_end
 
-store139_one:
-	VMOVSS X6, (AX)
+store129_one:
+	VMOVSS X8, (AX)
 
 store139_end:
 done:
@@ -22834,57 +23757,227 @@ TEXT ·ErfAVX2(SB), NOSPLIT, $0-24
 	MOVQ         x+8(FP), BX
 	MOVQ         n+16(FP), CX
 	VBROADCASTSS lanes_80000000<>+0(SB), Y1
-	VBROADCASTSS lanes_ba1c7ed2<>+0(SB), Y2
-	VBROADCASTSS lanes_3ba37dbd<>+0(SB), Y3
-	VBROADCASTSS lanes_bcdb40d5<>+0(SB), Y4
-	VBROADCASTSS lanes_3de70cf3<>+0(SB), Y5
-	SUBQ         $+8, CX
-	JL           vectors_end
+	VBROADCASTSS lanes_40800000<>+0(SB), Y2
+	SUBQ         $+32, CX
+	JL           blocks_end
+
+blocks:
+	VANDNPS      (BX), Y1, Y0
+	VANDNPS      32(BX), Y1, Y3
+	VANDNPS      64(BX), Y1, Y4
+	VANDNPS      96(BX), Y1, Y5
+	VMINPS       Y0, Y2, Y0
+	VMINPS       Y3, Y2, Y3
+	VMINPS       Y4, Y2, Y4
+	VMINPS       Y5, Y2, Y5
+	VBROADCASTSS lanes_b9aac73f<>+0(SB), Y6
+	VFMADD231PS  lanes_374153a5<>+0(SB), Y0, Y6
+	VBROADCASTSS lanes_b9aac73f<>+0(SB), Y7
+	VFMADD231PS  lanes_374153a5<>+0(SB), Y3, Y7
+	VBROADCASTSS lanes_b9aac73f<>+0(SB), Y8
+	VFMADD231PS  lanes_374153a5<>+0(SB), Y4, Y8
+	VBROADCASTSS lanes_b9aac73f<>+0(SB), Y9
+	VFMADD231PS  lanes_374153a5<>+0(SB), Y5, Y9
+	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Y0, Y6
+	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Y3, Y7
+	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Y4, Y8
+	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Y5, Y9
+	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Y0, Y6
+	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Y3, Y7
+	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Y4, Y8
+	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Y5, Y9
+	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Y0, Y6
+	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Y3, Y7
+	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Y4, Y8
+	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Y5, Y9
+	VFMADD213PS  lanes_3f22981b<>+0(SB), Y0, Y6
+	VFMADD213PS  lanes_3f22981b<>+0(SB), Y3, Y7
+	VFMADD213PS  lanes_3f22981b<>+0(SB), Y4, Y8
+	VFMADD213PS  lanes_3f22981b<>+0(SB), Y5, Y9
+	VFMADD213PS  lanes_3e03bd96<>+0(SB), Y0, Y6
+	VFMADD213PS  lanes_3e03bd96<>+0(SB), Y3, Y7
+	VFMADD213PS  lanes_3e03bd96<>+0(SB), Y4, Y8
+	VFMADD213PS  lanes_3e03bd96<>+0(SB), Y5, Y9
+	VFMADD213PS  Y0, Y6, Y0
+	VFMADD213PS  Y3, Y7, Y3
+	VFMADD213PS  Y4, Y8, Y4
+	VFMADD213PS  Y5, Y9, Y5
+	VORPS        Y1, Y0, Y0
+	VORPS        Y1, Y3, Y3
+	VORPS        Y1, Y4, Y4
+	VORPS        Y1, Y5, Y5
+	VBROADCASTSS lanes_4b40007f<>+0(SB), Y9
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y0, Y9
+	VBROADCASTSS lanes_4b40007f<>+0(SB), Y8
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y3, Y8
+	VBROADCASTSS lanes_4b40007f<>+0(SB), Y7
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y4, Y7
+	VBROADCASTSS lanes_4b40007f<>+0(SB), Y6
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y5, Y6
+	VSUBPS       lanes_4b40007f<>+0(SB), Y9, Y10
+	VSUBPS       lanes_4b40007f<>+0(SB), Y8, Y11
+	VSUBPS       lanes_4b40007f<>+0(SB), Y7, Y12
+	VSUBPS       lanes_4b40007f<>+0(SB), Y6, Y13
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y0
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y3
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y4
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y13, Y5
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y0
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y3
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y4
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y13, Y5
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y0, Y13
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y3, Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y11
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y4, Y11
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y10
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y5, Y10
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y0, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y3, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y4, Y11
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y5, Y10
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y0, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y3, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y4, Y11
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y5, Y10
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y0, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y3, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y4, Y11
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y5, Y10
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y0, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y4, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y5, Y10
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y0
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y3
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y4
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y5
+	VPSLLD       $0x17, Y9, Y9
+	VPSLLD       $0x17, Y8, Y8
+	VPSLLD       $0x17, Y7, Y7
+	VPSLLD       $0x17, Y6, Y6
+	VFNMADD213PS lanes_3f800000<>+0(SB), Y0, Y9
+	VFNMADD213PS lanes_3f800000<>+0(SB), Y3, Y8
+	VFNMADD213PS lanes_3f800000<>+0(SB), Y4, Y7
+	VFNMADD213PS lanes_3f800000<>+0(SB), Y5, Y6
+	VMOVUPS      (BX), Y5
+	VMOVUPS      32(BX), Y4
+	VMOVUPS      64(BX), Y3
+	VMOVUPS      96(BX), Y0
+	VMULPS       Y5, Y5, Y5
+	VMULPS       Y4, Y4, Y4
+	VMULPS       Y3, Y3, Y3
+	VMULPS       Y0, Y0, Y0
+	VBROADCASTSS lanes_3ba37dbd<>+0(SB), Y10
+	VFMADD231PS  lanes_ba1c7ed2<>+0(SB), Y5, Y10
+	VBROADCASTSS lanes_3ba37dbd<>+0(SB), Y11
+	VFMADD231PS  lanes_ba1c7ed2<>+0(SB), Y4, Y11
+	VBROADCASTSS lanes_3ba37dbd<>+0(SB), Y12
+	VFMADD231PS  lanes_ba1c7ed2<>+0(SB), Y3, Y12
+	VBROADCASTSS lanes_3ba37dbd<>+0(SB), Y13
+	VFMADD231PS  lanes_ba1c7ed2<>+0(SB), Y0, Y13
+	VFMADD213PS  lanes_bcdb40d5<>+0(SB), Y5, Y10
+	VFMADD213PS  lanes_bcdb40d5<>+0(SB), Y4, Y11
+	VFMADD213PS  lanes_bcdb40d5<>+0(SB), Y3, Y12
+	VFMADD213PS  lanes_bcdb40d5<>+0(SB), Y0, Y13
+	VFMADD213PS  lanes_3de70cf3<>+0(SB), Y5, Y10
+	VFMADD213PS  lanes_3de70cf3<>+0(SB), Y4, Y11
+	VFMADD213PS  lanes_3de70cf3<>+0(SB), Y3, Y12
+	VFMADD213PS  lanes_3de70cf3<>+0(SB), Y0, Y13
+	VFMADD213PS  lanes_bec09372<>+0(SB), Y5, Y10
+	VFMADD213PS  lanes_bec09372<>+0(SB), Y4, Y11
+	VFMADD213PS  lanes_bec09372<>+0(SB), Y3, Y12
+	VFMADD213PS  lanes_bec09372<>+0(SB), Y0, Y13
+	VFMADD213PS  lanes_3e0375d3<>+0(SB), Y10, Y5
+	VFMADD213PS  lanes_3e0375d3<>+0(SB), Y11, Y4
+	VFMADD213PS  lanes_3e0375d3<>+0(SB), Y12, Y3
+	VFMADD213PS  lanes_3e0375d3<>+0(SB), Y13, Y0
+	VANDNPS      (BX), Y1, Y13
+	VANDNPS      32(BX), Y1, Y12
+	VANDNPS      64(BX), Y1, Y11
+	VANDNPS      96(BX), Y1, Y10
+	VFMADD213PS  Y13, Y13, Y5
+	VFMADD213PS  Y12, Y12, Y4
+	VFMADD213PS  Y11, Y11, Y3
+	VFMADD213PS  Y10, Y10, Y0
+	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Y13, Y13
+	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Y12, Y12
+	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Y11, Y11
+	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Y10, Y10
+	VBLENDVPS    Y13, Y5, Y9, Y9
+	VBLENDVPS    Y12, Y4, Y8, Y8
+	VBLENDVPS    Y11, Y3, Y7, Y7
+	VBLENDVPS    Y10, Y0, Y6, Y6
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y10
+	VMOVUPS      64(BX), Y3
+	VMOVUPS      96(BX), Y11
+	VANDPS       Y1, Y0, Y4
+	VORPS        Y4, Y9, Y9
+	VANDPS       Y1, Y10, Y0
+	VORPS        Y0, Y8, Y8
+	VANDPS       Y1, Y3, Y10
+	VORPS        Y10, Y7, Y7
+	VANDPS       Y1, Y11, Y3
+	VORPS        Y3, Y6, Y6
+	VMOVUPS      Y9, (AX)
+	VMOVUPS      Y8, 32(AX)
+	VMOVUPS      Y7, 64(AX)
+	VMOVUPS      Y6, 96(AX)
+	ADDQ         $+128, AX
+	ADDQ         $+128, BX
+	SUBQ         $+32, CX
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+32, CX
+	SUBQ $+8, CX
+	JL   vectors_end
 
 vectors:
-	VMOVUPS      (BX), Y0
-	VANDNPS      Y0, Y1, Y6
-	VMULPS       Y0, Y0, Y7
-	VMOVAPS      Y3, Y8
-	VFMADD231PS  Y7, Y2, Y8
-	VFMADD213PS  Y4, Y7, Y8
-	VFMADD213PS  Y5, Y7, Y8
-	VFMADD213PS  lanes_bec09372<>+0(SB), Y7, Y8
-	VFMADD213PS  lanes_3e0375d3<>+0(SB), Y8, Y7
-	VFMADD213PS  Y6, Y6, Y7
-	VBROADCASTSS lanes_40800000<>+0(SB), Y9
-	VMINPS       Y6, Y9, Y8
-	VBROADCASTSS lanes_b9aac73f<>+0(SB), Y9
-	VFMADD231PS  lanes_374153a5<>+0(SB), Y8, Y9
-	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Y8, Y9
-	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Y8, Y9
-	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Y8, Y9
-	VFMADD213PS  lanes_3f22981b<>+0(SB), Y8, Y9
-	VFMADD213PS  lanes_3e03bd96<>+0(SB), Y8, Y9
-	VFMADD213PS  Y8, Y9, Y8
-	VORPS        Y1, Y8, Y8
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y8, Y9
-	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y10
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y8
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y8
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y11
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y8, Y11
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y8, Y11
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y8, Y11
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y8, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y8
-	VPSLLD       $0x17, Y9, Y11
-	VMULPS       Y11, Y8, Y9
-	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y10
-	VSUBPS       Y9, Y10, Y9
-	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Y6, Y6
-	VBLENDVPS    Y6, Y7, Y9, Y9
-	VANDPS       Y1, Y0, Y7
-	VORPS        Y7, Y9, Y9
-	VMOVUPS      Y9, (AX)
+	VANDNPS      (BX), Y1, Y6
+	VMINPS       Y6, Y2, Y6
+	VBROADCASTSS lanes_b9aac73f<>+0(SB), Y7
+	VFMADD231PS  lanes_374153a5<>+0(SB), Y6, Y7
+	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Y6, Y7
+	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Y6, Y7
+	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Y6, Y7
+	VFMADD213PS  lanes_3f22981b<>+0(SB), Y6, Y7
+	VFMADD213PS  lanes_3e03bd96<>+0(SB), Y6, Y7
+	VFMADD213PS  Y6, Y7, Y6
+	VORPS        Y1, Y6, Y6
+	VBROADCASTSS lanes_4b40007f<>+0(SB), Y7
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y6, Y7
+	VSUBPS       lanes_4b40007f<>+0(SB), Y7, Y8
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y8, Y6
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y8, Y6
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y8
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y6, Y8
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y6, Y8
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y6, Y8
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y6, Y8
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y8
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y6
+	VPSLLD       $0x17, Y7, Y7
+	VFNMADD213PS lanes_3f800000<>+0(SB), Y6, Y7
+	VMOVUPS      (BX), Y6
+	VMULPS       Y6, Y6, Y6
+	VBROADCASTSS lanes_3ba37dbd<>+0(SB), Y8
+	VFMADD231PS  lanes_ba1c7ed2<>+0(SB), Y6, Y8
+	VFMADD213PS  lanes_bcdb40d5<>+0(SB), Y6, Y8
+	VFMADD213PS  lanes_3de70cf3<>+0(SB), Y6, Y8
+	VFMADD213PS  lanes_bec09372<>+0(SB), Y6, Y8
+	VFMADD213PS  lanes_3e0375d3<>+0(SB), Y8, Y6
+	VANDNPS      (BX), Y1, Y8
+	VFMADD213PS  Y8, Y8, Y6
+	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Y8, Y8
+	VBLENDVPS    Y8, Y6, Y7, Y7
+	VMOVUPS      (BX), Y6
+	VANDPS       Y1, Y6, Y8
+	VORPS        Y8, Y7, Y7
+	VMOVUPS      Y7, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	SUBQ         $+8, CX
@@ -22896,50 +23989,50 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(DX)(CX*4), Y9
+	VMOVUPS      32(DX)(CX*4), Y7
 	NEGQ         CX
-	VMASKMOVPS   (BX), Y9, Y0
-	VANDNPS      Y0, Y1, Y7
-	VMULPS       Y0, Y0, Y6
-	VMOVAPS      Y3, Y10
-	VFMADD231PS  Y6, Y2, Y10
-	VFMADD213PS  Y4, Y6, Y10
-	VFMADD213PS  Y5, Y6, Y10
-	VFMADD213PS  lanes_bec09372<>+0(SB), Y6, Y10
-	VFMADD213PS  lanes_3e0375d3<>+0(SB), Y10, Y6
-	VFMADD213PS  Y7, Y7, Y6
-	VBROADCASTSS lanes_40800000<>+0(SB), Y8
-	VMINPS       Y7, Y8, Y10
+	VMASKMOVPS   (BX), Y7, Y6
+	VANDNPS      Y6, Y1, Y6
+	VMINPS       Y6, Y2, Y6
 	VBROADCASTSS lanes_b9aac73f<>+0(SB), Y8
-	VFMADD231PS  lanes_374153a5<>+0(SB), Y10, Y8
-	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Y10, Y8
-	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Y10, Y8
-	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Y10, Y8
-	VFMADD213PS  lanes_3f22981b<>+0(SB), Y10, Y8
-	VFMADD213PS  lanes_3e03bd96<>+0(SB), Y10, Y8
-	VFMADD213PS  Y10, Y8, Y10
-	VORPS        Y1, Y10, Y10
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y8
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y8
-	VSUBPS       lanes_4b40009f<>+0(SB), Y8, Y11
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y10
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y10
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y10
-	VPSLLD       $0x17, Y8, Y12
-	VMULPS       Y12, Y10, Y8
-	VMULPS       lanes_2f800000<>+0(SB), Y8, Y8
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y11
-	VSUBPS       Y8, Y11, Y8
-	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Y7, Y7
-	VBLENDVPS    Y7, Y6, Y8, Y8
-	VANDPS       Y1, Y0, Y6
-	VORPS        Y6, Y8, Y8
+	VFMADD231PS  lanes_374153a5<>+0(SB), Y6, Y8
+	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Y6, Y8
+	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Y6, Y8
+	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Y6, Y8
+	VFMADD213PS  lanes_3f22981b<>+0(SB), Y6, Y8
+	VFMADD213PS  lanes_3e03bd96<>+0(SB), Y6, Y8
+	VFMADD213PS  Y6, Y8, Y6
+	VORPS        Y1, Y6, Y6
+	VBROADCASTSS lanes_4b40007f<>+0(SB), Y8
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y6, Y8
+	VSUBPS       lanes_4b40007f<>+0(SB), Y8, Y9
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y6
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y6
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y9
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y6, Y9
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y6, Y9
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y6, Y9
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y6, Y9
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y9
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y6
+	VPSLLD       $0x17, Y8, Y8
+	VFNMADD213PS lanes_3f800000<>+0(SB), Y6, Y8
+	VMASKMOVPS   (BX), Y7, Y6
+	VMULPS       Y6, Y6, Y6
+	VBROADCASTSS lanes_3ba37dbd<>+0(SB), Y9
+	VFMADD231PS  lanes_ba1c7ed2<>+0(SB), Y6, Y9
+	VFMADD213PS  lanes_bcdb40d5<>+0(SB), Y6, Y9
+	VFMADD213PS  lanes_3de70cf3<>+0(SB), Y6, Y9
+	VFMADD213PS  lanes_bec09372<>+0(SB), Y6, Y9
+	VFMADD213PS  lanes_3e0375d3<>+0(SB), Y9, Y6
+	VMASKMOVPS   (BX), Y7, Y9
+	VANDNPS      Y9, Y1, Y9
+	VFMADD213PS  Y9, Y9, Y6
+	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Y9, Y9
+	VBLENDVPS    Y9, Y6, Y8, Y8
+	VMASKMOVPS   (BX), Y7, Y6
+	VANDPS       Y1, Y6, Y9
+	VORPS        Y9, Y8, Y8
 	CMPQ         CX, $0x04
 	JL           store140_few
 	VMOVUPS      X8, (AX)
@@ -22974,66 +24067,6 @@ store140_end:
 done:
 	VZEROUPPER
 	RET
-
-DATA lanes_ba1c7ed2<>+0(SB)/4, $0xba1c7ed2
-DATA lanes_ba1c7ed2<>+4(SB)/4, $0xba1c7ed2
-DATA lanes_ba1c7ed2<>+8(SB)/4, $0xba1c7ed2
-DATA lanes_ba1c7ed2<>+12(SB)/4, $0xba1c7ed2
-DATA lanes_ba1c7ed2<>+16(SB)/4, $0xba1c7ed2
-DATA lanes_ba1c7ed2<>+20(SB)/4, $0xba1c7ed2
-DATA lanes_ba1c7ed2<>+24(SB)/4, $0xba1c7ed2
-DATA lanes_ba1c7ed2<>+28(SB)/4, $0xba1c7ed2
-GLOBL lanes_ba1c7ed2<>(SB), RODATA|NOPTR, $32
-
-DATA lanes_3ba37dbd<>+0(SB)/4, $0x3ba37dbd
-DATA lanes_3ba37dbd<>+4(SB)/4, $0x3ba37dbd
-DATA lanes_3ba37dbd<>+8(SB)/4, $0x3ba37dbd
-DATA lanes_3ba37dbd<>+12(SB)/4, $0x3ba37dbd
-DATA lanes_3ba37dbd<>+16(SB)/4, $0x3ba37dbd
-DATA lanes_3ba37dbd<>+20(SB)/4, $0x3ba37dbd
-DATA lanes_3ba37dbd<>+24(SB)/4, $0x3ba37dbd
-DATA lanes_3ba37dbd<>+28(SB)/4, $0x3ba37dbd
-GLOBL lanes_3ba37dbd<>(SB), RODATA|NOPTR, $32
-
-DATA lanes_bcdb40d5<>+0(SB)/4, $0xbcdb40d5
-DATA lanes_bcdb40d5<>+4(SB)/4, $0xbcdb40d5
-DATA lanes_bcdb40d5<>+8(SB)/4, $0xbcdb40d5
-DATA lanes_bcdb40d5<>+12(SB)/4, $0xbcdb40d5
-DATA lanes_bcdb40d5<>+16(SB)/4, $0xbcdb40d5
-DATA lanes_bcdb40d5<>+20(SB)/4, $0xbcdb40d5
-DATA lanes_bcdb40d5<>+24(SB)/4, $0xbcdb40d5
-DATA lanes_bcdb40d5<>+28(SB)/4, $0xbcdb40d5
-GLOBL lanes_bcdb40d5<>(SB), RODATA|NOPTR, $32
-
-DATA lanes_3de70cf3<>+0(SB)/4, $0x3de70cf3
-DATA lanes_3de70cf3<>+4(SB)/4, $0x3de70cf3
-DATA lanes_3de70cf3<>+8(SB)/4, $0x3de70cf3
-DATA lanes_3de70cf3<>+12(SB)/4, $0x3de70cf3
-DATA lanes_3de70cf3<>+16(SB)/4, $0x3de70cf3
-DATA lanes_3de70cf3<>+20(SB)/4, $0x3de70cf3
-DATA lanes_3de70cf3<>+24(SB)/4, $0x3de70cf3
-DATA lanes_3de70cf3<>+28(SB)/4, $0x3de70cf3
-GLOBL lanes_3de70cf3<>(SB), RODATA|NOPTR, $32
-
-DATA lanes_bec09372<>+0(SB)/4, $0xbec09372
-DATA lanes_bec09372<>+4(SB)/4, $0xbec09372
-DATA lanes_bec09372<>+8(SB)/4, $0xbec09372
-DATA lanes_bec09372<>+12(SB)/4, $0xbec09372
-DATA lanes_bec09372<>+16(SB)/4, $0xbec09372
-DATA lanes_bec09372<>+20(SB)/4, $0xbec09372
-DATA lanes_bec09372<>+24(SB)/4, $0xbec09372
-DATA lanes_bec09372<>+28(SB)/4, $0xbec09372
-GLOBL lanes_bec09372<>(SB), RODATA|NOPTR, $32
-
-DATA lanes_3e0375d3<>+0(SB)/4, $0x3e0375d3
-DATA lanes_3e0375d3<>+4(SB)/4, $0x3e0375d3
-DATA lanes_3e0375d3<>+8(SB)/4, $0x3e0375d3
-DATA lanes_3e0375d3<>+12(SB)/4, $0x3e0375d3
-DATA lanes_3e0375d3<>+16(SB)/4, $0x3e0375d3
-DATA lanes_3e0375d3<>+20(SB)/4, $0x3e0375d3
-DATA lanes_3e0375d3<>+24(SB)/4, $0x3e0375d3
-DATA lanes_3e0375d3<>+28(SB)/4, $0x3e0375d3
-GLOBL lanes_3e0375d3<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_40800000<>+0(SB)/4, $0x40800000
 DATA lanes_40800000<>+4(SB)/4, $0x40800000
@@ -23115,6 +24148,66 @@ DATA lanes_3e03bd96<>+24(SB)/4, $0x3e03bd96
 DATA lanes_3e03bd96<>+28(SB)/4, $0x3e03bd96
 GLOBL lanes_3e03bd96<>(SB), RODATA|NOPTR, $32
 
+DATA lanes_3ba37dbd<>+0(SB)/4, $0x3ba37dbd
+DATA lanes_3ba37dbd<>+4(SB)/4, $0x3ba37dbd
+DATA lanes_3ba37dbd<>+8(SB)/4, $0x3ba37dbd
+DATA lanes_3ba37dbd<>+12(SB)/4, $0x3ba37dbd
+DATA lanes_3ba37dbd<>+16(SB)/4, $0x3ba37dbd
+DATA lanes_3ba37dbd<>+20(SB)/4, $0x3ba37dbd
+DATA lanes_3ba37dbd<>+24(SB)/4, $0x3ba37dbd
+DATA lanes_3ba37dbd<>+28(SB)/4, $0x3ba37dbd
+GLOBL lanes_3ba37dbd<>(SB), RODATA|NOPTR, $32
+
+DATA lanes_ba1c7ed2<>+0(SB)/4, $0xba1c7ed2
+DATA lanes_ba1c7ed2<>+4(SB)/4, $0xba1c7ed2
+DATA lanes_ba1c7ed2<>+8(SB)/4, $0xba1c7ed2
+DATA lanes_ba1c7ed2<>+12(SB)/4, $0xba1c7ed2
+DATA lanes_ba1c7ed2<>+16(SB)/4, $0xba1c7ed2
+DATA lanes_ba1c7ed2<>+20(SB)/4, $0xba1c7ed2
+DATA lanes_ba1c7ed2<>+24(SB)/4, $0xba1c7ed2
+DATA lanes_ba1c7ed2<>+28(SB)/4, $0xba1c7ed2
+GLOBL lanes_ba1c7ed2<>(SB), RODATA|NOPTR, $32
+
+DATA lanes_bcdb40d5<>+0(SB)/4, $0xbcdb40d5
+DATA lanes_bcdb40d5<>+4(SB)/4, $0xbcdb40d5
+DATA lanes_bcdb40d5<>+8(SB)/4, $0xbcdb40d5
+DATA lanes_bcdb40d5<>+12(SB)/4, $0xbcdb40d5
+DATA lanes_bcdb40d5<>+16(SB)/4, $0xbcdb40d5
+DATA lanes_bcdb40d5<>+20(SB)/4, $0xbcdb40d5
+DATA lanes_bcdb40d5<>+24(SB)/4, $0xbcdb40d5
+DATA lanes_bcdb40d5<>+28(SB)/4, $0xbcdb40d5
+GLOBL lanes_bcdb40d5<>(SB), RODATA|NOPTR, $32
+
+DATA lanes_3de70cf3<>+0(SB)/4, $0x3de70cf3
+DATA lanes_3de70cf3<>+4(SB)/4, $0x3de70cf3
+DATA lanes_3de70cf3<>+8(SB)/4, $0x3de70cf3
+DATA lanes_3de70cf3<>+12(SB)/4, $0x3de70cf3
+DATA lanes_3de70cf3<>+16(SB)/4, $0x3de70cf3
+DATA lanes_3de70cf3<>+20(SB)/4, $0x3de70cf3
+DATA lanes_3de70cf3<>+24(SB)/4, $0x3de70cf3
+DATA lanes_3de70cf3<>+28(SB)/4, $0x3de70cf3
+GLOBL lanes_3de70cf3<>(SB), RODATA|NOPTR, $32
+
+DATA lanes_bec09372<>+0(SB)/4, $0xbec09372
+DATA lanes_bec09372<>+4(SB)/4, $0xbec09372
+DATA lanes_bec09372<>+8(SB)/4, $0xbec09372
+DATA lanes_bec09372<>+12(SB)/4, $0xbec09372
+DATA lanes_bec09372<>+16(SB)/4, $0xbec09372
+DATA lanes_bec09372<>+20(SB)/4, $0xbec09372
+DATA lanes_bec09372<>+24(SB)/4, $0xbec09372
+DATA lanes_bec09372<>+28(SB)/4, $0xbec09372
+GLOBL lanes_bec09372<>(SB), RODATA|NOPTR, $32
+
+DATA lanes_3e0375d3<>+0(SB)/4, $0x3e0375d3
+DATA lanes_3e0375d3<>+4(SB)/4, $0x3e0375d3
+DATA lanes_3e0375d3<>+8(SB)/4, $0x3e0375d3
+DATA lanes_3e0375d3<>+12(SB)/4, $0x3e0375d3
+DATA lanes_3e0375d3<>+16(SB)/4, $0x3e0375d3
+DATA lanes_3e0375d3<>+20(SB)/4, $0x3e0375d3
+DATA lanes_3e0375d3<>+24(SB)/4, $0x3e0375d3
+DATA lanes_3e0375d3<>+28(SB)/4, $0x3e0375d3
+GLOBL lanes_3e0375d3<>(SB), RODATA|NOPTR, $32
+
 DATA lanes_3f6d7dbf<>+0(SB)/4, $0x3f6d7dbf
 DATA lanes_3f6d7dbf<>+4(SB)/4, $0x3f6d7dbf
 DATA lanes_3f6d7dbf<>+8(SB)/4, $0x3f6d7dbf
@@ -23132,170 +24225,195 @@ TEXT ·ErfAVX512(SB), NOSPLIT, $0-24
 	MOVQ         x+8(FP), BX
 	MOVQ         n+16(FP), CX
 	VBROADCASTSS lanes_80000000<>+0(SB), Z1
+	VBROADCASTSS lanes_40800000<>+0(SB), Z2
+	VBROADCASTSS lanes_374153a5<>+0(SB), Z3
+	VBROADCASTSS lanes_b9aac73f<>+0(SB), Z4
+	VBROADCASTSS lanes_3b6f7ec1<>+0(SB), Z5
+	VBROADCASTSS lanes_bcc2ddca<>+0(SB), Z6
+	VBROADCASTSS lanes_3dd9a22e<>+0(SB), Z7
+	VBROADCASTSS lanes_3f22981b<>+0(SB), Z8
+	VBROADCASTSS lanes_3e03bd96<>+0(SB), Z9
+	VBROADCASTSS lanes_3fb8aa3b<>+0(SB), Z10
+	VBROADCASTSS lanes_4b40007f<>+0(SB), Z11
+	VBROADCASTSS lanes_3f317218<>+0(SB), Z12
+	VBROADCASTSS lanes_b102e308<>+0(SB), Z13
+	VBROADCASTSS lanes_3ab52284<>+0(SB), Z14
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Z15
+	VBROADCASTSS lanes_3d2aac5c<>+0(SB), Z16
+	VBROADCASTSS lanes_3e2aaa49<>+0(SB), Z17
+	VBROADCASTSS lanes_3efffffe<>+0(SB), Z18
 	SUBQ         $+64, CX
 	JL           blocks_end
 
 blocks:
 	VMOVUPS           (BX), Z0
-	VMOVUPS           64(BX), Z2
-	VMOVUPS           128(BX), Z3
-	VMOVUPS           192(BX), Z4
-	VPANDND           Z0, Z1, Z5
-	VPANDND           Z2, Z1, Z6
-	VPANDND           Z3, Z1, Z7
-	VPANDND           Z4, Z1, Z8
-	VMULPS            Z0, Z0, Z9
-	VMULPS            Z2, Z2, Z10
-	VMULPS            Z3, Z3, Z11
-	VMULPS            Z4, Z4, Z12
-	VBROADCASTSS      lanes_3ba37dbd<>+0(SB), Z13
-	VFMADD231PS.BCST  lanes_ba1c7ed2<>+0(SB), Z9, Z13
-	VBROADCASTSS      lanes_3ba37dbd<>+0(SB), Z14
-	VFMADD231PS.BCST  lanes_ba1c7ed2<>+0(SB), Z10, Z14
-	VBROADCASTSS      lanes_3ba37dbd<>+0(SB), Z15
-	VFMADD231PS.BCST  lanes_ba1c7ed2<>+0(SB), Z11, Z15
-	VBROADCASTSS      lanes_3ba37dbd<>+0(SB), Z16
-	VFMADD231PS.BCST  lanes_ba1c7ed2<>+0(SB), Z12, Z16
-	VFMADD213PS.BCST  lanes_bcdb40d5<>+0(SB), Z9, Z13
-	VFMADD213PS.BCST  lanes_bcdb40d5<>+0(SB), Z10, Z14
-	VFMADD213PS.BCST  lanes_bcdb40d5<>+0(SB), Z11, Z15
-	VFMADD213PS.BCST  lanes_bcdb40d5<>+0(SB), Z12, Z16
-	VFMADD213PS.BCST  lanes_3de70cf3<>+0(SB), Z9, Z13
-	VFMADD213PS.BCST  lanes_3de70cf3<>+0(SB), Z10, Z14
-	VFMADD213PS.BCST  lanes_3de70cf3<>+0(SB), Z11, Z15
-	VFMADD213PS.BCST  lanes_3de70cf3<>+0(SB), Z12, Z16
-	VFMADD213PS.BCST  lanes_bec09372<>+0(SB), Z9, Z13
-	VFMADD213PS.BCST  lanes_bec09372<>+0(SB), Z10, Z14
-	VFMADD213PS.BCST  lanes_bec09372<>+0(SB), Z11, Z15
-	VFMADD213PS.BCST  lanes_bec09372<>+0(SB), Z12, Z16
-	VFMADD213PS.BCST  lanes_3e0375d3<>+0(SB), Z13, Z9
-	VFMADD213PS.BCST  lanes_3e0375d3<>+0(SB), Z14, Z10
-	VFMADD213PS.BCST  lanes_3e0375d3<>+0(SB), Z15, Z11
-	VFMADD213PS.BCST  lanes_3e0375d3<>+0(SB), Z16, Z12
-	VFMADD213PS       Z5, Z5, Z9
-	VFMADD213PS       Z6, Z6, Z10
-	VFMADD213PS       Z7, Z7, Z11
-	VFMADD213PS       Z8, Z8, Z12
-	VBROADCASTSS      lanes_40800000<>+0(SB), Z15
-	VMINPS            Z5, Z15, Z16
-	VBROADCASTSS      lanes_40800000<>+0(SB), Z14
-	VMINPS            Z6, Z14, Z15
-	VBROADCASTSS      lanes_40800000<>+0(SB), Z13
-	VMINPS            Z7, Z13, Z14
-	VBROADCASTSS      lanes_40800000<>+0(SB), Z17
-	VMINPS            Z8, Z17, Z13
-	VBROADCASTSS      lanes_b9aac73f<>+0(SB), Z17
-	VFMADD231PS.BCST  lanes_374153a5<>+0(SB), Z16, Z17
-	VBROADCASTSS      lanes_b9aac73f<>+0(SB), Z18
-	VFMADD231PS.BCST  lanes_374153a5<>+0(SB), Z15, Z18
-	VBROADCASTSS      lanes_b9aac73f<>+0(SB), Z19
-	VFMADD231PS.BCST  lanes_374153a5<>+0(SB), Z14, Z19
-	VBROADCASTSS      lanes_b9aac73f<>+0(SB), Z20
-	VFMADD231PS.BCST  lanes_374153a5<>+0(SB), Z13, Z20
-	VFMADD213PS.BCST  lanes_3b6f7ec1<>+0(SB), Z16, Z17
-	VFMADD213PS.BCST  lanes_3b6f7ec1<>+0(SB), Z15, Z18
-	VFMADD213PS.BCST  lanes_3b6f7ec1<>+0(SB), Z14, Z19
-	VFMADD213PS.BCST  lanes_3b6f7ec1<>+0(SB), Z13, Z20
-	VFMADD213PS.BCST  lanes_bcc2ddca<>+0(SB), Z16, Z17
-	VFMADD213PS.BCST  lanes_bcc2ddca<>+0(SB), Z15, Z18
-	VFMADD213PS.BCST  lanes_bcc2ddca<>+0(SB), Z14, Z19
-	VFMADD213PS.BCST  lanes_bcc2ddca<>+0(SB), Z13, Z20
-	VFMADD213PS.BCST  lanes_3dd9a22e<>+0(SB), Z16, Z17
-	VFMADD213PS.BCST  lanes_3dd9a22e<>+0(SB), Z15, Z18
-	VFMADD213PS.BCST  lanes_3dd9a22e<>+0(SB), Z14, Z19
-	VFMADD213PS.BCST  lanes_3dd9a22e<>+0(SB), Z13, Z20
-	VFMADD213PS.BCST  lanes_3f22981b<>+0(SB), Z16, Z17
-	VFMADD213PS.BCST  lanes_3f22981b<>+0(SB), Z15, Z18
-	VFMADD213PS.BCST  lanes_3f22981b<>+0(SB), Z14, Z19
-	VFMADD213PS.BCST  lanes_3f22981b<>+0(SB), Z13, Z20
-	VFMADD213PS.BCST  lanes_3e03bd96<>+0(SB), Z16, Z17
-	VFMADD213PS.BCST  lanes_3e03bd96<>+0(SB), Z15, Z18
-	VFMADD213PS.BCST  lanes_3e03bd96<>+0(SB), Z14, Z19
-	VFMADD213PS.BCST  lanes_3e03bd96<>+0(SB), Z13, Z20
-	VFMADD213PS       Z16, Z17, Z16
-	VFMADD213PS       Z15, Z18, Z15
-	VFMADD213PS       Z14, Z19, Z14
-	VFMADD213PS       Z13, Z20, Z13
-	VPORD             Z1, Z16, Z16
-	VPORD             Z1, Z15, Z15
-	VPORD             Z1, Z14, Z14
-	VPORD             Z1, Z13, Z13
-	VBROADCASTSS      lanes_4b40009f<>+0(SB), Z20
-	VFMADD231PS.BCST  lanes_3fb8aa3b<>+0(SB), Z16, Z20
-	VBROADCASTSS      lanes_4b40009f<>+0(SB), Z19
-	VFMADD231PS.BCST  lanes_3fb8aa3b<>+0(SB), Z15, Z19
-	VBROADCASTSS      lanes_4b40009f<>+0(SB), Z18
-	VFMADD231PS.BCST  lanes_3fb8aa3b<>+0(SB), Z14, Z18
-	VBROADCASTSS      lanes_4b40009f<>+0(SB), Z17
-	VFMADD231PS.BCST  lanes_3fb8aa3b<>+0(SB), Z13, Z17
-	VSUBPS.BCST       lanes_4b40009f<>+0(SB), Z20, Z21
-	VSUBPS.BCST       lanes_4b40009f<>+0(SB), Z19, Z22
-	VSUBPS.BCST       lanes_4b40009f<>+0(SB), Z18, Z23
-	VSUBPS.BCST       lanes_4b40009f<>+0(SB), Z17, Z24
-	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z21, Z16
-	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z22, Z15
-	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z23, Z14
-	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z24, Z13
-	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z21, Z16
-	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z22, Z15
-	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z23, Z14
-	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z24, Z13
-	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z25
-	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z16, Z25
-	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z26
-	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z15, Z26
-	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z27
-	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z14, Z27
-	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z28
-	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z13, Z28
-	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z16, Z25
-	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z15, Z26
-	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z14, Z27
-	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z13, Z28
-	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z16, Z25
-	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z15, Z26
-	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z14, Z27
-	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z13, Z28
-	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z16, Z25
-	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z15, Z26
-	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z14, Z27
-	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z13, Z28
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z16, Z25
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z15, Z26
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z14, Z27
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z13, Z28
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z25, Z16
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z26, Z15
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z27, Z14
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z28, Z13
-	VSCALEFPS         Z21, Z16, Z20
-	VSCALEFPS         Z22, Z15, Z19
-	VSCALEFPS         Z23, Z14, Z18
-	VSCALEFPS         Z24, Z13, Z17
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z24
-	VSUBPS            Z20, Z24, Z20
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z24
-	VSUBPS            Z19, Z24, Z19
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z24
-	VSUBPS            Z18, Z24, Z18
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z24
-	VSUBPS            Z17, Z24, Z17
-	VCMPPS.BCST       $0x01, lanes_3f6d7dbf<>+0(SB), Z5, K2
-	VCMPPS.BCST       $0x01, lanes_3f6d7dbf<>+0(SB), Z6, K3
-	VCMPPS.BCST       $0x01, lanes_3f6d7dbf<>+0(SB), Z7, K4
-	VCMPPS.BCST       $0x01, lanes_3f6d7dbf<>+0(SB), Z8, K5
-	VBLENDMPS         Z9, Z20, K2, Z20
-	VBLENDMPS         Z10, Z19, K3, Z19
-	VBLENDMPS         Z11, Z18, K4, Z18
-	VBLENDMPS         Z12, Z17, K5, Z17
-	VPTERNLOGD        $0xf8, Z1, Z0, Z20
-	VPTERNLOGD        $0xf8, Z1, Z2, Z19
-	VPTERNLOGD        $0xf8, Z1, Z3, Z18
-	VPTERNLOGD        $0xf8, Z1, Z4, Z17
-	VMOVUPS           Z20, (AX)
-	VMOVUPS           Z19, 64(AX)
-	VMOVUPS           Z18, 128(AX)
-	VMOVUPS           Z17, 192(AX)
+	VMOVUPS           64(BX), Z19
+	VMOVUPS           128(BX), Z20
+	VMOVUPS           192(BX), Z21
+	VPANDND           Z0, Z1, Z0
+	VPANDND           Z19, Z1, Z19
+	VPANDND           Z20, Z1, Z20
+	VPANDND           Z21, Z1, Z21
+	VMINPS            Z0, Z2, Z0
+	VMINPS            Z19, Z2, Z19
+	VMINPS            Z20, Z2, Z20
+	VMINPS            Z21, Z2, Z21
+	VMOVAPS           Z4, Z22
+	VFMADD231PS       Z0, Z3, Z22
+	VMOVAPS           Z4, Z23
+	VFMADD231PS       Z19, Z3, Z23
+	VMOVAPS           Z4, Z24
+	VFMADD231PS       Z20, Z3, Z24
+	VMOVAPS           Z4, Z25
+	VFMADD231PS       Z21, Z3, Z25
+	VFMADD213PS       Z5, Z0, Z22
+	VFMADD213PS       Z5, Z19, Z23
+	VFMADD213PS       Z5, Z20, Z24
+	VFMADD213PS       Z5, Z21, Z25
+	VFMADD213PS       Z6, Z0, Z22
+	VFMADD213PS       Z6, Z19, Z23
+	VFMADD213PS       Z6, Z20, Z24
+	VFMADD213PS       Z6, Z21, Z25
+	VFMADD213PS       Z7, Z0, Z22
+	VFMADD213PS       Z7, Z19, Z23
+	VFMADD213PS       Z7, Z20, Z24
+	VFMADD213PS       Z7, Z21, Z25
+	VFMADD213PS       Z8, Z0, Z22
+	VFMADD213PS       Z8, Z19, Z23
+	VFMADD213PS       Z8, Z20, Z24
+	VFMADD213PS       Z8, Z21, Z25
+	VFMADD213PS       Z9, Z0, Z22
+	VFMADD213PS       Z9, Z19, Z23
+	VFMADD213PS       Z9, Z20, Z24
+	VFMADD213PS       Z9, Z21, Z25
+	VFMADD213PS       Z0, Z22, Z0
+	VFMADD213PS       Z19, Z23, Z19
+	VFMADD213PS       Z20, Z24, Z20
+	VFMADD213PS       Z21, Z25, Z21
+	VPORD             Z1, Z0, Z0
+	VPORD             Z1, Z19, Z19
+	VPORD             Z1, Z20, Z20
+	VPORD             Z1, Z21, Z21
+	VMOVAPS           Z11, Z25
+	VFMADD231PS       Z10, Z0, Z25
+	VMOVAPS           Z11, Z24
+	VFMADD231PS       Z10, Z19, Z24
+	VMOVAPS           Z11, Z23
+	VFMADD231PS       Z10, Z20, Z23
+	VMOVAPS           Z11, Z22
+	VFMADD231PS       Z10, Z21, Z22
+	VSUBPS            Z11, Z25, Z26
+	VSUBPS            Z11, Z24, Z27
+	VSUBPS            Z11, Z23, Z28
+	VSUBPS            Z11, Z22, Z29
+	VFNMADD231PS      Z12, Z26, Z0
+	VFNMADD231PS      Z12, Z27, Z19
+	VFNMADD231PS      Z12, Z28, Z20
+	VFNMADD231PS      Z12, Z29, Z21
+	VFNMADD231PS      Z13, Z26, Z0
+	VFNMADD231PS      Z13, Z27, Z19
+	VFNMADD231PS      Z13, Z28, Z20
+	VFNMADD231PS      Z13, Z29, Z21
+	VMOVAPS           Z15, Z29
+	VFMADD231PS       Z0, Z14, Z29
+	VMOVAPS           Z15, Z28
+	VFMADD231PS       Z19, Z14, Z28
+	VMOVAPS           Z15, Z27
+	VFMADD231PS       Z20, Z14, Z27
+	VMOVAPS           Z15, Z26
+	VFMADD231PS       Z21, Z14, Z26
+	VFMADD213PS       Z16, Z0, Z29
+	VFMADD213PS       Z16, Z19, Z28
+	VFMADD213PS       Z16, Z20, Z27
+	VFMADD213PS       Z16, Z21, Z26
+	VFMADD213PS       Z17, Z0, Z29
+	VFMADD213PS       Z17, Z19, Z28
+	VFMADD213PS       Z17, Z20, Z27
+	VFMADD213PS       Z17, Z21, Z26
+	VFMADD213PS       Z18, Z0, Z29
+	VFMADD213PS       Z18, Z19, Z28
+	VFMADD213PS       Z18, Z20, Z27
+	VFMADD213PS       Z18, Z21, Z26
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z0, Z29
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z19, Z28
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z20, Z27
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z21, Z26
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z29, Z0
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z28, Z19
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z27, Z20
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z26, Z21
+	VPSLLD            $0x17, Z25, Z25
+	VPSLLD            $0x17, Z24, Z24
+	VPSLLD            $0x17, Z23, Z23
+	VPSLLD            $0x17, Z22, Z22
+	VFNMADD213PS.BCST lanes_3f800000<>+0(SB), Z0, Z25
+	VFNMADD213PS.BCST lanes_3f800000<>+0(SB), Z19, Z24
+	VFNMADD213PS.BCST lanes_3f800000<>+0(SB), Z20, Z23
+	VFNMADD213PS.BCST lanes_3f800000<>+0(SB), Z21, Z22
+	VMOVUPS           (BX), Z21
+	VMOVUPS           64(BX), Z20
+	VMOVUPS           128(BX), Z19
+	VMOVUPS           192(BX), Z0
+	VMULPS            Z21, Z21, Z21
+	VMULPS            Z20, Z20, Z20
+	VMULPS            Z19, Z19, Z19
+	VMULPS            Z0, Z0, Z0
+	VBROADCASTSS      lanes_3ba37dbd<>+0(SB), Z26
+	VFMADD231PS.BCST  lanes_ba1c7ed2<>+0(SB), Z21, Z26
+	VBROADCASTSS      lanes_3ba37dbd<>+0(SB), Z27
+	VFMADD231PS.BCST  lanes_ba1c7ed2<>+0(SB), Z20, Z27
+	VBROADCASTSS      lanes_3ba37dbd<>+0(SB), Z28
+	VFMADD231PS.BCST  lanes_ba1c7ed2<>+0(SB), Z19, Z28
+	VBROADCASTSS      lanes_3ba37dbd<>+0(SB), Z29
+	VFMADD231PS.BCST  lanes_ba1c7ed2<>+0(SB), Z0, Z29
+	VFMADD213PS.BCST  lanes_bcdb40d5<>+0(SB), Z21, Z26
+	VFMADD213PS.BCST  lanes_bcdb40d5<>+0(SB), Z20, Z27
+	VFMADD213PS.BCST  lanes_bcdb40d5<>+0(SB), Z19, Z28
+	VFMADD213PS.BCST  lanes_bcdb40d5<>+0(SB), Z0, Z29
+	VFMADD213PS.BCST  lanes_3de70cf3<>+0(SB), Z21, Z26
+	VFMADD213PS.BCST  lanes_3de70cf3<>+0(SB), Z20, Z27
+	VFMADD213PS.BCST  lanes_3de70cf3<>+0(SB), Z19, Z28
+	VFMADD213PS.BCST  lanes_3de70cf3<>+0(SB), Z0, Z29
+	VFMADD213PS.BCST  lanes_bec09372<>+0(SB), Z21, Z26
+	VFMADD213PS.BCST  lanes_bec09372<>+0(SB), Z20, Z27
+	VFMADD213PS.BCST  lanes_bec09372<>+0(SB), Z19, Z28
+	VFMADD213PS.BCST  lanes_bec09372<>+0(SB), Z0, Z29
+	VFMADD213PS.BCST  lanes_3e0375d3<>+0(SB), Z26, Z21
+	VFMADD213PS.BCST  lanes_3e0375d3<>+0(SB), Z27, Z20
+	VFMADD213PS.BCST  lanes_3e0375d3<>+0(SB), Z28, Z19
+	VFMADD213PS.BCST  lanes_3e0375d3<>+0(SB), Z29, Z0
+	VMOVUPS           (BX), Z29
+	VMOVUPS           64(BX), Z28
+	VMOVUPS           128(BX), Z27
+	VMOVUPS           192(BX), Z26
+	VPANDND           Z29, Z1, Z29
+	VPANDND           Z28, Z1, Z28
+	VPANDND           Z27, Z1, Z27
+	VPANDND           Z26, Z1, Z26
+	VFMADD213PS       Z29, Z29, Z21
+	VFMADD213PS       Z28, Z28, Z20
+	VFMADD213PS       Z27, Z27, Z19
+	VFMADD213PS       Z26, Z26, Z0
+	VCMPPS.BCST       $0x01, lanes_3f6d7dbf<>+0(SB), Z29, K2
+	VCMPPS.BCST       $0x01, lanes_3f6d7dbf<>+0(SB), Z28, K3
+	VCMPPS.BCST       $0x01, lanes_3f6d7dbf<>+0(SB), Z27, K4
+	VCMPPS.BCST       $0x01, lanes_3f6d7dbf<>+0(SB), Z26, K5
+	VBLENDMPS         Z21, Z25, K2, Z25
+	VBLENDMPS         Z20, Z24, K3, Z24
+	VBLENDMPS         Z19, Z23, K4, Z23
+	VBLENDMPS         Z0, Z22, K5, Z22
+	VMOVUPS           (BX), Z0
+	VMOVUPS           64(BX), Z19
+	VMOVUPS           128(BX), Z20
+	VMOVUPS           192(BX), Z21
+	VPTERNLOGD        $0xf8, Z1, Z0, Z25
+	VPTERNLOGD        $0xf8, Z1, Z19, Z24
+	VPTERNLOGD        $0xf8, Z1, Z20, Z23
+	VPTERNLOGD        $0xf8, Z1, Z21, Z22
+	VMOVUPS           Z25, (AX)
+	VMOVUPS           Z24, 64(AX)
+	VMOVUPS           Z23, 128(AX)
+	VMOVUPS           Z22, 192(AX)
 	ADDQ              $+256, AX
 	ADDQ              $+256, BX
 	SUBQ              $+64, CX
@@ -23307,46 +24425,48 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS           (BX), Z17
-	VPANDND           Z17, Z1, Z18
-	VMULPS            Z17, Z17, Z19
-	VBROADCASTSS      lanes_3ba37dbd<>+0(SB), Z20
-	VFMADD231PS.BCST  lanes_ba1c7ed2<>+0(SB), Z19, Z20
-	VFMADD213PS.BCST  lanes_bcdb40d5<>+0(SB), Z19, Z20
-	VFMADD213PS.BCST  lanes_3de70cf3<>+0(SB), Z19, Z20
-	VFMADD213PS.BCST  lanes_bec09372<>+0(SB), Z19, Z20
-	VFMADD213PS.BCST  lanes_3e0375d3<>+0(SB), Z20, Z19
-	VFMADD213PS       Z18, Z18, Z19
-	VBROADCASTSS      lanes_40800000<>+0(SB), Z4
-	VMINPS            Z18, Z4, Z20
-	VBROADCASTSS      lanes_b9aac73f<>+0(SB), Z4
-	VFMADD231PS.BCST  lanes_374153a5<>+0(SB), Z20, Z4
-	VFMADD213PS.BCST  lanes_3b6f7ec1<>+0(SB), Z20, Z4
-	VFMADD213PS.BCST  lanes_bcc2ddca<>+0(SB), Z20, Z4
-	VFMADD213PS.BCST  lanes_3dd9a22e<>+0(SB), Z20, Z4
-	VFMADD213PS.BCST  lanes_3f22981b<>+0(SB), Z20, Z4
-	VFMADD213PS.BCST  lanes_3e03bd96<>+0(SB), Z20, Z4
-	VFMADD213PS       Z20, Z4, Z20
-	VPORD             Z1, Z20, Z20
-	VBROADCASTSS      lanes_4b40009f<>+0(SB), Z4
-	VFMADD231PS.BCST  lanes_3fb8aa3b<>+0(SB), Z20, Z4
-	VSUBPS.BCST       lanes_4b40009f<>+0(SB), Z4, Z3
-	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z3, Z20
-	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z3, Z20
-	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z2
-	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z20, Z2
-	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z20, Z2
-	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z20, Z2
-	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z20, Z2
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z20, Z2
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z2, Z20
-	VSCALEFPS         Z3, Z20, Z4
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z3
-	VSUBPS            Z4, Z3, Z4
-	VCMPPS.BCST       $0x01, lanes_3f6d7dbf<>+0(SB), Z18, K5
-	VBLENDMPS         Z19, Z4, K5, Z4
-	VPTERNLOGD        $0xf8, Z1, Z17, Z4
-	VMOVUPS           Z4, (AX)
+	VMOVUPS           (BX), Z22
+	VPANDND           Z22, Z1, Z22
+	VMINPS            Z22, Z2, Z22
+	VMOVAPS           Z4, Z23
+	VFMADD231PS       Z22, Z3, Z23
+	VFMADD213PS       Z5, Z22, Z23
+	VFMADD213PS       Z6, Z22, Z23
+	VFMADD213PS       Z7, Z22, Z23
+	VFMADD213PS       Z8, Z22, Z23
+	VFMADD213PS       Z9, Z22, Z23
+	VFMADD213PS       Z22, Z23, Z22
+	VPORD             Z1, Z22, Z22
+	VMOVAPS           Z11, Z23
+	VFMADD231PS       Z10, Z22, Z23
+	VSUBPS            Z11, Z23, Z24
+	VFNMADD231PS      Z12, Z24, Z22
+	VFNMADD231PS      Z13, Z24, Z22
+	VMOVAPS           Z15, Z24
+	VFMADD231PS       Z22, Z14, Z24
+	VFMADD213PS       Z16, Z22, Z24
+	VFMADD213PS       Z17, Z22, Z24
+	VFMADD213PS       Z18, Z22, Z24
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z22, Z24
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z24, Z22
+	VPSLLD            $0x17, Z23, Z23
+	VFNMADD213PS.BCST lanes_3f800000<>+0(SB), Z22, Z23
+	VMOVUPS           (BX), Z22
+	VMULPS            Z22, Z22, Z22
+	VBROADCASTSS      lanes_3ba37dbd<>+0(SB), Z24
+	VFMADD231PS.BCST  lanes_ba1c7ed2<>+0(SB), Z22, Z24
+	VFMADD213PS.BCST  lanes_bcdb40d5<>+0(SB), Z22, Z24
+	VFMADD213PS.BCST  lanes_3de70cf3<>+0(SB), Z22, Z24
+	VFMADD213PS.BCST  lanes_bec09372<>+0(SB), Z22, Z24
+	VFMADD213PS.BCST  lanes_3e0375d3<>+0(SB), Z24, Z22
+	VMOVUPS           (BX), Z24
+	VPANDND           Z24, Z1, Z24
+	VFMADD213PS       Z24, Z24, Z22
+	VCMPPS.BCST       $0x01, lanes_3f6d7dbf<>+0(SB), Z24, K5
+	VBLENDMPS         Z22, Z23, K5, Z23
+	VMOVUPS           (BX), Z22
+	VPTERNLOGD        $0xf8, Z1, Z22, Z23
+	VMOVUPS           Z23, (AX)
 	ADDQ              $+64, AX
 	ADDQ              $+64, BX
 	SUBQ              $+16, CX
@@ -23359,46 +24479,48 @@ vectors_end:
 	MOVL              $0x0000ffff, DX
 	BZHIL             CX, DX, DX
 	KMOVW             DX, K1
-	VMOVUPS.Z         (BX), K1, Z4
-	VPANDND           Z4, Z1, Z17
-	VMULPS            Z4, Z4, Z19
-	VBROADCASTSS      lanes_3ba37dbd<>+0(SB), Z18
-	VFMADD231PS.BCST  lanes_ba1c7ed2<>+0(SB), Z19, Z18
-	VFMADD213PS.BCST  lanes_bcdb40d5<>+0(SB), Z19, Z18
-	VFMADD213PS.BCST  lanes_3de70cf3<>+0(SB), Z19, Z18
-	VFMADD213PS.BCST  lanes_bec09372<>+0(SB), Z19, Z18
-	VFMADD213PS.BCST  lanes_3e0375d3<>+0(SB), Z18, Z19
-	VFMADD213PS       Z17, Z17, Z19
-	VBROADCASTSS      lanes_40800000<>+0(SB), Z3
-	VMINPS            Z17, Z3, Z18
-	VBROADCASTSS      lanes_b9aac73f<>+0(SB), Z3
-	VFMADD231PS.BCST  lanes_374153a5<>+0(SB), Z18, Z3
-	VFMADD213PS.BCST  lanes_3b6f7ec1<>+0(SB), Z18, Z3
-	VFMADD213PS.BCST  lanes_bcc2ddca<>+0(SB), Z18, Z3
-	VFMADD213PS.BCST  lanes_3dd9a22e<>+0(SB), Z18, Z3
-	VFMADD213PS.BCST  lanes_3f22981b<>+0(SB), Z18, Z3
-	VFMADD213PS.BCST  lanes_3e03bd96<>+0(SB), Z18, Z3
-	VFMADD213PS       Z18, Z3, Z18
-	VPORD             Z1, Z18, Z18
-	VBROADCASTSS      lanes_4b40009f<>+0(SB), Z3
-	VFMADD231PS.BCST  lanes_3fb8aa3b<>+0(SB), Z18, Z3
-	VSUBPS.BCST       lanes_4b40009f<>+0(SB), Z3, Z20
-	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z20, Z18
-	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z20, Z18
-	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z2
-	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z18, Z2
-	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z18, Z2
-	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z18, Z2
-	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z18, Z2
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z18, Z2
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z2, Z18
-	VSCALEFPS         Z20, Z18, Z3
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z20
-	VSUBPS            Z3, Z20, Z3
-	VCMPPS.BCST       $0x01, lanes_3f6d7dbf<>+0(SB), Z17, K5
-	VBLENDMPS         Z19, Z3, K5, Z3
-	VPTERNLOGD        $0xf8, Z1, Z4, Z3
-	VMOVUPS           Z3, K1, (AX)
+	VMOVUPS.Z         (BX), K1, Z23
+	VPANDND           Z23, Z1, Z23
+	VMINPS            Z23, Z2, Z23
+	VMOVAPS           Z4, Z22
+	VFMADD231PS       Z23, Z3, Z22
+	VFMADD213PS       Z5, Z23, Z22
+	VFMADD213PS       Z6, Z23, Z22
+	VFMADD213PS       Z7, Z23, Z22
+	VFMADD213PS       Z8, Z23, Z22
+	VFMADD213PS       Z9, Z23, Z22
+	VFMADD213PS       Z23, Z22, Z23
+	VPORD             Z1, Z23, Z23
+	VMOVAPS           Z11, Z22
+	VFMADD231PS       Z10, Z23, Z22
+	VSUBPS            Z11, Z22, Z24
+	VFNMADD231PS      Z12, Z24, Z23
+	VFNMADD231PS      Z13, Z24, Z23
+	VMOVAPS           Z15, Z24
+	VFMADD231PS       Z23, Z14, Z24
+	VFMADD213PS       Z16, Z23, Z24
+	VFMADD213PS       Z17, Z23, Z24
+	VFMADD213PS       Z18, Z23, Z24
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z23, Z24
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z24, Z23
+	VPSLLD            $0x17, Z22, Z22
+	VFNMADD213PS.BCST lanes_3f800000<>+0(SB), Z23, Z22
+	VMOVUPS.Z         (BX), K1, Z23
+	VMULPS            Z23, Z23, Z23
+	VBROADCASTSS      lanes_3ba37dbd<>+0(SB), Z24
+	VFMADD231PS.BCST  lanes_ba1c7ed2<>+0(SB), Z23, Z24
+	VFMADD213PS.BCST  lanes_bcdb40d5<>+0(SB), Z23, Z24
+	VFMADD213PS.BCST  lanes_3de70cf3<>+0(SB), Z23, Z24
+	VFMADD213PS.BCST  lanes_bec09372<>+0(SB), Z23, Z24
+	VFMADD213PS.BCST  lanes_3e0375d3<>+0(SB), Z24, Z23
+	VMOVUPS.Z         (BX), K1, Z24
+	VPANDND           Z24, Z1, Z24
+	VFMADD213PS       Z24, Z24, Z23
+	VCMPPS.BCST       $0x01, lanes_3f6d7dbf<>+0(SB), Z24, K5
+	VBLENDMPS         Z23, Z22, K5, Z22
+	VMOVUPS.Z         (BX), K1, Z23
+	VPTERNLOGD        $0xf8, Z1, Z23, Z22
+	VMOVUPS           Z22, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -23413,78 +24535,79 @@ TEXT ·SoftplusAVX2(SB), NOSPLIT, $0-24
 	VBROADCASTSS lanes_80000000<>+0(SB), Y1
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y2
 	VBROADCASTSS lanes_3fb8aa3b<>+0(SB), Y3
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y4
 	SUBQ         $+16, CX
 	JL           blocks_end
 
 blocks:
 	VMOVUPS      (BX), Y0
-	VMOVUPS      32(BX), Y4
-	VORPS        Y1, Y0, Y5
-	VORPS        Y1, Y4, Y6
-	VMAXPS       Y5, Y2, Y5
+	VMOVUPS      32(BX), Y5
+	VORPS        Y1, Y0, Y6
+	VORPS        Y1, Y5, Y7
 	VMAXPS       Y6, Y2, Y6
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y7
-	VFMADD231PS  Y3, Y5, Y7
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y8
+	VMAXPS       Y7, Y2, Y7
+	VMOVAPS      Y4, Y8
 	VFMADD231PS  Y3, Y6, Y8
-	VSUBPS       lanes_4b40009f<>+0(SB), Y7, Y9
-	VSUBPS       lanes_4b40009f<>+0(SB), Y8, Y10
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y5
+	VMOVAPS      Y4, Y9
+	VFMADD231PS  Y3, Y7, Y9
+	VSUBPS       Y4, Y8, Y10
+	VSUBPS       Y4, Y9, Y11
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y6
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y5
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y7
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y6
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y11
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y5, Y11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y7
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y6, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y5, Y11
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y13
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y6, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y5, Y11
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y13
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y6, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y5, Y11
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y13
 	VFMADD213PS  lanes_3efffffe<>+0(SB), Y6, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y5, Y11
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y7, Y13
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y5
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y13
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y6
-	VPSLLD       $0x17, Y7, Y12
-	VMULPS       Y12, Y5, Y7
-	VMULPS       lanes_2f800000<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y8, Y9
-	VMULPS       Y9, Y6, Y8
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y7
+	VPSLLD       $0x17, Y8, Y13
+	VMULPS       Y13, Y6, Y8
 	VMULPS       lanes_2f800000<>+0(SB), Y8, Y8
-	VBROADCASTSS lanes_bc605308<>+0(SB), Y10
-	VFMADD231PS  lanes_3b089cda<>+0(SB), Y7, Y10
-	VBROADCASTSS lanes_bc605308<>+0(SB), Y6
-	VFMADD231PS  lanes_3b089cda<>+0(SB), Y8, Y6
-	VFMADD213PS  lanes_3d2c8098<>+0(SB), Y7, Y10
-	VFMADD213PS  lanes_3d2c8098<>+0(SB), Y8, Y6
-	VFMADD213PS  lanes_bdaa792f<>+0(SB), Y7, Y10
-	VFMADD213PS  lanes_bdaa792f<>+0(SB), Y8, Y6
-	VFMADD213PS  lanes_3dff94ad<>+0(SB), Y7, Y10
-	VFMADD213PS  lanes_3dff94ad<>+0(SB), Y8, Y6
-	VFMADD213PS  lanes_be253962<>+0(SB), Y7, Y10
-	VFMADD213PS  lanes_be253962<>+0(SB), Y8, Y6
-	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Y7, Y10
-	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Y8, Y6
-	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Y7, Y10
-	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Y8, Y6
-	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Y7, Y10
-	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Y8, Y6
-	VFMADD213PS  lanes_befffffc<>+0(SB), Y7, Y10
-	VFMADD213PS  lanes_befffffc<>+0(SB), Y8, Y6
-	VMULPS       Y7, Y7, Y9
-	VMULPS       Y8, Y8, Y5
-	VFMADD231PS  Y10, Y9, Y7
-	VFMADD231PS  Y6, Y5, Y8
-	VBROADCASTSS lanes_00000000<>+0(SB), Y6
-	VMAXPS       Y0, Y6, Y0
-	VBROADCASTSS lanes_00000000<>+0(SB), Y6
-	VMAXPS       Y4, Y6, Y4
-	VADDPS       Y7, Y0, Y7
-	VADDPS       Y8, Y4, Y8
-	VMOVUPS      Y7, (AX)
-	VMOVUPS      Y8, 32(AX)
+	VPSLLD       $0x17, Y9, Y10
+	VMULPS       Y10, Y7, Y9
+	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
+	VBROADCASTSS lanes_bc605308<>+0(SB), Y11
+	VFMADD231PS  lanes_3b089cda<>+0(SB), Y8, Y11
+	VBROADCASTSS lanes_bc605308<>+0(SB), Y7
+	VFMADD231PS  lanes_3b089cda<>+0(SB), Y9, Y7
+	VFMADD213PS  lanes_3d2c8098<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3d2c8098<>+0(SB), Y9, Y7
+	VFMADD213PS  lanes_bdaa792f<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_bdaa792f<>+0(SB), Y9, Y7
+	VFMADD213PS  lanes_3dff94ad<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3dff94ad<>+0(SB), Y9, Y7
+	VFMADD213PS  lanes_be253962<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_be253962<>+0(SB), Y9, Y7
+	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Y9, Y7
+	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Y9, Y7
+	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Y9, Y7
+	VFMADD213PS  lanes_befffffc<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_befffffc<>+0(SB), Y9, Y7
+	VMULPS       Y8, Y8, Y10
+	VMULPS       Y9, Y9, Y6
+	VFMADD231PS  Y11, Y10, Y8
+	VFMADD231PS  Y7, Y6, Y9
+	VBROADCASTSS lanes_00000000<>+0(SB), Y7
+	VMAXPS       Y0, Y7, Y0
+	VBROADCASTSS lanes_00000000<>+0(SB), Y7
+	VMAXPS       Y5, Y7, Y5
+	VADDPS       Y8, Y0, Y8
+	VADDPS       Y9, Y5, Y9
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      Y9, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	SUBQ         $+16, CX
@@ -23496,40 +24619,40 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (BX), Y8
-	VORPS        Y1, Y8, Y7
-	VMAXPS       Y7, Y2, Y7
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y4
-	VFMADD231PS  Y3, Y7, Y4
-	VSUBPS       lanes_4b40009f<>+0(SB), Y4, Y0
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y0, Y7
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y0, Y7
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y6
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y6
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y6
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y6
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y7, Y6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y7
-	VPSLLD       $0x17, Y4, Y6
-	VMULPS       Y6, Y7, Y4
-	VMULPS       lanes_2f800000<>+0(SB), Y4, Y4
+	VMOVUPS      (BX), Y9
+	VORPS        Y1, Y9, Y8
+	VMAXPS       Y8, Y2, Y8
+	VMOVAPS      Y4, Y5
+	VFMADD231PS  Y3, Y8, Y5
+	VSUBPS       Y4, Y5, Y0
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y0, Y8
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y0, Y8
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y7
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y8, Y7
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y8, Y7
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y8, Y7
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y8, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y8
+	VPSLLD       $0x17, Y5, Y7
+	VMULPS       Y7, Y8, Y5
+	VMULPS       lanes_2f800000<>+0(SB), Y5, Y5
 	VBROADCASTSS lanes_bc605308<>+0(SB), Y0
-	VFMADD231PS  lanes_3b089cda<>+0(SB), Y4, Y0
-	VFMADD213PS  lanes_3d2c8098<>+0(SB), Y4, Y0
-	VFMADD213PS  lanes_bdaa792f<>+0(SB), Y4, Y0
-	VFMADD213PS  lanes_3dff94ad<>+0(SB), Y4, Y0
-	VFMADD213PS  lanes_be253962<>+0(SB), Y4, Y0
-	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Y4, Y0
-	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Y4, Y0
-	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Y4, Y0
-	VFMADD213PS  lanes_befffffc<>+0(SB), Y4, Y0
-	VMULPS       Y4, Y4, Y7
-	VFMADD231PS  Y0, Y7, Y4
+	VFMADD231PS  lanes_3b089cda<>+0(SB), Y5, Y0
+	VFMADD213PS  lanes_3d2c8098<>+0(SB), Y5, Y0
+	VFMADD213PS  lanes_bdaa792f<>+0(SB), Y5, Y0
+	VFMADD213PS  lanes_3dff94ad<>+0(SB), Y5, Y0
+	VFMADD213PS  lanes_be253962<>+0(SB), Y5, Y0
+	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Y5, Y0
+	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Y5, Y0
+	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Y5, Y0
+	VFMADD213PS  lanes_befffffc<>+0(SB), Y5, Y0
+	VMULPS       Y5, Y5, Y8
+	VFMADD231PS  Y0, Y8, Y5
 	VBROADCASTSS lanes_00000000<>+0(SB), Y0
-	VMAXPS       Y8, Y0, Y8
-	VADDPS       Y4, Y8, Y4
-	VMOVUPS      Y4, (AX)
+	VMAXPS       Y9, Y0, Y9
+	VADDPS       Y5, Y9, Y5
+	VMOVUPS      Y5, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	SUBQ         $+8, CX
@@ -23541,70 +24664,70 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(DX)(CX*4), Y4
+	VMOVUPS      32(DX)(CX*4), Y5
 	NEGQ         CX
-	VMASKMOVPS   (BX), Y4, Y8
-	VORPS        Y1, Y8, Y0
+	VMASKMOVPS   (BX), Y5, Y9
+	VORPS        Y1, Y9, Y0
 	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y7
-	VFMADD231PS  Y3, Y0, Y7
-	VSUBPS       lanes_4b40009f<>+0(SB), Y7, Y6
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y6, Y0
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y6, Y0
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y5
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y0, Y5
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y0, Y5
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y0, Y5
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y0, Y5
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y0, Y5
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y5, Y0
-	VPSLLD       $0x17, Y7, Y5
-	VMULPS       Y5, Y0, Y7
-	VMULPS       lanes_2f800000<>+0(SB), Y7, Y7
-	VBROADCASTSS lanes_bc605308<>+0(SB), Y6
-	VFMADD231PS  lanes_3b089cda<>+0(SB), Y7, Y6
-	VFMADD213PS  lanes_3d2c8098<>+0(SB), Y7, Y6
-	VFMADD213PS  lanes_bdaa792f<>+0(SB), Y7, Y6
-	VFMADD213PS  lanes_3dff94ad<>+0(SB), Y7, Y6
-	VFMADD213PS  lanes_be253962<>+0(SB), Y7, Y6
-	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Y7, Y6
-	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Y7, Y6
-	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Y7, Y6
-	VFMADD213PS  lanes_befffffc<>+0(SB), Y7, Y6
-	VMULPS       Y7, Y7, Y0
-	VFMADD231PS  Y6, Y0, Y7
-	VBROADCASTSS lanes_00000000<>+0(SB), Y6
-	VMAXPS       Y8, Y6, Y8
-	VADDPS       Y7, Y8, Y7
+	VMOVAPS      Y4, Y8
+	VFMADD231PS  Y3, Y0, Y8
+	VSUBPS       Y4, Y8, Y7
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y7, Y0
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y7, Y0
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y6
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y0, Y6
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y0, Y6
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y0, Y6
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y0, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y0, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y0
+	VPSLLD       $0x17, Y8, Y6
+	VMULPS       Y6, Y0, Y8
+	VMULPS       lanes_2f800000<>+0(SB), Y8, Y8
+	VBROADCASTSS lanes_bc605308<>+0(SB), Y7
+	VFMADD231PS  lanes_3b089cda<>+0(SB), Y8, Y7
+	VFMADD213PS  lanes_3d2c8098<>+0(SB), Y8, Y7
+	VFMADD213PS  lanes_bdaa792f<>+0(SB), Y8, Y7
+	VFMADD213PS  lanes_3dff94ad<>+0(SB), Y8, Y7
+	VFMADD213PS  lanes_be253962<>+0(SB), Y8, Y7
+	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Y8, Y7
+	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Y8, Y7
+	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Y8, Y7
+	VFMADD213PS  lanes_befffffc<>+0(SB), Y8, Y7
+	VMULPS       Y8, Y8, Y0
+	VFMADD231PS  Y7, Y0, Y8
+	VBROADCASTSS lanes_00000000<>+0(SB), Y7
+	VMAXPS       Y9, Y7, Y9
+	VADDPS       Y8, Y9, Y8
 	CMPQ         CX, $0x04
-	JL           store141_few
-	VMOVUPS      X7, (AX)
-	JE           store141_end
-	VPERM2F128   $0x01, Y7, Y7, Y7
+	JL           store131_few
+	VMOVUPS      X8, (AX)
+	JE           store131_end
+	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         CX, $0x06
-	JL           store141_five
-	VMOVLPS      X7, 16(AX)
-	JE           store141_swap
-	VEXTRACTPS   $0x02, X7, 24(AX)
-	JMP          store141_swap
+	JL           store131_five
+	VMOVLPS      X8, 16(AX)
+	JE           store131_swap
+	VEXTRACTPS   $0x02, X8, 24(AX)
+	JMP          store131_swap
 
-store141_five:
-	VMOVSS X7, 16(AX)
+store131_five:
+	VMOVSS X8, 16(AX)
 
-store141_swap:
-	VPERM2F128 $0x01, Y7, Y7, Y7
-	JMP        store141_end
+store131_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store131_end
 
 store141_few:
 	CMPQ       CX, $0x02
-	JL         store141_one
-	VMOVLPS    X7, (AX)
-	JE         store141_end
-	VEXTRACTPS $0x02, X7, 8(AX)
-	JMP        store141_end
+	JL         store131_one
+	VMOVLPS    X8, (AX)
+	JE         store131_end
+	VEXTRACTPS $0x02, X8, 8(AX)
+	JMP        store131_end
 
-store141_one:
-	VMOVSS X7, (AX)
+store131_one:
+	VMOVSS X8, (AX)
 
 store141_end:
 done:
@@ -23726,138 +24849,139 @@ TEXT ·SoftplusAVX512(SB), NOSPLIT, $0-24
 	VBROADCASTSS lanes_3ab52284<>+0(SB), Z7
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Z8
 	VBROADCASTSS lanes_3d2aac5c<>+0(SB), Z9
+	VBROADCASTSS lanes_3e2aaa49<>+0(SB), Z10
 	SUBQ         $+64, CX
 	JL           blocks_end
 
 blocks:
 	VMOVUPS          (BX), Z0
-	VMOVUPS          64(BX), Z10
-	VMOVUPS          128(BX), Z11
-	VMOVUPS          192(BX), Z12
-	VPORD            Z1, Z0, Z13
-	VPORD            Z1, Z10, Z14
+	VMOVUPS          64(BX), Z11
+	VMOVUPS          128(BX), Z12
+	VMOVUPS          192(BX), Z13
+	VPORD            Z1, Z0, Z14
 	VPORD            Z1, Z11, Z15
 	VPORD            Z1, Z12, Z16
-	VMAXPS           Z13, Z2, Z13
+	VPORD            Z1, Z13, Z17
 	VMAXPS           Z14, Z2, Z14
 	VMAXPS           Z15, Z2, Z15
 	VMAXPS           Z16, Z2, Z16
-	VMOVAPS          Z4, Z17
-	VFMADD231PS      Z3, Z13, Z17
+	VMAXPS           Z17, Z2, Z17
 	VMOVAPS          Z4, Z18
 	VFMADD231PS      Z3, Z14, Z18
 	VMOVAPS          Z4, Z19
 	VFMADD231PS      Z3, Z15, Z19
 	VMOVAPS          Z4, Z20
 	VFMADD231PS      Z3, Z16, Z20
-	VSUBPS           Z4, Z17, Z21
+	VMOVAPS          Z4, Z21
+	VFMADD231PS      Z3, Z17, Z21
 	VSUBPS           Z4, Z18, Z22
 	VSUBPS           Z4, Z19, Z23
 	VSUBPS           Z4, Z20, Z24
-	VFNMADD231PS     Z5, Z21, Z13
+	VSUBPS           Z4, Z21, Z25
 	VFNMADD231PS     Z5, Z22, Z14
 	VFNMADD231PS     Z5, Z23, Z15
 	VFNMADD231PS     Z5, Z24, Z16
-	VFNMADD231PS     Z6, Z21, Z13
+	VFNMADD231PS     Z5, Z25, Z17
 	VFNMADD231PS     Z6, Z22, Z14
 	VFNMADD231PS     Z6, Z23, Z15
 	VFNMADD231PS     Z6, Z24, Z16
-	VMOVAPS          Z8, Z25
-	VFMADD231PS      Z13, Z7, Z25
+	VFNMADD231PS     Z6, Z25, Z17
 	VMOVAPS          Z8, Z26
 	VFMADD231PS      Z14, Z7, Z26
 	VMOVAPS          Z8, Z27
 	VFMADD231PS      Z15, Z7, Z27
 	VMOVAPS          Z8, Z28
 	VFMADD231PS      Z16, Z7, Z28
-	VFMADD213PS      Z9, Z13, Z25
+	VMOVAPS          Z8, Z29
+	VFMADD231PS      Z17, Z7, Z29
 	VFMADD213PS      Z9, Z14, Z26
 	VFMADD213PS      Z9, Z15, Z27
 	VFMADD213PS      Z9, Z16, Z28
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z13, Z25
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z14, Z26
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z15, Z27
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z16, Z28
-	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z13, Z25
+	VFMADD213PS      Z9, Z17, Z29
+	VFMADD213PS      Z10, Z14, Z26
+	VFMADD213PS      Z10, Z15, Z27
+	VFMADD213PS      Z10, Z16, Z28
+	VFMADD213PS      Z10, Z17, Z29
 	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z14, Z26
 	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z15, Z27
 	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z16, Z28
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z13, Z25
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z17, Z29
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z14, Z26
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z15, Z27
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z16, Z28
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z25, Z13
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z29
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z26, Z14
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z27, Z15
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z28, Z16
-	VSCALEFPS        Z21, Z13, Z17
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z29, Z17
 	VSCALEFPS        Z22, Z14, Z18
 	VSCALEFPS        Z23, Z15, Z19
 	VSCALEFPS        Z24, Z16, Z20
+	VSCALEFPS        Z25, Z17, Z21
+	VBROADCASTSS     lanes_bc605308<>+0(SB), Z25
+	VFMADD231PS.BCST lanes_3b089cda<>+0(SB), Z18, Z25
+	VBROADCASTSS     lanes_bc605308<>+0(SB), Z17
+	VFMADD231PS.BCST lanes_3b089cda<>+0(SB), Z19, Z17
 	VBROADCASTSS     lanes_bc605308<>+0(SB), Z24
-	VFMADD231PS.BCST lanes_3b089cda<>+0(SB), Z17, Z24
+	VFMADD231PS.BCST lanes_3b089cda<>+0(SB), Z20, Z24
 	VBROADCASTSS     lanes_bc605308<>+0(SB), Z16
-	VFMADD231PS.BCST lanes_3b089cda<>+0(SB), Z18, Z16
-	VBROADCASTSS     lanes_bc605308<>+0(SB), Z23
-	VFMADD231PS.BCST lanes_3b089cda<>+0(SB), Z19, Z23
-	VBROADCASTSS     lanes_bc605308<>+0(SB), Z15
-	VFMADD231PS.BCST lanes_3b089cda<>+0(SB), Z20, Z15
-	VFMADD213PS.BCST lanes_3d2c8098<>+0(SB), Z17, Z24
-	VFMADD213PS.BCST lanes_3d2c8098<>+0(SB), Z18, Z16
-	VFMADD213PS.BCST lanes_3d2c8098<>+0(SB), Z19, Z23
-	VFMADD213PS.BCST lanes_3d2c8098<>+0(SB), Z20, Z15
-	VFMADD213PS.BCST lanes_bdaa792f<>+0(SB), Z17, Z24
-	VFMADD213PS.BCST lanes_bdaa792f<>+0(SB), Z18, Z16
-	VFMADD213PS.BCST lanes_bdaa792f<>+0(SB), Z19, Z23
-	VFMADD213PS.BCST lanes_bdaa792f<>+0(SB), Z20, Z15
-	VFMADD213PS.BCST lanes_3dff94ad<>+0(SB), Z17, Z24
-	VFMADD213PS.BCST lanes_3dff94ad<>+0(SB), Z18, Z16
-	VFMADD213PS.BCST lanes_3dff94ad<>+0(SB), Z19, Z23
-	VFMADD213PS.BCST lanes_3dff94ad<>+0(SB), Z20, Z15
-	VFMADD213PS.BCST lanes_be253962<>+0(SB), Z17, Z24
-	VFMADD213PS.BCST lanes_be253962<>+0(SB), Z18, Z16
-	VFMADD213PS.BCST lanes_be253962<>+0(SB), Z19, Z23
-	VFMADD213PS.BCST lanes_be253962<>+0(SB), Z20, Z15
-	VFMADD213PS.BCST lanes_3e4bc5ab<>+0(SB), Z17, Z24
-	VFMADD213PS.BCST lanes_3e4bc5ab<>+0(SB), Z18, Z16
-	VFMADD213PS.BCST lanes_3e4bc5ab<>+0(SB), Z19, Z23
-	VFMADD213PS.BCST lanes_3e4bc5ab<>+0(SB), Z20, Z15
-	VFMADD213PS.BCST lanes_be7fe2cf<>+0(SB), Z17, Z24
-	VFMADD213PS.BCST lanes_be7fe2cf<>+0(SB), Z18, Z16
-	VFMADD213PS.BCST lanes_be7fe2cf<>+0(SB), Z19, Z23
-	VFMADD213PS.BCST lanes_be7fe2cf<>+0(SB), Z20, Z15
-	VFMADD213PS.BCST lanes_3eaaa9db<>+0(SB), Z17, Z24
-	VFMADD213PS.BCST lanes_3eaaa9db<>+0(SB), Z18, Z16
-	VFMADD213PS.BCST lanes_3eaaa9db<>+0(SB), Z19, Z23
-	VFMADD213PS.BCST lanes_3eaaa9db<>+0(SB), Z20, Z15
-	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z17, Z24
-	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z18, Z16
-	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z19, Z23
-	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z20, Z15
-	VMULPS           Z17, Z17, Z22
-	VMULPS           Z18, Z18, Z14
-	VMULPS           Z19, Z19, Z21
-	VMULPS           Z20, Z20, Z13
-	VFMADD231PS      Z24, Z22, Z17
-	VFMADD231PS      Z16, Z14, Z18
-	VFMADD231PS      Z23, Z21, Z19
-	VFMADD231PS      Z15, Z13, Z20
-	VBROADCASTSS     lanes_00000000<>+0(SB), Z15
-	VMAXPS           Z0, Z15, Z0
-	VBROADCASTSS     lanes_00000000<>+0(SB), Z15
-	VMAXPS           Z10, Z15, Z10
-	VBROADCASTSS     lanes_00000000<>+0(SB), Z15
-	VMAXPS           Z11, Z15, Z11
-	VBROADCASTSS     lanes_00000000<>+0(SB), Z15
-	VMAXPS           Z12, Z15, Z12
-	VADDPS           Z17, Z0, Z17
-	VADDPS           Z18, Z10, Z18
+	VFMADD231PS.BCST lanes_3b089cda<>+0(SB), Z21, Z16
+	VFMADD213PS.BCST lanes_3d2c8098<>+0(SB), Z18, Z25
+	VFMADD213PS.BCST lanes_3d2c8098<>+0(SB), Z19, Z17
+	VFMADD213PS.BCST lanes_3d2c8098<>+0(SB), Z20, Z24
+	VFMADD213PS.BCST lanes_3d2c8098<>+0(SB), Z21, Z16
+	VFMADD213PS.BCST lanes_bdaa792f<>+0(SB), Z18, Z25
+	VFMADD213PS.BCST lanes_bdaa792f<>+0(SB), Z19, Z17
+	VFMADD213PS.BCST lanes_bdaa792f<>+0(SB), Z20, Z24
+	VFMADD213PS.BCST lanes_bdaa792f<>+0(SB), Z21, Z16
+	VFMADD213PS.BCST lanes_3dff94ad<>+0(SB), Z18, Z25
+	VFMADD213PS.BCST lanes_3dff94ad<>+0(SB), Z19, Z17
+	VFMADD213PS.BCST lanes_3dff94ad<>+0(SB), Z20, Z24
+	VFMADD213PS.BCST lanes_3dff94ad<>+0(SB), Z21, Z16
+	VFMADD213PS.BCST lanes_be253962<>+0(SB), Z18, Z25
+	VFMADD213PS.BCST lanes_be253962<>+0(SB), Z19, Z17
+	VFMADD213PS.BCST lanes_be253962<>+0(SB), Z20, Z24
+	VFMADD213PS.BCST lanes_be253962<>+0(SB), Z21, Z16
+	VFMADD213PS.BCST lanes_3e4bc5ab<>+0(SB), Z18, Z25
+	VFMADD213PS.BCST lanes_3e4bc5ab<>+0(SB), Z19, Z17
+	VFMADD213PS.BCST lanes_3e4bc5ab<>+0(SB), Z20, Z24
+	VFMADD213PS.BCST lanes_3e4bc5ab<>+0(SB), Z21, Z16
+	VFMADD213PS.BCST lanes_be7fe2cf<>+0(SB), Z18, Z25
+	VFMADD213PS.BCST lanes_be7fe2cf<>+0(SB), Z19, Z17
+	VFMADD213PS.BCST lanes_be7fe2cf<>+0(SB), Z20, Z24
+	VFMADD213PS.BCST lanes_be7fe2cf<>+0(SB), Z21, Z16
+	VFMADD213PS.BCST lanes_3eaaa9db<>+0(SB), Z18, Z25
+	VFMADD213PS.BCST lanes_3eaaa9db<>+0(SB), Z19, Z17
+	VFMADD213PS.BCST lanes_3eaaa9db<>+0(SB), Z20, Z24
+	VFMADD213PS.BCST lanes_3eaaa9db<>+0(SB), Z21, Z16
+	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z18, Z25
+	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z19, Z17
+	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z20, Z24
+	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z21, Z16
+	VMULPS           Z18, Z18, Z23
+	VMULPS           Z19, Z19, Z15
+	VMULPS           Z20, Z20, Z22
+	VMULPS           Z21, Z21, Z14
+	VFMADD231PS      Z25, Z23, Z18
+	VFMADD231PS      Z17, Z15, Z19
+	VFMADD231PS      Z24, Z22, Z20
+	VFMADD231PS      Z16, Z14, Z21
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z16
+	VMAXPS           Z0, Z16, Z0
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z16
+	VMAXPS           Z11, Z16, Z11
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z16
+	VMAXPS           Z12, Z16, Z12
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z16
+	VMAXPS           Z13, Z16, Z13
+	VADDPS           Z18, Z0, Z18
 	VADDPS           Z19, Z11, Z19
 	VADDPS           Z20, Z12, Z20
-	VMOVUPS          Z17, (AX)
-	VMOVUPS          Z18, 64(AX)
-	VMOVUPS          Z19, 128(AX)
-	VMOVUPS          Z20, 192(AX)
+	VADDPS           Z21, Z13, Z21
+	VMOVUPS          Z18, (AX)
+	VMOVUPS          Z19, 64(AX)
+	VMOVUPS          Z20, 128(AX)
+	VMOVUPS          Z21, 192(AX)
 	ADDQ             $+256, AX
 	ADDQ             $+256, BX
 	SUBQ             $+64, CX
@@ -23869,38 +24993,38 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS          (BX), Z20
-	VPORD            Z1, Z20, Z19
-	VMAXPS           Z19, Z2, Z19
-	VMOVAPS          Z4, Z18
-	VFMADD231PS      Z3, Z19, Z18
-	VSUBPS           Z4, Z18, Z17
-	VFNMADD231PS     Z5, Z17, Z19
-	VFNMADD231PS     Z6, Z17, Z19
-	VMOVAPS          Z8, Z12
-	VFMADD231PS      Z19, Z7, Z12
-	VFMADD213PS      Z9, Z19, Z12
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z19, Z12
-	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z19, Z12
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z19, Z12
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z12, Z19
-	VSCALEFPS        Z17, Z19, Z18
-	VBROADCASTSS     lanes_bc605308<>+0(SB), Z17
-	VFMADD231PS.BCST lanes_3b089cda<>+0(SB), Z18, Z17
-	VFMADD213PS.BCST lanes_3d2c8098<>+0(SB), Z18, Z17
-	VFMADD213PS.BCST lanes_bdaa792f<>+0(SB), Z18, Z17
-	VFMADD213PS.BCST lanes_3dff94ad<>+0(SB), Z18, Z17
-	VFMADD213PS.BCST lanes_be253962<>+0(SB), Z18, Z17
-	VFMADD213PS.BCST lanes_3e4bc5ab<>+0(SB), Z18, Z17
-	VFMADD213PS.BCST lanes_be7fe2cf<>+0(SB), Z18, Z17
-	VFMADD213PS.BCST lanes_3eaaa9db<>+0(SB), Z18, Z17
-	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z18, Z17
-	VMULPS           Z18, Z18, Z19
-	VFMADD231PS      Z17, Z19, Z18
-	VBROADCASTSS     lanes_00000000<>+0(SB), Z17
-	VMAXPS           Z20, Z17, Z20
-	VADDPS           Z18, Z20, Z18
-	VMOVUPS          Z18, (AX)
+	VMOVUPS          (BX), Z21
+	VPORD            Z1, Z21, Z20
+	VMAXPS           Z20, Z2, Z20
+	VMOVAPS          Z4, Z19
+	VFMADD231PS      Z3, Z20, Z19
+	VSUBPS           Z4, Z19, Z18
+	VFNMADD231PS     Z5, Z18, Z20
+	VFNMADD231PS     Z6, Z18, Z20
+	VMOVAPS          Z8, Z13
+	VFMADD231PS      Z20, Z7, Z13
+	VFMADD213PS      Z9, Z20, Z13
+	VFMADD213PS      Z10, Z20, Z13
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z20, Z13
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z20, Z13
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z13, Z20
+	VSCALEFPS        Z18, Z20, Z19
+	VBROADCASTSS     lanes_bc605308<>+0(SB), Z18
+	VFMADD231PS.BCST lanes_3b089cda<>+0(SB), Z19, Z18
+	VFMADD213PS.BCST lanes_3d2c8098<>+0(SB), Z19, Z18
+	VFMADD213PS.BCST lanes_bdaa792f<>+0(SB), Z19, Z18
+	VFMADD213PS.BCST lanes_3dff94ad<>+0(SB), Z19, Z18
+	VFMADD213PS.BCST lanes_be253962<>+0(SB), Z19, Z18
+	VFMADD213PS.BCST lanes_3e4bc5ab<>+0(SB), Z19, Z18
+	VFMADD213PS.BCST lanes_be7fe2cf<>+0(SB), Z19, Z18
+	VFMADD213PS.BCST lanes_3eaaa9db<>+0(SB), Z19, Z18
+	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z19, Z18
+	VMULPS           Z19, Z19, Z20
+	VFMADD231PS      Z18, Z20, Z19
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z18
+	VMAXPS           Z21, Z18, Z21
+	VADDPS           Z19, Z21, Z19
+	VMOVUPS          Z19, (AX)
 	ADDQ             $+64, AX
 	ADDQ             $+64, BX
 	SUBQ             $+16, CX
@@ -23913,38 +25037,38 @@ vectors_end:
 	MOVL             $0x0000ffff, DX
 	BZHIL            CX, DX, DX
 	KMOVW            DX, K1
-	VMOVUPS.Z        (BX), K1, Z18
-	VPORD            Z1, Z18, Z20
-	VMAXPS           Z20, Z2, Z20
-	VMOVAPS          Z4, Z17
-	VFMADD231PS      Z3, Z20, Z17
-	VSUBPS           Z4, Z17, Z19
-	VFNMADD231PS     Z5, Z19, Z20
-	VFNMADD231PS     Z6, Z19, Z20
-	VMOVAPS          Z8, Z12
-	VFMADD231PS      Z20, Z7, Z12
-	VFMADD213PS      Z9, Z20, Z12
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z20, Z12
-	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z20, Z12
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z20, Z12
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z12, Z20
-	VSCALEFPS        Z19, Z20, Z17
-	VBROADCASTSS     lanes_bc605308<>+0(SB), Z19
-	VFMADD231PS.BCST lanes_3b089cda<>+0(SB), Z17, Z19
-	VFMADD213PS.BCST lanes_3d2c8098<>+0(SB), Z17, Z19
-	VFMADD213PS.BCST lanes_bdaa792f<>+0(SB), Z17, Z19
-	VFMADD213PS.BCST lanes_3dff94ad<>+0(SB), Z17, Z19
-	VFMADD213PS.BCST lanes_be253962<>+0(SB), Z17, Z19
-	VFMADD213PS.BCST lanes_3e4bc5ab<>+0(SB), Z17, Z19
-	VFMADD213PS.BCST lanes_be7fe2cf<>+0(SB), Z17, Z19
-	VFMADD213PS.BCST lanes_3eaaa9db<>+0(SB), Z17, Z19
-	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z17, Z19
-	VMULPS           Z17, Z17, Z20
-	VFMADD231PS      Z19, Z20, Z17
-	VBROADCASTSS     lanes_00000000<>+0(SB), Z19
-	VMAXPS           Z18, Z19, Z18
-	VADDPS           Z17, Z18, Z17
-	VMOVUPS          Z17, K1, (AX)
+	VMOVUPS.Z        (BX), K1, Z19
+	VPORD            Z1, Z19, Z21
+	VMAXPS           Z21, Z2, Z21
+	VMOVAPS          Z4, Z18
+	VFMADD231PS      Z3, Z21, Z18
+	VSUBPS           Z4, Z18, Z20
+	VFNMADD231PS     Z5, Z20, Z21
+	VFNMADD231PS     Z6, Z20, Z21
+	VMOVAPS          Z8, Z13
+	VFMADD231PS      Z21, Z7, Z13
+	VFMADD213PS      Z9, Z21, Z13
+	VFMADD213PS      Z10, Z21, Z13
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z21, Z13
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z21, Z13
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z13, Z21
+	VSCALEFPS        Z20, Z21, Z18
+	VBROADCASTSS     lanes_bc605308<>+0(SB), Z20
+	VFMADD231PS.BCST lanes_3b089cda<>+0(SB), Z18, Z20
+	VFMADD213PS.BCST lanes_3d2c8098<>+0(SB), Z18, Z20
+	VFMADD213PS.BCST lanes_bdaa792f<>+0(SB), Z18, Z20
+	VFMADD213PS.BCST lanes_3dff94ad<>+0(SB), Z18, Z20
+	VFMADD213PS.BCST lanes_be253962<>+0(SB), Z18, Z20
+	VFMADD213PS.BCST lanes_3e4bc5ab<>+0(SB), Z18, Z20
+	VFMADD213PS.BCST lanes_be7fe2cf<>+0(SB), Z18, Z20
+	VFMADD213PS.BCST lanes_3eaaa9db<>+0(SB), Z18, Z20
+	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z18, Z20
+	VMULPS           Z18, Z18, Z21
+	VFMADD231PS      Z20, Z21, Z18
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z20
+	VMAXPS           Z19, Z20, Z19
+	VADDPS           Z18, Z19, Z18
+	VMOVUPS          Z18, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -23959,58 +25083,59 @@ TEXT ·SigmoidAVX2(SB), NOSPLIT, $0-24
 	VBROADCASTSS lanes_80000000<>+0(SB), Y1
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y2
 	VBROADCASTSS lanes_3fb8aa3b<>+0(SB), Y3
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y4
 	SUBQ         $+16, CX
 	JL           blocks_end
 
 blocks:
 	VMOVUPS      (BX), Y0
-	VMOVUPS      32(BX), Y4
-	VORPS        Y1, Y0, Y5
-	VORPS        Y1, Y4, Y6
-	VMAXPS       Y5, Y2, Y5
+	VMOVUPS      32(BX), Y5
+	VORPS        Y1, Y0, Y6
+	VORPS        Y1, Y5, Y7
 	VMAXPS       Y6, Y2, Y6
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y7
-	VFMADD231PS  Y3, Y5, Y7
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y8
+	VMAXPS       Y7, Y2, Y7
+	VMOVAPS      Y4, Y8
 	VFMADD231PS  Y3, Y6, Y8
-	VSUBPS       lanes_4b40009f<>+0(SB), Y7, Y9
-	VSUBPS       lanes_4b40009f<>+0(SB), Y8, Y10
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y5
+	VMOVAPS      Y4, Y9
+	VFMADD231PS  Y3, Y7, Y9
+	VSUBPS       Y4, Y8, Y10
+	VSUBPS       Y4, Y9, Y11
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y6
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y5
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y7
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y6
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y11
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y5, Y11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y7
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y6, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y5, Y11
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y13
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y6, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y5, Y11
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y13
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y6, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y5, Y11
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y13
 	VFMADD213PS  lanes_3efffffe<>+0(SB), Y6, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y5, Y11
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y7, Y13
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y5
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y13
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y6
-	VPSLLD       $0x17, Y7, Y12
-	VMULPS       Y12, Y5, Y7
-	VMULPS       lanes_2f800000<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y8, Y9
-	VMULPS       Y9, Y6, Y8
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y7
+	VPSLLD       $0x17, Y8, Y13
+	VMULPS       Y13, Y6, Y8
 	VMULPS       lanes_2f800000<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y9, Y10
+	VMULPS       Y10, Y7, Y9
+	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y0
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y4, Y4
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y10
-	VBLENDVPS    Y0, Y7, Y10, Y0
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y10
-	VBLENDVPS    Y4, Y8, Y10, Y4
-	VADDPS       lanes_3f800000<>+0(SB), Y7, Y7
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y5, Y5
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y11
+	VBLENDVPS    Y0, Y8, Y11, Y0
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y11
+	VBLENDVPS    Y5, Y9, Y11, Y5
 	VADDPS       lanes_3f800000<>+0(SB), Y8, Y8
-	VDIVPS       Y7, Y0, Y7
-	VDIVPS       Y8, Y4, Y8
-	VMOVUPS      Y7, (AX)
-	VMOVUPS      Y8, 32(AX)
+	VADDPS       lanes_3f800000<>+0(SB), Y9, Y9
+	VDIVPS       Y8, Y0, Y8
+	VDIVPS       Y9, Y5, Y9
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      Y9, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	SUBQ         $+16, CX
@@ -24022,30 +25147,30 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (BX), Y8
-	VORPS        Y1, Y8, Y7
-	VMAXPS       Y7, Y2, Y7
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y4
-	VFMADD231PS  Y3, Y7, Y4
-	VSUBPS       lanes_4b40009f<>+0(SB), Y4, Y0
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y0, Y7
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y0, Y7
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y10
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y10
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y10
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y10
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y7, Y10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y7
-	VPSLLD       $0x17, Y4, Y10
-	VMULPS       Y10, Y7, Y4
-	VMULPS       lanes_2f800000<>+0(SB), Y4, Y4
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y8
+	VMOVUPS      (BX), Y9
+	VORPS        Y1, Y9, Y8
+	VMAXPS       Y8, Y2, Y8
+	VMOVAPS      Y4, Y5
+	VFMADD231PS  Y3, Y8, Y5
+	VSUBPS       Y4, Y5, Y0
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y0, Y8
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y0, Y8
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y11
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y8
+	VPSLLD       $0x17, Y5, Y11
+	VMULPS       Y11, Y8, Y5
+	VMULPS       lanes_2f800000<>+0(SB), Y5, Y5
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y9, Y9
 	VBROADCASTSS lanes_3f800000<>+0(SB), Y0
-	VBLENDVPS    Y8, Y4, Y0, Y8
-	VADDPS       lanes_3f800000<>+0(SB), Y4, Y4
-	VDIVPS       Y4, Y8, Y4
-	VMOVUPS      Y4, (AX)
+	VBLENDVPS    Y9, Y5, Y0, Y9
+	VADDPS       lanes_3f800000<>+0(SB), Y5, Y5
+	VDIVPS       Y5, Y9, Y5
+	VMOVUPS      Y5, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	SUBQ         $+8, CX
@@ -24057,60 +25182,60 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(DX)(CX*4), Y4
+	VMOVUPS      32(DX)(CX*4), Y5
 	NEGQ         CX
-	VMASKMOVPS   (BX), Y4, Y8
-	VORPS        Y1, Y8, Y0
+	VMASKMOVPS   (BX), Y5, Y9
+	VORPS        Y1, Y9, Y0
 	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y7
-	VFMADD231PS  Y3, Y0, Y7
-	VSUBPS       lanes_4b40009f<>+0(SB), Y7, Y10
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y0
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y0
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y6
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y0, Y6
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y0, Y6
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y0, Y6
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y0, Y6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y0, Y6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y0
-	VPSLLD       $0x17, Y7, Y6
-	VMULPS       Y6, Y0, Y7
-	VMULPS       lanes_2f800000<>+0(SB), Y7, Y7
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y8
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y10
-	VBLENDVPS    Y8, Y7, Y10, Y8
-	VADDPS       lanes_3f800000<>+0(SB), Y7, Y7
-	VDIVPS       Y7, Y8, Y7
+	VMOVAPS      Y4, Y8
+	VFMADD231PS  Y3, Y0, Y8
+	VSUBPS       Y4, Y8, Y11
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y0
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y0
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y7
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y0, Y7
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y0, Y7
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y0, Y7
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y0, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y0, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y0
+	VPSLLD       $0x17, Y8, Y7
+	VMULPS       Y7, Y0, Y8
+	VMULPS       lanes_2f800000<>+0(SB), Y8, Y8
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y9, Y9
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y11
+	VBLENDVPS    Y9, Y8, Y11, Y9
+	VADDPS       lanes_3f800000<>+0(SB), Y8, Y8
+	VDIVPS       Y8, Y9, Y8
 	CMPQ         CX, $0x04
-	JL           store142_few
-	VMOVUPS      X7, (AX)
-	JE           store142_end
-	VPERM2F128   $0x01, Y7, Y7, Y7
+	JL           store132_few
+	VMOVUPS      X8, (AX)
+	JE           store132_end
+	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         CX, $0x06
-	JL           store142_five
-	VMOVLPS      X7, 16(AX)
-	JE           store142_swap
-	VEXTRACTPS   $0x02, X7, 24(AX)
-	JMP          store142_swap
+	JL           store132_five
+	VMOVLPS      X8, 16(AX)
+	JE           store132_swap
+	VEXTRACTPS   $0x02, X8, 24(AX)
+	JMP          store132_swap
 
-store142_five:
-	VMOVSS X7, 16(AX)
+store132_five:
+	VMOVSS X8, 16(AX)
 
-store142_swap:
-	VPERM2F128 $0x01, Y7, Y7, Y7
-	JMP        store142_end
+store132_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store132_end
 
 store142_few:
 	CMPQ       CX, $0x02
-	JL         store142_one
-	VMOVLPS    X7, (AX)
-	JE         store142_end
-	VEXTRACTPS $0x02, X7, 8(AX)
-	JMP        store142_end
+	JL         store132_one
+	VMOVLPS    X8, (AX)
+	JE         store132_end
+	VEXTRACTPS $0x02, X8, 8(AX)
+	JMP        store132_end
 
-store142_one:
-	VMOVSS X7, (AX)
+store132_one:
+	VMOVSS X8, (AX)
 
 store142_end:
 done:
@@ -24132,98 +25257,99 @@ TEXT ·SigmoidAVX512(SB), NOSPLIT, $0-24
 	VBROADCASTSS lanes_3ab52284<>+0(SB), Z7
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Z8
 	VBROADCASTSS lanes_3d2aac5c<>+0(SB), Z9
+	VBROADCASTSS lanes_3e2aaa49<>+0(SB), Z10
 	SUBQ         $+64, CX
 	JL           blocks_end
 
 blocks:
 	VMOVUPS          (BX), Z0
-	VMOVUPS          64(BX), Z10
-	VMOVUPS          128(BX), Z11
-	VMOVUPS          192(BX), Z12
-	VPORD            Z1, Z0, Z13
-	VPORD            Z1, Z10, Z14
+	VMOVUPS          64(BX), Z11
+	VMOVUPS          128(BX), Z12
+	VMOVUPS          192(BX), Z13
+	VPORD            Z1, Z0, Z14
 	VPORD            Z1, Z11, Z15
 	VPORD            Z1, Z12, Z16
-	VMAXPS           Z13, Z2, Z13
+	VPORD            Z1, Z13, Z17
 	VMAXPS           Z14, Z2, Z14
 	VMAXPS           Z15, Z2, Z15
 	VMAXPS           Z16, Z2, Z16
-	VMOVAPS          Z4, Z17
-	VFMADD231PS      Z3, Z13, Z17
+	VMAXPS           Z17, Z2, Z17
 	VMOVAPS          Z4, Z18
 	VFMADD231PS      Z3, Z14, Z18
 	VMOVAPS          Z4, Z19
 	VFMADD231PS      Z3, Z15, Z19
 	VMOVAPS          Z4, Z20
 	VFMADD231PS      Z3, Z16, Z20
-	VSUBPS           Z4, Z17, Z21
+	VMOVAPS          Z4, Z21
+	VFMADD231PS      Z3, Z17, Z21
 	VSUBPS           Z4, Z18, Z22
 	VSUBPS           Z4, Z19, Z23
 	VSUBPS           Z4, Z20, Z24
-	VFNMADD231PS     Z5, Z21, Z13
+	VSUBPS           Z4, Z21, Z25
 	VFNMADD231PS     Z5, Z22, Z14
 	VFNMADD231PS     Z5, Z23, Z15
 	VFNMADD231PS     Z5, Z24, Z16
-	VFNMADD231PS     Z6, Z21, Z13
+	VFNMADD231PS     Z5, Z25, Z17
 	VFNMADD231PS     Z6, Z22, Z14
 	VFNMADD231PS     Z6, Z23, Z15
 	VFNMADD231PS     Z6, Z24, Z16
-	VMOVAPS          Z8, Z25
-	VFMADD231PS      Z13, Z7, Z25
+	VFNMADD231PS     Z6, Z25, Z17
 	VMOVAPS          Z8, Z26
 	VFMADD231PS      Z14, Z7, Z26
 	VMOVAPS          Z8, Z27
 	VFMADD231PS      Z15, Z7, Z27
 	VMOVAPS          Z8, Z28
 	VFMADD231PS      Z16, Z7, Z28
-	VFMADD213PS      Z9, Z13, Z25
+	VMOVAPS          Z8, Z29
+	VFMADD231PS      Z17, Z7, Z29
 	VFMADD213PS      Z9, Z14, Z26
 	VFMADD213PS      Z9, Z15, Z27
 	VFMADD213PS      Z9, Z16, Z28
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z13, Z25
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z14, Z26
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z15, Z27
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z16, Z28
-	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z13, Z25
+	VFMADD213PS      Z9, Z17, Z29
+	VFMADD213PS      Z10, Z14, Z26
+	VFMADD213PS      Z10, Z15, Z27
+	VFMADD213PS      Z10, Z16, Z28
+	VFMADD213PS      Z10, Z17, Z29
 	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z14, Z26
 	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z15, Z27
 	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z16, Z28
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z13, Z25
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z17, Z29
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z14, Z26
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z15, Z27
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z16, Z28
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z25, Z13
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z29
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z26, Z14
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z27, Z15
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z28, Z16
-	VSCALEFPS        Z21, Z13, Z17
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z29, Z17
 	VSCALEFPS        Z22, Z14, Z18
 	VSCALEFPS        Z23, Z15, Z19
 	VSCALEFPS        Z24, Z16, Z20
+	VSCALEFPS        Z25, Z17, Z21
 	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z0, K2
-	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z10, K3
-	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z11, K4
-	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z12, K5
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z11, K3
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z12, K4
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z13, K5
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z12
+	VBLENDMPS        Z18, Z12, K2, Z13
 	VBROADCASTSS     lanes_3f800000<>+0(SB), Z11
-	VBLENDMPS        Z17, Z11, K2, Z12
-	VBROADCASTSS     lanes_3f800000<>+0(SB), Z10
-	VBLENDMPS        Z18, Z10, K3, Z11
+	VBLENDMPS        Z19, Z11, K3, Z12
 	VBROADCASTSS     lanes_3f800000<>+0(SB), Z0
-	VBLENDMPS        Z19, Z0, K4, Z10
-	VBROADCASTSS     lanes_3f800000<>+0(SB), Z24
-	VBLENDMPS        Z20, Z24, K5, Z0
-	VADDPS.BCST      lanes_3f800000<>+0(SB), Z17, Z17
+	VBLENDMPS        Z20, Z0, K4, Z11
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z25
+	VBLENDMPS        Z21, Z25, K5, Z0
 	VADDPS.BCST      lanes_3f800000<>+0(SB), Z18, Z18
 	VADDPS.BCST      lanes_3f800000<>+0(SB), Z19, Z19
 	VADDPS.BCST      lanes_3f800000<>+0(SB), Z20, Z20
-	VDIVPS           Z17, Z12, Z17
-	VDIVPS           Z18, Z11, Z18
-	VDIVPS           Z19, Z10, Z19
-	VDIVPS           Z20, Z0, Z20
-	VMOVUPS          Z17, (AX)
-	VMOVUPS          Z18, 64(AX)
-	VMOVUPS          Z19, 128(AX)
-	VMOVUPS          Z20, 192(AX)
+	VADDPS.BCST      lanes_3f800000<>+0(SB), Z21, Z21
+	VDIVPS           Z18, Z13, Z18
+	VDIVPS           Z19, Z12, Z19
+	VDIVPS           Z20, Z11, Z20
+	VDIVPS           Z21, Z0, Z21
+	VMOVUPS          Z18, (AX)
+	VMOVUPS          Z19, 64(AX)
+	VMOVUPS          Z20, 128(AX)
+	VMOVUPS          Z21, 192(AX)
 	ADDQ             $+256, AX
 	ADDQ             $+256, BX
 	SUBQ             $+64, CX
@@ -24235,28 +25361,28 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS          (BX), Z20
-	VPORD            Z1, Z20, Z19
-	VMAXPS           Z19, Z2, Z19
-	VMOVAPS          Z4, Z18
-	VFMADD231PS      Z3, Z19, Z18
-	VSUBPS           Z4, Z18, Z17
-	VFNMADD231PS     Z5, Z17, Z19
-	VFNMADD231PS     Z6, Z17, Z19
+	VMOVUPS          (BX), Z21
+	VPORD            Z1, Z21, Z20
+	VMAXPS           Z20, Z2, Z20
+	VMOVAPS          Z4, Z19
+	VFMADD231PS      Z3, Z20, Z19
+	VSUBPS           Z4, Z19, Z18
+	VFNMADD231PS     Z5, Z18, Z20
+	VFNMADD231PS     Z6, Z18, Z20
 	VMOVAPS          Z8, Z0
-	VFMADD231PS      Z19, Z7, Z0
-	VFMADD213PS      Z9, Z19, Z0
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z19, Z0
-	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z19, Z0
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z19, Z0
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z0, Z19
-	VSCALEFPS        Z17, Z19, Z18
-	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z20, K5
-	VBROADCASTSS     lanes_3f800000<>+0(SB), Z17
-	VBLENDMPS        Z18, Z17, K5, Z20
-	VADDPS.BCST      lanes_3f800000<>+0(SB), Z18, Z18
-	VDIVPS           Z18, Z20, Z18
-	VMOVUPS          Z18, (AX)
+	VFMADD231PS      Z20, Z7, Z0
+	VFMADD213PS      Z9, Z20, Z0
+	VFMADD213PS      Z10, Z20, Z0
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z20, Z0
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z20, Z0
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z0, Z20
+	VSCALEFPS        Z18, Z20, Z19
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z21, K5
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z18
+	VBLENDMPS        Z19, Z18, K5, Z21
+	VADDPS.BCST      lanes_3f800000<>+0(SB), Z19, Z19
+	VDIVPS           Z19, Z21, Z19
+	VMOVUPS          Z19, (AX)
 	ADDQ             $+64, AX
 	ADDQ             $+64, BX
 	SUBQ             $+16, CX
@@ -24269,28 +25395,28 @@ vectors_end:
 	MOVL             $0x0000ffff, DX
 	BZHIL            CX, DX, DX
 	KMOVW            DX, K1
-	VMOVUPS.Z        (BX), K1, Z18
-	VPORD            Z1, Z18, Z20
-	VMAXPS           Z20, Z2, Z20
-	VMOVAPS          Z4, Z17
-	VFMADD231PS      Z3, Z20, Z17
-	VSUBPS           Z4, Z17, Z19
-	VFNMADD231PS     Z5, Z19, Z20
-	VFNMADD231PS     Z6, Z19, Z20
+	VMOVUPS.Z        (BX), K1, Z19
+	VPORD            Z1, Z19, Z21
+	VMAXPS           Z21, Z2, Z21
+	VMOVAPS          Z4, Z18
+	VFMADD231PS      Z3, Z21, Z18
+	VSUBPS           Z4, Z18, Z20
+	VFNMADD231PS     Z5, Z20, Z21
+	VFNMADD231PS     Z6, Z20, Z21
 	VMOVAPS          Z8, Z0
-	VFMADD231PS      Z20, Z7, Z0
-	VFMADD213PS      Z9, Z20, Z0
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z20, Z0
-	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z20, Z0
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z20, Z0
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z0, Z20
-	VSCALEFPS        Z19, Z20, Z17
-	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z18, K5
-	VBROADCASTSS     lanes_3f800000<>+0(SB), Z19
-	VBLENDMPS        Z17, Z19, K5, Z18
-	VADDPS.BCST      lanes_3f800000<>+0(SB), Z17, Z17
-	VDIVPS           Z17, Z18, Z17
-	VMOVUPS          Z17, K1, (AX)
+	VFMADD231PS      Z21, Z7, Z0
+	VFMADD213PS      Z9, Z21, Z0
+	VFMADD213PS      Z10, Z21, Z0
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z21, Z0
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z21, Z0
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z0, Z21
+	VSCALEFPS        Z20, Z21, Z18
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z19, K5
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z20
+	VBLENDMPS        Z18, Z20, K5, Z19
+	VADDPS.BCST      lanes_3f800000<>+0(SB), Z18, Z18
+	VDIVPS           Z18, Z19, Z18
+	VMOVUPS          Z18, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -24504,62 +25630,61 @@ TEXT ·SiluAVX2(SB), NOSPLIT, $0-24
 	MOVQ         x+8(FP), BX
 	MOVQ         n+16(FP), CX
 	VBROADCASTSS lanes_80000000<>+0(SB), Y1
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y2
 	SUBQ         $+16, CX
 	JL           blocks_end
 
 blocks:
 	VMOVUPS      (BX), Y0
-	VMOVUPS      32(BX), Y2
-	VORPS        Y1, Y0, Y3
-	VORPS        Y1, Y2, Y4
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y5
-	VMAXPS       Y3, Y5, Y3
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y5
-	VMAXPS       Y4, Y5, Y4
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y5
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y3, Y5
+	VMOVUPS      32(BX), Y3
+	VORPS        Y1, Y0, Y4
+	VORPS        Y1, Y3, Y5
+	VMAXPS       Y4, Y2, Y4
+	VMAXPS       Y5, Y2, Y5
 	VBROADCASTSS lanes_4b40009f<>+0(SB), Y6
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y4, Y6
-	VSUBPS       lanes_4b40009f<>+0(SB), Y5, Y7
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y7
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y5, Y7
 	VSUBPS       lanes_4b40009f<>+0(SB), Y6, Y8
-	VMOVAPS      Y3, Y9
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y7, Y9
+	VSUBPS       lanes_4b40009f<>+0(SB), Y7, Y9
 	VMOVAPS      Y4, Y10
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y8, Y10
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y7, Y9
+	VMOVAPS      Y5, Y11
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y11
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y8, Y10
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y11
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y11
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y11
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y13
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y11
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y13
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y11
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y13
 	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y11
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y13
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y9
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y13
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y10
-	VPSLLD       $0x17, Y5, Y12
-	VMULPS       Y12, Y9, Y5
-	VMULPS       lanes_2f800000<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y6, Y7
-	VMULPS       Y7, Y10, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y11
+	VPSLLD       $0x17, Y6, Y13
+	VMULPS       Y13, Y10, Y6
 	VMULPS       lanes_2f800000<>+0(SB), Y6, Y6
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y8
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y2, Y10
-	VMULPS       Y5, Y3, Y3
+	VPSLLD       $0x17, Y7, Y8
+	VMULPS       Y8, Y11, Y7
+	VMULPS       lanes_2f800000<>+0(SB), Y7, Y7
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y9
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y3, Y11
 	VMULPS       Y6, Y4, Y4
-	VBLENDVPS    Y8, Y3, Y0, Y0
-	VBLENDVPS    Y10, Y4, Y2, Y2
-	VADDPS       lanes_3f800000<>+0(SB), Y5, Y5
+	VMULPS       Y7, Y5, Y5
+	VBLENDVPS    Y9, Y4, Y0, Y0
+	VBLENDVPS    Y11, Y5, Y3, Y3
 	VADDPS       lanes_3f800000<>+0(SB), Y6, Y6
-	VDIVPS       Y5, Y0, Y5
-	VDIVPS       Y6, Y2, Y6
-	VMOVUPS      Y5, (AX)
-	VMOVUPS      Y6, 32(AX)
+	VADDPS       lanes_3f800000<>+0(SB), Y7, Y7
+	VDIVPS       Y6, Y0, Y6
+	VDIVPS       Y7, Y3, Y7
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y7, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	SUBQ         $+16, CX
@@ -24571,32 +25696,31 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (BX), Y6
-	VORPS        Y1, Y6, Y5
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y2
-	VMAXPS       Y5, Y2, Y5
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y2
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y5, Y2
-	VSUBPS       lanes_4b40009f<>+0(SB), Y2, Y0
-	VMOVAPS      Y5, Y4
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y0, Y4
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y0, Y4
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y10
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y4, Y10
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y4, Y10
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y4, Y10
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y4, Y10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y4, Y10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y4
-	VPSLLD       $0x17, Y2, Y10
-	VMULPS       Y10, Y4, Y2
-	VMULPS       lanes_2f800000<>+0(SB), Y2, Y2
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y6, Y0
-	VMULPS       Y2, Y5, Y5
-	VBLENDVPS    Y0, Y5, Y6, Y6
-	VADDPS       lanes_3f800000<>+0(SB), Y2, Y2
-	VDIVPS       Y2, Y6, Y2
-	VMOVUPS      Y2, (AX)
+	VMOVUPS      (BX), Y7
+	VORPS        Y1, Y7, Y6
+	VMAXPS       Y6, Y2, Y6
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y3
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y6, Y3
+	VSUBPS       lanes_4b40009f<>+0(SB), Y3, Y0
+	VMOVAPS      Y6, Y5
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y0, Y5
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y0, Y5
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y11
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y5, Y11
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y5, Y11
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y5, Y11
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y5, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y5, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y5
+	VPSLLD       $0x17, Y3, Y11
+	VMULPS       Y11, Y5, Y3
+	VMULPS       lanes_2f800000<>+0(SB), Y3, Y3
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y7, Y0
+	VMULPS       Y3, Y6, Y6
+	VBLENDVPS    Y0, Y6, Y7, Y7
+	VADDPS       lanes_3f800000<>+0(SB), Y3, Y3
+	VDIVPS       Y3, Y7, Y3
+	VMOVUPS      Y3, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	SUBQ         $+8, CX
@@ -24608,33 +25732,32 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(DX)(CX*4), Y2
+	VMOVUPS      32(DX)(CX*4), Y3
 	NEGQ         CX
-	VMASKMOVPS   (BX), Y2, Y6
-	VORPS        Y1, Y6, Y5
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y0
-	VMAXPS       Y5, Y0, Y5
+	VMASKMOVPS   (BX), Y3, Y7
+	VORPS        Y1, Y7, Y6
+	VMAXPS       Y6, Y2, Y6
 	VBROADCASTSS lanes_4b40009f<>+0(SB), Y0
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y5, Y0
-	VSUBPS       lanes_4b40009f<>+0(SB), Y0, Y4
-	VMOVAPS      Y5, Y10
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y4, Y10
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y4, Y10
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y3
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y3
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y3
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y3
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y3
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y3
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y10
-	VPSLLD       $0x17, Y0, Y3
-	VMULPS       Y3, Y10, Y0
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y6, Y0
+	VSUBPS       lanes_4b40009f<>+0(SB), Y0, Y5
+	VMOVAPS      Y6, Y11
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y5, Y11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y5, Y11
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y4
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y4
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y4
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y4
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y4
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y4
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y4, Y11
+	VPSLLD       $0x17, Y0, Y4
+	VMULPS       Y4, Y11, Y0
 	VMULPS       lanes_2f800000<>+0(SB), Y0, Y0
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y6, Y4
-	VMULPS       Y0, Y5, Y5
-	VBLENDVPS    Y4, Y5, Y6, Y6
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y7, Y5
+	VMULPS       Y0, Y6, Y6
+	VBLENDVPS    Y5, Y6, Y7, Y7
 	VADDPS       lanes_3f800000<>+0(SB), Y0, Y0
-	VDIVPS       Y0, Y6, Y0
+	VDIVPS       Y0, Y7, Y0
 	CMPQ         CX, $0x04
 	JL           store144_few
 	VMOVUPS      X0, (AX)
@@ -24824,80 +25947,81 @@ TEXT ·SiluBackwardAVX2(SB), NOSPLIT, $0-32
 	VBROADCASTSS lanes_80000000<>+0(SB), Y1
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y2
 	VBROADCASTSS lanes_3fb8aa3b<>+0(SB), Y3
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y4
 	SUBQ         $+16, DX
 	JL           blocks_end
 
 blocks:
 	VMOVUPS      (CX), Y0
-	VMOVUPS      32(CX), Y4
-	VORPS        Y1, Y0, Y5
-	VORPS        Y1, Y4, Y6
-	VMAXPS       Y5, Y2, Y5
+	VMOVUPS      32(CX), Y5
+	VORPS        Y1, Y0, Y6
+	VORPS        Y1, Y5, Y7
 	VMAXPS       Y6, Y2, Y6
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y7
-	VFMADD231PS  Y3, Y5, Y7
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y8
+	VMAXPS       Y7, Y2, Y7
+	VMOVAPS      Y4, Y8
 	VFMADD231PS  Y3, Y6, Y8
-	VSUBPS       lanes_4b40009f<>+0(SB), Y7, Y9
-	VSUBPS       lanes_4b40009f<>+0(SB), Y8, Y10
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y5
+	VMOVAPS      Y4, Y9
+	VFMADD231PS  Y3, Y7, Y9
+	VSUBPS       Y4, Y8, Y10
+	VSUBPS       Y4, Y9, Y11
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y6
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y5
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y7
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y6
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y11
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y5, Y11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y7
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y6, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y5, Y11
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y13
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y6, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y5, Y11
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y13
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y6, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y5, Y11
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y13
 	VFMADD213PS  lanes_3efffffe<>+0(SB), Y6, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y5, Y11
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y7, Y13
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y5
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y13
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y6
-	VPSLLD       $0x17, Y7, Y12
-	VMULPS       Y12, Y5, Y7
-	VMULPS       lanes_2f800000<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y8, Y9
-	VMULPS       Y9, Y6, Y8
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y7
+	VPSLLD       $0x17, Y8, Y13
+	VMULPS       Y13, Y6, Y8
 	VMULPS       lanes_2f800000<>+0(SB), Y8, Y8
-	VBROADCASTSS lanes_42d00000<>+0(SB), Y6
-	VMINPS       Y0, Y6, Y10
-	VBROADCASTSS lanes_42d00000<>+0(SB), Y9
-	VMINPS       Y4, Y9, Y6
-	VMAXPS       Y10, Y2, Y10
-	VMAXPS       Y6, Y2, Y6
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y9
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y4, Y5
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y12
-	VBLENDVPS    Y9, Y7, Y12, Y9
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y12
-	VBLENDVPS    Y5, Y8, Y12, Y5
-	VADDPS       lanes_3f800000<>+0(SB), Y7, Y12
-	VADDPS       lanes_3f800000<>+0(SB), Y8, Y11
-	VDIVPS       Y12, Y9, Y12
-	VDIVPS       Y11, Y5, Y11
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y0
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y4, Y4
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y9
-	VSUBPS       Y12, Y9, Y5
+	VPSLLD       $0x17, Y9, Y10
+	VMULPS       Y10, Y7, Y9
+	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
+	VBROADCASTSS lanes_42d00000<>+0(SB), Y7
+	VMINPS       Y0, Y7, Y11
+	VBROADCASTSS lanes_42d00000<>+0(SB), Y10
+	VMINPS       Y5, Y10, Y7
+	VMAXPS       Y11, Y2, Y11
+	VMAXPS       Y7, Y2, Y7
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y10
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y5, Y6
 	VBROADCASTSS lanes_3f800000<>+0(SB), Y13
-	VSUBPS       Y11, Y13, Y9
-	VMULPS       Y12, Y7, Y7
-	VMULPS       Y11, Y8, Y8
-	VBLENDVPS    Y0, Y5, Y7, Y7
-	VBLENDVPS    Y4, Y9, Y8, Y8
-	VMULPS       Y7, Y10, Y7
-	VMULPS       Y8, Y6, Y8
-	VFMADD213PS  Y12, Y7, Y12
-	VFMADD213PS  Y11, Y8, Y11
-	VMULPS       (BX), Y12, Y12
-	VMULPS       32(BX), Y11, Y11
-	VMOVUPS      Y12, (AX)
-	VMOVUPS      Y11, 32(AX)
+	VBLENDVPS    Y10, Y8, Y13, Y10
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y13
+	VBLENDVPS    Y6, Y9, Y13, Y6
+	VADDPS       lanes_3f800000<>+0(SB), Y8, Y13
+	VADDPS       lanes_3f800000<>+0(SB), Y9, Y12
+	VDIVPS       Y13, Y10, Y13
+	VDIVPS       Y12, Y6, Y12
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y0
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y5, Y5
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y10
+	VSUBPS       Y13, Y10, Y6
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y14
+	VSUBPS       Y12, Y14, Y10
+	VMULPS       Y13, Y8, Y8
+	VMULPS       Y12, Y9, Y9
+	VBLENDVPS    Y0, Y6, Y8, Y8
+	VBLENDVPS    Y5, Y10, Y9, Y9
+	VMULPS       Y8, Y11, Y8
+	VMULPS       Y9, Y7, Y9
+	VFMADD213PS  Y13, Y8, Y13
+	VFMADD213PS  Y12, Y9, Y12
+	VMULPS       (BX), Y13, Y13
+	VMULPS       32(BX), Y12, Y12
+	VMOVUPS      Y13, (AX)
+	VMOVUPS      Y12, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
@@ -24910,41 +26034,41 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (CX), Y11
-	VORPS        Y1, Y11, Y12
-	VMAXPS       Y12, Y2, Y12
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y8
-	VFMADD231PS  Y3, Y12, Y8
-	VSUBPS       lanes_4b40009f<>+0(SB), Y8, Y7
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y7, Y12
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y7, Y12
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y6
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y6
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y6
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y6
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y12
-	VPSLLD       $0x17, Y8, Y6
-	VMULPS       Y6, Y12, Y8
-	VMULPS       lanes_2f800000<>+0(SB), Y8, Y8
-	VBROADCASTSS lanes_42d00000<>+0(SB), Y12
-	VMINPS       Y11, Y12, Y7
-	VMAXPS       Y7, Y2, Y7
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y11, Y12
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y6
-	VBLENDVPS    Y12, Y8, Y6, Y12
-	VADDPS       lanes_3f800000<>+0(SB), Y8, Y6
-	VDIVPS       Y6, Y12, Y6
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y11, Y11
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y10
-	VSUBPS       Y6, Y10, Y12
-	VMULPS       Y6, Y8, Y8
-	VBLENDVPS    Y11, Y12, Y8, Y8
-	VMULPS       Y8, Y7, Y8
-	VFMADD213PS  Y6, Y8, Y6
-	VMULPS       (BX), Y6, Y6
-	VMOVUPS      Y6, (AX)
+	VMOVUPS      (CX), Y12
+	VORPS        Y1, Y12, Y13
+	VMAXPS       Y13, Y2, Y13
+	VMOVAPS      Y4, Y9
+	VFMADD231PS  Y3, Y13, Y9
+	VSUBPS       Y4, Y9, Y8
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y8, Y13
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y8, Y13
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y7
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y13, Y7
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y13, Y7
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y13, Y7
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y13, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y13
+	VPSLLD       $0x17, Y9, Y7
+	VMULPS       Y7, Y13, Y9
+	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
+	VBROADCASTSS lanes_42d00000<>+0(SB), Y13
+	VMINPS       Y12, Y13, Y8
+	VMAXPS       Y8, Y2, Y8
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y12, Y13
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y7
+	VBLENDVPS    Y13, Y9, Y7, Y13
+	VADDPS       lanes_3f800000<>+0(SB), Y9, Y7
+	VDIVPS       Y7, Y13, Y7
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y12, Y12
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y11
+	VSUBPS       Y7, Y11, Y13
+	VMULPS       Y7, Y9, Y9
+	VBLENDVPS    Y12, Y13, Y9, Y9
+	VMULPS       Y9, Y8, Y9
+	VFMADD213PS  Y7, Y9, Y7
+	VMULPS       (BX), Y7, Y7
+	VMOVUPS      Y7, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -24957,72 +26081,72 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         DX
-	VMOVUPS      32(SI)(DX*4), Y6
+	VMOVUPS      32(SI)(DX*4), Y7
 	NEGQ         DX
-	VMASKMOVPS   (CX), Y6, Y8
-	VORPS        Y1, Y8, Y7
-	VMAXPS       Y7, Y2, Y7
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y12
-	VFMADD231PS  Y3, Y7, Y12
-	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y11
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y7
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y7
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y10
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y10
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y10
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y10
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y7, Y10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y7
-	VPSLLD       $0x17, Y12, Y10
-	VMULPS       Y10, Y7, Y12
-	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
-	VBROADCASTSS lanes_42d00000<>+0(SB), Y7
-	VMINPS       Y8, Y7, Y11
-	VMAXPS       Y11, Y2, Y11
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y7
+	VMASKMOVPS   (CX), Y7, Y9
+	VORPS        Y1, Y9, Y8
+	VMAXPS       Y8, Y2, Y8
+	VMOVAPS      Y4, Y13
+	VFMADD231PS  Y3, Y8, Y13
+	VSUBPS       Y4, Y13, Y12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y8
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y8
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y11
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y8
+	VPSLLD       $0x17, Y13, Y11
+	VMULPS       Y11, Y8, Y13
+	VMULPS       lanes_2f800000<>+0(SB), Y13, Y13
+	VBROADCASTSS lanes_42d00000<>+0(SB), Y8
+	VMINPS       Y9, Y8, Y12
+	VMAXPS       Y12, Y2, Y12
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y9, Y8
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y11
+	VBLENDVPS    Y8, Y13, Y11, Y8
+	VADDPS       lanes_3f800000<>+0(SB), Y13, Y11
+	VDIVPS       Y11, Y8, Y11
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y9, Y9
 	VBROADCASTSS lanes_3f800000<>+0(SB), Y10
-	VBLENDVPS    Y7, Y12, Y10, Y7
-	VADDPS       lanes_3f800000<>+0(SB), Y12, Y10
-	VDIVPS       Y10, Y7, Y10
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y8
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y9
-	VSUBPS       Y10, Y9, Y7
-	VMULPS       Y10, Y12, Y12
-	VBLENDVPS    Y8, Y7, Y12, Y12
-	VMULPS       Y12, Y11, Y12
-	VFMADD213PS  Y10, Y12, Y10
-	VMASKMOVPS   (BX), Y6, Y12
-	VMULPS       Y12, Y10, Y12
+	VSUBPS       Y11, Y10, Y8
+	VMULPS       Y11, Y13, Y13
+	VBLENDVPS    Y9, Y8, Y13, Y13
+	VMULPS       Y13, Y12, Y13
+	VFMADD213PS  Y11, Y13, Y11
+	VMASKMOVPS   (BX), Y7, Y13
+	VMULPS       Y13, Y11, Y13
 	CMPQ         DX, $0x04
-	JL           store145_few
-	VMOVUPS      X12, (AX)
-	JE           store145_end
-	VPERM2F128   $0x01, Y12, Y12, Y12
+	JL           store135_few
+	VMOVUPS      X13, (AX)
+	JE           store135_end
+	VPERM2F128   $0x01, Y13, Y13, Y13
 	CMPQ         DX, $0x06
-	JL           store145_five
-	VMOVLPS      X12, 16(AX)
-	JE           store145_swap
-	VEXTRACTPS   $0x02, X12, 24(AX)
-	JMP          store145_swap
+	JL           store135_five
+	VMOVLPS      X13, 16(AX)
+	JE           store135_swap
+	VEXTRACTPS   $0x02, X13, 24(AX)
+	JMP          store135_swap
 
-store145_five:
-	VMOVSS X12, 16(AX)
+store135_five:
+	VMOVSS X13, 16(AX)
 
-store145_swap:
-	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store145_end
+store135_swap:
+	VPERM2F128 $0x01, Y13, Y13, Y13
+	JMP        store135_end
 
 store145_few:
 	CMPQ       DX, $0x02
-	JL         store145_one
-	VMOVLPS    X12, (AX)
-	JE         store145_end
-	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store145_end
+	JL         store135_one
+	VMOVLPS    X13, (AX)
+	JE         store135_end
+	VEXTRACTPS $0x02, X13, 8(AX)
+	JMP        store135_end
 
-store145_one:
-	VMOVSS X12, (AX)
+store135_one:
+	VMOVSS X13, (AX)
 
 store145_end:
 done:
@@ -25055,146 +26179,147 @@ TEXT ·SiluBackwardAVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS lanes_3ab52284<>+0(SB), Z7
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Z8
 	VBROADCASTSS lanes_3d2aac5c<>+0(SB), Z9
+	VBROADCASTSS lanes_3e2aaa49<>+0(SB), Z10
 	SUBQ         $+64, DX
 	JL           blocks_end
 
 blocks:
 	VMOVUPS          (CX), Z0
-	VMOVUPS          64(CX), Z10
-	VMOVUPS          128(CX), Z11
-	VMOVUPS          192(CX), Z12
-	VPORD            Z1, Z0, Z13
-	VPORD            Z1, Z10, Z14
+	VMOVUPS          64(CX), Z11
+	VMOVUPS          128(CX), Z12
+	VMOVUPS          192(CX), Z13
+	VPORD            Z1, Z0, Z14
 	VPORD            Z1, Z11, Z15
 	VPORD            Z1, Z12, Z16
-	VMAXPS           Z13, Z2, Z13
+	VPORD            Z1, Z13, Z17
 	VMAXPS           Z14, Z2, Z14
 	VMAXPS           Z15, Z2, Z15
 	VMAXPS           Z16, Z2, Z16
-	VMOVAPS          Z4, Z17
-	VFMADD231PS      Z3, Z13, Z17
+	VMAXPS           Z17, Z2, Z17
 	VMOVAPS          Z4, Z18
 	VFMADD231PS      Z3, Z14, Z18
 	VMOVAPS          Z4, Z19
 	VFMADD231PS      Z3, Z15, Z19
 	VMOVAPS          Z4, Z20
 	VFMADD231PS      Z3, Z16, Z20
-	VSUBPS           Z4, Z17, Z21
+	VMOVAPS          Z4, Z21
+	VFMADD231PS      Z3, Z17, Z21
 	VSUBPS           Z4, Z18, Z22
 	VSUBPS           Z4, Z19, Z23
 	VSUBPS           Z4, Z20, Z24
-	VFNMADD231PS     Z5, Z21, Z13
+	VSUBPS           Z4, Z21, Z25
 	VFNMADD231PS     Z5, Z22, Z14
 	VFNMADD231PS     Z5, Z23, Z15
 	VFNMADD231PS     Z5, Z24, Z16
-	VFNMADD231PS     Z6, Z21, Z13
+	VFNMADD231PS     Z5, Z25, Z17
 	VFNMADD231PS     Z6, Z22, Z14
 	VFNMADD231PS     Z6, Z23, Z15
 	VFNMADD231PS     Z6, Z24, Z16
-	VMOVAPS          Z8, Z25
-	VFMADD231PS      Z13, Z7, Z25
+	VFNMADD231PS     Z6, Z25, Z17
 	VMOVAPS          Z8, Z26
 	VFMADD231PS      Z14, Z7, Z26
 	VMOVAPS          Z8, Z27
 	VFMADD231PS      Z15, Z7, Z27
 	VMOVAPS          Z8, Z28
 	VFMADD231PS      Z16, Z7, Z28
-	VFMADD213PS      Z9, Z13, Z25
+	VMOVAPS          Z8, Z29
+	VFMADD231PS      Z17, Z7, Z29
 	VFMADD213PS      Z9, Z14, Z26
 	VFMADD213PS      Z9, Z15, Z27
 	VFMADD213PS      Z9, Z16, Z28
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z13, Z25
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z14, Z26
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z15, Z27
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z16, Z28
-	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z13, Z25
+	VFMADD213PS      Z9, Z17, Z29
+	VFMADD213PS      Z10, Z14, Z26
+	VFMADD213PS      Z10, Z15, Z27
+	VFMADD213PS      Z10, Z16, Z28
+	VFMADD213PS      Z10, Z17, Z29
 	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z14, Z26
 	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z15, Z27
 	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z16, Z28
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z13, Z25
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z17, Z29
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z14, Z26
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z15, Z27
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z16, Z28
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z25, Z13
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z29
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z26, Z14
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z27, Z15
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z28, Z16
-	VSCALEFPS        Z21, Z13, Z17
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z29, Z17
 	VSCALEFPS        Z22, Z14, Z18
 	VSCALEFPS        Z23, Z15, Z19
 	VSCALEFPS        Z24, Z16, Z20
+	VSCALEFPS        Z25, Z17, Z21
+	VBROADCASTSS     lanes_42d00000<>+0(SB), Z17
+	VMINPS           Z0, Z17, Z25
+	VBROADCASTSS     lanes_42d00000<>+0(SB), Z24
+	VMINPS           Z11, Z24, Z17
 	VBROADCASTSS     lanes_42d00000<>+0(SB), Z16
-	VMINPS           Z0, Z16, Z24
+	VMINPS           Z12, Z16, Z24
 	VBROADCASTSS     lanes_42d00000<>+0(SB), Z23
-	VMINPS           Z10, Z23, Z16
-	VBROADCASTSS     lanes_42d00000<>+0(SB), Z15
-	VMINPS           Z11, Z15, Z23
-	VBROADCASTSS     lanes_42d00000<>+0(SB), Z22
-	VMINPS           Z12, Z22, Z15
+	VMINPS           Z13, Z23, Z16
+	VMAXPS           Z25, Z2, Z25
+	VMAXPS           Z17, Z2, Z17
 	VMAXPS           Z24, Z2, Z24
 	VMAXPS           Z16, Z2, Z16
-	VMAXPS           Z23, Z2, Z23
-	VMAXPS           Z15, Z2, Z15
 	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z0, K2
-	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z10, K3
-	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z11, K4
-	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z12, K5
-	VBROADCASTSS     lanes_3f800000<>+0(SB), Z14
-	VBLENDMPS        Z17, Z14, K2, Z22
-	VBROADCASTSS     lanes_3f800000<>+0(SB), Z21
-	VBLENDMPS        Z18, Z21, K3, Z14
-	VBROADCASTSS     lanes_3f800000<>+0(SB), Z13
-	VBLENDMPS        Z19, Z13, K4, Z21
-	VBROADCASTSS     lanes_3f800000<>+0(SB), Z28
-	VBLENDMPS        Z20, Z28, K5, Z13
-	VADDPS.BCST      lanes_3f800000<>+0(SB), Z17, Z28
-	VADDPS.BCST      lanes_3f800000<>+0(SB), Z18, Z27
-	VADDPS.BCST      lanes_3f800000<>+0(SB), Z19, Z26
-	VADDPS.BCST      lanes_3f800000<>+0(SB), Z20, Z25
-	VDIVPS           Z28, Z22, Z28
-	VDIVPS           Z27, Z14, Z27
-	VDIVPS           Z26, Z21, Z26
-	VDIVPS           Z25, Z13, Z25
-	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z0, K5
-	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z10, K4
 	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z11, K3
-	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z12, K2
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z12, K4
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z13, K5
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z15
+	VBLENDMPS        Z18, Z15, K2, Z23
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z22
+	VBLENDMPS        Z19, Z22, K3, Z15
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z14
+	VBLENDMPS        Z20, Z14, K4, Z22
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z29
+	VBLENDMPS        Z21, Z29, K5, Z14
+	VADDPS.BCST      lanes_3f800000<>+0(SB), Z18, Z29
+	VADDPS.BCST      lanes_3f800000<>+0(SB), Z19, Z28
+	VADDPS.BCST      lanes_3f800000<>+0(SB), Z20, Z27
+	VADDPS.BCST      lanes_3f800000<>+0(SB), Z21, Z26
+	VDIVPS           Z29, Z23, Z29
+	VDIVPS           Z28, Z15, Z28
+	VDIVPS           Z27, Z22, Z27
+	VDIVPS           Z26, Z14, Z26
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z0, K5
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z11, K4
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z12, K3
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z13, K2
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z12
+	VSUBPS           Z29, Z12, Z13
 	VBROADCASTSS     lanes_3f800000<>+0(SB), Z11
 	VSUBPS           Z28, Z11, Z12
-	VBROADCASTSS     lanes_3f800000<>+0(SB), Z10
-	VSUBPS           Z27, Z10, Z11
 	VBROADCASTSS     lanes_3f800000<>+0(SB), Z0
-	VSUBPS           Z26, Z0, Z10
-	VBROADCASTSS     lanes_3f800000<>+0(SB), Z13
-	VSUBPS           Z25, Z13, Z0
-	VMULPS           Z28, Z17, Z17
-	VMULPS           Z27, Z18, Z18
-	VMULPS           Z26, Z19, Z19
-	VMULPS           Z25, Z20, Z20
-	VBLENDMPS        Z12, Z17, K5, Z17
-	VBLENDMPS        Z11, Z18, K4, Z18
-	VBLENDMPS        Z10, Z19, K3, Z19
-	VBLENDMPS        Z0, Z20, K2, Z20
-	VMULPS           Z17, Z24, Z17
-	VMULPS           Z18, Z16, Z18
-	VMULPS           Z19, Z23, Z19
-	VMULPS           Z20, Z15, Z20
-	VFMADD213PS      Z28, Z17, Z28
-	VFMADD213PS      Z27, Z18, Z27
-	VFMADD213PS      Z26, Z19, Z26
-	VFMADD213PS      Z25, Z20, Z25
-	VMOVUPS          (BX), Z20
-	VMOVUPS          64(BX), Z19
-	VMOVUPS          128(BX), Z18
-	VMOVUPS          192(BX), Z17
+	VSUBPS           Z27, Z0, Z11
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z14
+	VSUBPS           Z26, Z14, Z0
+	VMULPS           Z29, Z18, Z18
+	VMULPS           Z28, Z19, Z19
+	VMULPS           Z27, Z20, Z20
+	VMULPS           Z26, Z21, Z21
+	VBLENDMPS        Z13, Z18, K5, Z18
+	VBLENDMPS        Z12, Z19, K4, Z19
+	VBLENDMPS        Z11, Z20, K3, Z20
+	VBLENDMPS        Z0, Z21, K2, Z21
+	VMULPS           Z18, Z25, Z18
+	VMULPS           Z19, Z17, Z19
+	VMULPS           Z20, Z24, Z20
+	VMULPS           Z21, Z16, Z21
+	VFMADD213PS      Z29, Z18, Z29
+	VFMADD213PS      Z28, Z19, Z28
+	VFMADD213PS      Z27, Z20, Z27
+	VFMADD213PS      Z26, Z21, Z26
+	VMOVUPS          (BX), Z21
+	VMOVUPS          64(BX), Z20
+	VMOVUPS          128(BX), Z19
+	VMOVUPS          192(BX), Z18
+	VMULPS           Z21, Z29, Z21
 	VMULPS           Z20, Z28, Z20
 	VMULPS           Z19, Z27, Z19
 	VMULPS           Z18, Z26, Z18
-	VMULPS           Z17, Z25, Z17
-	VMOVUPS          Z20, (AX)
-	VMOVUPS          Z19, 64(AX)
-	VMOVUPS          Z18, 128(AX)
-	VMOVUPS          Z17, 192(AX)
+	VMOVUPS          Z21, (AX)
+	VMOVUPS          Z20, 64(AX)
+	VMOVUPS          Z19, 128(AX)
+	VMOVUPS          Z18, 192(AX)
 	ADDQ             $+256, AX
 	ADDQ             $+256, BX
 	ADDQ             $+256, CX
@@ -25207,40 +26332,40 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS          (CX), Z17
-	VPORD            Z1, Z17, Z18
-	VMAXPS           Z18, Z2, Z18
-	VMOVAPS          Z4, Z19
-	VFMADD231PS      Z3, Z18, Z19
-	VSUBPS           Z4, Z19, Z20
-	VFNMADD231PS     Z5, Z20, Z18
-	VFNMADD231PS     Z6, Z20, Z18
-	VMOVAPS          Z8, Z25
-	VFMADD231PS      Z18, Z7, Z25
-	VFMADD213PS      Z9, Z18, Z25
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z18, Z25
-	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z18, Z25
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z18, Z25
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z25, Z18
-	VSCALEFPS        Z20, Z18, Z19
-	VBROADCASTSS     lanes_42d00000<>+0(SB), Z18
-	VMINPS           Z17, Z18, Z20
-	VMAXPS           Z20, Z2, Z20
-	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z17, K2
-	VBROADCASTSS     lanes_3f800000<>+0(SB), Z25
-	VBLENDMPS        Z19, Z25, K2, Z18
-	VADDPS.BCST      lanes_3f800000<>+0(SB), Z19, Z25
-	VDIVPS           Z25, Z18, Z25
-	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z17, K2
-	VBROADCASTSS     lanes_3f800000<>+0(SB), Z18
-	VSUBPS           Z25, Z18, Z17
-	VMULPS           Z25, Z19, Z19
-	VBLENDMPS        Z17, Z19, K2, Z19
-	VMULPS           Z19, Z20, Z19
-	VFMADD213PS      Z25, Z19, Z25
-	VMOVUPS          (BX), Z19
-	VMULPS           Z19, Z25, Z19
-	VMOVUPS          Z19, (AX)
+	VMOVUPS          (CX), Z18
+	VPORD            Z1, Z18, Z19
+	VMAXPS           Z19, Z2, Z19
+	VMOVAPS          Z4, Z20
+	VFMADD231PS      Z3, Z19, Z20
+	VSUBPS           Z4, Z20, Z21
+	VFNMADD231PS     Z5, Z21, Z19
+	VFNMADD231PS     Z6, Z21, Z19
+	VMOVAPS          Z8, Z26
+	VFMADD231PS      Z19, Z7, Z26
+	VFMADD213PS      Z9, Z19, Z26
+	VFMADD213PS      Z10, Z19, Z26
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z19, Z26
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z19, Z26
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z26, Z19
+	VSCALEFPS        Z21, Z19, Z20
+	VBROADCASTSS     lanes_42d00000<>+0(SB), Z19
+	VMINPS           Z18, Z19, Z21
+	VMAXPS           Z21, Z2, Z21
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z18, K2
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z26
+	VBLENDMPS        Z20, Z26, K2, Z19
+	VADDPS.BCST      lanes_3f800000<>+0(SB), Z20, Z26
+	VDIVPS           Z26, Z19, Z26
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z18, K2
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z19
+	VSUBPS           Z26, Z19, Z18
+	VMULPS           Z26, Z20, Z20
+	VBLENDMPS        Z18, Z20, K2, Z20
+	VMULPS           Z20, Z21, Z20
+	VFMADD213PS      Z26, Z20, Z26
+	VMOVUPS          (BX), Z20
+	VMULPS           Z20, Z26, Z20
+	VMOVUPS          Z20, (AX)
 	ADDQ             $+64, AX
 	ADDQ             $+64, BX
 	ADDQ             $+64, CX
@@ -25254,40 +26379,40 @@ vectors_end:
 	MOVL             $0x0000ffff, SI
 	BZHIL            DX, SI, SI
 	KMOVW            SI, K1
-	VMOVUPS.Z        (CX), K1, Z19
-	VPORD            Z1, Z19, Z25
-	VMAXPS           Z25, Z2, Z25
-	VMOVAPS          Z4, Z20
-	VFMADD231PS      Z3, Z25, Z20
-	VSUBPS           Z4, Z20, Z17
-	VFNMADD231PS     Z5, Z17, Z25
-	VFNMADD231PS     Z6, Z17, Z25
-	VMOVAPS          Z8, Z18
-	VFMADD231PS      Z25, Z7, Z18
-	VFMADD213PS      Z9, Z25, Z18
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z25, Z18
-	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z25, Z18
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z25, Z18
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z18, Z25
-	VSCALEFPS        Z17, Z25, Z20
-	VBROADCASTSS     lanes_42d00000<>+0(SB), Z25
-	VMINPS           Z19, Z25, Z17
-	VMAXPS           Z17, Z2, Z17
-	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z19, K2
-	VBROADCASTSS     lanes_3f800000<>+0(SB), Z18
-	VBLENDMPS        Z20, Z18, K2, Z25
-	VADDPS.BCST      lanes_3f800000<>+0(SB), Z20, Z18
-	VDIVPS           Z18, Z25, Z18
-	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z19, K2
-	VBROADCASTSS     lanes_3f800000<>+0(SB), Z25
-	VSUBPS           Z18, Z25, Z19
-	VMULPS           Z18, Z20, Z20
-	VBLENDMPS        Z19, Z20, K2, Z20
-	VMULPS           Z20, Z17, Z20
-	VFMADD213PS      Z18, Z20, Z18
-	VMOVUPS.Z        (BX), K1, Z20
-	VMULPS           Z20, Z18, Z20
-	VMOVUPS          Z20, K1, (AX)
+	VMOVUPS.Z        (CX), K1, Z20
+	VPORD            Z1, Z20, Z26
+	VMAXPS           Z26, Z2, Z26
+	VMOVAPS          Z4, Z21
+	VFMADD231PS      Z3, Z26, Z21
+	VSUBPS           Z4, Z21, Z18
+	VFNMADD231PS     Z5, Z18, Z26
+	VFNMADD231PS     Z6, Z18, Z26
+	VMOVAPS          Z8, Z19
+	VFMADD231PS      Z26, Z7, Z19
+	VFMADD213PS      Z9, Z26, Z19
+	VFMADD213PS      Z10, Z26, Z19
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z26, Z19
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z26, Z19
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z19, Z26
+	VSCALEFPS        Z18, Z26, Z21
+	VBROADCASTSS     lanes_42d00000<>+0(SB), Z26
+	VMINPS           Z20, Z26, Z18
+	VMAXPS           Z18, Z2, Z18
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z20, K2
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z19
+	VBLENDMPS        Z21, Z19, K2, Z26
+	VADDPS.BCST      lanes_3f800000<>+0(SB), Z21, Z19
+	VDIVPS           Z19, Z26, Z19
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z20, K2
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z26
+	VSUBPS           Z19, Z26, Z20
+	VMULPS           Z19, Z21, Z21
+	VBLENDMPS        Z20, Z21, K2, Z21
+	VMULPS           Z21, Z18, Z21
+	VFMADD213PS      Z19, Z21, Z19
+	VMOVUPS.Z        (BX), K1, Z21
+	VMULPS           Z21, Z19, Z21
+	VMOVUPS          Z21, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -25300,98 +26425,97 @@ TEXT ·GeluAVX2(SB), NOSPLIT, $0-24
 	MOVQ         x+8(FP), BX
 	MOVQ         n+16(FP), CX
 	VBROADCASTSS lanes_80000000<>+0(SB), Y1
+	VBROADCASTSS lanes_416ccccd<>+0(SB), Y2
 	SUBQ         $+16, CX
 	JL           blocks_end
 
 blocks:
 	VMOVUPS      (BX), Y0
-	VMOVUPS      32(BX), Y2
-	VANDNPS      Y0, Y1, Y3
-	VANDNPS      Y2, Y1, Y4
-	VBROADCASTSS lanes_416ccccd<>+0(SB), Y5
-	VMINPS       Y3, Y5, Y3
-	VBROADCASTSS lanes_416ccccd<>+0(SB), Y5
-	VMINPS       Y4, Y5, Y4
-	VBROADCASTSS lanes_3d4ad889<>+0(SB), Y5
-	VFMADD231PS  lanes_3bb378fe<>+0(SB), Y3, Y5
+	VMOVUPS      32(BX), Y3
+	VANDNPS      Y0, Y1, Y4
+	VANDNPS      Y3, Y1, Y5
+	VMINPS       Y4, Y2, Y4
+	VMINPS       Y5, Y2, Y5
 	VBROADCASTSS lanes_3d4ad889<>+0(SB), Y6
 	VFMADD231PS  lanes_3bb378fe<>+0(SB), Y4, Y6
-	VFMADD213PS  lanes_3e5613b3<>+0(SB), Y3, Y5
+	VBROADCASTSS lanes_3d4ad889<>+0(SB), Y7
+	VFMADD231PS  lanes_3bb378fe<>+0(SB), Y5, Y7
 	VFMADD213PS  lanes_3e5613b3<>+0(SB), Y4, Y6
-	VFMADD213PS  lanes_3ef1c012<>+0(SB), Y3, Y5
+	VFMADD213PS  lanes_3e5613b3<>+0(SB), Y5, Y7
 	VFMADD213PS  lanes_3ef1c012<>+0(SB), Y4, Y6
-	VFMADD213PS  lanes_3f000000<>+0(SB), Y3, Y5
+	VFMADD213PS  lanes_3ef1c012<>+0(SB), Y5, Y7
 	VFMADD213PS  lanes_3f000000<>+0(SB), Y4, Y6
-	VBROADCASTSS lanes_3dff46e8<>+0(SB), Y7
-	VFMADD231PS  lanes_3c60b427<>+0(SB), Y3, Y7
+	VFMADD213PS  lanes_3f000000<>+0(SB), Y5, Y7
 	VBROADCASTSS lanes_3dff46e8<>+0(SB), Y8
 	VFMADD231PS  lanes_3c60b427<>+0(SB), Y4, Y8
-	VFMADD213PS  lanes_3efa5235<>+0(SB), Y3, Y7
+	VBROADCASTSS lanes_3dff46e8<>+0(SB), Y9
+	VFMADD231PS  lanes_3c60b427<>+0(SB), Y5, Y9
 	VFMADD213PS  lanes_3efa5235<>+0(SB), Y4, Y8
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y7
+	VFMADD213PS  lanes_3efa5235<>+0(SB), Y5, Y9
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y4, Y8
-	VMULPS       lanes_40206c99<>+0(SB), Y3, Y9
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y5, Y9
 	VMULPS       lanes_40206c99<>+0(SB), Y4, Y10
-	VFMADD231PS  Y5, Y9, Y7
+	VMULPS       lanes_40206c99<>+0(SB), Y5, Y11
 	VFMADD231PS  Y6, Y10, Y8
-	VDIVPS       Y7, Y5, Y7
+	VFMADD231PS  Y7, Y11, Y9
 	VDIVPS       Y8, Y6, Y8
-	VMULPS       Y3, Y3, Y6
-	VMULPS       Y4, Y4, Y5
-	VFMSUB213PS  Y6, Y3, Y3
-	VFMSUB213PS  Y5, Y4, Y4
+	VDIVPS       Y9, Y7, Y9
+	VMULPS       Y4, Y4, Y7
+	VMULPS       Y5, Y5, Y6
+	VFMSUB213PS  Y7, Y4, Y4
+	VFMSUB213PS  Y6, Y5, Y5
+	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y11
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y7, Y11
 	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y10
 	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y6, Y10
-	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y9
-	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y5, Y9
-	VSUBPS       lanes_4b4000a7<>+0(SB), Y10, Y11
-	VSUBPS       lanes_4b4000a7<>+0(SB), Y9, Y12
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y11, Y12
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y10, Y13
+	VMULPS       lanes_bf000000<>+0(SB), Y7, Y7
 	VMULPS       lanes_bf000000<>+0(SB), Y6, Y6
-	VMULPS       lanes_bf000000<>+0(SB), Y5, Y5
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y6
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y5
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y6
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y5
-	VFMADD231PS  lanes_bf000000<>+0(SB), Y3, Y6
-	VFMADD231PS  lanes_bf000000<>+0(SB), Y4, Y5
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y7
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y13, Y6
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y7
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y13, Y6
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y4, Y7
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y5, Y6
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y5
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y5
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y4
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y6, Y4
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y3
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y5, Y3
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y5
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y6, Y4
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y5, Y3
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y5
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y6, Y4
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y5, Y3
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y7, Y5
 	VFMADD213PS  lanes_3efffffe<>+0(SB), Y6, Y4
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y5, Y3
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y5
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y4
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y5, Y3
-	VMULPS       Y7, Y6, Y6
-	VMULPS       Y8, Y5, Y5
-	VFMADD231PS  Y6, Y4, Y7
-	VFMADD231PS  Y5, Y3, Y8
-	VPSLLD       $0x17, Y10, Y5
-	VMULPS       Y5, Y7, Y10
+	VMULPS       Y8, Y7, Y7
+	VMULPS       Y9, Y6, Y6
+	VFMADD231PS  Y7, Y5, Y8
+	VFMADD231PS  Y6, Y4, Y9
+	VPSLLD       $0x17, Y11, Y6
+	VMULPS       Y6, Y8, Y11
+	VMULPS       lanes_2b800000<>+0(SB), Y11, Y11
+	VPSLLD       $0x17, Y10, Y12
+	VMULPS       Y12, Y9, Y10
 	VMULPS       lanes_2b800000<>+0(SB), Y10, Y10
-	VPSLLD       $0x17, Y9, Y11
-	VMULPS       Y11, Y8, Y9
-	VMULPS       lanes_2b800000<>+0(SB), Y9, Y9
-	VBROADCASTSS lanes_c1800000<>+0(SB), Y8
-	VMAXPS       Y0, Y8, Y12
-	VBROADCASTSS lanes_c1800000<>+0(SB), Y11
-	VMAXPS       Y2, Y11, Y8
+	VBROADCASTSS lanes_c1800000<>+0(SB), Y9
+	VMAXPS       Y0, Y9, Y13
+	VBROADCASTSS lanes_c1800000<>+0(SB), Y12
+	VMAXPS       Y3, Y12, Y9
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y0
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y2, Y2
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y7
-	VSUBPS       Y10, Y7, Y11
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y5
-	VSUBPS       Y9, Y5, Y7
-	VBLENDVPS    Y0, Y10, Y11, Y11
-	VBLENDVPS    Y2, Y9, Y7, Y7
-	VMULPS       Y11, Y12, Y11
-	VMULPS       Y7, Y8, Y7
-	VMOVUPS      Y11, (AX)
-	VMOVUPS      Y7, 32(AX)
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y3, Y3
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y8
+	VSUBPS       Y11, Y8, Y12
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y6
+	VSUBPS       Y10, Y6, Y8
+	VBLENDVPS    Y0, Y11, Y12, Y12
+	VBLENDVPS    Y3, Y10, Y8, Y8
+	VMULPS       Y12, Y13, Y12
+	VMULPS       Y8, Y9, Y8
+	VMOVUPS      Y12, (AX)
+	VMOVUPS      Y8, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	SUBQ         $+16, CX
@@ -25403,50 +26527,49 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (BX), Y7
-	VANDNPS      Y7, Y1, Y11
-	VBROADCASTSS lanes_416ccccd<>+0(SB), Y8
-	VMINPS       Y11, Y8, Y11
-	VBROADCASTSS lanes_3d4ad889<>+0(SB), Y8
-	VFMADD231PS  lanes_3bb378fe<>+0(SB), Y11, Y8
-	VFMADD213PS  lanes_3e5613b3<>+0(SB), Y11, Y8
-	VFMADD213PS  lanes_3ef1c012<>+0(SB), Y11, Y8
-	VFMADD213PS  lanes_3f000000<>+0(SB), Y11, Y8
-	VBROADCASTSS lanes_3dff46e8<>+0(SB), Y12
-	VFMADD231PS  lanes_3c60b427<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3efa5235<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
-	VMULPS       lanes_40206c99<>+0(SB), Y11, Y9
-	VFMADD231PS  Y8, Y9, Y12
-	VDIVPS       Y12, Y8, Y12
-	VMULPS       Y11, Y11, Y8
-	VFMSUB213PS  Y8, Y11, Y11
-	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y9
-	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y8, Y9
-	VSUBPS       lanes_4b4000a7<>+0(SB), Y9, Y2
-	VMULPS       lanes_bf000000<>+0(SB), Y8, Y8
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y2, Y8
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y2, Y8
-	VFMADD231PS  lanes_bf000000<>+0(SB), Y11, Y8
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y11
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y8, Y11
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y8, Y11
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y8, Y11
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y8, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y11
-	VMULPS       Y12, Y8, Y8
-	VFMADD231PS  Y8, Y11, Y12
-	VPSLLD       $0x17, Y9, Y8
-	VMULPS       Y8, Y12, Y9
-	VMULPS       lanes_2b800000<>+0(SB), Y9, Y9
-	VBROADCASTSS lanes_c1800000<>+0(SB), Y12
-	VMAXPS       Y7, Y12, Y2
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y7, Y7
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y8
-	VSUBPS       Y9, Y8, Y12
-	VBLENDVPS    Y7, Y9, Y12, Y12
-	VMULPS       Y12, Y2, Y12
-	VMOVUPS      Y12, (AX)
+	VMOVUPS      (BX), Y8
+	VANDNPS      Y8, Y1, Y12
+	VMINPS       Y12, Y2, Y12
+	VBROADCASTSS lanes_3d4ad889<>+0(SB), Y9
+	VFMADD231PS  lanes_3bb378fe<>+0(SB), Y12, Y9
+	VFMADD213PS  lanes_3e5613b3<>+0(SB), Y12, Y9
+	VFMADD213PS  lanes_3ef1c012<>+0(SB), Y12, Y9
+	VFMADD213PS  lanes_3f000000<>+0(SB), Y12, Y9
+	VBROADCASTSS lanes_3dff46e8<>+0(SB), Y13
+	VFMADD231PS  lanes_3c60b427<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3efa5235<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y13
+	VMULPS       lanes_40206c99<>+0(SB), Y12, Y10
+	VFMADD231PS  Y9, Y10, Y13
+	VDIVPS       Y13, Y9, Y13
+	VMULPS       Y12, Y12, Y9
+	VFMSUB213PS  Y9, Y12, Y12
+	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y10
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y9, Y10
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y10, Y3
+	VMULPS       lanes_bf000000<>+0(SB), Y9, Y9
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y3, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y3, Y9
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y12, Y9
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y12
+	VMULPS       Y13, Y9, Y9
+	VFMADD231PS  Y9, Y12, Y13
+	VPSLLD       $0x17, Y10, Y9
+	VMULPS       Y9, Y13, Y10
+	VMULPS       lanes_2b800000<>+0(SB), Y10, Y10
+	VBROADCASTSS lanes_c1800000<>+0(SB), Y13
+	VMAXPS       Y8, Y13, Y3
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y8
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y9
+	VSUBPS       Y10, Y9, Y13
+	VBLENDVPS    Y8, Y10, Y13, Y13
+	VMULPS       Y13, Y3, Y13
+	VMOVUPS      Y13, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	SUBQ         $+8, CX
@@ -25458,80 +26581,79 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(DX)(CX*4), Y12
+	VMOVUPS      32(DX)(CX*4), Y13
 	NEGQ         CX
-	VMASKMOVPS   (BX), Y12, Y2
-	VANDNPS      Y2, Y1, Y9
-	VBROADCASTSS lanes_416ccccd<>+0(SB), Y7
-	VMINPS       Y9, Y7, Y9
-	VBROADCASTSS lanes_3d4ad889<>+0(SB), Y7
-	VFMADD231PS  lanes_3bb378fe<>+0(SB), Y9, Y7
-	VFMADD213PS  lanes_3e5613b3<>+0(SB), Y9, Y7
-	VFMADD213PS  lanes_3ef1c012<>+0(SB), Y9, Y7
-	VFMADD213PS  lanes_3f000000<>+0(SB), Y9, Y7
-	VBROADCASTSS lanes_3dff46e8<>+0(SB), Y8
-	VFMADD231PS  lanes_3c60b427<>+0(SB), Y9, Y8
-	VFMADD213PS  lanes_3efa5235<>+0(SB), Y9, Y8
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y8
-	VMULPS       lanes_40206c99<>+0(SB), Y9, Y11
-	VFMADD231PS  Y7, Y11, Y8
-	VDIVPS       Y8, Y7, Y8
-	VMULPS       Y9, Y9, Y7
-	VFMSUB213PS  Y7, Y9, Y9
-	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y11
-	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y7, Y11
-	VSUBPS       lanes_4b4000a7<>+0(SB), Y11, Y10
-	VMULPS       lanes_bf000000<>+0(SB), Y7, Y7
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y7
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y7
-	VFMADD231PS  lanes_bf000000<>+0(SB), Y9, Y7
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y9
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y9
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y9
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y9
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y7, Y9
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y9
-	VMULPS       Y8, Y7, Y7
-	VFMADD231PS  Y7, Y9, Y8
-	VPSLLD       $0x17, Y11, Y7
-	VMULPS       Y7, Y8, Y11
-	VMULPS       lanes_2b800000<>+0(SB), Y11, Y11
-	VBROADCASTSS lanes_c1800000<>+0(SB), Y8
-	VMAXPS       Y2, Y8, Y10
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y2, Y2
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y7
-	VSUBPS       Y11, Y7, Y8
-	VBLENDVPS    Y2, Y11, Y8, Y8
-	VMULPS       Y8, Y10, Y8
+	VMASKMOVPS   (BX), Y13, Y3
+	VANDNPS      Y3, Y1, Y10
+	VMINPS       Y10, Y2, Y10
+	VBROADCASTSS lanes_3d4ad889<>+0(SB), Y8
+	VFMADD231PS  lanes_3bb378fe<>+0(SB), Y10, Y8
+	VFMADD213PS  lanes_3e5613b3<>+0(SB), Y10, Y8
+	VFMADD213PS  lanes_3ef1c012<>+0(SB), Y10, Y8
+	VFMADD213PS  lanes_3f000000<>+0(SB), Y10, Y8
+	VBROADCASTSS lanes_3dff46e8<>+0(SB), Y9
+	VFMADD231PS  lanes_3c60b427<>+0(SB), Y10, Y9
+	VFMADD213PS  lanes_3efa5235<>+0(SB), Y10, Y9
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y9
+	VMULPS       lanes_40206c99<>+0(SB), Y10, Y12
+	VFMADD231PS  Y8, Y12, Y9
+	VDIVPS       Y9, Y8, Y9
+	VMULPS       Y10, Y10, Y8
+	VFMSUB213PS  Y8, Y10, Y10
+	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y12
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y8, Y12
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y12, Y11
+	VMULPS       lanes_bf000000<>+0(SB), Y8, Y8
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y8
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y8
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y10, Y8
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y10
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y8, Y10
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y8, Y10
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y8, Y10
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y8, Y10
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y10
+	VMULPS       Y9, Y8, Y8
+	VFMADD231PS  Y8, Y10, Y9
+	VPSLLD       $0x17, Y12, Y8
+	VMULPS       Y8, Y9, Y12
+	VMULPS       lanes_2b800000<>+0(SB), Y12, Y12
+	VBROADCASTSS lanes_c1800000<>+0(SB), Y9
+	VMAXPS       Y3, Y9, Y11
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y3, Y3
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y8
+	VSUBPS       Y12, Y8, Y9
+	VBLENDVPS    Y3, Y12, Y9, Y9
+	VMULPS       Y9, Y11, Y9
 	CMPQ         CX, $0x04
-	JL           store146_few
-	VMOVUPS      X8, (AX)
-	JE           store146_end
-	VPERM2F128   $0x01, Y8, Y8, Y8
+	JL           store136_few
+	VMOVUPS      X9, (AX)
+	JE           store136_end
+	VPERM2F128   $0x01, Y9, Y9, Y9
 	CMPQ         CX, $0x06
-	JL           store146_five
-	VMOVLPS      X8, 16(AX)
-	JE           store146_swap
-	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store146_swap
+	JL           store136_five
+	VMOVLPS      X9, 16(AX)
+	JE           store136_swap
+	VEXTRACTPS   $0x02, X9, 24(AX)
+	JMP          store136_swap
 
-store146_five:
-	VMOVSS X8, 16(AX)
+store136_five:
+	VMOVSS X9, 16(AX)
 
-store146_swap:
-	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store146_end
+store136_swap:
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	JMP        store136_end
 
 store146_few:
 	CMPQ       CX, $0x02
-	JL         store146_one
-	VMOVLPS    X8, (AX)
-	JE         store146_end
-	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store146_end
+	JL         store136_one
+	VMOVLPS    X9, (AX)
+	JE         store136_end
+	VEXTRACTPS $0x02, X9, 8(AX)
+	JMP        store136_end
 
-store146_one:
-	VMOVSS X8, (AX)
+store136_one:
+	VMOVSS X9, (AX)
 
 store146_end:
 done:
@@ -25691,89 +26813,90 @@ TEXT ·GeluAVX512(SB), NOSPLIT, $0-24
 	VBROADCASTSS lanes_bf000000<>+0(SB), Z15
 	VBROADCASTSS lanes_3f317218<>+0(SB), Z16
 	VBROADCASTSS lanes_b102e308<>+0(SB), Z17
+	VBROADCASTSS lanes_3ab52284<>+0(SB), Z18
 	SUBQ         $+32, CX
 	JL           blocks_end
 
 blocks:
 	VMOVUPS          (BX), Z0
-	VMOVUPS          64(BX), Z18
-	VPANDND          Z0, Z1, Z19
-	VPANDND          Z18, Z1, Z20
-	VMINPS           Z19, Z2, Z19
+	VMOVUPS          64(BX), Z19
+	VPANDND          Z0, Z1, Z20
+	VPANDND          Z19, Z1, Z21
 	VMINPS           Z20, Z2, Z20
-	VMOVAPS          Z4, Z21
-	VFMADD231PS      Z19, Z3, Z21
+	VMINPS           Z21, Z2, Z21
 	VMOVAPS          Z4, Z22
 	VFMADD231PS      Z20, Z3, Z22
-	VFMADD213PS      Z5, Z19, Z21
+	VMOVAPS          Z4, Z23
+	VFMADD231PS      Z21, Z3, Z23
 	VFMADD213PS      Z5, Z20, Z22
-	VFMADD213PS      Z6, Z19, Z21
+	VFMADD213PS      Z5, Z21, Z23
 	VFMADD213PS      Z6, Z20, Z22
-	VFMADD213PS      Z7, Z19, Z21
+	VFMADD213PS      Z6, Z21, Z23
 	VFMADD213PS      Z7, Z20, Z22
-	VMOVAPS          Z9, Z23
-	VFMADD231PS      Z19, Z8, Z23
+	VFMADD213PS      Z7, Z21, Z23
 	VMOVAPS          Z9, Z24
 	VFMADD231PS      Z20, Z8, Z24
-	VFMADD213PS      Z10, Z19, Z23
+	VMOVAPS          Z9, Z25
+	VFMADD231PS      Z21, Z8, Z25
 	VFMADD213PS      Z10, Z20, Z24
-	VFMADD213PS      Z11, Z19, Z23
+	VFMADD213PS      Z10, Z21, Z25
 	VFMADD213PS      Z11, Z20, Z24
-	VMULPS           Z12, Z19, Z25
+	VFMADD213PS      Z11, Z21, Z25
 	VMULPS           Z12, Z20, Z26
-	VFMADD231PS      Z21, Z25, Z23
+	VMULPS           Z12, Z21, Z27
 	VFMADD231PS      Z22, Z26, Z24
-	VDIVPS           Z23, Z21, Z23
+	VFMADD231PS      Z23, Z27, Z25
 	VDIVPS           Z24, Z22, Z24
-	VMULPS           Z19, Z19, Z22
-	VMULPS           Z20, Z20, Z21
-	VFMSUB213PS      Z22, Z19, Z19
-	VFMSUB213PS      Z21, Z20, Z20
+	VDIVPS           Z25, Z23, Z25
+	VMULPS           Z20, Z20, Z23
+	VMULPS           Z21, Z21, Z22
+	VFMSUB213PS      Z23, Z20, Z20
+	VFMSUB213PS      Z22, Z21, Z21
+	VMOVAPS          Z14, Z27
+	VFMADD231PS      Z13, Z23, Z27
 	VMOVAPS          Z14, Z26
 	VFMADD231PS      Z13, Z22, Z26
-	VMOVAPS          Z14, Z25
-	VFMADD231PS      Z13, Z21, Z25
-	VSUBPS           Z14, Z26, Z27
-	VSUBPS           Z14, Z25, Z28
+	VSUBPS           Z14, Z27, Z28
+	VSUBPS           Z14, Z26, Z29
+	VMULPS           Z15, Z23, Z23
 	VMULPS           Z15, Z22, Z22
-	VMULPS           Z15, Z21, Z21
-	VFNMADD231PS     Z16, Z27, Z22
-	VFNMADD231PS     Z16, Z28, Z21
-	VFNMADD231PS     Z17, Z27, Z22
-	VFNMADD231PS     Z17, Z28, Z21
-	VFMADD231PS      Z15, Z19, Z22
-	VFMADD231PS      Z15, Z20, Z21
+	VFNMADD231PS     Z16, Z28, Z23
+	VFNMADD231PS     Z16, Z29, Z22
+	VFNMADD231PS     Z17, Z28, Z23
+	VFNMADD231PS     Z17, Z29, Z22
+	VFMADD231PS      Z15, Z20, Z23
+	VFMADD231PS      Z15, Z21, Z22
+	VBROADCASTSS     lanes_3c091cd5<>+0(SB), Z21
+	VFMADD231PS      Z23, Z18, Z21
 	VBROADCASTSS     lanes_3c091cd5<>+0(SB), Z20
-	VFMADD231PS.BCST lanes_3ab52284<>+0(SB), Z22, Z20
-	VBROADCASTSS     lanes_3c091cd5<>+0(SB), Z19
-	VFMADD231PS.BCST lanes_3ab52284<>+0(SB), Z21, Z19
+	VFMADD231PS      Z22, Z18, Z20
+	VFMADD213PS.BCST lanes_3d2aac5c<>+0(SB), Z23, Z21
 	VFMADD213PS.BCST lanes_3d2aac5c<>+0(SB), Z22, Z20
-	VFMADD213PS.BCST lanes_3d2aac5c<>+0(SB), Z21, Z19
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z23, Z21
 	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z22, Z20
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z21, Z19
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z23, Z21
 	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z22, Z20
-	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z21, Z19
+	VFMADD213PS      Z11, Z23, Z21
 	VFMADD213PS      Z11, Z22, Z20
-	VFMADD213PS      Z11, Z21, Z19
-	VMULPS           Z23, Z22, Z22
-	VMULPS           Z24, Z21, Z21
-	VFMADD231PS      Z22, Z20, Z23
-	VFMADD231PS      Z21, Z19, Z24
-	VSCALEFPS        Z27, Z23, Z26
-	VSCALEFPS        Z28, Z24, Z25
-	VBROADCASTSS     lanes_c1800000<>+0(SB), Z24
-	VMAXPS           Z0, Z24, Z28
-	VBROADCASTSS     lanes_c1800000<>+0(SB), Z27
-	VMAXPS           Z18, Z27, Z24
+	VMULPS           Z24, Z23, Z23
+	VMULPS           Z25, Z22, Z22
+	VFMADD231PS      Z23, Z21, Z24
+	VFMADD231PS      Z22, Z20, Z25
+	VSCALEFPS        Z28, Z24, Z27
+	VSCALEFPS        Z29, Z25, Z26
+	VBROADCASTSS     lanes_c1800000<>+0(SB), Z25
+	VMAXPS           Z0, Z25, Z29
+	VBROADCASTSS     lanes_c1800000<>+0(SB), Z28
+	VMAXPS           Z19, Z28, Z25
 	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z0, K2
-	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z18, K3
-	VSUBPS           Z26, Z11, Z18
-	VSUBPS           Z25, Z11, Z0
-	VBLENDMPS        Z26, Z18, K2, Z18
-	VBLENDMPS        Z25, Z0, K3, Z0
-	VMULPS           Z18, Z28, Z18
-	VMULPS           Z0, Z24, Z0
-	VMOVUPS          Z18, (AX)
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z19, K3
+	VSUBPS           Z27, Z11, Z19
+	VSUBPS           Z26, Z11, Z0
+	VBLENDMPS        Z27, Z19, K2, Z19
+	VBLENDMPS        Z26, Z0, K3, Z0
+	VMULPS           Z19, Z29, Z19
+	VMULPS           Z0, Z25, Z0
+	VMOVUPS          Z19, (AX)
 	VMOVUPS          Z0, 64(AX)
 	ADDQ             $+128, AX
 	ADDQ             $+128, BX
@@ -25787,44 +26910,44 @@ blocks_end:
 
 vectors:
 	VMOVUPS          (BX), Z0
-	VPANDND          Z0, Z1, Z18
-	VMINPS           Z18, Z2, Z18
-	VMOVAPS          Z4, Z24
-	VFMADD231PS      Z18, Z3, Z24
-	VFMADD213PS      Z5, Z18, Z24
-	VFMADD213PS      Z6, Z18, Z24
-	VFMADD213PS      Z7, Z18, Z24
-	VMOVAPS          Z9, Z28
-	VFMADD231PS      Z18, Z8, Z28
-	VFMADD213PS      Z10, Z18, Z28
-	VFMADD213PS      Z11, Z18, Z28
-	VMULPS           Z12, Z18, Z25
-	VFMADD231PS      Z24, Z25, Z28
-	VDIVPS           Z28, Z24, Z28
-	VMULPS           Z18, Z18, Z24
-	VFMSUB213PS      Z24, Z18, Z18
-	VMOVAPS          Z14, Z25
-	VFMADD231PS      Z13, Z24, Z25
-	VSUBPS           Z14, Z25, Z26
-	VMULPS           Z15, Z24, Z24
-	VFNMADD231PS     Z16, Z26, Z24
-	VFNMADD231PS     Z17, Z26, Z24
-	VFMADD231PS      Z15, Z18, Z24
-	VBROADCASTSS     lanes_3c091cd5<>+0(SB), Z18
-	VFMADD231PS.BCST lanes_3ab52284<>+0(SB), Z24, Z18
-	VFMADD213PS.BCST lanes_3d2aac5c<>+0(SB), Z24, Z18
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z24, Z18
-	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z24, Z18
-	VFMADD213PS      Z11, Z24, Z18
-	VMULPS           Z28, Z24, Z24
-	VFMADD231PS      Z24, Z18, Z28
-	VSCALEFPS        Z26, Z28, Z25
-	VBROADCASTSS     lanes_c1800000<>+0(SB), Z28
-	VMAXPS           Z0, Z28, Z26
+	VPANDND          Z0, Z1, Z19
+	VMINPS           Z19, Z2, Z19
+	VMOVAPS          Z4, Z25
+	VFMADD231PS      Z19, Z3, Z25
+	VFMADD213PS      Z5, Z19, Z25
+	VFMADD213PS      Z6, Z19, Z25
+	VFMADD213PS      Z7, Z19, Z25
+	VMOVAPS          Z9, Z29
+	VFMADD231PS      Z19, Z8, Z29
+	VFMADD213PS      Z10, Z19, Z29
+	VFMADD213PS      Z11, Z19, Z29
+	VMULPS           Z12, Z19, Z26
+	VFMADD231PS      Z25, Z26, Z29
+	VDIVPS           Z29, Z25, Z29
+	VMULPS           Z19, Z19, Z25
+	VFMSUB213PS      Z25, Z19, Z19
+	VMOVAPS          Z14, Z26
+	VFMADD231PS      Z13, Z25, Z26
+	VSUBPS           Z14, Z26, Z27
+	VMULPS           Z15, Z25, Z25
+	VFNMADD231PS     Z16, Z27, Z25
+	VFNMADD231PS     Z17, Z27, Z25
+	VFMADD231PS      Z15, Z19, Z25
+	VBROADCASTSS     lanes_3c091cd5<>+0(SB), Z19
+	VFMADD231PS      Z25, Z18, Z19
+	VFMADD213PS.BCST lanes_3d2aac5c<>+0(SB), Z25, Z19
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z25, Z19
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z25, Z19
+	VFMADD213PS      Z11, Z25, Z19
+	VMULPS           Z29, Z25, Z25
+	VFMADD231PS      Z25, Z19, Z29
+	VSCALEFPS        Z27, Z29, Z26
+	VBROADCASTSS     lanes_c1800000<>+0(SB), Z29
+	VMAXPS           Z0, Z29, Z27
 	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z0, K3
-	VSUBPS           Z25, Z11, Z0
-	VBLENDMPS        Z25, Z0, K3, Z0
-	VMULPS           Z0, Z26, Z0
+	VSUBPS           Z26, Z11, Z0
+	VBLENDMPS        Z26, Z0, K3, Z0
+	VMULPS           Z0, Z27, Z0
 	VMOVUPS          Z0, (AX)
 	ADDQ             $+64, AX
 	ADDQ             $+64, BX
@@ -25839,44 +26962,44 @@ vectors_end:
 	BZHIL            CX, DX, DX
 	KMOVW            DX, K1
 	VMOVUPS.Z        (BX), K1, Z0
-	VPANDND          Z0, Z1, Z26
-	VMINPS           Z26, Z2, Z26
-	VMOVAPS          Z4, Z25
-	VFMADD231PS      Z26, Z3, Z25
-	VFMADD213PS      Z5, Z26, Z25
-	VFMADD213PS      Z6, Z26, Z25
-	VFMADD213PS      Z7, Z26, Z25
-	VMOVAPS          Z9, Z28
-	VFMADD231PS      Z26, Z8, Z28
-	VFMADD213PS      Z10, Z26, Z28
-	VFMADD213PS      Z11, Z26, Z28
-	VMULPS           Z12, Z26, Z24
-	VFMADD231PS      Z25, Z24, Z28
-	VDIVPS           Z28, Z25, Z28
-	VMULPS           Z26, Z26, Z25
-	VFMSUB213PS      Z25, Z26, Z26
-	VMOVAPS          Z14, Z24
-	VFMADD231PS      Z13, Z25, Z24
-	VSUBPS           Z14, Z24, Z18
-	VMULPS           Z15, Z25, Z25
-	VFNMADD231PS     Z16, Z18, Z25
-	VFNMADD231PS     Z17, Z18, Z25
-	VFMADD231PS      Z15, Z26, Z25
-	VBROADCASTSS     lanes_3c091cd5<>+0(SB), Z26
-	VFMADD231PS.BCST lanes_3ab52284<>+0(SB), Z25, Z26
-	VFMADD213PS.BCST lanes_3d2aac5c<>+0(SB), Z25, Z26
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z25, Z26
-	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z25, Z26
-	VFMADD213PS      Z11, Z25, Z26
-	VMULPS           Z28, Z25, Z25
-	VFMADD231PS      Z25, Z26, Z28
-	VSCALEFPS        Z18, Z28, Z24
-	VBROADCASTSS     lanes_c1800000<>+0(SB), Z28
-	VMAXPS           Z0, Z28, Z18
+	VPANDND          Z0, Z1, Z27
+	VMINPS           Z27, Z2, Z27
+	VMOVAPS          Z4, Z26
+	VFMADD231PS      Z27, Z3, Z26
+	VFMADD213PS      Z5, Z27, Z26
+	VFMADD213PS      Z6, Z27, Z26
+	VFMADD213PS      Z7, Z27, Z26
+	VMOVAPS          Z9, Z29
+	VFMADD231PS      Z27, Z8, Z29
+	VFMADD213PS      Z10, Z27, Z29
+	VFMADD213PS      Z11, Z27, Z29
+	VMULPS           Z12, Z27, Z25
+	VFMADD231PS      Z26, Z25, Z29
+	VDIVPS           Z29, Z26, Z29
+	VMULPS           Z27, Z27, Z26
+	VFMSUB213PS      Z26, Z27, Z27
+	VMOVAPS          Z14, Z25
+	VFMADD231PS      Z13, Z26, Z25
+	VSUBPS           Z14, Z25, Z19
+	VMULPS           Z15, Z26, Z26
+	VFNMADD231PS     Z16, Z19, Z26
+	VFNMADD231PS     Z17, Z19, Z26
+	VFMADD231PS      Z15, Z27, Z26
+	VBROADCASTSS     lanes_3c091cd5<>+0(SB), Z27
+	VFMADD231PS      Z26, Z18, Z27
+	VFMADD213PS.BCST lanes_3d2aac5c<>+0(SB), Z26, Z27
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z26, Z27
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z26, Z27
+	VFMADD213PS      Z11, Z26, Z27
+	VMULPS           Z29, Z26, Z26
+	VFMADD231PS      Z26, Z27, Z29
+	VSCALEFPS        Z19, Z29, Z25
+	VBROADCASTSS     lanes_c1800000<>+0(SB), Z29
+	VMAXPS           Z0, Z29, Z19
 	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z0, K3
-	VSUBPS           Z24, Z11, Z0
-	VBLENDMPS        Z24, Z0, K3, Z0
-	VMULPS           Z0, Z18, Z0
+	VSUBPS           Z25, Z11, Z0
+	VBLENDMPS        Z25, Z0, K3, Z0
+	VMULPS           Z0, Z19, Z0
 	VMOVUPS          Z0, K1, (AX)
 
 done:
@@ -25891,65 +27014,178 @@ TEXT ·GeluBackwardAVX2(SB), NOSPLIT, $0-32
 	MOVQ         x+16(FP), CX
 	MOVQ         n+24(FP), DX
 	VBROADCASTSS lanes_80000000<>+0(SB), Y1
-	VBROADCASTSS lanes_416ccccd<>+0(SB), Y2
-	VBROADCASTSS lanes_3bb378fe<>+0(SB), Y3
-	VBROADCASTSS lanes_3d4ad889<>+0(SB), Y4
-	VBROADCASTSS lanes_3e5613b3<>+0(SB), Y5
-	SUBQ         $+8, DX
-	JL           vectors_end
+	SUBQ         $+16, DX
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (CX), Y0
+	VMOVUPS      32(CX), Y2
+	VANDNPS      Y0, Y1, Y3
+	VANDNPS      Y2, Y1, Y4
+	VBROADCASTSS lanes_416ccccd<>+0(SB), Y5
+	VMINPS       Y3, Y5, Y3
+	VBROADCASTSS lanes_416ccccd<>+0(SB), Y5
+	VMINPS       Y4, Y5, Y4
+	VBROADCASTSS lanes_3d4ad889<>+0(SB), Y5
+	VFMADD231PS  lanes_3bb378fe<>+0(SB), Y3, Y5
+	VBROADCASTSS lanes_3d4ad889<>+0(SB), Y6
+	VFMADD231PS  lanes_3bb378fe<>+0(SB), Y4, Y6
+	VFMADD213PS  lanes_3e5613b3<>+0(SB), Y3, Y5
+	VFMADD213PS  lanes_3e5613b3<>+0(SB), Y4, Y6
+	VFMADD213PS  lanes_3ef1c012<>+0(SB), Y3, Y5
+	VFMADD213PS  lanes_3ef1c012<>+0(SB), Y4, Y6
+	VFMADD213PS  lanes_3f000000<>+0(SB), Y3, Y5
+	VFMADD213PS  lanes_3f000000<>+0(SB), Y4, Y6
+	VBROADCASTSS lanes_3dff46e8<>+0(SB), Y7
+	VFMADD231PS  lanes_3c60b427<>+0(SB), Y3, Y7
+	VBROADCASTSS lanes_3dff46e8<>+0(SB), Y8
+	VFMADD231PS  lanes_3c60b427<>+0(SB), Y4, Y8
+	VFMADD213PS  lanes_3efa5235<>+0(SB), Y3, Y7
+	VFMADD213PS  lanes_3efa5235<>+0(SB), Y4, Y8
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y4, Y8
+	VMULPS       lanes_40206c99<>+0(SB), Y3, Y9
+	VMULPS       lanes_40206c99<>+0(SB), Y4, Y10
+	VFMADD231PS  Y5, Y9, Y7
+	VFMADD231PS  Y6, Y10, Y8
+	VDIVPS       Y7, Y5, Y7
+	VDIVPS       Y8, Y6, Y8
+	VMULPS       Y3, Y3, Y6
+	VMULPS       Y4, Y4, Y5
+	VFMSUB213PS  Y6, Y3, Y3
+	VFMSUB213PS  Y5, Y4, Y4
+	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y10
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y6, Y10
+	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y9
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y5, Y9
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y10, Y11
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y9, Y12
+	VMULPS       lanes_bf000000<>+0(SB), Y6, Y6
+	VMULPS       lanes_bf000000<>+0(SB), Y5, Y5
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y6
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y5
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y6
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y5
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y3, Y6
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y4, Y5
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y4
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y6, Y4
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y3
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y5, Y3
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y6, Y4
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y5, Y3
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y6, Y4
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y5, Y3
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y6, Y4
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y5, Y3
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y4
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y5, Y3
+	VMULPS       Y7, Y6, Y13
+	VMULPS       Y8, Y5, Y14
+	VFMADD231PS  Y13, Y4, Y7
+	VFMADD231PS  Y14, Y3, Y8
+	VPSLLD       $0x17, Y10, Y14
+	VMULPS       Y14, Y7, Y7
+	VMULPS       lanes_2b800000<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y9, Y14
+	VMULPS       Y14, Y8, Y8
+	VMULPS       lanes_2b800000<>+0(SB), Y8, Y8
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y4, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y5
+	VPSLLD       $0x17, Y10, Y3
+	VMULPS       Y3, Y6, Y10
+	VMULPS       lanes_2b800000<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y9, Y11
+	VMULPS       Y11, Y5, Y9
+	VMULPS       lanes_2b800000<>+0(SB), Y9, Y9
+	VBROADCASTSS lanes_41800000<>+0(SB), Y5
+	VMINPS       Y0, Y5, Y12
+	VBROADCASTSS lanes_41800000<>+0(SB), Y11
+	VMINPS       Y2, Y11, Y5
+	VBROADCASTSS lanes_c1800000<>+0(SB), Y11
+	VMAXPS       Y12, Y11, Y12
+	VBROADCASTSS lanes_c1800000<>+0(SB), Y11
+	VMAXPS       Y5, Y11, Y5
+	VMULPS       lanes_3ecc422a<>+0(SB), Y12, Y12
+	VMULPS       lanes_3ecc422a<>+0(SB), Y5, Y5
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y0
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y2, Y2
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y6
+	VSUBPS       Y7, Y6, Y11
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y3
+	VSUBPS       Y8, Y3, Y6
+	VBLENDVPS    Y0, Y7, Y11, Y11
+	VBLENDVPS    Y2, Y8, Y6, Y6
+	VFMADD231PS  Y10, Y12, Y11
+	VFMADD231PS  Y9, Y5, Y6
+	VMULPS       (BX), Y11, Y11
+	VMULPS       32(BX), Y6, Y6
+	VMOVUPS      Y11, (AX)
+	VMOVUPS      Y6, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	SUBQ         $+16, DX
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, DX
+	SUBQ $+8, DX
+	JL   vectors_end
 
 vectors:
-	VMOVUPS      (CX), Y0
-	VANDNPS      Y0, Y1, Y6
-	VMINPS       Y6, Y2, Y6
-	VMOVAPS      Y4, Y7
-	VFMADD231PS  Y6, Y3, Y7
-	VFMADD213PS  Y5, Y6, Y7
-	VFMADD213PS  lanes_3ef1c012<>+0(SB), Y6, Y7
-	VFMADD213PS  lanes_3f000000<>+0(SB), Y6, Y7
-	VBROADCASTSS lanes_3dff46e8<>+0(SB), Y8
-	VFMADD231PS  lanes_3c60b427<>+0(SB), Y6, Y8
-	VFMADD213PS  lanes_3efa5235<>+0(SB), Y6, Y8
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y8
-	VMULPS       lanes_40206c99<>+0(SB), Y6, Y9
-	VFMADD231PS  Y7, Y9, Y8
-	VDIVPS       Y8, Y7, Y8
-	VMULPS       Y6, Y6, Y7
-	VFMSUB213PS  Y7, Y6, Y6
-	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y9
-	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y7, Y9
-	VSUBPS       lanes_4b4000a7<>+0(SB), Y9, Y10
-	VMULPS       lanes_bf000000<>+0(SB), Y7, Y7
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y7
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y7
-	VFMADD231PS  lanes_bf000000<>+0(SB), Y6, Y7
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y6
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y6
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y6
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y6
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y7, Y6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y6
-	VMULPS       Y8, Y7, Y11
-	VFMADD231PS  Y11, Y6, Y8
-	VPSLLD       $0x17, Y9, Y11
-	VMULPS       Y11, Y8, Y8
-	VMULPS       lanes_2b800000<>+0(SB), Y8, Y8
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y7
-	VPSLLD       $0x17, Y9, Y6
-	VMULPS       Y6, Y7, Y9
-	VMULPS       lanes_2b800000<>+0(SB), Y9, Y9
-	VBROADCASTSS lanes_41800000<>+0(SB), Y7
-	VMINPS       Y0, Y7, Y10
-	VBROADCASTSS lanes_c1800000<>+0(SB), Y7
-	VMAXPS       Y10, Y7, Y10
-	VMULPS       lanes_3ecc422a<>+0(SB), Y10, Y10
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y0
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y6
-	VSUBPS       Y8, Y6, Y7
-	VBLENDVPS    Y0, Y8, Y7, Y7
-	VFMADD231PS  Y9, Y10, Y7
-	VMULPS       (BX), Y7, Y7
-	VMOVUPS      Y7, (AX)
+	VMOVUPS      (CX), Y6
+	VANDNPS      Y6, Y1, Y11
+	VBROADCASTSS lanes_416ccccd<>+0(SB), Y9
+	VMINPS       Y11, Y9, Y11
+	VBROADCASTSS lanes_3d4ad889<>+0(SB), Y9
+	VFMADD231PS  lanes_3bb378fe<>+0(SB), Y11, Y9
+	VFMADD213PS  lanes_3e5613b3<>+0(SB), Y11, Y9
+	VFMADD213PS  lanes_3ef1c012<>+0(SB), Y11, Y9
+	VFMADD213PS  lanes_3f000000<>+0(SB), Y11, Y9
+	VBROADCASTSS lanes_3dff46e8<>+0(SB), Y5
+	VFMADD231PS  lanes_3c60b427<>+0(SB), Y11, Y5
+	VFMADD213PS  lanes_3efa5235<>+0(SB), Y11, Y5
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y5
+	VMULPS       lanes_40206c99<>+0(SB), Y11, Y10
+	VFMADD231PS  Y9, Y10, Y5
+	VDIVPS       Y5, Y9, Y5
+	VMULPS       Y11, Y11, Y9
+	VFMSUB213PS  Y9, Y11, Y11
+	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y10
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y9, Y10
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y10, Y12
+	VMULPS       lanes_bf000000<>+0(SB), Y9, Y9
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y9
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y11, Y9
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y11
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y11
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y11
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y11
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y11
+	VMULPS       Y5, Y9, Y8
+	VFMADD231PS  Y8, Y11, Y5
+	VPSLLD       $0x17, Y10, Y8
+	VMULPS       Y8, Y5, Y5
+	VMULPS       lanes_2b800000<>+0(SB), Y5, Y5
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y9
+	VPSLLD       $0x17, Y10, Y11
+	VMULPS       Y11, Y9, Y10
+	VMULPS       lanes_2b800000<>+0(SB), Y10, Y10
+	VBROADCASTSS lanes_41800000<>+0(SB), Y9
+	VMINPS       Y6, Y9, Y12
+	VBROADCASTSS lanes_c1800000<>+0(SB), Y9
+	VMAXPS       Y12, Y9, Y12
+	VMULPS       lanes_3ecc422a<>+0(SB), Y12, Y12
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y6, Y6
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y11
+	VSUBPS       Y5, Y11, Y9
+	VBLENDVPS    Y6, Y5, Y9, Y9
+	VFMADD231PS  Y10, Y12, Y9
+	VMULPS       (BX), Y9, Y9
+	VMOVUPS      Y9, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -25962,88 +27198,89 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         DX
-	VMOVUPS      32(SI)(DX*4), Y7
+	VMOVUPS      32(SI)(DX*4), Y9
 	NEGQ         DX
-	VMASKMOVPS   (CX), Y7, Y9
-	VANDNPS      Y9, Y1, Y10
-	VMINPS       Y10, Y2, Y10
-	VMOVAPS      Y4, Y8
-	VFMADD231PS  Y10, Y3, Y8
-	VFMADD213PS  Y5, Y10, Y8
-	VFMADD213PS  lanes_3ef1c012<>+0(SB), Y10, Y8
-	VFMADD213PS  lanes_3f000000<>+0(SB), Y10, Y8
-	VBROADCASTSS lanes_3dff46e8<>+0(SB), Y0
-	VFMADD231PS  lanes_3c60b427<>+0(SB), Y10, Y0
-	VFMADD213PS  lanes_3efa5235<>+0(SB), Y10, Y0
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y0
-	VMULPS       lanes_40206c99<>+0(SB), Y10, Y6
-	VFMADD231PS  Y8, Y6, Y0
-	VDIVPS       Y0, Y8, Y0
-	VMULPS       Y10, Y10, Y8
-	VFMSUB213PS  Y8, Y10, Y10
-	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y6
-	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y8, Y6
-	VSUBPS       lanes_4b4000a7<>+0(SB), Y6, Y11
-	VMULPS       lanes_bf000000<>+0(SB), Y8, Y8
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y8
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y8
-	VFMADD231PS  lanes_bf000000<>+0(SB), Y10, Y8
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y10
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y8, Y10
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y8, Y10
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y8, Y10
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y8, Y10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y10
-	VMULPS       Y0, Y8, Y12
-	VFMADD231PS  Y12, Y10, Y0
-	VPSLLD       $0x17, Y6, Y12
-	VMULPS       Y12, Y0, Y0
-	VMULPS       lanes_2b800000<>+0(SB), Y0, Y0
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y8
-	VPSLLD       $0x17, Y6, Y10
-	VMULPS       Y10, Y8, Y6
+	VMASKMOVPS   (CX), Y9, Y10
+	VANDNPS      Y10, Y1, Y12
+	VBROADCASTSS lanes_416ccccd<>+0(SB), Y5
+	VMINPS       Y12, Y5, Y12
+	VBROADCASTSS lanes_3d4ad889<>+0(SB), Y5
+	VFMADD231PS  lanes_3bb378fe<>+0(SB), Y12, Y5
+	VFMADD213PS  lanes_3e5613b3<>+0(SB), Y12, Y5
+	VFMADD213PS  lanes_3ef1c012<>+0(SB), Y12, Y5
+	VFMADD213PS  lanes_3f000000<>+0(SB), Y12, Y5
+	VBROADCASTSS lanes_3dff46e8<>+0(SB), Y6
+	VFMADD231PS  lanes_3c60b427<>+0(SB), Y12, Y6
+	VFMADD213PS  lanes_3efa5235<>+0(SB), Y12, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y6
+	VMULPS       lanes_40206c99<>+0(SB), Y12, Y11
+	VFMADD231PS  Y5, Y11, Y6
+	VDIVPS       Y6, Y5, Y6
+	VMULPS       Y12, Y12, Y5
+	VFMSUB213PS  Y5, Y12, Y12
+	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y11
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y5, Y11
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y11, Y8
+	VMULPS       lanes_bf000000<>+0(SB), Y5, Y5
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y8, Y5
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y8, Y5
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y12, Y5
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y5, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y5, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y5, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y5, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y5, Y12
+	VMULPS       Y6, Y5, Y2
+	VFMADD231PS  Y2, Y12, Y6
+	VPSLLD       $0x17, Y11, Y2
+	VMULPS       Y2, Y6, Y6
 	VMULPS       lanes_2b800000<>+0(SB), Y6, Y6
-	VBROADCASTSS lanes_41800000<>+0(SB), Y8
-	VMINPS       Y9, Y8, Y11
-	VBROADCASTSS lanes_c1800000<>+0(SB), Y8
-	VMAXPS       Y11, Y8, Y11
-	VMULPS       lanes_3ecc422a<>+0(SB), Y11, Y11
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y9, Y9
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y10
-	VSUBPS       Y0, Y10, Y8
-	VBLENDVPS    Y9, Y0, Y8, Y8
-	VFMADD231PS  Y6, Y11, Y8
-	VMASKMOVPS   (BX), Y7, Y6
-	VMULPS       Y6, Y8, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y5
+	VPSLLD       $0x17, Y11, Y12
+	VMULPS       Y12, Y5, Y11
+	VMULPS       lanes_2b800000<>+0(SB), Y11, Y11
+	VBROADCASTSS lanes_41800000<>+0(SB), Y5
+	VMINPS       Y10, Y5, Y8
+	VBROADCASTSS lanes_c1800000<>+0(SB), Y5
+	VMAXPS       Y8, Y5, Y8
+	VMULPS       lanes_3ecc422a<>+0(SB), Y8, Y8
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y10, Y10
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y12
+	VSUBPS       Y6, Y12, Y5
+	VBLENDVPS    Y10, Y6, Y5, Y5
+	VFMADD231PS  Y11, Y8, Y5
+	VMASKMOVPS   (BX), Y9, Y11
+	VMULPS       Y11, Y5, Y11
 	CMPQ         DX, $0x04
-	JL           store147_few
-	VMOVUPS      X6, (AX)
-	JE           store147_end
-	VPERM2F128   $0x01, Y6, Y6, Y6
+	JL           store137_few
+	VMOVUPS      X11, (AX)
+	JE           store137_end
+	VPERM2F128   $0x01, Y11, Y11, Y11
 	CMPQ         DX, $0x06
-	JL           store147_five
-	VMOVLPS      X6, 16(AX)
-	JE           store147_swap
-	VEXTRACTPS   $0x02, X6, 24(AX)
-	JMP          store147_swap
+	JL           store137_five
+	VMOVLPS      X11, 16(AX)
+	JE           store137_swap
+	VEXTRACTPS   $0x02, X11, 24(AX)
+	JMP          store137_swap
 
-store147_five:
-	VMOVSS X6, 16(AX)
+store137_five:
+	VMOVSS X11, 16(AX)
 
-store147_swap:
-	VPERM2F128 $0x01, Y6, Y6, Y6
-	JMP        store147_end
+store137_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store137_end
 
 store147_few:
 	CMPQ       DX, $0x02
-	JL         store147_one
-	VMOVLPS    X6, (AX)
-	JE         store147_end
-	VEXTRACTPS $0x02, X6, 8(AX)
-	JMP        store147_end
+	JL         store137_one
+	VMOVLPS    X11, (AX)
+	JE         store137_end
+	VEXTRACTPS $0x02, X11, 8(AX)
+	JMP        store137_end
 
-store147_one:
-	VMOVSS X6, (AX)
+store137_one:
+	VMOVSS X11, (AX)
 
 store147_end:
 done:
@@ -26078,206 +27315,204 @@ TEXT ·GeluBackwardAVX512(SB), NOSPLIT, $0-32
 	MOVQ         x+16(FP), CX
 	MOVQ         n+24(FP), DX
 	VBROADCASTSS lanes_80000000<>+0(SB), Z1
+	VBROADCASTSS lanes_416ccccd<>+0(SB), Z2
+	VBROADCASTSS lanes_3bb378fe<>+0(SB), Z3
 	SUBQ         $+64, DX
 	JL           blocks_end
 
 blocks:
 	VMOVUPS           (CX), Z0
-	VMOVUPS           64(CX), Z2
-	VMOVUPS           128(CX), Z3
-	VMOVUPS           192(CX), Z4
-	VPANDND           Z0, Z1, Z5
-	VPANDND           Z2, Z1, Z6
-	VPANDND           Z3, Z1, Z7
+	VMOVUPS           64(CX), Z4
+	VMOVUPS           128(CX), Z5
+	VMOVUPS           192(CX), Z6
+	VPANDND           Z0, Z1, Z7
 	VPANDND           Z4, Z1, Z8
-	VBROADCASTSS      lanes_416ccccd<>+0(SB), Z9
-	VMINPS            Z5, Z9, Z5
-	VBROADCASTSS      lanes_416ccccd<>+0(SB), Z9
-	VMINPS            Z6, Z9, Z6
-	VBROADCASTSS      lanes_416ccccd<>+0(SB), Z9
-	VMINPS            Z7, Z9, Z7
-	VBROADCASTSS      lanes_416ccccd<>+0(SB), Z9
-	VMINPS            Z8, Z9, Z8
-	VBROADCASTSS      lanes_3d4ad889<>+0(SB), Z9
-	VFMADD231PS.BCST  lanes_3bb378fe<>+0(SB), Z5, Z9
-	VBROADCASTSS      lanes_3d4ad889<>+0(SB), Z10
-	VFMADD231PS.BCST  lanes_3bb378fe<>+0(SB), Z6, Z10
+	VPANDND           Z5, Z1, Z9
+	VPANDND           Z6, Z1, Z10
+	VMINPS            Z7, Z2, Z7
+	VMINPS            Z8, Z2, Z8
+	VMINPS            Z9, Z2, Z9
+	VMINPS            Z10, Z2, Z10
 	VBROADCASTSS      lanes_3d4ad889<>+0(SB), Z11
-	VFMADD231PS.BCST  lanes_3bb378fe<>+0(SB), Z7, Z11
+	VFMADD231PS       Z7, Z3, Z11
 	VBROADCASTSS      lanes_3d4ad889<>+0(SB), Z12
-	VFMADD231PS.BCST  lanes_3bb378fe<>+0(SB), Z8, Z12
-	VFMADD213PS.BCST  lanes_3e5613b3<>+0(SB), Z5, Z9
-	VFMADD213PS.BCST  lanes_3e5613b3<>+0(SB), Z6, Z10
+	VFMADD231PS       Z8, Z3, Z12
+	VBROADCASTSS      lanes_3d4ad889<>+0(SB), Z13
+	VFMADD231PS       Z9, Z3, Z13
+	VBROADCASTSS      lanes_3d4ad889<>+0(SB), Z14
+	VFMADD231PS       Z10, Z3, Z14
 	VFMADD213PS.BCST  lanes_3e5613b3<>+0(SB), Z7, Z11
 	VFMADD213PS.BCST  lanes_3e5613b3<>+0(SB), Z8, Z12
-	VFMADD213PS.BCST  lanes_3ef1c012<>+0(SB), Z5, Z9
-	VFMADD213PS.BCST  lanes_3ef1c012<>+0(SB), Z6, Z10
+	VFMADD213PS.BCST  lanes_3e5613b3<>+0(SB), Z9, Z13
+	VFMADD213PS.BCST  lanes_3e5613b3<>+0(SB), Z10, Z14
 	VFMADD213PS.BCST  lanes_3ef1c012<>+0(SB), Z7, Z11
 	VFMADD213PS.BCST  lanes_3ef1c012<>+0(SB), Z8, Z12
-	VFMADD213PS.BCST  lanes_3f000000<>+0(SB), Z5, Z9
-	VFMADD213PS.BCST  lanes_3f000000<>+0(SB), Z6, Z10
+	VFMADD213PS.BCST  lanes_3ef1c012<>+0(SB), Z9, Z13
+	VFMADD213PS.BCST  lanes_3ef1c012<>+0(SB), Z10, Z14
 	VFMADD213PS.BCST  lanes_3f000000<>+0(SB), Z7, Z11
 	VFMADD213PS.BCST  lanes_3f000000<>+0(SB), Z8, Z12
-	VBROADCASTSS      lanes_3dff46e8<>+0(SB), Z13
-	VFMADD231PS.BCST  lanes_3c60b427<>+0(SB), Z5, Z13
-	VBROADCASTSS      lanes_3dff46e8<>+0(SB), Z14
-	VFMADD231PS.BCST  lanes_3c60b427<>+0(SB), Z6, Z14
+	VFMADD213PS.BCST  lanes_3f000000<>+0(SB), Z9, Z13
+	VFMADD213PS.BCST  lanes_3f000000<>+0(SB), Z10, Z14
 	VBROADCASTSS      lanes_3dff46e8<>+0(SB), Z15
 	VFMADD231PS.BCST  lanes_3c60b427<>+0(SB), Z7, Z15
 	VBROADCASTSS      lanes_3dff46e8<>+0(SB), Z16
 	VFMADD231PS.BCST  lanes_3c60b427<>+0(SB), Z8, Z16
-	VFMADD213PS.BCST  lanes_3efa5235<>+0(SB), Z5, Z13
-	VFMADD213PS.BCST  lanes_3efa5235<>+0(SB), Z6, Z14
+	VBROADCASTSS      lanes_3dff46e8<>+0(SB), Z17
+	VFMADD231PS.BCST  lanes_3c60b427<>+0(SB), Z9, Z17
+	VBROADCASTSS      lanes_3dff46e8<>+0(SB), Z18
+	VFMADD231PS.BCST  lanes_3c60b427<>+0(SB), Z10, Z18
 	VFMADD213PS.BCST  lanes_3efa5235<>+0(SB), Z7, Z15
 	VFMADD213PS.BCST  lanes_3efa5235<>+0(SB), Z8, Z16
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z5, Z13
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z6, Z14
+	VFMADD213PS.BCST  lanes_3efa5235<>+0(SB), Z9, Z17
+	VFMADD213PS.BCST  lanes_3efa5235<>+0(SB), Z10, Z18
 	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z7, Z15
 	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z8, Z16
-	VMULPS.BCST       lanes_40206c99<>+0(SB), Z5, Z17
-	VMULPS.BCST       lanes_40206c99<>+0(SB), Z6, Z18
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z9, Z17
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z10, Z18
 	VMULPS.BCST       lanes_40206c99<>+0(SB), Z7, Z19
 	VMULPS.BCST       lanes_40206c99<>+0(SB), Z8, Z20
-	VFMADD231PS       Z9, Z17, Z13
-	VFMADD231PS       Z10, Z18, Z14
+	VMULPS.BCST       lanes_40206c99<>+0(SB), Z9, Z21
+	VMULPS.BCST       lanes_40206c99<>+0(SB), Z10, Z22
 	VFMADD231PS       Z11, Z19, Z15
 	VFMADD231PS       Z12, Z20, Z16
-	VDIVPS            Z13, Z9, Z13
-	VDIVPS            Z14, Z10, Z14
+	VFMADD231PS       Z13, Z21, Z17
+	VFMADD231PS       Z14, Z22, Z18
 	VDIVPS            Z15, Z11, Z15
 	VDIVPS            Z16, Z12, Z16
-	VMULPS            Z5, Z5, Z12
-	VMULPS            Z6, Z6, Z11
-	VMULPS            Z7, Z7, Z10
-	VMULPS            Z8, Z8, Z9
-	VFMSUB213PS       Z12, Z5, Z5
-	VFMSUB213PS       Z11, Z6, Z6
-	VFMSUB213PS       Z10, Z7, Z7
-	VFMSUB213PS       Z9, Z8, Z8
+	VDIVPS            Z17, Z13, Z17
+	VDIVPS            Z18, Z14, Z18
+	VMULPS            Z7, Z7, Z14
+	VMULPS            Z8, Z8, Z13
+	VMULPS            Z9, Z9, Z12
+	VMULPS            Z10, Z10, Z11
+	VFMSUB213PS       Z14, Z7, Z7
+	VFMSUB213PS       Z13, Z8, Z8
+	VFMSUB213PS       Z12, Z9, Z9
+	VFMSUB213PS       Z11, Z10, Z10
+	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z22
+	VFMADD231PS.BCST  lanes_bf38aa3b<>+0(SB), Z14, Z22
+	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z21
+	VFMADD231PS.BCST  lanes_bf38aa3b<>+0(SB), Z13, Z21
 	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z20
 	VFMADD231PS.BCST  lanes_bf38aa3b<>+0(SB), Z12, Z20
 	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z19
 	VFMADD231PS.BCST  lanes_bf38aa3b<>+0(SB), Z11, Z19
-	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z18
-	VFMADD231PS.BCST  lanes_bf38aa3b<>+0(SB), Z10, Z18
-	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z17
-	VFMADD231PS.BCST  lanes_bf38aa3b<>+0(SB), Z9, Z17
-	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z20, Z21
-	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z19, Z22
-	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z18, Z23
-	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z17, Z24
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z22, Z23
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z21, Z24
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z20, Z25
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z19, Z26
+	VMULPS.BCST       lanes_bf000000<>+0(SB), Z14, Z14
+	VMULPS.BCST       lanes_bf000000<>+0(SB), Z13, Z13
 	VMULPS.BCST       lanes_bf000000<>+0(SB), Z12, Z12
 	VMULPS.BCST       lanes_bf000000<>+0(SB), Z11, Z11
-	VMULPS.BCST       lanes_bf000000<>+0(SB), Z10, Z10
-	VMULPS.BCST       lanes_bf000000<>+0(SB), Z9, Z9
-	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z21, Z12
-	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z22, Z11
-	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z23, Z10
-	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z24, Z9
-	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z21, Z12
-	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z22, Z11
-	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z23, Z10
-	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z24, Z9
-	VFMADD231PS.BCST  lanes_bf000000<>+0(SB), Z5, Z12
-	VFMADD231PS.BCST  lanes_bf000000<>+0(SB), Z6, Z11
-	VFMADD231PS.BCST  lanes_bf000000<>+0(SB), Z7, Z10
-	VFMADD231PS.BCST  lanes_bf000000<>+0(SB), Z8, Z9
+	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z23, Z14
+	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z24, Z13
+	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z25, Z12
+	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z26, Z11
+	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z23, Z14
+	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z24, Z13
+	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z25, Z12
+	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z26, Z11
+	VFMADD231PS.BCST  lanes_bf000000<>+0(SB), Z7, Z14
+	VFMADD231PS.BCST  lanes_bf000000<>+0(SB), Z8, Z13
+	VFMADD231PS.BCST  lanes_bf000000<>+0(SB), Z9, Z12
+	VFMADD231PS.BCST  lanes_bf000000<>+0(SB), Z10, Z11
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z10
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z14, Z10
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z9
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z13, Z9
 	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z8
 	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z12, Z8
 	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z7
 	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z11, Z7
-	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z6
-	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z10, Z6
-	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z5
-	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z9, Z5
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z14, Z10
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z13, Z9
 	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z12, Z8
 	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z11, Z7
-	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z10, Z6
-	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z9, Z5
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z14, Z10
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z13, Z9
 	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z12, Z8
 	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z11, Z7
-	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z10, Z6
-	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z9, Z5
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z14, Z10
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z13, Z9
 	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z12, Z8
 	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z11, Z7
-	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z10, Z6
-	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z9, Z5
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z14, Z10
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z13, Z9
 	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z12, Z8
 	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z11, Z7
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z10, Z6
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z9, Z5
-	VMULPS            Z13, Z12, Z25
-	VMULPS            Z14, Z11, Z26
-	VMULPS            Z15, Z10, Z27
-	VMULPS            Z16, Z9, Z28
-	VFMADD231PS       Z25, Z8, Z13
-	VFMADD231PS       Z26, Z7, Z14
-	VFMADD231PS       Z27, Z6, Z15
-	VFMADD231PS       Z28, Z5, Z16
-	VSCALEFPS         Z21, Z13, Z13
-	VSCALEFPS         Z22, Z14, Z14
+	VMULPS            Z15, Z14, Z27
+	VMULPS            Z16, Z13, Z28
+	VMULPS            Z17, Z12, Z29
+	VMULPS            Z18, Z11, Z30
+	VFMADD231PS       Z27, Z10, Z15
+	VFMADD231PS       Z28, Z9, Z16
+	VFMADD231PS       Z29, Z8, Z17
+	VFMADD231PS       Z30, Z7, Z18
 	VSCALEFPS         Z23, Z15, Z15
 	VSCALEFPS         Z24, Z16, Z16
+	VSCALEFPS         Z25, Z17, Z17
+	VSCALEFPS         Z26, Z18, Z18
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z10, Z14
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z9, Z13
 	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z8, Z12
 	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z7, Z11
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z6, Z10
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z5, Z9
-	VSCALEFPS         Z21, Z12, Z20
-	VSCALEFPS         Z22, Z11, Z19
-	VSCALEFPS         Z23, Z10, Z18
-	VSCALEFPS         Z24, Z9, Z17
-	VBROADCASTSS      lanes_41800000<>+0(SB), Z9
-	VMINPS            Z0, Z9, Z24
-	VBROADCASTSS      lanes_41800000<>+0(SB), Z23
-	VMINPS            Z2, Z23, Z9
-	VBROADCASTSS      lanes_41800000<>+0(SB), Z10
-	VMINPS            Z3, Z10, Z23
-	VBROADCASTSS      lanes_41800000<>+0(SB), Z22
-	VMINPS            Z4, Z22, Z10
-	VBROADCASTSS      lanes_c1800000<>+0(SB), Z22
-	VMAXPS            Z24, Z22, Z24
-	VBROADCASTSS      lanes_c1800000<>+0(SB), Z22
-	VMAXPS            Z9, Z22, Z9
-	VBROADCASTSS      lanes_c1800000<>+0(SB), Z22
-	VMAXPS            Z23, Z22, Z23
-	VBROADCASTSS      lanes_c1800000<>+0(SB), Z22
-	VMAXPS            Z10, Z22, Z10
-	VMULPS.BCST       lanes_3ecc422a<>+0(SB), Z24, Z24
-	VMULPS.BCST       lanes_3ecc422a<>+0(SB), Z9, Z9
-	VMULPS.BCST       lanes_3ecc422a<>+0(SB), Z23, Z23
-	VMULPS.BCST       lanes_3ecc422a<>+0(SB), Z10, Z10
+	VSCALEFPS         Z23, Z14, Z22
+	VSCALEFPS         Z24, Z13, Z21
+	VSCALEFPS         Z25, Z12, Z20
+	VSCALEFPS         Z26, Z11, Z19
+	VBROADCASTSS      lanes_41800000<>+0(SB), Z11
+	VMINPS            Z0, Z11, Z26
+	VBROADCASTSS      lanes_41800000<>+0(SB), Z25
+	VMINPS            Z4, Z25, Z11
+	VBROADCASTSS      lanes_41800000<>+0(SB), Z12
+	VMINPS            Z5, Z12, Z25
+	VBROADCASTSS      lanes_41800000<>+0(SB), Z24
+	VMINPS            Z6, Z24, Z12
+	VBROADCASTSS      lanes_c1800000<>+0(SB), Z24
+	VMAXPS            Z26, Z24, Z26
+	VBROADCASTSS      lanes_c1800000<>+0(SB), Z24
+	VMAXPS            Z11, Z24, Z11
+	VBROADCASTSS      lanes_c1800000<>+0(SB), Z24
+	VMAXPS            Z25, Z24, Z25
+	VBROADCASTSS      lanes_c1800000<>+0(SB), Z24
+	VMAXPS            Z12, Z24, Z12
+	VMULPS.BCST       lanes_3ecc422a<>+0(SB), Z26, Z26
+	VMULPS.BCST       lanes_3ecc422a<>+0(SB), Z11, Z11
+	VMULPS.BCST       lanes_3ecc422a<>+0(SB), Z25, Z25
+	VMULPS.BCST       lanes_3ecc422a<>+0(SB), Z12, Z12
 	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z0, K2
-	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z2, K3
-	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z3, K4
-	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z4, K5
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z3
-	VSUBPS            Z13, Z3, Z4
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z2
-	VSUBPS            Z14, Z2, Z3
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z4, K3
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z5, K4
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z6, K5
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z5
+	VSUBPS            Z15, Z5, Z6
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z4
+	VSUBPS            Z16, Z4, Z5
 	VBROADCASTSS      lanes_3f800000<>+0(SB), Z0
-	VSUBPS            Z15, Z0, Z2
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z22
-	VSUBPS            Z16, Z22, Z0
-	VBLENDMPS         Z13, Z4, K2, Z4
-	VBLENDMPS         Z14, Z3, K3, Z3
-	VBLENDMPS         Z15, Z2, K4, Z2
-	VBLENDMPS         Z16, Z0, K5, Z0
-	VFMADD231PS       Z20, Z24, Z4
-	VFMADD231PS       Z19, Z9, Z3
-	VFMADD231PS       Z18, Z23, Z2
-	VFMADD231PS       Z17, Z10, Z0
-	VMOVUPS           (BX), Z17
-	VMOVUPS           64(BX), Z10
-	VMOVUPS           128(BX), Z18
-	VMOVUPS           192(BX), Z23
-	VMULPS            Z17, Z4, Z17
-	VMULPS            Z10, Z3, Z10
-	VMULPS            Z18, Z2, Z18
-	VMULPS            Z23, Z0, Z23
-	VMOVUPS           Z17, (AX)
-	VMOVUPS           Z10, 64(AX)
-	VMOVUPS           Z18, 128(AX)
-	VMOVUPS           Z23, 192(AX)
+	VSUBPS            Z17, Z0, Z4
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z24
+	VSUBPS            Z18, Z24, Z0
+	VBLENDMPS         Z15, Z6, K2, Z6
+	VBLENDMPS         Z16, Z5, K3, Z5
+	VBLENDMPS         Z17, Z4, K4, Z4
+	VBLENDMPS         Z18, Z0, K5, Z0
+	VFMADD231PS       Z22, Z26, Z6
+	VFMADD231PS       Z21, Z11, Z5
+	VFMADD231PS       Z20, Z25, Z4
+	VFMADD231PS       Z19, Z12, Z0
+	VMOVUPS           (BX), Z19
+	VMOVUPS           64(BX), Z12
+	VMOVUPS           128(BX), Z20
+	VMOVUPS           192(BX), Z25
+	VMULPS            Z19, Z6, Z19
+	VMULPS            Z12, Z5, Z12
+	VMULPS            Z20, Z4, Z20
+	VMULPS            Z25, Z0, Z25
+	VMOVUPS           Z19, (AX)
+	VMOVUPS           Z12, 64(AX)
+	VMOVUPS           Z20, 128(AX)
+	VMOVUPS           Z25, 192(AX)
 	ADDQ              $+256, AX
 	ADDQ              $+256, BX
 	ADDQ              $+256, CX
@@ -26290,54 +27525,53 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS           (CX), Z23
-	VPANDND           Z23, Z1, Z18
-	VBROADCASTSS      lanes_416ccccd<>+0(SB), Z10
-	VMINPS            Z18, Z10, Z18
-	VBROADCASTSS      lanes_3d4ad889<>+0(SB), Z10
-	VFMADD231PS.BCST  lanes_3bb378fe<>+0(SB), Z18, Z10
-	VFMADD213PS.BCST  lanes_3e5613b3<>+0(SB), Z18, Z10
-	VFMADD213PS.BCST  lanes_3ef1c012<>+0(SB), Z18, Z10
-	VFMADD213PS.BCST  lanes_3f000000<>+0(SB), Z18, Z10
-	VBROADCASTSS      lanes_3dff46e8<>+0(SB), Z17
-	VFMADD231PS.BCST  lanes_3c60b427<>+0(SB), Z18, Z17
-	VFMADD213PS.BCST  lanes_3efa5235<>+0(SB), Z18, Z17
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z18, Z17
-	VMULPS.BCST       lanes_40206c99<>+0(SB), Z18, Z0
-	VFMADD231PS       Z10, Z0, Z17
-	VDIVPS            Z17, Z10, Z17
-	VMULPS            Z18, Z18, Z10
-	VFMSUB213PS       Z10, Z18, Z18
+	VMOVUPS           (CX), Z25
+	VPANDND           Z25, Z1, Z20
+	VMINPS            Z20, Z2, Z20
+	VBROADCASTSS      lanes_3d4ad889<>+0(SB), Z12
+	VFMADD231PS       Z20, Z3, Z12
+	VFMADD213PS.BCST  lanes_3e5613b3<>+0(SB), Z20, Z12
+	VFMADD213PS.BCST  lanes_3ef1c012<>+0(SB), Z20, Z12
+	VFMADD213PS.BCST  lanes_3f000000<>+0(SB), Z20, Z12
+	VBROADCASTSS      lanes_3dff46e8<>+0(SB), Z19
+	VFMADD231PS.BCST  lanes_3c60b427<>+0(SB), Z20, Z19
+	VFMADD213PS.BCST  lanes_3efa5235<>+0(SB), Z20, Z19
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z20, Z19
+	VMULPS.BCST       lanes_40206c99<>+0(SB), Z20, Z0
+	VFMADD231PS       Z12, Z0, Z19
+	VDIVPS            Z19, Z12, Z19
+	VMULPS            Z20, Z20, Z12
+	VFMSUB213PS       Z12, Z20, Z20
 	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z0
-	VFMADD231PS.BCST  lanes_bf38aa3b<>+0(SB), Z10, Z0
-	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z0, Z2
-	VMULPS.BCST       lanes_bf000000<>+0(SB), Z10, Z10
-	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z2, Z10
-	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z2, Z10
-	VFMADD231PS.BCST  lanes_bf000000<>+0(SB), Z18, Z10
-	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z18
-	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z10, Z18
-	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z10, Z18
-	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z10, Z18
-	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z10, Z18
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z10, Z18
-	VMULPS            Z17, Z10, Z3
-	VFMADD231PS       Z3, Z18, Z17
-	VSCALEFPS         Z2, Z17, Z17
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z18, Z10
-	VSCALEFPS         Z2, Z10, Z0
-	VBROADCASTSS      lanes_41800000<>+0(SB), Z10
-	VMINPS            Z23, Z10, Z2
-	VBROADCASTSS      lanes_c1800000<>+0(SB), Z10
-	VMAXPS            Z2, Z10, Z2
-	VMULPS.BCST       lanes_3ecc422a<>+0(SB), Z2, Z2
-	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z23, K5
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z10
-	VSUBPS            Z17, Z10, Z23
-	VBLENDMPS         Z17, Z23, K5, Z23
-	VFMADD231PS       Z0, Z2, Z23
+	VFMADD231PS.BCST  lanes_bf38aa3b<>+0(SB), Z12, Z0
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z0, Z4
+	VMULPS.BCST       lanes_bf000000<>+0(SB), Z12, Z12
+	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z4, Z12
+	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z4, Z12
+	VFMADD231PS.BCST  lanes_bf000000<>+0(SB), Z20, Z12
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z20
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z12, Z20
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z12, Z20
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z12, Z20
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z12, Z20
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z12, Z20
+	VMULPS            Z19, Z12, Z5
+	VFMADD231PS       Z5, Z20, Z19
+	VSCALEFPS         Z4, Z19, Z19
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z20, Z12
+	VSCALEFPS         Z4, Z12, Z0
+	VBROADCASTSS      lanes_41800000<>+0(SB), Z12
+	VMINPS            Z25, Z12, Z4
+	VBROADCASTSS      lanes_c1800000<>+0(SB), Z12
+	VMAXPS            Z4, Z12, Z4
+	VMULPS.BCST       lanes_3ecc422a<>+0(SB), Z4, Z4
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z25, K5
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z12
+	VSUBPS            Z19, Z12, Z25
+	VBLENDMPS         Z19, Z25, K5, Z25
+	VFMADD231PS       Z0, Z4, Z25
 	VMOVUPS           (BX), Z0
-	VMULPS            Z0, Z23, Z0
+	VMULPS            Z0, Z25, Z0
 	VMOVUPS           Z0, (AX)
 	ADDQ              $+64, AX
 	ADDQ              $+64, BX
@@ -26353,54 +27587,53 @@ vectors_end:
 	BZHIL             DX, SI, SI
 	KMOVW             SI, K1
 	VMOVUPS.Z         (CX), K1, Z0
-	VPANDND           Z0, Z1, Z23
-	VBROADCASTSS      lanes_416ccccd<>+0(SB), Z2
-	VMINPS            Z23, Z2, Z23
-	VBROADCASTSS      lanes_3d4ad889<>+0(SB), Z2
-	VFMADD231PS.BCST  lanes_3bb378fe<>+0(SB), Z23, Z2
-	VFMADD213PS.BCST  lanes_3e5613b3<>+0(SB), Z23, Z2
-	VFMADD213PS.BCST  lanes_3ef1c012<>+0(SB), Z23, Z2
-	VFMADD213PS.BCST  lanes_3f000000<>+0(SB), Z23, Z2
-	VBROADCASTSS      lanes_3dff46e8<>+0(SB), Z17
-	VFMADD231PS.BCST  lanes_3c60b427<>+0(SB), Z23, Z17
-	VFMADD213PS.BCST  lanes_3efa5235<>+0(SB), Z23, Z17
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z23, Z17
-	VMULPS.BCST       lanes_40206c99<>+0(SB), Z23, Z10
-	VFMADD231PS       Z2, Z10, Z17
-	VDIVPS            Z17, Z2, Z17
-	VMULPS            Z23, Z23, Z2
-	VFMSUB213PS       Z2, Z23, Z23
-	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z10
-	VFMADD231PS.BCST  lanes_bf38aa3b<>+0(SB), Z2, Z10
-	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z10, Z18
-	VMULPS.BCST       lanes_bf000000<>+0(SB), Z2, Z2
-	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z18, Z2
-	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z18, Z2
-	VFMADD231PS.BCST  lanes_bf000000<>+0(SB), Z23, Z2
-	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z23
-	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z2, Z23
-	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z2, Z23
-	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z2, Z23
-	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z2, Z23
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z2, Z23
-	VMULPS            Z17, Z2, Z3
-	VFMADD231PS       Z3, Z23, Z17
-	VSCALEFPS         Z18, Z17, Z17
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z23, Z2
-	VSCALEFPS         Z18, Z2, Z10
-	VBROADCASTSS      lanes_41800000<>+0(SB), Z2
-	VMINPS            Z0, Z2, Z18
-	VBROADCASTSS      lanes_c1800000<>+0(SB), Z2
-	VMAXPS            Z18, Z2, Z18
-	VMULPS.BCST       lanes_3ecc422a<>+0(SB), Z18, Z18
+	VPANDND           Z0, Z1, Z25
+	VMINPS            Z25, Z2, Z25
+	VBROADCASTSS      lanes_3d4ad889<>+0(SB), Z4
+	VFMADD231PS       Z25, Z3, Z4
+	VFMADD213PS.BCST  lanes_3e5613b3<>+0(SB), Z25, Z4
+	VFMADD213PS.BCST  lanes_3ef1c012<>+0(SB), Z25, Z4
+	VFMADD213PS.BCST  lanes_3f000000<>+0(SB), Z25, Z4
+	VBROADCASTSS      lanes_3dff46e8<>+0(SB), Z19
+	VFMADD231PS.BCST  lanes_3c60b427<>+0(SB), Z25, Z19
+	VFMADD213PS.BCST  lanes_3efa5235<>+0(SB), Z25, Z19
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z25, Z19
+	VMULPS.BCST       lanes_40206c99<>+0(SB), Z25, Z12
+	VFMADD231PS       Z4, Z12, Z19
+	VDIVPS            Z19, Z4, Z19
+	VMULPS            Z25, Z25, Z4
+	VFMSUB213PS       Z4, Z25, Z25
+	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z12
+	VFMADD231PS.BCST  lanes_bf38aa3b<>+0(SB), Z4, Z12
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z12, Z20
+	VMULPS.BCST       lanes_bf000000<>+0(SB), Z4, Z4
+	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z20, Z4
+	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z20, Z4
+	VFMADD231PS.BCST  lanes_bf000000<>+0(SB), Z25, Z4
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z25
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z4, Z25
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z4, Z25
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z4, Z25
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z4, Z25
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z4, Z25
+	VMULPS            Z19, Z4, Z5
+	VFMADD231PS       Z5, Z25, Z19
+	VSCALEFPS         Z20, Z19, Z19
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z25, Z4
+	VSCALEFPS         Z20, Z4, Z12
+	VBROADCASTSS      lanes_41800000<>+0(SB), Z4
+	VMINPS            Z0, Z4, Z20
+	VBROADCASTSS      lanes_c1800000<>+0(SB), Z4
+	VMAXPS            Z20, Z4, Z20
+	VMULPS.BCST       lanes_3ecc422a<>+0(SB), Z20, Z20
 	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z0, K5
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z2
-	VSUBPS            Z17, Z2, Z0
-	VBLENDMPS         Z17, Z0, K5, Z0
-	VFMADD231PS       Z10, Z18, Z0
-	VMOVUPS.Z         (BX), K1, Z10
-	VMULPS            Z10, Z0, Z10
-	VMOVUPS           Z10, K1, (AX)
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z4
+	VSUBPS            Z19, Z4, Z0
+	VBLENDMPS         Z19, Z0, K5, Z0
+	VFMADD231PS       Z12, Z20, Z0
+	VMOVUPS.Z         (BX), K1, Z12
+	VMULPS            Z12, Z0, Z12
+	VMOVUPS           Z12, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -26412,53 +27645,139 @@ TEXT ·GeluTanhAVX2(SB), NOSPLIT, $0-24
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), BX
 	MOVQ         n+16(FP), CX
-	VBROADCASTSS lanes_80000000<>+0(SB), Y1
-	VBROADCASTSS lanes_c1300000<>+0(SB), Y2
-	VBROADCASTSS lanes_3d922279<>+0(SB), Y3
-	VBROADCASTSS lanes_3fcc4000<>+0(SB), Y4
-	VBROADCASTSS lanes_3124d8b5<>+0(SB), Y5
-	VBROADCASTSS lanes_388a67a8<>+0(SB), Y6
-	SUBQ         $+8, CX
-	JL           vectors_end
+	VBROADCASTSS lanes_3f317200<>+0(SB), Y1
+	SUBQ         $+16, CX
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y2
+	VORPS        lanes_80000000<>+0(SB), Y0, Y3
+	VORPS        lanes_80000000<>+0(SB), Y2, Y4
+	VBROADCASTSS lanes_c1300000<>+0(SB), Y5
+	VMAXPS       Y3, Y5, Y3
+	VBROADCASTSS lanes_c1300000<>+0(SB), Y5
+	VMAXPS       Y4, Y5, Y4
+	VMULPS       Y3, Y3, Y5
+	VMULPS       Y4, Y4, Y6
+	VMOVAPS      Y5, Y7
+	VFMSUB231PS  Y3, Y3, Y7
+	VMOVAPS      Y6, Y8
+	VFMSUB231PS  Y4, Y4, Y8
+	VBROADCASTSS lanes_3fcc4000<>+0(SB), Y9
+	VFMADD231PS  lanes_3d922279<>+0(SB), Y5, Y9
+	VBROADCASTSS lanes_3fcc4000<>+0(SB), Y10
+	VFMADD231PS  lanes_3d922279<>+0(SB), Y6, Y10
+	VBROADCASTSS lanes_3fcc4000<>+0(SB), Y12
+	VSUBPS       Y9, Y12, Y11
+	VBROADCASTSS lanes_3fcc4000<>+0(SB), Y13
+	VSUBPS       Y10, Y13, Y12
+	VFMADD231PS  lanes_3d922279<>+0(SB), Y5, Y11
+	VFMADD231PS  lanes_3d922279<>+0(SB), Y6, Y12
+	VFMADD231PS  lanes_3124d8b5<>+0(SB), Y5, Y11
+	VFMADD231PS  lanes_3124d8b5<>+0(SB), Y6, Y12
+	VADDPS       lanes_388a67a8<>+0(SB), Y11, Y11
+	VADDPS       lanes_388a67a8<>+0(SB), Y12, Y12
+	VFMADD231PS  lanes_3d922279<>+0(SB), Y7, Y11
+	VFMADD231PS  lanes_3d922279<>+0(SB), Y8, Y12
+	VMULPS       Y9, Y3, Y8
+	VMULPS       Y10, Y4, Y7
+	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y6
+	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Y6, Y8
+	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y6
+	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Y6, Y7
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y8, Y6
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y7, Y5
+	VMULPS       Y1, Y6, Y13
+	VMULPS       Y1, Y5, Y14
+	VFMSUB231PS  Y9, Y3, Y13
+	VFMSUB231PS  Y10, Y4, Y14
+	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Y6, Y13
+	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Y5, Y14
+	VFMADD231PS  Y11, Y3, Y13
+	VFMADD231PS  Y12, Y4, Y14
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y13, Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y11
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y14, Y11
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y13, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y14, Y11
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y13, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y14, Y11
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y13, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y14, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y14, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y14
+	VPSLLD       $0x17, Y8, Y11
+	VMULPS       Y11, Y13, Y8
+	VMULPS       lanes_2b800000<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y7, Y6
+	VMULPS       Y6, Y14, Y7
+	VMULPS       lanes_2b800000<>+0(SB), Y7, Y7
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y5
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y2, Y14
+	VMULPS       Y8, Y3, Y3
+	VMULPS       Y7, Y4, Y4
+	VBLENDVPS    Y5, Y3, Y0, Y0
+	VBLENDVPS    Y14, Y4, Y2, Y2
+	VADDPS       lanes_3f800000<>+0(SB), Y8, Y8
+	VADDPS       lanes_3f800000<>+0(SB), Y7, Y7
+	VDIVPS       Y8, Y0, Y8
+	VDIVPS       Y7, Y2, Y7
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      Y7, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	SUBQ         $+16, CX
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, CX
+	SUBQ $+8, CX
+	JL   vectors_end
 
 vectors:
-	VMOVUPS      (BX), Y0
-	VORPS        Y1, Y0, Y7
-	VMAXPS       Y7, Y2, Y7
-	VMULPS       Y7, Y7, Y8
-	VMOVAPS      Y8, Y9
-	VFMSUB231PS  Y7, Y7, Y9
-	VMOVAPS      Y4, Y10
-	VFMADD231PS  Y3, Y8, Y10
-	VSUBPS       Y10, Y4, Y11
-	VFMADD231PS  Y3, Y8, Y11
-	VFMADD231PS  Y5, Y8, Y11
-	VADDPS       Y6, Y11, Y11
-	VFMADD231PS  Y3, Y9, Y11
-	VMULPS       Y10, Y7, Y9
-	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y8
-	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Y8, Y9
-	VSUBPS       lanes_4b4000a7<>+0(SB), Y9, Y8
-	VMULPS       lanes_3f317200<>+0(SB), Y8, Y12
-	VFMSUB231PS  Y10, Y7, Y12
-	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Y8, Y12
-	VFMADD231PS  Y11, Y7, Y12
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y11
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y11
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y11
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y11
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
-	VPSLLD       $0x17, Y9, Y11
-	VMULPS       Y11, Y12, Y9
-	VMULPS       lanes_2b800000<>+0(SB), Y9, Y9
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y8
-	VMULPS       Y9, Y7, Y7
-	VBLENDVPS    Y8, Y7, Y0, Y0
-	VADDPS       lanes_3f800000<>+0(SB), Y9, Y9
-	VDIVPS       Y9, Y0, Y9
-	VMOVUPS      Y9, (AX)
+	VMOVUPS      (BX), Y7
+	VORPS        lanes_80000000<>+0(SB), Y7, Y8
+	VBROADCASTSS lanes_c1300000<>+0(SB), Y2
+	VMAXPS       Y8, Y2, Y8
+	VMULPS       Y8, Y8, Y2
+	VMOVAPS      Y2, Y0
+	VFMSUB231PS  Y8, Y8, Y0
+	VBROADCASTSS lanes_3fcc4000<>+0(SB), Y4
+	VFMADD231PS  lanes_3d922279<>+0(SB), Y2, Y4
+	VBROADCASTSS lanes_3fcc4000<>+0(SB), Y3
+	VSUBPS       Y4, Y3, Y14
+	VFMADD231PS  lanes_3d922279<>+0(SB), Y2, Y14
+	VFMADD231PS  lanes_3124d8b5<>+0(SB), Y2, Y14
+	VADDPS       lanes_388a67a8<>+0(SB), Y14, Y14
+	VFMADD231PS  lanes_3d922279<>+0(SB), Y0, Y14
+	VMULPS       Y4, Y8, Y0
+	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y2
+	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Y2, Y0
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y0, Y2
+	VMULPS       Y1, Y2, Y3
+	VFMSUB231PS  Y4, Y8, Y3
+	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Y2, Y3
+	VFMADD231PS  Y14, Y8, Y3
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y14
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y3, Y14
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y3, Y14
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y3, Y14
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y3, Y14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y14, Y3
+	VPSLLD       $0x17, Y0, Y14
+	VMULPS       Y14, Y3, Y0
+	VMULPS       lanes_2b800000<>+0(SB), Y0, Y0
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y7, Y2
+	VMULPS       Y0, Y8, Y8
+	VBLENDVPS    Y2, Y8, Y7, Y7
+	VADDPS       lanes_3f800000<>+0(SB), Y0, Y0
+	VDIVPS       Y0, Y7, Y0
+	VMOVUPS      Y0, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	SUBQ         $+8, CX
@@ -26470,78 +27789,90 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(DX)(CX*4), Y9
+	VMOVUPS      32(DX)(CX*4), Y0
 	NEGQ         CX
-	VMASKMOVPS   (BX), Y9, Y0
-	VORPS        Y1, Y0, Y7
-	VMAXPS       Y7, Y2, Y7
-	VMULPS       Y7, Y7, Y8
-	VMOVAPS      Y8, Y12
-	VFMSUB231PS  Y7, Y7, Y12
-	VMOVAPS      Y4, Y11
-	VFMADD231PS  Y3, Y8, Y11
-	VSUBPS       Y11, Y4, Y10
-	VFMADD231PS  Y3, Y8, Y10
-	VFMADD231PS  Y5, Y8, Y10
-	VADDPS       Y6, Y10, Y10
-	VFMADD231PS  Y3, Y12, Y10
-	VMULPS       Y11, Y7, Y12
-	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y8
-	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Y8, Y12
-	VSUBPS       lanes_4b4000a7<>+0(SB), Y12, Y8
-	VMULPS       lanes_3f317200<>+0(SB), Y8, Y13
-	VFMSUB231PS  Y11, Y7, Y13
-	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Y8, Y13
-	VFMADD231PS  Y10, Y7, Y13
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y10
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y13, Y10
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y13, Y10
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y13, Y10
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y13, Y10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y13
-	VPSLLD       $0x17, Y12, Y10
-	VMULPS       Y10, Y13, Y12
-	VMULPS       lanes_2b800000<>+0(SB), Y12, Y12
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y8
-	VMULPS       Y12, Y7, Y7
-	VBLENDVPS    Y8, Y7, Y0, Y0
-	VADDPS       lanes_3f800000<>+0(SB), Y12, Y12
-	VDIVPS       Y12, Y0, Y12
+	VMASKMOVPS   (BX), Y0, Y7
+	VORPS        lanes_80000000<>+0(SB), Y7, Y8
+	VBROADCASTSS lanes_c1300000<>+0(SB), Y2
+	VMAXPS       Y8, Y2, Y8
+	VMULPS       Y8, Y8, Y2
+	VMOVAPS      Y2, Y3
+	VFMSUB231PS  Y8, Y8, Y3
+	VBROADCASTSS lanes_3fcc4000<>+0(SB), Y14
+	VFMADD231PS  lanes_3d922279<>+0(SB), Y2, Y14
+	VBROADCASTSS lanes_3fcc4000<>+0(SB), Y5
+	VSUBPS       Y14, Y5, Y4
+	VFMADD231PS  lanes_3d922279<>+0(SB), Y2, Y4
+	VFMADD231PS  lanes_3124d8b5<>+0(SB), Y2, Y4
+	VADDPS       lanes_388a67a8<>+0(SB), Y4, Y4
+	VFMADD231PS  lanes_3d922279<>+0(SB), Y3, Y4
+	VMULPS       Y14, Y8, Y3
+	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y2
+	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Y2, Y3
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y3, Y2
+	VMULPS       Y1, Y2, Y5
+	VFMSUB231PS  Y14, Y8, Y5
+	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Y2, Y5
+	VFMADD231PS  Y4, Y8, Y5
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y4
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y5, Y4
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y5, Y4
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y5, Y4
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y5, Y4
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y5, Y4
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y4, Y5
+	VPSLLD       $0x17, Y3, Y4
+	VMULPS       Y4, Y5, Y3
+	VMULPS       lanes_2b800000<>+0(SB), Y3, Y3
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y7, Y2
+	VMULPS       Y3, Y8, Y8
+	VBLENDVPS    Y2, Y8, Y7, Y7
+	VADDPS       lanes_3f800000<>+0(SB), Y3, Y3
+	VDIVPS       Y3, Y7, Y3
 	CMPQ         CX, $0x04
-	JL           store148_few
-	VMOVUPS      X12, (AX)
-	JE           store148_end
-	VPERM2F128   $0x01, Y12, Y12, Y12
+	JL           store138_few
+	VMOVUPS      X3, (AX)
+	JE           store138_end
+	VPERM2F128   $0x01, Y3, Y3, Y3
 	CMPQ         CX, $0x06
-	JL           store148_five
-	VMOVLPS      X12, 16(AX)
-	JE           store148_swap
-	VEXTRACTPS   $0x02, X12, 24(AX)
-	JMP          store148_swap
+	JL           store138_five
+	VMOVLPS      X3, 16(AX)
+	JE           store138_swap
+	VEXTRACTPS   $0x02, X3, 24(AX)
+	JMP          store138_swap
 
-store148_five:
-	VMOVSS X12, 16(AX)
+store138_five:
+	VMOVSS X3, 16(AX)
 
-store148_swap:
-	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store148_end
+store138_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store138_end
 
 store148_few:
 	CMPQ       CX, $0x02
-	JL         store148_one
-	VMOVLPS    X12, (AX)
-	JE         store148_end
-	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store148_end
+	JL         store138_one
+	VMOVLPS    X3, (AX)
+	JE         store138_end
+	VEXTRACTPS $0x02, X3, 8(AX)
+	JMP        store138_end
 
-store148_one:
-	VMOVSS X12, (AX)
+store138_one:
+	VMOVSS X3, (AX)
 
 store148_end:
 done:
 	VZEROUPPER
 	RET
+
+DATA lanes_3f317200<>+0(SB)/4, $0x3f317200
+DATA lanes_3f317200<>+4(SB)/4, $0x3f317200
+DATA lanes_3f317200<>+8(SB)/4, $0x3f317200
+DATA lanes_3f317200<>+12(SB)/4, $0x3f317200
+DATA lanes_3f317200<>+16(SB)/4, $0x3f317200
+DATA lanes_3f317200<>+20(SB)/4, $0x3f317200
+DATA lanes_3f317200<>+24(SB)/4, $0x3f317200
+DATA lanes_3f317200<>+28(SB)/4, $0x3f317200
+GLOBL lanes_3f317200<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_c1300000<>+0(SB)/4, $0xc1300000
 DATA lanes_c1300000<>+4(SB)/4, $0xc1300000
@@ -26553,16 +27884,6 @@ DATA lanes_c1300000<>+24(SB)/4, $0xc1300000
 DATA lanes_c1300000<>+28(SB)/4, $0xc1300000
 GLOBL lanes_c1300000<>(SB), RODATA|NOPTR, $32
 
-DATA lanes_3d922279<>+0(SB)/4, $0x3d922279
-DATA lanes_3d922279<>+4(SB)/4, $0x3d922279
-DATA lanes_3d922279<>+8(SB)/4, $0x3d922279
-DATA lanes_3d922279<>+12(SB)/4, $0x3d922279
-DATA lanes_3d922279<>+16(SB)/4, $0x3d922279
-DATA lanes_3d922279<>+20(SB)/4, $0x3d922279
-DATA lanes_3d922279<>+24(SB)/4, $0x3d922279
-DATA lanes_3d922279<>+28(SB)/4, $0x3d922279
-GLOBL lanes_3d922279<>(SB), RODATA|NOPTR, $32
-
 DATA lanes_3fcc4000<>+0(SB)/4, $0x3fcc4000
 DATA lanes_3fcc4000<>+4(SB)/4, $0x3fcc4000
 DATA lanes_3fcc4000<>+8(SB)/4, $0x3fcc4000
@@ -26572,6 +27893,16 @@ DATA lanes_3fcc4000<>+20(SB)/4, $0x3fcc4000
 DATA lanes_3fcc4000<>+24(SB)/4, $0x3fcc4000
 DATA lanes_3fcc4000<>+28(SB)/4, $0x3fcc4000
 GLOBL lanes_3fcc4000<>(SB), RODATA|NOPTR, $32
+
+DATA lanes_3d922279<>+0(SB)/4, $0x3d922279
+DATA lanes_3d922279<>+4(SB)/4, $0x3d922279
+DATA lanes_3d922279<>+8(SB)/4, $0x3d922279
+DATA lanes_3d922279<>+12(SB)/4, $0x3d922279
+DATA lanes_3d922279<>+16(SB)/4, $0x3d922279
+DATA lanes_3d922279<>+20(SB)/4, $0x3d922279
+DATA lanes_3d922279<>+24(SB)/4, $0x3d922279
+DATA lanes_3d922279<>+28(SB)/4, $0x3d922279
+GLOBL lanes_3d922279<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_3124d8b5<>+0(SB)/4, $0x3124d8b5
 DATA lanes_3124d8b5<>+4(SB)/4, $0x3124d8b5
@@ -26592,16 +27923,6 @@ DATA lanes_388a67a8<>+20(SB)/4, $0x388a67a8
 DATA lanes_388a67a8<>+24(SB)/4, $0x388a67a8
 DATA lanes_388a67a8<>+28(SB)/4, $0x388a67a8
 GLOBL lanes_388a67a8<>(SB), RODATA|NOPTR, $32
-
-DATA lanes_3f317200<>+0(SB)/4, $0x3f317200
-DATA lanes_3f317200<>+4(SB)/4, $0x3f317200
-DATA lanes_3f317200<>+8(SB)/4, $0x3f317200
-DATA lanes_3f317200<>+12(SB)/4, $0x3f317200
-DATA lanes_3f317200<>+16(SB)/4, $0x3f317200
-DATA lanes_3f317200<>+20(SB)/4, $0x3f317200
-DATA lanes_3f317200<>+24(SB)/4, $0x3f317200
-DATA lanes_3f317200<>+28(SB)/4, $0x3f317200
-GLOBL lanes_3f317200<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_35bfbe8e<>+0(SB)/4, $0x35bfbe8e
 DATA lanes_35bfbe8e<>+4(SB)/4, $0x35bfbe8e
@@ -26634,82 +27955,84 @@ TEXT ·GeluTanhAVX512(SB), NOSPLIT, $0-24
 	VBROADCASTSS lanes_3d2aac5c<>+0(SB), Z13
 	VBROADCASTSS lanes_3e2aaa49<>+0(SB), Z14
 	VBROADCASTSS lanes_3efffffe<>+0(SB), Z15
+	VBROADCASTSS lanes_3f800000<>+0(SB), Z16
+	VBROADCASTSS lanes_2b800000<>+0(SB), Z17
 	SUBQ         $+32, CX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS          (BX), Z0
-	VMOVUPS          64(BX), Z16
-	VPORD            Z1, Z0, Z17
-	VPORD            Z1, Z16, Z18
-	VMAXPS           Z17, Z2, Z17
-	VMAXPS           Z18, Z2, Z18
-	VMULPS           Z17, Z17, Z19
-	VMULPS           Z18, Z18, Z20
-	VMOVAPS          Z19, Z21
-	VFMSUB231PS      Z17, Z17, Z21
-	VMOVAPS          Z20, Z22
-	VFMSUB231PS      Z18, Z18, Z22
-	VMOVAPS          Z4, Z23
-	VFMADD231PS      Z3, Z19, Z23
-	VMOVAPS          Z4, Z24
-	VFMADD231PS      Z3, Z20, Z24
-	VSUBPS           Z23, Z4, Z25
-	VSUBPS           Z24, Z4, Z26
-	VFMADD231PS      Z3, Z19, Z25
-	VFMADD231PS      Z3, Z20, Z26
-	VFMADD231PS      Z5, Z19, Z25
-	VFMADD231PS      Z5, Z20, Z26
-	VADDPS           Z6, Z25, Z25
-	VADDPS           Z6, Z26, Z26
-	VFMADD231PS      Z3, Z21, Z25
-	VFMADD231PS      Z3, Z22, Z26
-	VMULPS           Z23, Z17, Z22
-	VMULPS           Z24, Z18, Z21
-	VFMADD213PS      Z8, Z7, Z22
-	VFMADD213PS      Z8, Z7, Z21
-	VSUBPS           Z8, Z22, Z20
-	VSUBPS           Z8, Z21, Z19
-	VMULPS           Z9, Z20, Z27
-	VMULPS           Z9, Z19, Z28
-	VFMSUB231PS      Z23, Z17, Z27
-	VFMSUB231PS      Z24, Z18, Z28
-	VFNMADD231PS     Z10, Z20, Z27
-	VFNMADD231PS     Z10, Z19, Z28
-	VFMADD231PS      Z25, Z17, Z27
-	VFMADD231PS      Z26, Z18, Z28
-	VMOVAPS          Z12, Z26
-	VFMADD231PS      Z27, Z11, Z26
-	VMOVAPS          Z12, Z25
-	VFMADD231PS      Z28, Z11, Z25
-	VFMADD213PS      Z13, Z27, Z26
-	VFMADD213PS      Z13, Z28, Z25
-	VFMADD213PS      Z14, Z27, Z26
-	VFMADD213PS      Z14, Z28, Z25
-	VFMADD213PS      Z15, Z27, Z26
-	VFMADD213PS      Z15, Z28, Z25
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z27, Z26
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z28, Z25
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z26, Z27
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z25, Z28
-	VSCALEFPS        Z20, Z27, Z22
-	VSCALEFPS        Z19, Z28, Z21
-	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z0, K2
-	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z16, K3
-	VMULPS           Z22, Z17, Z17
-	VMULPS           Z21, Z18, Z18
-	VBLENDMPS        Z17, Z0, K2, Z0
-	VBLENDMPS        Z18, Z16, K3, Z16
-	VADDPS.BCST      lanes_3f800000<>+0(SB), Z22, Z22
-	VADDPS.BCST      lanes_3f800000<>+0(SB), Z21, Z21
-	VDIVPS           Z22, Z0, Z22
-	VDIVPS           Z21, Z16, Z21
-	VMOVUPS          Z22, (AX)
-	VMOVUPS          Z21, 64(AX)
-	ADDQ             $+128, AX
-	ADDQ             $+128, BX
-	SUBQ             $+32, CX
-	JGE              blocks
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z18
+	VPORD        Z1, Z0, Z19
+	VPORD        Z1, Z18, Z20
+	VMAXPS       Z19, Z2, Z19
+	VMAXPS       Z20, Z2, Z20
+	VMULPS       Z19, Z19, Z21
+	VMULPS       Z20, Z20, Z22
+	VMOVAPS      Z21, Z23
+	VFMSUB231PS  Z19, Z19, Z23
+	VMOVAPS      Z22, Z24
+	VFMSUB231PS  Z20, Z20, Z24
+	VMOVAPS      Z4, Z25
+	VFMADD231PS  Z3, Z21, Z25
+	VMOVAPS      Z4, Z26
+	VFMADD231PS  Z3, Z22, Z26
+	VSUBPS       Z25, Z4, Z27
+	VSUBPS       Z26, Z4, Z28
+	VFMADD231PS  Z3, Z21, Z27
+	VFMADD231PS  Z3, Z22, Z28
+	VFMADD231PS  Z5, Z21, Z27
+	VFMADD231PS  Z5, Z22, Z28
+	VADDPS       Z6, Z27, Z27
+	VADDPS       Z6, Z28, Z28
+	VFMADD231PS  Z3, Z23, Z27
+	VFMADD231PS  Z3, Z24, Z28
+	VMULPS       Z25, Z19, Z24
+	VMULPS       Z26, Z20, Z23
+	VFMADD213PS  Z8, Z7, Z24
+	VFMADD213PS  Z8, Z7, Z23
+	VSUBPS       Z8, Z24, Z22
+	VSUBPS       Z8, Z23, Z21
+	VMULPS       Z9, Z22, Z29
+	VMULPS       Z9, Z21, Z30
+	VFMSUB231PS  Z25, Z19, Z29
+	VFMSUB231PS  Z26, Z20, Z30
+	VFNMADD231PS Z10, Z22, Z29
+	VFNMADD231PS Z10, Z21, Z30
+	VFMADD231PS  Z27, Z19, Z29
+	VFMADD231PS  Z28, Z20, Z30
+	VMOVAPS      Z12, Z28
+	VFMADD231PS  Z29, Z11, Z28
+	VMOVAPS      Z12, Z27
+	VFMADD231PS  Z30, Z11, Z27
+	VFMADD213PS  Z13, Z29, Z28
+	VFMADD213PS  Z13, Z30, Z27
+	VFMADD213PS  Z14, Z29, Z28
+	VFMADD213PS  Z14, Z30, Z27
+	VFMADD213PS  Z15, Z29, Z28
+	VFMADD213PS  Z15, Z30, Z27
+	VFMADD213PS  Z16, Z29, Z28
+	VFMADD213PS  Z16, Z30, Z27
+	VFMADD213PS  Z16, Z28, Z29
+	VFMADD213PS  Z16, Z27, Z30
+	VSCALEFPS    Z22, Z29, Z24
+	VSCALEFPS    Z21, Z30, Z23
+	VCMPPS.BCST  $0x01, lanes_00000000<>+0(SB), Z0, K2
+	VCMPPS.BCST  $0x01, lanes_00000000<>+0(SB), Z18, K3
+	VMULPS       Z24, Z19, Z19
+	VMULPS       Z23, Z20, Z20
+	VBLENDMPS    Z19, Z0, K2, Z0
+	VBLENDMPS    Z20, Z18, K3, Z18
+	VADDPS       Z16, Z24, Z24
+	VADDPS       Z16, Z23, Z23
+	VDIVPS       Z24, Z0, Z24
+	VDIVPS       Z23, Z18, Z23
+	VMOVUPS      Z24, (AX)
+	VMOVUPS      Z23, 64(AX)
+	ADDQ         $+128, AX
+	ADDQ         $+128, BX
+	SUBQ         $+32, CX
+	JGE          blocks
 
 blocks_end:
 	ADDQ $+32, CX
@@ -26717,86 +28040,86 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS          (BX), Z21
-	VPORD            Z1, Z21, Z22
-	VMAXPS           Z22, Z2, Z22
-	VMULPS           Z22, Z22, Z16
-	VMOVAPS          Z16, Z0
-	VFMSUB231PS      Z22, Z22, Z0
-	VMOVAPS          Z4, Z18
-	VFMADD231PS      Z3, Z16, Z18
-	VSUBPS           Z18, Z4, Z17
-	VFMADD231PS      Z3, Z16, Z17
-	VFMADD231PS      Z5, Z16, Z17
-	VADDPS           Z6, Z17, Z17
-	VFMADD231PS      Z3, Z0, Z17
-	VMULPS           Z18, Z22, Z0
-	VFMADD213PS      Z8, Z7, Z0
-	VSUBPS           Z8, Z0, Z16
-	VMULPS           Z9, Z16, Z19
-	VFMSUB231PS      Z18, Z22, Z19
-	VFNMADD231PS     Z10, Z16, Z19
-	VFMADD231PS      Z17, Z22, Z19
-	VMOVAPS          Z12, Z17
-	VFMADD231PS      Z19, Z11, Z17
-	VFMADD213PS      Z13, Z19, Z17
-	VFMADD213PS      Z14, Z19, Z17
-	VFMADD213PS      Z15, Z19, Z17
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z19, Z17
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z19
-	VSCALEFPS        Z16, Z19, Z0
-	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z21, K3
-	VMULPS           Z0, Z22, Z22
-	VBLENDMPS        Z22, Z21, K3, Z21
-	VADDPS.BCST      lanes_3f800000<>+0(SB), Z0, Z0
-	VDIVPS           Z0, Z21, Z0
-	VMOVUPS          Z0, (AX)
-	ADDQ             $+64, AX
-	ADDQ             $+64, BX
-	SUBQ             $+16, CX
-	JGE              vectors
+	VMOVUPS      (BX), Z23
+	VPORD        Z1, Z23, Z24
+	VMAXPS       Z24, Z2, Z24
+	VMULPS       Z24, Z24, Z18
+	VMOVAPS      Z18, Z0
+	VFMSUB231PS  Z24, Z24, Z0
+	VMOVAPS      Z4, Z20
+	VFMADD231PS  Z3, Z18, Z20
+	VSUBPS       Z20, Z4, Z19
+	VFMADD231PS  Z3, Z18, Z19
+	VFMADD231PS  Z5, Z18, Z19
+	VADDPS       Z6, Z19, Z19
+	VFMADD231PS  Z3, Z0, Z19
+	VMULPS       Z20, Z24, Z0
+	VFMADD213PS  Z8, Z7, Z0
+	VSUBPS       Z8, Z0, Z18
+	VMULPS       Z9, Z18, Z21
+	VFMSUB231PS  Z20, Z24, Z21
+	VFNMADD231PS Z10, Z18, Z21
+	VFMADD231PS  Z19, Z24, Z21
+	VMOVAPS      Z12, Z19
+	VFMADD231PS  Z21, Z11, Z19
+	VFMADD213PS  Z13, Z21, Z19
+	VFMADD213PS  Z14, Z21, Z19
+	VFMADD213PS  Z15, Z21, Z19
+	VFMADD213PS  Z16, Z21, Z19
+	VFMADD213PS  Z16, Z19, Z21
+	VSCALEFPS    Z18, Z21, Z0
+	VCMPPS.BCST  $0x01, lanes_00000000<>+0(SB), Z23, K3
+	VMULPS       Z0, Z24, Z24
+	VBLENDMPS    Z24, Z23, K3, Z23
+	VADDPS       Z16, Z0, Z0
+	VDIVPS       Z0, Z23, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	SUBQ         $+16, CX
+	JGE          vectors
 
 vectors_end:
-	ADDQ             $+16, CX
-	TESTQ            CX, CX
-	JE               done
-	MOVL             $0x0000ffff, DX
-	BZHIL            CX, DX, DX
-	KMOVW            DX, K1
-	VMOVUPS.Z        (BX), K1, Z0
-	VPORD            Z1, Z0, Z21
-	VMAXPS           Z21, Z2, Z21
-	VMULPS           Z21, Z21, Z22
-	VMOVAPS          Z22, Z16
-	VFMSUB231PS      Z21, Z21, Z16
-	VMOVAPS          Z4, Z19
-	VFMADD231PS      Z3, Z22, Z19
-	VSUBPS           Z19, Z4, Z17
-	VFMADD231PS      Z3, Z22, Z17
-	VFMADD231PS      Z5, Z22, Z17
-	VADDPS           Z6, Z17, Z17
-	VFMADD231PS      Z3, Z16, Z17
-	VMULPS           Z19, Z21, Z16
-	VFMADD213PS      Z8, Z7, Z16
-	VSUBPS           Z8, Z16, Z22
-	VMULPS           Z9, Z22, Z18
-	VFMSUB231PS      Z19, Z21, Z18
-	VFNMADD231PS     Z10, Z22, Z18
-	VFMADD231PS      Z17, Z21, Z18
-	VMOVAPS          Z12, Z17
-	VFMADD231PS      Z18, Z11, Z17
-	VFMADD213PS      Z13, Z18, Z17
-	VFMADD213PS      Z14, Z18, Z17
-	VFMADD213PS      Z15, Z18, Z17
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z18, Z17
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z18
-	VSCALEFPS        Z22, Z18, Z16
-	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z0, K3
-	VMULPS           Z16, Z21, Z21
-	VBLENDMPS        Z21, Z0, K3, Z0
-	VADDPS.BCST      lanes_3f800000<>+0(SB), Z16, Z16
-	VDIVPS           Z16, Z0, Z16
-	VMOVUPS          Z16, K1, (AX)
+	ADDQ         $+16, CX
+	TESTQ        CX, CX
+	JE           done
+	MOVL         $0x0000ffff, DX
+	BZHIL        CX, DX, DX
+	KMOVW        DX, K1
+	VMOVUPS.Z    (BX), K1, Z0
+	VPORD        Z1, Z0, Z23
+	VMAXPS       Z23, Z2, Z23
+	VMULPS       Z23, Z23, Z24
+	VMOVAPS      Z24, Z18
+	VFMSUB231PS  Z23, Z23, Z18
+	VMOVAPS      Z4, Z21
+	VFMADD231PS  Z3, Z24, Z21
+	VSUBPS       Z21, Z4, Z19
+	VFMADD231PS  Z3, Z24, Z19
+	VFMADD231PS  Z5, Z24, Z19
+	VADDPS       Z6, Z19, Z19
+	VFMADD231PS  Z3, Z18, Z19
+	VMULPS       Z21, Z23, Z18
+	VFMADD213PS  Z8, Z7, Z18
+	VSUBPS       Z8, Z18, Z24
+	VMULPS       Z9, Z24, Z20
+	VFMSUB231PS  Z21, Z23, Z20
+	VFNMADD231PS Z10, Z24, Z20
+	VFMADD231PS  Z19, Z23, Z20
+	VMOVAPS      Z12, Z19
+	VFMADD231PS  Z20, Z11, Z19
+	VFMADD213PS  Z13, Z20, Z19
+	VFMADD213PS  Z14, Z20, Z19
+	VFMADD213PS  Z15, Z20, Z19
+	VFMADD213PS  Z16, Z20, Z19
+	VFMADD213PS  Z16, Z19, Z20
+	VSCALEFPS    Z24, Z20, Z18
+	VCMPPS.BCST  $0x01, lanes_00000000<>+0(SB), Z0, K3
+	VMULPS       Z18, Z23, Z23
+	VBLENDMPS    Z23, Z0, K3, Z0
+	VADDPS       Z16, Z18, Z18
+	VDIVPS       Z18, Z0, Z18
+	VMOVUPS      Z18, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -26809,68 +28132,188 @@ TEXT ·GeluTanhBackwardAVX2(SB), NOSPLIT, $0-32
 	MOVQ         dy+8(FP), BX
 	MOVQ         x+16(FP), CX
 	MOVQ         n+24(FP), DX
-	VBROADCASTSS lanes_80000000<>+0(SB), Y1
-	VBROADCASTSS lanes_c1300000<>+0(SB), Y2
-	VBROADCASTSS lanes_3d922279<>+0(SB), Y3
-	VBROADCASTSS lanes_3fcc4000<>+0(SB), Y4
-	VBROADCASTSS lanes_3124d8b5<>+0(SB), Y5
-	VBROADCASTSS lanes_388a67a8<>+0(SB), Y6
-	SUBQ         $+8, DX
-	JL           vectors_end
+	VBROADCASTSS lanes_3f317200<>+0(SB), Y1
+	SUBQ         $+16, DX
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (CX), Y0
+	VMOVUPS      32(CX), Y2
+	VORPS        lanes_80000000<>+0(SB), Y0, Y3
+	VORPS        lanes_80000000<>+0(SB), Y2, Y4
+	VBROADCASTSS lanes_c1300000<>+0(SB), Y5
+	VMAXPS       Y3, Y5, Y3
+	VBROADCASTSS lanes_c1300000<>+0(SB), Y5
+	VMAXPS       Y4, Y5, Y4
+	VMULPS       Y3, Y3, Y5
+	VMULPS       Y4, Y4, Y6
+	VMOVAPS      Y5, Y7
+	VFMSUB231PS  Y3, Y3, Y7
+	VMOVAPS      Y6, Y8
+	VFMSUB231PS  Y4, Y4, Y8
+	VBROADCASTSS lanes_3fcc4000<>+0(SB), Y9
+	VFMADD231PS  lanes_3d922279<>+0(SB), Y5, Y9
+	VBROADCASTSS lanes_3fcc4000<>+0(SB), Y10
+	VFMADD231PS  lanes_3d922279<>+0(SB), Y6, Y10
+	VBROADCASTSS lanes_3fcc4000<>+0(SB), Y12
+	VSUBPS       Y9, Y12, Y11
+	VBROADCASTSS lanes_3fcc4000<>+0(SB), Y13
+	VSUBPS       Y10, Y13, Y12
+	VFMADD231PS  lanes_3d922279<>+0(SB), Y5, Y11
+	VFMADD231PS  lanes_3d922279<>+0(SB), Y6, Y12
+	VFMADD231PS  lanes_3124d8b5<>+0(SB), Y5, Y11
+	VFMADD231PS  lanes_3124d8b5<>+0(SB), Y6, Y12
+	VADDPS       lanes_388a67a8<>+0(SB), Y11, Y11
+	VADDPS       lanes_388a67a8<>+0(SB), Y12, Y12
+	VFMADD231PS  lanes_3d922279<>+0(SB), Y7, Y11
+	VFMADD231PS  lanes_3d922279<>+0(SB), Y8, Y12
+	VMULPS       Y9, Y3, Y8
+	VMULPS       Y10, Y4, Y7
+	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y6
+	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Y6, Y8
+	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y6
+	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Y6, Y7
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y8, Y6
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y7, Y5
+	VMULPS       Y1, Y6, Y13
+	VMULPS       Y1, Y5, Y14
+	VFMSUB231PS  Y9, Y3, Y13
+	VFMSUB231PS  Y10, Y4, Y14
+	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Y6, Y13
+	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Y5, Y14
+	VFMADD231PS  Y11, Y3, Y13
+	VFMADD231PS  Y12, Y4, Y14
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y13, Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y4
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y14, Y4
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y13, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y14, Y4
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y13, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y14, Y4
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y13, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y14, Y4
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y14, Y4
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y4, Y14
+	VPSLLD       $0x17, Y8, Y4
+	VMULPS       Y4, Y13, Y8
+	VMULPS       lanes_2b800000<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y7, Y6
+	VMULPS       Y6, Y14, Y7
+	VMULPS       lanes_2b800000<>+0(SB), Y7, Y7
+	VBROADCASTSS lanes_41300000<>+0(SB), Y14
+	VMINPS       Y0, Y14, Y5
+	VBROADCASTSS lanes_41300000<>+0(SB), Y6
+	VMINPS       Y2, Y6, Y14
+	VBROADCASTSS lanes_c1300000<>+0(SB), Y6
+	VMAXPS       Y5, Y6, Y5
+	VBROADCASTSS lanes_c1300000<>+0(SB), Y6
+	VMAXPS       Y14, Y6, Y14
+	VMULPS       Y5, Y5, Y6
+	VMULPS       Y14, Y14, Y13
+	VBROADCASTSS lanes_3fcc422a<>+0(SB), Y4
+	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Y4, Y6
+	VBROADCASTSS lanes_3fcc422a<>+0(SB), Y4
+	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Y4, Y13
+	VMULPS       Y6, Y5, Y6
+	VMULPS       Y13, Y14, Y13
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y14
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y2, Y5
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y4
+	VBLENDVPS    Y14, Y8, Y4, Y14
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y4
+	VBLENDVPS    Y5, Y7, Y4, Y5
+	VADDPS       lanes_3f800000<>+0(SB), Y8, Y4
+	VADDPS       lanes_3f800000<>+0(SB), Y7, Y12
+	VDIVPS       Y4, Y14, Y4
+	VDIVPS       Y12, Y5, Y12
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y0
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y2, Y2
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y14
+	VSUBPS       Y4, Y14, Y5
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y11
+	VSUBPS       Y12, Y11, Y14
+	VMULPS       Y4, Y8, Y8
+	VMULPS       Y12, Y7, Y7
+	VBLENDVPS    Y0, Y5, Y8, Y8
+	VBLENDVPS    Y2, Y14, Y7, Y7
+	VMULPS       Y8, Y6, Y8
+	VMULPS       Y7, Y13, Y7
+	VFMADD213PS  Y4, Y8, Y4
+	VFMADD213PS  Y12, Y7, Y12
+	VMULPS       (BX), Y4, Y4
+	VMULPS       32(BX), Y12, Y12
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y12, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	SUBQ         $+16, DX
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, DX
+	SUBQ $+8, DX
+	JL   vectors_end
 
 vectors:
-	VMOVUPS      (CX), Y0
-	VORPS        Y1, Y0, Y7
-	VMAXPS       Y7, Y2, Y7
-	VMULPS       Y7, Y7, Y8
-	VMOVAPS      Y8, Y9
-	VFMSUB231PS  Y7, Y7, Y9
-	VMOVAPS      Y4, Y10
-	VFMADD231PS  Y3, Y8, Y10
-	VSUBPS       Y10, Y4, Y11
-	VFMADD231PS  Y3, Y8, Y11
-	VFMADD231PS  Y5, Y8, Y11
-	VADDPS       Y6, Y11, Y11
-	VFMADD231PS  Y3, Y9, Y11
-	VMULPS       Y10, Y7, Y9
-	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y8
-	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Y8, Y9
-	VSUBPS       lanes_4b4000a7<>+0(SB), Y9, Y8
-	VMULPS       lanes_3f317200<>+0(SB), Y8, Y12
-	VFMSUB231PS  Y10, Y7, Y12
-	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Y8, Y12
-	VFMADD231PS  Y11, Y7, Y12
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y11
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y11
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y11
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y11
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
-	VPSLLD       $0x17, Y9, Y11
-	VMULPS       Y11, Y12, Y9
-	VMULPS       lanes_2b800000<>+0(SB), Y9, Y9
-	VBROADCASTSS lanes_41300000<>+0(SB), Y12
-	VMINPS       Y0, Y12, Y8
-	VMAXPS       Y8, Y2, Y8
-	VMULPS       Y8, Y8, Y12
-	VBROADCASTSS lanes_3fcc422a<>+0(SB), Y11
-	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Y11, Y12
-	VMULPS       Y12, Y8, Y12
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y8
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y11
-	VBLENDVPS    Y8, Y9, Y11, Y8
-	VADDPS       lanes_3f800000<>+0(SB), Y9, Y11
-	VDIVPS       Y11, Y8, Y11
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y0
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y7
-	VSUBPS       Y11, Y7, Y8
-	VMULPS       Y11, Y9, Y9
-	VBLENDVPS    Y0, Y8, Y9, Y9
-	VMULPS       Y9, Y12, Y9
-	VFMADD213PS  Y11, Y9, Y11
-	VMULPS       (BX), Y11, Y11
-	VMOVUPS      Y11, (AX)
+	VMOVUPS      (CX), Y12
+	VORPS        lanes_80000000<>+0(SB), Y12, Y4
+	VBROADCASTSS lanes_c1300000<>+0(SB), Y7
+	VMAXPS       Y4, Y7, Y4
+	VMULPS       Y4, Y4, Y7
+	VMOVAPS      Y7, Y8
+	VFMSUB231PS  Y4, Y4, Y8
+	VBROADCASTSS lanes_3fcc4000<>+0(SB), Y13
+	VFMADD231PS  lanes_3d922279<>+0(SB), Y7, Y13
+	VBROADCASTSS lanes_3fcc4000<>+0(SB), Y14
+	VSUBPS       Y13, Y14, Y6
+	VFMADD231PS  lanes_3d922279<>+0(SB), Y7, Y6
+	VFMADD231PS  lanes_3124d8b5<>+0(SB), Y7, Y6
+	VADDPS       lanes_388a67a8<>+0(SB), Y6, Y6
+	VFMADD231PS  lanes_3d922279<>+0(SB), Y8, Y6
+	VMULPS       Y13, Y4, Y8
+	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y7
+	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Y7, Y8
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y8, Y7
+	VMULPS       Y1, Y7, Y14
+	VFMSUB231PS  Y13, Y4, Y14
+	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Y7, Y14
+	VFMADD231PS  Y6, Y4, Y14
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y6
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y14, Y6
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y14, Y6
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y14, Y6
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y14, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y14, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y14
+	VPSLLD       $0x17, Y8, Y6
+	VMULPS       Y6, Y14, Y8
+	VMULPS       lanes_2b800000<>+0(SB), Y8, Y8
+	VBROADCASTSS lanes_41300000<>+0(SB), Y14
+	VMINPS       Y12, Y14, Y7
+	VBROADCASTSS lanes_c1300000<>+0(SB), Y14
+	VMAXPS       Y7, Y14, Y7
+	VMULPS       Y7, Y7, Y14
+	VBROADCASTSS lanes_3fcc422a<>+0(SB), Y6
+	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Y6, Y14
+	VMULPS       Y14, Y7, Y14
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y12, Y7
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y6
+	VBLENDVPS    Y7, Y8, Y6, Y7
+	VADDPS       lanes_3f800000<>+0(SB), Y8, Y6
+	VDIVPS       Y6, Y7, Y6
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y12, Y12
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y4
+	VSUBPS       Y6, Y4, Y7
+	VMULPS       Y6, Y8, Y8
+	VBLENDVPS    Y12, Y7, Y8, Y8
+	VMULPS       Y8, Y14, Y8
+	VFMADD213PS  Y6, Y8, Y6
+	VMULPS       (BX), Y6, Y6
+	VMOVUPS      Y6, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -26883,89 +28326,92 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         DX
-	VMOVUPS      32(SI)(DX*4), Y11
+	VMOVUPS      32(SI)(DX*4), Y6
 	NEGQ         DX
-	VMASKMOVPS   (CX), Y11, Y9
-	VORPS        Y1, Y9, Y12
-	VMAXPS       Y12, Y2, Y12
-	VMULPS       Y12, Y12, Y8
-	VMOVAPS      Y8, Y0
-	VFMSUB231PS  Y12, Y12, Y0
-	VMOVAPS      Y4, Y7
-	VFMADD231PS  Y3, Y8, Y7
-	VSUBPS       Y7, Y4, Y10
-	VFMADD231PS  Y3, Y8, Y10
-	VFMADD231PS  Y5, Y8, Y10
-	VADDPS       Y6, Y10, Y10
-	VFMADD231PS  Y3, Y0, Y10
-	VMULPS       Y7, Y12, Y0
-	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y8
-	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Y8, Y0
-	VSUBPS       lanes_4b4000a7<>+0(SB), Y0, Y8
-	VMULPS       lanes_3f317200<>+0(SB), Y8, Y13
-	VFMSUB231PS  Y7, Y12, Y13
-	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Y8, Y13
-	VFMADD231PS  Y10, Y12, Y13
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y10
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y13, Y10
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y13, Y10
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y13, Y10
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y13, Y10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y13
-	VPSLLD       $0x17, Y0, Y10
-	VMULPS       Y10, Y13, Y0
-	VMULPS       lanes_2b800000<>+0(SB), Y0, Y0
-	VBROADCASTSS lanes_41300000<>+0(SB), Y13
-	VMINPS       Y9, Y13, Y8
-	VMAXPS       Y8, Y2, Y8
-	VMULPS       Y8, Y8, Y13
-	VBROADCASTSS lanes_3fcc422a<>+0(SB), Y10
-	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Y10, Y13
-	VMULPS       Y13, Y8, Y13
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y9, Y8
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y10
-	VBLENDVPS    Y8, Y0, Y10, Y8
-	VADDPS       lanes_3f800000<>+0(SB), Y0, Y10
-	VDIVPS       Y10, Y8, Y10
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y9, Y9
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y12
-	VSUBPS       Y10, Y12, Y8
-	VMULPS       Y10, Y0, Y0
-	VBLENDVPS    Y9, Y8, Y0, Y0
-	VMULPS       Y0, Y13, Y0
-	VFMADD213PS  Y10, Y0, Y10
-	VMASKMOVPS   (BX), Y11, Y0
-	VMULPS       Y0, Y10, Y0
+	VMASKMOVPS   (CX), Y6, Y8
+	VORPS        lanes_80000000<>+0(SB), Y8, Y14
+	VBROADCASTSS lanes_c1300000<>+0(SB), Y7
+	VMAXPS       Y14, Y7, Y14
+	VMULPS       Y14, Y14, Y7
+	VMOVAPS      Y7, Y12
+	VFMSUB231PS  Y14, Y14, Y12
+	VBROADCASTSS lanes_3fcc4000<>+0(SB), Y4
+	VFMADD231PS  lanes_3d922279<>+0(SB), Y7, Y4
+	VBROADCASTSS lanes_3fcc4000<>+0(SB), Y2
+	VSUBPS       Y4, Y2, Y13
+	VFMADD231PS  lanes_3d922279<>+0(SB), Y7, Y13
+	VFMADD231PS  lanes_3124d8b5<>+0(SB), Y7, Y13
+	VADDPS       lanes_388a67a8<>+0(SB), Y13, Y13
+	VFMADD231PS  lanes_3d922279<>+0(SB), Y12, Y13
+	VMULPS       Y4, Y14, Y12
+	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y7
+	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Y7, Y12
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y12, Y7
+	VMULPS       Y1, Y7, Y2
+	VFMSUB231PS  Y4, Y14, Y2
+	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Y7, Y2
+	VFMADD231PS  Y13, Y14, Y2
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y2, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y2, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y2, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y2, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y2, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y2
+	VPSLLD       $0x17, Y12, Y13
+	VMULPS       Y13, Y2, Y12
+	VMULPS       lanes_2b800000<>+0(SB), Y12, Y12
+	VBROADCASTSS lanes_41300000<>+0(SB), Y2
+	VMINPS       Y8, Y2, Y7
+	VBROADCASTSS lanes_c1300000<>+0(SB), Y2
+	VMAXPS       Y7, Y2, Y7
+	VMULPS       Y7, Y7, Y2
+	VBROADCASTSS lanes_3fcc422a<>+0(SB), Y13
+	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Y13, Y2
+	VMULPS       Y2, Y7, Y2
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y7
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y13
+	VBLENDVPS    Y7, Y12, Y13, Y7
+	VADDPS       lanes_3f800000<>+0(SB), Y12, Y13
+	VDIVPS       Y13, Y7, Y13
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y8
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y14
+	VSUBPS       Y13, Y14, Y7
+	VMULPS       Y13, Y12, Y12
+	VBLENDVPS    Y8, Y7, Y12, Y12
+	VMULPS       Y12, Y2, Y12
+	VFMADD213PS  Y13, Y12, Y13
+	VMASKMOVPS   (BX), Y6, Y12
+	VMULPS       Y12, Y13, Y12
 	CMPQ         DX, $0x04
-	JL           store149_few
-	VMOVUPS      X0, (AX)
-	JE           store149_end
-	VPERM2F128   $0x01, Y0, Y0, Y0
+	JL           store139_few
+	VMOVUPS      X12, (AX)
+	JE           store139_end
+	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         DX, $0x06
-	JL           store149_five
-	VMOVLPS      X0, 16(AX)
-	JE           store149_swap
-	VEXTRACTPS   $0x02, X0, 24(AX)
-	JMP          store149_swap
+	JL           store139_five
+	VMOVLPS      X12, 16(AX)
+	JE           store139_swap
+	VEXTRACTPS   $0x02, X12, 24(AX)
+	JMP          store139_swap
 
-store149_five:
-	VMOVSS X0, 16(AX)
+store139_five:
+	VMOVSS X12, 16(AX)
 
-store149_swap:
-	VPERM2F128 $0x01, Y0, Y0, Y0
-	JMP        store149_end
+store139_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store139_end
 
 store149_few:
 	CMPQ       DX, $0x02
-	JL         store149_one
-	VMOVLPS    X0, (AX)
-	JE         store149_end
-	VEXTRACTPS $0x02, X0, 8(AX)
-	JMP        store149_end
+	JL         store139_one
+	VMOVLPS    X12, (AX)
+	JE         store139_end
+	VEXTRACTPS $0x02, X12, 8(AX)
+	JMP        store139_end
 
-store149_one:
-	VMOVSS X0, (AX)
+store139_one:
+	VMOVSS X12, (AX)
 
 store149_end:
 done:
@@ -27010,226 +28456,220 @@ TEXT ·GeluTanhBackwardAVX512(SB), NOSPLIT, $0-32
 	MOVQ         x+16(FP), CX
 	MOVQ         n+24(FP), DX
 	VBROADCASTSS lanes_80000000<>+0(SB), Z1
+	VBROADCASTSS lanes_c1300000<>+0(SB), Z2
+	VBROADCASTSS lanes_3f317200<>+0(SB), Z3
 	SUBQ         $+64, DX
 	JL           blocks_end
 
 blocks:
 	VMOVUPS           (CX), Z0
-	VMOVUPS           64(CX), Z2
-	VMOVUPS           128(CX), Z3
-	VMOVUPS           192(CX), Z4
-	VPORD             Z1, Z0, Z5
-	VPORD             Z1, Z2, Z6
-	VPORD             Z1, Z3, Z7
+	VMOVUPS           64(CX), Z4
+	VMOVUPS           128(CX), Z5
+	VMOVUPS           192(CX), Z6
+	VPORD             Z1, Z0, Z7
 	VPORD             Z1, Z4, Z8
-	VBROADCASTSS      lanes_c1300000<>+0(SB), Z9
-	VMAXPS            Z5, Z9, Z5
-	VBROADCASTSS      lanes_c1300000<>+0(SB), Z9
-	VMAXPS            Z6, Z9, Z6
-	VBROADCASTSS      lanes_c1300000<>+0(SB), Z9
-	VMAXPS            Z7, Z9, Z7
-	VBROADCASTSS      lanes_c1300000<>+0(SB), Z9
-	VMAXPS            Z8, Z9, Z8
-	VMULPS            Z5, Z5, Z9
-	VMULPS            Z6, Z6, Z10
+	VPORD             Z1, Z5, Z9
+	VPORD             Z1, Z6, Z10
+	VMAXPS            Z7, Z2, Z7
+	VMAXPS            Z8, Z2, Z8
+	VMAXPS            Z9, Z2, Z9
+	VMAXPS            Z10, Z2, Z10
 	VMULPS            Z7, Z7, Z11
 	VMULPS            Z8, Z8, Z12
-	VMOVAPS           Z9, Z13
-	VFMSUB231PS       Z5, Z5, Z13
-	VMOVAPS           Z10, Z14
-	VFMSUB231PS       Z6, Z6, Z14
+	VMULPS            Z9, Z9, Z13
+	VMULPS            Z10, Z10, Z14
 	VMOVAPS           Z11, Z15
 	VFMSUB231PS       Z7, Z7, Z15
 	VMOVAPS           Z12, Z16
 	VFMSUB231PS       Z8, Z8, Z16
-	VBROADCASTSS      lanes_3fcc4000<>+0(SB), Z17
-	VFMADD231PS.BCST  lanes_3d922279<>+0(SB), Z9, Z17
-	VBROADCASTSS      lanes_3fcc4000<>+0(SB), Z18
-	VFMADD231PS.BCST  lanes_3d922279<>+0(SB), Z10, Z18
+	VMOVAPS           Z13, Z17
+	VFMSUB231PS       Z9, Z9, Z17
+	VMOVAPS           Z14, Z18
+	VFMSUB231PS       Z10, Z10, Z18
 	VBROADCASTSS      lanes_3fcc4000<>+0(SB), Z19
 	VFMADD231PS.BCST  lanes_3d922279<>+0(SB), Z11, Z19
 	VBROADCASTSS      lanes_3fcc4000<>+0(SB), Z20
 	VFMADD231PS.BCST  lanes_3d922279<>+0(SB), Z12, Z20
+	VBROADCASTSS      lanes_3fcc4000<>+0(SB), Z21
+	VFMADD231PS.BCST  lanes_3d922279<>+0(SB), Z13, Z21
 	VBROADCASTSS      lanes_3fcc4000<>+0(SB), Z22
-	VSUBPS            Z17, Z22, Z21
-	VBROADCASTSS      lanes_3fcc4000<>+0(SB), Z23
-	VSUBPS            Z18, Z23, Z22
+	VFMADD231PS.BCST  lanes_3d922279<>+0(SB), Z14, Z22
 	VBROADCASTSS      lanes_3fcc4000<>+0(SB), Z24
 	VSUBPS            Z19, Z24, Z23
 	VBROADCASTSS      lanes_3fcc4000<>+0(SB), Z25
 	VSUBPS            Z20, Z25, Z24
-	VFMADD231PS.BCST  lanes_3d922279<>+0(SB), Z9, Z21
-	VFMADD231PS.BCST  lanes_3d922279<>+0(SB), Z10, Z22
+	VBROADCASTSS      lanes_3fcc4000<>+0(SB), Z26
+	VSUBPS            Z21, Z26, Z25
+	VBROADCASTSS      lanes_3fcc4000<>+0(SB), Z27
+	VSUBPS            Z22, Z27, Z26
 	VFMADD231PS.BCST  lanes_3d922279<>+0(SB), Z11, Z23
 	VFMADD231PS.BCST  lanes_3d922279<>+0(SB), Z12, Z24
-	VFMADD231PS.BCST  lanes_3124d8b5<>+0(SB), Z9, Z21
-	VFMADD231PS.BCST  lanes_3124d8b5<>+0(SB), Z10, Z22
+	VFMADD231PS.BCST  lanes_3d922279<>+0(SB), Z13, Z25
+	VFMADD231PS.BCST  lanes_3d922279<>+0(SB), Z14, Z26
 	VFMADD231PS.BCST  lanes_3124d8b5<>+0(SB), Z11, Z23
 	VFMADD231PS.BCST  lanes_3124d8b5<>+0(SB), Z12, Z24
-	VADDPS.BCST       lanes_388a67a8<>+0(SB), Z21, Z21
-	VADDPS.BCST       lanes_388a67a8<>+0(SB), Z22, Z22
+	VFMADD231PS.BCST  lanes_3124d8b5<>+0(SB), Z13, Z25
+	VFMADD231PS.BCST  lanes_3124d8b5<>+0(SB), Z14, Z26
 	VADDPS.BCST       lanes_388a67a8<>+0(SB), Z23, Z23
 	VADDPS.BCST       lanes_388a67a8<>+0(SB), Z24, Z24
-	VFMADD231PS.BCST  lanes_3d922279<>+0(SB), Z13, Z21
-	VFMADD231PS.BCST  lanes_3d922279<>+0(SB), Z14, Z22
+	VADDPS.BCST       lanes_388a67a8<>+0(SB), Z25, Z25
+	VADDPS.BCST       lanes_388a67a8<>+0(SB), Z26, Z26
 	VFMADD231PS.BCST  lanes_3d922279<>+0(SB), Z15, Z23
 	VFMADD231PS.BCST  lanes_3d922279<>+0(SB), Z16, Z24
-	VMULPS            Z17, Z5, Z16
-	VMULPS            Z18, Z6, Z15
-	VMULPS            Z19, Z7, Z14
-	VMULPS            Z20, Z8, Z13
-	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z12
-	VFMADD132PS.BCST  lanes_3fb8aa3b<>+0(SB), Z12, Z16
-	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z12
-	VFMADD132PS.BCST  lanes_3fb8aa3b<>+0(SB), Z12, Z15
-	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z12
-	VFMADD132PS.BCST  lanes_3fb8aa3b<>+0(SB), Z12, Z14
-	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z12
-	VFMADD132PS.BCST  lanes_3fb8aa3b<>+0(SB), Z12, Z13
+	VFMADD231PS.BCST  lanes_3d922279<>+0(SB), Z17, Z25
+	VFMADD231PS.BCST  lanes_3d922279<>+0(SB), Z18, Z26
+	VMULPS            Z19, Z7, Z18
+	VMULPS            Z20, Z8, Z17
+	VMULPS            Z21, Z9, Z16
+	VMULPS            Z22, Z10, Z15
+	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z14
+	VFMADD132PS.BCST  lanes_3fb8aa3b<>+0(SB), Z14, Z18
+	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z14
+	VFMADD132PS.BCST  lanes_3fb8aa3b<>+0(SB), Z14, Z17
+	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z14
+	VFMADD132PS.BCST  lanes_3fb8aa3b<>+0(SB), Z14, Z16
+	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z14
+	VFMADD132PS.BCST  lanes_3fb8aa3b<>+0(SB), Z14, Z15
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z18, Z14
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z17, Z13
 	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z16, Z12
 	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z15, Z11
-	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z14, Z10
-	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z13, Z9
-	VMULPS.BCST       lanes_3f317200<>+0(SB), Z12, Z25
-	VMULPS.BCST       lanes_3f317200<>+0(SB), Z11, Z26
-	VMULPS.BCST       lanes_3f317200<>+0(SB), Z10, Z27
-	VMULPS.BCST       lanes_3f317200<>+0(SB), Z9, Z28
-	VFMSUB231PS       Z17, Z5, Z25
-	VFMSUB231PS       Z18, Z6, Z26
+	VMULPS            Z3, Z14, Z27
+	VMULPS            Z3, Z13, Z28
+	VMULPS            Z3, Z12, Z29
+	VMULPS            Z3, Z11, Z30
 	VFMSUB231PS       Z19, Z7, Z27
 	VFMSUB231PS       Z20, Z8, Z28
-	VFNMADD231PS.BCST lanes_35bfbe8e<>+0(SB), Z12, Z25
-	VFNMADD231PS.BCST lanes_35bfbe8e<>+0(SB), Z11, Z26
-	VFNMADD231PS.BCST lanes_35bfbe8e<>+0(SB), Z10, Z27
-	VFNMADD231PS.BCST lanes_35bfbe8e<>+0(SB), Z9, Z28
-	VFMADD231PS       Z21, Z5, Z25
-	VFMADD231PS       Z22, Z6, Z26
+	VFMSUB231PS       Z21, Z9, Z29
+	VFMSUB231PS       Z22, Z10, Z30
+	VFNMADD231PS.BCST lanes_35bfbe8e<>+0(SB), Z14, Z27
+	VFNMADD231PS.BCST lanes_35bfbe8e<>+0(SB), Z13, Z28
+	VFNMADD231PS.BCST lanes_35bfbe8e<>+0(SB), Z12, Z29
+	VFNMADD231PS.BCST lanes_35bfbe8e<>+0(SB), Z11, Z30
 	VFMADD231PS       Z23, Z7, Z27
 	VFMADD231PS       Z24, Z8, Z28
-	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z24
-	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z25, Z24
-	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z8
-	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z26, Z8
-	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z23
-	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z27, Z23
-	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z7
-	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z28, Z7
-	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z25, Z24
-	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z26, Z8
-	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z27, Z23
-	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z28, Z7
-	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z25, Z24
-	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z26, Z8
-	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z27, Z23
-	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z28, Z7
-	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z25, Z24
-	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z26, Z8
-	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z27, Z23
-	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z28, Z7
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z25, Z24
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z26, Z8
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z27, Z23
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z28, Z7
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z24, Z25
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z8, Z26
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z23, Z27
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z7, Z28
-	VSCALEFPS         Z12, Z25, Z16
-	VSCALEFPS         Z11, Z26, Z15
-	VSCALEFPS         Z10, Z27, Z14
-	VSCALEFPS         Z9, Z28, Z13
-	VBROADCASTSS      lanes_41300000<>+0(SB), Z28
-	VMINPS            Z0, Z28, Z9
-	VBROADCASTSS      lanes_41300000<>+0(SB), Z10
-	VMINPS            Z2, Z10, Z28
-	VBROADCASTSS      lanes_41300000<>+0(SB), Z27
-	VMINPS            Z3, Z27, Z10
-	VBROADCASTSS      lanes_41300000<>+0(SB), Z11
-	VMINPS            Z4, Z11, Z27
-	VBROADCASTSS      lanes_c1300000<>+0(SB), Z11
-	VMAXPS            Z9, Z11, Z9
-	VBROADCASTSS      lanes_c1300000<>+0(SB), Z11
-	VMAXPS            Z28, Z11, Z28
-	VBROADCASTSS      lanes_c1300000<>+0(SB), Z11
-	VMAXPS            Z10, Z11, Z10
-	VBROADCASTSS      lanes_c1300000<>+0(SB), Z11
-	VMAXPS            Z27, Z11, Z27
-	VMULPS            Z9, Z9, Z11
-	VMULPS            Z28, Z28, Z26
-	VMULPS            Z10, Z10, Z12
-	VMULPS            Z27, Z27, Z25
-	VBROADCASTSS      lanes_3fcc422a<>+0(SB), Z7
-	VFMADD132PS.BCST  lanes_3e5b33b6<>+0(SB), Z7, Z11
-	VBROADCASTSS      lanes_3fcc422a<>+0(SB), Z7
-	VFMADD132PS.BCST  lanes_3e5b33b6<>+0(SB), Z7, Z26
-	VBROADCASTSS      lanes_3fcc422a<>+0(SB), Z7
-	VFMADD132PS.BCST  lanes_3e5b33b6<>+0(SB), Z7, Z12
-	VBROADCASTSS      lanes_3fcc422a<>+0(SB), Z7
-	VFMADD132PS.BCST  lanes_3e5b33b6<>+0(SB), Z7, Z25
-	VMULPS            Z11, Z9, Z11
-	VMULPS            Z26, Z28, Z26
-	VMULPS            Z12, Z10, Z12
-	VMULPS            Z25, Z27, Z25
-	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z0, K2
-	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z2, K3
-	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z3, K4
-	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z4, K5
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z10
-	VBLENDMPS         Z16, Z10, K2, Z27
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z28
-	VBLENDMPS         Z15, Z28, K3, Z10
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z9
-	VBLENDMPS         Z14, Z9, K4, Z28
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z7
-	VBLENDMPS         Z13, Z7, K5, Z9
-	VADDPS.BCST       lanes_3f800000<>+0(SB), Z16, Z7
-	VADDPS.BCST       lanes_3f800000<>+0(SB), Z15, Z23
-	VADDPS.BCST       lanes_3f800000<>+0(SB), Z14, Z8
-	VADDPS.BCST       lanes_3f800000<>+0(SB), Z13, Z24
-	VDIVPS            Z7, Z27, Z7
-	VDIVPS            Z23, Z10, Z23
-	VDIVPS            Z8, Z28, Z8
-	VDIVPS            Z24, Z9, Z24
-	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z0, K5
-	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z2, K4
-	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z3, K3
-	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z4, K2
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z3
-	VSUBPS            Z7, Z3, Z4
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z2
-	VSUBPS            Z23, Z2, Z3
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z0
-	VSUBPS            Z8, Z0, Z2
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z9
-	VSUBPS            Z24, Z9, Z0
-	VMULPS            Z7, Z16, Z16
-	VMULPS            Z23, Z15, Z15
-	VMULPS            Z8, Z14, Z14
-	VMULPS            Z24, Z13, Z13
-	VBLENDMPS         Z4, Z16, K5, Z16
-	VBLENDMPS         Z3, Z15, K4, Z15
-	VBLENDMPS         Z2, Z14, K3, Z14
-	VBLENDMPS         Z0, Z13, K2, Z13
-	VMULPS            Z16, Z11, Z16
-	VMULPS            Z15, Z26, Z15
+	VFMADD231PS       Z25, Z9, Z29
+	VFMADD231PS       Z26, Z10, Z30
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z26
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z27, Z26
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z10
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z28, Z10
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z25
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z29, Z25
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z9
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z30, Z9
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z27, Z26
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z28, Z10
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z29, Z25
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z30, Z9
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z27, Z26
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z28, Z10
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z29, Z25
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z30, Z9
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z27, Z26
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z28, Z10
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z29, Z25
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z30, Z9
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z27, Z26
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z28, Z10
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z29, Z25
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z30, Z9
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z26, Z27
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z10, Z28
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z25, Z29
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z9, Z30
+	VSCALEFPS         Z14, Z27, Z18
+	VSCALEFPS         Z13, Z28, Z17
+	VSCALEFPS         Z12, Z29, Z16
+	VSCALEFPS         Z11, Z30, Z15
+	VBROADCASTSS      lanes_41300000<>+0(SB), Z30
+	VMINPS            Z0, Z30, Z11
+	VBROADCASTSS      lanes_41300000<>+0(SB), Z12
+	VMINPS            Z4, Z12, Z30
+	VBROADCASTSS      lanes_41300000<>+0(SB), Z29
+	VMINPS            Z5, Z29, Z12
+	VBROADCASTSS      lanes_41300000<>+0(SB), Z13
+	VMINPS            Z6, Z13, Z29
+	VMAXPS            Z11, Z2, Z11
+	VMAXPS            Z30, Z2, Z30
+	VMAXPS            Z12, Z2, Z12
+	VMAXPS            Z29, Z2, Z29
+	VMULPS            Z11, Z11, Z13
+	VMULPS            Z30, Z30, Z28
+	VMULPS            Z12, Z12, Z14
+	VMULPS            Z29, Z29, Z27
+	VBROADCASTSS      lanes_3fcc422a<>+0(SB), Z9
+	VFMADD132PS.BCST  lanes_3e5b33b6<>+0(SB), Z9, Z13
+	VBROADCASTSS      lanes_3fcc422a<>+0(SB), Z9
+	VFMADD132PS.BCST  lanes_3e5b33b6<>+0(SB), Z9, Z28
+	VBROADCASTSS      lanes_3fcc422a<>+0(SB), Z9
+	VFMADD132PS.BCST  lanes_3e5b33b6<>+0(SB), Z9, Z14
+	VBROADCASTSS      lanes_3fcc422a<>+0(SB), Z9
+	VFMADD132PS.BCST  lanes_3e5b33b6<>+0(SB), Z9, Z27
+	VMULPS            Z13, Z11, Z13
+	VMULPS            Z28, Z30, Z28
 	VMULPS            Z14, Z12, Z14
-	VMULPS            Z13, Z25, Z13
-	VFMADD213PS       Z7, Z16, Z7
-	VFMADD213PS       Z23, Z15, Z23
-	VFMADD213PS       Z8, Z14, Z8
-	VFMADD213PS       Z24, Z13, Z24
-	VMOVUPS           (BX), Z13
-	VMOVUPS           64(BX), Z14
-	VMOVUPS           128(BX), Z15
-	VMOVUPS           192(BX), Z16
-	VMULPS            Z13, Z7, Z13
-	VMULPS            Z14, Z23, Z14
-	VMULPS            Z15, Z8, Z15
-	VMULPS            Z16, Z24, Z16
-	VMOVUPS           Z13, (AX)
-	VMOVUPS           Z14, 64(AX)
-	VMOVUPS           Z15, 128(AX)
-	VMOVUPS           Z16, 192(AX)
+	VMULPS            Z27, Z29, Z27
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z0, K2
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z4, K3
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z5, K4
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z6, K5
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z12
+	VBLENDMPS         Z18, Z12, K2, Z29
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z30
+	VBLENDMPS         Z17, Z30, K3, Z12
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z11
+	VBLENDMPS         Z16, Z11, K4, Z30
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z9
+	VBLENDMPS         Z15, Z9, K5, Z11
+	VADDPS.BCST       lanes_3f800000<>+0(SB), Z18, Z9
+	VADDPS.BCST       lanes_3f800000<>+0(SB), Z17, Z25
+	VADDPS.BCST       lanes_3f800000<>+0(SB), Z16, Z10
+	VADDPS.BCST       lanes_3f800000<>+0(SB), Z15, Z26
+	VDIVPS            Z9, Z29, Z9
+	VDIVPS            Z25, Z12, Z25
+	VDIVPS            Z10, Z30, Z10
+	VDIVPS            Z26, Z11, Z26
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z0, K5
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z4, K4
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z5, K3
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z6, K2
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z5
+	VSUBPS            Z9, Z5, Z6
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z4
+	VSUBPS            Z25, Z4, Z5
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z0
+	VSUBPS            Z10, Z0, Z4
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z11
+	VSUBPS            Z26, Z11, Z0
+	VMULPS            Z9, Z18, Z18
+	VMULPS            Z25, Z17, Z17
+	VMULPS            Z10, Z16, Z16
+	VMULPS            Z26, Z15, Z15
+	VBLENDMPS         Z6, Z18, K5, Z18
+	VBLENDMPS         Z5, Z17, K4, Z17
+	VBLENDMPS         Z4, Z16, K3, Z16
+	VBLENDMPS         Z0, Z15, K2, Z15
+	VMULPS            Z18, Z13, Z18
+	VMULPS            Z17, Z28, Z17
+	VMULPS            Z16, Z14, Z16
+	VMULPS            Z15, Z27, Z15
+	VFMADD213PS       Z9, Z18, Z9
+	VFMADD213PS       Z25, Z17, Z25
+	VFMADD213PS       Z10, Z16, Z10
+	VFMADD213PS       Z26, Z15, Z26
+	VMOVUPS           (BX), Z15
+	VMOVUPS           64(BX), Z16
+	VMOVUPS           128(BX), Z17
+	VMOVUPS           192(BX), Z18
+	VMULPS            Z15, Z9, Z15
+	VMULPS            Z16, Z25, Z16
+	VMULPS            Z17, Z10, Z17
+	VMULPS            Z18, Z26, Z18
+	VMOVUPS           Z15, (AX)
+	VMOVUPS           Z16, 64(AX)
+	VMOVUPS           Z17, 128(AX)
+	VMOVUPS           Z18, 192(AX)
 	ADDQ              $+256, AX
 	ADDQ              $+256, BX
 	ADDQ              $+256, CX
@@ -27242,60 +28682,58 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS           (CX), Z16
-	VPORD             Z1, Z16, Z15
-	VBROADCASTSS      lanes_c1300000<>+0(SB), Z14
-	VMAXPS            Z15, Z14, Z15
-	VMULPS            Z15, Z15, Z14
-	VMOVAPS           Z14, Z13
-	VFMSUB231PS       Z15, Z15, Z13
-	VBROADCASTSS      lanes_3fcc4000<>+0(SB), Z24
-	VFMADD231PS.BCST  lanes_3d922279<>+0(SB), Z14, Z24
-	VBROADCASTSS      lanes_3fcc4000<>+0(SB), Z23
-	VSUBPS            Z24, Z23, Z8
-	VFMADD231PS.BCST  lanes_3d922279<>+0(SB), Z14, Z8
-	VFMADD231PS.BCST  lanes_3124d8b5<>+0(SB), Z14, Z8
-	VADDPS.BCST       lanes_388a67a8<>+0(SB), Z8, Z8
-	VFMADD231PS.BCST  lanes_3d922279<>+0(SB), Z13, Z8
-	VMULPS            Z24, Z15, Z13
-	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z14
-	VFMADD132PS.BCST  lanes_3fb8aa3b<>+0(SB), Z14, Z13
-	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z13, Z14
-	VMULPS.BCST       lanes_3f317200<>+0(SB), Z14, Z23
-	VFMSUB231PS       Z24, Z15, Z23
-	VFNMADD231PS.BCST lanes_35bfbe8e<>+0(SB), Z14, Z23
-	VFMADD231PS       Z8, Z15, Z23
-	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z8
-	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z23, Z8
-	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z23, Z8
-	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z23, Z8
-	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z23, Z8
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z23, Z8
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z8, Z23
-	VSCALEFPS         Z14, Z23, Z13
-	VBROADCASTSS      lanes_41300000<>+0(SB), Z23
-	VMINPS            Z16, Z23, Z14
-	VBROADCASTSS      lanes_c1300000<>+0(SB), Z23
-	VMAXPS            Z14, Z23, Z14
-	VMULPS            Z14, Z14, Z23
-	VBROADCASTSS      lanes_3fcc422a<>+0(SB), Z8
-	VFMADD132PS.BCST  lanes_3e5b33b6<>+0(SB), Z8, Z23
-	VMULPS            Z23, Z14, Z23
-	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z16, K2
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z8
-	VBLENDMPS         Z13, Z8, K2, Z14
-	VADDPS.BCST       lanes_3f800000<>+0(SB), Z13, Z8
-	VDIVPS            Z8, Z14, Z8
-	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z16, K2
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z14
-	VSUBPS            Z8, Z14, Z16
-	VMULPS            Z8, Z13, Z13
-	VBLENDMPS         Z16, Z13, K2, Z13
-	VMULPS            Z13, Z23, Z13
-	VFMADD213PS       Z8, Z13, Z8
-	VMOVUPS           (BX), Z13
-	VMULPS            Z13, Z8, Z13
-	VMOVUPS           Z13, (AX)
+	VMOVUPS           (CX), Z18
+	VPORD             Z1, Z18, Z17
+	VMAXPS            Z17, Z2, Z17
+	VMULPS            Z17, Z17, Z16
+	VMOVAPS           Z16, Z15
+	VFMSUB231PS       Z17, Z17, Z15
+	VBROADCASTSS      lanes_3fcc4000<>+0(SB), Z26
+	VFMADD231PS.BCST  lanes_3d922279<>+0(SB), Z16, Z26
+	VBROADCASTSS      lanes_3fcc4000<>+0(SB), Z25
+	VSUBPS            Z26, Z25, Z10
+	VFMADD231PS.BCST  lanes_3d922279<>+0(SB), Z16, Z10
+	VFMADD231PS.BCST  lanes_3124d8b5<>+0(SB), Z16, Z10
+	VADDPS.BCST       lanes_388a67a8<>+0(SB), Z10, Z10
+	VFMADD231PS.BCST  lanes_3d922279<>+0(SB), Z15, Z10
+	VMULPS            Z26, Z17, Z15
+	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z16
+	VFMADD132PS.BCST  lanes_3fb8aa3b<>+0(SB), Z16, Z15
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z15, Z16
+	VMULPS            Z3, Z16, Z25
+	VFMSUB231PS       Z26, Z17, Z25
+	VFNMADD231PS.BCST lanes_35bfbe8e<>+0(SB), Z16, Z25
+	VFMADD231PS       Z10, Z17, Z25
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z10
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z25, Z10
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z25, Z10
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z25, Z10
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z25, Z10
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z25, Z10
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z10, Z25
+	VSCALEFPS         Z16, Z25, Z15
+	VBROADCASTSS      lanes_41300000<>+0(SB), Z25
+	VMINPS            Z18, Z25, Z16
+	VMAXPS            Z16, Z2, Z16
+	VMULPS            Z16, Z16, Z25
+	VBROADCASTSS      lanes_3fcc422a<>+0(SB), Z10
+	VFMADD132PS.BCST  lanes_3e5b33b6<>+0(SB), Z10, Z25
+	VMULPS            Z25, Z16, Z25
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z18, K2
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z10
+	VBLENDMPS         Z15, Z10, K2, Z16
+	VADDPS.BCST       lanes_3f800000<>+0(SB), Z15, Z10
+	VDIVPS            Z10, Z16, Z10
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z18, K2
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z16
+	VSUBPS            Z10, Z16, Z18
+	VMULPS            Z10, Z15, Z15
+	VBLENDMPS         Z18, Z15, K2, Z15
+	VMULPS            Z15, Z25, Z15
+	VFMADD213PS       Z10, Z15, Z10
+	VMOVUPS           (BX), Z15
+	VMULPS            Z15, Z10, Z15
+	VMOVUPS           Z15, (AX)
 	ADDQ              $+64, AX
 	ADDQ              $+64, BX
 	ADDQ              $+64, CX
@@ -27309,60 +28747,58 @@ vectors_end:
 	MOVL              $0x0000ffff, SI
 	BZHIL             DX, SI, SI
 	KMOVW             SI, K1
-	VMOVUPS.Z         (CX), K1, Z13
-	VPORD             Z1, Z13, Z8
-	VBROADCASTSS      lanes_c1300000<>+0(SB), Z23
-	VMAXPS            Z8, Z23, Z8
-	VMULPS            Z8, Z8, Z23
-	VMOVAPS           Z23, Z16
-	VFMSUB231PS       Z8, Z8, Z16
-	VBROADCASTSS      lanes_3fcc4000<>+0(SB), Z14
-	VFMADD231PS.BCST  lanes_3d922279<>+0(SB), Z23, Z14
-	VBROADCASTSS      lanes_3fcc4000<>+0(SB), Z24
-	VSUBPS            Z14, Z24, Z15
-	VFMADD231PS.BCST  lanes_3d922279<>+0(SB), Z23, Z15
-	VFMADD231PS.BCST  lanes_3124d8b5<>+0(SB), Z23, Z15
-	VADDPS.BCST       lanes_388a67a8<>+0(SB), Z15, Z15
-	VFMADD231PS.BCST  lanes_3d922279<>+0(SB), Z16, Z15
-	VMULPS            Z14, Z8, Z16
-	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z23
-	VFMADD132PS.BCST  lanes_3fb8aa3b<>+0(SB), Z23, Z16
-	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z16, Z23
-	VMULPS.BCST       lanes_3f317200<>+0(SB), Z23, Z24
-	VFMSUB231PS       Z14, Z8, Z24
-	VFNMADD231PS.BCST lanes_35bfbe8e<>+0(SB), Z23, Z24
-	VFMADD231PS       Z15, Z8, Z24
-	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z15
-	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z24, Z15
-	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z24, Z15
-	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z24, Z15
-	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z24, Z15
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z24, Z15
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z15, Z24
-	VSCALEFPS         Z23, Z24, Z16
-	VBROADCASTSS      lanes_41300000<>+0(SB), Z24
-	VMINPS            Z13, Z24, Z23
-	VBROADCASTSS      lanes_c1300000<>+0(SB), Z24
-	VMAXPS            Z23, Z24, Z23
-	VMULPS            Z23, Z23, Z24
-	VBROADCASTSS      lanes_3fcc422a<>+0(SB), Z15
-	VFMADD132PS.BCST  lanes_3e5b33b6<>+0(SB), Z15, Z24
-	VMULPS            Z24, Z23, Z24
-	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z13, K2
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z15
-	VBLENDMPS         Z16, Z15, K2, Z23
-	VADDPS.BCST       lanes_3f800000<>+0(SB), Z16, Z15
-	VDIVPS            Z15, Z23, Z15
-	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z13, K2
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z23
-	VSUBPS            Z15, Z23, Z13
-	VMULPS            Z15, Z16, Z16
-	VBLENDMPS         Z13, Z16, K2, Z16
-	VMULPS            Z16, Z24, Z16
-	VFMADD213PS       Z15, Z16, Z15
-	VMOVUPS.Z         (BX), K1, Z16
-	VMULPS            Z16, Z15, Z16
-	VMOVUPS           Z16, K1, (AX)
+	VMOVUPS.Z         (CX), K1, Z15
+	VPORD             Z1, Z15, Z10
+	VMAXPS            Z10, Z2, Z10
+	VMULPS            Z10, Z10, Z25
+	VMOVAPS           Z25, Z18
+	VFMSUB231PS       Z10, Z10, Z18
+	VBROADCASTSS      lanes_3fcc4000<>+0(SB), Z16
+	VFMADD231PS.BCST  lanes_3d922279<>+0(SB), Z25, Z16
+	VBROADCASTSS      lanes_3fcc4000<>+0(SB), Z26
+	VSUBPS            Z16, Z26, Z17
+	VFMADD231PS.BCST  lanes_3d922279<>+0(SB), Z25, Z17
+	VFMADD231PS.BCST  lanes_3124d8b5<>+0(SB), Z25, Z17
+	VADDPS.BCST       lanes_388a67a8<>+0(SB), Z17, Z17
+	VFMADD231PS.BCST  lanes_3d922279<>+0(SB), Z18, Z17
+	VMULPS            Z16, Z10, Z18
+	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z25
+	VFMADD132PS.BCST  lanes_3fb8aa3b<>+0(SB), Z25, Z18
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z18, Z25
+	VMULPS            Z3, Z25, Z26
+	VFMSUB231PS       Z16, Z10, Z26
+	VFNMADD231PS.BCST lanes_35bfbe8e<>+0(SB), Z25, Z26
+	VFMADD231PS       Z17, Z10, Z26
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z17
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z26, Z17
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z26, Z17
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z26, Z17
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z26, Z17
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z26, Z17
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z17, Z26
+	VSCALEFPS         Z25, Z26, Z18
+	VBROADCASTSS      lanes_41300000<>+0(SB), Z26
+	VMINPS            Z15, Z26, Z25
+	VMAXPS            Z25, Z2, Z25
+	VMULPS            Z25, Z25, Z26
+	VBROADCASTSS      lanes_3fcc422a<>+0(SB), Z17
+	VFMADD132PS.BCST  lanes_3e5b33b6<>+0(SB), Z17, Z26
+	VMULPS            Z26, Z25, Z26
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z15, K2
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z17
+	VBLENDMPS         Z18, Z17, K2, Z25
+	VADDPS.BCST       lanes_3f800000<>+0(SB), Z18, Z17
+	VDIVPS            Z17, Z25, Z17
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z15, K2
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z25
+	VSUBPS            Z17, Z25, Z15
+	VMULPS            Z17, Z18, Z18
+	VBLENDMPS         Z15, Z18, K2, Z18
+	VMULPS            Z18, Z26, Z18
+	VFMADD213PS       Z17, Z18, Z17
+	VMOVUPS.Z         (BX), K1, Z18
+	VMULPS            Z18, Z17, Z18
+	VMOVUPS           Z18, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -27468,170 +28904,163 @@ many:
 	VMOVUPS 224(AX), Y8
 
 start:
-	SUBQ $+64, CX
-	JL   blocks_end
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
+	SUBQ         $+64, CX
+	JL           blocks_end
 
 blocks:
 	VMOVUPS      (BX), Y9
 	VSUBPS       Y0, Y9, Y9
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
 	VMAXPS       Y9, Y10, Y9
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y10
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y10
-	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y11
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y9
-	VPSLLD       $0x17, Y10, Y12
-	VMULPS       Y12, Y9, Y10
-	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
-	VADDPS       Y10, Y1, Y1
-	VMOVUPS      32(BX), Y10
-	VSUBPS       Y0, Y10, Y10
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y11
-	VMAXPS       Y10, Y11, Y10
 	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y11
-	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y9
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y10
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y10
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y10
-	VPSLLD       $0x17, Y11, Y12
-	VMULPS       Y12, Y10, Y11
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y11
+	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y9
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y9
+	VPSLLD       $0x17, Y11, Y13
+	VMULPS       Y13, Y9, Y11
 	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
-	VADDPS       Y11, Y3, Y3
-	VMOVUPS      64(BX), Y11
+	VADDPS       Y11, Y1, Y1
+	VMOVUPS      32(BX), Y11
 	VSUBPS       Y0, Y11, Y11
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y9
-	VMAXPS       Y11, Y9, Y11
+	VMAXPS       Y11, Y10, Y11
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y12
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y12
+	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y9
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y11
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y11
+	VPSLLD       $0x17, Y12, Y13
+	VMULPS       Y13, Y11, Y12
+	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
+	VADDPS       Y12, Y3, Y3
+	VMOVUPS      64(BX), Y12
+	VSUBPS       Y0, Y12, Y12
+	VMAXPS       Y12, Y10, Y12
 	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
-	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y10
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y11
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y11
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
-	VPSLLD       $0x17, Y9, Y12
-	VMULPS       Y12, Y11, Y9
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y12, Y9
+	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y11
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y12
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y12
+	VPSLLD       $0x17, Y9, Y13
+	VMULPS       Y13, Y12, Y9
 	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
 	VADDPS       Y9, Y2, Y2
 	VMOVUPS      96(BX), Y9
 	VSUBPS       Y0, Y9, Y9
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
 	VMAXPS       Y9, Y10, Y9
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y10
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y10
-	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y11
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y9
-	VPSLLD       $0x17, Y10, Y12
-	VMULPS       Y12, Y9, Y10
-	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
-	VADDPS       Y10, Y5, Y5
-	VMOVUPS      128(BX), Y10
-	VSUBPS       Y0, Y10, Y10
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y11
-	VMAXPS       Y10, Y11, Y10
 	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y11
-	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y9
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y10
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y10
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y10
-	VPSLLD       $0x17, Y11, Y12
-	VMULPS       Y12, Y10, Y11
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y11
+	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y9
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y9
+	VPSLLD       $0x17, Y11, Y13
+	VMULPS       Y13, Y9, Y11
 	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
-	VADDPS       Y11, Y4, Y4
-	VMOVUPS      160(BX), Y11
+	VADDPS       Y11, Y5, Y5
+	VMOVUPS      128(BX), Y11
 	VSUBPS       Y0, Y11, Y11
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y9
-	VMAXPS       Y11, Y9, Y11
+	VMAXPS       Y11, Y10, Y11
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y12
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y12
+	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y9
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y11
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y11
+	VPSLLD       $0x17, Y12, Y13
+	VMULPS       Y13, Y11, Y12
+	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
+	VADDPS       Y12, Y4, Y4
+	VMOVUPS      160(BX), Y12
+	VSUBPS       Y0, Y12, Y12
+	VMAXPS       Y12, Y10, Y12
 	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
-	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y10
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y11
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y11
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
-	VPSLLD       $0x17, Y9, Y12
-	VMULPS       Y12, Y11, Y9
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y12, Y9
+	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y11
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y12
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y12
+	VPSLLD       $0x17, Y9, Y13
+	VMULPS       Y13, Y12, Y9
 	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      192(BX), Y9
 	VSUBPS       Y0, Y9, Y9
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
 	VMAXPS       Y9, Y10, Y9
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y10
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y10
-	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y11
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y9
-	VPSLLD       $0x17, Y10, Y12
-	VMULPS       Y12, Y9, Y10
-	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
-	VADDPS       Y10, Y7, Y7
-	VMOVUPS      224(BX), Y10
-	VSUBPS       Y0, Y10, Y10
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y11
-	VMAXPS       Y10, Y11, Y10
 	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y11
-	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y9
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y10
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y10
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y10
-	VPSLLD       $0x17, Y11, Y12
-	VMULPS       Y12, Y10, Y11
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y11
+	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y9
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y9
+	VPSLLD       $0x17, Y11, Y13
+	VMULPS       Y13, Y9, Y11
 	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
-	VADDPS       Y11, Y8, Y8
+	VADDPS       Y11, Y7, Y7
+	VMOVUPS      224(BX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VMAXPS       Y11, Y10, Y11
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y12
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y12
+	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y9
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y11
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y11
+	VPSLLD       $0x17, Y12, Y13
+	VMULPS       Y13, Y11, Y12
+	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
+	VADDPS       Y12, Y8, Y8
 	ADDQ         $+256, BX
 	SUBQ         $+64, CX
 	JGE          blocks
@@ -27640,24 +29069,23 @@ blocks_end:
 	ADDQ         $+64, CX
 	CMPQ         CX, $+8
 	JL           partial0
-	VMOVUPS      (BX), Y11
-	VSUBPS       Y0, Y11, Y11
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y9
-	VMAXPS       Y11, Y9, Y11
+	VMOVUPS      (BX), Y12
+	VSUBPS       Y0, Y12, Y12
+	VMAXPS       Y12, Y10, Y12
 	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
-	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y10
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y11
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y11
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
-	VPSLLD       $0x17, Y9, Y12
-	VMULPS       Y12, Y11, Y9
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y12, Y9
+	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y11
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y12
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y12
+	VPSLLD       $0x17, Y9, Y13
+	VMULPS       Y13, Y12, Y9
 	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
 	VADDPS       Y9, Y1, Y1
 	ADDQ         $+32, BX
@@ -27666,70 +29094,67 @@ blocks_end:
 	JL           partial1
 	VMOVUPS      (BX), Y9
 	VSUBPS       Y0, Y9, Y9
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
 	VMAXPS       Y9, Y10, Y9
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y10
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y10
-	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y11
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y9
-	VPSLLD       $0x17, Y10, Y12
-	VMULPS       Y12, Y9, Y10
-	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
-	VADDPS       Y10, Y3, Y3
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y11
+	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y9
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y9
+	VPSLLD       $0x17, Y11, Y13
+	VMULPS       Y13, Y9, Y11
+	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
+	VADDPS       Y11, Y3, Y3
 	ADDQ         $+32, BX
 	ADDQ         $-8, CX
 	CMPQ         CX, $+8
 	JL           partial2
-	VMOVUPS      (BX), Y10
-	VSUBPS       Y0, Y10, Y10
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y11
-	VMAXPS       Y10, Y11, Y10
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y11
-	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y9
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y10
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y10
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y10
-	VPSLLD       $0x17, Y11, Y12
-	VMULPS       Y12, Y10, Y11
-	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
-	VADDPS       Y11, Y2, Y2
+	VMOVUPS      (BX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VMAXPS       Y11, Y10, Y11
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y12
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y12
+	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y9
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y11
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y11
+	VPSLLD       $0x17, Y12, Y13
+	VMULPS       Y13, Y11, Y12
+	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
+	VADDPS       Y12, Y2, Y2
 	ADDQ         $+32, BX
 	ADDQ         $-8, CX
 	CMPQ         CX, $+8
 	JL           partial3
-	VMOVUPS      (BX), Y11
-	VSUBPS       Y0, Y11, Y11
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y9
-	VMAXPS       Y11, Y9, Y11
+	VMOVUPS      (BX), Y12
+	VSUBPS       Y0, Y12, Y12
+	VMAXPS       Y12, Y10, Y12
 	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
-	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y10
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y11
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y11
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
-	VPSLLD       $0x17, Y9, Y12
-	VMULPS       Y12, Y11, Y9
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y12, Y9
+	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y11
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y12
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y12
+	VPSLLD       $0x17, Y9, Y13
+	VMULPS       Y13, Y12, Y9
 	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
 	VADDPS       Y9, Y5, Y5
 	ADDQ         $+32, BX
@@ -27738,70 +29163,67 @@ blocks_end:
 	JL           partial4
 	VMOVUPS      (BX), Y9
 	VSUBPS       Y0, Y9, Y9
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
 	VMAXPS       Y9, Y10, Y9
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y10
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y10
-	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y11
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y9
-	VPSLLD       $0x17, Y10, Y12
-	VMULPS       Y12, Y9, Y10
-	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
-	VADDPS       Y10, Y4, Y4
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y11
+	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y9
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y9
+	VPSLLD       $0x17, Y11, Y13
+	VMULPS       Y13, Y9, Y11
+	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
+	VADDPS       Y11, Y4, Y4
 	ADDQ         $+32, BX
 	ADDQ         $-8, CX
 	CMPQ         CX, $+8
 	JL           partial5
-	VMOVUPS      (BX), Y10
-	VSUBPS       Y0, Y10, Y10
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y11
-	VMAXPS       Y10, Y11, Y10
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y11
-	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y9
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y10
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y10
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y10
-	VPSLLD       $0x17, Y11, Y12
-	VMULPS       Y12, Y10, Y11
-	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
-	VADDPS       Y11, Y6, Y6
+	VMOVUPS      (BX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VMAXPS       Y11, Y10, Y11
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y12
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y12
+	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y9
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y11
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y11
+	VPSLLD       $0x17, Y12, Y13
+	VMULPS       Y13, Y11, Y12
+	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
+	VADDPS       Y12, Y6, Y6
 	ADDQ         $+32, BX
 	ADDQ         $-8, CX
 	CMPQ         CX, $+8
 	JL           partial6
-	VMOVUPS      (BX), Y11
-	VSUBPS       Y0, Y11, Y11
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y9
-	VMAXPS       Y11, Y9, Y11
+	VMOVUPS      (BX), Y12
+	VSUBPS       Y0, Y12, Y12
+	VMAXPS       Y12, Y10, Y12
 	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
-	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y10
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y11
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y11
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
-	VPSLLD       $0x17, Y9, Y12
-	VMULPS       Y12, Y11, Y9
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y12, Y9
+	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y11
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y12
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y12
+	VPSLLD       $0x17, Y9, Y13
+	VMULPS       Y13, Y12, Y9
 	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
 	VADDPS       Y9, Y7, Y7
 	ADDQ         $+32, BX
@@ -27810,24 +29232,23 @@ blocks_end:
 	JL           partial7
 	VMOVUPS      (BX), Y9
 	VSUBPS       Y0, Y9, Y9
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
 	VMAXPS       Y9, Y10, Y9
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y10
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y10
-	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y11
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y9
-	VPSLLD       $0x17, Y10, Y12
-	VMULPS       Y12, Y9, Y10
-	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
-	VADDPS       Y10, Y8, Y8
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y11
+	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y9
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y9
+	VPSLLD       $0x17, Y11, Y13
+	VMULPS       Y13, Y9, Y11
+	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
+	VADDPS       Y11, Y8, Y8
 	ADDQ         $+32, BX
 	ADDQ         $-8, CX
 	JMP          fold
@@ -27837,29 +29258,28 @@ partial0:
 	JE           fold
 	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(DX)(CX*4), Y10
+	VMOVUPS      32(DX)(CX*4), Y11
 	NEGQ         CX
-	VMASKMOVPS   (BX), Y10, Y11
-	VSUBPS       Y0, Y11, Y11
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y9
-	VMAXPS       Y11, Y9, Y11
+	VMASKMOVPS   (BX), Y11, Y12
+	VSUBPS       Y0, Y12, Y12
+	VMAXPS       Y12, Y10, Y12
 	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
-	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y12
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y11
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y11
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y13
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y13
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y13
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y11
-	VPSLLD       $0x17, Y9, Y13
-	VMULPS       Y13, Y11, Y9
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y12, Y9
+	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y13
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y13, Y12
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y13, Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y14
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y14, Y12
+	VPSLLD       $0x17, Y9, Y14
+	VMULPS       Y14, Y12, Y9
 	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
-	VBROADCASTSS lanes_00000000<>+0(SB), Y12
-	VBLENDVPS    Y10, Y9, Y12, Y9
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VBLENDVPS    Y11, Y9, Y13, Y9
 	VADDPS       Y9, Y1, Y1
 	JMP          fold
 
@@ -27868,30 +29288,29 @@ partial1:
 	JE           fold
 	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(DX)(CX*4), Y10
+	VMOVUPS      32(DX)(CX*4), Y11
 	NEGQ         CX
-	VMASKMOVPS   (BX), Y10, Y9
+	VMASKMOVPS   (BX), Y11, Y9
 	VSUBPS       Y0, Y9, Y9
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y12
-	VMAXPS       Y9, Y12, Y9
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y12
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y12
-	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y11
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y13
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y13
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y13
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y9
-	VPSLLD       $0x17, Y12, Y13
-	VMULPS       Y13, Y9, Y12
-	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
-	VBROADCASTSS lanes_00000000<>+0(SB), Y11
-	VBLENDVPS    Y10, Y12, Y11, Y12
-	VADDPS       Y12, Y3, Y3
+	VMAXPS       Y9, Y10, Y9
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y13
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y13
+	VSUBPS       lanes_4b40009f<>+0(SB), Y13, Y12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y9
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y14
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y14
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y14
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y14
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y14, Y9
+	VPSLLD       $0x17, Y13, Y14
+	VMULPS       Y14, Y9, Y13
+	VMULPS       lanes_2f800000<>+0(SB), Y13, Y13
+	VBROADCASTSS lanes_00000000<>+0(SB), Y12
+	VBLENDVPS    Y11, Y13, Y12, Y13
+	VADDPS       Y13, Y3, Y3
 	JMP          fold
 
 partial2:
@@ -27899,30 +29318,29 @@ partial2:
 	JE           fold
 	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(DX)(CX*4), Y10
+	VMOVUPS      32(DX)(CX*4), Y11
 	NEGQ         CX
-	VMASKMOVPS   (BX), Y10, Y12
-	VSUBPS       Y0, Y12, Y12
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y11
-	VMAXPS       Y12, Y11, Y12
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y12, Y11
-	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y9
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y12
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y12
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y13
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y13
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y13
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y12
-	VPSLLD       $0x17, Y11, Y13
-	VMULPS       Y13, Y12, Y11
-	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
+	VMASKMOVPS   (BX), Y11, Y13
+	VSUBPS       Y0, Y13, Y13
+	VMAXPS       Y13, Y10, Y13
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y12
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y13, Y12
+	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y9
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y13
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y13
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y14
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y13, Y14
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y13, Y14
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y13, Y14
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y13, Y14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y14, Y13
+	VPSLLD       $0x17, Y12, Y14
+	VMULPS       Y14, Y13, Y12
+	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
 	VBROADCASTSS lanes_00000000<>+0(SB), Y9
-	VBLENDVPS    Y10, Y11, Y9, Y11
-	VADDPS       Y11, Y2, Y2
+	VBLENDVPS    Y11, Y12, Y9, Y12
+	VADDPS       Y12, Y2, Y2
 	JMP          fold
 
 partial3:
@@ -27930,29 +29348,28 @@ partial3:
 	JE           fold
 	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(DX)(CX*4), Y10
+	VMOVUPS      32(DX)(CX*4), Y11
 	NEGQ         CX
-	VMASKMOVPS   (BX), Y10, Y11
-	VSUBPS       Y0, Y11, Y11
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y9
-	VMAXPS       Y11, Y9, Y11
+	VMASKMOVPS   (BX), Y11, Y12
+	VSUBPS       Y0, Y12, Y12
+	VMAXPS       Y12, Y10, Y12
 	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
-	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y12
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y11
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y11
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y13
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y13
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y13
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y11
-	VPSLLD       $0x17, Y9, Y13
-	VMULPS       Y13, Y11, Y9
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y12, Y9
+	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y13
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y13, Y12
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y13, Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y14
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y14, Y12
+	VPSLLD       $0x17, Y9, Y14
+	VMULPS       Y14, Y12, Y9
 	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
-	VBROADCASTSS lanes_00000000<>+0(SB), Y12
-	VBLENDVPS    Y10, Y9, Y12, Y9
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VBLENDVPS    Y11, Y9, Y13, Y9
 	VADDPS       Y9, Y5, Y5
 	JMP          fold
 
@@ -27961,30 +29378,29 @@ partial4:
 	JE           fold
 	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(DX)(CX*4), Y10
+	VMOVUPS      32(DX)(CX*4), Y11
 	NEGQ         CX
-	VMASKMOVPS   (BX), Y10, Y9
+	VMASKMOVPS   (BX), Y11, Y9
 	VSUBPS       Y0, Y9, Y9
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y12
-	VMAXPS       Y9, Y12, Y9
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y12
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y12
-	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y11
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y13
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y13
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y13
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y9
-	VPSLLD       $0x17, Y12, Y13
-	VMULPS       Y13, Y9, Y12
-	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
-	VBROADCASTSS lanes_00000000<>+0(SB), Y11
-	VBLENDVPS    Y10, Y12, Y11, Y12
-	VADDPS       Y12, Y4, Y4
+	VMAXPS       Y9, Y10, Y9
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y13
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y13
+	VSUBPS       lanes_4b40009f<>+0(SB), Y13, Y12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y9
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y14
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y14
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y14
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y14
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y14, Y9
+	VPSLLD       $0x17, Y13, Y14
+	VMULPS       Y14, Y9, Y13
+	VMULPS       lanes_2f800000<>+0(SB), Y13, Y13
+	VBROADCASTSS lanes_00000000<>+0(SB), Y12
+	VBLENDVPS    Y11, Y13, Y12, Y13
+	VADDPS       Y13, Y4, Y4
 	JMP          fold
 
 partial5:
@@ -27992,30 +29408,29 @@ partial5:
 	JE           fold
 	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(DX)(CX*4), Y10
+	VMOVUPS      32(DX)(CX*4), Y11
 	NEGQ         CX
-	VMASKMOVPS   (BX), Y10, Y12
-	VSUBPS       Y0, Y12, Y12
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y11
-	VMAXPS       Y12, Y11, Y12
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y12, Y11
-	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y9
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y12
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y12
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y13
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y13
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y13
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y12
-	VPSLLD       $0x17, Y11, Y13
-	VMULPS       Y13, Y12, Y11
-	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
+	VMASKMOVPS   (BX), Y11, Y13
+	VSUBPS       Y0, Y13, Y13
+	VMAXPS       Y13, Y10, Y13
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y12
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y13, Y12
+	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y9
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y13
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y13
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y14
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y13, Y14
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y13, Y14
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y13, Y14
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y13, Y14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y14, Y13
+	VPSLLD       $0x17, Y12, Y14
+	VMULPS       Y14, Y13, Y12
+	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
 	VBROADCASTSS lanes_00000000<>+0(SB), Y9
-	VBLENDVPS    Y10, Y11, Y9, Y11
-	VADDPS       Y11, Y6, Y6
+	VBLENDVPS    Y11, Y12, Y9, Y12
+	VADDPS       Y12, Y6, Y6
 	JMP          fold
 
 partial6:
@@ -28023,29 +29438,28 @@ partial6:
 	JE           fold
 	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(DX)(CX*4), Y10
+	VMOVUPS      32(DX)(CX*4), Y11
 	NEGQ         CX
-	VMASKMOVPS   (BX), Y10, Y11
-	VSUBPS       Y0, Y11, Y11
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y9
-	VMAXPS       Y11, Y9, Y11
+	VMASKMOVPS   (BX), Y11, Y12
+	VSUBPS       Y0, Y12, Y12
+	VMAXPS       Y12, Y10, Y12
 	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
-	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y12
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y11
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y11
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y13
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y13
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y13
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y11
-	VPSLLD       $0x17, Y9, Y13
-	VMULPS       Y13, Y11, Y9
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y12, Y9
+	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y13
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y13, Y12
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y13, Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y14
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y14, Y12
+	VPSLLD       $0x17, Y9, Y14
+	VMULPS       Y14, Y12, Y9
 	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
-	VBROADCASTSS lanes_00000000<>+0(SB), Y12
-	VBLENDVPS    Y10, Y9, Y12, Y9
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VBLENDVPS    Y11, Y9, Y13, Y9
 	VADDPS       Y9, Y7, Y7
 	JMP          fold
 
@@ -28054,30 +29468,29 @@ partial7:
 	JE           fold
 	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(DX)(CX*4), Y10
+	VMOVUPS      32(DX)(CX*4), Y11
 	NEGQ         CX
-	VMASKMOVPS   (BX), Y10, Y9
+	VMASKMOVPS   (BX), Y11, Y9
 	VSUBPS       Y0, Y9, Y9
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y12
-	VMAXPS       Y9, Y12, Y9
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y12
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y12
-	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y11
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y13
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y13
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y13
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y9
-	VPSLLD       $0x17, Y12, Y13
-	VMULPS       Y13, Y9, Y12
-	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
-	VBROADCASTSS lanes_00000000<>+0(SB), Y11
-	VBLENDVPS    Y10, Y12, Y11, Y12
-	VADDPS       Y12, Y8, Y8
+	VMAXPS       Y9, Y10, Y9
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y13
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y13
+	VSUBPS       lanes_4b40009f<>+0(SB), Y13, Y12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y9
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y14
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y14
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y14
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y14
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y14, Y9
+	VPSLLD       $0x17, Y13, Y14
+	VMULPS       Y14, Y9, Y13
+	VMULPS       lanes_2f800000<>+0(SB), Y13, Y13
+	VBROADCASTSS lanes_00000000<>+0(SB), Y12
+	VBLENDVPS    Y11, Y13, Y12, Y13
+	VADDPS       Y13, Y8, Y8
 
 fold:
 	TESTQ   AX, AX
@@ -28099,12 +29512,12 @@ tree:
 	VADDPS       Y2, Y1, Y1
 	VADDPS       Y5, Y3, Y3
 	VADDPS       Y3, Y1, Y1
-	VEXTRACTF128 $0x01, Y1, X10
-	VADDPS       X10, X1, X1
-	VSHUFPS      $0x0e, X1, X1, X10
-	VADDPS       X10, X1, X1
-	VSHUFPS      $0x01, X1, X1, X10
-	VADDPS       X10, X1, X1
+	VEXTRACTF128 $0x01, Y1, X11
+	VADDPS       X11, X1, X1
+	VSHUFPS      $0x0e, X1, X1, X11
+	VADDPS       X11, X1, X1
+	VSHUFPS      $0x01, X1, X1, X11
+	VADDPS       X11, X1, X1
 	VMOVSS       X1, ret+32(FP)
 	VZEROUPPER
 	RET
@@ -28206,78 +29619,79 @@ start:
 	VBROADCASTSS lanes_3ab52284<>+0(SB), Z11
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Z12
 	VBROADCASTSS lanes_3d2aac5c<>+0(SB), Z13
+	VBROADCASTSS lanes_3e2aaa49<>+0(SB), Z14
 	SUBQ         $+64, CX
 	JL           blocks_end
 
 blocks:
 	VMOVUPS          (BX), Z5
-	VMOVUPS          64(BX), Z14
-	VMOVUPS          128(BX), Z15
-	VMOVUPS          192(BX), Z16
+	VMOVUPS          64(BX), Z15
+	VMOVUPS          128(BX), Z16
+	VMOVUPS          192(BX), Z17
 	VSUBPS           Z0, Z5, Z5
-	VSUBPS           Z0, Z14, Z14
 	VSUBPS           Z0, Z15, Z15
 	VSUBPS           Z0, Z16, Z16
+	VSUBPS           Z0, Z17, Z17
 	VMAXPS           Z5, Z6, Z5
-	VMAXPS           Z14, Z6, Z14
 	VMAXPS           Z15, Z6, Z15
 	VMAXPS           Z16, Z6, Z16
-	VMOVAPS          Z8, Z17
-	VFMADD231PS      Z7, Z5, Z17
+	VMAXPS           Z17, Z6, Z17
 	VMOVAPS          Z8, Z18
-	VFMADD231PS      Z7, Z14, Z18
+	VFMADD231PS      Z7, Z5, Z18
 	VMOVAPS          Z8, Z19
 	VFMADD231PS      Z7, Z15, Z19
 	VMOVAPS          Z8, Z20
 	VFMADD231PS      Z7, Z16, Z20
-	VSUBPS           Z8, Z17, Z21
+	VMOVAPS          Z8, Z21
+	VFMADD231PS      Z7, Z17, Z21
 	VSUBPS           Z8, Z18, Z22
 	VSUBPS           Z8, Z19, Z23
 	VSUBPS           Z8, Z20, Z24
-	VFNMADD231PS     Z9, Z21, Z5
-	VFNMADD231PS     Z9, Z22, Z14
+	VSUBPS           Z8, Z21, Z25
+	VFNMADD231PS     Z9, Z22, Z5
 	VFNMADD231PS     Z9, Z23, Z15
 	VFNMADD231PS     Z9, Z24, Z16
-	VFNMADD231PS     Z10, Z21, Z5
-	VFNMADD231PS     Z10, Z22, Z14
+	VFNMADD231PS     Z9, Z25, Z17
+	VFNMADD231PS     Z10, Z22, Z5
 	VFNMADD231PS     Z10, Z23, Z15
 	VFNMADD231PS     Z10, Z24, Z16
-	VMOVAPS          Z12, Z25
-	VFMADD231PS      Z5, Z11, Z25
+	VFNMADD231PS     Z10, Z25, Z17
 	VMOVAPS          Z12, Z26
-	VFMADD231PS      Z14, Z11, Z26
+	VFMADD231PS      Z5, Z11, Z26
 	VMOVAPS          Z12, Z27
 	VFMADD231PS      Z15, Z11, Z27
 	VMOVAPS          Z12, Z28
 	VFMADD231PS      Z16, Z11, Z28
-	VFMADD213PS      Z13, Z5, Z25
-	VFMADD213PS      Z13, Z14, Z26
+	VMOVAPS          Z12, Z29
+	VFMADD231PS      Z17, Z11, Z29
+	VFMADD213PS      Z13, Z5, Z26
 	VFMADD213PS      Z13, Z15, Z27
 	VFMADD213PS      Z13, Z16, Z28
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z5, Z25
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z14, Z26
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z15, Z27
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z16, Z28
-	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z5, Z25
-	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z14, Z26
+	VFMADD213PS      Z13, Z17, Z29
+	VFMADD213PS      Z14, Z5, Z26
+	VFMADD213PS      Z14, Z15, Z27
+	VFMADD213PS      Z14, Z16, Z28
+	VFMADD213PS      Z14, Z17, Z29
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z5, Z26
 	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z15, Z27
 	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z16, Z28
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z5, Z25
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z14, Z26
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z17, Z29
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z5, Z26
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z15, Z27
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z16, Z28
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z25, Z5
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z26, Z14
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z29
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z26, Z5
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z27, Z15
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z28, Z16
-	VSCALEFPS        Z21, Z5, Z17
-	VSCALEFPS        Z22, Z14, Z18
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z29, Z17
+	VSCALEFPS        Z22, Z5, Z18
 	VSCALEFPS        Z23, Z15, Z19
 	VSCALEFPS        Z24, Z16, Z20
-	VADDPS           Z17, Z1, Z1
-	VADDPS           Z18, Z4, Z4
-	VADDPS           Z19, Z2, Z2
-	VADDPS           Z20, Z3, Z3
+	VSCALEFPS        Z25, Z17, Z21
+	VADDPS           Z18, Z1, Z1
+	VADDPS           Z19, Z4, Z4
+	VADDPS           Z20, Z2, Z2
+	VADDPS           Z21, Z3, Z3
 	ADDQ             $+256, BX
 	SUBQ             $+64, CX
 	JGE              blocks
@@ -28286,86 +29700,86 @@ blocks_end:
 	ADDQ             $+64, CX
 	CMPQ             CX, $+16
 	JL               partial0
-	VMOVUPS          (BX), Z20
-	VSUBPS           Z0, Z20, Z20
-	VMAXPS           Z20, Z6, Z20
-	VMOVAPS          Z8, Z19
-	VFMADD231PS      Z7, Z20, Z19
-	VSUBPS           Z8, Z19, Z18
-	VFNMADD231PS     Z9, Z18, Z20
-	VFNMADD231PS     Z10, Z18, Z20
-	VMOVAPS          Z12, Z17
-	VFMADD231PS      Z20, Z11, Z17
-	VFMADD213PS      Z13, Z20, Z17
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z20, Z17
-	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z20, Z17
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z20, Z17
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z20
-	VSCALEFPS        Z18, Z20, Z19
-	VADDPS           Z19, Z1, Z1
+	VMOVUPS          (BX), Z21
+	VSUBPS           Z0, Z21, Z21
+	VMAXPS           Z21, Z6, Z21
+	VMOVAPS          Z8, Z20
+	VFMADD231PS      Z7, Z21, Z20
+	VSUBPS           Z8, Z20, Z19
+	VFNMADD231PS     Z9, Z19, Z21
+	VFNMADD231PS     Z10, Z19, Z21
+	VMOVAPS          Z12, Z18
+	VFMADD231PS      Z21, Z11, Z18
+	VFMADD213PS      Z13, Z21, Z18
+	VFMADD213PS      Z14, Z21, Z18
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z21, Z18
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z21, Z18
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z18, Z21
+	VSCALEFPS        Z19, Z21, Z20
+	VADDPS           Z20, Z1, Z1
 	ADDQ             $+64, BX
 	ADDQ             $-16, CX
 	CMPQ             CX, $+16
 	JL               partial1
-	VMOVUPS          (BX), Z19
-	VSUBPS           Z0, Z19, Z19
-	VMAXPS           Z19, Z6, Z19
-	VMOVAPS          Z8, Z18
-	VFMADD231PS      Z7, Z19, Z18
-	VSUBPS           Z8, Z18, Z20
-	VFNMADD231PS     Z9, Z20, Z19
-	VFNMADD231PS     Z10, Z20, Z19
-	VMOVAPS          Z12, Z17
-	VFMADD231PS      Z19, Z11, Z17
-	VFMADD213PS      Z13, Z19, Z17
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z19, Z17
-	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z19, Z17
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z19, Z17
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z19
-	VSCALEFPS        Z20, Z19, Z18
-	VADDPS           Z18, Z4, Z4
-	ADDQ             $+64, BX
-	ADDQ             $-16, CX
-	CMPQ             CX, $+16
-	JL               partial2
-	VMOVUPS          (BX), Z18
-	VSUBPS           Z0, Z18, Z18
-	VMAXPS           Z18, Z6, Z18
-	VMOVAPS          Z8, Z20
-	VFMADD231PS      Z7, Z18, Z20
-	VSUBPS           Z8, Z20, Z19
-	VFNMADD231PS     Z9, Z19, Z18
-	VFNMADD231PS     Z10, Z19, Z18
-	VMOVAPS          Z12, Z17
-	VFMADD231PS      Z18, Z11, Z17
-	VFMADD213PS      Z13, Z18, Z17
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z18, Z17
-	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z18, Z17
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z18, Z17
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z18
-	VSCALEFPS        Z19, Z18, Z20
-	VADDPS           Z20, Z2, Z2
-	ADDQ             $+64, BX
-	ADDQ             $-16, CX
-	CMPQ             CX, $+16
-	JL               partial3
 	VMOVUPS          (BX), Z20
 	VSUBPS           Z0, Z20, Z20
 	VMAXPS           Z20, Z6, Z20
 	VMOVAPS          Z8, Z19
 	VFMADD231PS      Z7, Z20, Z19
-	VSUBPS           Z8, Z19, Z18
-	VFNMADD231PS     Z9, Z18, Z20
-	VFNMADD231PS     Z10, Z18, Z20
-	VMOVAPS          Z12, Z17
-	VFMADD231PS      Z20, Z11, Z17
-	VFMADD213PS      Z13, Z20, Z17
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z20, Z17
-	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z20, Z17
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z20, Z17
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z20
-	VSCALEFPS        Z18, Z20, Z19
-	VADDPS           Z19, Z3, Z3
+	VSUBPS           Z8, Z19, Z21
+	VFNMADD231PS     Z9, Z21, Z20
+	VFNMADD231PS     Z10, Z21, Z20
+	VMOVAPS          Z12, Z18
+	VFMADD231PS      Z20, Z11, Z18
+	VFMADD213PS      Z13, Z20, Z18
+	VFMADD213PS      Z14, Z20, Z18
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z20, Z18
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z20, Z18
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z18, Z20
+	VSCALEFPS        Z21, Z20, Z19
+	VADDPS           Z19, Z4, Z4
+	ADDQ             $+64, BX
+	ADDQ             $-16, CX
+	CMPQ             CX, $+16
+	JL               partial2
+	VMOVUPS          (BX), Z19
+	VSUBPS           Z0, Z19, Z19
+	VMAXPS           Z19, Z6, Z19
+	VMOVAPS          Z8, Z21
+	VFMADD231PS      Z7, Z19, Z21
+	VSUBPS           Z8, Z21, Z20
+	VFNMADD231PS     Z9, Z20, Z19
+	VFNMADD231PS     Z10, Z20, Z19
+	VMOVAPS          Z12, Z18
+	VFMADD231PS      Z19, Z11, Z18
+	VFMADD213PS      Z13, Z19, Z18
+	VFMADD213PS      Z14, Z19, Z18
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z19, Z18
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z19, Z18
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z18, Z19
+	VSCALEFPS        Z20, Z19, Z21
+	VADDPS           Z21, Z2, Z2
+	ADDQ             $+64, BX
+	ADDQ             $-16, CX
+	CMPQ             CX, $+16
+	JL               partial3
+	VMOVUPS          (BX), Z21
+	VSUBPS           Z0, Z21, Z21
+	VMAXPS           Z21, Z6, Z21
+	VMOVAPS          Z8, Z20
+	VFMADD231PS      Z7, Z21, Z20
+	VSUBPS           Z8, Z20, Z19
+	VFNMADD231PS     Z9, Z19, Z21
+	VFNMADD231PS     Z10, Z19, Z21
+	VMOVAPS          Z12, Z18
+	VFMADD231PS      Z21, Z11, Z18
+	VFMADD213PS      Z13, Z21, Z18
+	VFMADD213PS      Z14, Z21, Z18
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z21, Z18
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z21, Z18
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z18, Z21
+	VSCALEFPS        Z19, Z21, Z20
+	VADDPS           Z20, Z3, Z3
 	ADDQ             $+64, BX
 	ADDQ             $-16, CX
 	JMP              fold
@@ -28376,25 +29790,25 @@ partial0:
 	MOVL             $0x0000ffff, DX
 	BZHIL            CX, DX, DX
 	KMOVW            DX, K1
-	VMOVUPS.Z        (BX), K1, Z19
-	VSUBPS           Z0, Z19, Z19
-	VMAXPS           Z19, Z6, Z19
-	VMOVAPS          Z8, Z18
-	VFMADD231PS      Z7, Z19, Z18
-	VSUBPS           Z8, Z18, Z20
-	VFNMADD231PS     Z9, Z20, Z19
-	VFNMADD231PS     Z10, Z20, Z19
-	VMOVAPS          Z12, Z17
-	VFMADD231PS      Z19, Z11, Z17
-	VFMADD213PS      Z13, Z19, Z17
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z19, Z17
-	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z19, Z17
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z19, Z17
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z19
-	VSCALEFPS        Z20, Z19, Z18
-	VBROADCASTSS     lanes_00000000<>+0(SB), Z20
-	VBLENDMPS        Z18, Z20, K1, Z18
-	VADDPS           Z18, Z1, Z1
+	VMOVUPS.Z        (BX), K1, Z20
+	VSUBPS           Z0, Z20, Z20
+	VMAXPS           Z20, Z6, Z20
+	VMOVAPS          Z8, Z19
+	VFMADD231PS      Z7, Z20, Z19
+	VSUBPS           Z8, Z19, Z21
+	VFNMADD231PS     Z9, Z21, Z20
+	VFNMADD231PS     Z10, Z21, Z20
+	VMOVAPS          Z12, Z18
+	VFMADD231PS      Z20, Z11, Z18
+	VFMADD213PS      Z13, Z20, Z18
+	VFMADD213PS      Z14, Z20, Z18
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z20, Z18
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z20, Z18
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z18, Z20
+	VSCALEFPS        Z21, Z20, Z19
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z21
+	VBLENDMPS        Z19, Z21, K1, Z19
+	VADDPS           Z19, Z1, Z1
 	JMP              fold
 
 partial1:
@@ -28403,28 +29817,55 @@ partial1:
 	MOVL             $0x0000ffff, DX
 	BZHIL            CX, DX, DX
 	KMOVW            DX, K1
-	VMOVUPS.Z        (BX), K1, Z18
-	VSUBPS           Z0, Z18, Z18
-	VMAXPS           Z18, Z6, Z18
-	VMOVAPS          Z8, Z20
-	VFMADD231PS      Z7, Z18, Z20
-	VSUBPS           Z8, Z20, Z19
-	VFNMADD231PS     Z9, Z19, Z18
-	VFNMADD231PS     Z10, Z19, Z18
-	VMOVAPS          Z12, Z17
-	VFMADD231PS      Z18, Z11, Z17
-	VFMADD213PS      Z13, Z18, Z17
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z18, Z17
-	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z18, Z17
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z18, Z17
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z18
-	VSCALEFPS        Z19, Z18, Z20
-	VBROADCASTSS     lanes_00000000<>+0(SB), Z19
-	VBLENDMPS        Z20, Z19, K1, Z20
-	VADDPS           Z20, Z4, Z4
+	VMOVUPS.Z        (BX), K1, Z19
+	VSUBPS           Z0, Z19, Z19
+	VMAXPS           Z19, Z6, Z19
+	VMOVAPS          Z8, Z21
+	VFMADD231PS      Z7, Z19, Z21
+	VSUBPS           Z8, Z21, Z20
+	VFNMADD231PS     Z9, Z20, Z19
+	VFNMADD231PS     Z10, Z20, Z19
+	VMOVAPS          Z12, Z18
+	VFMADD231PS      Z19, Z11, Z18
+	VFMADD213PS      Z13, Z19, Z18
+	VFMADD213PS      Z14, Z19, Z18
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z19, Z18
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z19, Z18
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z18, Z19
+	VSCALEFPS        Z20, Z19, Z21
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z20
+	VBLENDMPS        Z21, Z20, K1, Z21
+	VADDPS           Z21, Z4, Z4
 	JMP              fold
 
 partial2:
+	TESTQ            CX, CX
+	JE               fold
+	MOVL             $0x0000ffff, DX
+	BZHIL            CX, DX, DX
+	KMOVW            DX, K1
+	VMOVUPS.Z        (BX), K1, Z21
+	VSUBPS           Z0, Z21, Z21
+	VMAXPS           Z21, Z6, Z21
+	VMOVAPS          Z8, Z20
+	VFMADD231PS      Z7, Z21, Z20
+	VSUBPS           Z8, Z20, Z19
+	VFNMADD231PS     Z9, Z19, Z21
+	VFNMADD231PS     Z10, Z19, Z21
+	VMOVAPS          Z12, Z18
+	VFMADD231PS      Z21, Z11, Z18
+	VFMADD213PS      Z13, Z21, Z18
+	VFMADD213PS      Z14, Z21, Z18
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z21, Z18
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z21, Z18
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z18, Z21
+	VSCALEFPS        Z19, Z21, Z20
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z19
+	VBLENDMPS        Z20, Z19, K1, Z20
+	VADDPS           Z20, Z2, Z2
+	JMP              fold
+
+partial3:
 	TESTQ            CX, CX
 	JE               fold
 	MOVL             $0x0000ffff, DX
@@ -28435,47 +29876,20 @@ partial2:
 	VMAXPS           Z20, Z6, Z20
 	VMOVAPS          Z8, Z19
 	VFMADD231PS      Z7, Z20, Z19
-	VSUBPS           Z8, Z19, Z18
-	VFNMADD231PS     Z9, Z18, Z20
-	VFNMADD231PS     Z10, Z18, Z20
-	VMOVAPS          Z12, Z17
-	VFMADD231PS      Z20, Z11, Z17
-	VFMADD213PS      Z13, Z20, Z17
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z20, Z17
-	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z20, Z17
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z20, Z17
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z20
-	VSCALEFPS        Z18, Z20, Z19
-	VBROADCASTSS     lanes_00000000<>+0(SB), Z18
-	VBLENDMPS        Z19, Z18, K1, Z19
-	VADDPS           Z19, Z2, Z2
-	JMP              fold
-
-partial3:
-	TESTQ            CX, CX
-	JE               fold
-	MOVL             $0x0000ffff, DX
-	BZHIL            CX, DX, DX
-	KMOVW            DX, K1
-	VMOVUPS.Z        (BX), K1, Z19
-	VSUBPS           Z0, Z19, Z19
-	VMAXPS           Z19, Z6, Z19
-	VMOVAPS          Z8, Z18
-	VFMADD231PS      Z7, Z19, Z18
-	VSUBPS           Z8, Z18, Z20
-	VFNMADD231PS     Z9, Z20, Z19
-	VFNMADD231PS     Z10, Z20, Z19
-	VMOVAPS          Z12, Z17
-	VFMADD231PS      Z19, Z11, Z17
-	VFMADD213PS      Z13, Z19, Z17
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z19, Z17
-	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z19, Z17
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z19, Z17
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z19
-	VSCALEFPS        Z20, Z19, Z18
-	VBROADCASTSS     lanes_00000000<>+0(SB), Z20
-	VBLENDMPS        Z18, Z20, K1, Z18
-	VADDPS           Z18, Z3, Z3
+	VSUBPS           Z8, Z19, Z21
+	VFNMADD231PS     Z9, Z21, Z20
+	VFNMADD231PS     Z10, Z21, Z20
+	VMOVAPS          Z12, Z18
+	VFMADD231PS      Z20, Z11, Z18
+	VFMADD213PS      Z13, Z20, Z18
+	VFMADD213PS      Z14, Z20, Z18
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z20, Z18
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z20, Z18
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z18, Z20
+	VSCALEFPS        Z21, Z20, Z19
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z21
+	VBLENDMPS        Z19, Z21, K1, Z19
+	VADDPS           Z19, Z3, Z3
 
 fold:
 	TESTQ   AX, AX
@@ -28489,14 +29903,14 @@ tree:
 	VADDPS        Z2, Z1, Z1
 	VADDPS        Z3, Z4, Z4
 	VADDPS        Z4, Z1, Z1
-	VEXTRACTF64X4 $0x01, Z1, Y18
-	VADDPS        Y18, Y1, Y1
-	VEXTRACTF32X4 $0x01, Y1, X18
-	VADDPS        X18, X1, X1
-	VSHUFPS       $0x0e, X1, X1, X18
-	VADDPS        X18, X1, X1
-	VSHUFPS       $0x01, X1, X1, X18
-	VADDPS        X18, X1, X1
+	VEXTRACTF64X4 $0x01, Z1, Y19
+	VADDPS        Y19, Y1, Y1
+	VEXTRACTF32X4 $0x01, Y1, X19
+	VADDPS        X19, X1, X1
+	VSHUFPS       $0x0e, X1, X1, X19
+	VADDPS        X19, X1, X1
+	VSHUFPS       $0x01, X1, X1, X19
+	VADDPS        X19, X1, X1
 	VMOVSS        X1, ret+32(FP)
 	VZEROUPPER
 	RET
@@ -28705,54 +30119,55 @@ TEXT ·LogSoftmaxBackwardAVX2(SB), NOSPLIT, $0-36
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y3
 	VBROADCASTSS lanes_3fb8aa3b<>+0(SB), Y4
 	VBROADCASTSS lanes_4b4000fe<>+0(SB), Y5
+	VBROADCASTSS lanes_3f317218<>+0(SB), Y6
 	SUBQ         $+16, DX
 	JL           blocks_end
 
 blocks:
 	VMINPS       (CX), Y2, Y1
-	VMINPS       32(CX), Y2, Y6
+	VMINPS       32(CX), Y2, Y7
 	VMAXPS       Y1, Y3, Y1
-	VMAXPS       Y6, Y3, Y6
-	VMOVAPS      Y5, Y7
-	VFMADD231PS  Y4, Y1, Y7
+	VMAXPS       Y7, Y3, Y7
 	VMOVAPS      Y5, Y8
-	VFMADD231PS  Y4, Y6, Y8
-	VSUBPS       Y5, Y7, Y9
+	VFMADD231PS  Y4, Y1, Y8
+	VMOVAPS      Y5, Y9
+	VFMADD231PS  Y4, Y7, Y9
 	VSUBPS       Y5, Y8, Y10
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y1
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y6
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y1
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y6
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y11
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y1, Y11
+	VSUBPS       Y5, Y9, Y11
+	VFNMADD231PS Y6, Y10, Y1
+	VFNMADD231PS Y6, Y11, Y7
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y1
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y7
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y6, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y1, Y11
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y6, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y1, Y11
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y6, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y1, Y11
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y6, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y1, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y1
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y6
-	VPSRLD       $0x01, Y7, Y12
-	VPSLLD       $0x17, Y12, Y12
-	VPSLLD       $0x17, Y7, Y11
-	VPSUBD       Y12, Y11, Y11
-	VMULPS       Y12, Y1, Y7
-	VMULPS       Y11, Y7, Y7
-	VPSRLD       $0x01, Y8, Y9
-	VPSLLD       $0x17, Y9, Y9
-	VPSLLD       $0x17, Y8, Y1
-	VPSUBD       Y9, Y1, Y1
-	VMULPS       Y9, Y6, Y8
-	VMULPS       Y1, Y8, Y8
-	VFNMADD213PS (BX), Y0, Y7
-	VFNMADD213PS 32(BX), Y0, Y8
-	VMOVUPS      Y7, (AX)
-	VMOVUPS      Y8, 32(AX)
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y1, Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y1, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y1, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y1, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y7, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y1, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y1
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y7
+	VPSRLD       $0x01, Y8, Y13
+	VPSLLD       $0x17, Y13, Y13
+	VPSLLD       $0x17, Y8, Y12
+	VPSUBD       Y13, Y12, Y12
+	VMULPS       Y13, Y1, Y8
+	VMULPS       Y12, Y8, Y8
+	VPSRLD       $0x01, Y9, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VPSLLD       $0x17, Y9, Y1
+	VPSUBD       Y10, Y1, Y1
+	VMULPS       Y10, Y7, Y9
+	VMULPS       Y1, Y9, Y9
+	VFNMADD213PS (BX), Y0, Y8
+	VFNMADD213PS 32(BX), Y0, Y9
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      Y9, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
@@ -28765,28 +30180,28 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMINPS       (CX), Y2, Y8
-	VMAXPS       Y8, Y3, Y8
-	VMOVAPS      Y5, Y7
-	VFMADD231PS  Y4, Y8, Y7
-	VSUBPS       Y5, Y7, Y10
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y8
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y8
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y6
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y8, Y6
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y8, Y6
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y8, Y6
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y8, Y6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y8
-	VPSRLD       $0x01, Y7, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VPSLLD       $0x17, Y7, Y1
-	VPSUBD       Y6, Y1, Y1
-	VMULPS       Y6, Y8, Y7
-	VMULPS       Y1, Y7, Y7
-	VFNMADD213PS (BX), Y0, Y7
-	VMOVUPS      Y7, (AX)
+	VMINPS       (CX), Y2, Y9
+	VMAXPS       Y9, Y3, Y9
+	VMOVAPS      Y5, Y8
+	VFMADD231PS  Y4, Y9, Y8
+	VSUBPS       Y5, Y8, Y11
+	VFNMADD231PS Y6, Y11, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y7
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y7
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y7
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y7
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y9
+	VPSRLD       $0x01, Y8, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VPSLLD       $0x17, Y8, Y1
+	VPSUBD       Y7, Y1, Y1
+	VMULPS       Y7, Y9, Y8
+	VMULPS       Y1, Y8, Y8
+	VFNMADD213PS (BX), Y0, Y8
+	VMOVUPS      Y8, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -28799,31 +30214,31 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         DX
-	VMOVUPS      32(SI)(DX*4), Y7
+	VMOVUPS      32(SI)(DX*4), Y8
 	NEGQ         DX
-	VMASKMOVPS   (CX), Y7, Y10
-	VMINPS       Y10, Y2, Y10
-	VMAXPS       Y10, Y3, Y10
-	VMOVAPS      Y5, Y8
-	VFMADD231PS  Y4, Y10, Y8
-	VSUBPS       Y5, Y8, Y1
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y1, Y10
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y1, Y10
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y6
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y6
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y6
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y6
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y10
-	VPSRLD       $0x01, Y8, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VPSLLD       $0x17, Y8, Y9
-	VPSUBD       Y6, Y9, Y9
-	VMULPS       Y6, Y10, Y8
-	VMULPS       Y9, Y8, Y8
-	VMASKMOVPS   (BX), Y7, Y1
-	VFNMADD231PS Y0, Y8, Y1
+	VMASKMOVPS   (CX), Y8, Y11
+	VMINPS       Y11, Y2, Y11
+	VMAXPS       Y11, Y3, Y11
+	VMOVAPS      Y5, Y9
+	VFMADD231PS  Y4, Y11, Y9
+	VSUBPS       Y5, Y9, Y1
+	VFNMADD231PS Y6, Y1, Y11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y1, Y11
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y7
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y7
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y7
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y7
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y11
+	VPSRLD       $0x01, Y9, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VPSLLD       $0x17, Y9, Y10
+	VPSUBD       Y7, Y10, Y10
+	VMULPS       Y7, Y11, Y9
+	VMULPS       Y10, Y9, Y9
+	VMASKMOVPS   (BX), Y8, Y1
+	VFNMADD231PS Y0, Y9, Y1
 	CMPQ         DX, $0x04
 	JL           store151_few
 	VMOVUPS      X1, (AX)
@@ -32203,162 +33618,176 @@ TEXT ·FirstEqualAVX2(SB), NOSPLIT, $0-28
 	VBROADCASTSS lanes_7f800000<>+0(SB), Y3
 	VBROADCASTSS lanes_7f800000<>+0(SB), Y4
 	VBROADCASTSS lanes_7f800000<>+0(SB), Y5
-	VBROADCASTSS lanes_7fc00000<>+0(SB), Y7
-	VBROADCASTSS lanes_7f800000<>+0(SB), Y8
 	SUBQ         $+32, BX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS   (AX), Y6
-	VMOVUPS   32(AX), Y9
-	VCMPPS    $0x00, Y0, Y6, Y6
-	VCMPPS    $0x00, Y0, Y9, Y9
-	VMOVAPS   Y1, Y10
-	VPADDD    lanes_00000008<>+0(SB), Y1, Y11
-	VCVTDQ2PS Y10, Y10
-	VCVTDQ2PS Y11, Y11
-	VBLENDVPS Y6, Y10, Y8, Y10
-	VBLENDVPS Y9, Y11, Y8, Y11
-	VMINPS    Y2, Y10, Y2
-	VMINPS    Y3, Y11, Y3
-	VMOVUPS   64(AX), Y11
-	VMOVUPS   96(AX), Y10
-	VCMPPS    $0x00, Y0, Y11, Y11
-	VCMPPS    $0x00, Y0, Y10, Y10
-	VPADDD    lanes_00000010<>+0(SB), Y1, Y9
-	VPADDD    lanes_00000018<>+0(SB), Y1, Y6
-	VCVTDQ2PS Y9, Y9
-	VCVTDQ2PS Y6, Y6
-	VBLENDVPS Y11, Y9, Y8, Y9
-	VBLENDVPS Y10, Y6, Y8, Y6
-	VMINPS    Y4, Y9, Y4
-	VMINPS    Y5, Y6, Y5
-	ADDQ      $+128, AX
-	VPADDD    lanes_00000020<>+0(SB), Y1, Y1
-	SUBQ      $+32, BX
-	JGE       blocks
+	VMOVUPS      (AX), Y6
+	VMOVUPS      32(AX), Y7
+	VMOVUPS      64(AX), Y8
+	VMOVUPS      96(AX), Y9
+	VCMPPS       $0x00, Y0, Y6, Y6
+	VCMPPS       $0x00, Y0, Y7, Y7
+	VCMPPS       $0x00, Y0, Y8, Y8
+	VCMPPS       $0x00, Y0, Y9, Y9
+	VMOVAPS      Y1, Y10
+	VPADDD       lanes_00000008<>+0(SB), Y1, Y11
+	VPADDD       lanes_00000010<>+0(SB), Y1, Y12
+	VPADDD       lanes_00000018<>+0(SB), Y1, Y13
+	VCVTDQ2PS    Y10, Y10
+	VCVTDQ2PS    Y11, Y11
+	VCVTDQ2PS    Y12, Y12
+	VCVTDQ2PS    Y13, Y13
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y14
+	VBLENDVPS    Y6, Y10, Y14, Y10
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y6
+	VBLENDVPS    Y7, Y11, Y6, Y11
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y7
+	VBLENDVPS    Y8, Y12, Y7, Y12
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y8
+	VBLENDVPS    Y9, Y13, Y8, Y13
+	VMINPS       Y2, Y10, Y2
+	VMINPS       Y3, Y11, Y3
+	VMINPS       Y4, Y12, Y4
+	VMINPS       Y5, Y13, Y5
+	ADDQ         $+128, AX
+	VPADDD       lanes_00000020<>+0(SB), Y1, Y1
+	SUBQ         $+32, BX
+	JGE          blocks
 
 blocks_end:
-	ADDQ      $+32, BX
-	CMPQ      BX, $+8
-	JL        partial0
-	VMOVUPS   (AX), Y6
-	VCMPPS    $0x00, Y0, Y6, Y6
-	VMOVAPS   Y1, Y9
-	VCVTDQ2PS Y9, Y9
-	VBLENDVPS Y6, Y9, Y8, Y9
-	VMINPS    Y2, Y9, Y2
-	ADDQ      $+32, AX
-	VPADDD    lanes_00000008<>+0(SB), Y1, Y1
-	ADDQ      $-8, BX
-	CMPQ      BX, $+8
-	JL        partial1
-	VMOVUPS   (AX), Y9
-	VCMPPS    $0x00, Y0, Y9, Y9
-	VMOVAPS   Y1, Y6
-	VCVTDQ2PS Y6, Y6
-	VBLENDVPS Y9, Y6, Y8, Y6
-	VMINPS    Y3, Y6, Y3
-	ADDQ      $+32, AX
-	VPADDD    lanes_00000008<>+0(SB), Y1, Y1
-	ADDQ      $-8, BX
-	CMPQ      BX, $+8
-	JL        partial2
-	VMOVUPS   (AX), Y6
-	VCMPPS    $0x00, Y0, Y6, Y6
-	VMOVAPS   Y1, Y9
-	VCVTDQ2PS Y9, Y9
-	VBLENDVPS Y6, Y9, Y8, Y9
-	VMINPS    Y4, Y9, Y4
-	ADDQ      $+32, AX
-	VPADDD    lanes_00000008<>+0(SB), Y1, Y1
-	ADDQ      $-8, BX
-	CMPQ      BX, $+8
-	JL        partial3
-	VMOVUPS   (AX), Y9
-	VCMPPS    $0x00, Y0, Y9, Y9
-	VMOVAPS   Y1, Y6
-	VCVTDQ2PS Y6, Y6
-	VBLENDVPS Y9, Y6, Y8, Y6
-	VMINPS    Y5, Y6, Y5
-	ADDQ      $+32, AX
-	VPADDD    lanes_00000008<>+0(SB), Y1, Y1
-	ADDQ      $-8, BX
-	JMP       fold
+	ADDQ         $+32, BX
+	CMPQ         BX, $+8
+	JL           partial0
+	VMOVUPS      (AX), Y13
+	VCMPPS       $0x00, Y0, Y13, Y13
+	VMOVAPS      Y1, Y12
+	VCVTDQ2PS    Y12, Y12
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y11
+	VBLENDVPS    Y13, Y12, Y11, Y12
+	VMINPS       Y2, Y12, Y2
+	ADDQ         $+32, AX
+	VPADDD       lanes_00000008<>+0(SB), Y1, Y1
+	ADDQ         $-8, BX
+	CMPQ         BX, $+8
+	JL           partial1
+	VMOVUPS      (AX), Y12
+	VCMPPS       $0x00, Y0, Y12, Y12
+	VMOVAPS      Y1, Y13
+	VCVTDQ2PS    Y13, Y13
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y11
+	VBLENDVPS    Y12, Y13, Y11, Y13
+	VMINPS       Y3, Y13, Y3
+	ADDQ         $+32, AX
+	VPADDD       lanes_00000008<>+0(SB), Y1, Y1
+	ADDQ         $-8, BX
+	CMPQ         BX, $+8
+	JL           partial2
+	VMOVUPS      (AX), Y13
+	VCMPPS       $0x00, Y0, Y13, Y13
+	VMOVAPS      Y1, Y12
+	VCVTDQ2PS    Y12, Y12
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y11
+	VBLENDVPS    Y13, Y12, Y11, Y12
+	VMINPS       Y4, Y12, Y4
+	ADDQ         $+32, AX
+	VPADDD       lanes_00000008<>+0(SB), Y1, Y1
+	ADDQ         $-8, BX
+	CMPQ         BX, $+8
+	JL           partial3
+	VMOVUPS      (AX), Y12
+	VCMPPS       $0x00, Y0, Y12, Y12
+	VMOVAPS      Y1, Y13
+	VCVTDQ2PS    Y13, Y13
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y11
+	VBLENDVPS    Y12, Y13, Y11, Y13
+	VMINPS       Y5, Y13, Y5
+	ADDQ         $+32, AX
+	VPADDD       lanes_00000008<>+0(SB), Y1, Y1
+	ADDQ         $-8, BX
+	JMP          fold
 
 partial0:
-	TESTQ      BX, BX
-	JE         fold
-	LEAQ       partial_masks<>+0(SB), CX
-	NEGQ       BX
-	VMOVUPS    32(CX)(BX*4), Y6
-	NEGQ       BX
-	VMASKMOVPS (AX), Y6, Y9
-	VBLENDVPS  Y6, Y9, Y7, Y9
-	VCMPPS     $0x00, Y0, Y9, Y9
-	VMOVAPS    Y1, Y10
-	VCVTDQ2PS  Y10, Y10
-	VBLENDVPS  Y9, Y10, Y8, Y10
-	VMINPS     Y2, Y10, Y2
-	JMP        fold
+	TESTQ        BX, BX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), CX
+	NEGQ         BX
+	VMOVUPS      32(CX)(BX*4), Y13
+	NEGQ         BX
+	VMASKMOVPS   (AX), Y13, Y12
+	VBROADCASTSS lanes_7fc00000<>+0(SB), Y11
+	VBLENDVPS    Y13, Y12, Y11, Y12
+	VCMPPS       $0x00, Y0, Y12, Y12
+	VMOVAPS      Y1, Y11
+	VCVTDQ2PS    Y11, Y11
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y10
+	VBLENDVPS    Y12, Y11, Y10, Y11
+	VMINPS       Y2, Y11, Y2
+	JMP          fold
 
 partial1:
-	TESTQ      BX, BX
-	JE         fold
-	LEAQ       partial_masks<>+0(SB), CX
-	NEGQ       BX
-	VMOVUPS    32(CX)(BX*4), Y6
-	NEGQ       BX
-	VMASKMOVPS (AX), Y6, Y10
-	VBLENDVPS  Y6, Y10, Y7, Y10
-	VCMPPS     $0x00, Y0, Y10, Y10
-	VMOVAPS    Y1, Y9
-	VCVTDQ2PS  Y9, Y9
-	VBLENDVPS  Y10, Y9, Y8, Y9
-	VMINPS     Y3, Y9, Y3
-	JMP        fold
+	TESTQ        BX, BX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), CX
+	NEGQ         BX
+	VMOVUPS      32(CX)(BX*4), Y13
+	NEGQ         BX
+	VMASKMOVPS   (AX), Y13, Y11
+	VBROADCASTSS lanes_7fc00000<>+0(SB), Y12
+	VBLENDVPS    Y13, Y11, Y12, Y11
+	VCMPPS       $0x00, Y0, Y11, Y11
+	VMOVAPS      Y1, Y12
+	VCVTDQ2PS    Y12, Y12
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y10
+	VBLENDVPS    Y11, Y12, Y10, Y12
+	VMINPS       Y3, Y12, Y3
+	JMP          fold
 
 partial2:
-	TESTQ      BX, BX
-	JE         fold
-	LEAQ       partial_masks<>+0(SB), CX
-	NEGQ       BX
-	VMOVUPS    32(CX)(BX*4), Y6
-	NEGQ       BX
-	VMASKMOVPS (AX), Y6, Y9
-	VBLENDVPS  Y6, Y9, Y7, Y9
-	VCMPPS     $0x00, Y0, Y9, Y9
-	VMOVAPS    Y1, Y10
-	VCVTDQ2PS  Y10, Y10
-	VBLENDVPS  Y9, Y10, Y8, Y10
-	VMINPS     Y4, Y10, Y4
-	JMP        fold
+	TESTQ        BX, BX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), CX
+	NEGQ         BX
+	VMOVUPS      32(CX)(BX*4), Y13
+	NEGQ         BX
+	VMASKMOVPS   (AX), Y13, Y12
+	VBROADCASTSS lanes_7fc00000<>+0(SB), Y11
+	VBLENDVPS    Y13, Y12, Y11, Y12
+	VCMPPS       $0x00, Y0, Y12, Y12
+	VMOVAPS      Y1, Y11
+	VCVTDQ2PS    Y11, Y11
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y10
+	VBLENDVPS    Y12, Y11, Y10, Y11
+	VMINPS       Y4, Y11, Y4
+	JMP          fold
 
 partial3:
-	TESTQ      BX, BX
-	JE         fold
-	LEAQ       partial_masks<>+0(SB), CX
-	NEGQ       BX
-	VMOVUPS    32(CX)(BX*4), Y6
-	NEGQ       BX
-	VMASKMOVPS (AX), Y6, Y10
-	VBLENDVPS  Y6, Y10, Y7, Y10
-	VCMPPS     $0x00, Y0, Y10, Y10
-	VMOVAPS    Y1, Y9
-	VCVTDQ2PS  Y9, Y9
-	VBLENDVPS  Y10, Y9, Y8, Y9
-	VMINPS     Y5, Y9, Y5
+	TESTQ        BX, BX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), CX
+	NEGQ         BX
+	VMOVUPS      32(CX)(BX*4), Y13
+	NEGQ         BX
+	VMASKMOVPS   (AX), Y13, Y11
+	VBROADCASTSS lanes_7fc00000<>+0(SB), Y12
+	VBLENDVPS    Y13, Y11, Y12, Y11
+	VCMPPS       $0x00, Y0, Y11, Y11
+	VMOVAPS      Y1, Y12
+	VCVTDQ2PS    Y12, Y12
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y10
+	VBLENDVPS    Y11, Y12, Y10, Y12
+	VMINPS       Y5, Y12, Y5
 
 fold:
 	VMINPS       Y4, Y2, Y2
 	VMINPS       Y5, Y3, Y3
 	VMINPS       Y3, Y2, Y2
-	VEXTRACTF128 $0x01, Y2, X6
-	VMINPS       X6, X2, X2
-	VSHUFPS      $0x0e, X2, X2, X6
-	VMINPS       X6, X2, X2
-	VSHUFPS      $0x01, X2, X2, X6
-	VMINPS       X6, X2, X2
+	VEXTRACTF128 $0x01, Y2, X13
+	VMINPS       X13, X2, X2
+	VSHUFPS      $0x0e, X2, X2, X13
+	VMINPS       X13, X2, X2
+	VSHUFPS      $0x01, X2, X2, X13
+	VMINPS       X13, X2, X2
 	VMOVSS       X2, ret+24(FP)
 	VZEROUPPER
 	RET
@@ -32380,16 +33809,6 @@ DATA lane_numbers<>+52(SB)/4, $0x0000000d
 DATA lane_numbers<>+56(SB)/4, $0x0000000e
 DATA lane_numbers<>+60(SB)/4, $0x0000000f
 GLOBL lane_numbers<>(SB), RODATA|NOPTR, $64
-
-DATA lanes_7fc00000<>+0(SB)/4, $0x7fc00000
-DATA lanes_7fc00000<>+4(SB)/4, $0x7fc00000
-DATA lanes_7fc00000<>+8(SB)/4, $0x7fc00000
-DATA lanes_7fc00000<>+12(SB)/4, $0x7fc00000
-DATA lanes_7fc00000<>+16(SB)/4, $0x7fc00000
-DATA lanes_7fc00000<>+20(SB)/4, $0x7fc00000
-DATA lanes_7fc00000<>+24(SB)/4, $0x7fc00000
-DATA lanes_7fc00000<>+28(SB)/4, $0x7fc00000
-GLOBL lanes_7fc00000<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_00000008<>+0(SB)/4, $0x00000008
 DATA lanes_00000008<>+4(SB)/4, $0x00000008
@@ -32430,6 +33849,16 @@ DATA lanes_00000020<>+20(SB)/4, $0x00000020
 DATA lanes_00000020<>+24(SB)/4, $0x00000020
 DATA lanes_00000020<>+28(SB)/4, $0x00000020
 GLOBL lanes_00000020<>(SB), RODATA|NOPTR, $32
+
+DATA lanes_7fc00000<>+0(SB)/4, $0x7fc00000
+DATA lanes_7fc00000<>+4(SB)/4, $0x7fc00000
+DATA lanes_7fc00000<>+8(SB)/4, $0x7fc00000
+DATA lanes_7fc00000<>+12(SB)/4, $0x7fc00000
+DATA lanes_7fc00000<>+16(SB)/4, $0x7fc00000
+DATA lanes_7fc00000<>+20(SB)/4, $0x7fc00000
+DATA lanes_7fc00000<>+24(SB)/4, $0x7fc00000
+DATA lanes_7fc00000<>+28(SB)/4, $0x7fc00000
+GLOBL lanes_7fc00000<>(SB), RODATA|NOPTR, $32
 
 // func FirstEqualAVX512(x *float32, n int, value float32) float32
 // Requires: AVX, AVX512F, AVX512VL, BMI2
@@ -32686,33 +34115,34 @@ many:
 	VMOVUPS 224(AX), Y8
 
 start:
-	SUBQ $+64, CX
-	JL   blocks_end
+	VBROADCASTSS lanes_00000000<>+0(SB), Y10
+	SUBQ         $+64, CX
+	JL           blocks_end
 
 blocks:
 	VMOVUPS (BX), Y9
-	VMOVUPS 32(BX), Y10
-	VMOVUPS 64(BX), Y11
-	VMOVUPS 96(BX), Y12
+	VMOVUPS 32(BX), Y11
+	VMOVUPS 64(BX), Y12
+	VMOVUPS 96(BX), Y13
 	VSUBPS  Y0, Y9, Y9
-	VSUBPS  Y0, Y10, Y10
 	VSUBPS  Y0, Y11, Y11
 	VSUBPS  Y0, Y12, Y12
+	VSUBPS  Y0, Y13, Y13
 	VADDPS  Y9, Y1, Y1
-	VADDPS  Y10, Y2, Y2
-	VADDPS  Y11, Y3, Y3
-	VADDPS  Y12, Y4, Y4
-	VMOVUPS 128(BX), Y12
-	VMOVUPS 160(BX), Y11
-	VMOVUPS 192(BX), Y10
+	VADDPS  Y11, Y2, Y2
+	VADDPS  Y12, Y3, Y3
+	VADDPS  Y13, Y4, Y4
+	VMOVUPS 128(BX), Y13
+	VMOVUPS 160(BX), Y12
+	VMOVUPS 192(BX), Y11
 	VMOVUPS 224(BX), Y9
+	VSUBPS  Y0, Y13, Y13
 	VSUBPS  Y0, Y12, Y12
 	VSUBPS  Y0, Y11, Y11
-	VSUBPS  Y0, Y10, Y10
 	VSUBPS  Y0, Y9, Y9
-	VADDPS  Y12, Y5, Y5
-	VADDPS  Y11, Y6, Y6
-	VADDPS  Y10, Y7, Y7
+	VADDPS  Y13, Y5, Y5
+	VADDPS  Y12, Y6, Y6
+	VADDPS  Y11, Y7, Y7
 	VADDPS  Y9, Y8, Y8
 	ADDQ    $+256, BX
 	SUBQ    $+64, CX
@@ -32779,115 +34209,107 @@ blocks_end:
 	JMP     fold
 
 partial0:
-	TESTQ        CX, CX
-	JE           fold
-	LEAQ         partial_masks<>+0(SB), DX
-	NEGQ         CX
-	VMOVUPS      32(DX)(CX*4), Y9
-	NEGQ         CX
-	VMASKMOVPS   (BX), Y9, Y10
-	VSUBPS       Y0, Y10, Y10
-	VBROADCASTSS lanes_00000000<>+0(SB), Y11
-	VBLENDVPS    Y9, Y10, Y11, Y10
-	VADDPS       Y10, Y1, Y1
-	JMP          fold
+	TESTQ      CX, CX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), DX
+	NEGQ       CX
+	VMOVUPS    32(DX)(CX*4), Y9
+	NEGQ       CX
+	VMASKMOVPS (BX), Y9, Y11
+	VSUBPS     Y0, Y11, Y11
+	VBLENDVPS  Y9, Y11, Y10, Y11
+	VADDPS     Y11, Y1, Y1
+	JMP        fold
 
 partial1:
-	TESTQ        CX, CX
-	JE           fold
-	LEAQ         partial_masks<>+0(SB), DX
-	NEGQ         CX
-	VMOVUPS      32(DX)(CX*4), Y9
-	NEGQ         CX
-	VMASKMOVPS   (BX), Y9, Y10
-	VSUBPS       Y0, Y10, Y10
-	VBROADCASTSS lanes_00000000<>+0(SB), Y11
-	VBLENDVPS    Y9, Y10, Y11, Y10
-	VADDPS       Y10, Y2, Y2
-	JMP          fold
+	TESTQ      CX, CX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), DX
+	NEGQ       CX
+	VMOVUPS    32(DX)(CX*4), Y9
+	NEGQ       CX
+	VMASKMOVPS (BX), Y9, Y11
+	VSUBPS     Y0, Y11, Y11
+	VBLENDVPS  Y9, Y11, Y10, Y11
+	VADDPS     Y11, Y2, Y2
+	JMP        fold
 
 partial2:
-	TESTQ        CX, CX
-	JE           fold
-	LEAQ         partial_masks<>+0(SB), DX
-	NEGQ         CX
-	VMOVUPS      32(DX)(CX*4), Y9
-	NEGQ         CX
-	VMASKMOVPS   (BX), Y9, Y10
-	VSUBPS       Y0, Y10, Y10
-	VBROADCASTSS lanes_00000000<>+0(SB), Y11
-	VBLENDVPS    Y9, Y10, Y11, Y10
-	VADDPS       Y10, Y3, Y3
-	JMP          fold
+	TESTQ      CX, CX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), DX
+	NEGQ       CX
+	VMOVUPS    32(DX)(CX*4), Y9
+	NEGQ       CX
+	VMASKMOVPS (BX), Y9, Y11
+	VSUBPS     Y0, Y11, Y11
+	VBLENDVPS  Y9, Y11, Y10, Y11
+	VADDPS     Y11, Y3, Y3
+	JMP        fold
 
 partial3:
-	TESTQ        CX, CX
-	JE           fold
-	LEAQ         partial_masks<>+0(SB), DX
-	NEGQ         CX
-	VMOVUPS      32(DX)(CX*4), Y9
-	NEGQ         CX
-	VMASKMOVPS   (BX), Y9, Y10
-	VSUBPS       Y0, Y10, Y10
-	VBROADCASTSS lanes_00000000<>+0(SB), Y11
-	VBLENDVPS    Y9, Y10, Y11, Y10
-	VADDPS       Y10, Y4, Y4
-	JMP          fold
+	TESTQ      CX, CX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), DX
+	NEGQ       CX
+	VMOVUPS    32(DX)(CX*4), Y9
+	NEGQ       CX
+	VMASKMOVPS (BX), Y9, Y11
+	VSUBPS     Y0, Y11, Y11
+	VBLENDVPS  Y9, Y11, Y10, Y11
+	VADDPS     Y11, Y4, Y4
+	JMP        fold
 
 partial4:
-	TESTQ        CX, CX
-	JE           fold
-	LEAQ         partial_masks<>+0(SB), DX
-	NEGQ         CX
-	VMOVUPS      32(DX)(CX*4), Y9
-	NEGQ         CX
-	VMASKMOVPS   (BX), Y9, Y10
-	VSUBPS       Y0, Y10, Y10
-	VBROADCASTSS lanes_00000000<>+0(SB), Y11
-	VBLENDVPS    Y9, Y10, Y11, Y10
-	VADDPS       Y10, Y5, Y5
-	JMP          fold
+	TESTQ      CX, CX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), DX
+	NEGQ       CX
+	VMOVUPS    32(DX)(CX*4), Y9
+	NEGQ       CX
+	VMASKMOVPS (BX), Y9, Y11
+	VSUBPS     Y0, Y11, Y11
+	VBLENDVPS  Y9, Y11, Y10, Y11
+	VADDPS     Y11, Y5, Y5
+	JMP        fold
 
 partial5:
-	TESTQ        CX, CX
-	JE           fold
-	LEAQ         partial_masks<>+0(SB), DX
-	NEGQ         CX
-	VMOVUPS      32(DX)(CX*4), Y9
-	NEGQ         CX
-	VMASKMOVPS   (BX), Y9, Y10
-	VSUBPS       Y0, Y10, Y10
-	VBROADCASTSS lanes_00000000<>+0(SB), Y11
-	VBLENDVPS    Y9, Y10, Y11, Y10
-	VADDPS       Y10, Y6, Y6
-	JMP          fold
+	TESTQ      CX, CX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), DX
+	NEGQ       CX
+	VMOVUPS    32(DX)(CX*4), Y9
+	NEGQ       CX
+	VMASKMOVPS (BX), Y9, Y11
+	VSUBPS     Y0, Y11, Y11
+	VBLENDVPS  Y9, Y11, Y10, Y11
+	VADDPS     Y11, Y6, Y6
+	JMP        fold
 
 partial6:
-	TESTQ        CX, CX
-	JE           fold
-	LEAQ         partial_masks<>+0(SB), DX
-	NEGQ         CX
-	VMOVUPS      32(DX)(CX*4), Y9
-	NEGQ         CX
-	VMASKMOVPS   (BX), Y9, Y10
-	VSUBPS       Y0, Y10, Y10
-	VBROADCASTSS lanes_00000000<>+0(SB), Y11
-	VBLENDVPS    Y9, Y10, Y11, Y10
-	VADDPS       Y10, Y7, Y7
-	JMP          fold
+	TESTQ      CX, CX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), DX
+	NEGQ       CX
+	VMOVUPS    32(DX)(CX*4), Y9
+	NEGQ       CX
+	VMASKMOVPS (BX), Y9, Y11
+	VSUBPS     Y0, Y11, Y11
+	VBLENDVPS  Y9, Y11, Y10, Y11
+	VADDPS     Y11, Y7, Y7
+	JMP        fold
 
 partial7:
-	TESTQ        CX, CX
-	JE           fold
-	LEAQ         partial_masks<>+0(SB), DX
-	NEGQ         CX
-	VMOVUPS      32(DX)(CX*4), Y9
-	NEGQ         CX
-	VMASKMOVPS   (BX), Y9, Y10
-	VSUBPS       Y0, Y10, Y10
-	VBROADCASTSS lanes_00000000<>+0(SB), Y11
-	VBLENDVPS    Y9, Y10, Y11, Y10
-	VADDPS       Y10, Y8, Y8
+	TESTQ      CX, CX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), DX
+	NEGQ       CX
+	VMOVUPS    32(DX)(CX*4), Y9
+	NEGQ       CX
+	VMASKMOVPS (BX), Y9, Y11
+	VSUBPS     Y0, Y11, Y11
+	VBLENDVPS  Y9, Y11, Y10, Y11
+	VADDPS     Y11, Y8, Y8
 
 fold:
 	TESTQ   AX, AX
@@ -33168,33 +34590,34 @@ many:
 	VMOVUPS 224(AX), Y8
 
 start:
-	SUBQ $+64, CX
-	JL   blocks_end
+	VBROADCASTSS lanes_00000000<>+0(SB), Y10
+	SUBQ         $+64, CX
+	JL           blocks_end
 
 blocks:
 	VMOVUPS     (BX), Y9
-	VMOVUPS     32(BX), Y10
-	VMOVUPS     64(BX), Y11
-	VMOVUPS     96(BX), Y12
+	VMOVUPS     32(BX), Y11
+	VMOVUPS     64(BX), Y12
+	VMOVUPS     96(BX), Y13
 	VSUBPS      Y0, Y9, Y9
-	VSUBPS      Y0, Y10, Y10
 	VSUBPS      Y0, Y11, Y11
 	VSUBPS      Y0, Y12, Y12
+	VSUBPS      Y0, Y13, Y13
 	VFMADD231PS Y9, Y9, Y1
-	VFMADD231PS Y10, Y10, Y2
-	VFMADD231PS Y11, Y11, Y3
-	VFMADD231PS Y12, Y12, Y4
-	VMOVUPS     128(BX), Y12
-	VMOVUPS     160(BX), Y11
-	VMOVUPS     192(BX), Y10
+	VFMADD231PS Y11, Y11, Y2
+	VFMADD231PS Y12, Y12, Y3
+	VFMADD231PS Y13, Y13, Y4
+	VMOVUPS     128(BX), Y13
+	VMOVUPS     160(BX), Y12
+	VMOVUPS     192(BX), Y11
 	VMOVUPS     224(BX), Y9
+	VSUBPS      Y0, Y13, Y13
 	VSUBPS      Y0, Y12, Y12
 	VSUBPS      Y0, Y11, Y11
-	VSUBPS      Y0, Y10, Y10
 	VSUBPS      Y0, Y9, Y9
-	VFMADD231PS Y12, Y12, Y5
-	VFMADD231PS Y11, Y11, Y6
-	VFMADD231PS Y10, Y10, Y7
+	VFMADD231PS Y13, Y13, Y5
+	VFMADD231PS Y12, Y12, Y6
+	VFMADD231PS Y11, Y11, Y7
 	VFMADD231PS Y9, Y9, Y8
 	ADDQ        $+256, BX
 	SUBQ        $+64, CX
@@ -33261,115 +34684,107 @@ blocks_end:
 	JMP         fold
 
 partial0:
-	TESTQ        CX, CX
-	JE           fold
-	LEAQ         partial_masks<>+0(SB), DX
-	NEGQ         CX
-	VMOVUPS      32(DX)(CX*4), Y9
-	NEGQ         CX
-	VMASKMOVPS   (BX), Y9, Y10
-	VSUBPS       Y0, Y10, Y10
-	VBROADCASTSS lanes_00000000<>+0(SB), Y11
-	VBLENDVPS    Y9, Y10, Y11, Y10
-	VFMADD231PS  Y10, Y10, Y1
-	JMP          fold
+	TESTQ       CX, CX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), DX
+	NEGQ        CX
+	VMOVUPS     32(DX)(CX*4), Y9
+	NEGQ        CX
+	VMASKMOVPS  (BX), Y9, Y11
+	VSUBPS      Y0, Y11, Y11
+	VBLENDVPS   Y9, Y11, Y10, Y11
+	VFMADD231PS Y11, Y11, Y1
+	JMP         fold
 
 partial1:
-	TESTQ        CX, CX
-	JE           fold
-	LEAQ         partial_masks<>+0(SB), DX
-	NEGQ         CX
-	VMOVUPS      32(DX)(CX*4), Y9
-	NEGQ         CX
-	VMASKMOVPS   (BX), Y9, Y10
-	VSUBPS       Y0, Y10, Y10
-	VBROADCASTSS lanes_00000000<>+0(SB), Y11
-	VBLENDVPS    Y9, Y10, Y11, Y10
-	VFMADD231PS  Y10, Y10, Y2
-	JMP          fold
+	TESTQ       CX, CX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), DX
+	NEGQ        CX
+	VMOVUPS     32(DX)(CX*4), Y9
+	NEGQ        CX
+	VMASKMOVPS  (BX), Y9, Y11
+	VSUBPS      Y0, Y11, Y11
+	VBLENDVPS   Y9, Y11, Y10, Y11
+	VFMADD231PS Y11, Y11, Y2
+	JMP         fold
 
 partial2:
-	TESTQ        CX, CX
-	JE           fold
-	LEAQ         partial_masks<>+0(SB), DX
-	NEGQ         CX
-	VMOVUPS      32(DX)(CX*4), Y9
-	NEGQ         CX
-	VMASKMOVPS   (BX), Y9, Y10
-	VSUBPS       Y0, Y10, Y10
-	VBROADCASTSS lanes_00000000<>+0(SB), Y11
-	VBLENDVPS    Y9, Y10, Y11, Y10
-	VFMADD231PS  Y10, Y10, Y3
-	JMP          fold
+	TESTQ       CX, CX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), DX
+	NEGQ        CX
+	VMOVUPS     32(DX)(CX*4), Y9
+	NEGQ        CX
+	VMASKMOVPS  (BX), Y9, Y11
+	VSUBPS      Y0, Y11, Y11
+	VBLENDVPS   Y9, Y11, Y10, Y11
+	VFMADD231PS Y11, Y11, Y3
+	JMP         fold
 
 partial3:
-	TESTQ        CX, CX
-	JE           fold
-	LEAQ         partial_masks<>+0(SB), DX
-	NEGQ         CX
-	VMOVUPS      32(DX)(CX*4), Y9
-	NEGQ         CX
-	VMASKMOVPS   (BX), Y9, Y10
-	VSUBPS       Y0, Y10, Y10
-	VBROADCASTSS lanes_00000000<>+0(SB), Y11
-	VBLENDVPS    Y9, Y10, Y11, Y10
-	VFMADD231PS  Y10, Y10, Y4
-	JMP          fold
+	TESTQ       CX, CX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), DX
+	NEGQ        CX
+	VMOVUPS     32(DX)(CX*4), Y9
+	NEGQ        CX
+	VMASKMOVPS  (BX), Y9, Y11
+	VSUBPS      Y0, Y11, Y11
+	VBLENDVPS   Y9, Y11, Y10, Y11
+	VFMADD231PS Y11, Y11, Y4
+	JMP         fold
 
 partial4:
-	TESTQ        CX, CX
-	JE           fold
-	LEAQ         partial_masks<>+0(SB), DX
-	NEGQ         CX
-	VMOVUPS      32(DX)(CX*4), Y9
-	NEGQ         CX
-	VMASKMOVPS   (BX), Y9, Y10
-	VSUBPS       Y0, Y10, Y10
-	VBROADCASTSS lanes_00000000<>+0(SB), Y11
-	VBLENDVPS    Y9, Y10, Y11, Y10
-	VFMADD231PS  Y10, Y10, Y5
-	JMP          fold
+	TESTQ       CX, CX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), DX
+	NEGQ        CX
+	VMOVUPS     32(DX)(CX*4), Y9
+	NEGQ        CX
+	VMASKMOVPS  (BX), Y9, Y11
+	VSUBPS      Y0, Y11, Y11
+	VBLENDVPS   Y9, Y11, Y10, Y11
+	VFMADD231PS Y11, Y11, Y5
+	JMP         fold
 
 partial5:
-	TESTQ        CX, CX
-	JE           fold
-	LEAQ         partial_masks<>+0(SB), DX
-	NEGQ         CX
-	VMOVUPS      32(DX)(CX*4), Y9
-	NEGQ         CX
-	VMASKMOVPS   (BX), Y9, Y10
-	VSUBPS       Y0, Y10, Y10
-	VBROADCASTSS lanes_00000000<>+0(SB), Y11
-	VBLENDVPS    Y9, Y10, Y11, Y10
-	VFMADD231PS  Y10, Y10, Y6
-	JMP          fold
+	TESTQ       CX, CX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), DX
+	NEGQ        CX
+	VMOVUPS     32(DX)(CX*4), Y9
+	NEGQ        CX
+	VMASKMOVPS  (BX), Y9, Y11
+	VSUBPS      Y0, Y11, Y11
+	VBLENDVPS   Y9, Y11, Y10, Y11
+	VFMADD231PS Y11, Y11, Y6
+	JMP         fold
 
 partial6:
-	TESTQ        CX, CX
-	JE           fold
-	LEAQ         partial_masks<>+0(SB), DX
-	NEGQ         CX
-	VMOVUPS      32(DX)(CX*4), Y9
-	NEGQ         CX
-	VMASKMOVPS   (BX), Y9, Y10
-	VSUBPS       Y0, Y10, Y10
-	VBROADCASTSS lanes_00000000<>+0(SB), Y11
-	VBLENDVPS    Y9, Y10, Y11, Y10
-	VFMADD231PS  Y10, Y10, Y7
-	JMP          fold
+	TESTQ       CX, CX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), DX
+	NEGQ        CX
+	VMOVUPS     32(DX)(CX*4), Y9
+	NEGQ        CX
+	VMASKMOVPS  (BX), Y9, Y11
+	VSUBPS      Y0, Y11, Y11
+	VBLENDVPS   Y9, Y11, Y10, Y11
+	VFMADD231PS Y11, Y11, Y7
+	JMP         fold
 
 partial7:
-	TESTQ        CX, CX
-	JE           fold
-	LEAQ         partial_masks<>+0(SB), DX
-	NEGQ         CX
-	VMOVUPS      32(DX)(CX*4), Y9
-	NEGQ         CX
-	VMASKMOVPS   (BX), Y9, Y10
-	VSUBPS       Y0, Y10, Y10
-	VBROADCASTSS lanes_00000000<>+0(SB), Y11
-	VBLENDVPS    Y9, Y10, Y11, Y10
-	VFMADD231PS  Y10, Y10, Y8
+	TESTQ       CX, CX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), DX
+	NEGQ        CX
+	VMOVUPS     32(DX)(CX*4), Y9
+	NEGQ        CX
+	VMASKMOVPS  (BX), Y9, Y11
+	VSUBPS      Y0, Y11, Y11
+	VBLENDVPS   Y9, Y11, Y10, Y11
+	VFMADD231PS Y11, Y11, Y8
 
 fold:
 	TESTQ   AX, AX
@@ -33952,26 +35367,26 @@ row:
 pass1_blocks:
 	VMOVUPS (CX), Y11
 	VMOVUPS 32(CX), Y12
+	VMOVUPS 64(CX), Y13
+	VMOVUPS 96(CX), Y14
 	VSUBPS  Y2, Y11, Y11
 	VSUBPS  Y2, Y12, Y12
+	VSUBPS  Y2, Y13, Y13
+	VSUBPS  Y2, Y14, Y14
 	VADDPS  Y11, Y3, Y3
 	VADDPS  Y12, Y4, Y4
-	VMOVUPS 64(CX), Y12
-	VMOVUPS 96(CX), Y11
-	VSUBPS  Y2, Y12, Y12
-	VSUBPS  Y2, Y11, Y11
-	VADDPS  Y12, Y5, Y5
-	VADDPS  Y11, Y6, Y6
-	VMOVUPS 128(CX), Y11
-	VMOVUPS 160(CX), Y12
-	VSUBPS  Y2, Y11, Y11
-	VSUBPS  Y2, Y12, Y12
-	VADDPS  Y11, Y7, Y7
-	VADDPS  Y12, Y8, Y8
+	VADDPS  Y13, Y5, Y5
+	VADDPS  Y14, Y6, Y6
+	VMOVUPS 128(CX), Y14
+	VMOVUPS 160(CX), Y13
 	VMOVUPS 192(CX), Y12
 	VMOVUPS 224(CX), Y11
+	VSUBPS  Y2, Y14, Y14
+	VSUBPS  Y2, Y13, Y13
 	VSUBPS  Y2, Y12, Y12
 	VSUBPS  Y2, Y11, Y11
+	VADDPS  Y14, Y7, Y7
+	VADDPS  Y13, Y8, Y8
 	VADDPS  Y12, Y9, Y9
 	VADDPS  Y11, Y10, Y10
 	ADDQ    $+256, CX
@@ -34329,26 +35744,26 @@ row:
 pass2_blocks:
 	VMOVUPS     (BX), Y12
 	VMOVUPS     32(BX), Y13
+	VMOVUPS     64(BX), Y14
+	VMOVUPS     96(BX), Y15
 	VSUBPS      Y2, Y12, Y12
 	VSUBPS      Y2, Y13, Y13
+	VSUBPS      Y2, Y14, Y14
+	VSUBPS      Y2, Y15, Y15
 	VFMADD231PS Y12, Y12, Y4
 	VFMADD231PS Y13, Y13, Y5
-	VMOVUPS     64(BX), Y13
-	VMOVUPS     96(BX), Y12
-	VSUBPS      Y2, Y13, Y13
-	VSUBPS      Y2, Y12, Y12
-	VFMADD231PS Y13, Y13, Y6
-	VFMADD231PS Y12, Y12, Y7
-	VMOVUPS     128(BX), Y12
-	VMOVUPS     160(BX), Y13
-	VSUBPS      Y2, Y12, Y12
-	VSUBPS      Y2, Y13, Y13
-	VFMADD231PS Y12, Y12, Y8
-	VFMADD231PS Y13, Y13, Y9
+	VFMADD231PS Y14, Y14, Y6
+	VFMADD231PS Y15, Y15, Y7
+	VMOVUPS     128(BX), Y15
+	VMOVUPS     160(BX), Y14
 	VMOVUPS     192(BX), Y13
 	VMOVUPS     224(BX), Y12
+	VSUBPS      Y2, Y15, Y15
+	VSUBPS      Y2, Y14, Y14
 	VSUBPS      Y2, Y13, Y13
 	VSUBPS      Y2, Y12, Y12
+	VFMADD231PS Y15, Y15, Y8
+	VFMADD231PS Y14, Y14, Y9
 	VFMADD231PS Y13, Y13, Y10
 	VFMADD231PS Y12, Y12, Y11
 	ADDQ        $+256, BX
@@ -34708,28 +36123,28 @@ row:
 
 pass2_blocks:
 	VMOVUPS     (BX), Y13
+	VMOVUPS     32(BX), Y14
 	VSUBPS      Y3, Y13, Y13
+	VSUBPS      Y3, Y14, Y14
 	VFMADD231PS Y13, Y13, Y5
-	VMOVUPS     32(BX), Y13
-	VSUBPS      Y3, Y13, Y13
-	VFMADD231PS Y13, Y13, Y6
-	VMOVUPS     64(BX), Y13
-	VSUBPS      Y3, Y13, Y13
-	VFMADD231PS Y13, Y13, Y7
+	VFMADD231PS Y14, Y14, Y6
+	VMOVUPS     64(BX), Y14
 	VMOVUPS     96(BX), Y13
+	VSUBPS      Y3, Y14, Y14
 	VSUBPS      Y3, Y13, Y13
+	VFMADD231PS Y14, Y14, Y7
 	VFMADD231PS Y13, Y13, Y8
 	VMOVUPS     128(BX), Y13
+	VMOVUPS     160(BX), Y14
 	VSUBPS      Y3, Y13, Y13
+	VSUBPS      Y3, Y14, Y14
 	VFMADD231PS Y13, Y13, Y9
-	VMOVUPS     160(BX), Y13
-	VSUBPS      Y3, Y13, Y13
-	VFMADD231PS Y13, Y13, Y10
-	VMOVUPS     192(BX), Y13
-	VSUBPS      Y3, Y13, Y13
-	VFMADD231PS Y13, Y13, Y11
+	VFMADD231PS Y14, Y14, Y10
+	VMOVUPS     192(BX), Y14
 	VMOVUPS     224(BX), Y13
+	VSUBPS      Y3, Y14, Y14
 	VSUBPS      Y3, Y13, Y13
+	VFMADD231PS Y14, Y14, Y11
 	VFMADD231PS Y13, Y13, Y12
 	ADDQ        $+256, BX
 	SUBQ        $+64, R8
@@ -40978,6 +42393,8 @@ TEXT ·BiasTanhAVX2(SB), NOSPLIT, $0-40
 	NEGQ         DI
 	VBROADCASTSS lanes_80000000<>+0(SB), Y2
 	VBROADCASTSS lanes_c111999a<>+0(SB), Y3
+	VBROADCASTSS lanes_4038aa3b<>+0(SB), Y4
+	VBROADCASTSS lanes_3f000000<>+0(SB), Y5
 
 row:
 	MOVQ SI, DI
@@ -40987,59 +42404,59 @@ row:
 
 blocks:
 	VMOVUPS      (CX), Y1
-	VMOVUPS      32(CX), Y4
+	VMOVUPS      32(CX), Y6
 	VADDPS       (BX), Y1, Y1
-	VADDPS       32(BX), Y4, Y4
-	VORPS        Y2, Y1, Y5
-	VORPS        Y2, Y4, Y6
-	VMAXPS       Y5, Y3, Y5
-	VMAXPS       Y6, Y3, Y6
-	VBROADCASTSS lanes_4b40007f<>+0(SB), Y7
-	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y5, Y7
-	VBROADCASTSS lanes_4b40007f<>+0(SB), Y8
-	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y6, Y8
-	VSUBPS       lanes_4b40007f<>+0(SB), Y7, Y9
-	VSUBPS       lanes_4b40007f<>+0(SB), Y8, Y10
-	VFNMADD231PS lanes_3eb17218<>+0(SB), Y9, Y5
-	VFNMADD231PS lanes_3eb17218<>+0(SB), Y10, Y6
-	VFNMADD231PS lanes_b082e308<>+0(SB), Y9, Y5
-	VFNMADD231PS lanes_b082e308<>+0(SB), Y10, Y6
-	VBROADCASTSS lanes_3e091cd5<>+0(SB), Y10
-	VFMADD231PS  lanes_3d352284<>+0(SB), Y5, Y10
-	VBROADCASTSS lanes_3e091cd5<>+0(SB), Y9
-	VFMADD231PS  lanes_3d352284<>+0(SB), Y6, Y9
-	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y5, Y10
-	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y6, Y9
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y5, Y10
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y6, Y9
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y5, Y10
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y6, Y9
-	VMULPS       Y5, Y5, Y11
-	VMULPS       Y6, Y6, Y12
-	VFMADD231PS  Y10, Y11, Y5
-	VFMADD231PS  Y9, Y12, Y6
-	VPSLLD       $0x17, Y7, Y7
-	VPSLLD       $0x17, Y8, Y8
-	VBROADCASTSS lanes_3f000000<>+0(SB), Y9
-	VFMADD231PS  lanes_bf000000<>+0(SB), Y7, Y9
-	VBROADCASTSS lanes_3f000000<>+0(SB), Y12
-	VFMADD231PS  lanes_bf000000<>+0(SB), Y8, Y12
-	VFNMADD231PS Y5, Y7, Y9
-	VFNMADD231PS Y6, Y8, Y12
-	VBROADCASTSS lanes_3f000000<>+0(SB), Y10
-	VFMADD231PS  lanes_3f000000<>+0(SB), Y7, Y10
-	VBROADCASTSS lanes_3f000000<>+0(SB), Y11
-	VFMADD231PS  lanes_3f000000<>+0(SB), Y8, Y11
-	VFMADD231PS  Y5, Y7, Y10
-	VFMADD231PS  Y6, Y8, Y11
-	VDIVPS       Y10, Y9, Y10
-	VDIVPS       Y11, Y12, Y11
-	VANDPS       Y2, Y1, Y12
-	VORPS        Y12, Y10, Y10
-	VANDPS       Y2, Y4, Y1
-	VORPS        Y1, Y11, Y11
-	VMOVUPS      Y10, (AX)
-	VMOVUPS      Y11, 32(AX)
+	VADDPS       32(BX), Y6, Y6
+	VORPS        Y2, Y1, Y7
+	VORPS        Y2, Y6, Y8
+	VMAXPS       Y7, Y3, Y7
+	VMAXPS       Y8, Y3, Y8
+	VBROADCASTSS lanes_4b40007f<>+0(SB), Y9
+	VFMADD231PS  Y4, Y7, Y9
+	VBROADCASTSS lanes_4b40007f<>+0(SB), Y10
+	VFMADD231PS  Y4, Y8, Y10
+	VSUBPS       lanes_4b40007f<>+0(SB), Y9, Y11
+	VSUBPS       lanes_4b40007f<>+0(SB), Y10, Y12
+	VFNMADD231PS lanes_3eb17218<>+0(SB), Y11, Y7
+	VFNMADD231PS lanes_3eb17218<>+0(SB), Y12, Y8
+	VFNMADD231PS lanes_b082e308<>+0(SB), Y11, Y7
+	VFNMADD231PS lanes_b082e308<>+0(SB), Y12, Y8
+	VBROADCASTSS lanes_3e091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3d352284<>+0(SB), Y7, Y12
+	VBROADCASTSS lanes_3e091cd5<>+0(SB), Y11
+	VFMADD231PS  lanes_3d352284<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y7, Y12
+	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y7, Y12
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y7, Y12
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y8, Y11
+	VMULPS       Y7, Y7, Y13
+	VMULPS       Y8, Y8, Y14
+	VFMADD231PS  Y12, Y13, Y7
+	VFMADD231PS  Y11, Y14, Y8
+	VPSLLD       $0x17, Y9, Y9
+	VPSLLD       $0x17, Y10, Y10
+	VMOVAPS      Y5, Y11
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y9, Y11
+	VMOVAPS      Y5, Y14
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y10, Y14
+	VFNMADD231PS Y7, Y9, Y11
+	VFNMADD231PS Y8, Y10, Y14
+	VMOVAPS      Y5, Y12
+	VFMADD231PS  Y5, Y9, Y12
+	VMOVAPS      Y5, Y13
+	VFMADD231PS  Y5, Y10, Y13
+	VFMADD231PS  Y7, Y9, Y12
+	VFMADD231PS  Y8, Y10, Y13
+	VDIVPS       Y12, Y11, Y12
+	VDIVPS       Y13, Y14, Y13
+	VANDPS       Y2, Y1, Y14
+	VORPS        Y14, Y12, Y12
+	VANDPS       Y2, Y6, Y1
+	VORPS        Y1, Y13, Y13
+	VMOVUPS      Y12, (AX)
+	VMOVUPS      Y13, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
@@ -41052,33 +42469,33 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (CX), Y11
-	VADDPS       (BX), Y11, Y11
-	VORPS        Y2, Y11, Y10
-	VMAXPS       Y10, Y3, Y10
-	VBROADCASTSS lanes_4b40007f<>+0(SB), Y4
-	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y10, Y4
-	VSUBPS       lanes_4b40007f<>+0(SB), Y4, Y1
-	VFNMADD231PS lanes_3eb17218<>+0(SB), Y1, Y10
-	VFNMADD231PS lanes_b082e308<>+0(SB), Y1, Y10
+	VMOVUPS      (CX), Y13
+	VADDPS       (BX), Y13, Y13
+	VORPS        Y2, Y13, Y12
+	VMAXPS       Y12, Y3, Y12
+	VBROADCASTSS lanes_4b40007f<>+0(SB), Y6
+	VFMADD231PS  Y4, Y12, Y6
+	VSUBPS       lanes_4b40007f<>+0(SB), Y6, Y1
+	VFNMADD231PS lanes_3eb17218<>+0(SB), Y1, Y12
+	VFNMADD231PS lanes_b082e308<>+0(SB), Y1, Y12
 	VBROADCASTSS lanes_3e091cd5<>+0(SB), Y1
-	VFMADD231PS  lanes_3d352284<>+0(SB), Y10, Y1
-	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y10, Y1
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y10, Y1
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y10, Y1
-	VMULPS       Y10, Y10, Y12
-	VFMADD231PS  Y1, Y12, Y10
-	VPSLLD       $0x17, Y4, Y4
-	VBROADCASTSS lanes_3f000000<>+0(SB), Y1
-	VFMADD231PS  lanes_bf000000<>+0(SB), Y4, Y1
-	VFNMADD231PS Y10, Y4, Y1
-	VBROADCASTSS lanes_3f000000<>+0(SB), Y12
-	VFMADD231PS  lanes_3f000000<>+0(SB), Y4, Y12
-	VFMADD231PS  Y10, Y4, Y12
-	VDIVPS       Y12, Y1, Y12
-	VANDPS       Y2, Y11, Y1
-	VORPS        Y1, Y12, Y12
-	VMOVUPS      Y12, (AX)
+	VFMADD231PS  lanes_3d352284<>+0(SB), Y12, Y1
+	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y12, Y1
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y12, Y1
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y12, Y1
+	VMULPS       Y12, Y12, Y14
+	VFMADD231PS  Y1, Y14, Y12
+	VPSLLD       $0x17, Y6, Y6
+	VMOVAPS      Y5, Y1
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y6, Y1
+	VFNMADD231PS Y12, Y6, Y1
+	VMOVAPS      Y5, Y14
+	VFMADD231PS  Y5, Y6, Y14
+	VFMADD231PS  Y12, Y6, Y14
+	VDIVPS       Y14, Y1, Y14
+	VANDPS       Y2, Y13, Y1
+	VORPS        Y1, Y14, Y14
+	VMOVUPS      Y14, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -41089,62 +42506,62 @@ vectors_end:
 	ADDQ         $+8, DI
 	TESTQ        DI, DI
 	JE           row_end
-	VMASKMOVPS   (BX), Y0, Y12
-	VMASKMOVPS   (CX), Y0, Y11
-	VADDPS       Y11, Y12, Y11
-	VORPS        Y2, Y11, Y12
-	VMAXPS       Y12, Y3, Y12
+	VMASKMOVPS   (BX), Y0, Y14
+	VMASKMOVPS   (CX), Y0, Y13
+	VADDPS       Y13, Y14, Y13
+	VORPS        Y2, Y13, Y14
+	VMAXPS       Y14, Y3, Y14
 	VBROADCASTSS lanes_4b40007f<>+0(SB), Y1
-	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y12, Y1
-	VSUBPS       lanes_4b40007f<>+0(SB), Y1, Y10
-	VFNMADD231PS lanes_3eb17218<>+0(SB), Y10, Y12
-	VFNMADD231PS lanes_b082e308<>+0(SB), Y10, Y12
-	VBROADCASTSS lanes_3e091cd5<>+0(SB), Y10
-	VFMADD231PS  lanes_3d352284<>+0(SB), Y12, Y10
-	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y12, Y10
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y12, Y10
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y12, Y10
-	VMULPS       Y12, Y12, Y4
-	VFMADD231PS  Y10, Y4, Y12
+	VFMADD231PS  Y4, Y14, Y1
+	VSUBPS       lanes_4b40007f<>+0(SB), Y1, Y12
+	VFNMADD231PS lanes_3eb17218<>+0(SB), Y12, Y14
+	VFNMADD231PS lanes_b082e308<>+0(SB), Y12, Y14
+	VBROADCASTSS lanes_3e091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3d352284<>+0(SB), Y14, Y12
+	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y14, Y12
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y14, Y12
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y14, Y12
+	VMULPS       Y14, Y14, Y6
+	VFMADD231PS  Y12, Y6, Y14
 	VPSLLD       $0x17, Y1, Y1
-	VBROADCASTSS lanes_3f000000<>+0(SB), Y10
-	VFMADD231PS  lanes_bf000000<>+0(SB), Y1, Y10
-	VFNMADD231PS Y12, Y1, Y10
-	VBROADCASTSS lanes_3f000000<>+0(SB), Y4
-	VFMADD231PS  lanes_3f000000<>+0(SB), Y1, Y4
-	VFMADD231PS  Y12, Y1, Y4
-	VDIVPS       Y4, Y10, Y4
-	VANDPS       Y2, Y11, Y10
-	VORPS        Y10, Y4, Y4
+	VMOVAPS      Y5, Y12
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y1, Y12
+	VFNMADD231PS Y14, Y1, Y12
+	VMOVAPS      Y5, Y6
+	VFMADD231PS  Y5, Y1, Y6
+	VFMADD231PS  Y14, Y1, Y6
+	VDIVPS       Y6, Y12, Y6
+	VANDPS       Y2, Y13, Y12
+	VORPS        Y12, Y6, Y6
 	CMPQ         DI, $0x04
-	JL           store180_few
-	VMOVUPS      X4, (AX)
-	JE           store180_end
-	VPERM2F128   $0x01, Y4, Y4, Y4
+	JL           store170_few
+	VMOVUPS      X6, (AX)
+	JE           store170_end
+	VPERM2F128   $0x01, Y6, Y6, Y6
 	CMPQ         DI, $0x06
-	JL           store180_five
-	VMOVLPS      X4, 16(AX)
-	JE           store180_swap
-	VEXTRACTPS   $0x02, X4, 24(AX)
-	JMP          store180_swap
+	JL           store170_five
+	VMOVLPS      X6, 16(AX)
+	JE           store170_swap
+	VEXTRACTPS   $0x02, X6, 24(AX)
+	JMP          store170_swap
 
-store180_five:
-	VMOVSS X4, 16(AX)
+store170_five:
+	VMOVSS X6, 16(AX)
 
-store180_swap:
-	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store180_end
+store170_swap:
+	VPERM2F128 $0x01, Y6, Y6, Y6
+	JMP        store170_end
 
 store180_few:
 	CMPQ       DI, $0x02
-	JL         store180_one
-	VMOVLPS    X4, (AX)
-	JE         store180_end
-	VEXTRACTPS $0x02, X4, 8(AX)
-	JMP        store180_end
+	JL         store170_one
+	VMOVLPS    X6, (AX)
+	JE         store170_end
+	VEXTRACTPS $0x02, X6, 8(AX)
+	JMP        store170_end
 
-store180_one:
-	VMOVSS X4, (AX)
+store170_one:
+	VMOVSS X6, (AX)
 
 store180_end:
 	SHLQ $0x02, DI
@@ -41179,6 +42596,8 @@ TEXT ·BiasTanhAVX512(SB), NOSPLIT, $0-40
 	VBROADCASTSS lanes_3d352284<>+0(SB), Z7
 	VBROADCASTSS lanes_3e091cd5<>+0(SB), Z8
 	VBROADCASTSS lanes_3eaaac5c<>+0(SB), Z9
+	VBROADCASTSS lanes_3f2aaa49<>+0(SB), Z10
+	VBROADCASTSS lanes_3f000000<>+0(SB), Z11
 
 row:
 	MOVQ SI, DI
@@ -41188,113 +42607,113 @@ row:
 
 blocks:
 	VMOVUPS          (BX), Z0
-	VMOVUPS          64(BX), Z10
-	VMOVUPS          128(BX), Z11
-	VMOVUPS          192(BX), Z12
-	VMOVUPS          (CX), Z13
-	VMOVUPS          64(CX), Z14
-	VMOVUPS          128(CX), Z15
-	VMOVUPS          192(CX), Z16
-	VADDPS           Z13, Z0, Z13
-	VADDPS           Z14, Z10, Z14
-	VADDPS           Z15, Z11, Z15
+	VMOVUPS          64(BX), Z12
+	VMOVUPS          128(BX), Z13
+	VMOVUPS          192(BX), Z14
+	VMOVUPS          (CX), Z15
+	VMOVUPS          64(CX), Z16
+	VMOVUPS          128(CX), Z17
+	VMOVUPS          192(CX), Z18
+	VADDPS           Z15, Z0, Z15
 	VADDPS           Z16, Z12, Z16
-	VPORD            Z1, Z13, Z12
-	VPORD            Z1, Z14, Z11
-	VPORD            Z1, Z15, Z10
-	VPORD            Z1, Z16, Z0
+	VADDPS           Z17, Z13, Z17
+	VADDPS           Z18, Z14, Z18
+	VPORD            Z1, Z15, Z14
+	VPORD            Z1, Z16, Z13
+	VPORD            Z1, Z17, Z12
+	VPORD            Z1, Z18, Z0
+	VMAXPS           Z14, Z2, Z14
+	VMAXPS           Z13, Z2, Z13
 	VMAXPS           Z12, Z2, Z12
-	VMAXPS           Z11, Z2, Z11
-	VMAXPS           Z10, Z2, Z10
 	VMAXPS           Z0, Z2, Z0
-	VMOVAPS          Z4, Z17
-	VFMADD231PS      Z3, Z12, Z17
-	VMOVAPS          Z4, Z18
-	VFMADD231PS      Z3, Z11, Z18
 	VMOVAPS          Z4, Z19
-	VFMADD231PS      Z3, Z10, Z19
+	VFMADD231PS      Z3, Z14, Z19
 	VMOVAPS          Z4, Z20
-	VFMADD231PS      Z3, Z0, Z20
-	VSUBPS           Z4, Z17, Z21
-	VSUBPS           Z4, Z18, Z22
+	VFMADD231PS      Z3, Z13, Z20
+	VMOVAPS          Z4, Z21
+	VFMADD231PS      Z3, Z12, Z21
+	VMOVAPS          Z4, Z22
+	VFMADD231PS      Z3, Z0, Z22
 	VSUBPS           Z4, Z19, Z23
 	VSUBPS           Z4, Z20, Z24
-	VFNMADD231PS     Z5, Z21, Z12
-	VFNMADD231PS     Z5, Z22, Z11
-	VFNMADD231PS     Z5, Z23, Z10
-	VFNMADD231PS     Z5, Z24, Z0
-	VFNMADD231PS     Z6, Z21, Z12
-	VFNMADD231PS     Z6, Z22, Z11
-	VFNMADD231PS     Z6, Z23, Z10
-	VFNMADD231PS     Z6, Z24, Z0
+	VSUBPS           Z4, Z21, Z25
+	VSUBPS           Z4, Z22, Z26
+	VFNMADD231PS     Z5, Z23, Z14
+	VFNMADD231PS     Z5, Z24, Z13
+	VFNMADD231PS     Z5, Z25, Z12
+	VFNMADD231PS     Z5, Z26, Z0
+	VFNMADD231PS     Z6, Z23, Z14
+	VFNMADD231PS     Z6, Z24, Z13
+	VFNMADD231PS     Z6, Z25, Z12
+	VFNMADD231PS     Z6, Z26, Z0
+	VMOVAPS          Z8, Z26
+	VFMADD231PS      Z14, Z7, Z26
+	VMOVAPS          Z8, Z25
+	VFMADD231PS      Z13, Z7, Z25
 	VMOVAPS          Z8, Z24
 	VFMADD231PS      Z12, Z7, Z24
 	VMOVAPS          Z8, Z23
-	VFMADD231PS      Z11, Z7, Z23
-	VMOVAPS          Z8, Z22
-	VFMADD231PS      Z10, Z7, Z22
-	VMOVAPS          Z8, Z21
-	VFMADD231PS      Z0, Z7, Z21
+	VFMADD231PS      Z0, Z7, Z23
+	VFMADD213PS      Z9, Z14, Z26
+	VFMADD213PS      Z9, Z13, Z25
 	VFMADD213PS      Z9, Z12, Z24
-	VFMADD213PS      Z9, Z11, Z23
-	VFMADD213PS      Z9, Z10, Z22
-	VFMADD213PS      Z9, Z0, Z21
-	VFMADD213PS.BCST lanes_3f2aaa49<>+0(SB), Z12, Z24
-	VFMADD213PS.BCST lanes_3f2aaa49<>+0(SB), Z11, Z23
-	VFMADD213PS.BCST lanes_3f2aaa49<>+0(SB), Z10, Z22
-	VFMADD213PS.BCST lanes_3f2aaa49<>+0(SB), Z0, Z21
+	VFMADD213PS      Z9, Z0, Z23
+	VFMADD213PS      Z10, Z14, Z26
+	VFMADD213PS      Z10, Z13, Z25
+	VFMADD213PS      Z10, Z12, Z24
+	VFMADD213PS      Z10, Z0, Z23
+	VFMADD213PS.BCST lanes_3f7ffffe<>+0(SB), Z14, Z26
+	VFMADD213PS.BCST lanes_3f7ffffe<>+0(SB), Z13, Z25
 	VFMADD213PS.BCST lanes_3f7ffffe<>+0(SB), Z12, Z24
-	VFMADD213PS.BCST lanes_3f7ffffe<>+0(SB), Z11, Z23
-	VFMADD213PS.BCST lanes_3f7ffffe<>+0(SB), Z10, Z22
-	VFMADD213PS.BCST lanes_3f7ffffe<>+0(SB), Z0, Z21
-	VMULPS           Z12, Z12, Z25
-	VMULPS           Z11, Z11, Z26
-	VMULPS           Z10, Z10, Z27
-	VMULPS           Z0, Z0, Z28
-	VFMADD231PS      Z24, Z25, Z12
-	VFMADD231PS      Z23, Z26, Z11
-	VFMADD231PS      Z22, Z27, Z10
-	VFMADD231PS      Z21, Z28, Z0
-	VPSLLD           $0x17, Z17, Z17
-	VPSLLD           $0x17, Z18, Z18
+	VFMADD213PS.BCST lanes_3f7ffffe<>+0(SB), Z0, Z23
+	VMULPS           Z14, Z14, Z27
+	VMULPS           Z13, Z13, Z28
+	VMULPS           Z12, Z12, Z29
+	VMULPS           Z0, Z0, Z30
+	VFMADD231PS      Z26, Z27, Z14
+	VFMADD231PS      Z25, Z28, Z13
+	VFMADD231PS      Z24, Z29, Z12
+	VFMADD231PS      Z23, Z30, Z0
 	VPSLLD           $0x17, Z19, Z19
 	VPSLLD           $0x17, Z20, Z20
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z21
-	VFMADD231PS.BCST lanes_bf000000<>+0(SB), Z17, Z21
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z28
-	VFMADD231PS.BCST lanes_bf000000<>+0(SB), Z18, Z28
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z22
-	VFMADD231PS.BCST lanes_bf000000<>+0(SB), Z19, Z22
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z27
-	VFMADD231PS.BCST lanes_bf000000<>+0(SB), Z20, Z27
-	VFNMADD231PS     Z12, Z17, Z21
-	VFNMADD231PS     Z11, Z18, Z28
-	VFNMADD231PS     Z10, Z19, Z22
-	VFNMADD231PS     Z0, Z20, Z27
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z23
-	VFMADD231PS.BCST lanes_3f000000<>+0(SB), Z17, Z23
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z26
-	VFMADD231PS.BCST lanes_3f000000<>+0(SB), Z18, Z26
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z24
-	VFMADD231PS.BCST lanes_3f000000<>+0(SB), Z19, Z24
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z25
-	VFMADD231PS.BCST lanes_3f000000<>+0(SB), Z20, Z25
-	VFMADD231PS      Z12, Z17, Z23
-	VFMADD231PS      Z11, Z18, Z26
-	VFMADD231PS      Z10, Z19, Z24
-	VFMADD231PS      Z0, Z20, Z25
-	VDIVPS           Z23, Z21, Z23
-	VDIVPS           Z26, Z28, Z26
-	VDIVPS           Z24, Z22, Z24
-	VDIVPS           Z25, Z27, Z25
-	VPTERNLOGD       $0xf8, Z1, Z13, Z23
-	VPTERNLOGD       $0xf8, Z1, Z14, Z26
-	VPTERNLOGD       $0xf8, Z1, Z15, Z24
-	VPTERNLOGD       $0xf8, Z1, Z16, Z25
-	VMOVUPS          Z23, (AX)
-	VMOVUPS          Z26, 64(AX)
-	VMOVUPS          Z24, 128(AX)
-	VMOVUPS          Z25, 192(AX)
+	VPSLLD           $0x17, Z21, Z21
+	VPSLLD           $0x17, Z22, Z22
+	VMOVAPS          Z11, Z23
+	VFMADD231PS.BCST lanes_bf000000<>+0(SB), Z19, Z23
+	VMOVAPS          Z11, Z30
+	VFMADD231PS.BCST lanes_bf000000<>+0(SB), Z20, Z30
+	VMOVAPS          Z11, Z24
+	VFMADD231PS.BCST lanes_bf000000<>+0(SB), Z21, Z24
+	VMOVAPS          Z11, Z29
+	VFMADD231PS.BCST lanes_bf000000<>+0(SB), Z22, Z29
+	VFNMADD231PS     Z14, Z19, Z23
+	VFNMADD231PS     Z13, Z20, Z30
+	VFNMADD231PS     Z12, Z21, Z24
+	VFNMADD231PS     Z0, Z22, Z29
+	VMOVAPS          Z11, Z25
+	VFMADD231PS      Z11, Z19, Z25
+	VMOVAPS          Z11, Z28
+	VFMADD231PS      Z11, Z20, Z28
+	VMOVAPS          Z11, Z26
+	VFMADD231PS      Z11, Z21, Z26
+	VMOVAPS          Z11, Z27
+	VFMADD231PS      Z11, Z22, Z27
+	VFMADD231PS      Z14, Z19, Z25
+	VFMADD231PS      Z13, Z20, Z28
+	VFMADD231PS      Z12, Z21, Z26
+	VFMADD231PS      Z0, Z22, Z27
+	VDIVPS           Z25, Z23, Z25
+	VDIVPS           Z28, Z30, Z28
+	VDIVPS           Z26, Z24, Z26
+	VDIVPS           Z27, Z29, Z27
+	VPTERNLOGD       $0xf8, Z1, Z15, Z25
+	VPTERNLOGD       $0xf8, Z1, Z16, Z28
+	VPTERNLOGD       $0xf8, Z1, Z17, Z26
+	VPTERNLOGD       $0xf8, Z1, Z18, Z27
+	VMOVUPS          Z25, (AX)
+	VMOVUPS          Z28, 64(AX)
+	VMOVUPS          Z26, 128(AX)
+	VMOVUPS          Z27, 192(AX)
 	ADDQ             $+256, AX
 	ADDQ             $+256, BX
 	ADDQ             $+256, CX
@@ -41307,33 +42726,33 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS          (BX), Z25
-	VMOVUPS          (CX), Z24
-	VADDPS           Z24, Z25, Z24
-	VPORD            Z1, Z24, Z25
-	VMAXPS           Z25, Z2, Z25
-	VMOVAPS          Z4, Z26
-	VFMADD231PS      Z3, Z25, Z26
-	VSUBPS           Z4, Z26, Z23
-	VFNMADD231PS     Z5, Z23, Z25
-	VFNMADD231PS     Z6, Z23, Z25
-	VMOVAPS          Z8, Z23
-	VFMADD231PS      Z25, Z7, Z23
-	VFMADD213PS      Z9, Z25, Z23
-	VFMADD213PS.BCST lanes_3f2aaa49<>+0(SB), Z25, Z23
-	VFMADD213PS.BCST lanes_3f7ffffe<>+0(SB), Z25, Z23
-	VMULPS           Z25, Z25, Z16
-	VFMADD231PS      Z23, Z16, Z25
-	VPSLLD           $0x17, Z26, Z26
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z23
-	VFMADD231PS.BCST lanes_bf000000<>+0(SB), Z26, Z23
-	VFNMADD231PS     Z25, Z26, Z23
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z16
-	VFMADD231PS.BCST lanes_3f000000<>+0(SB), Z26, Z16
-	VFMADD231PS      Z25, Z26, Z16
-	VDIVPS           Z16, Z23, Z16
-	VPTERNLOGD       $0xf8, Z1, Z24, Z16
-	VMOVUPS          Z16, (AX)
+	VMOVUPS          (BX), Z27
+	VMOVUPS          (CX), Z26
+	VADDPS           Z26, Z27, Z26
+	VPORD            Z1, Z26, Z27
+	VMAXPS           Z27, Z2, Z27
+	VMOVAPS          Z4, Z28
+	VFMADD231PS      Z3, Z27, Z28
+	VSUBPS           Z4, Z28, Z25
+	VFNMADD231PS     Z5, Z25, Z27
+	VFNMADD231PS     Z6, Z25, Z27
+	VMOVAPS          Z8, Z25
+	VFMADD231PS      Z27, Z7, Z25
+	VFMADD213PS      Z9, Z27, Z25
+	VFMADD213PS      Z10, Z27, Z25
+	VFMADD213PS.BCST lanes_3f7ffffe<>+0(SB), Z27, Z25
+	VMULPS           Z27, Z27, Z18
+	VFMADD231PS      Z25, Z18, Z27
+	VPSLLD           $0x17, Z28, Z28
+	VMOVAPS          Z11, Z25
+	VFMADD231PS.BCST lanes_bf000000<>+0(SB), Z28, Z25
+	VFNMADD231PS     Z27, Z28, Z25
+	VMOVAPS          Z11, Z18
+	VFMADD231PS      Z11, Z28, Z18
+	VFMADD231PS      Z27, Z28, Z18
+	VDIVPS           Z18, Z25, Z18
+	VPTERNLOGD       $0xf8, Z1, Z26, Z18
+	VMOVUPS          Z18, (AX)
 	ADDQ             $+64, AX
 	ADDQ             $+64, BX
 	ADDQ             $+64, CX
@@ -41344,33 +42763,33 @@ vectors_end:
 	ADDQ             $+16, DI
 	TESTQ            DI, DI
 	JE               row_end
-	VMOVUPS.Z        (BX), K1, Z16
-	VMOVUPS.Z        (CX), K1, Z24
-	VADDPS           Z24, Z16, Z24
-	VPORD            Z1, Z24, Z16
-	VMAXPS           Z16, Z2, Z16
-	VMOVAPS          Z4, Z23
-	VFMADD231PS      Z3, Z16, Z23
-	VSUBPS           Z4, Z23, Z25
-	VFNMADD231PS     Z5, Z25, Z16
-	VFNMADD231PS     Z6, Z25, Z16
-	VMOVAPS          Z8, Z25
-	VFMADD231PS      Z16, Z7, Z25
-	VFMADD213PS      Z9, Z16, Z25
-	VFMADD213PS.BCST lanes_3f2aaa49<>+0(SB), Z16, Z25
-	VFMADD213PS.BCST lanes_3f7ffffe<>+0(SB), Z16, Z25
-	VMULPS           Z16, Z16, Z26
-	VFMADD231PS      Z25, Z26, Z16
-	VPSLLD           $0x17, Z23, Z23
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z25
-	VFMADD231PS.BCST lanes_bf000000<>+0(SB), Z23, Z25
-	VFNMADD231PS     Z16, Z23, Z25
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z26
-	VFMADD231PS.BCST lanes_3f000000<>+0(SB), Z23, Z26
-	VFMADD231PS      Z16, Z23, Z26
-	VDIVPS           Z26, Z25, Z26
-	VPTERNLOGD       $0xf8, Z1, Z24, Z26
-	VMOVUPS          Z26, K1, (AX)
+	VMOVUPS.Z        (BX), K1, Z18
+	VMOVUPS.Z        (CX), K1, Z26
+	VADDPS           Z26, Z18, Z26
+	VPORD            Z1, Z26, Z18
+	VMAXPS           Z18, Z2, Z18
+	VMOVAPS          Z4, Z25
+	VFMADD231PS      Z3, Z18, Z25
+	VSUBPS           Z4, Z25, Z27
+	VFNMADD231PS     Z5, Z27, Z18
+	VFNMADD231PS     Z6, Z27, Z18
+	VMOVAPS          Z8, Z27
+	VFMADD231PS      Z18, Z7, Z27
+	VFMADD213PS      Z9, Z18, Z27
+	VFMADD213PS      Z10, Z18, Z27
+	VFMADD213PS.BCST lanes_3f7ffffe<>+0(SB), Z18, Z27
+	VMULPS           Z18, Z18, Z28
+	VFMADD231PS      Z27, Z28, Z18
+	VPSLLD           $0x17, Z25, Z25
+	VMOVAPS          Z11, Z27
+	VFMADD231PS.BCST lanes_bf000000<>+0(SB), Z25, Z27
+	VFNMADD231PS     Z18, Z25, Z27
+	VMOVAPS          Z11, Z28
+	VFMADD231PS      Z11, Z25, Z28
+	VFMADD231PS      Z18, Z25, Z28
+	VDIVPS           Z28, Z27, Z28
+	VPTERNLOGD       $0xf8, Z1, Z26, Z28
+	VMOVUPS          Z28, K1, (AX)
 	SHLQ             $0x02, DI
 	ADDQ             DI, AX
 	ADDQ             DI, BX
@@ -41394,64 +42813,62 @@ TEXT ·DropoutAVX2(SB), NOSPLIT, $0-44
 	VBROADCASTSS scale+40(FP), Y4
 	VMOVUPS      lane_numbers<>+0(SB), Y5
 	VPADDD       Y0, Y5, Y5
-	VBROADCASTSS lanes_85ebca6b<>+0(SB), Y7
-	VBROADCASTSS lanes_c2b2ae35<>+0(SB), Y8
 	SUBQ         $+32, CX
 	JL           blocks_end
 
 blocks:
 	VMOVAPS  Y5, Y6
-	VPADDD   lanes_00000008<>+0(SB), Y5, Y9
+	VPADDD   lanes_00000008<>+0(SB), Y5, Y7
+	VPADDD   lanes_00000010<>+0(SB), Y5, Y8
+	VPADDD   lanes_00000018<>+0(SB), Y5, Y9
 	VXORPS   Y1, Y6, Y6
+	VXORPS   Y1, Y7, Y7
+	VXORPS   Y1, Y8, Y8
 	VXORPS   Y1, Y9, Y9
 	VPSRLD   $0x10, Y6, Y10
-	VPSRLD   $0x10, Y9, Y11
+	VPSRLD   $0x10, Y7, Y11
+	VPSRLD   $0x10, Y8, Y12
+	VPSRLD   $0x10, Y9, Y13
 	VXORPS   Y10, Y6, Y10
-	VXORPS   Y11, Y9, Y11
-	VPMULLD  Y7, Y10, Y10
-	VPMULLD  Y7, Y11, Y11
+	VXORPS   Y11, Y7, Y11
+	VXORPS   Y12, Y8, Y12
+	VXORPS   Y13, Y9, Y13
+	VPMULLD  lanes_85ebca6b<>+0(SB), Y10, Y10
+	VPMULLD  lanes_85ebca6b<>+0(SB), Y11, Y11
+	VPMULLD  lanes_85ebca6b<>+0(SB), Y12, Y12
+	VPMULLD  lanes_85ebca6b<>+0(SB), Y13, Y13
 	VXORPS   Y2, Y10, Y10
 	VXORPS   Y2, Y11, Y11
+	VXORPS   Y2, Y12, Y12
+	VXORPS   Y2, Y13, Y13
 	VPSRLD   $0x0d, Y10, Y9
-	VPSRLD   $0x0d, Y11, Y6
+	VPSRLD   $0x0d, Y11, Y8
+	VPSRLD   $0x0d, Y12, Y7
+	VPSRLD   $0x0d, Y13, Y6
 	VXORPS   Y9, Y10, Y9
-	VXORPS   Y6, Y11, Y6
-	VPMULLD  Y8, Y9, Y9
-	VPMULLD  Y8, Y6, Y6
+	VXORPS   Y8, Y11, Y8
+	VXORPS   Y7, Y12, Y7
+	VXORPS   Y6, Y13, Y6
+	VPMULLD  lanes_c2b2ae35<>+0(SB), Y9, Y9
+	VPMULLD  lanes_c2b2ae35<>+0(SB), Y8, Y8
+	VPMULLD  lanes_c2b2ae35<>+0(SB), Y7, Y7
+	VPMULLD  lanes_c2b2ae35<>+0(SB), Y6, Y6
 	VPCMPGTD Y9, Y3, Y9
+	VPCMPGTD Y8, Y3, Y8
+	VPCMPGTD Y7, Y3, Y7
 	VPCMPGTD Y6, Y3, Y6
-	VMULPS   (BX), Y4, Y11
-	VMULPS   32(BX), Y4, Y10
-	VANDNPS  Y11, Y9, Y11
+	VMULPS   (BX), Y4, Y13
+	VMULPS   32(BX), Y4, Y12
+	VMULPS   64(BX), Y4, Y11
+	VMULPS   96(BX), Y4, Y10
+	VANDNPS  Y13, Y9, Y13
+	VANDNPS  Y12, Y8, Y12
+	VANDNPS  Y11, Y7, Y11
 	VANDNPS  Y10, Y6, Y10
-	VMOVUPS  Y11, (AX)
-	VMOVUPS  Y10, 32(AX)
-	VPADDD   lanes_00000010<>+0(SB), Y5, Y10
-	VPADDD   lanes_00000018<>+0(SB), Y5, Y11
-	VXORPS   Y1, Y10, Y10
-	VXORPS   Y1, Y11, Y11
-	VPSRLD   $0x10, Y10, Y6
-	VPSRLD   $0x10, Y11, Y9
-	VXORPS   Y6, Y10, Y6
-	VXORPS   Y9, Y11, Y9
-	VPMULLD  Y7, Y6, Y6
-	VPMULLD  Y7, Y9, Y9
-	VXORPS   Y2, Y6, Y6
-	VXORPS   Y2, Y9, Y9
-	VPSRLD   $0x0d, Y6, Y11
-	VPSRLD   $0x0d, Y9, Y10
-	VXORPS   Y11, Y6, Y11
-	VXORPS   Y10, Y9, Y10
-	VPMULLD  Y8, Y11, Y11
-	VPMULLD  Y8, Y10, Y10
-	VPCMPGTD Y11, Y3, Y11
-	VPCMPGTD Y10, Y3, Y10
-	VMULPS   64(BX), Y4, Y9
-	VMULPS   96(BX), Y4, Y6
-	VANDNPS  Y9, Y11, Y9
-	VANDNPS  Y6, Y10, Y6
-	VMOVUPS  Y9, 64(AX)
-	VMOVUPS  Y6, 96(AX)
+	VMOVUPS  Y13, (AX)
+	VMOVUPS  Y12, 32(AX)
+	VMOVUPS  Y11, 64(AX)
+	VMOVUPS  Y10, 96(AX)
 	ADDQ     $+128, AX
 	ADDQ     $+128, BX
 	VPADDD   lanes_00000020<>+0(SB), Y5, Y5
@@ -41464,19 +42881,19 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVAPS  Y5, Y6
-	VXORPS   Y1, Y6, Y6
-	VPSRLD   $0x10, Y6, Y9
-	VXORPS   Y9, Y6, Y9
-	VPMULLD  Y7, Y9, Y9
-	VXORPS   Y2, Y9, Y9
-	VPSRLD   $0x0d, Y9, Y6
-	VXORPS   Y6, Y9, Y6
-	VPMULLD  Y8, Y6, Y6
-	VPCMPGTD Y6, Y3, Y6
-	VMULPS   (BX), Y4, Y9
-	VANDNPS  Y9, Y6, Y9
-	VMOVUPS  Y9, (AX)
+	VMOVAPS  Y5, Y10
+	VXORPS   Y1, Y10, Y10
+	VPSRLD   $0x10, Y10, Y11
+	VXORPS   Y11, Y10, Y11
+	VPMULLD  lanes_85ebca6b<>+0(SB), Y11, Y11
+	VXORPS   Y2, Y11, Y11
+	VPSRLD   $0x0d, Y11, Y10
+	VXORPS   Y10, Y11, Y10
+	VPMULLD  lanes_c2b2ae35<>+0(SB), Y10, Y10
+	VPCMPGTD Y10, Y3, Y10
+	VMULPS   (BX), Y4, Y11
+	VANDNPS  Y11, Y10, Y11
+	VMOVUPS  Y11, (AX)
 	ADDQ     $+32, AX
 	ADDQ     $+32, BX
 	VPADDD   lanes_00000008<>+0(SB), Y5, Y5
@@ -41489,50 +42906,50 @@ vectors_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(DX)(CX*4), Y9
+	VMOVUPS    32(DX)(CX*4), Y11
 	NEGQ       CX
-	VMOVAPS    Y5, Y6
-	VXORPS     Y1, Y6, Y6
-	VPSRLD     $0x10, Y6, Y10
-	VXORPS     Y10, Y6, Y10
-	VPMULLD    Y7, Y10, Y10
-	VXORPS     Y2, Y10, Y10
-	VPSRLD     $0x0d, Y10, Y6
-	VXORPS     Y6, Y10, Y6
-	VPMULLD    Y8, Y6, Y6
-	VPCMPGTD   Y6, Y3, Y6
-	VMASKMOVPS (BX), Y9, Y10
-	VMULPS     Y10, Y4, Y10
-	VANDNPS    Y10, Y6, Y10
+	VMOVAPS    Y5, Y10
+	VXORPS     Y1, Y10, Y10
+	VPSRLD     $0x10, Y10, Y12
+	VXORPS     Y12, Y10, Y12
+	VPMULLD    lanes_85ebca6b<>+0(SB), Y12, Y12
+	VXORPS     Y2, Y12, Y12
+	VPSRLD     $0x0d, Y12, Y10
+	VXORPS     Y10, Y12, Y10
+	VPMULLD    lanes_c2b2ae35<>+0(SB), Y10, Y10
+	VPCMPGTD   Y10, Y3, Y10
+	VMASKMOVPS (BX), Y11, Y12
+	VMULPS     Y12, Y4, Y12
+	VANDNPS    Y12, Y10, Y12
 	CMPQ       CX, $0x04
-	JL         store181_few
-	VMOVUPS    X10, (AX)
-	JE         store181_end
-	VPERM2F128 $0x01, Y10, Y10, Y10
+	JL         store171_few
+	VMOVUPS    X12, (AX)
+	JE         store171_end
+	VPERM2F128 $0x01, Y12, Y12, Y12
 	CMPQ       CX, $0x06
-	JL         store181_five
-	VMOVLPS    X10, 16(AX)
-	JE         store181_swap
-	VEXTRACTPS $0x02, X10, 24(AX)
-	JMP        store181_swap
+	JL         store171_five
+	VMOVLPS    X12, 16(AX)
+	JE         store171_swap
+	VEXTRACTPS $0x02, X12, 24(AX)
+	JMP        store171_swap
 
-store181_five:
-	VMOVSS X10, 16(AX)
+store171_five:
+	VMOVSS X12, 16(AX)
 
-store181_swap:
-	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store181_end
+store171_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store171_end
 
 store181_few:
 	CMPQ       CX, $0x02
-	JL         store181_one
-	VMOVLPS    X10, (AX)
-	JE         store181_end
-	VEXTRACTPS $0x02, X10, 8(AX)
-	JMP        store181_end
+	JL         store171_one
+	VMOVLPS    X12, (AX)
+	JE         store171_end
+	VEXTRACTPS $0x02, X12, 8(AX)
+	JMP        store171_end
 
-store181_one:
-	VMOVSS X10, (AX)
+store171_one:
+	VMOVSS X12, (AX)
 
 store181_end:
 done:
@@ -41749,24 +43166,24 @@ columns4_begin:
 
 columns4_rows:
 	VMOVUPS     (CX), Y12
-	VMOVUPS     (DX), Y13
-	VSUBPS      Y11, Y13, Y13
-	VFMADD231PS Y13, Y12, Y7
+	VMOVUPS     32(CX), Y13
+	VMOVUPS     (DX), Y14
+	VMOVUPS     32(DX), Y15
+	VSUBPS      Y11, Y14, Y14
+	VSUBPS      Y10, Y15, Y15
+	VFMADD231PS Y14, Y12, Y7
+	VFMADD231PS Y15, Y13, Y6
 	VADDPS      Y12, Y3, Y3
-	VMOVUPS     32(CX), Y12
-	VMOVUPS     32(DX), Y13
-	VSUBPS      Y10, Y13, Y13
-	VFMADD231PS Y13, Y12, Y6
-	VADDPS      Y12, Y2, Y2
-	VMOVUPS     64(CX), Y12
-	VMOVUPS     64(DX), Y13
-	VSUBPS      Y9, Y13, Y13
-	VFMADD231PS Y13, Y12, Y5
-	VADDPS      Y12, Y1, Y1
+	VADDPS      Y13, Y2, Y2
+	VMOVUPS     64(CX), Y13
 	VMOVUPS     96(CX), Y12
-	VMOVUPS     96(DX), Y13
-	VSUBPS      Y8, Y13, Y13
-	VFMADD231PS Y13, Y12, Y4
+	VMOVUPS     64(DX), Y15
+	VMOVUPS     96(DX), Y14
+	VSUBPS      Y9, Y15, Y15
+	VSUBPS      Y8, Y14, Y14
+	VFMADD231PS Y15, Y13, Y5
+	VFMADD231PS Y14, Y12, Y4
+	VADDPS      Y13, Y1, Y1
 	VADDPS      Y12, Y0, Y0
 	ADDQ        R8, CX
 	ADDQ        R8, DX
@@ -45767,28 +47184,28 @@ pair_vectors4:
 	VPADDD    lanes_00000001<>+0(SB), Y1, Y1
 	ADDQ      SI, R8
 	VMOVUPS   (R8), Y11
-	VCMPPS    $0x03, Y11, Y11, Y13
-	VCMPPS    $0x01, Y11, Y10, Y12
-	VORPS     Y13, Y12, Y12
-	VBLENDVPS Y12, Y11, Y10, Y10
-	VBLENDVPS Y12, Y1, Y6, Y6
 	VMOVUPS   32(R8), Y12
-	VCMPPS    $0x03, Y12, Y12, Y13
-	VCMPPS    $0x01, Y12, Y9, Y11
-	VORPS     Y13, Y11, Y11
-	VBLENDVPS Y11, Y12, Y9, Y9
-	VBLENDVPS Y11, Y1, Y5, Y5
-	VMOVUPS   64(R8), Y11
-	VCMPPS    $0x03, Y11, Y11, Y13
-	VCMPPS    $0x01, Y11, Y8, Y12
-	VORPS     Y13, Y12, Y12
-	VBLENDVPS Y12, Y11, Y8, Y8
+	VCMPPS    $0x03, Y11, Y11, Y14
+	VCMPPS    $0x01, Y11, Y10, Y13
+	VORPS     Y14, Y13, Y13
+	VCMPPS    $0x03, Y12, Y12, Y15
+	VCMPPS    $0x01, Y12, Y9, Y14
+	VORPS     Y15, Y14, Y14
+	VBLENDVPS Y13, Y11, Y10, Y10
+	VBLENDVPS Y14, Y12, Y9, Y9
+	VBLENDVPS Y13, Y1, Y6, Y6
+	VBLENDVPS Y14, Y1, Y5, Y5
+	VMOVUPS   64(R8), Y14
+	VMOVUPS   96(R8), Y13
+	VCMPPS    $0x03, Y14, Y14, Y11
+	VCMPPS    $0x01, Y14, Y8, Y12
+	VORPS     Y11, Y12, Y12
+	VCMPPS    $0x03, Y13, Y13, Y15
+	VCMPPS    $0x01, Y13, Y7, Y11
+	VORPS     Y15, Y11, Y11
+	VBLENDVPS Y12, Y14, Y8, Y8
+	VBLENDVPS Y11, Y13, Y7, Y7
 	VBLENDVPS Y12, Y1, Y4, Y4
-	VMOVUPS   96(R8), Y12
-	VCMPPS    $0x03, Y12, Y12, Y13
-	VCMPPS    $0x01, Y12, Y7, Y11
-	VORPS     Y13, Y11, Y11
-	VBLENDVPS Y11, Y12, Y7, Y7
 	VBLENDVPS Y11, Y1, Y3, Y3
 	VPADDD    lanes_00000001<>+0(SB), Y1, Y1
 	ADDQ      SI, R8
@@ -52157,6 +53574,7 @@ TEXT ·ExpRowsAVX2(SB), NOSPLIT, $0-76
 	SHLQ         $0x02, R9
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y4
 	VBROADCASTSS lanes_3fb8aa3b<>+0(SB), Y5
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y6
 
 row:
 	VBROADCASTSS (CX), Y2
@@ -52168,45 +53586,45 @@ row:
 
 pass1_blocks:
 	VMOVUPS      (BX), Y3
-	VMOVUPS      32(BX), Y6
+	VMOVUPS      32(BX), Y7
 	VSUBPS       Y2, Y3, Y3
-	VSUBPS       Y2, Y6, Y6
+	VSUBPS       Y2, Y7, Y7
 	VMULPS       Y0, Y3, Y3
-	VMULPS       Y0, Y6, Y6
+	VMULPS       Y0, Y7, Y7
 	VMAXPS       Y3, Y4, Y3
-	VMAXPS       Y6, Y4, Y6
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y7
-	VFMADD231PS  Y5, Y3, Y7
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y8
-	VFMADD231PS  Y5, Y6, Y8
-	VSUBPS       lanes_4b40009f<>+0(SB), Y7, Y9
-	VSUBPS       lanes_4b40009f<>+0(SB), Y8, Y10
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y3
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y6
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y3
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y6
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y11
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y3, Y11
+	VMAXPS       Y7, Y4, Y7
+	VMOVAPS      Y6, Y8
+	VFMADD231PS  Y5, Y3, Y8
+	VMOVAPS      Y6, Y9
+	VFMADD231PS  Y5, Y7, Y9
+	VSUBPS       Y6, Y8, Y10
+	VSUBPS       Y6, Y9, Y11
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y3
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y7
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y3
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y7
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y6, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y3, Y11
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y6, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y3, Y11
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y6, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y3, Y11
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y6, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y3
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y6
-	VPSLLD       $0x17, Y7, Y12
-	VMULPS       Y12, Y3, Y7
-	VMULPS       lanes_2f800000<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y8, Y9
-	VMULPS       Y9, Y6, Y8
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y3, Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y3, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y3, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y3, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y7, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y3
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y7
+	VPSLLD       $0x17, Y8, Y13
+	VMULPS       Y13, Y3, Y8
 	VMULPS       lanes_2f800000<>+0(SB), Y8, Y8
-	VMOVUPS      Y7, (AX)
-	VMOVUPS      Y8, 32(AX)
+	VPSLLD       $0x17, Y9, Y10
+	VMULPS       Y10, Y7, Y9
+	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      Y9, 32(AX)
 	ADDQ         $+64, BX
 	ADDQ         $+64, AX
 	SUBQ         $+16, R8
@@ -52218,26 +53636,26 @@ pass1_blocks_end:
 	JL   pass1_vectors_end
 
 pass1_vectors:
-	VMOVUPS      (BX), Y8
-	VSUBPS       Y2, Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMAXPS       Y8, Y4, Y8
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y7
-	VFMADD231PS  Y5, Y8, Y7
-	VSUBPS       lanes_4b40009f<>+0(SB), Y7, Y10
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y8
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y8
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y6
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y8, Y6
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y8, Y6
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y8, Y6
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y8, Y6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y8
-	VPSLLD       $0x17, Y7, Y6
-	VMULPS       Y6, Y8, Y7
-	VMULPS       lanes_2f800000<>+0(SB), Y7, Y7
-	VMOVUPS      Y7, (AX)
+	VMOVUPS      (BX), Y9
+	VSUBPS       Y2, Y9, Y9
+	VMULPS       Y0, Y9, Y9
+	VMAXPS       Y9, Y4, Y9
+	VMOVAPS      Y6, Y8
+	VFMADD231PS  Y5, Y9, Y8
+	VSUBPS       Y6, Y8, Y11
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y7
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y7
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y7
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y7
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y9
+	VPSLLD       $0x17, Y8, Y7
+	VMULPS       Y7, Y9, Y8
+	VMULPS       lanes_2f800000<>+0(SB), Y8, Y8
+	VMOVUPS      Y8, (AX)
 	ADDQ         $+32, BX
 	ADDQ         $+32, AX
 	SUBQ         $+8, R8
@@ -52247,54 +53665,54 @@ pass1_vectors_end:
 	ADDQ         $+8, R8
 	TESTQ        R8, R8
 	JE           pass1_end
-	VMASKMOVPS   (BX), Y1, Y7
-	VSUBPS       Y2, Y7, Y7
-	VMULPS       Y0, Y7, Y7
-	VMAXPS       Y7, Y4, Y7
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y10
-	VFMADD231PS  Y5, Y7, Y10
-	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y8
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y8, Y7
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y8, Y7
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y6
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y6
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y6
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y6
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y7, Y6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y7
-	VPSLLD       $0x17, Y10, Y6
-	VMULPS       Y6, Y7, Y10
-	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
+	VMASKMOVPS   (BX), Y1, Y8
+	VSUBPS       Y2, Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMAXPS       Y8, Y4, Y8
+	VMOVAPS      Y6, Y11
+	VFMADD231PS  Y5, Y8, Y11
+	VSUBPS       Y6, Y11, Y9
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y8
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y8
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y7
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y8, Y7
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y8, Y7
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y8, Y7
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y8, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y8
+	VPSLLD       $0x17, Y11, Y7
+	VMULPS       Y7, Y8, Y11
+	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
 	CMPQ         R8, $0x04
-	JL           store220_few
-	VMOVUPS      X10, (AX)
-	JE           store220_end
-	VPERM2F128   $0x01, Y10, Y10, Y10
+	JL           store190_few
+	VMOVUPS      X11, (AX)
+	JE           store190_end
+	VPERM2F128   $0x01, Y11, Y11, Y11
 	CMPQ         R8, $0x06
-	JL           store220_five
-	VMOVLPS      X10, 16(AX)
-	JE           store220_swap
-	VEXTRACTPS   $0x02, X10, 24(AX)
-	JMP          store220_swap
+	JL           store190_five
+	VMOVLPS      X11, 16(AX)
+	JE           store190_swap
+	VEXTRACTPS   $0x02, X11, 24(AX)
+	JMP          store190_swap
 
-store220_five:
-	VMOVSS X10, 16(AX)
+store190_five:
+	VMOVSS X11, 16(AX)
 
-store220_swap:
-	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store220_end
+store190_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store190_end
 
 store220_few:
 	CMPQ       R8, $0x02
-	JL         store220_one
-	VMOVLPS    X10, (AX)
-	JE         store220_end
-	VEXTRACTPS $0x02, X10, 8(AX)
-	JMP        store220_end
+	JL         store190_one
+	VMOVLPS    X11, (AX)
+	JE         store190_end
+	VEXTRACTPS $0x02, X11, 8(AX)
+	JMP        store190_end
 
-store220_one:
-	VMOVSS X10, (AX)
+store190_one:
+	VMOVSS X11, (AX)
 
 store220_end:
 pass1_end:
@@ -52362,6 +53780,7 @@ TEXT ·ExpRowsAVX512(SB), NOSPLIT, $0-76
 	VBROADCASTSS lanes_3e2aaa49<>+0(SB), Z11
 	VBROADCASTSS lanes_3efffffe<>+0(SB), Z12
 	VBROADCASTSS lanes_3f800000<>+0(SB), Z13
+	VBROADCASTSS lanes_2f800000<>+0(SB), Z14
 
 row:
 	VBROADCASTSS (CX), Z1
@@ -52373,77 +53792,77 @@ row:
 
 pass1_blocks:
 	VMOVUPS      (BX), Z2
-	VMOVUPS      64(BX), Z14
-	VMOVUPS      128(BX), Z15
-	VMOVUPS      192(BX), Z16
+	VMOVUPS      64(BX), Z15
+	VMOVUPS      128(BX), Z16
+	VMOVUPS      192(BX), Z17
 	VSUBPS       Z1, Z2, Z2
-	VSUBPS       Z1, Z14, Z14
 	VSUBPS       Z1, Z15, Z15
 	VSUBPS       Z1, Z16, Z16
+	VSUBPS       Z1, Z17, Z17
 	VMULPS       Z0, Z2, Z2
-	VMULPS       Z0, Z14, Z14
 	VMULPS       Z0, Z15, Z15
 	VMULPS       Z0, Z16, Z16
+	VMULPS       Z0, Z17, Z17
 	VMAXPS       Z2, Z3, Z2
-	VMAXPS       Z14, Z3, Z14
 	VMAXPS       Z15, Z3, Z15
 	VMAXPS       Z16, Z3, Z16
-	VMOVAPS      Z5, Z17
-	VFMADD231PS  Z4, Z2, Z17
+	VMAXPS       Z17, Z3, Z17
 	VMOVAPS      Z5, Z18
-	VFMADD231PS  Z4, Z14, Z18
+	VFMADD231PS  Z4, Z2, Z18
 	VMOVAPS      Z5, Z19
 	VFMADD231PS  Z4, Z15, Z19
 	VMOVAPS      Z5, Z20
 	VFMADD231PS  Z4, Z16, Z20
-	VSUBPS       Z5, Z17, Z21
+	VMOVAPS      Z5, Z21
+	VFMADD231PS  Z4, Z17, Z21
 	VSUBPS       Z5, Z18, Z22
 	VSUBPS       Z5, Z19, Z23
 	VSUBPS       Z5, Z20, Z24
-	VFNMADD231PS Z6, Z21, Z2
-	VFNMADD231PS Z6, Z22, Z14
+	VSUBPS       Z5, Z21, Z25
+	VFNMADD231PS Z6, Z22, Z2
 	VFNMADD231PS Z6, Z23, Z15
 	VFNMADD231PS Z6, Z24, Z16
-	VFNMADD231PS Z7, Z21, Z2
-	VFNMADD231PS Z7, Z22, Z14
+	VFNMADD231PS Z6, Z25, Z17
+	VFNMADD231PS Z7, Z22, Z2
 	VFNMADD231PS Z7, Z23, Z15
 	VFNMADD231PS Z7, Z24, Z16
-	VMOVAPS      Z9, Z25
-	VFMADD231PS  Z2, Z8, Z25
+	VFNMADD231PS Z7, Z25, Z17
 	VMOVAPS      Z9, Z26
-	VFMADD231PS  Z14, Z8, Z26
+	VFMADD231PS  Z2, Z8, Z26
 	VMOVAPS      Z9, Z27
 	VFMADD231PS  Z15, Z8, Z27
 	VMOVAPS      Z9, Z28
 	VFMADD231PS  Z16, Z8, Z28
-	VFMADD213PS  Z10, Z2, Z25
-	VFMADD213PS  Z10, Z14, Z26
+	VMOVAPS      Z9, Z29
+	VFMADD231PS  Z17, Z8, Z29
+	VFMADD213PS  Z10, Z2, Z26
 	VFMADD213PS  Z10, Z15, Z27
 	VFMADD213PS  Z10, Z16, Z28
-	VFMADD213PS  Z11, Z2, Z25
-	VFMADD213PS  Z11, Z14, Z26
+	VFMADD213PS  Z10, Z17, Z29
+	VFMADD213PS  Z11, Z2, Z26
 	VFMADD213PS  Z11, Z15, Z27
 	VFMADD213PS  Z11, Z16, Z28
-	VFMADD213PS  Z12, Z2, Z25
-	VFMADD213PS  Z12, Z14, Z26
+	VFMADD213PS  Z11, Z17, Z29
+	VFMADD213PS  Z12, Z2, Z26
 	VFMADD213PS  Z12, Z15, Z27
 	VFMADD213PS  Z12, Z16, Z28
-	VFMADD213PS  Z13, Z2, Z25
-	VFMADD213PS  Z13, Z14, Z26
+	VFMADD213PS  Z12, Z17, Z29
+	VFMADD213PS  Z13, Z2, Z26
 	VFMADD213PS  Z13, Z15, Z27
 	VFMADD213PS  Z13, Z16, Z28
-	VFMADD213PS  Z13, Z25, Z2
-	VFMADD213PS  Z13, Z26, Z14
+	VFMADD213PS  Z13, Z17, Z29
+	VFMADD213PS  Z13, Z26, Z2
 	VFMADD213PS  Z13, Z27, Z15
 	VFMADD213PS  Z13, Z28, Z16
-	VSCALEFPS    Z21, Z2, Z17
-	VSCALEFPS    Z22, Z14, Z18
+	VFMADD213PS  Z13, Z29, Z17
+	VSCALEFPS    Z22, Z2, Z18
 	VSCALEFPS    Z23, Z15, Z19
 	VSCALEFPS    Z24, Z16, Z20
-	VMOVUPS      Z17, (AX)
-	VMOVUPS      Z18, 64(AX)
-	VMOVUPS      Z19, 128(AX)
-	VMOVUPS      Z20, 192(AX)
+	VSCALEFPS    Z25, Z17, Z21
+	VMOVUPS      Z18, (AX)
+	VMOVUPS      Z19, 64(AX)
+	VMOVUPS      Z20, 128(AX)
+	VMOVUPS      Z21, 192(AX)
 	ADDQ         $+256, BX
 	ADDQ         $+256, AX
 	SUBQ         $+64, R8
@@ -52455,24 +53874,24 @@ pass1_blocks_end:
 	JL   pass1_vectors_end
 
 pass1_vectors:
-	VMOVUPS      (BX), Z20
-	VSUBPS       Z1, Z20, Z20
-	VMULPS       Z0, Z20, Z20
-	VMAXPS       Z20, Z3, Z20
-	VMOVAPS      Z5, Z19
-	VFMADD231PS  Z4, Z20, Z19
-	VSUBPS       Z5, Z19, Z18
-	VFNMADD231PS Z6, Z18, Z20
-	VFNMADD231PS Z7, Z18, Z20
-	VMOVAPS      Z9, Z17
-	VFMADD231PS  Z20, Z8, Z17
-	VFMADD213PS  Z10, Z20, Z17
-	VFMADD213PS  Z11, Z20, Z17
-	VFMADD213PS  Z12, Z20, Z17
-	VFMADD213PS  Z13, Z20, Z17
-	VFMADD213PS  Z13, Z17, Z20
-	VSCALEFPS    Z18, Z20, Z19
-	VMOVUPS      Z19, (AX)
+	VMOVUPS      (BX), Z21
+	VSUBPS       Z1, Z21, Z21
+	VMULPS       Z0, Z21, Z21
+	VMAXPS       Z21, Z3, Z21
+	VMOVAPS      Z5, Z20
+	VFMADD231PS  Z4, Z21, Z20
+	VSUBPS       Z5, Z20, Z19
+	VFNMADD231PS Z6, Z19, Z21
+	VFNMADD231PS Z7, Z19, Z21
+	VMOVAPS      Z9, Z18
+	VFMADD231PS  Z21, Z8, Z18
+	VFMADD213PS  Z10, Z21, Z18
+	VFMADD213PS  Z11, Z21, Z18
+	VFMADD213PS  Z12, Z21, Z18
+	VFMADD213PS  Z13, Z21, Z18
+	VFMADD213PS  Z13, Z18, Z21
+	VSCALEFPS    Z19, Z21, Z20
+	VMOVUPS      Z20, (AX)
 	ADDQ         $+64, BX
 	ADDQ         $+64, AX
 	SUBQ         $+16, R8
@@ -52482,24 +53901,24 @@ pass1_vectors_end:
 	ADDQ         $+16, R8
 	TESTQ        R8, R8
 	JE           pass1_end
-	VMOVUPS.Z    (BX), K1, Z19
-	VSUBPS       Z1, Z19, Z19
-	VMULPS       Z0, Z19, Z19
-	VMAXPS       Z19, Z3, Z19
-	VMOVAPS      Z5, Z18
-	VFMADD231PS  Z4, Z19, Z18
-	VSUBPS       Z5, Z18, Z20
-	VFNMADD231PS Z6, Z20, Z19
-	VFNMADD231PS Z7, Z20, Z19
-	VMOVAPS      Z9, Z17
-	VFMADD231PS  Z19, Z8, Z17
-	VFMADD213PS  Z10, Z19, Z17
-	VFMADD213PS  Z11, Z19, Z17
-	VFMADD213PS  Z12, Z19, Z17
-	VFMADD213PS  Z13, Z19, Z17
-	VFMADD213PS  Z13, Z17, Z19
-	VSCALEFPS    Z20, Z19, Z18
-	VMOVUPS      Z18, K1, (AX)
+	VMOVUPS.Z    (BX), K1, Z20
+	VSUBPS       Z1, Z20, Z20
+	VMULPS       Z0, Z20, Z20
+	VMAXPS       Z20, Z3, Z20
+	VMOVAPS      Z5, Z19
+	VFMADD231PS  Z4, Z20, Z19
+	VSUBPS       Z5, Z19, Z21
+	VFNMADD231PS Z6, Z21, Z20
+	VFNMADD231PS Z7, Z21, Z20
+	VMOVAPS      Z9, Z18
+	VFMADD231PS  Z20, Z8, Z18
+	VFMADD213PS  Z10, Z20, Z18
+	VFMADD213PS  Z11, Z20, Z18
+	VFMADD213PS  Z12, Z20, Z18
+	VFMADD213PS  Z13, Z20, Z18
+	VFMADD213PS  Z13, Z18, Z20
+	VSCALEFPS    Z21, Z20, Z19
+	VMOVUPS      Z19, K1, (AX)
 
 pass1_end:
 	SUBQ  R9, BX
@@ -53953,6 +55372,7 @@ TEXT ·LogSoftmaxRowsBackwardAVX2(SB), NOSPLIT, $0-88
 	VBROADCASTSS lanes_42b20000<>+0(SB), Y3
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y4
 	VBROADCASTSS lanes_3fb8aa3b<>+0(SB), Y5
+	VBROADCASTSS lanes_4b4000fe<>+0(SB), Y6
 
 row:
 	VBROADCASTSS (DX), Y1
@@ -53964,49 +55384,49 @@ row:
 
 pass1_blocks:
 	VMINPS       (CX), Y3, Y2
-	VMINPS       32(CX), Y3, Y6
+	VMINPS       32(CX), Y3, Y7
 	VMAXPS       Y2, Y4, Y2
-	VMAXPS       Y6, Y4, Y6
-	VBROADCASTSS lanes_4b4000fe<>+0(SB), Y7
-	VFMADD231PS  Y5, Y2, Y7
-	VBROADCASTSS lanes_4b4000fe<>+0(SB), Y8
-	VFMADD231PS  Y5, Y6, Y8
-	VSUBPS       lanes_4b4000fe<>+0(SB), Y7, Y9
-	VSUBPS       lanes_4b4000fe<>+0(SB), Y8, Y10
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y2
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y6
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y2
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y6
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y11
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y2, Y11
+	VMAXPS       Y7, Y4, Y7
+	VMOVAPS      Y6, Y8
+	VFMADD231PS  Y5, Y2, Y8
+	VMOVAPS      Y6, Y9
+	VFMADD231PS  Y5, Y7, Y9
+	VSUBPS       Y6, Y8, Y10
+	VSUBPS       Y6, Y9, Y11
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y2
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y7
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y2
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y7
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y6, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y2, Y11
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y6, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y2, Y11
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y6, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y2, Y11
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y6, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y2, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y2
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y6
-	VPSRLD       $0x01, Y7, Y12
-	VPSLLD       $0x17, Y12, Y12
-	VPSLLD       $0x17, Y7, Y11
-	VPSUBD       Y12, Y11, Y11
-	VMULPS       Y12, Y2, Y7
-	VMULPS       Y11, Y7, Y7
-	VPSRLD       $0x01, Y8, Y9
-	VPSLLD       $0x17, Y9, Y9
-	VPSLLD       $0x17, Y8, Y2
-	VPSUBD       Y9, Y2, Y2
-	VMULPS       Y9, Y6, Y8
-	VMULPS       Y2, Y8, Y8
-	VFNMADD213PS (BX), Y1, Y7
-	VFNMADD213PS 32(BX), Y1, Y8
-	VMOVUPS      Y7, (AX)
-	VMOVUPS      Y8, 32(AX)
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y2, Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y2, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y2, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y2, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y7, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y2, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y2
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y7
+	VPSRLD       $0x01, Y8, Y13
+	VPSLLD       $0x17, Y13, Y13
+	VPSLLD       $0x17, Y8, Y12
+	VPSUBD       Y13, Y12, Y12
+	VMULPS       Y13, Y2, Y8
+	VMULPS       Y12, Y8, Y8
+	VPSRLD       $0x01, Y9, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VPSLLD       $0x17, Y9, Y2
+	VPSUBD       Y10, Y2, Y2
+	VMULPS       Y10, Y7, Y9
+	VMULPS       Y2, Y9, Y9
+	VFNMADD213PS (BX), Y1, Y8
+	VFNMADD213PS 32(BX), Y1, Y9
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      Y9, 32(AX)
 	ADDQ         $+64, CX
 	ADDQ         $+64, BX
 	ADDQ         $+64, AX
@@ -54019,28 +55439,28 @@ pass1_blocks_end:
 	JL   pass1_vectors_end
 
 pass1_vectors:
-	VMINPS       (CX), Y3, Y8
-	VMAXPS       Y8, Y4, Y8
-	VBROADCASTSS lanes_4b4000fe<>+0(SB), Y7
-	VFMADD231PS  Y5, Y8, Y7
-	VSUBPS       lanes_4b4000fe<>+0(SB), Y7, Y10
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y8
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y8
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y6
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y8, Y6
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y8, Y6
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y8, Y6
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y8, Y6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y8
-	VPSRLD       $0x01, Y7, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VPSLLD       $0x17, Y7, Y2
-	VPSUBD       Y6, Y2, Y2
-	VMULPS       Y6, Y8, Y7
-	VMULPS       Y2, Y7, Y7
-	VFNMADD213PS (BX), Y1, Y7
-	VMOVUPS      Y7, (AX)
+	VMINPS       (CX), Y3, Y9
+	VMAXPS       Y9, Y4, Y9
+	VMOVAPS      Y6, Y8
+	VFMADD231PS  Y5, Y9, Y8
+	VSUBPS       Y6, Y8, Y11
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y7
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y7
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y7
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y7
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y9
+	VPSRLD       $0x01, Y8, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VPSLLD       $0x17, Y8, Y2
+	VPSUBD       Y7, Y2, Y2
+	VMULPS       Y7, Y9, Y8
+	VMULPS       Y2, Y8, Y8
+	VFNMADD213PS (BX), Y1, Y8
+	VMOVUPS      Y8, (AX)
 	ADDQ         $+32, CX
 	ADDQ         $+32, BX
 	ADDQ         $+32, AX
@@ -54051,58 +55471,58 @@ pass1_vectors_end:
 	ADDQ         $+8, R9
 	TESTQ        R9, R9
 	JE           pass1_end
-	VMASKMOVPS   (CX), Y0, Y7
-	VMINPS       Y7, Y3, Y7
-	VMAXPS       Y7, Y4, Y7
-	VBROADCASTSS lanes_4b4000fe<>+0(SB), Y10
-	VFMADD231PS  Y5, Y7, Y10
-	VSUBPS       lanes_4b4000fe<>+0(SB), Y10, Y8
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y8, Y7
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y8, Y7
+	VMASKMOVPS   (CX), Y0, Y8
+	VMINPS       Y8, Y3, Y8
+	VMAXPS       Y8, Y4, Y8
+	VMOVAPS      Y6, Y11
+	VFMADD231PS  Y5, Y8, Y11
+	VSUBPS       Y6, Y11, Y9
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y8
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y8
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y2
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y2
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y2
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y2
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y7, Y2
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y2
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y2, Y7
-	VPSRLD       $0x01, Y10, Y2
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y8, Y2
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y8, Y2
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y8, Y2
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y8, Y2
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y2
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y2, Y8
+	VPSRLD       $0x01, Y11, Y2
 	VPSLLD       $0x17, Y2, Y2
-	VPSLLD       $0x17, Y10, Y6
-	VPSUBD       Y2, Y6, Y6
-	VMULPS       Y2, Y7, Y10
-	VMULPS       Y6, Y10, Y10
-	VMASKMOVPS   (BX), Y0, Y8
-	VFNMADD231PS Y1, Y10, Y8
+	VPSLLD       $0x17, Y11, Y7
+	VPSUBD       Y2, Y7, Y7
+	VMULPS       Y2, Y8, Y11
+	VMULPS       Y7, Y11, Y11
+	VMASKMOVPS   (BX), Y0, Y9
+	VFNMADD231PS Y1, Y11, Y9
 	CMPQ         R9, $0x04
-	JL           store226_few
-	VMOVUPS      X8, (AX)
-	JE           store226_end
-	VPERM2F128   $0x01, Y8, Y8, Y8
+	JL           store196_few
+	VMOVUPS      X9, (AX)
+	JE           store196_end
+	VPERM2F128   $0x01, Y9, Y9, Y9
 	CMPQ         R9, $0x06
-	JL           store226_five
-	VMOVLPS      X8, 16(AX)
-	JE           store226_swap
-	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store226_swap
+	JL           store196_five
+	VMOVLPS      X9, 16(AX)
+	JE           store196_swap
+	VEXTRACTPS   $0x02, X9, 24(AX)
+	JMP          store196_swap
 
-store226_five:
-	VMOVSS X8, 16(AX)
+store196_five:
+	VMOVSS X9, 16(AX)
 
-store226_swap:
-	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store226_end
+store196_swap:
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	JMP        store196_end
 
 store226_few:
 	CMPQ       R9, $0x02
-	JL         store226_one
-	VMOVLPS    X8, (AX)
-	JE         store226_end
-	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store226_end
+	JL         store196_one
+	VMOVLPS    X9, (AX)
+	JE         store196_end
+	VEXTRACTPS $0x02, X9, 8(AX)
+	JMP        store196_end
 
-store226_one:
-	VMOVSS X8, (AX)
+store196_one:
+	VMOVSS X9, (AX)
 
 store226_end:
 pass1_end:
@@ -54426,33 +55846,34 @@ many:
 	VMOVUPS 224(AX), Y8
 
 start:
-	SUBQ $+64, DX
-	JL   blocks_end
+	VBROADCASTSS lanes_80000000<>+0(SB), Y10
+	SUBQ         $+64, DX
+	JL           blocks_end
 
 blocks:
 	VMOVUPS     (BX), Y9
-	VMOVUPS     32(BX), Y10
-	VMOVUPS     64(BX), Y11
-	VMOVUPS     96(BX), Y12
+	VMOVUPS     32(BX), Y11
+	VMOVUPS     64(BX), Y12
+	VMOVUPS     96(BX), Y13
 	VSUBPS      Y0, Y9, Y9
-	VSUBPS      Y0, Y10, Y10
 	VSUBPS      Y0, Y11, Y11
 	VSUBPS      Y0, Y12, Y12
+	VSUBPS      Y0, Y13, Y13
 	VFMADD231PS (CX), Y9, Y1
-	VFMADD231PS 32(CX), Y10, Y2
-	VFMADD231PS 64(CX), Y11, Y4
-	VFMADD231PS 96(CX), Y12, Y3
-	VMOVUPS     128(BX), Y12
-	VMOVUPS     160(BX), Y11
-	VMOVUPS     192(BX), Y10
+	VFMADD231PS 32(CX), Y11, Y2
+	VFMADD231PS 64(CX), Y12, Y4
+	VFMADD231PS 96(CX), Y13, Y3
+	VMOVUPS     128(BX), Y13
+	VMOVUPS     160(BX), Y12
+	VMOVUPS     192(BX), Y11
 	VMOVUPS     224(BX), Y9
+	VSUBPS      Y0, Y13, Y13
 	VSUBPS      Y0, Y12, Y12
 	VSUBPS      Y0, Y11, Y11
-	VSUBPS      Y0, Y10, Y10
 	VSUBPS      Y0, Y9, Y9
-	VFMADD231PS 128(CX), Y12, Y5
-	VFMADD231PS 160(CX), Y11, Y6
-	VFMADD231PS 192(CX), Y10, Y7
+	VFMADD231PS 128(CX), Y13, Y5
+	VFMADD231PS 160(CX), Y12, Y6
+	VFMADD231PS 192(CX), Y11, Y7
 	VFMADD231PS 224(CX), Y9, Y8
 	ADDQ        $+256, BX
 	ADDQ        $+256, CX
@@ -54528,123 +55949,115 @@ blocks_end:
 	JMP         fold
 
 partial0:
-	TESTQ        DX, DX
-	JE           fold
-	LEAQ         partial_masks<>+0(SB), SI
-	NEGQ         DX
-	VMOVUPS      32(SI)(DX*4), Y9
-	NEGQ         DX
-	VMASKMOVPS   (BX), Y9, Y10
-	VSUBPS       Y0, Y10, Y10
-	VBROADCASTSS lanes_80000000<>+0(SB), Y11
-	VBLENDVPS    Y9, Y10, Y11, Y10
-	VMASKMOVPS   (CX), Y9, Y11
-	VFMADD231PS  Y11, Y10, Y1
-	JMP          fold
+	TESTQ       DX, DX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), SI
+	NEGQ        DX
+	VMOVUPS     32(SI)(DX*4), Y9
+	NEGQ        DX
+	VMASKMOVPS  (BX), Y9, Y11
+	VSUBPS      Y0, Y11, Y11
+	VBLENDVPS   Y9, Y11, Y10, Y11
+	VMASKMOVPS  (CX), Y9, Y12
+	VFMADD231PS Y12, Y11, Y1
+	JMP         fold
 
 partial1:
-	TESTQ        DX, DX
-	JE           fold
-	LEAQ         partial_masks<>+0(SB), SI
-	NEGQ         DX
-	VMOVUPS      32(SI)(DX*4), Y9
-	NEGQ         DX
-	VMASKMOVPS   (BX), Y9, Y11
-	VSUBPS       Y0, Y11, Y11
-	VBROADCASTSS lanes_80000000<>+0(SB), Y10
-	VBLENDVPS    Y9, Y11, Y10, Y11
-	VMASKMOVPS   (CX), Y9, Y10
-	VFMADD231PS  Y10, Y11, Y2
-	JMP          fold
+	TESTQ       DX, DX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), SI
+	NEGQ        DX
+	VMOVUPS     32(SI)(DX*4), Y9
+	NEGQ        DX
+	VMASKMOVPS  (BX), Y9, Y12
+	VSUBPS      Y0, Y12, Y12
+	VBLENDVPS   Y9, Y12, Y10, Y12
+	VMASKMOVPS  (CX), Y9, Y11
+	VFMADD231PS Y11, Y12, Y2
+	JMP         fold
 
 partial2:
-	TESTQ        DX, DX
-	JE           fold
-	LEAQ         partial_masks<>+0(SB), SI
-	NEGQ         DX
-	VMOVUPS      32(SI)(DX*4), Y9
-	NEGQ         DX
-	VMASKMOVPS   (BX), Y9, Y10
-	VSUBPS       Y0, Y10, Y10
-	VBROADCASTSS lanes_80000000<>+0(SB), Y11
-	VBLENDVPS    Y9, Y10, Y11, Y10
-	VMASKMOVPS   (CX), Y9, Y11
-	VFMADD231PS  Y11, Y10, Y4
-	JMP          fold
+	TESTQ       DX, DX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), SI
+	NEGQ        DX
+	VMOVUPS     32(SI)(DX*4), Y9
+	NEGQ        DX
+	VMASKMOVPS  (BX), Y9, Y11
+	VSUBPS      Y0, Y11, Y11
+	VBLENDVPS   Y9, Y11, Y10, Y11
+	VMASKMOVPS  (CX), Y9, Y12
+	VFMADD231PS Y12, Y11, Y4
+	JMP         fold
 
 partial3:
-	TESTQ        DX, DX
-	JE           fold
-	LEAQ         partial_masks<>+0(SB), SI
-	NEGQ         DX
-	VMOVUPS      32(SI)(DX*4), Y9
-	NEGQ         DX
-	VMASKMOVPS   (BX), Y9, Y11
-	VSUBPS       Y0, Y11, Y11
-	VBROADCASTSS lanes_80000000<>+0(SB), Y10
-	VBLENDVPS    Y9, Y11, Y10, Y11
-	VMASKMOVPS   (CX), Y9, Y10
-	VFMADD231PS  Y10, Y11, Y3
-	JMP          fold
+	TESTQ       DX, DX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), SI
+	NEGQ        DX
+	VMOVUPS     32(SI)(DX*4), Y9
+	NEGQ        DX
+	VMASKMOVPS  (BX), Y9, Y12
+	VSUBPS      Y0, Y12, Y12
+	VBLENDVPS   Y9, Y12, Y10, Y12
+	VMASKMOVPS  (CX), Y9, Y11
+	VFMADD231PS Y11, Y12, Y3
+	JMP         fold
 
 partial4:
-	TESTQ        DX, DX
-	JE           fold
-	LEAQ         partial_masks<>+0(SB), SI
-	NEGQ         DX
-	VMOVUPS      32(SI)(DX*4), Y9
-	NEGQ         DX
-	VMASKMOVPS   (BX), Y9, Y10
-	VSUBPS       Y0, Y10, Y10
-	VBROADCASTSS lanes_80000000<>+0(SB), Y11
-	VBLENDVPS    Y9, Y10, Y11, Y10
-	VMASKMOVPS   (CX), Y9, Y11
-	VFMADD231PS  Y11, Y10, Y5
-	JMP          fold
+	TESTQ       DX, DX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), SI
+	NEGQ        DX
+	VMOVUPS     32(SI)(DX*4), Y9
+	NEGQ        DX
+	VMASKMOVPS  (BX), Y9, Y11
+	VSUBPS      Y0, Y11, Y11
+	VBLENDVPS   Y9, Y11, Y10, Y11
+	VMASKMOVPS  (CX), Y9, Y12
+	VFMADD231PS Y12, Y11, Y5
+	JMP         fold
 
 partial5:
-	TESTQ        DX, DX
-	JE           fold
-	LEAQ         partial_masks<>+0(SB), SI
-	NEGQ         DX
-	VMOVUPS      32(SI)(DX*4), Y9
-	NEGQ         DX
-	VMASKMOVPS   (BX), Y9, Y11
-	VSUBPS       Y0, Y11, Y11
-	VBROADCASTSS lanes_80000000<>+0(SB), Y10
-	VBLENDVPS    Y9, Y11, Y10, Y11
-	VMASKMOVPS   (CX), Y9, Y10
-	VFMADD231PS  Y10, Y11, Y6
-	JMP          fold
+	TESTQ       DX, DX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), SI
+	NEGQ        DX
+	VMOVUPS     32(SI)(DX*4), Y9
+	NEGQ        DX
+	VMASKMOVPS  (BX), Y9, Y12
+	VSUBPS      Y0, Y12, Y12
+	VBLENDVPS   Y9, Y12, Y10, Y12
+	VMASKMOVPS  (CX), Y9, Y11
+	VFMADD231PS Y11, Y12, Y6
+	JMP         fold
 
 partial6:
-	TESTQ        DX, DX
-	JE           fold
-	LEAQ         partial_masks<>+0(SB), SI
-	NEGQ         DX
-	VMOVUPS      32(SI)(DX*4), Y9
-	NEGQ         DX
-	VMASKMOVPS   (BX), Y9, Y10
-	VSUBPS       Y0, Y10, Y10
-	VBROADCASTSS lanes_80000000<>+0(SB), Y11
-	VBLENDVPS    Y9, Y10, Y11, Y10
-	VMASKMOVPS   (CX), Y9, Y11
-	VFMADD231PS  Y11, Y10, Y7
-	JMP          fold
+	TESTQ       DX, DX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), SI
+	NEGQ        DX
+	VMOVUPS     32(SI)(DX*4), Y9
+	NEGQ        DX
+	VMASKMOVPS  (BX), Y9, Y11
+	VSUBPS      Y0, Y11, Y11
+	VBLENDVPS   Y9, Y11, Y10, Y11
+	VMASKMOVPS  (CX), Y9, Y12
+	VFMADD231PS Y12, Y11, Y7
+	JMP         fold
 
 partial7:
-	TESTQ        DX, DX
-	JE           fold
-	LEAQ         partial_masks<>+0(SB), SI
-	NEGQ         DX
-	VMOVUPS      32(SI)(DX*4), Y9
-	NEGQ         DX
-	VMASKMOVPS   (BX), Y9, Y11
-	VSUBPS       Y0, Y11, Y11
-	VBROADCASTSS lanes_80000000<>+0(SB), Y10
-	VBLENDVPS    Y9, Y11, Y10, Y11
-	VMASKMOVPS   (CX), Y9, Y10
-	VFMADD231PS  Y10, Y11, Y8
+	TESTQ       DX, DX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), SI
+	NEGQ        DX
+	VMOVUPS     32(SI)(DX*4), Y9
+	NEGQ        DX
+	VMASKMOVPS  (BX), Y9, Y12
+	VSUBPS      Y0, Y12, Y12
+	VBLENDVPS   Y9, Y12, Y10, Y12
+	VMASKMOVPS  (CX), Y9, Y11
+	VFMADD231PS Y11, Y12, Y8
 
 fold:
 	TESTQ   AX, AX
@@ -54895,67 +56308,67 @@ TEXT ·SigmoidCrossEntropyAVX2(SB), NOSPLIT, $0-60
 	VBROADCASTSS lanes_3fb8aa3b<>+0(SB), Y4
 	VBROADCASTSS lanes_4b40009f<>+0(SB), Y5
 	VBROADCASTSS lanes_3f317218<>+0(SB), Y6
+	VBROADCASTSS lanes_b102e308<>+0(SB), Y7
+	VBROADCASTSS lanes_00000000<>+0(SB), Y8
 	SUBQ         $+8, R8
 	JL           vectors_end
 
 vectors:
 	VMOVUPS      (CX), Y1
-	VORPS        Y2, Y1, Y7
-	VMAXPS       Y7, Y3, Y7
-	VMOVAPS      Y5, Y8
-	VFMADD231PS  Y4, Y7, Y8
-	VSUBPS       Y5, Y8, Y9
-	VFNMADD231PS Y6, Y9, Y7
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y7
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y10
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y10
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y10
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y10
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y7, Y10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y7
-	VPSLLD       $0x17, Y8, Y10
-	VMULPS       Y10, Y7, Y8
-	VMULPS       lanes_2f800000<>+0(SB), Y8, Y8
-	VBROADCASTSS lanes_bc605308<>+0(SB), Y9
-	VFMADD231PS  lanes_3b089cda<>+0(SB), Y8, Y9
-	VFMADD213PS  lanes_3d2c8098<>+0(SB), Y8, Y9
-	VFMADD213PS  lanes_bdaa792f<>+0(SB), Y8, Y9
-	VFMADD213PS  lanes_3dff94ad<>+0(SB), Y8, Y9
-	VFMADD213PS  lanes_be253962<>+0(SB), Y8, Y9
-	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Y8, Y9
-	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Y8, Y9
-	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Y8, Y9
-	VFMADD213PS  lanes_befffffc<>+0(SB), Y8, Y9
-	VMULPS       Y8, Y8, Y7
-	VFMADD213PS  Y8, Y7, Y9
-	VADDPS       lanes_3f800000<>+0(SB), Y8, Y7
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y10
-	VDIVPS       Y7, Y10, Y7
-	VMULPS       Y7, Y8, Y8
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y1, Y10
-	VBLENDVPS    Y10, Y8, Y7, Y11
-	VBLENDVPS    Y10, Y7, Y8, Y8
-	VMOVUPS      (DX), Y7
-	VMULPS       (DI), Y7, Y10
+	VORPS        Y2, Y1, Y9
+	VMAXPS       Y9, Y3, Y9
+	VMOVAPS      Y5, Y10
+	VFMADD231PS  Y4, Y9, Y10
+	VSUBPS       Y5, Y10, Y11
+	VFNMADD231PS Y6, Y11, Y9
+	VFNMADD231PS Y7, Y11, Y9
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y9
+	VPSLLD       $0x17, Y10, Y12
+	VMULPS       Y12, Y9, Y10
+	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
+	VBROADCASTSS lanes_bc605308<>+0(SB), Y11
+	VFMADD231PS  lanes_3b089cda<>+0(SB), Y10, Y11
+	VFMADD213PS  lanes_3d2c8098<>+0(SB), Y10, Y11
+	VFMADD213PS  lanes_bdaa792f<>+0(SB), Y10, Y11
+	VFMADD213PS  lanes_3dff94ad<>+0(SB), Y10, Y11
+	VFMADD213PS  lanes_be253962<>+0(SB), Y10, Y11
+	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Y10, Y11
+	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Y10, Y11
+	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Y10, Y11
+	VFMADD213PS  lanes_befffffc<>+0(SB), Y10, Y11
+	VMULPS       Y10, Y10, Y9
+	VFMADD213PS  Y10, Y9, Y11
+	VADDPS       lanes_3f800000<>+0(SB), Y10, Y9
 	VBROADCASTSS lanes_3f800000<>+0(SB), Y12
-	VSUBPS       Y7, Y12, Y7
-	VBROADCASTSS lanes_00000000<>+0(SB), Y13
-	VMAXPS       Y1, Y13, Y12
-	VADDPS       Y9, Y12, Y12
-	VMULPS       Y12, Y7, Y12
+	VDIVPS       Y9, Y12, Y9
+	VMULPS       Y9, Y10, Y10
+	VCMPPS       $0x01, Y8, Y1, Y12
+	VBLENDVPS    Y12, Y10, Y9, Y13
+	VBLENDVPS    Y12, Y9, Y10, Y10
+	VMOVUPS      (DX), Y9
+	VMULPS       (DI), Y9, Y12
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y14
+	VSUBPS       Y9, Y14, Y9
+	VMAXPS       Y1, Y8, Y14
+	VADDPS       Y11, Y14, Y14
+	VMULPS       Y14, Y9, Y14
 	VXORPS       Y2, Y1, Y1
-	VBROADCASTSS lanes_00000000<>+0(SB), Y13
-	VMAXPS       Y1, Y13, Y1
-	VADDPS       Y9, Y1, Y9
-	VFMADD231PS  Y9, Y10, Y12
-	VMULPS       (SI), Y12, Y12
-	VMOVUPS      Y12, (BX)
-	VMULPS       Y8, Y10, Y8
-	VFMSUB231PS  Y11, Y7, Y8
-	VMULPS       (SI), Y0, Y11
-	VMULPS       Y11, Y8, Y11
-	VMOVUPS      Y11, (AX)
+	VMAXPS       Y1, Y8, Y1
+	VADDPS       Y11, Y1, Y11
+	VFMADD231PS  Y11, Y12, Y14
+	VMULPS       (SI), Y14, Y14
+	VMOVUPS      Y14, (BX)
+	VMULPS       Y10, Y12, Y10
+	VFMSUB231PS  Y13, Y9, Y10
+	VMULPS       (SI), Y0, Y13
+	VMULPS       Y13, Y10, Y13
+	VMOVUPS      Y13, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -54971,97 +56384,95 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), R9
 	NEGQ         R8
-	VMOVUPS      32(R9)(R8*4), Y11
+	VMOVUPS      32(R9)(R8*4), Y13
 	NEGQ         R8
-	VMASKMOVPS   (CX), Y11, Y8
-	VORPS        Y2, Y8, Y7
-	VMAXPS       Y7, Y3, Y7
-	VMOVAPS      Y5, Y10
-	VFMADD231PS  Y4, Y7, Y10
-	VSUBPS       Y5, Y10, Y12
-	VFNMADD231PS Y6, Y12, Y7
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y7
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y9
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y9
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y9
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y9
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y7, Y9
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y9
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y7
-	VPSLLD       $0x17, Y10, Y9
-	VMULPS       Y9, Y7, Y10
-	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
-	VBROADCASTSS lanes_bc605308<>+0(SB), Y12
-	VFMADD231PS  lanes_3b089cda<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3d2c8098<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_bdaa792f<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3dff94ad<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_be253962<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_befffffc<>+0(SB), Y10, Y12
-	VMULPS       Y10, Y10, Y7
-	VFMADD213PS  Y10, Y7, Y12
-	VADDPS       lanes_3f800000<>+0(SB), Y10, Y7
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y9
-	VDIVPS       Y7, Y9, Y7
-	VMULPS       Y7, Y10, Y10
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y9
-	VBLENDVPS    Y9, Y10, Y7, Y1
-	VBLENDVPS    Y9, Y7, Y10, Y10
-	VMASKMOVPS   (DX), Y11, Y7
-	VMASKMOVPS   (DI), Y11, Y9
-	VMULPS       Y9, Y7, Y9
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y13
-	VSUBPS       Y7, Y13, Y7
-	VBROADCASTSS lanes_00000000<>+0(SB), Y14
-	VMAXPS       Y8, Y14, Y13
-	VADDPS       Y12, Y13, Y13
-	VMULPS       Y13, Y7, Y13
-	VXORPS       Y2, Y8, Y8
-	VBROADCASTSS lanes_00000000<>+0(SB), Y14
-	VMAXPS       Y8, Y14, Y8
-	VADDPS       Y12, Y8, Y12
-	VFMADD231PS  Y12, Y9, Y13
-	VMASKMOVPS   (SI), Y11, Y12
-	VMULPS       Y12, Y13, Y12
+	VMASKMOVPS   (CX), Y13, Y10
+	VORPS        Y2, Y10, Y9
+	VMAXPS       Y9, Y3, Y9
+	VMOVAPS      Y5, Y12
+	VFMADD231PS  Y4, Y9, Y12
+	VSUBPS       Y5, Y12, Y14
+	VFNMADD231PS Y6, Y14, Y9
+	VFNMADD231PS Y7, Y14, Y9
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y11
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y11
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y11
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y11
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y9
+	VPSLLD       $0x17, Y12, Y11
+	VMULPS       Y11, Y9, Y12
+	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
+	VBROADCASTSS lanes_bc605308<>+0(SB), Y14
+	VFMADD231PS  lanes_3b089cda<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_3d2c8098<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_bdaa792f<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_3dff94ad<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_be253962<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_befffffc<>+0(SB), Y12, Y14
+	VMULPS       Y12, Y12, Y9
+	VFMADD213PS  Y12, Y9, Y14
+	VADDPS       lanes_3f800000<>+0(SB), Y12, Y9
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y11
+	VDIVPS       Y9, Y11, Y9
+	VMULPS       Y9, Y12, Y12
+	VCMPPS       $0x01, Y8, Y10, Y11
+	VBLENDVPS    Y11, Y12, Y9, Y1
+	VBLENDVPS    Y11, Y9, Y12, Y12
+	VMASKMOVPS   (DX), Y13, Y9
+	VMASKMOVPS   (DI), Y13, Y11
+	VMULPS       Y11, Y9, Y11
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y15
+	VSUBPS       Y9, Y15, Y9
+	VMAXPS       Y10, Y8, Y15
+	VADDPS       Y14, Y15, Y15
+	VMULPS       Y15, Y9, Y15
+	VXORPS       Y2, Y10, Y10
+	VMAXPS       Y10, Y8, Y10
+	VADDPS       Y14, Y10, Y14
+	VFMADD231PS  Y14, Y11, Y15
+	VMASKMOVPS   (SI), Y13, Y14
+	VMULPS       Y14, Y15, Y14
 	CMPQ         R8, $0x04
-	JL           store227_few
-	VMOVUPS      X12, (BX)
-	JE           store227_end
-	VPERM2F128   $0x01, Y12, Y12, Y12
+	JL           store197_few
+	VMOVUPS      X14, (BX)
+	JE           store197_end
+	VPERM2F128   $0x01, Y14, Y14, Y14
 	CMPQ         R8, $0x06
-	JL           store227_five
-	VMOVLPS      X12, 16(BX)
-	JE           store227_swap
-	VEXTRACTPS   $0x02, X12, 24(BX)
-	JMP          store227_swap
+	JL           store197_five
+	VMOVLPS      X14, 16(BX)
+	JE           store197_swap
+	VEXTRACTPS   $0x02, X14, 24(BX)
+	JMP          store197_swap
 
-store227_five:
-	VMOVSS X12, 16(BX)
+store197_five:
+	VMOVSS X14, 16(BX)
 
-store227_swap:
-	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store227_end
+store197_swap:
+	VPERM2F128 $0x01, Y14, Y14, Y14
+	JMP        store197_end
 
 store227_few:
 	CMPQ       R8, $0x02
-	JL         store227_one
-	VMOVLPS    X12, (BX)
-	JE         store227_end
-	VEXTRACTPS $0x02, X12, 8(BX)
-	JMP        store227_end
+	JL         store197_one
+	VMOVLPS    X14, (BX)
+	JE         store197_end
+	VEXTRACTPS $0x02, X14, 8(BX)
+	JMP        store197_end
 
-store227_one:
-	VMOVSS X12, (BX)
+store197_one:
+	VMOVSS X14, (BX)
 
-store227_end:
-	VMULPS      Y10, Y9, Y10
-	VFMSUB231PS Y1, Y7, Y10
-	VMASKMOVPS  (SI), Y11, Y1
+store197_end:
+	VMULPS      Y12, Y11, Y12
+	VFMSUB231PS Y1, Y9, Y12
+	VMASKMOVPS  (SI), Y13, Y1
 	VMULPS      Y1, Y0, Y1
-	VMULPS      Y1, Y10, Y1
+	VMULPS      Y1, Y12, Y1
 	CMPQ        R8, $0x04
 	JL          store228_few
 	VMOVUPS     X1, (AX)
@@ -55122,122 +56533,120 @@ TEXT ·SigmoidCrossEntropyAVX512(SB), NOSPLIT, $0-60
 	VBROADCASTSS lanes_3f800000<>+0(SB), Z13
 	VBROADCASTSS lanes_2f800000<>+0(SB), Z14
 	VBROADCASTSS lanes_3b089cda<>+0(SB), Z15
+	VBROADCASTSS lanes_bc605308<>+0(SB), Z16
+	VBROADCASTSS lanes_00000000<>+0(SB), Z17
 	SUBQ         $+32, R8
 	JL           blocks_end
 
 blocks:
 	VMOVUPS          (CX), Z1
-	VMOVUPS          64(CX), Z16
-	VPORD            Z2, Z1, Z17
-	VPORD            Z2, Z16, Z18
-	VMAXPS           Z17, Z3, Z17
-	VMAXPS           Z18, Z3, Z18
-	VMOVAPS          Z5, Z19
-	VFMADD231PS      Z4, Z17, Z19
-	VMOVAPS          Z5, Z20
-	VFMADD231PS      Z4, Z18, Z20
-	VSUBPS           Z5, Z19, Z21
-	VSUBPS           Z5, Z20, Z22
-	VFNMADD231PS     Z6, Z21, Z17
-	VFNMADD231PS     Z6, Z22, Z18
-	VFNMADD231PS     Z7, Z21, Z17
-	VFNMADD231PS     Z7, Z22, Z18
-	VMOVAPS          Z9, Z23
-	VFMADD231PS      Z17, Z8, Z23
-	VMOVAPS          Z9, Z24
-	VFMADD231PS      Z18, Z8, Z24
-	VFMADD213PS      Z10, Z17, Z23
-	VFMADD213PS      Z10, Z18, Z24
-	VFMADD213PS      Z11, Z17, Z23
-	VFMADD213PS      Z11, Z18, Z24
-	VFMADD213PS      Z12, Z17, Z23
-	VFMADD213PS      Z12, Z18, Z24
-	VFMADD213PS      Z13, Z17, Z23
-	VFMADD213PS      Z13, Z18, Z24
-	VFMADD213PS      Z13, Z23, Z17
-	VFMADD213PS      Z13, Z24, Z18
-	VSCALEFPS        Z21, Z17, Z19
-	VSCALEFPS        Z22, Z18, Z20
-	VBROADCASTSS     lanes_bc605308<>+0(SB), Z22
-	VFMADD231PS      Z19, Z15, Z22
-	VBROADCASTSS     lanes_bc605308<>+0(SB), Z18
-	VFMADD231PS      Z20, Z15, Z18
-	VFMADD213PS.BCST lanes_3d2c8098<>+0(SB), Z19, Z22
-	VFMADD213PS.BCST lanes_3d2c8098<>+0(SB), Z20, Z18
-	VFMADD213PS.BCST lanes_bdaa792f<>+0(SB), Z19, Z22
-	VFMADD213PS.BCST lanes_bdaa792f<>+0(SB), Z20, Z18
-	VFMADD213PS.BCST lanes_3dff94ad<>+0(SB), Z19, Z22
-	VFMADD213PS.BCST lanes_3dff94ad<>+0(SB), Z20, Z18
-	VFMADD213PS.BCST lanes_be253962<>+0(SB), Z19, Z22
-	VFMADD213PS.BCST lanes_be253962<>+0(SB), Z20, Z18
-	VFMADD213PS.BCST lanes_3e4bc5ab<>+0(SB), Z19, Z22
-	VFMADD213PS.BCST lanes_3e4bc5ab<>+0(SB), Z20, Z18
-	VFMADD213PS.BCST lanes_be7fe2cf<>+0(SB), Z19, Z22
-	VFMADD213PS.BCST lanes_be7fe2cf<>+0(SB), Z20, Z18
-	VFMADD213PS.BCST lanes_3eaaa9db<>+0(SB), Z19, Z22
-	VFMADD213PS.BCST lanes_3eaaa9db<>+0(SB), Z20, Z18
-	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z19, Z22
-	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z20, Z18
-	VMULPS           Z19, Z19, Z21
-	VMULPS           Z20, Z20, Z17
-	VFMADD213PS      Z19, Z21, Z22
-	VFMADD213PS      Z20, Z17, Z18
-	VADDPS           Z13, Z19, Z17
-	VADDPS           Z13, Z20, Z21
-	VDIVPS           Z17, Z13, Z17
-	VDIVPS           Z21, Z13, Z21
-	VMULPS           Z17, Z19, Z19
-	VMULPS           Z21, Z20, Z20
-	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z1, K2
-	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z16, K3
-	VBLENDMPS        Z19, Z17, K2, Z24
-	VBLENDMPS        Z20, Z21, K3, Z23
-	VBLENDMPS        Z17, Z19, K2, Z19
-	VBLENDMPS        Z21, Z20, K3, Z20
-	VMOVUPS          (DX), Z21
-	VMOVUPS          64(DX), Z17
-	VMOVUPS          (DI), Z25
-	VMOVUPS          64(DI), Z26
-	VMULPS           Z25, Z21, Z25
-	VMULPS           Z26, Z17, Z26
-	VSUBPS           Z21, Z13, Z21
-	VSUBPS           Z17, Z13, Z17
-	VBROADCASTSS     lanes_00000000<>+0(SB), Z28
-	VMAXPS           Z1, Z28, Z27
-	VBROADCASTSS     lanes_00000000<>+0(SB), Z29
-	VMAXPS           Z16, Z29, Z28
-	VADDPS           Z22, Z27, Z27
-	VADDPS           Z18, Z28, Z28
-	VMULPS           Z27, Z21, Z27
-	VMULPS           Z28, Z17, Z28
+	VMOVUPS          64(CX), Z18
+	VPORD            Z2, Z1, Z19
+	VPORD            Z2, Z18, Z20
+	VMAXPS           Z19, Z3, Z19
+	VMAXPS           Z20, Z3, Z20
+	VMOVAPS          Z5, Z21
+	VFMADD231PS      Z4, Z19, Z21
+	VMOVAPS          Z5, Z22
+	VFMADD231PS      Z4, Z20, Z22
+	VSUBPS           Z5, Z21, Z23
+	VSUBPS           Z5, Z22, Z24
+	VFNMADD231PS     Z6, Z23, Z19
+	VFNMADD231PS     Z6, Z24, Z20
+	VFNMADD231PS     Z7, Z23, Z19
+	VFNMADD231PS     Z7, Z24, Z20
+	VMOVAPS          Z9, Z25
+	VFMADD231PS      Z19, Z8, Z25
+	VMOVAPS          Z9, Z26
+	VFMADD231PS      Z20, Z8, Z26
+	VFMADD213PS      Z10, Z19, Z25
+	VFMADD213PS      Z10, Z20, Z26
+	VFMADD213PS      Z11, Z19, Z25
+	VFMADD213PS      Z11, Z20, Z26
+	VFMADD213PS      Z12, Z19, Z25
+	VFMADD213PS      Z12, Z20, Z26
+	VFMADD213PS      Z13, Z19, Z25
+	VFMADD213PS      Z13, Z20, Z26
+	VFMADD213PS      Z13, Z25, Z19
+	VFMADD213PS      Z13, Z26, Z20
+	VSCALEFPS        Z23, Z19, Z21
+	VSCALEFPS        Z24, Z20, Z22
+	VMOVAPS          Z16, Z24
+	VFMADD231PS      Z21, Z15, Z24
+	VMOVAPS          Z16, Z20
+	VFMADD231PS      Z22, Z15, Z20
+	VFMADD213PS.BCST lanes_3d2c8098<>+0(SB), Z21, Z24
+	VFMADD213PS.BCST lanes_3d2c8098<>+0(SB), Z22, Z20
+	VFMADD213PS.BCST lanes_bdaa792f<>+0(SB), Z21, Z24
+	VFMADD213PS.BCST lanes_bdaa792f<>+0(SB), Z22, Z20
+	VFMADD213PS.BCST lanes_3dff94ad<>+0(SB), Z21, Z24
+	VFMADD213PS.BCST lanes_3dff94ad<>+0(SB), Z22, Z20
+	VFMADD213PS.BCST lanes_be253962<>+0(SB), Z21, Z24
+	VFMADD213PS.BCST lanes_be253962<>+0(SB), Z22, Z20
+	VFMADD213PS.BCST lanes_3e4bc5ab<>+0(SB), Z21, Z24
+	VFMADD213PS.BCST lanes_3e4bc5ab<>+0(SB), Z22, Z20
+	VFMADD213PS.BCST lanes_be7fe2cf<>+0(SB), Z21, Z24
+	VFMADD213PS.BCST lanes_be7fe2cf<>+0(SB), Z22, Z20
+	VFMADD213PS.BCST lanes_3eaaa9db<>+0(SB), Z21, Z24
+	VFMADD213PS.BCST lanes_3eaaa9db<>+0(SB), Z22, Z20
+	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z21, Z24
+	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z22, Z20
+	VMULPS           Z21, Z21, Z23
+	VMULPS           Z22, Z22, Z19
+	VFMADD213PS      Z21, Z23, Z24
+	VFMADD213PS      Z22, Z19, Z20
+	VADDPS           Z13, Z21, Z19
+	VADDPS           Z13, Z22, Z23
+	VDIVPS           Z19, Z13, Z19
+	VDIVPS           Z23, Z13, Z23
+	VMULPS           Z19, Z21, Z21
+	VMULPS           Z23, Z22, Z22
+	VCMPPS           $0x01, Z17, Z1, K2
+	VCMPPS           $0x01, Z17, Z18, K3
+	VBLENDMPS        Z21, Z19, K2, Z26
+	VBLENDMPS        Z22, Z23, K3, Z25
+	VBLENDMPS        Z19, Z21, K2, Z21
+	VBLENDMPS        Z23, Z22, K3, Z22
+	VMOVUPS          (DX), Z23
+	VMOVUPS          64(DX), Z19
+	VMOVUPS          (DI), Z27
+	VMOVUPS          64(DI), Z28
+	VMULPS           Z27, Z23, Z27
+	VMULPS           Z28, Z19, Z28
+	VSUBPS           Z23, Z13, Z23
+	VSUBPS           Z19, Z13, Z19
+	VMAXPS           Z1, Z17, Z29
+	VMAXPS           Z18, Z17, Z30
+	VADDPS           Z24, Z29, Z29
+	VADDPS           Z20, Z30, Z30
+	VMULPS           Z29, Z23, Z29
+	VMULPS           Z30, Z19, Z30
 	VPXORD           Z2, Z1, Z1
-	VPXORD           Z2, Z16, Z16
-	VBROADCASTSS     lanes_00000000<>+0(SB), Z29
-	VMAXPS           Z1, Z29, Z1
-	VBROADCASTSS     lanes_00000000<>+0(SB), Z29
-	VMAXPS           Z16, Z29, Z16
-	VADDPS           Z22, Z1, Z22
-	VADDPS           Z18, Z16, Z18
-	VFMADD231PS      Z22, Z25, Z27
-	VFMADD231PS      Z18, Z26, Z28
-	VMOVUPS          (SI), Z18
-	VMOVUPS          64(SI), Z22
-	VMULPS           Z18, Z27, Z18
+	VPXORD           Z2, Z18, Z18
+	VMAXPS           Z1, Z17, Z1
+	VMAXPS           Z18, Z17, Z18
+	VADDPS           Z24, Z1, Z24
+	VADDPS           Z20, Z18, Z20
+	VFMADD231PS      Z24, Z27, Z29
+	VFMADD231PS      Z20, Z28, Z30
+	VMOVUPS          (SI), Z20
+	VMOVUPS          64(SI), Z24
+	VMULPS           Z20, Z29, Z20
+	VMULPS           Z24, Z30, Z24
+	VMOVUPS          Z20, (BX)
+	VMOVUPS          Z24, 64(BX)
+	VMULPS           Z21, Z27, Z21
 	VMULPS           Z22, Z28, Z22
-	VMOVUPS          Z18, (BX)
-	VMOVUPS          Z22, 64(BX)
-	VMULPS           Z19, Z25, Z19
-	VMULPS           Z20, Z26, Z20
-	VFMSUB231PS      Z24, Z21, Z19
-	VFMSUB231PS      Z23, Z17, Z20
-	VMOVUPS          (SI), Z23
-	VMOVUPS          64(SI), Z17
-	VMULPS           Z23, Z0, Z23
-	VMULPS           Z17, Z0, Z17
-	VMULPS           Z23, Z19, Z23
-	VMULPS           Z17, Z20, Z17
-	VMOVUPS          Z23, (AX)
-	VMOVUPS          Z17, 64(AX)
+	VFMSUB231PS      Z26, Z23, Z21
+	VFMSUB231PS      Z25, Z19, Z22
+	VMOVUPS          (SI), Z25
+	VMOVUPS          64(SI), Z19
+	VMULPS           Z25, Z0, Z25
+	VMULPS           Z19, Z0, Z19
+	VMULPS           Z25, Z21, Z25
+	VMULPS           Z19, Z22, Z19
+	VMOVUPS          Z25, (AX)
+	VMOVUPS          Z19, 64(AX)
 	ADDQ             $+128, AX
 	ADDQ             $+128, BX
 	ADDQ             $+128, CX
@@ -55253,62 +56662,60 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS          (CX), Z17
-	VPORD            Z2, Z17, Z23
-	VMAXPS           Z23, Z3, Z23
-	VMOVAPS          Z5, Z20
-	VFMADD231PS      Z4, Z23, Z20
-	VSUBPS           Z5, Z20, Z19
-	VFNMADD231PS     Z6, Z19, Z23
-	VFNMADD231PS     Z7, Z19, Z23
-	VMOVAPS          Z9, Z24
-	VFMADD231PS      Z23, Z8, Z24
-	VFMADD213PS      Z10, Z23, Z24
-	VFMADD213PS      Z11, Z23, Z24
-	VFMADD213PS      Z12, Z23, Z24
-	VFMADD213PS      Z13, Z23, Z24
-	VFMADD213PS      Z13, Z24, Z23
-	VSCALEFPS        Z19, Z23, Z20
-	VBROADCASTSS     lanes_bc605308<>+0(SB), Z19
-	VFMADD231PS      Z20, Z15, Z19
-	VFMADD213PS.BCST lanes_3d2c8098<>+0(SB), Z20, Z19
-	VFMADD213PS.BCST lanes_bdaa792f<>+0(SB), Z20, Z19
-	VFMADD213PS.BCST lanes_3dff94ad<>+0(SB), Z20, Z19
-	VFMADD213PS.BCST lanes_be253962<>+0(SB), Z20, Z19
-	VFMADD213PS.BCST lanes_3e4bc5ab<>+0(SB), Z20, Z19
-	VFMADD213PS.BCST lanes_be7fe2cf<>+0(SB), Z20, Z19
-	VFMADD213PS.BCST lanes_3eaaa9db<>+0(SB), Z20, Z19
-	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z20, Z19
-	VMULPS           Z20, Z20, Z23
-	VFMADD213PS      Z20, Z23, Z19
-	VADDPS           Z13, Z20, Z23
-	VDIVPS           Z23, Z13, Z23
-	VMULPS           Z23, Z20, Z20
-	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z17, K3
-	VBLENDMPS        Z20, Z23, K3, Z24
-	VBLENDMPS        Z23, Z20, K3, Z20
-	VMOVUPS          (DX), Z23
-	VMOVUPS          (DI), Z21
-	VMULPS           Z21, Z23, Z21
-	VSUBPS           Z23, Z13, Z23
-	VBROADCASTSS     lanes_00000000<>+0(SB), Z25
-	VMAXPS           Z17, Z25, Z26
-	VADDPS           Z19, Z26, Z26
-	VMULPS           Z26, Z23, Z26
-	VPXORD           Z2, Z17, Z17
-	VBROADCASTSS     lanes_00000000<>+0(SB), Z25
-	VMAXPS           Z17, Z25, Z17
-	VADDPS           Z19, Z17, Z19
-	VFMADD231PS      Z19, Z21, Z26
-	VMOVUPS          (SI), Z19
-	VMULPS           Z19, Z26, Z19
-	VMOVUPS          Z19, (BX)
-	VMULPS           Z20, Z21, Z20
-	VFMSUB231PS      Z24, Z23, Z20
-	VMOVUPS          (SI), Z24
-	VMULPS           Z24, Z0, Z24
-	VMULPS           Z24, Z20, Z24
-	VMOVUPS          Z24, (AX)
+	VMOVUPS          (CX), Z19
+	VPORD            Z2, Z19, Z25
+	VMAXPS           Z25, Z3, Z25
+	VMOVAPS          Z5, Z22
+	VFMADD231PS      Z4, Z25, Z22
+	VSUBPS           Z5, Z22, Z21
+	VFNMADD231PS     Z6, Z21, Z25
+	VFNMADD231PS     Z7, Z21, Z25
+	VMOVAPS          Z9, Z26
+	VFMADD231PS      Z25, Z8, Z26
+	VFMADD213PS      Z10, Z25, Z26
+	VFMADD213PS      Z11, Z25, Z26
+	VFMADD213PS      Z12, Z25, Z26
+	VFMADD213PS      Z13, Z25, Z26
+	VFMADD213PS      Z13, Z26, Z25
+	VSCALEFPS        Z21, Z25, Z22
+	VMOVAPS          Z16, Z21
+	VFMADD231PS      Z22, Z15, Z21
+	VFMADD213PS.BCST lanes_3d2c8098<>+0(SB), Z22, Z21
+	VFMADD213PS.BCST lanes_bdaa792f<>+0(SB), Z22, Z21
+	VFMADD213PS.BCST lanes_3dff94ad<>+0(SB), Z22, Z21
+	VFMADD213PS.BCST lanes_be253962<>+0(SB), Z22, Z21
+	VFMADD213PS.BCST lanes_3e4bc5ab<>+0(SB), Z22, Z21
+	VFMADD213PS.BCST lanes_be7fe2cf<>+0(SB), Z22, Z21
+	VFMADD213PS.BCST lanes_3eaaa9db<>+0(SB), Z22, Z21
+	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z22, Z21
+	VMULPS           Z22, Z22, Z25
+	VFMADD213PS      Z22, Z25, Z21
+	VADDPS           Z13, Z22, Z25
+	VDIVPS           Z25, Z13, Z25
+	VMULPS           Z25, Z22, Z22
+	VCMPPS           $0x01, Z17, Z19, K3
+	VBLENDMPS        Z22, Z25, K3, Z26
+	VBLENDMPS        Z25, Z22, K3, Z22
+	VMOVUPS          (DX), Z25
+	VMOVUPS          (DI), Z23
+	VMULPS           Z23, Z25, Z23
+	VSUBPS           Z25, Z13, Z25
+	VMAXPS           Z19, Z17, Z28
+	VADDPS           Z21, Z28, Z28
+	VMULPS           Z28, Z25, Z28
+	VPXORD           Z2, Z19, Z19
+	VMAXPS           Z19, Z17, Z19
+	VADDPS           Z21, Z19, Z21
+	VFMADD231PS      Z21, Z23, Z28
+	VMOVUPS          (SI), Z21
+	VMULPS           Z21, Z28, Z21
+	VMOVUPS          Z21, (BX)
+	VMULPS           Z22, Z23, Z22
+	VFMSUB231PS      Z26, Z25, Z22
+	VMOVUPS          (SI), Z26
+	VMULPS           Z26, Z0, Z26
+	VMULPS           Z26, Z22, Z26
+	VMOVUPS          Z26, (AX)
 	ADDQ             $+64, AX
 	ADDQ             $+64, BX
 	ADDQ             $+64, CX
@@ -55325,62 +56732,60 @@ vectors_end:
 	MOVL             $0x0000ffff, R9
 	BZHIL            R8, R9, R9
 	KMOVW            R9, K1
-	VMOVUPS.Z        (CX), K1, Z24
-	VPORD            Z2, Z24, Z20
-	VMAXPS           Z20, Z3, Z20
-	VMOVAPS          Z5, Z23
-	VFMADD231PS      Z4, Z20, Z23
-	VSUBPS           Z5, Z23, Z21
-	VFNMADD231PS     Z6, Z21, Z20
-	VFNMADD231PS     Z7, Z21, Z20
-	VMOVAPS          Z9, Z19
-	VFMADD231PS      Z20, Z8, Z19
-	VFMADD213PS      Z10, Z20, Z19
-	VFMADD213PS      Z11, Z20, Z19
-	VFMADD213PS      Z12, Z20, Z19
-	VFMADD213PS      Z13, Z20, Z19
-	VFMADD213PS      Z13, Z19, Z20
-	VSCALEFPS        Z21, Z20, Z23
-	VBROADCASTSS     lanes_bc605308<>+0(SB), Z21
-	VFMADD231PS      Z23, Z15, Z21
-	VFMADD213PS.BCST lanes_3d2c8098<>+0(SB), Z23, Z21
-	VFMADD213PS.BCST lanes_bdaa792f<>+0(SB), Z23, Z21
-	VFMADD213PS.BCST lanes_3dff94ad<>+0(SB), Z23, Z21
-	VFMADD213PS.BCST lanes_be253962<>+0(SB), Z23, Z21
-	VFMADD213PS.BCST lanes_3e4bc5ab<>+0(SB), Z23, Z21
-	VFMADD213PS.BCST lanes_be7fe2cf<>+0(SB), Z23, Z21
-	VFMADD213PS.BCST lanes_3eaaa9db<>+0(SB), Z23, Z21
-	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z23, Z21
-	VMULPS           Z23, Z23, Z20
-	VFMADD213PS      Z23, Z20, Z21
-	VADDPS           Z13, Z23, Z20
-	VDIVPS           Z20, Z13, Z20
-	VMULPS           Z20, Z23, Z23
-	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z24, K3
-	VBLENDMPS        Z23, Z20, K3, Z19
-	VBLENDMPS        Z20, Z23, K3, Z23
-	VMOVUPS.Z        (DX), K1, Z20
-	VMOVUPS.Z        (DI), K1, Z26
-	VMULPS           Z26, Z20, Z26
-	VSUBPS           Z20, Z13, Z20
-	VBROADCASTSS     lanes_00000000<>+0(SB), Z25
-	VMAXPS           Z24, Z25, Z17
-	VADDPS           Z21, Z17, Z17
-	VMULPS           Z17, Z20, Z17
-	VPXORD           Z2, Z24, Z24
-	VBROADCASTSS     lanes_00000000<>+0(SB), Z25
-	VMAXPS           Z24, Z25, Z24
-	VADDPS           Z21, Z24, Z21
-	VFMADD231PS      Z21, Z26, Z17
+	VMOVUPS.Z        (CX), K1, Z26
+	VPORD            Z2, Z26, Z22
+	VMAXPS           Z22, Z3, Z22
+	VMOVAPS          Z5, Z25
+	VFMADD231PS      Z4, Z22, Z25
+	VSUBPS           Z5, Z25, Z23
+	VFNMADD231PS     Z6, Z23, Z22
+	VFNMADD231PS     Z7, Z23, Z22
+	VMOVAPS          Z9, Z21
+	VFMADD231PS      Z22, Z8, Z21
+	VFMADD213PS      Z10, Z22, Z21
+	VFMADD213PS      Z11, Z22, Z21
+	VFMADD213PS      Z12, Z22, Z21
+	VFMADD213PS      Z13, Z22, Z21
+	VFMADD213PS      Z13, Z21, Z22
+	VSCALEFPS        Z23, Z22, Z25
+	VMOVAPS          Z16, Z23
+	VFMADD231PS      Z25, Z15, Z23
+	VFMADD213PS.BCST lanes_3d2c8098<>+0(SB), Z25, Z23
+	VFMADD213PS.BCST lanes_bdaa792f<>+0(SB), Z25, Z23
+	VFMADD213PS.BCST lanes_3dff94ad<>+0(SB), Z25, Z23
+	VFMADD213PS.BCST lanes_be253962<>+0(SB), Z25, Z23
+	VFMADD213PS.BCST lanes_3e4bc5ab<>+0(SB), Z25, Z23
+	VFMADD213PS.BCST lanes_be7fe2cf<>+0(SB), Z25, Z23
+	VFMADD213PS.BCST lanes_3eaaa9db<>+0(SB), Z25, Z23
+	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z25, Z23
+	VMULPS           Z25, Z25, Z22
+	VFMADD213PS      Z25, Z22, Z23
+	VADDPS           Z13, Z25, Z22
+	VDIVPS           Z22, Z13, Z22
+	VMULPS           Z22, Z25, Z25
+	VCMPPS           $0x01, Z17, Z26, K3
+	VBLENDMPS        Z25, Z22, K3, Z21
+	VBLENDMPS        Z22, Z25, K3, Z25
+	VMOVUPS.Z        (DX), K1, Z22
+	VMOVUPS.Z        (DI), K1, Z28
+	VMULPS           Z28, Z22, Z28
+	VSUBPS           Z22, Z13, Z22
+	VMAXPS           Z26, Z17, Z19
+	VADDPS           Z23, Z19, Z19
+	VMULPS           Z19, Z22, Z19
+	VPXORD           Z2, Z26, Z26
+	VMAXPS           Z26, Z17, Z26
+	VADDPS           Z23, Z26, Z23
+	VFMADD231PS      Z23, Z28, Z19
+	VMOVUPS.Z        (SI), K1, Z23
+	VMULPS           Z23, Z19, Z23
+	VMOVUPS          Z23, K1, (BX)
+	VMULPS           Z25, Z28, Z25
+	VFMSUB231PS      Z21, Z22, Z25
 	VMOVUPS.Z        (SI), K1, Z21
-	VMULPS           Z21, Z17, Z21
-	VMOVUPS          Z21, K1, (BX)
-	VMULPS           Z23, Z26, Z23
-	VFMSUB231PS      Z19, Z20, Z23
-	VMOVUPS.Z        (SI), K1, Z19
-	VMULPS           Z19, Z0, Z19
-	VMULPS           Z19, Z23, Z19
-	VMOVUPS          Z19, K1, (AX)
+	VMULPS           Z21, Z0, Z21
+	VMULPS           Z21, Z25, Z21
+	VMOVUPS          Z21, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -55391,195 +56796,245 @@ done:
 TEXT ·LargestIndexAVX2(SB), NOSPLIT, $0-20
 	MOVQ         x+0(FP), AX
 	MOVQ         n+8(FP), BX
-	VBROADCASTSS lanes_80000000<>+0(SB), Y0
-	VBROADCASTSS lanes_80000000<>+0(SB), Y1
-	VBROADCASTSS lanes_80000000<>+0(SB), Y2
-	VBROADCASTSS lanes_80000000<>+0(SB), Y3
-	VBROADCASTSS lanes_4b000000<>+0(SB), Y5
-	VBROADCASTSS lanes_7fffffff<>+0(SB), Y6
-	VBROADCASTSS lanes_00000000<>+0(SB), Y7
+	VBROADCASTSS limit+16(FP), Y0
+	VMOVUPS      lane_numbers<>+0(SB), Y1
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y2
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y3
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y4
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y5
+	VBROADCASTSS lanes_4b000000<>+0(SB), Y7
+	VBROADCASTSS lanes_bf800000<>+0(SB), Y8
 	SUBQ         $+32, BX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS (AX), Y4
-	VMOVUPS 32(AX), Y8
-	VMINPS  Y4, Y5, Y9
-	VMINPS  Y8, Y5, Y10
-	VADDPS  Y5, Y9, Y11
-	VADDPS  Y5, Y10, Y12
-	VSUBPS  Y5, Y11, Y11
-	VSUBPS  Y5, Y12, Y12
-	VCMPPS  $0x00, Y9, Y11, Y9
-	VCMPPS  $0x00, Y10, Y12, Y10
-	VANDNPS Y6, Y9, Y9
-	VANDNPS Y6, Y10, Y10
-	VADDPS  Y7, Y4, Y4
-	VADDPS  Y7, Y8, Y8
-	VXORPS  lanes_80000000<>+0(SB), Y4, Y4
-	VXORPS  lanes_80000000<>+0(SB), Y8, Y8
-	VORPS   Y9, Y4, Y9
-	VORPS   Y10, Y8, Y10
-	VPMAXSD Y0, Y9, Y0
-	VPMAXSD Y1, Y10, Y1
-	VMOVUPS 64(AX), Y10
-	VMOVUPS 96(AX), Y9
-	VMINPS  Y10, Y5, Y8
-	VMINPS  Y9, Y5, Y4
-	VADDPS  Y5, Y8, Y12
-	VADDPS  Y5, Y4, Y11
-	VSUBPS  Y5, Y12, Y12
-	VSUBPS  Y5, Y11, Y11
-	VCMPPS  $0x00, Y8, Y12, Y8
-	VCMPPS  $0x00, Y4, Y11, Y4
-	VANDNPS Y6, Y8, Y8
-	VANDNPS Y6, Y4, Y4
-	VADDPS  Y7, Y10, Y10
-	VADDPS  Y7, Y9, Y9
-	VXORPS  lanes_80000000<>+0(SB), Y10, Y10
-	VXORPS  lanes_80000000<>+0(SB), Y9, Y9
-	VORPS   Y8, Y10, Y8
-	VORPS   Y4, Y9, Y4
-	VPMAXSD Y2, Y8, Y2
-	VPMAXSD Y3, Y4, Y3
-	ADDQ    $+128, AX
-	SUBQ    $+32, BX
-	JGE     blocks
+	VMOVUPS   (AX), Y6
+	VMOVUPS   32(AX), Y9
+	VMINPS    Y6, Y7, Y10
+	VMINPS    Y9, Y7, Y11
+	VADDPS    Y7, Y10, Y12
+	VADDPS    Y7, Y11, Y13
+	VSUBPS    Y7, Y12, Y12
+	VSUBPS    Y7, Y13, Y13
+	VCMPPS    $0x00, Y10, Y12, Y10
+	VCMPPS    $0x00, Y11, Y13, Y11
+	VBLENDVPS Y10, Y6, Y8, Y6
+	VBLENDVPS Y11, Y9, Y8, Y9
+	VMOVAPS   Y1, Y11
+	VPADDD    lanes_00000008<>+0(SB), Y1, Y10
+	VCVTDQ2PS Y11, Y11
+	VCVTDQ2PS Y10, Y10
+	VCMPPS    $0x01, lanes_00000000<>+0(SB), Y6, Y13
+	VCMPPS    $0x01, lanes_00000000<>+0(SB), Y9, Y12
+	VCMPPS    $0x01, Y0, Y6, Y6
+	VCMPPS    $0x01, Y0, Y9, Y9
+	VBLENDVPS Y6, lanes_7f800000<>+0(SB), Y11, Y6
+	VBLENDVPS Y9, lanes_7f800000<>+0(SB), Y10, Y9
+	VBLENDVPS Y13, Y11, Y6, Y6
+	VBLENDVPS Y12, Y10, Y9, Y9
+	VMINPS    Y2, Y6, Y2
+	VMINPS    Y3, Y9, Y3
+	VMOVUPS   64(AX), Y9
+	VMOVUPS   96(AX), Y6
+	VMINPS    Y9, Y7, Y10
+	VMINPS    Y6, Y7, Y12
+	VADDPS    Y7, Y10, Y11
+	VADDPS    Y7, Y12, Y13
+	VSUBPS    Y7, Y11, Y11
+	VSUBPS    Y7, Y13, Y13
+	VCMPPS    $0x00, Y10, Y11, Y10
+	VCMPPS    $0x00, Y12, Y13, Y12
+	VBLENDVPS Y10, Y9, Y8, Y9
+	VBLENDVPS Y12, Y6, Y8, Y6
+	VPADDD    lanes_00000010<>+0(SB), Y1, Y12
+	VPADDD    lanes_00000018<>+0(SB), Y1, Y10
+	VCVTDQ2PS Y12, Y12
+	VCVTDQ2PS Y10, Y10
+	VCMPPS    $0x01, lanes_00000000<>+0(SB), Y9, Y13
+	VCMPPS    $0x01, lanes_00000000<>+0(SB), Y6, Y11
+	VCMPPS    $0x01, Y0, Y9, Y9
+	VCMPPS    $0x01, Y0, Y6, Y6
+	VBLENDVPS Y9, lanes_7f800000<>+0(SB), Y12, Y9
+	VBLENDVPS Y6, lanes_7f800000<>+0(SB), Y10, Y6
+	VBLENDVPS Y13, Y12, Y9, Y9
+	VBLENDVPS Y11, Y10, Y6, Y6
+	VMINPS    Y4, Y9, Y4
+	VMINPS    Y5, Y6, Y5
+	ADDQ      $+128, AX
+	VPADDD    lanes_00000020<>+0(SB), Y1, Y1
+	SUBQ      $+32, BX
+	JGE       blocks
 
 blocks_end:
-	ADDQ    $+32, BX
-	CMPQ    BX, $+8
-	JL      partial0
-	VMOVUPS (AX), Y4
-	VMINPS  Y4, Y5, Y8
-	VADDPS  Y5, Y8, Y9
-	VSUBPS  Y5, Y9, Y9
-	VCMPPS  $0x00, Y8, Y9, Y8
-	VANDNPS Y6, Y8, Y8
-	VADDPS  Y7, Y4, Y4
-	VXORPS  lanes_80000000<>+0(SB), Y4, Y4
-	VORPS   Y8, Y4, Y8
-	VPMAXSD Y0, Y8, Y0
-	ADDQ    $+32, AX
-	ADDQ    $-8, BX
-	CMPQ    BX, $+8
-	JL      partial1
-	VMOVUPS (AX), Y8
-	VMINPS  Y8, Y5, Y4
-	VADDPS  Y5, Y4, Y9
-	VSUBPS  Y5, Y9, Y9
-	VCMPPS  $0x00, Y4, Y9, Y4
-	VANDNPS Y6, Y4, Y4
-	VADDPS  Y7, Y8, Y8
-	VXORPS  lanes_80000000<>+0(SB), Y8, Y8
-	VORPS   Y4, Y8, Y4
-	VPMAXSD Y1, Y4, Y1
-	ADDQ    $+32, AX
-	ADDQ    $-8, BX
-	CMPQ    BX, $+8
-	JL      partial2
-	VMOVUPS (AX), Y4
-	VMINPS  Y4, Y5, Y8
-	VADDPS  Y5, Y8, Y9
-	VSUBPS  Y5, Y9, Y9
-	VCMPPS  $0x00, Y8, Y9, Y8
-	VANDNPS Y6, Y8, Y8
-	VADDPS  Y7, Y4, Y4
-	VXORPS  lanes_80000000<>+0(SB), Y4, Y4
-	VORPS   Y8, Y4, Y8
-	VPMAXSD Y2, Y8, Y2
-	ADDQ    $+32, AX
-	ADDQ    $-8, BX
-	CMPQ    BX, $+8
-	JL      partial3
-	VMOVUPS (AX), Y8
-	VMINPS  Y8, Y5, Y4
-	VADDPS  Y5, Y4, Y9
-	VSUBPS  Y5, Y9, Y9
-	VCMPPS  $0x00, Y4, Y9, Y4
-	VANDNPS Y6, Y4, Y4
-	VADDPS  Y7, Y8, Y8
-	VXORPS  lanes_80000000<>+0(SB), Y8, Y8
-	VORPS   Y4, Y8, Y4
-	VPMAXSD Y3, Y4, Y3
-	ADDQ    $+32, AX
-	ADDQ    $-8, BX
-	JMP     fold
+	ADDQ      $+32, BX
+	CMPQ      BX, $+8
+	JL        partial0
+	VMOVUPS   (AX), Y6
+	VMINPS    Y6, Y7, Y9
+	VADDPS    Y7, Y9, Y10
+	VSUBPS    Y7, Y10, Y10
+	VCMPPS    $0x00, Y9, Y10, Y9
+	VBLENDVPS Y9, Y6, Y8, Y6
+	VMOVAPS   Y1, Y9
+	VCVTDQ2PS Y9, Y9
+	VCMPPS    $0x01, lanes_00000000<>+0(SB), Y6, Y10
+	VCMPPS    $0x01, Y0, Y6, Y6
+	VBLENDVPS Y6, lanes_7f800000<>+0(SB), Y9, Y6
+	VBLENDVPS Y10, Y9, Y6, Y6
+	VMINPS    Y2, Y6, Y2
+	ADDQ      $+32, AX
+	VPADDD    lanes_00000008<>+0(SB), Y1, Y1
+	ADDQ      $-8, BX
+	CMPQ      BX, $+8
+	JL        partial1
+	VMOVUPS   (AX), Y6
+	VMINPS    Y6, Y7, Y9
+	VADDPS    Y7, Y9, Y10
+	VSUBPS    Y7, Y10, Y10
+	VCMPPS    $0x00, Y9, Y10, Y9
+	VBLENDVPS Y9, Y6, Y8, Y6
+	VMOVAPS   Y1, Y9
+	VCVTDQ2PS Y9, Y9
+	VCMPPS    $0x01, lanes_00000000<>+0(SB), Y6, Y10
+	VCMPPS    $0x01, Y0, Y6, Y6
+	VBLENDVPS Y6, lanes_7f800000<>+0(SB), Y9, Y6
+	VBLENDVPS Y10, Y9, Y6, Y6
+	VMINPS    Y3, Y6, Y3
+	ADDQ      $+32, AX
+	VPADDD    lanes_00000008<>+0(SB), Y1, Y1
+	ADDQ      $-8, BX
+	CMPQ      BX, $+8
+	JL        partial2
+	VMOVUPS   (AX), Y6
+	VMINPS    Y6, Y7, Y9
+	VADDPS    Y7, Y9, Y10
+	VSUBPS    Y7, Y10, Y10
+	VCMPPS    $0x00, Y9, Y10, Y9
+	VBLENDVPS Y9, Y6, Y8, Y6
+	VMOVAPS   Y1, Y9
+	VCVTDQ2PS Y9, Y9
+	VCMPPS    $0x01, lanes_00000000<>+0(SB), Y6, Y10
+	VCMPPS    $0x01, Y0, Y6, Y6
+	VBLENDVPS Y6, lanes_7f800000<>+0(SB), Y9, Y6
+	VBLENDVPS Y10, Y9, Y6, Y6
+	VMINPS    Y4, Y6, Y4
+	ADDQ      $+32, AX
+	VPADDD    lanes_00000008<>+0(SB), Y1, Y1
+	ADDQ      $-8, BX
+	CMPQ      BX, $+8
+	JL        partial3
+	VMOVUPS   (AX), Y6
+	VMINPS    Y6, Y7, Y9
+	VADDPS    Y7, Y9, Y10
+	VSUBPS    Y7, Y10, Y10
+	VCMPPS    $0x00, Y9, Y10, Y9
+	VBLENDVPS Y9, Y6, Y8, Y6
+	VMOVAPS   Y1, Y9
+	VCVTDQ2PS Y9, Y9
+	VCMPPS    $0x01, lanes_00000000<>+0(SB), Y6, Y10
+	VCMPPS    $0x01, Y0, Y6, Y6
+	VBLENDVPS Y6, lanes_7f800000<>+0(SB), Y9, Y6
+	VBLENDVPS Y10, Y9, Y6, Y6
+	VMINPS    Y5, Y6, Y5
+	ADDQ      $+32, AX
+	VPADDD    lanes_00000008<>+0(SB), Y1, Y1
+	ADDQ      $-8, BX
+	JMP       fold
 
 partial0:
-	TESTQ      BX, BX
-	JE         fold
-	LEAQ       partial_masks<>+0(SB), CX
-	NEGQ       BX
-	VMOVUPS    32(CX)(BX*4), Y4
-	NEGQ       BX
-	VMASKMOVPS (AX), Y4, Y8
-	VMINPS     Y8, Y5, Y9
-	VADDPS     Y5, Y9, Y10
-	VSUBPS     Y5, Y10, Y10
-	VCMPPS     $0x00, Y9, Y10, Y9
-	VANDNPS    Y6, Y9, Y9
-	VADDPS     Y7, Y8, Y8
-	VXORPS     lanes_80000000<>+0(SB), Y8, Y8
-	VORPS      Y9, Y8, Y9
-	VPMAXSD    Y0, Y9, Y0
-	JMP        fold
+	TESTQ        BX, BX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), CX
+	NEGQ         BX
+	VMOVUPS      32(CX)(BX*4), Y6
+	NEGQ         BX
+	VMASKMOVPS   (AX), Y6, Y9
+	VMINPS       Y9, Y7, Y10
+	VADDPS       Y7, Y10, Y11
+	VSUBPS       Y7, Y11, Y11
+	VCMPPS       $0x00, Y10, Y11, Y10
+	VBLENDVPS    Y10, Y9, Y8, Y9
+	VMOVAPS      Y1, Y10
+	VCVTDQ2PS    Y10, Y10
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y9, Y11
+	VCMPPS       $0x01, Y0, Y9, Y9
+	VBLENDVPS    Y9, lanes_7f800000<>+0(SB), Y10, Y9
+	VBLENDVPS    Y11, Y10, Y9, Y9
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y10
+	VBLENDVPS    Y6, Y9, Y10, Y9
+	VMINPS       Y2, Y9, Y2
+	JMP          fold
 
 partial1:
-	TESTQ      BX, BX
-	JE         fold
-	LEAQ       partial_masks<>+0(SB), CX
-	NEGQ       BX
-	VMOVUPS    32(CX)(BX*4), Y4
-	NEGQ       BX
-	VMASKMOVPS (AX), Y4, Y9
-	VMINPS     Y9, Y5, Y8
-	VADDPS     Y5, Y8, Y10
-	VSUBPS     Y5, Y10, Y10
-	VCMPPS     $0x00, Y8, Y10, Y8
-	VANDNPS    Y6, Y8, Y8
-	VADDPS     Y7, Y9, Y9
-	VXORPS     lanes_80000000<>+0(SB), Y9, Y9
-	VORPS      Y8, Y9, Y8
-	VPMAXSD    Y1, Y8, Y1
-	JMP        fold
+	TESTQ        BX, BX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), CX
+	NEGQ         BX
+	VMOVUPS      32(CX)(BX*4), Y6
+	NEGQ         BX
+	VMASKMOVPS   (AX), Y6, Y9
+	VMINPS       Y9, Y7, Y10
+	VADDPS       Y7, Y10, Y11
+	VSUBPS       Y7, Y11, Y11
+	VCMPPS       $0x00, Y10, Y11, Y10
+	VBLENDVPS    Y10, Y9, Y8, Y9
+	VMOVAPS      Y1, Y10
+	VCVTDQ2PS    Y10, Y10
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y9, Y11
+	VCMPPS       $0x01, Y0, Y9, Y9
+	VBLENDVPS    Y9, lanes_7f800000<>+0(SB), Y10, Y9
+	VBLENDVPS    Y11, Y10, Y9, Y9
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y10
+	VBLENDVPS    Y6, Y9, Y10, Y9
+	VMINPS       Y3, Y9, Y3
+	JMP          fold
 
 partial2:
-	TESTQ      BX, BX
-	JE         fold
-	LEAQ       partial_masks<>+0(SB), CX
-	NEGQ       BX
-	VMOVUPS    32(CX)(BX*4), Y4
-	NEGQ       BX
-	VMASKMOVPS (AX), Y4, Y8
-	VMINPS     Y8, Y5, Y9
-	VADDPS     Y5, Y9, Y10
-	VSUBPS     Y5, Y10, Y10
-	VCMPPS     $0x00, Y9, Y10, Y9
-	VANDNPS    Y6, Y9, Y9
-	VADDPS     Y7, Y8, Y8
-	VXORPS     lanes_80000000<>+0(SB), Y8, Y8
-	VORPS      Y9, Y8, Y9
-	VPMAXSD    Y2, Y9, Y2
-	JMP        fold
+	TESTQ        BX, BX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), CX
+	NEGQ         BX
+	VMOVUPS      32(CX)(BX*4), Y6
+	NEGQ         BX
+	VMASKMOVPS   (AX), Y6, Y9
+	VMINPS       Y9, Y7, Y10
+	VADDPS       Y7, Y10, Y11
+	VSUBPS       Y7, Y11, Y11
+	VCMPPS       $0x00, Y10, Y11, Y10
+	VBLENDVPS    Y10, Y9, Y8, Y9
+	VMOVAPS      Y1, Y10
+	VCVTDQ2PS    Y10, Y10
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y9, Y11
+	VCMPPS       $0x01, Y0, Y9, Y9
+	VBLENDVPS    Y9, lanes_7f800000<>+0(SB), Y10, Y9
+	VBLENDVPS    Y11, Y10, Y9, Y9
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y10
+	VBLENDVPS    Y6, Y9, Y10, Y9
+	VMINPS       Y4, Y9, Y4
+	JMP          fold
 
 partial3:
-	TESTQ      BX, BX
-	JE         fold
-	LEAQ       partial_masks<>+0(SB), CX
-	NEGQ       BX
-	VMOVUPS    32(CX)(BX*4), Y4
-	NEGQ       BX
-	VMASKMOVPS (AX), Y4, Y9
-	VMINPS     Y9, Y5, Y8
-	VADDPS     Y5, Y8, Y10
-	VSUBPS     Y5, Y10, Y10
-	VCMPPS     $0x00, Y8, Y10, Y8
-	VANDNPS    Y6, Y8, Y8
-	VADDPS     Y7, Y9, Y9
-	VXORPS     lanes_80000000<>+0(SB), Y9, Y9
-	VORPS      Y8, Y9, Y8
-	VPMAXSD    Y3, Y8, Y3
+	TESTQ        BX, BX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), CX
+	NEGQ         BX
+	VMOVUPS      32(CX)(BX*4), Y6
+	NEGQ         BX
+	VMASKMOVPS   (AX), Y6, Y9
+	VMINPS       Y9, Y7, Y10
+	VADDPS       Y7, Y10, Y11
+	VSUBPS       Y7, Y11, Y11
+	VCMPPS       $0x00, Y10, Y11, Y10
+	VBLENDVPS    Y10, Y9, Y8, Y9
+	VMOVAPS      Y1, Y10
+	VCVTDQ2PS    Y10, Y10
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y9, Y11
+	VCMPPS       $0x01, Y0, Y9, Y9
+	VBLENDVPS    Y9, lanes_7f800000<>+0(SB), Y10, Y9
+	VBLENDVPS    Y11, Y10, Y9, Y9
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y10
+	VBLENDVPS    Y6, Y9, Y10, Y9
+	VMINPS       Y5, Y9, Y5
 
 fold:
 	VPMAXSD      Y2, Y0, Y0

@@ -62,7 +62,7 @@ func Kernels() []*vec.Kernel {
 		vec.Describe("log", each(4, log)),
 		vec.Describe("sqrt", each(4, sqrt)),
 		vec.Describe("rsqrt", each(4, rsqrt)),
-		vec.Describe("erf", each(4, erf)),
+		vec.Describe("erf", erf),
 		vec.Describe("softplus", each(4, softplus)),
 		vec.Describe("sigmoid", each(4, sigmoid)),
 		vec.Describe("sigmoidBackward", sigmoidBackward),

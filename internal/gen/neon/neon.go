@@ -92,6 +92,14 @@ func (t *Target) InPlace(op vec.Op, a int) bool {
 	return true
 }
 
+// Temporaries: constants take one each.
+func (t *Target) Temporaries(op vec.Op, _ []vec.Operand) int {
+	if op >= vec.StepQuotient {
+		return 4
+	}
+	return 2
+}
+
 func (t *Target) op(format string, a ...any) { fmt.Fprintf(&t.out, "\t"+format+"\n", a...) }
 
 // word emits Vd = Vn op Vm for an instruction that the assembler doesn't know.

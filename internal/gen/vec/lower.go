@@ -441,11 +441,7 @@ func (l *lowering) emit(op Op, d Reg, args []Operand, bits uint32, copy int) {
 		return r
 	}
 	if l.dry {
-		need := 2
-		if op >= StepQuotient {
-			need = 4
-		}
-		for range need { // no lowering takes more
+		for range l.t.Temporaries(op, args) {
 			tmp()
 		}
 	} else {

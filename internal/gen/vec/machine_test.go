@@ -94,6 +94,8 @@ func (m *machine) PartialInVector() bool         { return m.partialInVector }
 func (m *machine) MemoryConstants() bool         { return m.memoryConstants }
 func (m *machine) InPlace(op vec.Op, a int) bool { return m.inPlace(op, a) }
 
+func (m *machine) Temporaries(op vec.Op, _ []vec.Operand) int { return m.temporaries(op) }
+
 func (m *machine) MemoryVector(op vec.Op, a int, dying bool) bool {
 	w := m.memoryVector(op, a)
 	return w == 2 || w == 1 && dying
@@ -526,10 +528,11 @@ func randomMachine(r *rand.Rand) *machine {
 		return int(scramble(vec.Sub, []uint32{uint32(op), uint32(a)}, salt) % 3)
 	}
 	m.temporaries = func(op vec.Op) int {
+		most := uint32(3)
 		if op >= vec.StepQuotient {
-			return r.IntN(5)
+			most = 5
 		}
-		return r.IntN(3)
+		return int(scramble(vec.Add, []uint32{uint32(op)}, salt) % most)
 	}
 	return m
 }

@@ -44,6 +44,7 @@ type Target interface {
 	// saves its load. dying reports whether the result takes the register of another
 	// argument, or of an accumulator.
 	MemoryVector(op Op, a int, dying bool) bool
+	Temporaries(op Op, args []Operand) int // registers that Emit takes at most
 	StoreGroup() int // vectors of a short body to store before more are loaded; 0: all
 
 	Begin(name string, k *Kernel)

@@ -125,6 +125,28 @@ func (t *Target) MemoryVector(op vec.Op, a int, dying bool) bool {
 	return false
 }
 
+// Temporaries: one for an operand that has to be in a register, or what the operation
+// takes besides.
+func (t *Target) Temporaries(op vec.Op, args []vec.Operand) int {
+	n := 0
+	for _, a := range args {
+		if !a.InReg() {
+			n = 1
+		}
+	}
+	switch op {
+	case vec.Exceeds:
+		n++
+	case vec.Flush, vec.CopySign, vec.Scale:
+		n = max(n, 1)
+	case vec.ScaleWide, vec.RootEstimate:
+		n = 2
+	case vec.Unusual, vec.Significand, vec.Exponent, vec.StepQuotient, vec.RootSum:
+		n = 4
+	}
+	return n
+}
+
 func (t *Target) v(r vec.Reg) reg.VecPhysical {
 	x := vectors[r]
 	if t.narrow {
