@@ -300,10 +300,39 @@ func (l *lowering) run(body []*Value, n, first int) {
 			panic("vec: " + l.k.Name + ": the loop body computes a value that is the same in every pass")
 		}
 		v.regs = make([]Reg, n)
+		shared := l.share(v, i, n)
 		for j := range n {
 			l.step(v, i, j, first+j)
 		}
+		for bits, r := range shared {
+			l.release(r)
+			delete(l.consts, bits)
+		}
 	}
+}
+
+// share loads constants that n copies of operation i have in memory, where registers
+// are left: a load for all of them.
+func (l *lowering) share(v *Value, i, n int) map[uint32]Reg {
+	if l.dry || n < 4 || !l.t.MemoryConstants() {
+		return nil
+	}
+	need := 1 + l.t.Temporaries(v.op, nil) // registers beside the one of the constant
+	if !slices.ContainsFunc(v.args, func(a *Value) bool {
+		return a.op != opConst && a.last == i && l.ends(a) && !a.fold
+	}) {
+		need += n
+	}
+	shared := map[uint32]Reg{}
+	for a, arg := range v.args {
+		if _, kept := l.consts[arg.bits]; arg.op != opConst || kept || v.op == FMA && a < 2 || len(l.free) <= need {
+			continue
+		}
+		r := l.reg()
+		l.t.Constant(r, arg.bits)
+		l.consts[arg.bits], shared[arg.bits] = r, r
+	}
+	return shared
 }
 
 // step lowers operation i of the body for one copy.

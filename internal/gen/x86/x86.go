@@ -701,7 +701,7 @@ func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, co
 		power := t.v(tmp())
 		t.VPSLLD(operand.U8(23), t.v(args[2].Reg), power)
 		t.VMULPS(power, t.v(args[0].Reg), d)
-		t.VMULPS(t.constant(args[3].Bits), d, d)
+		t.VMULPS(mem(args[3]), d, d)
 	case vec.ScaleWide:
 		if t.Wide {
 			t.VSCALEFPS(t.v(args[1].Reg), t.v(args[0].Reg), d)
