@@ -156,7 +156,10 @@ func erf32(x float32) float32 {
 	g := horner32(c, 0x1.82a74ap-17, -0x1.558e7ep-12, 0x1.defd82p-9, -0x1.85bb94p-6,
 		0x1.b3445cp-4, 0x1.453036p-1, 0x1.077b2cp-3)
 	g = fma32(g, c, c)
-	return withSign(1-expBounded(-g), x)
+	const magic = rounding + 127
+	t = fnma32(g, log2e, magic)
+	r := fnma32(t-magic, ln2High, -g) // one part of ln 2 does: e^(-g) is below 0.2
+	return withSign(fnma32(expPolynomial(r), shifted(t), 1), x)
 }
 
 // softplus32 returns log(1 + e^x) as max(x, 0) + log(1 + e^(-|x|)).

@@ -45,17 +45,23 @@ func rsqrt(k *vec.Kernel, x *vec.Value) *vec.Value {
 	return k.Select(k.Less(p, k.Const(float32(math.Inf(1)))), r, estimate)
 }
 
-// erf: an odd polynomial near 0, 1 - e^(-g(|x|)) elsewhere. Powers of two down to e^-19
-// are normal. Where x is needed again it is loaded again, so that more vectors' values
-// fit the registers.
+// erf: an odd polynomial near 0, 1 - e^(-g(|x|)) elsewhere. Where x is needed again it is
+// loaded again, so that the registers suffice for more vectors beside each other.
 func erf(k *vec.Kernel) {
+	const magic = rounding + 127
 	dst, x := k.Out("dst"), k.In("x")
 	k.Each(4, func() {
 		c := k.Least(k.Const(4), abs(k, k.Load(x)))
 		g := horner(k, c, 0x1.82a74ap-17, -0x1.558e7ep-12, 0x1.defd82p-9, -0x1.85bb94p-6,
 			0x1.b3445cp-4, 0x1.453036p-1, 0x1.077b2cp-3)
-		r, _, t := expReduce(k, negAbs(k, k.FMA(g, c, c)), rounding+127)
-		far := k.FNMA(expPolynomial(k, r), k.ShiftLeft(t, 23), k.Const(1))
+		g = k.FMA(g, c, c)
+		t := k.FNMA(g, k.Const(log2e), k.Const(magic))
+		r := k.FMA(k.Sub(t, k.Const(magic)), k.Const(ln2High), g) // g + n*ln 2, which is -r
+		e := k.Const(exp6)
+		for _, c := range []float32{exp5, exp4, exp3, exp2, 1, 1} {
+			e = k.FNMA(e, r, k.Const(c))
+		}
+		far := k.FNMA(e, k.ShiftLeft(t, 23), k.Const(1))
 		v := k.Load(x)
 		p := horner(k, k.Mul(v, v), -0x1.38fda4p-11, 0x1.46fb7ap-8, -0x1.b681aap-6,
 			0x1.ce19e6p-4, -0x1.8126e4p-2, 0x1.06eba6p-3)
