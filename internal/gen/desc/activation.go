@@ -2,11 +2,14 @@ package desc
 
 import "github.com/adafisher-go/adafisher/internal/gen/vec"
 
-// eachSlope describes dx = dy * f(x).
-func eachSlope(unroll int, f func(k *vec.Kernel, x *vec.Value) *vec.Value) func(*vec.Kernel) {
+// eachSlope describes dx = dy * f(x). f loads x again where it needs it again: so the
+// registers suffice for more vectors beside each other.
+func eachSlope(unroll int, f func(k *vec.Kernel, load func() *vec.Value) *vec.Value) func(*vec.Kernel) {
 	return func(k *vec.Kernel) {
 		dx, dy, x := k.Out("dx"), k.In("dy"), k.In("x")
-		k.Each(unroll, func() { k.Store(dx, k.Mul(f(k, k.Load(x)), k.Load(dy))) })
+		k.Each(unroll, func() {
+			k.Store(dx, k.Mul(f(k, func() *vec.Value { return k.Load(x) }), k.Load(dy)))
+		})
 	}
 }
 
@@ -37,10 +40,11 @@ func timesLogistic(k *vec.Kernel, x, a, e *vec.Value) *vec.Value {
 }
 
 // logisticSlope: s + v*w*s*(1-s), s = gate / (e+1)
-func logisticSlope(k *vec.Kernel, x, e, vw *vec.Value) *vec.Value {
-	s := k.Div(gate(k, x, e), k.Add(e, k.Const(1)))
-	c := k.Select(k.Less(x, k.Const(0)), k.Sub(k.Const(1), s), k.Mul(e, s))
-	return k.FMA(k.Mul(vw, c), s, s)
+func logisticSlope(k *vec.Kernel, load func() *vec.Value, e *vec.Value, vw func() *vec.Value) *vec.Value {
+	negative := k.Less(load(), k.Const(0))
+	s := k.Div(k.Select(negative, e, k.Const(1)), k.Add(e, k.Const(1)))
+	c := k.Select(negative, k.Sub(k.Const(1), s), k.Mul(e, s))
+	return k.FMA(k.Mul(vw(), c), s, s)
 }
 
 func silu(k *vec.Kernel, x *vec.Value) *vec.Value {
@@ -48,8 +52,9 @@ func silu(k *vec.Kernel, x *vec.Value) *vec.Value {
 	return timesLogistic(k, x, a, expBounded(k, a))
 }
 
-func siluSlope(k *vec.Kernel, x *vec.Value) *vec.Value {
-	return logisticSlope(k, x, expNonPositive(k, negAbs(k, x)), clamp(k, x, 104))
+func siluSlope(k *vec.Kernel, load func() *vec.Value) *vec.Value {
+	e := expNonPositive(k, negAbs(k, load()))
+	return logisticSlope(k, load, e, func() *vec.Value { return clamp(k, load(), 104) })
 }
 
 // gaussBias keeps 2^n normal down to e^-110.
@@ -86,11 +91,11 @@ func gelu(k *vec.Kernel, x *vec.Value) *vec.Value {
 }
 
 // geluSlope: Phi(x) + x*phi(x)
-func geluSlope(k *vec.Kernel, x *vec.Value) *vec.Value {
-	tail, quotient, r, n, t := normalTail(k, x)
+func geluSlope(k *vec.Kernel, load func() *vec.Value) *vec.Value {
+	tail, quotient, r, n, t := normalTail(k, load())
 	density := k.Scale(k.FMA(quotient, r, k.Const(1)), n, t, gaussBias)
-	v := k.Mul(clamp(k, x, 16), k.Const(invSqrt2Pi))
-	return k.FMA(v, density, normal(k, x, tail))
+	v := k.Mul(clamp(k, load(), 16), k.Const(invSqrt2Pi))
+	return k.FMA(v, density, normal(k, load(), tail))
 }
 
 // geluTanhExp: a = -|x|, bounded, and e^(-|2u|), 2u = 2*sqrt(2/pi)*(x + 0.044715*x^3) in two parts
@@ -123,11 +128,12 @@ func geluTanh(k *vec.Kernel, x *vec.Value) *vec.Value {
 	return timesLogistic(k, x, a, e)
 }
 
-func geluTanhSlope(k *vec.Kernel, x *vec.Value) *vec.Value {
-	_, e := geluTanhExp(k, x)
-	v := clamp(k, x, 11)
-	w := k.FMA(k.Mul(v, v), k.Const(0x1.b6676cp-3), k.Const(0x1.988454p+0))
-	return logisticSlope(k, x, e, k.Mul(v, w))
+func geluTanhSlope(k *vec.Kernel, load func() *vec.Value) *vec.Value {
+	_, e := geluTanhExp(k, load())
+	return logisticSlope(k, load, e, func() *vec.Value {
+		v := clamp(k, load(), 11)
+		return k.Mul(v, k.FMA(k.Mul(v, v), k.Const(0x1.b6676cp-3), k.Const(0x1.988454p+0)))
+	})
 }
 
 // dst = (x-m) - l
