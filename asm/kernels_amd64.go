@@ -722,6 +722,12 @@ func BatchNormSumsNarrowAVX512(dgamma *float32, dbeta *float32, dy *float32, x *
 func BatchNormSumsNarrowAVX2(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, n int, rows int, stride int, block int, add int)
 
 //go:noescape
+func BatchNormColumnFactorsAVX512(slope *float32, a *float32, b *float32, dgamma *float32, dbeta *float32, rstd *float32, gamma *float32, n int, rows float32)
+
+//go:noescape
+func BatchNormColumnFactorsAVX2(slope *float32, a *float32, b *float32, dgamma *float32, dbeta *float32, rstd *float32, gamma *float32, n int, rows float32)
+
+//go:noescape
 func BatchNormBackwardAVX512(dx *float32, dy *float32, x *float32, mean *float32, slope *float32, a *float32, b *float32, rows int, cols int)
 
 //go:noescape

@@ -44080,6 +44080,289 @@ done:
 	VZEROUPPER
 	RET
 
+// func BatchNormColumnFactorsAVX2(slope *float32, a *float32, b *float32, dgamma *float32, dbeta *float32, rstd *float32, gamma *float32, n int, rows float32)
+// Requires: AVX
+TEXT ·BatchNormColumnFactorsAVX2(SB), NOSPLIT, $0-68
+	MOVQ         slope+0(FP), AX
+	MOVQ         a+8(FP), BX
+	MOVQ         b+16(FP), CX
+	MOVQ         dgamma+24(FP), DX
+	MOVQ         dbeta+32(FP), SI
+	MOVQ         rstd+40(FP), DI
+	MOVQ         gamma+48(FP), R8
+	MOVQ         n+56(FP), R9
+	VBROADCASTSS rows+64(FP), Y0
+	SUBQ         $+16, R9
+	JL           blocks_end
+
+blocks:
+	VMOVUPS (DI), Y1
+	VMOVUPS 32(DI), Y2
+	VMULPS  (R8), Y1, Y3
+	VMULPS  32(R8), Y2, Y4
+	VMOVUPS (SI), Y5
+	VMOVUPS 32(SI), Y6
+	VDIVPS  Y0, Y5, Y5
+	VDIVPS  Y0, Y6, Y6
+	VMOVUPS (DX), Y7
+	VMOVUPS 32(DX), Y8
+	VDIVPS  Y0, Y7, Y7
+	VDIVPS  Y0, Y8, Y8
+	VMULPS  Y1, Y7, Y1
+	VMULPS  Y2, Y8, Y2
+	VMOVUPS Y3, (AX)
+	VMOVUPS Y4, 32(AX)
+	VMOVUPS Y5, (BX)
+	VMOVUPS Y6, 32(BX)
+	VMOVUPS Y1, (CX)
+	VMOVUPS Y2, 32(CX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	ADDQ    $+64, CX
+	ADDQ    $+64, DX
+	ADDQ    $+64, SI
+	ADDQ    $+64, DI
+	ADDQ    $+64, R8
+	SUBQ    $+16, R9
+	JGE     blocks
+
+blocks_end:
+	ADDQ $+16, R9
+	SUBQ $+8, R9
+	JL   vectors_end
+
+vectors:
+	VMOVUPS (DI), Y2
+	VMULPS  (R8), Y2, Y1
+	VMOVUPS (SI), Y6
+	VDIVPS  Y0, Y6, Y6
+	VMOVUPS (DX), Y5
+	VDIVPS  Y0, Y5, Y5
+	VMULPS  Y2, Y5, Y2
+	VMOVUPS Y1, (AX)
+	VMOVUPS Y6, (BX)
+	VMOVUPS Y2, (CX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, BX
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, SI
+	ADDQ    $+32, DI
+	ADDQ    $+32, R8
+	SUBQ    $+8, R9
+	JGE     vectors
+
+vectors_end:
+	ADDQ       $+8, R9
+	TESTQ      R9, R9
+	JE         done
+	LEAQ       partial_masks<>+0(SB), R10
+	NEGQ       R9
+	VMOVUPS    32(R10)(R9*4), Y2
+	NEGQ       R9
+	VMASKMOVPS (DI), Y2, Y6
+	VMASKMOVPS (R8), Y2, Y1
+	VMULPS     Y6, Y1, Y1
+	VMASKMOVPS (SI), Y2, Y5
+	VDIVPS     Y0, Y5, Y5
+	VMASKMOVPS (DX), Y2, Y4
+	VDIVPS     Y0, Y4, Y4
+	VMULPS     Y6, Y4, Y6
+	CMPQ       R9, $0x04
+	JL         store176_few
+	VMOVUPS    X1, (AX)
+	JE         store176_end
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	CMPQ       R9, $0x06
+	JL         store176_five
+	VMOVLPS    X1, 16(AX)
+	JE         store176_swap
+	VEXTRACTPS $0x02, X1, 24(AX)
+	JMP        store176_swap
+
+store176_five:
+	VMOVSS X1, 16(AX)
+
+store176_swap:
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	JMP        store176_end
+
+store176_few:
+	CMPQ       R9, $0x02
+	JL         store176_one
+	VMOVLPS    X1, (AX)
+	JE         store176_end
+	VEXTRACTPS $0x02, X1, 8(AX)
+	JMP        store176_end
+
+store176_one:
+	VMOVSS X1, (AX)
+
+store176_end:
+	CMPQ       R9, $0x04
+	JL         store177_few
+	VMOVUPS    X5, (BX)
+	JE         store177_end
+	VPERM2F128 $0x01, Y5, Y5, Y5
+	CMPQ       R9, $0x06
+	JL         store177_five
+	VMOVLPS    X5, 16(BX)
+	JE         store177_swap
+	VEXTRACTPS $0x02, X5, 24(BX)
+	JMP        store177_swap
+
+store177_five:
+	VMOVSS X5, 16(BX)
+
+store177_swap:
+	VPERM2F128 $0x01, Y5, Y5, Y5
+	JMP        store177_end
+
+store177_few:
+	CMPQ       R9, $0x02
+	JL         store177_one
+	VMOVLPS    X5, (BX)
+	JE         store177_end
+	VEXTRACTPS $0x02, X5, 8(BX)
+	JMP        store177_end
+
+store177_one:
+	VMOVSS X5, (BX)
+
+store177_end:
+	CMPQ       R9, $0x04
+	JL         store178_few
+	VMOVUPS    X6, (CX)
+	JE         store178_end
+	VPERM2F128 $0x01, Y6, Y6, Y6
+	CMPQ       R9, $0x06
+	JL         store178_five
+	VMOVLPS    X6, 16(CX)
+	JE         store178_swap
+	VEXTRACTPS $0x02, X6, 24(CX)
+	JMP        store178_swap
+
+store178_five:
+	VMOVSS X6, 16(CX)
+
+store178_swap:
+	VPERM2F128 $0x01, Y6, Y6, Y6
+	JMP        store178_end
+
+store178_few:
+	CMPQ       R9, $0x02
+	JL         store178_one
+	VMOVLPS    X6, (CX)
+	JE         store178_end
+	VEXTRACTPS $0x02, X6, 8(CX)
+	JMP        store178_end
+
+store178_one:
+	VMOVSS X6, (CX)
+
+store178_end:
+done:
+	VZEROUPPER
+	RET
+
+// func BatchNormColumnFactorsAVX512(slope *float32, a *float32, b *float32, dgamma *float32, dbeta *float32, rstd *float32, gamma *float32, n int, rows float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·BatchNormColumnFactorsAVX512(SB), NOSPLIT, $0-68
+	MOVQ         slope+0(FP), AX
+	MOVQ         a+8(FP), BX
+	MOVQ         b+16(FP), CX
+	MOVQ         dgamma+24(FP), DX
+	MOVQ         dbeta+32(FP), SI
+	MOVQ         rstd+40(FP), DI
+	MOVQ         gamma+48(FP), R8
+	MOVQ         n+56(FP), R9
+	VBROADCASTSS rows+64(FP), Z0
+	SUBQ         $+32, R9
+	JL           blocks_end
+
+blocks:
+	VMOVUPS (DI), Z1
+	VMOVUPS 64(DI), Z2
+	VMOVUPS (R8), Z3
+	VMOVUPS 64(R8), Z4
+	VMULPS  Z1, Z3, Z3
+	VMULPS  Z2, Z4, Z4
+	VMOVUPS (SI), Z5
+	VMOVUPS 64(SI), Z6
+	VDIVPS  Z0, Z5, Z5
+	VDIVPS  Z0, Z6, Z6
+	VMOVUPS (DX), Z7
+	VMOVUPS 64(DX), Z8
+	VDIVPS  Z0, Z7, Z7
+	VDIVPS  Z0, Z8, Z8
+	VMULPS  Z1, Z7, Z1
+	VMULPS  Z2, Z8, Z2
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, 64(AX)
+	VMOVUPS Z5, (BX)
+	VMOVUPS Z6, 64(BX)
+	VMOVUPS Z1, (CX)
+	VMOVUPS Z2, 64(CX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	ADDQ    $+128, CX
+	ADDQ    $+128, DX
+	ADDQ    $+128, SI
+	ADDQ    $+128, DI
+	ADDQ    $+128, R8
+	SUBQ    $+32, R9
+	JGE     blocks
+
+blocks_end:
+	ADDQ $+32, R9
+	SUBQ $+16, R9
+	JL   vectors_end
+
+vectors:
+	VMOVUPS (DI), Z2
+	VMOVUPS (R8), Z1
+	VMULPS  Z2, Z1, Z1
+	VMOVUPS (SI), Z6
+	VDIVPS  Z0, Z6, Z6
+	VMOVUPS (DX), Z5
+	VDIVPS  Z0, Z5, Z5
+	VMULPS  Z2, Z5, Z2
+	VMOVUPS Z1, (AX)
+	VMOVUPS Z6, (BX)
+	VMOVUPS Z2, (CX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	ADDQ    $+64, CX
+	ADDQ    $+64, DX
+	ADDQ    $+64, SI
+	ADDQ    $+64, DI
+	ADDQ    $+64, R8
+	SUBQ    $+16, R9
+	JGE     vectors
+
+vectors_end:
+	ADDQ      $+16, R9
+	TESTQ     R9, R9
+	JE        done
+	MOVL      $0x0000ffff, R10
+	BZHIL     R9, R10, R10
+	KMOVW     R10, K1
+	VMOVUPS.Z (DI), K1, Z2
+	VMOVUPS.Z (R8), K1, Z6
+	VMULPS    Z2, Z6, Z6
+	VMOVUPS.Z (SI), K1, Z1
+	VDIVPS    Z0, Z1, Z1
+	VMOVUPS.Z (DX), K1, Z5
+	VDIVPS    Z0, Z5, Z5
+	VMULPS    Z2, Z5, Z2
+	VMOVUPS   Z6, K1, (AX)
+	VMOVUPS   Z1, K1, (BX)
+	VMOVUPS   Z2, K1, (CX)
+
+done:
+	VZEROUPPER
+	RET
+
 // func BatchNormBackwardAVX2(dx *float32, dy *float32, x *float32, mean *float32, slope *float32, a *float32, b *float32, rows int, cols int)
 // Requires: AVX, FMA3
 TEXT ·BatchNormBackwardAVX2(SB), NOSPLIT, $0-72
@@ -44185,36 +44468,36 @@ vectors_end:
 	VMASKMOVPS   (SI), Y0, Y7
 	VMULPS       Y7, Y5, Y7
 	CMPQ         R11, $0x04
-	JL           store186_few
+	JL           store179_few
 	VMOVUPS      X7, (AX)
-	JE           store186_end
+	JE           store179_end
 	VPERM2F128   $0x01, Y7, Y7, Y7
 	CMPQ         R11, $0x06
-	JL           store186_five
+	JL           store179_five
 	VMOVLPS      X7, 16(AX)
-	JE           store186_swap
+	JE           store179_swap
 	VEXTRACTPS   $0x02, X7, 24(AX)
-	JMP          store186_swap
+	JMP          store179_swap
 
-store186_five:
+store179_five:
 	VMOVSS X7, 16(AX)
 
-store186_swap:
+store179_swap:
 	VPERM2F128 $0x01, Y7, Y7, Y7
-	JMP        store186_end
+	JMP        store179_end
 
-store186_few:
+store179_few:
 	CMPQ       R11, $0x02
-	JL         store186_one
+	JL         store179_one
 	VMOVLPS    X7, (AX)
-	JE         store186_end
+	JE         store179_end
 	VEXTRACTPS $0x02, X7, 8(AX)
-	JMP        store186_end
+	JMP        store179_end
 
-store186_one:
+store179_one:
 	VMOVSS X7, (AX)
 
-store186_end:
+store179_end:
 	SHLQ $0x02, R11
 	ADDQ R11, AX
 	ADDQ R11, BX
@@ -44571,67 +44854,67 @@ partial_rows:
 
 partial_store:
 	CMPQ       R9, $0x04
-	JL         store187_few
+	JL         store180_few
 	VMOVUPS    X0, (AX)
-	JE         store187_end
+	JE         store180_end
 	VPERM2F128 $0x01, Y0, Y0, Y0
 	CMPQ       R9, $0x06
-	JL         store187_five
+	JL         store180_five
 	VMOVLPS    X0, 16(AX)
-	JE         store187_swap
+	JE         store180_swap
 	VEXTRACTPS $0x02, X0, 24(AX)
-	JMP        store187_swap
+	JMP        store180_swap
 
-store187_five:
+store180_five:
 	VMOVSS X0, 16(AX)
 
-store187_swap:
+store180_swap:
 	VPERM2F128 $0x01, Y0, Y0, Y0
-	JMP        store187_end
+	JMP        store180_end
 
-store187_few:
+store180_few:
 	CMPQ       R9, $0x02
-	JL         store187_one
+	JL         store180_one
 	VMOVLPS    X0, (AX)
-	JE         store187_end
+	JE         store180_end
 	VEXTRACTPS $0x02, X0, 8(AX)
-	JMP        store187_end
+	JMP        store180_end
 
-store187_one:
+store180_one:
 	VMOVSS X0, (AX)
 
-store187_end:
+store180_end:
 	CMPQ       R9, $0x04
-	JL         store188_few
+	JL         store181_few
 	VMOVUPS    X6, (BX)
-	JE         store188_end
+	JE         store181_end
 	VPERM2F128 $0x01, Y6, Y6, Y6
 	CMPQ       R9, $0x06
-	JL         store188_five
+	JL         store181_five
 	VMOVLPS    X6, 16(BX)
-	JE         store188_swap
+	JE         store181_swap
 	VEXTRACTPS $0x02, X6, 24(BX)
-	JMP        store188_swap
+	JMP        store181_swap
 
-store188_five:
+store181_five:
 	VMOVSS X6, 16(BX)
 
-store188_swap:
+store181_swap:
 	VPERM2F128 $0x01, Y6, Y6, Y6
-	JMP        store188_end
+	JMP        store181_end
 
-store188_few:
+store181_few:
 	CMPQ       R9, $0x02
-	JL         store188_one
+	JL         store181_one
 	VMOVLPS    X6, (BX)
-	JE         store188_end
+	JE         store181_end
 	VEXTRACTPS $0x02, X6, 8(BX)
-	JMP        store188_end
+	JMP        store181_end
 
-store188_one:
+store181_one:
 	VMOVSS X6, (BX)
 
-store188_end:
+store181_end:
 done:
 	VZEROUPPER
 	RET
@@ -45137,68 +45420,68 @@ partial_rows:
 partial_store:
 	VADDPS     Y4, Y3, Y3
 	CMPQ       SI, $0x04
-	JL         store189_few
+	JL         store182_few
 	VMOVUPS    X3, (AX)
-	JE         store189_end
+	JE         store182_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       SI, $0x06
-	JL         store189_five
+	JL         store182_five
 	VMOVLPS    X3, 16(AX)
-	JE         store189_swap
+	JE         store182_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store189_swap
+	JMP        store182_swap
 
-store189_five:
+store182_five:
 	VMOVSS X3, 16(AX)
 
-store189_swap:
+store182_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store189_end
+	JMP        store182_end
 
-store189_few:
+store182_few:
 	CMPQ       SI, $0x02
-	JL         store189_one
+	JL         store182_one
 	VMOVLPS    X3, (AX)
-	JE         store189_end
+	JE         store182_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store189_end
+	JMP        store182_end
 
-store189_one:
+store182_one:
 	VMOVSS X3, (AX)
 
-store189_end:
+store182_end:
 	VADDPS     Y6, Y5, Y5
 	CMPQ       SI, $0x04
-	JL         store190_few
+	JL         store183_few
 	VMOVUPS    X5, (BX)
-	JE         store190_end
+	JE         store183_end
 	VPERM2F128 $0x01, Y5, Y5, Y5
 	CMPQ       SI, $0x06
-	JL         store190_five
+	JL         store183_five
 	VMOVLPS    X5, 16(BX)
-	JE         store190_swap
+	JE         store183_swap
 	VEXTRACTPS $0x02, X5, 24(BX)
-	JMP        store190_swap
+	JMP        store183_swap
 
-store190_five:
+store183_five:
 	VMOVSS X5, 16(BX)
 
-store190_swap:
+store183_swap:
 	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store190_end
+	JMP        store183_end
 
-store190_few:
+store183_few:
 	CMPQ       SI, $0x02
-	JL         store190_one
+	JL         store183_one
 	VMOVLPS    X5, (BX)
-	JE         store190_end
+	JE         store183_end
 	VEXTRACTPS $0x02, X5, 8(BX)
-	JMP        store190_end
+	JMP        store183_end
 
-store190_one:
+store183_one:
 	VMOVSS X5, (BX)
 
-store190_end:
+store183_end:
 done:
 	VZEROUPPER
 	RET
@@ -45499,36 +45782,36 @@ vectors_end:
 	VMASKMOVPS   (SI), Y0, Y8
 	VMULPS       Y8, Y7, Y8
 	CMPQ         R13, $0x04
-	JL           store191_few
+	JL           store184_few
 	VMOVUPS      X8, (AX)
-	JE           store191_end
+	JE           store184_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         R13, $0x06
-	JL           store191_five
+	JL           store184_five
 	VMOVLPS      X8, 16(AX)
-	JE           store191_swap
+	JE           store184_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store191_swap
+	JMP          store184_swap
 
-store191_five:
+store184_five:
 	VMOVSS X8, 16(AX)
 
-store191_swap:
+store184_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store191_end
+	JMP        store184_end
 
-store191_few:
+store184_few:
 	CMPQ       R13, $0x02
-	JL         store191_one
+	JL         store184_one
 	VMOVLPS    X8, (AX)
-	JE         store191_end
+	JE         store184_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store191_end
+	JMP        store184_end
 
-store191_one:
+store184_one:
 	VMOVSS X8, (AX)
 
-store191_end:
+store184_end:
 	SHLQ $0x02, R13
 	ADDQ R13, AX
 	ADDQ R13, BX
@@ -46088,36 +46371,36 @@ pair_vectors1_end:
 	VORPS      Y2, Y5, Y5
 	VBLENDVPS  Y5, Y4, Y3, Y3
 	CMPQ       R11, $0x04
-	JL         store192_few
+	JL         store185_few
 	VMOVUPS    X3, (AX)
-	JE         store192_end
+	JE         store185_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R11, $0x06
-	JL         store192_five
+	JL         store185_five
 	VMOVLPS    X3, 16(AX)
-	JE         store192_swap
+	JE         store185_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store192_swap
+	JMP        store185_swap
 
-store192_five:
+store185_five:
 	VMOVSS X3, 16(AX)
 
-store192_swap:
+store185_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store192_end
+	JMP        store185_end
 
-store192_few:
+store185_few:
 	CMPQ       R11, $0x02
-	JL         store192_one
+	JL         store185_one
 	VMOVLPS    X3, (AX)
-	JE         store192_end
+	JE         store185_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store192_end
+	JMP        store185_end
 
-store192_one:
+store185_one:
 	VMOVSS X3, (AX)
 
-store192_end:
+store185_end:
 	LEAQ (BX)(R11*4), BX
 	LEAQ (AX)(R11*4), AX
 
@@ -47769,67 +48052,67 @@ partial_next:
 	SUBQ       $+1, R10
 	JNE        partial_places
 	CMPQ       R12, $0x04
-	JL         store196_few
-	VMOVUPS    X9, (AX)
-	JE         store196_end
-	VPERM2F128 $0x01, Y9, Y9, Y9
+	JL         store186_few
+	VMOVUPS    X5, (AX)
+	JE         store186_end
+	VPERM2F128 $0x01, Y5, Y5, Y5
 	CMPQ       R12, $0x06
-	JL         store196_five
-	VMOVLPS    X9, 16(AX)
-	JE         store196_swap
-	VEXTRACTPS $0x02, X9, 24(AX)
-	JMP        store196_swap
+	JL         store186_five
+	VMOVLPS    X5, 16(AX)
+	JE         store186_swap
+	VEXTRACTPS $0x02, X5, 24(AX)
+	JMP        store186_swap
 
-store196_five:
-	VMOVSS X9, 16(AX)
+store186_five:
+	VMOVSS X5, 16(AX)
 
-store196_swap:
-	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store196_end
+store186_swap:
+	VPERM2F128 $0x01, Y5, Y5, Y5
+	JMP        store186_end
 
-store196_few:
+store186_few:
 	CMPQ       R12, $0x02
-	JL         store196_one
-	VMOVLPS    X9, (AX)
-	JE         store196_end
-	VEXTRACTPS $0x02, X9, 8(AX)
-	JMP        store196_end
+	JL         store186_one
+	VMOVLPS    X5, (AX)
+	JE         store186_end
+	VEXTRACTPS $0x02, X5, 8(AX)
+	JMP        store186_end
 
-store196_one:
-	VMOVSS X9, (AX)
+store186_one:
+	VMOVSS X5, (AX)
 
-store196_end:
+store186_end:
 	CMPQ       R12, $0x04
-	JL         store197_few
-	VMOVUPS    X10, (BX)
-	JE         store197_end
-	VPERM2F128 $0x01, Y10, Y10, Y10
+	JL         store187_few
+	VMOVUPS    X6, (BX)
+	JE         store187_end
+	VPERM2F128 $0x01, Y6, Y6, Y6
 	CMPQ       R12, $0x06
-	JL         store197_five
-	VMOVLPS    X10, 16(BX)
-	JE         store197_swap
-	VEXTRACTPS $0x02, X10, 24(BX)
-	JMP        store197_swap
+	JL         store187_five
+	VMOVLPS    X6, 16(BX)
+	JE         store187_swap
+	VEXTRACTPS $0x02, X6, 24(BX)
+	JMP        store187_swap
 
-store197_five:
-	VMOVSS X10, 16(BX)
+store187_five:
+	VMOVSS X6, 16(BX)
 
-store197_swap:
-	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store197_end
+store187_swap:
+	VPERM2F128 $0x01, Y6, Y6, Y6
+	JMP        store187_end
 
-store197_few:
+store187_few:
 	CMPQ       R12, $0x02
-	JL         store197_one
-	VMOVLPS    X10, (BX)
-	JE         store197_end
-	VEXTRACTPS $0x02, X10, 8(BX)
-	JMP        store197_end
+	JL         store187_one
+	VMOVLPS    X6, (BX)
+	JE         store187_end
+	VEXTRACTPS $0x02, X6, 8(BX)
+	JMP        store187_end
 
-store197_one:
-	VMOVSS X10, (BX)
+store187_one:
+	VMOVSS X6, (BX)
 
-store197_end:
+store187_end:
 	LEAQ (CX)(R12*4), CX
 	LEAQ (AX)(R12*4), AX
 	LEAQ (BX)(R12*4), BX
@@ -48919,36 +49202,36 @@ partial_next:
 	JNE        partial_places
 	VDIVPS     Y0, Y3, Y4
 	CMPQ       R11, $0x04
-	JL         store199_few
-	VMOVUPS    X4, (AX)
-	JE         store199_end
-	VPERM2F128 $0x01, Y4, Y4, Y4
+	JL         store188_few
+	VMOVUPS    X5, (AX)
+	JE         store188_end
+	VPERM2F128 $0x01, Y5, Y5, Y5
 	CMPQ       R11, $0x06
-	JL         store199_five
-	VMOVLPS    X4, 16(AX)
-	JE         store199_swap
-	VEXTRACTPS $0x02, X4, 24(AX)
-	JMP        store199_swap
+	JL         store188_five
+	VMOVLPS    X5, 16(AX)
+	JE         store188_swap
+	VEXTRACTPS $0x02, X5, 24(AX)
+	JMP        store188_swap
 
-store199_five:
-	VMOVSS X4, 16(AX)
+store188_five:
+	VMOVSS X5, 16(AX)
 
-store199_swap:
-	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store199_end
+store188_swap:
+	VPERM2F128 $0x01, Y5, Y5, Y5
+	JMP        store188_end
 
-store199_few:
+store188_few:
 	CMPQ       R11, $0x02
-	JL         store199_one
-	VMOVLPS    X4, (AX)
-	JE         store199_end
-	VEXTRACTPS $0x02, X4, 8(AX)
-	JMP        store199_end
+	JL         store188_one
+	VMOVLPS    X5, (AX)
+	JE         store188_end
+	VEXTRACTPS $0x02, X5, 8(AX)
+	JMP        store188_end
 
-store199_one:
-	VMOVSS X4, (AX)
+store188_one:
+	VMOVSS X5, (AX)
 
-store199_end:
+store188_end:
 	LEAQ (BX)(R11*4), BX
 	LEAQ (AX)(R11*4), AX
 
@@ -49943,36 +50226,36 @@ vectors1_end:
 
 partial_places:
 	CMPQ       R11, $0x04
-	JL         store204_few
-	VMOVUPS    X6, (DI)
-	JE         store204_end
-	VPERM2F128 $0x01, Y6, Y6, Y6
+	JL         store189_few
+	VMOVUPS    X3, (DI)
+	JE         store189_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R11, $0x06
-	JL         store204_five
-	VMOVLPS    X6, 16(DI)
-	JE         store204_swap
-	VEXTRACTPS $0x02, X6, 24(DI)
-	JMP        store204_swap
+	JL         store189_five
+	VMOVLPS    X3, 16(DI)
+	JE         store189_swap
+	VEXTRACTPS $0x02, X3, 24(DI)
+	JMP        store189_swap
 
-store204_five:
-	VMOVSS X6, 16(DI)
+store189_five:
+	VMOVSS X3, 16(DI)
 
-store204_swap:
-	VPERM2F128 $0x01, Y6, Y6, Y6
-	JMP        store204_end
+store189_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store189_end
 
-store204_few:
+store189_few:
 	CMPQ       R11, $0x02
-	JL         store204_one
-	VMOVLPS    X6, (DI)
-	JE         store204_end
-	VEXTRACTPS $0x02, X6, 8(DI)
-	JMP        store204_end
+	JL         store189_one
+	VMOVLPS    X3, (DI)
+	JE         store189_end
+	VEXTRACTPS $0x02, X3, 8(DI)
+	JMP        store189_end
 
-store204_one:
-	VMOVSS X6, (DI)
+store189_one:
+	VMOVSS X3, (DI)
 
-store204_end:
+store189_end:
 	ADDQ DX, DI
 	SUBQ $+1, R10
 	JNE  partial_places
@@ -50753,36 +51036,36 @@ partial_places:
 	VMASKMOVPS (DI), Y1, Y2
 	VADDPS     Y6, Y2, Y2
 	CMPQ       R11, $0x04
-	JL         store209_few
-	VMOVUPS    X2, (DI)
-	JE         store209_end
-	VPERM2F128 $0x01, Y2, Y2, Y2
+	JL         store190_few
+	VMOVUPS    X4, (DI)
+	JE         store190_end
+	VPERM2F128 $0x01, Y4, Y4, Y4
 	CMPQ       R11, $0x06
-	JL         store209_five
-	VMOVLPS    X2, 16(DI)
-	JE         store209_swap
-	VEXTRACTPS $0x02, X2, 24(DI)
-	JMP        store209_swap
+	JL         store190_five
+	VMOVLPS    X4, 16(DI)
+	JE         store190_swap
+	VEXTRACTPS $0x02, X4, 24(DI)
+	JMP        store190_swap
 
-store209_five:
-	VMOVSS X2, 16(DI)
+store190_five:
+	VMOVSS X4, 16(DI)
 
-store209_swap:
-	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store209_end
+store190_swap:
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	JMP        store190_end
 
-store209_few:
+store190_few:
 	CMPQ       R11, $0x02
-	JL         store209_one
-	VMOVLPS    X2, (DI)
-	JE         store209_end
-	VEXTRACTPS $0x02, X2, 8(DI)
-	JMP        store209_end
+	JL         store190_one
+	VMOVLPS    X4, (DI)
+	JE         store190_end
+	VEXTRACTPS $0x02, X4, 8(DI)
+	JMP        store190_end
 
-store209_one:
-	VMOVSS X2, (DI)
+store190_one:
+	VMOVSS X4, (DI)
 
-store209_end:
+store190_end:
 	ADDQ DX, DI
 	SUBQ $+1, R10
 	JNE  partial_places
@@ -51697,36 +51980,36 @@ partial_places:
 	VPCMPEQD   Y1, Y5, Y3
 	VANDPS     Y4, Y3, Y3
 	CMPQ       R12, $0x04
-	JL         store214_few
-	VMOVUPS    X3, (R8)
-	JE         store214_end
-	VPERM2F128 $0x01, Y3, Y3, Y3
+	JL         store191_few
+	VMOVUPS    X8, (R8)
+	JE         store191_end
+	VPERM2F128 $0x01, Y8, Y8, Y8
 	CMPQ       R12, $0x06
-	JL         store214_five
-	VMOVLPS    X3, 16(R8)
-	JE         store214_swap
-	VEXTRACTPS $0x02, X3, 24(R8)
-	JMP        store214_swap
+	JL         store191_five
+	VMOVLPS    X8, 16(R8)
+	JE         store191_swap
+	VEXTRACTPS $0x02, X8, 24(R8)
+	JMP        store191_swap
 
-store214_five:
-	VMOVSS X3, 16(R8)
+store191_five:
+	VMOVSS X8, 16(R8)
 
-store214_swap:
-	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store214_end
+store191_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store191_end
 
-store214_few:
+store191_few:
 	CMPQ       R12, $0x02
-	JL         store214_one
-	VMOVLPS    X3, (R8)
-	JE         store214_end
-	VEXTRACTPS $0x02, X3, 8(R8)
-	JMP        store214_end
+	JL         store191_one
+	VMOVLPS    X8, (R8)
+	JE         store191_end
+	VEXTRACTPS $0x02, X8, 8(R8)
+	JMP        store191_end
 
-store214_one:
-	VMOVSS X3, (R8)
+store191_one:
+	VMOVSS X8, (R8)
 
-store214_end:
+store191_end:
 	VPADDD lanes_00000001<>+0(SB), Y1, Y1
 	ADDQ   SI, R8
 	SUBQ   $+1, R11
@@ -52727,36 +53010,36 @@ partial_places:
 	VMASKMOVPS (R8), Y2, Y11
 	VADDPS     Y3, Y11, Y3
 	CMPQ       R12, $0x04
-	JL         store219_few
-	VMOVUPS    X3, (R8)
-	JE         store219_end
-	VPERM2F128 $0x01, Y3, Y3, Y3
+	JL         store192_few
+	VMOVUPS    X8, (R8)
+	JE         store192_end
+	VPERM2F128 $0x01, Y8, Y8, Y8
 	CMPQ       R12, $0x06
-	JL         store219_five
-	VMOVLPS    X3, 16(R8)
-	JE         store219_swap
-	VEXTRACTPS $0x02, X3, 24(R8)
-	JMP        store219_swap
+	JL         store192_five
+	VMOVLPS    X8, 16(R8)
+	JE         store192_swap
+	VEXTRACTPS $0x02, X8, 24(R8)
+	JMP        store192_swap
 
-store219_five:
-	VMOVSS X3, 16(R8)
+store192_five:
+	VMOVSS X8, 16(R8)
 
-store219_swap:
-	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store219_end
+store192_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store192_end
 
-store219_few:
+store192_few:
 	CMPQ       R12, $0x02
-	JL         store219_one
-	VMOVLPS    X3, (R8)
-	JE         store219_end
-	VEXTRACTPS $0x02, X3, 8(R8)
-	JMP        store219_end
+	JL         store192_one
+	VMOVLPS    X8, (R8)
+	JE         store192_end
+	VEXTRACTPS $0x02, X8, 8(R8)
+	JMP        store192_end
 
-store219_one:
-	VMOVSS X3, (R8)
+store192_one:
+	VMOVSS X8, (R8)
 
-store219_end:
+store192_end:
 	VPADDD lanes_00000001<>+0(SB), Y1, Y1
 	ADDQ   SI, R8
 	SUBQ   $+1, R11
@@ -53724,36 +54007,36 @@ pass1_vectors_end:
 	VMULPS       Y7, Y8, Y11
 	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
 	CMPQ         R8, $0x04
-	JL           store190_few
+	JL           store193_few
 	VMOVUPS      X11, (AX)
-	JE           store190_end
+	JE           store193_end
 	VPERM2F128   $0x01, Y11, Y11, Y11
 	CMPQ         R8, $0x06
-	JL           store190_five
+	JL           store193_five
 	VMOVLPS      X11, 16(AX)
-	JE           store190_swap
+	JE           store193_swap
 	VEXTRACTPS   $0x02, X11, 24(AX)
-	JMP          store190_swap
+	JMP          store193_swap
 
-store190_five:
+store193_five:
 	VMOVSS X11, 16(AX)
 
-store190_swap:
+store193_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store190_end
+	JMP        store193_end
 
-store220_few:
+store193_few:
 	CMPQ       R8, $0x02
-	JL         store190_one
+	JL         store193_one
 	VMOVLPS    X11, (AX)
-	JE         store190_end
+	JE         store193_end
 	VEXTRACTPS $0x02, X11, 8(AX)
-	JMP        store190_end
+	JMP        store193_end
 
-store190_one:
+store193_one:
 	VMOVSS X11, (AX)
 
-store220_end:
+store193_end:
 pass1_end:
 	SUBQ  R9, BX
 	SUBQ  R9, AX
@@ -54063,36 +54346,36 @@ pass1_vectors_end:
 	VMASKMOVPS (BX), Y0, Y2
 	VMULPS     Y1, Y2, Y2
 	CMPQ       R8, $0x04
-	JL         store221_few
+	JL         store194_few
 	VMOVUPS    X2, (AX)
-	JE         store221_end
+	JE         store194_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       R8, $0x06
-	JL         store221_five
+	JL         store194_five
 	VMOVLPS    X2, 16(AX)
-	JE         store221_swap
+	JE         store194_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store221_swap
+	JMP        store194_swap
 
-store221_five:
+store194_five:
 	VMOVSS X2, 16(AX)
 
-store221_swap:
+store194_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store221_end
+	JMP        store194_end
 
-store221_few:
+store194_few:
 	CMPQ       R8, $0x02
-	JL         store221_one
+	JL         store194_one
 	VMOVLPS    X2, (AX)
-	JE         store221_end
+	JE         store194_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store221_end
+	JMP        store194_end
 
-store221_one:
+store194_one:
 	VMOVSS X2, (AX)
 
-store221_end:
+store194_end:
 pass1_end:
 	SUBQ  R9, BX
 	SUBQ  R9, AX
@@ -54123,36 +54406,36 @@ clear_dst_vectors_end:
 	VMOVUPS    32(R10)(R8*4), Y0
 	NEGQ       R8
 	CMPQ       R8, $0x04
-	JL         store222_few
+	JL         store195_few
 	VMOVUPS    X1, (R9)
-	JE         store222_end
+	JE         store195_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       R8, $0x06
-	JL         store222_five
+	JL         store195_five
 	VMOVLPS    X1, 16(R9)
-	JE         store222_swap
+	JE         store195_swap
 	VEXTRACTPS $0x02, X1, 24(R9)
-	JMP        store222_swap
+	JMP        store195_swap
 
-store222_five:
+store195_five:
 	VMOVSS X1, 16(R9)
 
-store222_swap:
+store195_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store222_end
+	JMP        store195_end
 
-store222_few:
+store195_few:
 	CMPQ       R8, $0x02
-	JL         store222_one
+	JL         store195_one
 	VMOVLPS    X1, (R9)
-	JE         store222_end
+	JE         store195_end
 	VEXTRACTPS $0x02, X1, 8(R9)
-	JMP        store222_end
+	JMP        store195_end
 
-store222_one:
+store195_one:
 	VMOVSS X1, (R9)
 
-store222_end:
+store195_end:
 clear_dst_end:
 	MOVQ  dstStride+40(FP), R8
 	LEAQ  (AX)(R8*4), AX
@@ -54825,36 +55108,36 @@ pass1_vectors_end:
 	VMULPS     Y4, Y3, Y4
 	VMULPS     Y4, Y0, Y4
 	CMPQ       R9, $0x04
-	JL         store223_few
+	JL         store196_few
 	VMOVUPS    X4, (AX)
-	JE         store223_end
+	JE         store196_end
 	VPERM2F128 $0x01, Y4, Y4, Y4
 	CMPQ       R9, $0x06
-	JL         store223_five
+	JL         store196_five
 	VMOVLPS    X4, 16(AX)
-	JE         store223_swap
+	JE         store196_swap
 	VEXTRACTPS $0x02, X4, 24(AX)
-	JMP        store223_swap
+	JMP        store196_swap
 
-store223_five:
+store196_five:
 	VMOVSS X4, 16(AX)
 
-store223_swap:
+store196_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store223_end
+	JMP        store196_end
 
-store223_few:
+store196_few:
 	CMPQ       R9, $0x02
-	JL         store223_one
+	JL         store196_one
 	VMOVLPS    X4, (AX)
-	JE         store223_end
+	JE         store196_end
 	VEXTRACTPS $0x02, X4, 8(AX)
-	JMP        store223_end
+	JMP        store196_end
 
-store223_one:
+store196_one:
 	VMOVSS X4, (AX)
 
-store223_end:
+store196_end:
 pass1_end:
 	SUBQ  R10, CX
 	SUBQ  R10, BX
@@ -54886,36 +55169,36 @@ clear_dx_vectors_end:
 	VMOVUPS    32(R11)(R9*4), Y1
 	NEGQ       R9
 	CMPQ       R9, $0x04
-	JL         store224_few
+	JL         store197_few
 	VMOVUPS    X2, (R10)
-	JE         store224_end
+	JE         store197_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       R9, $0x06
-	JL         store224_five
+	JL         store197_five
 	VMOVLPS    X2, 16(R10)
-	JE         store224_swap
+	JE         store197_swap
 	VEXTRACTPS $0x02, X2, 24(R10)
-	JMP        store224_swap
+	JMP        store197_swap
 
-store224_five:
+store197_five:
 	VMOVSS X2, 16(R10)
 
-store224_swap:
+store197_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store224_end
+	JMP        store197_end
 
-store224_few:
+store197_few:
 	CMPQ       R9, $0x02
-	JL         store224_one
+	JL         store197_one
 	VMOVLPS    X2, (R10)
-	JE         store224_end
+	JE         store197_end
 	VEXTRACTPS $0x02, X2, 8(R10)
-	JMP        store224_end
+	JMP        store197_end
 
-store224_one:
+store197_one:
 	VMOVSS X2, (R10)
 
-store224_end:
+store197_end:
 clear_dx_end:
 	MOVQ  dxStride+48(FP), R9
 	LEAQ  (AX)(R9*4), AX
@@ -55197,36 +55480,36 @@ pass2_vectors_end:
 	VSUBPS     Y2, Y3, Y3
 	VSUBPS     Y1, Y3, Y3
 	CMPQ       R9, $0x04
-	JL         store225_few
+	JL         store198_few
 	VMOVUPS    X3, (AX)
-	JE         store225_end
+	JE         store198_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R9, $0x06
-	JL         store225_five
+	JL         store198_five
 	VMOVLPS    X3, 16(AX)
-	JE         store225_swap
+	JE         store198_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store225_swap
+	JMP        store198_swap
 
-store225_five:
+store198_five:
 	VMOVSS X3, 16(AX)
 
-store225_swap:
+store198_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store225_end
+	JMP        store198_end
 
-store225_few:
+store198_few:
 	CMPQ       R9, $0x02
-	JL         store225_one
+	JL         store198_one
 	VMOVLPS    X3, (AX)
-	JE         store225_end
+	JE         store198_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store225_end
+	JMP        store198_end
 
-store225_one:
+store198_one:
 	VMOVSS X3, (AX)
 
-store225_end:
+store198_end:
 pass2_end:
 	SUBQ  R10, BX
 	SUBQ  R10, AX
@@ -55534,36 +55817,36 @@ pass1_vectors_end:
 	VMASKMOVPS   (BX), Y0, Y9
 	VFNMADD231PS Y1, Y11, Y9
 	CMPQ         R9, $0x04
-	JL           store196_few
+	JL           store199_few
 	VMOVUPS      X9, (AX)
-	JE           store196_end
+	JE           store199_end
 	VPERM2F128   $0x01, Y9, Y9, Y9
 	CMPQ         R9, $0x06
-	JL           store196_five
+	JL           store199_five
 	VMOVLPS      X9, 16(AX)
-	JE           store196_swap
+	JE           store199_swap
 	VEXTRACTPS   $0x02, X9, 24(AX)
-	JMP          store196_swap
+	JMP          store199_swap
 
-store196_five:
+store199_five:
 	VMOVSS X9, 16(AX)
 
-store196_swap:
+store199_swap:
 	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store196_end
+	JMP        store199_end
 
-store226_few:
+store199_few:
 	CMPQ       R9, $0x02
-	JL         store196_one
+	JL         store199_one
 	VMOVLPS    X9, (AX)
-	JE         store196_end
+	JE         store199_end
 	VEXTRACTPS $0x02, X9, 8(AX)
-	JMP        store196_end
+	JMP        store199_end
 
-store196_one:
+store199_one:
 	VMOVSS X9, (AX)
 
-store226_end:
+store199_end:
 pass1_end:
 	SUBQ  R10, CX
 	SUBQ  R10, BX
@@ -56477,72 +56760,72 @@ vectors_end:
 	VMASKMOVPS   (SI), Y13, Y14
 	VMULPS       Y14, Y15, Y14
 	CMPQ         R8, $0x04
-	JL           store197_few
+	JL           store200_few
 	VMOVUPS      X14, (BX)
-	JE           store197_end
+	JE           store200_end
 	VPERM2F128   $0x01, Y14, Y14, Y14
 	CMPQ         R8, $0x06
-	JL           store197_five
+	JL           store200_five
 	VMOVLPS      X14, 16(BX)
-	JE           store197_swap
+	JE           store200_swap
 	VEXTRACTPS   $0x02, X14, 24(BX)
-	JMP          store197_swap
+	JMP          store200_swap
 
-store197_five:
+store200_five:
 	VMOVSS X14, 16(BX)
 
-store197_swap:
+store200_swap:
 	VPERM2F128 $0x01, Y14, Y14, Y14
-	JMP        store197_end
+	JMP        store200_end
 
-store227_few:
+store200_few:
 	CMPQ       R8, $0x02
-	JL         store197_one
+	JL         store200_one
 	VMOVLPS    X14, (BX)
-	JE         store197_end
+	JE         store200_end
 	VEXTRACTPS $0x02, X14, 8(BX)
-	JMP        store197_end
+	JMP        store200_end
 
-store197_one:
+store200_one:
 	VMOVSS X14, (BX)
 
-store197_end:
+store200_end:
 	VMULPS      Y12, Y11, Y12
 	VFMSUB231PS Y1, Y9, Y12
 	VMASKMOVPS  (SI), Y13, Y1
 	VMULPS      Y1, Y0, Y1
 	VMULPS      Y1, Y12, Y1
 	CMPQ        R8, $0x04
-	JL          store228_few
+	JL          store201_few
 	VMOVUPS     X1, (AX)
-	JE          store228_end
+	JE          store201_end
 	VPERM2F128  $0x01, Y1, Y1, Y1
 	CMPQ        R8, $0x06
-	JL          store228_five
+	JL          store201_five
 	VMOVLPS     X1, 16(AX)
-	JE          store228_swap
+	JE          store201_swap
 	VEXTRACTPS  $0x02, X1, 24(AX)
-	JMP         store228_swap
+	JMP         store201_swap
 
-store228_five:
+store201_five:
 	VMOVSS X1, 16(AX)
 
-store228_swap:
+store201_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store228_end
+	JMP        store201_end
 
-store228_few:
+store201_few:
 	CMPQ       R8, $0x02
-	JL         store228_one
+	JL         store201_one
 	VMOVLPS    X1, (AX)
-	JE         store228_end
+	JE         store201_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store228_end
+	JMP        store201_end
 
-store228_one:
+store201_one:
 	VMOVSS X1, (AX)
 
-store228_end:
+store201_end:
 done:
 	VZEROUPPER
 	RET
@@ -57394,36 +57677,36 @@ vectors_end:
 	JE         row_end
 	VMASKMOVPS (BX), Y1, Y2
 	CMPQ       R9, $0x04
-	JL         store229_few
+	JL         store202_few
 	VMOVUPS    X2, (AX)
-	JE         store229_end
+	JE         store202_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       R9, $0x06
-	JL         store229_five
+	JL         store202_five
 	VMOVLPS    X2, 16(AX)
-	JE         store229_swap
+	JE         store202_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store229_swap
+	JMP        store202_swap
 
-store229_five:
+store202_five:
 	VMOVSS X2, 16(AX)
 
-store229_swap:
+store202_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store229_end
+	JMP        store202_end
 
-store229_few:
+store202_few:
 	CMPQ       R9, $0x02
-	JL         store229_one
+	JL         store202_one
 	VMOVLPS    X2, (AX)
-	JE         store229_end
+	JE         store202_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store229_end
+	JMP        store202_end
 
-store229_one:
+store202_one:
 	VMOVSS X2, (AX)
 
-store229_end:
+store202_end:
 row_end:
 	SUBQ $+1, DX
 	JNE  row
@@ -57573,36 +57856,36 @@ vectors_end:
 	VMASKMOVPS (BX), Y1, Y3
 	VADDPS     Y3, Y2, Y3
 	CMPQ       R9, $0x04
-	JL         store230_few
+	JL         store203_few
 	VMOVUPS    X3, (AX)
-	JE         store230_end
+	JE         store203_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R9, $0x06
-	JL         store230_five
+	JL         store203_five
 	VMOVLPS    X3, 16(AX)
-	JE         store230_swap
+	JE         store203_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store230_swap
+	JMP        store203_swap
 
-store230_five:
+store203_five:
 	VMOVSS X3, 16(AX)
 
-store230_swap:
+store203_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store230_end
+	JMP        store203_end
 
-store230_few:
+store203_few:
 	CMPQ       R9, $0x02
-	JL         store230_one
+	JL         store203_one
 	VMOVLPS    X3, (AX)
-	JE         store230_end
+	JE         store203_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store230_end
+	JMP        store203_end
 
-store230_one:
+store203_one:
 	VMOVSS X3, (AX)
 
-store230_end:
+store203_end:
 row_end:
 	SUBQ $+1, DX
 	JNE  row
@@ -57755,36 +58038,36 @@ vectors_end:
 	VMASKMOVPS (CX), Y0, Y2
 	VMULPS     Y2, Y1, Y2
 	CMPQ       DI, $0x04
-	JL         store231_few
+	JL         store204_few
 	VMOVUPS    X2, (AX)
-	JE         store231_end
+	JE         store204_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       DI, $0x06
-	JL         store231_five
+	JL         store204_five
 	VMOVLPS    X2, 16(AX)
-	JE         store231_swap
+	JE         store204_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store231_swap
+	JMP        store204_swap
 
-store231_five:
+store204_five:
 	VMOVSS X2, 16(AX)
 
-store231_swap:
+store204_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store231_end
+	JMP        store204_end
 
-store231_few:
+store204_few:
 	CMPQ       DI, $0x02
-	JL         store231_one
+	JL         store204_one
 	VMOVLPS    X2, (AX)
-	JE         store231_end
+	JE         store204_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store231_end
+	JMP        store204_end
 
-store231_one:
+store204_one:
 	VMOVSS X2, (AX)
 
-store231_end:
+store204_end:
 	SHLQ $0x02, DI
 	ADDQ DI, AX
 	ADDQ DI, BX
@@ -58143,36 +58426,36 @@ partial_rows:
 
 partial_store:
 	CMPQ       DX, $0x04
-	JL         store232_few
+	JL         store205_few
 	VMOVUPS    X3, (AX)
-	JE         store232_end
+	JE         store205_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       DX, $0x06
-	JL         store232_five
+	JL         store205_five
 	VMOVLPS    X3, 16(AX)
-	JE         store232_swap
+	JE         store205_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store232_swap
+	JMP        store205_swap
 
-store232_five:
+store205_five:
 	VMOVSS X3, 16(AX)
 
-store232_swap:
+store205_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store232_end
+	JMP        store205_end
 
-store232_few:
+store205_few:
 	CMPQ       DX, $0x02
-	JL         store232_one
+	JL         store205_one
 	VMOVLPS    X3, (AX)
-	JE         store232_end
+	JE         store205_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store232_end
+	JMP        store205_end
 
-store232_one:
+store205_one:
 	VMOVSS X3, (AX)
 
-store232_end:
+store205_end:
 done:
 	VZEROUPPER
 	RET
@@ -58514,57 +58797,57 @@ vectors_end:
 	VPXOR   X1, X1, X1
 	VPINSRW $0x00, (BX), X1, X1
 	CMPQ    CX, $0x01
-	JE      half233
+	JE      half206
 	VPINSRW $0x01, 2(BX), X1, X1
 	CMPQ    CX, $0x02
-	JE      half233
+	JE      half206
 	VPINSRW $0x02, 4(BX), X1, X1
 	CMPQ    CX, $0x03
-	JE      half233
+	JE      half206
 	VPINSRW $0x03, 6(BX), X1, X1
 	CMPQ    CX, $0x04
-	JE      half233
+	JE      half206
 	VPINSRW $0x04, 8(BX), X1, X1
 	CMPQ    CX, $0x05
-	JE      half233
+	JE      half206
 	VPINSRW $0x05, 10(BX), X1, X1
 	CMPQ    CX, $0x06
-	JE      half233
+	JE      half206
 	VPINSRW $0x06, 12(BX), X1, X1
 
-half233:
+half206:
 	VCVTPH2PS  X1, Y1
 	CMPQ       CX, $0x04
-	JL         store234_few
+	JL         store207_few
 	VMOVUPS    X1, (AX)
-	JE         store234_end
+	JE         store207_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       CX, $0x06
-	JL         store234_five
+	JL         store207_five
 	VMOVLPS    X1, 16(AX)
-	JE         store234_swap
+	JE         store207_swap
 	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store234_swap
+	JMP        store207_swap
 
-store234_five:
+store207_five:
 	VMOVSS X1, 16(AX)
 
-store234_swap:
+store207_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store234_end
+	JMP        store207_end
 
-store234_few:
+store207_few:
 	CMPQ       CX, $0x02
-	JL         store234_one
+	JL         store207_one
 	VMOVLPS    X1, (AX)
-	JE         store234_end
+	JE         store207_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store234_end
+	JMP        store207_end
 
-store234_one:
+store207_one:
 	VMOVSS X1, (AX)
 
-store234_end:
+store207_end:
 done:
 	VZEROUPPER
 	RET
@@ -58672,25 +58955,25 @@ vectors_end:
 	VCVTPS2PH  $0x00, Y1, X2
 	VPEXTRW    $0x00, X2, (AX)
 	CMPQ       CX, $0x01
-	JE         half235
+	JE         half208
 	VPEXTRW    $0x01, X2, 2(AX)
 	CMPQ       CX, $0x02
-	JE         half235
+	JE         half208
 	VPEXTRW    $0x02, X2, 4(AX)
 	CMPQ       CX, $0x03
-	JE         half235
+	JE         half208
 	VPEXTRW    $0x03, X2, 6(AX)
 	CMPQ       CX, $0x04
-	JE         half235
+	JE         half208
 	VPEXTRW    $0x04, X2, 8(AX)
 	CMPQ       CX, $0x05
-	JE         half235
+	JE         half208
 	VPEXTRW    $0x05, X2, 10(AX)
 	CMPQ       CX, $0x06
-	JE         half235
+	JE         half208
 	VPEXTRW    $0x06, X2, 12(AX)
 
-half235:
+half208:
 done:
 	VZEROUPPER
 	RET

@@ -311,6 +311,9 @@ func BatchNormSumsNEON(dgamma *float32, dbeta *float32, dy *float32, x *float32,
 func BatchNormSumsNarrowNEON(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, n int, rows int, stride int, block int, add int)
 
 //go:noescape
+func BatchNormColumnFactorsNEON(slope *float32, a *float32, b *float32, dgamma *float32, dbeta *float32, rstd *float32, gamma *float32, n int, rows float32)
+
+//go:noescape
 func BatchNormBackwardNEON(dx *float32, dy *float32, x *float32, mean *float32, slope *float32, a *float32, b *float32, rows int, cols int)
 
 //go:noescape

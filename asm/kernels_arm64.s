@@ -39263,6 +39263,177 @@ stored1984:
 done:
 	RET
 
+// func BatchNormColumnFactorsNEON(slope *float32, a *float32, b *float32, dgamma *float32, dbeta *float32, rstd *float32, gamma *float32, n int, rows float32)
+TEXT ·BatchNormColumnFactorsNEON(SB), NOSPLIT, $0-68
+	MOVD slope+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD b+16(FP), R2
+	MOVD dgamma+24(FP), R3
+	MOVD dbeta+32(FP), R4
+	MOVD rstd+40(FP), R5
+	MOVD gamma+48(FP), R6
+	MOVD n+56(FP), R7
+	FMOVS rows+64(FP), F0
+	VDUP V0.S[0], V0.S4
+	SUBS $8, R7
+	BLT blocks_end
+
+blocks:
+	FMOVQ 0(R5), F1
+	FMOVQ 16(R5), F2
+	FMOVQ 0(R6), F3
+	FMOVQ 16(R6), F4
+	WORD $0x6e21dc63 // FMUL V3.4S, V3.4S, V1.4S
+	WORD $0x6e22dc84 // FMUL V4.4S, V4.4S, V2.4S
+	FMOVQ 0(R4), F5
+	FMOVQ 16(R4), F6
+	WORD $0x6e20fca5 // FDIV V5.4S, V5.4S, V0.4S
+	WORD $0x6e20fcc6 // FDIV V6.4S, V6.4S, V0.4S
+	FMOVQ 0(R3), F7
+	FMOVQ 16(R3), F8
+	WORD $0x6e20fce7 // FDIV V7.4S, V7.4S, V0.4S
+	WORD $0x6e20fd08 // FDIV V8.4S, V8.4S, V0.4S
+	WORD $0x6e21dce1 // FMUL V1.4S, V7.4S, V1.4S
+	WORD $0x6e22dd02 // FMUL V2.4S, V8.4S, V2.4S
+	FSTPQ (F3, F4), 0(R0)
+	FSTPQ (F5, F6), 0(R1)
+	FSTPQ (F1, F2), 0(R2)
+	ADD $32, R0
+	ADD $32, R1
+	ADD $32, R2
+	ADD $32, R3
+	ADD $32, R4
+	ADD $32, R5
+	ADD $32, R6
+	SUBS $8, R7
+	BGE blocks
+
+blocks_end:
+	ADD $8, R7
+	SUBS $4, R7
+	BLT vectors_end
+
+vectors:
+	FMOVQ 0(R5), F2
+	FMOVQ 0(R6), F1
+	WORD $0x6e22dc21 // FMUL V1.4S, V1.4S, V2.4S
+	FMOVQ 0(R4), F6
+	WORD $0x6e20fcc6 // FDIV V6.4S, V6.4S, V0.4S
+	FMOVQ 0(R3), F5
+	WORD $0x6e20fca5 // FDIV V5.4S, V5.4S, V0.4S
+	WORD $0x6e22dca2 // FMUL V2.4S, V5.4S, V2.4S
+	FMOVQ F1, 0(R0)
+	FMOVQ F6, 0(R1)
+	FMOVQ F2, 0(R2)
+	ADD $16, R0
+	ADD $16, R1
+	ADD $16, R2
+	ADD $16, R3
+	ADD $16, R4
+	ADD $16, R5
+	ADD $16, R6
+	SUBS $4, R7
+	BGE vectors
+
+vectors_end:
+	ADD $4, R7
+	CMP $0, R7
+	BEQ done
+	VDUP R7, V2.S4
+	SUB $0, R7, R26
+	VMOV R26, V2.S[0]
+	SUB $1, R7, R26
+	VMOV R26, V2.S[1]
+	SUB $2, R7, R26
+	VMOV R26, V2.S[2]
+	SUB $3, R7, R26
+	VMOV R26, V2.S[3]
+	WORD $0x4ea08842 // CMGT V2.4S, V2.4S, #0
+	TBZ $1, R7, single1985
+	FMOVD 0(R5), F6
+	TBZ $0, R7, loaded1986
+	ADD $8, R5, R26
+	VLD1 (R26), V6.S[2]
+	B loaded1986
+
+single1985:
+	FMOVS 0(R5), F6
+
+loaded1986:
+	TBZ $1, R7, single1987
+	FMOVD 0(R6), F1
+	TBZ $0, R7, loaded1988
+	ADD $8, R6, R26
+	VLD1 (R26), V1.S[2]
+	B loaded1988
+
+single1987:
+	FMOVS 0(R6), F1
+
+loaded1988:
+	WORD $0x6e26dc21 // FMUL V1.4S, V1.4S, V6.4S
+	TBZ $1, R7, single1989
+	FMOVD 0(R4), F5
+	TBZ $0, R7, loaded1990
+	ADD $8, R4, R26
+	VLD1 (R26), V5.S[2]
+	B loaded1990
+
+single1989:
+	FMOVS 0(R4), F5
+
+loaded1990:
+	WORD $0x6e20fca5 // FDIV V5.4S, V5.4S, V0.4S
+	TBZ $1, R7, single1991
+	FMOVD 0(R3), F4
+	TBZ $0, R7, loaded1992
+	ADD $8, R3, R26
+	VLD1 (R26), V4.S[2]
+	B loaded1992
+
+single1991:
+	FMOVS 0(R3), F4
+
+loaded1992:
+	WORD $0x6e20fc84 // FDIV V4.4S, V4.4S, V0.4S
+	WORD $0x6e26dc86 // FMUL V6.4S, V4.4S, V6.4S
+	TBZ $1, R7, single1993
+	FMOVD F1, 0(R0)
+	TBZ $0, R7, stored1994
+	ADD $8, R0, R26
+	VST1 V1.S[2], (R26)
+	B stored1994
+
+single1993:
+	FMOVS F1, 0(R0)
+
+stored1994:
+	TBZ $1, R7, single1995
+	FMOVD F5, 0(R1)
+	TBZ $0, R7, stored1996
+	ADD $8, R1, R26
+	VST1 V5.S[2], (R26)
+	B stored1996
+
+single1995:
+	FMOVS F5, 0(R1)
+
+stored1996:
+	TBZ $1, R7, single1997
+	FMOVD F6, 0(R2)
+	TBZ $0, R7, stored1998
+	ADD $8, R2, R26
+	VST1 V6.S[2], (R26)
+	B stored1998
+
+single1997:
+	FMOVS F6, 0(R2)
+
+stored1998:
+
+done:
+	RET
+
 // func BatchNormBackwardNEON(dx *float32, dy *float32, x *float32, mean *float32, slope *float32, a *float32, b *float32, rows int, cols int)
 TEXT ·BatchNormBackwardNEON(SB), NOSPLIT, $0-72
 	MOVD dx+0(FP), R0
@@ -39380,87 +39551,87 @@ vectors_end:
 	ADD $4, R9
 	CMP $0, R9
 	BEQ row_end
-	TBZ $1, R9, single1985
+	TBZ $1, R9, single1999
 	FMOVD 0(R2), F11
-	TBZ $0, R9, loaded1986
+	TBZ $0, R9, loaded2000
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1986
+	B loaded2000
 
-single1985:
+single1999:
 	FMOVS 0(R2), F11
 
-loaded1986:
-	TBZ $1, R9, single1987
+loaded2000:
+	TBZ $1, R9, single2001
 	FMOVD 0(R1), F1
-	TBZ $0, R9, loaded1988
+	TBZ $0, R9, loaded2002
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1988
+	B loaded2002
 
-single1987:
+single2001:
 	FMOVS 0(R1), F1
 
-loaded1988:
-	TBZ $1, R9, single1989
+loaded2002:
+	TBZ $1, R9, single2003
 	FMOVD 0(R3), F12
-	TBZ $0, R9, loaded1990
+	TBZ $0, R9, loaded2004
 	ADD $8, R3, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1990
+	B loaded2004
 
-single1989:
+single2003:
 	FMOVS 0(R3), F12
 
-loaded1990:
+loaded2004:
 	WORD $0x4eacd56c // FSUB V12.4S, V11.4S, V12.4S
-	TBZ $1, R9, single1991
+	TBZ $1, R9, single2005
 	FMOVD 0(R6), F11
-	TBZ $0, R9, loaded1992
+	TBZ $0, R9, loaded2006
 	ADD $8, R6, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1992
+	B loaded2006
 
-single1991:
+single2005:
 	FMOVS 0(R6), F11
 
-loaded1992:
-	TBZ $1, R9, single1993
+loaded2006:
+	TBZ $1, R9, single2007
 	FMOVD 0(R5), F2
-	TBZ $0, R9, loaded1994
+	TBZ $0, R9, loaded2008
 	ADD $8, R5, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1994
+	B loaded2008
 
-single1993:
+single2007:
 	FMOVS 0(R5), F2
 
-loaded1994:
+loaded2008:
 	WORD $0x4ea2d422 // FSUB V2.4S, V1.4S, V2.4S
 	VFMLS V11.S4, V12.S4, V2.S4
-	TBZ $1, R9, single1995
+	TBZ $1, R9, single2009
 	FMOVD 0(R4), F11
-	TBZ $0, R9, loaded1996
+	TBZ $0, R9, loaded2010
 	ADD $8, R4, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1996
+	B loaded2010
 
-single1995:
+single2009:
 	FMOVS 0(R4), F11
 
-loaded1996:
+loaded2010:
 	WORD $0x6e2bdc4b // FMUL V11.4S, V2.4S, V11.4S
-	TBZ $1, R9, single1997
+	TBZ $1, R9, single2011
 	FMOVD F11, 0(R0)
-	TBZ $0, R9, stored1998
+	TBZ $0, R9, stored2012
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored1998
+	B stored2012
 
-single1997:
+single2011:
 	FMOVS F11, 0(R0)
 
-stored1998:
+stored2012:
 	LSL $2, R9
 	ADD R9, R0
 	ADD R9, R1
@@ -39766,97 +39937,97 @@ columns1_end:
 	ADD R9, R3
 	MOVD scale+40(FP), R5
 	ADD R9, R5
-	TBZ $1, R7, single1999
+	TBZ $1, R7, single2013
 	FMOVD 0(R5), F7
-	TBZ $0, R7, loaded2000
+	TBZ $0, R7, loaded2014
 	ADD $8, R5, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2000
+	B loaded2014
 
-single1999:
+single2013:
 	FMOVS 0(R5), F7
 
-loaded2000:
+loaded2014:
 	MOVD shift+48(FP), R6
 	ADD R9, R6
-	TBZ $1, R7, single2001
+	TBZ $1, R7, single2015
 	FMOVD 0(R6), F8
-	TBZ $0, R7, loaded2002
+	TBZ $0, R7, loaded2016
 	ADD $8, R6, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2002
+	B loaded2016
 
-single2001:
+single2015:
 	FMOVS 0(R6), F8
 
-loaded2002:
+loaded2016:
 	MOVD mean+32(FP), R4
 	ADD R9, R4
-	TBZ $1, R7, single2003
+	TBZ $1, R7, single2017
 	FMOVD 0(R4), F9
-	TBZ $0, R7, loaded2004
+	TBZ $0, R7, loaded2018
 	ADD $8, R4, R26
 	VLD1 (R26), V9.S[2]
-	B loaded2004
+	B loaded2018
 
-single2003:
+single2017:
 	FMOVS 0(R4), F9
 
-loaded2004:
+loaded2018:
 	VEOR V10.B16, V10.B16, V10.B16
 	VEOR V5.B16, V5.B16, V5.B16
 	MOVD add+80(FP), R10
 	CMP $2, R10
 	BNE partial_begin
-	TBZ $1, R7, single2005
+	TBZ $1, R7, single2019
 	FMOVD 0(R0), F10
-	TBZ $0, R7, loaded2006
+	TBZ $0, R7, loaded2020
 	ADD $8, R0, R26
 	VLD1 (R26), V10.S[2]
-	B loaded2006
+	B loaded2020
 
-single2005:
+single2019:
 	FMOVS 0(R0), F10
 
-loaded2006:
-	TBZ $1, R7, single2007
+loaded2020:
+	TBZ $1, R7, single2021
 	FMOVD 0(R1), F5
-	TBZ $0, R7, loaded2008
+	TBZ $0, R7, loaded2022
 	ADD $8, R1, R26
 	VLD1 (R26), V5.S[2]
-	B loaded2008
+	B loaded2022
 
-single2007:
+single2021:
 	FMOVS 0(R1), F5
 
-loaded2008:
+loaded2022:
 
 partial_begin:
 	MOVD rows+64(FP), R10
 
 partial_rows:
-	TBZ $1, R7, single2009
+	TBZ $1, R7, single2023
 	FMOVD 0(R2), F4
-	TBZ $0, R7, loaded2010
+	TBZ $0, R7, loaded2024
 	ADD $8, R2, R26
 	VLD1 (R26), V4.S[2]
-	B loaded2010
+	B loaded2024
 
-single2009:
+single2023:
 	FMOVS 0(R2), F4
 
-loaded2010:
-	TBZ $1, R7, single2011
+loaded2024:
+	TBZ $1, R7, single2025
 	FMOVD 0(R3), F3
-	TBZ $0, R7, loaded2012
+	TBZ $0, R7, loaded2026
 	ADD $8, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2012
+	B loaded2026
 
-single2011:
+single2025:
 	FMOVS 0(R3), F3
 
-loaded2012:
+loaded2026:
 	VMOV V8.B16, V2.B16
 	VFMLA V7.S4, V3.S4, V2.S4
 	WORD $0x6ea0e442 // FCMGT V2.4S, V2.4S, V0.4S
@@ -39871,54 +40042,54 @@ loaded2012:
 	MOVD add+80(FP), R10
 	CMP $1, R10
 	BNE partial_store
-	TBZ $1, R7, single2013
+	TBZ $1, R7, single2027
 	FMOVD 0(R0), F4
-	TBZ $0, R7, loaded2014
+	TBZ $0, R7, loaded2028
 	ADD $8, R0, R26
 	VLD1 (R26), V4.S[2]
-	B loaded2014
+	B loaded2028
 
-single2013:
+single2027:
 	FMOVS 0(R0), F4
 
-loaded2014:
+loaded2028:
 	WORD $0x4e2ad48a // FADD V10.4S, V4.4S, V10.4S
-	TBZ $1, R7, single2015
+	TBZ $1, R7, single2029
 	FMOVD 0(R1), F4
-	TBZ $0, R7, loaded2016
+	TBZ $0, R7, loaded2030
 	ADD $8, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded2016
+	B loaded2030
 
-single2015:
+single2029:
 	FMOVS 0(R1), F4
 
-loaded2016:
+loaded2030:
 	WORD $0x4e25d485 // FADD V5.4S, V4.4S, V5.4S
 
 partial_store:
-	TBZ $1, R7, single2017
+	TBZ $1, R7, single2031
 	FMOVD F10, 0(R0)
-	TBZ $0, R7, stored2018
+	TBZ $0, R7, stored2032
 	ADD $8, R0, R26
 	VST1 V10.S[2], (R26)
-	B stored2018
+	B stored2032
 
-single2017:
+single2031:
 	FMOVS F10, 0(R0)
 
-stored2018:
-	TBZ $1, R7, single2019
+stored2032:
+	TBZ $1, R7, single2033
 	FMOVD F5, 0(R1)
-	TBZ $0, R7, stored2020
+	TBZ $0, R7, stored2034
 	ADD $8, R1, R26
 	VST1 V5.S[2], (R26)
-	B stored2020
+	B stored2034
 
-single2019:
+single2033:
 	FMOVS F5, 0(R1)
 
-stored2020:
+stored2034:
 
 done:
 	RET
@@ -40033,43 +40204,43 @@ columns_end:
 	ADD R7, R9
 	MOVD scale+40(FP), R7
 	ADD R6, R7
-	TBZ $1, R4, single2021
+	TBZ $1, R4, single2035
 	FMOVD 0(R7), F1
-	TBZ $0, R4, loaded2022
+	TBZ $0, R4, loaded2036
 	ADD $8, R7, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2022
+	B loaded2036
 
-single2021:
+single2035:
 	FMOVS 0(R7), F1
 
-loaded2022:
+loaded2036:
 	MOVD shift+48(FP), R7
 	ADD R6, R7
-	TBZ $1, R4, single2023
+	TBZ $1, R4, single2037
 	FMOVD 0(R7), F2
-	TBZ $0, R4, loaded2024
+	TBZ $0, R4, loaded2038
 	ADD $8, R7, R26
 	VLD1 (R26), V2.S[2]
-	B loaded2024
+	B loaded2038
 
-single2023:
+single2037:
 	FMOVS 0(R7), F2
 
-loaded2024:
+loaded2038:
 	MOVD mean+32(FP), R7
 	ADD R6, R7
-	TBZ $1, R4, single2025
+	TBZ $1, R4, single2039
 	FMOVD 0(R7), F3
-	TBZ $0, R4, loaded2026
+	TBZ $0, R4, loaded2040
 	ADD $8, R7, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2026
+	B loaded2040
 
-single2025:
+single2039:
 	FMOVS 0(R7), F3
 
-loaded2026:
+loaded2040:
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V6.B16, V6.B16, V6.B16
@@ -40077,50 +40248,50 @@ loaded2026:
 	MOVD rows+64(FP), R7
 
 partial_rows:
-	TBZ $1, R4, single2027
+	TBZ $1, R4, single2041
 	FMOVD 0(R2), F8
-	TBZ $0, R4, loaded2028
+	TBZ $0, R4, loaded2042
 	ADD $8, R2, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2028
+	B loaded2042
 
-single2027:
+single2041:
 	FMOVS 0(R2), F8
 
-loaded2028:
-	TBZ $1, R4, single2029
+loaded2042:
+	TBZ $1, R4, single2043
 	FMOVD 0(R8), F11
-	TBZ $0, R4, loaded2030
+	TBZ $0, R4, loaded2044
 	ADD $8, R8, R26
 	VLD1 (R26), V11.S[2]
-	B loaded2030
+	B loaded2044
 
-single2029:
+single2043:
 	FMOVS 0(R8), F11
 
-loaded2030:
-	TBZ $1, R4, single2031
+loaded2044:
+	TBZ $1, R4, single2045
 	FMOVD 0(R3), F10
-	TBZ $0, R4, loaded2032
+	TBZ $0, R4, loaded2046
 	ADD $8, R3, R26
 	VLD1 (R26), V10.S[2]
-	B loaded2032
+	B loaded2046
 
-single2031:
+single2045:
 	FMOVS 0(R3), F10
 
-loaded2032:
-	TBZ $1, R4, single2033
+loaded2046:
+	TBZ $1, R4, single2047
 	FMOVD 0(R9), F13
-	TBZ $0, R4, loaded2034
+	TBZ $0, R4, loaded2048
 	ADD $8, R9, R26
 	VLD1 (R26), V13.S[2]
-	B loaded2034
+	B loaded2048
 
-single2033:
+single2047:
 	FMOVS 0(R9), F13
 
-loaded2034:
+loaded2048:
 	VMOV V2.B16, V12.B16
 	VFMLA V1.S4, V10.S4, V12.S4
 	VMOV V2.B16, V14.B16
@@ -40144,56 +40315,56 @@ loaded2034:
 	MOVD add+88(FP), R7
 	CMP $0, R7
 	BEQ partial_store
-	TBZ $1, R4, single2035
+	TBZ $1, R4, single2049
 	FMOVD 0(R0), F11
-	TBZ $0, R4, loaded2036
+	TBZ $0, R4, loaded2050
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded2036
+	B loaded2050
 
-single2035:
+single2049:
 	FMOVS 0(R0), F11
 
-loaded2036:
+loaded2050:
 	WORD $0x4e24d564 // FADD V4.4S, V11.4S, V4.4S
-	TBZ $1, R4, single2037
+	TBZ $1, R4, single2051
 	FMOVD 0(R1), F11
-	TBZ $0, R4, loaded2038
+	TBZ $0, R4, loaded2052
 	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
-	B loaded2038
+	B loaded2052
 
-single2037:
+single2051:
 	FMOVS 0(R1), F11
 
-loaded2038:
+loaded2052:
 	WORD $0x4e26d566 // FADD V6.4S, V11.4S, V6.4S
 
 partial_store:
 	WORD $0x4e25d484 // FADD V4.4S, V4.4S, V5.4S
-	TBZ $1, R4, single2039
+	TBZ $1, R4, single2053
 	FMOVD F4, 0(R0)
-	TBZ $0, R4, stored2040
+	TBZ $0, R4, stored2054
 	ADD $8, R0, R26
 	VST1 V4.S[2], (R26)
-	B stored2040
+	B stored2054
 
-single2039:
+single2053:
 	FMOVS F4, 0(R0)
 
-stored2040:
+stored2054:
 	WORD $0x4e27d4c6 // FADD V6.4S, V6.4S, V7.4S
-	TBZ $1, R4, single2041
+	TBZ $1, R4, single2055
 	FMOVD F6, 0(R1)
-	TBZ $0, R4, stored2042
+	TBZ $0, R4, stored2056
 	ADD $8, R1, R26
 	VST1 V6.S[2], (R26)
-	B stored2042
+	B stored2056
 
-single2041:
+single2055:
 	FMOVS F6, 0(R1)
 
-stored2042:
+stored2056:
 
 done:
 	RET
@@ -40350,112 +40521,112 @@ vectors_end:
 	ADD $4, R11
 	CMP $0, R11
 	BEQ row_end
-	TBZ $1, R11, single2043
-	FMOVD 0(R2), F15
-	TBZ $0, R11, loaded2044
-	ADD $8, R2, R26
-	VLD1 (R26), V15.S[2]
-	B loaded2044
-
-single2043:
-	FMOVS 0(R2), F15
-
-loaded2044:
-	TBZ $1, R11, single2045
-	FMOVD 0(R1), F14
-	TBZ $0, R11, loaded2046
-	ADD $8, R1, R26
-	VLD1 (R26), V14.S[2]
-	B loaded2046
-
-single2045:
-	FMOVS 0(R1), F14
-
-loaded2046:
-	TBZ $1, R11, single2047
-	FMOVD 0(R7), F2
-	TBZ $0, R11, loaded2048
-	ADD $8, R7, R26
-	VLD1 (R26), V2.S[2]
-	B loaded2048
-
-single2047:
-	FMOVS 0(R7), F2
-
-loaded2048:
-	TBZ $1, R11, single2049
-	FMOVD 0(R8), F3
-	TBZ $0, R11, loaded2050
-	ADD $8, R8, R26
-	VLD1 (R26), V3.S[2]
-	B loaded2050
-
-single2049:
-	FMOVS 0(R8), F3
-
-loaded2050:
-	VFMLA V2.S4, V15.S4, V3.S4
-	WORD $0x6ea0e463 // FCMGT V3.4S, V3.4S, V0.4S
-	VAND V3.B16, V14.B16, V14.B16
-	TBZ $1, R11, single2051
-	FMOVD 0(R3), F3
-	TBZ $0, R11, loaded2052
-	ADD $8, R3, R26
-	VLD1 (R26), V3.S[2]
-	B loaded2052
-
-single2051:
-	FMOVS 0(R3), F3
-
-loaded2052:
-	WORD $0x4ea3d5e3 // FSUB V3.4S, V15.4S, V3.4S
-	TBZ $1, R11, single2053
-	FMOVD 0(R6), F15
-	TBZ $0, R11, loaded2054
-	ADD $8, R6, R26
-	VLD1 (R26), V15.S[2]
-	B loaded2054
-
-single2053:
-	FMOVS 0(R6), F15
-
-loaded2054:
-	TBZ $1, R11, single2055
-	FMOVD 0(R5), F2
-	TBZ $0, R11, loaded2056
-	ADD $8, R5, R26
-	VLD1 (R26), V2.S[2]
-	B loaded2056
-
-single2055:
-	FMOVS 0(R5), F2
-
-loaded2056:
-	WORD $0x4ea2d5c2 // FSUB V2.4S, V14.4S, V2.4S
-	VFMLS V15.S4, V3.S4, V2.S4
 	TBZ $1, R11, single2057
-	FMOVD 0(R4), F15
+	FMOVD 0(R2), F15
 	TBZ $0, R11, loaded2058
-	ADD $8, R4, R26
+	ADD $8, R2, R26
 	VLD1 (R26), V15.S[2]
 	B loaded2058
 
 single2057:
-	FMOVS 0(R4), F15
+	FMOVS 0(R2), F15
 
 loaded2058:
-	WORD $0x6e2fdc4f // FMUL V15.4S, V2.4S, V15.4S
 	TBZ $1, R11, single2059
-	FMOVD F15, 0(R0)
-	TBZ $0, R11, stored2060
-	ADD $8, R0, R26
-	VST1 V15.S[2], (R26)
-	B stored2060
+	FMOVD 0(R1), F14
+	TBZ $0, R11, loaded2060
+	ADD $8, R1, R26
+	VLD1 (R26), V14.S[2]
+	B loaded2060
 
 single2059:
+	FMOVS 0(R1), F14
+
+loaded2060:
+	TBZ $1, R11, single2061
+	FMOVD 0(R7), F2
+	TBZ $0, R11, loaded2062
+	ADD $8, R7, R26
+	VLD1 (R26), V2.S[2]
+	B loaded2062
+
+single2061:
+	FMOVS 0(R7), F2
+
+loaded2062:
+	TBZ $1, R11, single2063
+	FMOVD 0(R8), F3
+	TBZ $0, R11, loaded2064
+	ADD $8, R8, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2064
+
+single2063:
+	FMOVS 0(R8), F3
+
+loaded2064:
+	VFMLA V2.S4, V15.S4, V3.S4
+	WORD $0x6ea0e463 // FCMGT V3.4S, V3.4S, V0.4S
+	VAND V3.B16, V14.B16, V14.B16
+	TBZ $1, R11, single2065
+	FMOVD 0(R3), F3
+	TBZ $0, R11, loaded2066
+	ADD $8, R3, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2066
+
+single2065:
+	FMOVS 0(R3), F3
+
+loaded2066:
+	WORD $0x4ea3d5e3 // FSUB V3.4S, V15.4S, V3.4S
+	TBZ $1, R11, single2067
+	FMOVD 0(R6), F15
+	TBZ $0, R11, loaded2068
+	ADD $8, R6, R26
+	VLD1 (R26), V15.S[2]
+	B loaded2068
+
+single2067:
+	FMOVS 0(R6), F15
+
+loaded2068:
+	TBZ $1, R11, single2069
+	FMOVD 0(R5), F2
+	TBZ $0, R11, loaded2070
+	ADD $8, R5, R26
+	VLD1 (R26), V2.S[2]
+	B loaded2070
+
+single2069:
+	FMOVS 0(R5), F2
+
+loaded2070:
+	WORD $0x4ea2d5c2 // FSUB V2.4S, V14.4S, V2.4S
+	VFMLS V15.S4, V3.S4, V2.S4
+	TBZ $1, R11, single2071
+	FMOVD 0(R4), F15
+	TBZ $0, R11, loaded2072
+	ADD $8, R4, R26
+	VLD1 (R26), V15.S[2]
+	B loaded2072
+
+single2071:
+	FMOVS 0(R4), F15
+
+loaded2072:
+	WORD $0x6e2fdc4f // FMUL V15.4S, V2.4S, V15.4S
+	TBZ $1, R11, single2073
+	FMOVD F15, 0(R0)
+	TBZ $0, R11, stored2074
+	ADD $8, R0, R26
+	VST1 V15.S[2], (R26)
+	B stored2074
+
+single2073:
 	FMOVS F15, 0(R0)
 
-stored2060:
+stored2074:
 	LSL $2, R11
 	ADD R11, R0
 	ADD R11, R1
@@ -41162,44 +41333,44 @@ vectors1_end:
 	MOVD more+96(FP), R10
 	CMP $0, R10
 	BNE partial_more
-	TBZ $1, R9, single2061
+	TBZ $1, R9, single2075
 	FMOVD 0(R5), F3
-	TBZ $0, R9, loaded2062
+	TBZ $0, R9, loaded2076
 	ADD $8, R5, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2062
+	B loaded2076
 
-single2061:
+single2075:
 	FMOVS 0(R5), F3
 
-loaded2062:
+loaded2076:
 	B partial_next
 
 partial_more:
-	TBZ $1, R9, single2063
+	TBZ $1, R9, single2077
 	FMOVD 0(R0), F3
-	TBZ $0, R9, loaded2064
+	TBZ $0, R9, loaded2078
 	ADD $8, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2064
+	B loaded2078
 
-single2063:
+single2077:
 	FMOVS 0(R0), F3
 
-loaded2064:
+loaded2078:
 
 partial_places:
-	TBZ $1, R9, single2065
+	TBZ $1, R9, single2079
 	FMOVD 0(R5), F4
-	TBZ $0, R9, loaded2066
+	TBZ $0, R9, loaded2080
 	ADD $8, R5, R26
 	VLD1 (R26), V4.S[2]
-	B loaded2066
+	B loaded2080
 
-single2065:
+single2079:
 	FMOVS 0(R5), F4
 
-loaded2066:
+loaded2080:
 	WORD $0x4e24e497 // FCMEQ V23.4S, V4.4S, V4.4S
 	WORD $0x6ea3e481 // FCMGT V1.4S, V4.4S, V3.4S
 	WORD $0x4ef71c21 // ORN V1.16B, V1.16B, V23.16B
@@ -41213,17 +41384,17 @@ partial_next:
 	MOVD taps+48(FP), R8
 	SUBS $1, R7
 	BNE partial_places
-	TBZ $1, R9, single2067
+	TBZ $1, R9, single2081
 	FMOVD F3, 0(R0)
-	TBZ $0, R9, stored2068
+	TBZ $0, R9, stored2082
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored2068
+	B stored2082
 
-single2067:
+single2081:
 	FMOVS F3, 0(R0)
 
-stored2068:
+stored2082:
 	ADD R9<<2, R1
 	ADD R9<<2, R0
 
@@ -41812,56 +41983,56 @@ vectors1_end:
 	MOVD more+104(FP), R11
 	CMP $0, R11
 	BNE partial_more
-	TBZ $1, R10, single2069
+	TBZ $1, R10, single2083
 	FMOVD 0(R6), F6
-	TBZ $0, R10, loaded2070
+	TBZ $0, R10, loaded2084
 	ADD $8, R6, R26
 	VLD1 (R26), V6.S[2]
-	B loaded2070
+	B loaded2084
 
-single2069:
+single2083:
 	FMOVS 0(R6), F6
 
-loaded2070:
+loaded2084:
 	VMOV V1.B16, V7.B16
 	B partial_next
 
 partial_more:
-	TBZ $1, R10, single2071
+	TBZ $1, R10, single2085
 	FMOVD 0(R0), F6
-	TBZ $0, R10, loaded2072
+	TBZ $0, R10, loaded2086
 	ADD $8, R0, R26
 	VLD1 (R26), V6.S[2]
-	B loaded2072
+	B loaded2086
 
-single2071:
+single2085:
 	FMOVS 0(R0), F6
 
-loaded2072:
-	TBZ $1, R10, single2073
+loaded2086:
+	TBZ $1, R10, single2087
 	FMOVD 0(R1), F7
-	TBZ $0, R10, loaded2074
+	TBZ $0, R10, loaded2088
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2074
+	B loaded2088
 
-single2073:
+single2087:
 	FMOVS 0(R1), F7
 
-loaded2074:
+loaded2088:
 
 partial_places:
-	TBZ $1, R10, single2075
+	TBZ $1, R10, single2089
 	FMOVD 0(R6), F4
-	TBZ $0, R10, loaded2076
+	TBZ $0, R10, loaded2090
 	ADD $8, R6, R26
 	VLD1 (R26), V4.S[2]
-	B loaded2076
+	B loaded2090
 
-single2075:
+single2089:
 	FMOVS 0(R6), F4
 
-loaded2076:
+loaded2090:
 	WORD $0x4e24e48b // FCMEQ V11.4S, V4.4S, V4.4S
 	WORD $0x6ea6e485 // FCMGT V5.4S, V4.4S, V6.4S
 	WORD $0x4eeb1ca5 // ORN V5.16B, V5.16B, V11.16B
@@ -41877,28 +42048,28 @@ partial_next:
 	MOVD taps+56(FP), R9
 	SUBS $1, R8
 	BNE partial_places
-	TBZ $1, R10, single2077
+	TBZ $1, R10, single2091
 	FMOVD F6, 0(R0)
-	TBZ $0, R10, stored2078
+	TBZ $0, R10, stored2092
 	ADD $8, R0, R26
 	VST1 V6.S[2], (R26)
-	B stored2078
+	B stored2092
 
-single2077:
+single2091:
 	FMOVS F6, 0(R0)
 
-stored2078:
-	TBZ $1, R10, single2079
+stored2092:
+	TBZ $1, R10, single2093
 	FMOVD F7, 0(R1)
-	TBZ $0, R10, stored2080
+	TBZ $0, R10, stored2094
 	ADD $8, R1, R26
 	VST1 V7.S[2], (R26)
-	B stored2080
+	B stored2094
 
-single2079:
+single2093:
 	FMOVS F7, 0(R1)
 
-stored2080:
+stored2094:
 	ADD R10<<2, R2
 	ADD R10<<2, R0
 	ADD R10<<2, R1
@@ -42497,45 +42668,45 @@ vectors1_end:
 	MOVD more+96(FP), R10
 	CMP $0, R10
 	BNE partial_more
-	TBZ $1, R9, single2081
+	TBZ $1, R9, single2095
 	FMOVD 0(R5), F6
-	TBZ $0, R9, loaded2082
+	TBZ $0, R9, loaded2096
 	ADD $8, R5, R26
 	VLD1 (R26), V6.S[2]
-	B loaded2082
+	B loaded2096
 
-single2081:
+single2095:
 	FMOVS 0(R5), F6
 
-loaded2082:
+loaded2096:
 	WORD $0x4e21d4c5 // FADD V5.4S, V6.4S, V1.4S
 	B partial_next
 
 partial_more:
-	TBZ $1, R9, single2083
+	TBZ $1, R9, single2097
 	FMOVD 0(R0), F5
-	TBZ $0, R9, loaded2084
+	TBZ $0, R9, loaded2098
 	ADD $8, R0, R26
 	VLD1 (R26), V5.S[2]
-	B loaded2084
+	B loaded2098
 
-single2083:
+single2097:
 	FMOVS 0(R0), F5
 
-loaded2084:
+loaded2098:
 
 partial_places:
-	TBZ $1, R9, single2085
+	TBZ $1, R9, single2099
 	FMOVD 0(R5), F6
-	TBZ $0, R9, loaded2086
+	TBZ $0, R9, loaded2100
 	ADD $8, R5, R26
 	VLD1 (R26), V6.S[2]
-	B loaded2086
+	B loaded2100
 
-single2085:
+single2099:
 	FMOVS 0(R5), F6
 
-loaded2086:
+loaded2100:
 	WORD $0x4e26d4a5 // FADD V5.4S, V5.4S, V6.4S
 
 partial_next:
@@ -42547,17 +42718,17 @@ partial_next:
 	SUBS $1, R7
 	BNE partial_places
 	WORD $0x6e20fca6 // FDIV V6.4S, V5.4S, V0.4S
-	TBZ $1, R9, single2087
+	TBZ $1, R9, single2101
 	FMOVD F6, 0(R0)
-	TBZ $0, R9, stored2088
+	TBZ $0, R9, stored2102
 	ADD $8, R0, R26
 	VST1 V6.S[2], (R26)
-	B stored2088
+	B stored2102
 
-single2087:
+single2101:
 	FMOVS F6, 0(R0)
 
-stored2088:
+stored2102:
 	ADD R9<<2, R1
 	ADD R9<<2, R0
 
@@ -42900,32 +43071,32 @@ vectors1_end:
 	MOVD R0, R5
 	MOVD rows+40(FP), R7
 	MOVD taps+48(FP), R8
-	TBZ $1, R9, single2089
+	TBZ $1, R9, single2103
 	FMOVD 0(R1), F3
-	TBZ $0, R9, loaded2090
+	TBZ $0, R9, loaded2104
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2090
+	B loaded2104
 
-single2089:
+single2103:
 	FMOVS 0(R1), F3
 
-loaded2090:
+loaded2104:
 	WORD $0x6e20fc63 // FDIV V3.4S, V3.4S, V0.4S
 	WORD $0x4e21d464 // FADD V4.4S, V3.4S, V1.4S
 
 partial_places:
-	TBZ $1, R9, single2091
+	TBZ $1, R9, single2105
 	FMOVD F4, 0(R5)
-	TBZ $0, R9, stored2092
+	TBZ $0, R9, stored2106
 	ADD $8, R5, R26
 	VST1 V4.S[2], (R26)
-	B stored2092
+	B stored2106
 
-single2091:
+single2105:
 	FMOVS F4, 0(R5)
 
-stored2092:
+stored2106:
 
 partial_next:
 	ADD R3, R5
@@ -43395,44 +43566,44 @@ vectors1_end:
 	MOVD R0, R5
 	MOVD rows+40(FP), R7
 	MOVD taps+48(FP), R8
-	TBZ $1, R9, single2093
+	TBZ $1, R9, single2107
 	FMOVD 0(R1), F3
-	TBZ $0, R9, loaded2094
+	TBZ $0, R9, loaded2108
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2094
+	B loaded2108
 
-single2093:
+single2107:
 	FMOVS 0(R1), F3
 
-loaded2094:
+loaded2108:
 	WORD $0x6e20fc63 // FDIV V3.4S, V3.4S, V0.4S
 	WORD $0x4e21d464 // FADD V4.4S, V3.4S, V1.4S
 
 partial_places:
-	TBZ $1, R9, single2095
+	TBZ $1, R9, single2109
 	FMOVD 0(R5), F3
-	TBZ $0, R9, loaded2096
+	TBZ $0, R9, loaded2110
 	ADD $8, R5, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2096
+	B loaded2110
 
-single2095:
+single2109:
 	FMOVS 0(R5), F3
 
-loaded2096:
+loaded2110:
 	WORD $0x4e24d463 // FADD V3.4S, V3.4S, V4.4S
-	TBZ $1, R9, single2097
+	TBZ $1, R9, single2111
 	FMOVD F3, 0(R5)
-	TBZ $0, R9, stored2098
+	TBZ $0, R9, stored2112
 	ADD $8, R5, R26
 	VST1 V3.S[2], (R26)
-	B stored2098
+	B stored2112
 
-single2097:
+single2111:
 	FMOVS F3, 0(R5)
 
-stored2098:
+stored2112:
 
 partial_next:
 	ADD R3, R5
@@ -43907,44 +44078,44 @@ vectors1_end:
 	MOVD rows+48(FP), R8
 	MOVD taps+56(FP), R9
 	VMOV V0.B16, V2.B16
-	TBZ $1, R10, single2099
+	TBZ $1, R10, single2113
 	FMOVD 0(R1), F6
-	TBZ $0, R10, loaded2100
+	TBZ $0, R10, loaded2114
 	ADD $8, R1, R26
 	VLD1 (R26), V6.S[2]
-	B loaded2100
+	B loaded2114
 
-single2099:
+single2113:
 	FMOVS 0(R1), F6
 
-loaded2100:
+loaded2114:
 	WORD $0x4e21d4c7 // FADD V7.4S, V6.4S, V1.4S
-	TBZ $1, R10, single2101
+	TBZ $1, R10, single2115
 	FMOVD 0(R2), F8
-	TBZ $0, R10, loaded2102
+	TBZ $0, R10, loaded2116
 	ADD $8, R2, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2102
+	B loaded2116
 
-single2101:
+single2115:
 	FMOVS 0(R2), F8
 
-loaded2102:
+loaded2116:
 
 partial_places:
 	VCMEQ V2.S4, V8.S4, V6.S4
 	VAND V6.B16, V7.B16, V6.B16
-	TBZ $1, R10, single2103
+	TBZ $1, R10, single2117
 	FMOVD F6, 0(R6)
-	TBZ $0, R10, stored2104
+	TBZ $0, R10, stored2118
 	ADD $8, R6, R26
 	VST1 V6.S[2], (R26)
-	B stored2104
+	B stored2118
 
-single2103:
+single2117:
 	FMOVS F6, 0(R6)
 
-stored2104:
+stored2118:
 
 partial_next:
 	VADD V3.S4, V2.S4, V2.S4
@@ -44541,56 +44712,56 @@ vectors1_end:
 	MOVD rows+48(FP), R8
 	MOVD taps+56(FP), R9
 	VMOV V0.B16, V2.B16
-	TBZ $1, R10, single2105
+	TBZ $1, R10, single2119
 	FMOVD 0(R1), F6
-	TBZ $0, R10, loaded2106
+	TBZ $0, R10, loaded2120
 	ADD $8, R1, R26
 	VLD1 (R26), V6.S[2]
-	B loaded2106
+	B loaded2120
 
-single2105:
+single2119:
 	FMOVS 0(R1), F6
 
-loaded2106:
+loaded2120:
 	WORD $0x4e21d4c7 // FADD V7.4S, V6.4S, V1.4S
-	TBZ $1, R10, single2107
+	TBZ $1, R10, single2121
 	FMOVD 0(R2), F8
-	TBZ $0, R10, loaded2108
+	TBZ $0, R10, loaded2122
 	ADD $8, R2, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2108
+	B loaded2122
 
-single2107:
+single2121:
 	FMOVS 0(R2), F8
 
-loaded2108:
+loaded2122:
 
 partial_places:
 	VCMEQ V2.S4, V8.S4, V6.S4
 	VAND V6.B16, V7.B16, V6.B16
-	TBZ $1, R10, single2109
+	TBZ $1, R10, single2123
 	FMOVD 0(R6), F5
-	TBZ $0, R10, loaded2110
+	TBZ $0, R10, loaded2124
 	ADD $8, R6, R26
 	VLD1 (R26), V5.S[2]
-	B loaded2110
+	B loaded2124
 
-single2109:
+single2123:
 	FMOVS 0(R6), F5
 
-loaded2110:
+loaded2124:
 	WORD $0x4e26d4a6 // FADD V6.4S, V5.4S, V6.4S
-	TBZ $1, R10, single2111
+	TBZ $1, R10, single2125
 	FMOVD F6, 0(R6)
-	TBZ $0, R10, stored2112
+	TBZ $0, R10, stored2126
 	ADD $8, R6, R26
 	VST1 V6.S[2], (R26)
-	B stored2112
+	B stored2126
 
-single2111:
+single2125:
 	FMOVS F6, 0(R6)
 
-stored2112:
+stored2126:
 
 partial_next:
 	VADD V3.S4, V2.S4, V2.S4
@@ -44757,146 +44928,6 @@ pass0_blocks_end:
 pass0_partial0:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single2113
-	FMOVD 0(R1), F16
-	TBZ $0, R5, loaded2114
-	ADD $8, R1, R26
-	VLD1 (R26), V16.S[2]
-	B loaded2114
-
-single2113:
-	FMOVS 0(R1), F16
-
-loaded2114:
-	FMOVQ 32(R25), F15 // 0xff800000
-	WORD $0x6ee01df0 // BIF V16.16B, V15.16B, V0.16B
-	WORD $0x6ea1e60f // FCMGT V15.4S, V16.4S, V1.4S
-	WORD $0x6eaf1e01 // BIT V1.16B, V16.16B, V15.16B
-	B pass0_fold
-
-pass0_partial1:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single2115
-	FMOVD 0(R1), F16
-	TBZ $0, R5, loaded2116
-	ADD $8, R1, R26
-	VLD1 (R26), V16.S[2]
-	B loaded2116
-
-single2115:
-	FMOVS 0(R1), F16
-
-loaded2116:
-	FMOVQ 32(R25), F15 // 0xff800000
-	WORD $0x6ee01df0 // BIF V16.16B, V15.16B, V0.16B
-	WORD $0x6ea2e60f // FCMGT V15.4S, V16.4S, V2.4S
-	WORD $0x6eaf1e02 // BIT V2.16B, V16.16B, V15.16B
-	B pass0_fold
-
-pass0_partial2:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single2117
-	FMOVD 0(R1), F16
-	TBZ $0, R5, loaded2118
-	ADD $8, R1, R26
-	VLD1 (R26), V16.S[2]
-	B loaded2118
-
-single2117:
-	FMOVS 0(R1), F16
-
-loaded2118:
-	FMOVQ 32(R25), F15 // 0xff800000
-	WORD $0x6ee01df0 // BIF V16.16B, V15.16B, V0.16B
-	WORD $0x6ea3e60f // FCMGT V15.4S, V16.4S, V3.4S
-	WORD $0x6eaf1e03 // BIT V3.16B, V16.16B, V15.16B
-	B pass0_fold
-
-pass0_partial3:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single2119
-	FMOVD 0(R1), F16
-	TBZ $0, R5, loaded2120
-	ADD $8, R1, R26
-	VLD1 (R26), V16.S[2]
-	B loaded2120
-
-single2119:
-	FMOVS 0(R1), F16
-
-loaded2120:
-	FMOVQ 32(R25), F15 // 0xff800000
-	WORD $0x6ee01df0 // BIF V16.16B, V15.16B, V0.16B
-	WORD $0x6ea4e60f // FCMGT V15.4S, V16.4S, V4.4S
-	WORD $0x6eaf1e04 // BIT V4.16B, V16.16B, V15.16B
-	B pass0_fold
-
-pass0_partial4:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single2121
-	FMOVD 0(R1), F16
-	TBZ $0, R5, loaded2122
-	ADD $8, R1, R26
-	VLD1 (R26), V16.S[2]
-	B loaded2122
-
-single2121:
-	FMOVS 0(R1), F16
-
-loaded2122:
-	FMOVQ 32(R25), F15 // 0xff800000
-	WORD $0x6ee01df0 // BIF V16.16B, V15.16B, V0.16B
-	WORD $0x6ea5e60f // FCMGT V15.4S, V16.4S, V5.4S
-	WORD $0x6eaf1e05 // BIT V5.16B, V16.16B, V15.16B
-	B pass0_fold
-
-pass0_partial5:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single2123
-	FMOVD 0(R1), F16
-	TBZ $0, R5, loaded2124
-	ADD $8, R1, R26
-	VLD1 (R26), V16.S[2]
-	B loaded2124
-
-single2123:
-	FMOVS 0(R1), F16
-
-loaded2124:
-	FMOVQ 32(R25), F15 // 0xff800000
-	WORD $0x6ee01df0 // BIF V16.16B, V15.16B, V0.16B
-	WORD $0x6ea6e60f // FCMGT V15.4S, V16.4S, V6.4S
-	WORD $0x6eaf1e06 // BIT V6.16B, V16.16B, V15.16B
-	B pass0_fold
-
-pass0_partial6:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single2125
-	FMOVD 0(R1), F16
-	TBZ $0, R5, loaded2126
-	ADD $8, R1, R26
-	VLD1 (R26), V16.S[2]
-	B loaded2126
-
-single2125:
-	FMOVS 0(R1), F16
-
-loaded2126:
-	FMOVQ 32(R25), F15 // 0xff800000
-	WORD $0x6ee01df0 // BIF V16.16B, V15.16B, V0.16B
-	WORD $0x6ea7e60f // FCMGT V15.4S, V16.4S, V7.4S
-	WORD $0x6eaf1e07 // BIT V7.16B, V16.16B, V15.16B
-	B pass0_fold
-
-pass0_partial7:
-	CMP $0, R5
-	BEQ pass0_fold
 	TBZ $1, R5, single2127
 	FMOVD 0(R1), F16
 	TBZ $0, R5, loaded2128
@@ -44908,6 +44939,146 @@ single2127:
 	FMOVS 0(R1), F16
 
 loaded2128:
+	FMOVQ 32(R25), F15 // 0xff800000
+	WORD $0x6ee01df0 // BIF V16.16B, V15.16B, V0.16B
+	WORD $0x6ea1e60f // FCMGT V15.4S, V16.4S, V1.4S
+	WORD $0x6eaf1e01 // BIT V1.16B, V16.16B, V15.16B
+	B pass0_fold
+
+pass0_partial1:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single2129
+	FMOVD 0(R1), F16
+	TBZ $0, R5, loaded2130
+	ADD $8, R1, R26
+	VLD1 (R26), V16.S[2]
+	B loaded2130
+
+single2129:
+	FMOVS 0(R1), F16
+
+loaded2130:
+	FMOVQ 32(R25), F15 // 0xff800000
+	WORD $0x6ee01df0 // BIF V16.16B, V15.16B, V0.16B
+	WORD $0x6ea2e60f // FCMGT V15.4S, V16.4S, V2.4S
+	WORD $0x6eaf1e02 // BIT V2.16B, V16.16B, V15.16B
+	B pass0_fold
+
+pass0_partial2:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single2131
+	FMOVD 0(R1), F16
+	TBZ $0, R5, loaded2132
+	ADD $8, R1, R26
+	VLD1 (R26), V16.S[2]
+	B loaded2132
+
+single2131:
+	FMOVS 0(R1), F16
+
+loaded2132:
+	FMOVQ 32(R25), F15 // 0xff800000
+	WORD $0x6ee01df0 // BIF V16.16B, V15.16B, V0.16B
+	WORD $0x6ea3e60f // FCMGT V15.4S, V16.4S, V3.4S
+	WORD $0x6eaf1e03 // BIT V3.16B, V16.16B, V15.16B
+	B pass0_fold
+
+pass0_partial3:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single2133
+	FMOVD 0(R1), F16
+	TBZ $0, R5, loaded2134
+	ADD $8, R1, R26
+	VLD1 (R26), V16.S[2]
+	B loaded2134
+
+single2133:
+	FMOVS 0(R1), F16
+
+loaded2134:
+	FMOVQ 32(R25), F15 // 0xff800000
+	WORD $0x6ee01df0 // BIF V16.16B, V15.16B, V0.16B
+	WORD $0x6ea4e60f // FCMGT V15.4S, V16.4S, V4.4S
+	WORD $0x6eaf1e04 // BIT V4.16B, V16.16B, V15.16B
+	B pass0_fold
+
+pass0_partial4:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single2135
+	FMOVD 0(R1), F16
+	TBZ $0, R5, loaded2136
+	ADD $8, R1, R26
+	VLD1 (R26), V16.S[2]
+	B loaded2136
+
+single2135:
+	FMOVS 0(R1), F16
+
+loaded2136:
+	FMOVQ 32(R25), F15 // 0xff800000
+	WORD $0x6ee01df0 // BIF V16.16B, V15.16B, V0.16B
+	WORD $0x6ea5e60f // FCMGT V15.4S, V16.4S, V5.4S
+	WORD $0x6eaf1e05 // BIT V5.16B, V16.16B, V15.16B
+	B pass0_fold
+
+pass0_partial5:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single2137
+	FMOVD 0(R1), F16
+	TBZ $0, R5, loaded2138
+	ADD $8, R1, R26
+	VLD1 (R26), V16.S[2]
+	B loaded2138
+
+single2137:
+	FMOVS 0(R1), F16
+
+loaded2138:
+	FMOVQ 32(R25), F15 // 0xff800000
+	WORD $0x6ee01df0 // BIF V16.16B, V15.16B, V0.16B
+	WORD $0x6ea6e60f // FCMGT V15.4S, V16.4S, V6.4S
+	WORD $0x6eaf1e06 // BIT V6.16B, V16.16B, V15.16B
+	B pass0_fold
+
+pass0_partial6:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single2139
+	FMOVD 0(R1), F16
+	TBZ $0, R5, loaded2140
+	ADD $8, R1, R26
+	VLD1 (R26), V16.S[2]
+	B loaded2140
+
+single2139:
+	FMOVS 0(R1), F16
+
+loaded2140:
+	FMOVQ 32(R25), F15 // 0xff800000
+	WORD $0x6ee01df0 // BIF V16.16B, V15.16B, V0.16B
+	WORD $0x6ea7e60f // FCMGT V15.4S, V16.4S, V7.4S
+	WORD $0x6eaf1e07 // BIT V7.16B, V16.16B, V15.16B
+	B pass0_fold
+
+pass0_partial7:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single2141
+	FMOVD 0(R1), F16
+	TBZ $0, R5, loaded2142
+	ADD $8, R1, R26
+	VLD1 (R26), V16.S[2]
+	B loaded2142
+
+single2141:
+	FMOVS 0(R1), F16
+
+loaded2142:
 	FMOVQ 32(R25), F15 // 0xff800000
 	WORD $0x6ee01df0 // BIF V16.16B, V15.16B, V0.16B
 	WORD $0x6ea8e60f // FCMGT V15.4S, V16.4S, V8.4S
@@ -45192,17 +45363,17 @@ pass1_vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ pass1_end
-	TBZ $1, R6, single2129
+	TBZ $1, R6, single2143
 	FMOVD 0(R1), F8
-	TBZ $0, R6, loaded2130
+	TBZ $0, R6, loaded2144
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2130
+	B loaded2144
 
-single2129:
+single2143:
 	FMOVS 0(R1), F8
 
-loaded2130:
+loaded2144:
 	WORD $0x4ea2d508 // FSUB V8.4S, V8.4S, V2.4S
 	WORD $0x6e20dd08 // FMUL V8.4S, V8.4S, V0.4S
 	FMOVQ 320(R25), F14 // 0xc2d00000
@@ -45234,17 +45405,17 @@ loaded2130:
 	WORD $0x6e28dd4e // FMUL V14.4S, V10.4S, V8.4S
 	FMOVQ 416(R25), F7 // 0x2f800000
 	WORD $0x6e27ddce // FMUL V14.4S, V14.4S, V7.4S
-	TBZ $1, R6, single2131
+	TBZ $1, R6, single2145
 	FMOVD F14, 0(R0)
-	TBZ $0, R6, stored2132
+	TBZ $0, R6, stored2146
 	ADD $8, R0, R26
 	VST1 V14.S[2], (R26)
-	B stored2132
+	B stored2146
 
-single2131:
+single2145:
 	FMOVS F14, 0(R0)
 
-stored2132:
+stored2146:
 
 pass1_end:
 	SUB R7, R1
@@ -45383,29 +45554,29 @@ pass1_vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ pass1_end
-	TBZ $1, R6, single2133
+	TBZ $1, R6, single2147
 	FMOVD 0(R1), F2
-	TBZ $0, R6, loaded2134
+	TBZ $0, R6, loaded2148
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded2134
+	B loaded2148
 
-single2133:
+single2147:
 	FMOVS 0(R1), F2
 
-loaded2134:
+loaded2148:
 	WORD $0x6e21dc42 // FMUL V2.4S, V2.4S, V1.4S
-	TBZ $1, R6, single2135
+	TBZ $1, R6, single2149
 	FMOVD F2, 0(R0)
-	TBZ $0, R6, stored2136
+	TBZ $0, R6, stored2150
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored2136
+	B stored2150
 
-single2135:
+single2149:
 	FMOVS F2, 0(R0)
 
-stored2136:
+stored2150:
 
 pass1_end:
 	SUB R7, R1
@@ -45442,17 +45613,17 @@ clear_dst_vectors_end:
 	SUB $3, R6, R26
 	VMOV R26, V0.S[3]
 	WORD $0x4ea08800 // CMGT V0.4S, V0.4S, #0
-	TBZ $1, R6, single2137
+	TBZ $1, R6, single2151
 	FMOVD F1, 0(R7)
-	TBZ $0, R6, stored2138
+	TBZ $0, R6, stored2152
 	ADD $8, R7, R26
 	VST1 V1.S[2], (R26)
-	B stored2138
+	B stored2152
 
-single2137:
+single2151:
 	FMOVS F1, 0(R7)
 
-stored2138:
+stored2152:
 
 clear_dst_end:
 	MOVD dstStride+40(FP), R6
@@ -45729,480 +45900,480 @@ pass0_blocks_end:
 pass0_partial0:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2139
+	TBZ $1, R6, single2153
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded2140
+	TBZ $0, R6, loaded2154
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2140
+	B loaded2154
 
-single2139:
+single2153:
 	FMOVS 0(R1), F17
 
-loaded2140:
+loaded2154:
 	FMOVQ 16(R25), F21 // 0x80000000
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single2141
+	TBZ $1, R6, single2155
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded2142
+	TBZ $0, R6, loaded2156
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2142
+	B loaded2156
 
-single2141:
+single2155:
 	FMOVS 0(R2), F21
 
-loaded2142:
+loaded2156:
 	VFMLA V21.S4, V17.S4, V1.S4
 	B pass0_fold
 
 pass0_partial1:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2143
+	TBZ $1, R6, single2157
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded2144
+	TBZ $0, R6, loaded2158
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2144
+	B loaded2158
 
-single2143:
+single2157:
 	FMOVS 0(R1), F21
 
-loaded2144:
+loaded2158:
 	FMOVQ 16(R25), F17 // 0x80000000
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single2145
+	TBZ $1, R6, single2159
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded2146
+	TBZ $0, R6, loaded2160
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2146
+	B loaded2160
 
-single2145:
+single2159:
 	FMOVS 0(R2), F17
 
-loaded2146:
+loaded2160:
 	VFMLA V17.S4, V21.S4, V2.S4
 	B pass0_fold
 
 pass0_partial2:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2147
+	TBZ $1, R6, single2161
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded2148
+	TBZ $0, R6, loaded2162
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2148
+	B loaded2162
 
-single2147:
+single2161:
 	FMOVS 0(R1), F17
 
-loaded2148:
+loaded2162:
 	FMOVQ 16(R25), F21 // 0x80000000
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single2149
+	TBZ $1, R6, single2163
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded2150
+	TBZ $0, R6, loaded2164
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2150
+	B loaded2164
 
-single2149:
+single2163:
 	FMOVS 0(R2), F21
 
-loaded2150:
+loaded2164:
 	VFMLA V21.S4, V17.S4, V3.S4
 	B pass0_fold
 
 pass0_partial3:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2151
+	TBZ $1, R6, single2165
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded2152
+	TBZ $0, R6, loaded2166
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2152
+	B loaded2166
 
-single2151:
+single2165:
 	FMOVS 0(R1), F21
 
-loaded2152:
+loaded2166:
 	FMOVQ 16(R25), F17 // 0x80000000
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single2153
+	TBZ $1, R6, single2167
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded2154
+	TBZ $0, R6, loaded2168
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2154
+	B loaded2168
 
-single2153:
+single2167:
 	FMOVS 0(R2), F17
 
-loaded2154:
+loaded2168:
 	VFMLA V17.S4, V21.S4, V4.S4
 	B pass0_fold
 
 pass0_partial4:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2155
+	TBZ $1, R6, single2169
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded2156
+	TBZ $0, R6, loaded2170
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2156
+	B loaded2170
 
-single2155:
+single2169:
 	FMOVS 0(R1), F17
 
-loaded2156:
+loaded2170:
 	FMOVQ 16(R25), F21 // 0x80000000
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single2157
+	TBZ $1, R6, single2171
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded2158
+	TBZ $0, R6, loaded2172
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2158
+	B loaded2172
 
-single2157:
+single2171:
 	FMOVS 0(R2), F21
 
-loaded2158:
+loaded2172:
 	VFMLA V21.S4, V17.S4, V5.S4
 	B pass0_fold
 
 pass0_partial5:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2159
+	TBZ $1, R6, single2173
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded2160
+	TBZ $0, R6, loaded2174
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2160
+	B loaded2174
 
-single2159:
+single2173:
 	FMOVS 0(R1), F21
 
-loaded2160:
+loaded2174:
 	FMOVQ 16(R25), F17 // 0x80000000
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single2161
+	TBZ $1, R6, single2175
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded2162
+	TBZ $0, R6, loaded2176
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2162
+	B loaded2176
 
-single2161:
+single2175:
 	FMOVS 0(R2), F17
 
-loaded2162:
+loaded2176:
 	VFMLA V17.S4, V21.S4, V6.S4
 	B pass0_fold
 
 pass0_partial6:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2163
+	TBZ $1, R6, single2177
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded2164
+	TBZ $0, R6, loaded2178
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2164
+	B loaded2178
 
-single2163:
+single2177:
 	FMOVS 0(R1), F17
 
-loaded2164:
+loaded2178:
 	FMOVQ 16(R25), F21 // 0x80000000
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single2165
+	TBZ $1, R6, single2179
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded2166
+	TBZ $0, R6, loaded2180
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2166
+	B loaded2180
 
-single2165:
+single2179:
 	FMOVS 0(R2), F21
 
-loaded2166:
+loaded2180:
 	VFMLA V21.S4, V17.S4, V7.S4
 	B pass0_fold
 
 pass0_partial7:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2167
+	TBZ $1, R6, single2181
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded2168
+	TBZ $0, R6, loaded2182
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2168
+	B loaded2182
 
-single2167:
+single2181:
 	FMOVS 0(R1), F21
 
-loaded2168:
+loaded2182:
 	FMOVQ 16(R25), F17 // 0x80000000
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single2169
+	TBZ $1, R6, single2183
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded2170
+	TBZ $0, R6, loaded2184
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2170
+	B loaded2184
 
-single2169:
+single2183:
 	FMOVS 0(R2), F17
 
-loaded2170:
+loaded2184:
 	VFMLA V17.S4, V21.S4, V8.S4
 	B pass0_fold
 
 pass0_partial8:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2171
+	TBZ $1, R6, single2185
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded2172
+	TBZ $0, R6, loaded2186
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2172
+	B loaded2186
 
-single2171:
+single2185:
 	FMOVS 0(R1), F17
 
-loaded2172:
+loaded2186:
 	FMOVQ 16(R25), F21 // 0x80000000
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single2173
+	TBZ $1, R6, single2187
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded2174
+	TBZ $0, R6, loaded2188
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2174
+	B loaded2188
 
-single2173:
+single2187:
 	FMOVS 0(R2), F21
 
-loaded2174:
+loaded2188:
 	VFMLA V21.S4, V17.S4, V9.S4
 	B pass0_fold
 
 pass0_partial9:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2175
+	TBZ $1, R6, single2189
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded2176
+	TBZ $0, R6, loaded2190
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2176
+	B loaded2190
 
-single2175:
+single2189:
 	FMOVS 0(R1), F21
 
-loaded2176:
+loaded2190:
 	FMOVQ 16(R25), F17 // 0x80000000
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single2177
+	TBZ $1, R6, single2191
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded2178
+	TBZ $0, R6, loaded2192
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2178
+	B loaded2192
 
-single2177:
+single2191:
 	FMOVS 0(R2), F17
 
-loaded2178:
+loaded2192:
 	VFMLA V17.S4, V21.S4, V10.S4
 	B pass0_fold
 
 pass0_partial10:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2179
+	TBZ $1, R6, single2193
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded2180
+	TBZ $0, R6, loaded2194
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2180
+	B loaded2194
 
-single2179:
+single2193:
 	FMOVS 0(R1), F17
 
-loaded2180:
+loaded2194:
 	FMOVQ 16(R25), F21 // 0x80000000
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single2181
+	TBZ $1, R6, single2195
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded2182
+	TBZ $0, R6, loaded2196
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2182
+	B loaded2196
 
-single2181:
+single2195:
 	FMOVS 0(R2), F21
 
-loaded2182:
+loaded2196:
 	VFMLA V21.S4, V17.S4, V11.S4
 	B pass0_fold
 
 pass0_partial11:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2183
+	TBZ $1, R6, single2197
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded2184
+	TBZ $0, R6, loaded2198
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2184
+	B loaded2198
 
-single2183:
+single2197:
 	FMOVS 0(R1), F21
 
-loaded2184:
+loaded2198:
 	FMOVQ 16(R25), F17 // 0x80000000
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single2185
+	TBZ $1, R6, single2199
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded2186
+	TBZ $0, R6, loaded2200
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2186
+	B loaded2200
 
-single2185:
+single2199:
 	FMOVS 0(R2), F17
 
-loaded2186:
+loaded2200:
 	VFMLA V17.S4, V21.S4, V12.S4
 	B pass0_fold
 
 pass0_partial12:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2187
+	TBZ $1, R6, single2201
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded2188
+	TBZ $0, R6, loaded2202
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2188
+	B loaded2202
 
-single2187:
+single2201:
 	FMOVS 0(R1), F17
 
-loaded2188:
+loaded2202:
 	FMOVQ 16(R25), F21 // 0x80000000
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single2189
+	TBZ $1, R6, single2203
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded2190
+	TBZ $0, R6, loaded2204
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2190
+	B loaded2204
 
-single2189:
+single2203:
 	FMOVS 0(R2), F21
 
-loaded2190:
+loaded2204:
 	VFMLA V21.S4, V17.S4, V13.S4
 	B pass0_fold
 
 pass0_partial13:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2191
+	TBZ $1, R6, single2205
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded2192
+	TBZ $0, R6, loaded2206
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2192
+	B loaded2206
 
-single2191:
+single2205:
 	FMOVS 0(R1), F21
 
-loaded2192:
+loaded2206:
 	FMOVQ 16(R25), F17 // 0x80000000
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single2193
+	TBZ $1, R6, single2207
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded2194
+	TBZ $0, R6, loaded2208
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2194
+	B loaded2208
 
-single2193:
+single2207:
 	FMOVS 0(R2), F17
 
-loaded2194:
+loaded2208:
 	VFMLA V17.S4, V21.S4, V14.S4
 	B pass0_fold
 
 pass0_partial14:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2195
+	TBZ $1, R6, single2209
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded2196
+	TBZ $0, R6, loaded2210
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2196
+	B loaded2210
 
-single2195:
+single2209:
 	FMOVS 0(R1), F17
 
-loaded2196:
+loaded2210:
 	FMOVQ 16(R25), F21 // 0x80000000
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single2197
+	TBZ $1, R6, single2211
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded2198
+	TBZ $0, R6, loaded2212
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2198
+	B loaded2212
 
-single2197:
+single2211:
 	FMOVS 0(R2), F21
 
-loaded2198:
+loaded2212:
 	VFMLA V21.S4, V17.S4, V15.S4
 	B pass0_fold
 
 pass0_partial15:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2199
+	TBZ $1, R6, single2213
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded2200
+	TBZ $0, R6, loaded2214
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2200
+	B loaded2214
 
-single2199:
+single2213:
 	FMOVS 0(R1), F21
 
-loaded2200:
+loaded2214:
 	FMOVQ 16(R25), F17 // 0x80000000
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single2201
+	TBZ $1, R6, single2215
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded2202
+	TBZ $0, R6, loaded2216
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2202
+	B loaded2216
 
-single2201:
+single2215:
 	FMOVS 0(R2), F17
 
-loaded2202:
+loaded2216:
 	VFMLA V17.S4, V21.S4, V16.S4
 
 pass0_fold:
@@ -46375,42 +46546,42 @@ pass1_vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ pass1_end
-	TBZ $1, R7, single2203
+	TBZ $1, R7, single2217
 	FMOVD 0(R2), F4
-	TBZ $0, R7, loaded2204
+	TBZ $0, R7, loaded2218
 	ADD $8, R2, R26
 	VLD1 (R26), V4.S[2]
-	B loaded2204
+	B loaded2218
 
-single2203:
+single2217:
 	FMOVS 0(R2), F4
 
-loaded2204:
-	TBZ $1, R7, single2205
+loaded2218:
+	TBZ $1, R7, single2219
 	FMOVD 0(R1), F3
-	TBZ $0, R7, loaded2206
+	TBZ $0, R7, loaded2220
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2206
+	B loaded2220
 
-single2205:
+single2219:
 	FMOVS 0(R1), F3
 
-loaded2206:
+loaded2220:
 	WORD $0x4ea2d463 // FSUB V3.4S, V3.4S, V2.4S
 	WORD $0x6e23dc83 // FMUL V3.4S, V4.4S, V3.4S
 	WORD $0x6e23dc03 // FMUL V3.4S, V0.4S, V3.4S
-	TBZ $1, R7, single2207
+	TBZ $1, R7, single2221
 	FMOVD F3, 0(R0)
-	TBZ $0, R7, stored2208
+	TBZ $0, R7, stored2222
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored2208
+	B stored2222
 
-single2207:
+single2221:
 	FMOVS F3, 0(R0)
 
-stored2208:
+stored2222:
 
 pass1_end:
 	SUB R8, R2
@@ -46448,17 +46619,17 @@ clear_dx_vectors_end:
 	SUB $3, R7, R26
 	VMOV R26, V1.S[3]
 	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
-	TBZ $1, R7, single2209
+	TBZ $1, R7, single2223
 	FMOVD F2, 0(R8)
-	TBZ $0, R7, stored2210
+	TBZ $0, R7, stored2224
 	ADD $8, R8, R26
 	VST1 V2.S[2], (R26)
-	B stored2210
+	B stored2224
 
-single2209:
+single2223:
 	FMOVS F2, 0(R8)
 
-stored2210:
+stored2224:
 
 clear_dx_end:
 	MOVD dxStride+48(FP), R7
@@ -46617,30 +46788,30 @@ pass2_vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ pass2_end
-	TBZ $1, R7, single2211
+	TBZ $1, R7, single2225
 	FMOVD 0(R1), F3
-	TBZ $0, R7, loaded2212
+	TBZ $0, R7, loaded2226
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2212
+	B loaded2226
 
-single2211:
+single2225:
 	FMOVS 0(R1), F3
 
-loaded2212:
+loaded2226:
 	WORD $0x4ea2d463 // FSUB V3.4S, V3.4S, V2.4S
 	WORD $0x4ea1d463 // FSUB V3.4S, V3.4S, V1.4S
-	TBZ $1, R7, single2213
+	TBZ $1, R7, single2227
 	FMOVD F3, 0(R0)
-	TBZ $0, R7, stored2214
+	TBZ $0, R7, stored2228
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored2214
+	B stored2228
 
-single2213:
+single2227:
 	FMOVS F3, 0(R0)
 
-stored2214:
+stored2228:
 
 pass2_end:
 	SUB R8, R1
@@ -46928,17 +47099,17 @@ pass1_vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ pass1_end
-	TBZ $1, R7, single2215
+	TBZ $1, R7, single2229
 	FMOVD 0(R2), F4
-	TBZ $0, R7, loaded2216
+	TBZ $0, R7, loaded2230
 	ADD $8, R2, R26
 	VLD1 (R26), V4.S[2]
-	B loaded2216
+	B loaded2230
 
-single2215:
+single2229:
 	FMOVS 0(R2), F4
 
-loaded2216:
+loaded2230:
 	FMOVQ 480(R25), F9 // 0x42b20000
 	WORD $0x6ea9e483 // FCMGT V3.4S, V4.4S, V9.4S
 	WORD $0x6ea31d24 // BIT V4.16B, V9.16B, V3.16B
@@ -46973,29 +47144,29 @@ loaded2216:
 	VSUB V4.S4, V13.S4, V13.S4
 	WORD $0x6e24dd83 // FMUL V3.4S, V12.4S, V4.4S
 	WORD $0x6e2ddc63 // FMUL V3.4S, V3.4S, V13.4S
-	TBZ $1, R7, single2217
+	TBZ $1, R7, single2231
 	FMOVD 0(R1), F9
-	TBZ $0, R7, loaded2218
+	TBZ $0, R7, loaded2232
 	ADD $8, R1, R26
 	VLD1 (R26), V9.S[2]
-	B loaded2218
+	B loaded2232
 
-single2217:
+single2231:
 	FMOVS 0(R1), F9
 
-loaded2218:
+loaded2232:
 	VFMLS V1.S4, V3.S4, V9.S4
-	TBZ $1, R7, single2219
+	TBZ $1, R7, single2233
 	FMOVD F9, 0(R0)
-	TBZ $0, R7, stored2220
+	TBZ $0, R7, stored2234
 	ADD $8, R0, R26
 	VST1 V9.S[2], (R26)
-	B stored2220
+	B stored2234
 
-single2219:
+single2233:
 	FMOVS F9, 0(R0)
 
-stored2220:
+stored2234:
 
 pass1_end:
 	SUB R8, R2
@@ -47076,30 +47247,30 @@ few:
 	SUB $3, R3, R26
 	VMOV R26, V4.S[3]
 	WORD $0x4ea08884 // CMGT V4.4S, V4.4S, #0
-	TBZ $1, R3, single2221
+	TBZ $1, R3, single2235
 	FMOVD 0(R1), F3
-	TBZ $0, R3, loaded2222
+	TBZ $0, R3, loaded2236
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2222
+	B loaded2236
 
-single2221:
+single2235:
 	FMOVS 0(R1), F3
 
-loaded2222:
+loaded2236:
 	WORD $0x4ea0d463 // FSUB V3.4S, V3.4S, V0.4S
 	WORD $0x6ee41c23 // BIF V3.16B, V1.16B, V4.16B
-	TBZ $1, R3, single2223
+	TBZ $1, R3, single2237
 	FMOVD 0(R2), F5
-	TBZ $0, R3, loaded2224
+	TBZ $0, R3, loaded2238
 	ADD $8, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded2224
+	B loaded2238
 
-single2223:
+single2237:
 	FMOVS 0(R2), F5
 
-loaded2224:
+loaded2238:
 	VFMLA V5.S4, V3.S4, V2.S4
 
 few_lanes:
@@ -47383,30 +47554,30 @@ partial0:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2225
+	TBZ $1, R3, single2239
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2226
+	TBZ $0, R3, loaded2240
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2226
+	B loaded2240
 
-single2225:
+single2239:
 	FMOVS 0(R1), F22
 
-loaded2226:
+loaded2240:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2227
+	TBZ $1, R3, single2241
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2228
+	TBZ $0, R3, loaded2242
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2228
+	B loaded2242
 
-single2227:
+single2241:
 	FMOVS 0(R2), F19
 
-loaded2228:
+loaded2242:
 	VFMLA V19.S4, V22.S4, V2.S4
 	B fold
 
@@ -47423,30 +47594,30 @@ partial1:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2229
+	TBZ $1, R3, single2243
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2230
+	TBZ $0, R3, loaded2244
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2230
+	B loaded2244
 
-single2229:
+single2243:
 	FMOVS 0(R1), F19
 
-loaded2230:
+loaded2244:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2231
+	TBZ $1, R3, single2245
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2232
+	TBZ $0, R3, loaded2246
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2232
+	B loaded2246
 
-single2231:
+single2245:
 	FMOVS 0(R2), F22
 
-loaded2232:
+loaded2246:
 	VFMLA V22.S4, V19.S4, V4.S4
 	B fold
 
@@ -47463,30 +47634,30 @@ partial2:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2233
+	TBZ $1, R3, single2247
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2234
+	TBZ $0, R3, loaded2248
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2234
+	B loaded2248
 
-single2233:
+single2247:
 	FMOVS 0(R1), F22
 
-loaded2234:
+loaded2248:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2235
+	TBZ $1, R3, single2249
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2236
+	TBZ $0, R3, loaded2250
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2236
+	B loaded2250
 
-single2235:
+single2249:
 	FMOVS 0(R2), F19
 
-loaded2236:
+loaded2250:
 	VFMLA V19.S4, V22.S4, V5.S4
 	B fold
 
@@ -47503,30 +47674,30 @@ partial3:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2237
+	TBZ $1, R3, single2251
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2238
+	TBZ $0, R3, loaded2252
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2238
+	B loaded2252
 
-single2237:
+single2251:
 	FMOVS 0(R1), F19
 
-loaded2238:
+loaded2252:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2239
+	TBZ $1, R3, single2253
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2240
+	TBZ $0, R3, loaded2254
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2240
+	B loaded2254
 
-single2239:
+single2253:
 	FMOVS 0(R2), F22
 
-loaded2240:
+loaded2254:
 	VFMLA V22.S4, V19.S4, V3.S4
 	B fold
 
@@ -47543,30 +47714,30 @@ partial4:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2241
+	TBZ $1, R3, single2255
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2242
+	TBZ $0, R3, loaded2256
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2242
+	B loaded2256
 
-single2241:
+single2255:
 	FMOVS 0(R1), F22
 
-loaded2242:
+loaded2256:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2243
+	TBZ $1, R3, single2257
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2244
+	TBZ $0, R3, loaded2258
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2244
+	B loaded2258
 
-single2243:
+single2257:
 	FMOVS 0(R2), F19
 
-loaded2244:
+loaded2258:
 	VFMLA V19.S4, V22.S4, V6.S4
 	B fold
 
@@ -47583,30 +47754,30 @@ partial5:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2245
+	TBZ $1, R3, single2259
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2246
+	TBZ $0, R3, loaded2260
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2246
+	B loaded2260
 
-single2245:
+single2259:
 	FMOVS 0(R1), F19
 
-loaded2246:
+loaded2260:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2247
+	TBZ $1, R3, single2261
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2248
+	TBZ $0, R3, loaded2262
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2248
+	B loaded2262
 
-single2247:
+single2261:
 	FMOVS 0(R2), F22
 
-loaded2248:
+loaded2262:
 	VFMLA V22.S4, V19.S4, V7.S4
 	B fold
 
@@ -47623,30 +47794,30 @@ partial6:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2249
+	TBZ $1, R3, single2263
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2250
+	TBZ $0, R3, loaded2264
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2250
+	B loaded2264
 
-single2249:
+single2263:
 	FMOVS 0(R1), F22
 
-loaded2250:
+loaded2264:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2251
+	TBZ $1, R3, single2265
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2252
+	TBZ $0, R3, loaded2266
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2252
+	B loaded2266
 
-single2251:
+single2265:
 	FMOVS 0(R2), F19
 
-loaded2252:
+loaded2266:
 	VFMLA V19.S4, V22.S4, V8.S4
 	B fold
 
@@ -47663,30 +47834,30 @@ partial7:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2253
+	TBZ $1, R3, single2267
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2254
+	TBZ $0, R3, loaded2268
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2254
+	B loaded2268
 
-single2253:
+single2267:
 	FMOVS 0(R1), F19
 
-loaded2254:
+loaded2268:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2255
+	TBZ $1, R3, single2269
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2256
+	TBZ $0, R3, loaded2270
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2256
+	B loaded2270
 
-single2255:
+single2269:
 	FMOVS 0(R2), F22
 
-loaded2256:
+loaded2270:
 	VFMLA V22.S4, V19.S4, V9.S4
 	B fold
 
@@ -47703,30 +47874,30 @@ partial8:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2257
+	TBZ $1, R3, single2271
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2258
+	TBZ $0, R3, loaded2272
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2258
+	B loaded2272
 
-single2257:
+single2271:
 	FMOVS 0(R1), F22
 
-loaded2258:
+loaded2272:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2259
+	TBZ $1, R3, single2273
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2260
+	TBZ $0, R3, loaded2274
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2260
+	B loaded2274
 
-single2259:
+single2273:
 	FMOVS 0(R2), F19
 
-loaded2260:
+loaded2274:
 	VFMLA V19.S4, V22.S4, V10.S4
 	B fold
 
@@ -47743,30 +47914,30 @@ partial9:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2261
+	TBZ $1, R3, single2275
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2262
+	TBZ $0, R3, loaded2276
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2262
+	B loaded2276
 
-single2261:
+single2275:
 	FMOVS 0(R1), F19
 
-loaded2262:
+loaded2276:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2263
+	TBZ $1, R3, single2277
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2264
+	TBZ $0, R3, loaded2278
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2264
+	B loaded2278
 
-single2263:
+single2277:
 	FMOVS 0(R2), F22
 
-loaded2264:
+loaded2278:
 	VFMLA V22.S4, V19.S4, V11.S4
 	B fold
 
@@ -47783,30 +47954,30 @@ partial10:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2265
+	TBZ $1, R3, single2279
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2266
+	TBZ $0, R3, loaded2280
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2266
+	B loaded2280
 
-single2265:
+single2279:
 	FMOVS 0(R1), F22
 
-loaded2266:
+loaded2280:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2267
+	TBZ $1, R3, single2281
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2268
+	TBZ $0, R3, loaded2282
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2268
+	B loaded2282
 
-single2267:
+single2281:
 	FMOVS 0(R2), F19
 
-loaded2268:
+loaded2282:
 	VFMLA V19.S4, V22.S4, V12.S4
 	B fold
 
@@ -47823,30 +47994,30 @@ partial11:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2269
+	TBZ $1, R3, single2283
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2270
+	TBZ $0, R3, loaded2284
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2270
+	B loaded2284
 
-single2269:
+single2283:
 	FMOVS 0(R1), F19
 
-loaded2270:
+loaded2284:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2271
+	TBZ $1, R3, single2285
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2272
+	TBZ $0, R3, loaded2286
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2272
+	B loaded2286
 
-single2271:
+single2285:
 	FMOVS 0(R2), F22
 
-loaded2272:
+loaded2286:
 	VFMLA V22.S4, V19.S4, V13.S4
 	B fold
 
@@ -47863,30 +48034,30 @@ partial12:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2273
+	TBZ $1, R3, single2287
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2274
+	TBZ $0, R3, loaded2288
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2274
+	B loaded2288
 
-single2273:
+single2287:
 	FMOVS 0(R1), F22
 
-loaded2274:
+loaded2288:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2275
+	TBZ $1, R3, single2289
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2276
+	TBZ $0, R3, loaded2290
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2276
+	B loaded2290
 
-single2275:
+single2289:
 	FMOVS 0(R2), F19
 
-loaded2276:
+loaded2290:
 	VFMLA V19.S4, V22.S4, V14.S4
 	B fold
 
@@ -47903,30 +48074,30 @@ partial13:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2277
+	TBZ $1, R3, single2291
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2278
+	TBZ $0, R3, loaded2292
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2278
+	B loaded2292
 
-single2277:
+single2291:
 	FMOVS 0(R1), F19
 
-loaded2278:
+loaded2292:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2279
+	TBZ $1, R3, single2293
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2280
+	TBZ $0, R3, loaded2294
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2280
+	B loaded2294
 
-single2279:
+single2293:
 	FMOVS 0(R2), F22
 
-loaded2280:
+loaded2294:
 	VFMLA V22.S4, V19.S4, V15.S4
 	B fold
 
@@ -47943,30 +48114,30 @@ partial14:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2281
+	TBZ $1, R3, single2295
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2282
+	TBZ $0, R3, loaded2296
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2282
+	B loaded2296
 
-single2281:
+single2295:
 	FMOVS 0(R1), F22
 
-loaded2282:
+loaded2296:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2283
+	TBZ $1, R3, single2297
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2284
+	TBZ $0, R3, loaded2298
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2284
+	B loaded2298
 
-single2283:
+single2297:
 	FMOVS 0(R2), F19
 
-loaded2284:
+loaded2298:
 	VFMLA V19.S4, V22.S4, V16.S4
 	B fold
 
@@ -47983,30 +48154,30 @@ partial15:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2285
+	TBZ $1, R3, single2299
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2286
+	TBZ $0, R3, loaded2300
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2286
+	B loaded2300
 
-single2285:
+single2299:
 	FMOVS 0(R1), F19
 
-loaded2286:
+loaded2300:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2287
+	TBZ $1, R3, single2301
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2288
+	TBZ $0, R3, loaded2302
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2288
+	B loaded2302
 
-single2287:
+single2301:
 	FMOVS 0(R2), F22
 
-loaded2288:
+loaded2302:
 	VFMLA V22.S4, V19.S4, V17.S4
 
 fold:
@@ -48351,17 +48522,17 @@ vectors_end:
 	SUB $3, R6, R26
 	VMOV R26, V20.S[3]
 	WORD $0x4ea08a94 // CMGT V20.4S, V20.4S, #0
-	TBZ $1, R6, single2289
+	TBZ $1, R6, single2303
 	FMOVD 0(R2), F15
-	TBZ $0, R6, loaded2290
+	TBZ $0, R6, loaded2304
 	ADD $8, R2, R26
 	VLD1 (R26), V15.S[2]
-	B loaded2290
+	B loaded2304
 
-single2289:
+single2303:
 	FMOVS 0(R2), F15
 
-loaded2290:
+loaded2304:
 	VORR V15.B16, V1.B16, V14.B16
 	WORD $0x6eaee453 // FCMGT V19.4S, V2.4S, V14.4S
 	WORD $0x6eb31c4e // BIT V14.16B, V2.16B, V19.16B
@@ -48416,28 +48587,28 @@ loaded2290:
 	VMOV V21.B16, V17.B16
 	WORD $0x6eb21e71 // BIT V17.16B, V19.16B, V18.16B
 	WORD $0x6eb21eb3 // BIT V19.16B, V21.16B, V18.16B
-	TBZ $1, R6, single2291
+	TBZ $1, R6, single2305
 	FMOVD 0(R3), F21
-	TBZ $0, R6, loaded2292
+	TBZ $0, R6, loaded2306
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2292
+	B loaded2306
 
-single2291:
+single2305:
 	FMOVS 0(R3), F21
 
-loaded2292:
-	TBZ $1, R6, single2293
+loaded2306:
+	TBZ $1, R6, single2307
 	FMOVD 0(R5), F18
-	TBZ $0, R6, loaded2294
+	TBZ $0, R6, loaded2308
 	ADD $8, R5, R26
 	VLD1 (R26), V18.S[2]
-	B loaded2294
+	B loaded2308
 
-single2293:
+single2307:
 	FMOVS 0(R5), F18
 
-loaded2294:
+loaded2308:
 	WORD $0x6e32deb2 // FMUL V18.4S, V21.4S, V18.4S
 	FMOVQ 112(R25), F16 // 0x3f800000
 	WORD $0x4eb5d615 // FSUB V21.4S, V16.4S, V21.4S
@@ -48453,56 +48624,56 @@ loaded2294:
 	WORD $0x6eac1daf // BIT V15.16B, V13.16B, V12.16B
 	WORD $0x4e2ed5ee // FADD V14.4S, V15.4S, V14.4S
 	VFMLA V14.S4, V18.S4, V16.S4
-	TBZ $1, R6, single2295
+	TBZ $1, R6, single2309
 	FMOVD 0(R4), F14
-	TBZ $0, R6, loaded2296
+	TBZ $0, R6, loaded2310
 	ADD $8, R4, R26
 	VLD1 (R26), V14.S[2]
-	B loaded2296
+	B loaded2310
 
-single2295:
+single2309:
 	FMOVS 0(R4), F14
 
-loaded2296:
+loaded2310:
 	WORD $0x6e2ede0e // FMUL V14.4S, V16.4S, V14.4S
-	TBZ $1, R6, single2297
+	TBZ $1, R6, single2311
 	FMOVD F14, 0(R1)
-	TBZ $0, R6, stored2298
+	TBZ $0, R6, stored2312
 	ADD $8, R1, R26
 	VST1 V14.S[2], (R26)
-	B stored2298
+	B stored2312
 
-single2297:
+single2311:
 	FMOVS F14, 0(R1)
 
-stored2298:
+stored2312:
 	WORD $0x6e33de53 // FMUL V19.4S, V18.4S, V19.4S
 	WORD $0x6ea0fa73 // FNEG V19.4S, V19.4S
 	VFMLA V17.S4, V21.S4, V19.S4
-	TBZ $1, R6, single2299
+	TBZ $1, R6, single2313
 	FMOVD 0(R4), F17
-	TBZ $0, R6, loaded2300
+	TBZ $0, R6, loaded2314
 	ADD $8, R4, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2300
+	B loaded2314
 
-single2299:
+single2313:
 	FMOVS 0(R4), F17
 
-loaded2300:
+loaded2314:
 	WORD $0x6e31dc11 // FMUL V17.4S, V0.4S, V17.4S
 	WORD $0x6e31de71 // FMUL V17.4S, V19.4S, V17.4S
-	TBZ $1, R6, single2301
+	TBZ $1, R6, single2315
 	FMOVD F17, 0(R0)
-	TBZ $0, R6, stored2302
+	TBZ $0, R6, stored2316
 	ADD $8, R0, R26
 	VST1 V17.S[2], (R26)
-	B stored2302
+	B stored2316
 
-single2301:
+single2315:
 	FMOVS F17, 0(R0)
 
-stored2302:
+stored2316:
 
 done:
 	RET
@@ -48773,17 +48944,17 @@ partial0:
 	SUB $3, R1, R26
 	VMOV R26, V14.S[3]
 	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R1, single2303
+	TBZ $1, R1, single2317
 	FMOVD 0(R0), F15
-	TBZ $0, R1, loaded2304
+	TBZ $0, R1, loaded2318
 	ADD $8, R0, R26
 	VLD1 (R26), V15.S[2]
-	B loaded2304
+	B loaded2318
 
-single2303:
+single2317:
 	FMOVS 0(R0), F15
 
-loaded2304:
+loaded2318:
 	WORD $0x6ea1e5f1 // FCMGT V17.4S, V15.4S, V1.4S
 	VMOV V15.B16, V16.B16
 	WORD $0x6eb11c30 // BIT V16.16B, V1.16B, V17.16B
@@ -48816,17 +48987,17 @@ partial1:
 	SUB $3, R1, R26
 	VMOV R26, V14.S[3]
 	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R1, single2305
+	TBZ $1, R1, single2319
 	FMOVD 0(R0), F18
-	TBZ $0, R1, loaded2306
+	TBZ $0, R1, loaded2320
 	ADD $8, R0, R26
 	VLD1 (R26), V18.S[2]
-	B loaded2306
+	B loaded2320
 
-single2305:
+single2319:
 	FMOVS 0(R0), F18
 
-loaded2306:
+loaded2320:
 	WORD $0x6ea1e651 // FCMGT V17.4S, V18.4S, V1.4S
 	VMOV V18.B16, V16.B16
 	WORD $0x6eb11c30 // BIT V16.16B, V1.16B, V17.16B
@@ -48859,17 +49030,17 @@ partial2:
 	SUB $3, R1, R26
 	VMOV R26, V14.S[3]
 	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R1, single2307
+	TBZ $1, R1, single2321
 	FMOVD 0(R0), F15
-	TBZ $0, R1, loaded2308
+	TBZ $0, R1, loaded2322
 	ADD $8, R0, R26
 	VLD1 (R26), V15.S[2]
-	B loaded2308
+	B loaded2322
 
-single2307:
+single2321:
 	FMOVS 0(R0), F15
 
-loaded2308:
+loaded2322:
 	WORD $0x6ea1e5f1 // FCMGT V17.4S, V15.4S, V1.4S
 	VMOV V15.B16, V16.B16
 	WORD $0x6eb11c30 // BIT V16.16B, V1.16B, V17.16B
@@ -48902,17 +49073,17 @@ partial3:
 	SUB $3, R1, R26
 	VMOV R26, V14.S[3]
 	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R1, single2309
+	TBZ $1, R1, single2323
 	FMOVD 0(R0), F18
-	TBZ $0, R1, loaded2310
+	TBZ $0, R1, loaded2324
 	ADD $8, R0, R26
 	VLD1 (R26), V18.S[2]
-	B loaded2310
+	B loaded2324
 
-single2309:
+single2323:
 	FMOVS 0(R0), F18
 
-loaded2310:
+loaded2324:
 	WORD $0x6ea1e651 // FCMGT V17.4S, V18.4S, V1.4S
 	VMOV V18.B16, V16.B16
 	WORD $0x6eb11c30 // BIT V16.16B, V1.16B, V17.16B
@@ -48945,17 +49116,17 @@ partial4:
 	SUB $3, R1, R26
 	VMOV R26, V14.S[3]
 	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R1, single2311
+	TBZ $1, R1, single2325
 	FMOVD 0(R0), F15
-	TBZ $0, R1, loaded2312
+	TBZ $0, R1, loaded2326
 	ADD $8, R0, R26
 	VLD1 (R26), V15.S[2]
-	B loaded2312
+	B loaded2326
 
-single2311:
+single2325:
 	FMOVS 0(R0), F15
 
-loaded2312:
+loaded2326:
 	WORD $0x6ea1e5f1 // FCMGT V17.4S, V15.4S, V1.4S
 	VMOV V15.B16, V16.B16
 	WORD $0x6eb11c30 // BIT V16.16B, V1.16B, V17.16B
@@ -48988,17 +49159,17 @@ partial5:
 	SUB $3, R1, R26
 	VMOV R26, V14.S[3]
 	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R1, single2313
+	TBZ $1, R1, single2327
 	FMOVD 0(R0), F18
-	TBZ $0, R1, loaded2314
+	TBZ $0, R1, loaded2328
 	ADD $8, R0, R26
 	VLD1 (R26), V18.S[2]
-	B loaded2314
+	B loaded2328
 
-single2313:
+single2327:
 	FMOVS 0(R0), F18
 
-loaded2314:
+loaded2328:
 	WORD $0x6ea1e651 // FCMGT V17.4S, V18.4S, V1.4S
 	VMOV V18.B16, V16.B16
 	WORD $0x6eb11c30 // BIT V16.16B, V1.16B, V17.16B
@@ -49031,17 +49202,17 @@ partial6:
 	SUB $3, R1, R26
 	VMOV R26, V14.S[3]
 	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R1, single2315
+	TBZ $1, R1, single2329
 	FMOVD 0(R0), F15
-	TBZ $0, R1, loaded2316
+	TBZ $0, R1, loaded2330
 	ADD $8, R0, R26
 	VLD1 (R26), V15.S[2]
-	B loaded2316
+	B loaded2330
 
-single2315:
+single2329:
 	FMOVS 0(R0), F15
 
-loaded2316:
+loaded2330:
 	WORD $0x6ea1e5f1 // FCMGT V17.4S, V15.4S, V1.4S
 	VMOV V15.B16, V16.B16
 	WORD $0x6eb11c30 // BIT V16.16B, V1.16B, V17.16B
@@ -49074,17 +49245,17 @@ partial7:
 	SUB $3, R1, R26
 	VMOV R26, V14.S[3]
 	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R1, single2317
+	TBZ $1, R1, single2331
 	FMOVD 0(R0), F18
-	TBZ $0, R1, loaded2318
+	TBZ $0, R1, loaded2332
 	ADD $8, R0, R26
 	VLD1 (R26), V18.S[2]
-	B loaded2318
+	B loaded2332
 
-single2317:
+single2331:
 	FMOVS 0(R0), F18
 
-loaded2318:
+loaded2332:
 	WORD $0x6ea1e651 // FCMGT V17.4S, V18.4S, V1.4S
 	VMOV V18.B16, V16.B16
 	WORD $0x6eb11c30 // BIT V16.16B, V1.16B, V17.16B
@@ -49191,28 +49362,28 @@ vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ row_end
-	TBZ $1, R7, single2319
+	TBZ $1, R7, single2333
 	FMOVD 0(R1), F2
-	TBZ $0, R7, loaded2320
+	TBZ $0, R7, loaded2334
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded2320
+	B loaded2334
 
-single2319:
+single2333:
 	FMOVS 0(R1), F2
 
-loaded2320:
-	TBZ $1, R7, single2321
+loaded2334:
+	TBZ $1, R7, single2335
 	FMOVD F2, 0(R0)
-	TBZ $0, R7, stored2322
+	TBZ $0, R7, stored2336
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored2322
+	B stored2336
 
-single2321:
+single2335:
 	FMOVS F2, 0(R0)
 
-stored2322:
+stored2336:
 
 row_end:
 	SUBS $1, R3
@@ -49310,40 +49481,40 @@ vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ row_end
-	TBZ $1, R7, single2323
+	TBZ $1, R7, single2337
 	FMOVD 0(R0), F3
-	TBZ $0, R7, loaded2324
+	TBZ $0, R7, loaded2338
 	ADD $8, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2324
+	B loaded2338
 
-single2323:
+single2337:
 	FMOVS 0(R0), F3
 
-loaded2324:
-	TBZ $1, R7, single2325
+loaded2338:
+	TBZ $1, R7, single2339
 	FMOVD 0(R1), F2
-	TBZ $0, R7, loaded2326
+	TBZ $0, R7, loaded2340
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded2326
+	B loaded2340
 
-single2325:
+single2339:
 	FMOVS 0(R1), F2
 
-loaded2326:
+loaded2340:
 	WORD $0x4e22d462 // FADD V2.4S, V3.4S, V2.4S
-	TBZ $1, R7, single2327
+	TBZ $1, R7, single2341
 	FMOVD F2, 0(R0)
-	TBZ $0, R7, stored2328
+	TBZ $0, R7, stored2342
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored2328
+	B stored2342
 
-single2327:
+single2341:
 	FMOVS F2, 0(R0)
 
-stored2328:
+stored2342:
 
 row_end:
 	SUBS $1, R3
@@ -49431,40 +49602,40 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single2329
+	TBZ $1, R5, single2343
 	FMOVD 0(R1), F2
-	TBZ $0, R5, loaded2330
+	TBZ $0, R5, loaded2344
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded2330
+	B loaded2344
 
-single2329:
+single2343:
 	FMOVS 0(R1), F2
 
-loaded2330:
-	TBZ $1, R5, single2331
+loaded2344:
+	TBZ $1, R5, single2345
 	FMOVD 0(R2), F1
-	TBZ $0, R5, loaded2332
+	TBZ $0, R5, loaded2346
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2332
+	B loaded2346
 
-single2331:
+single2345:
 	FMOVS 0(R2), F1
 
-loaded2332:
+loaded2346:
 	WORD $0x6e21dc41 // FMUL V1.4S, V2.4S, V1.4S
-	TBZ $1, R5, single2333
+	TBZ $1, R5, single2347
 	FMOVD F1, 0(R0)
-	TBZ $0, R5, stored2334
+	TBZ $0, R5, stored2348
 	ADD $8, R0, R26
 	VST1 V1.S[2], (R26)
-	B stored2334
+	B stored2348
 
-single2333:
+single2347:
 	FMOVS F1, 0(R0)
 
-stored2334:
+stored2348:
 	LSL $2, R5
 	ADD R5, R0
 	ADD R5, R1
@@ -49740,44 +49911,44 @@ columns1_end:
 	MOVD add+48(FP), R6
 	CMP $2, R6
 	BNE partial_begin
-	TBZ $1, R3, single2335
+	TBZ $1, R3, single2349
 	FMOVD 0(R0), F7
-	TBZ $0, R3, loaded2336
+	TBZ $0, R3, loaded2350
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2336
+	B loaded2350
 
-single2335:
+single2349:
 	FMOVS 0(R0), F7
 
-loaded2336:
+loaded2350:
 
 partial_begin:
 	MOVD rows+32(FP), R6
 
 partial_rows:
-	TBZ $1, R3, single2337
+	TBZ $1, R3, single2351
 	FMOVD 0(R1), F3
-	TBZ $0, R3, loaded2338
+	TBZ $0, R3, loaded2352
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2338
+	B loaded2352
 
-single2337:
+single2351:
 	FMOVS 0(R1), F3
 
-loaded2338:
-	TBZ $1, R3, single2339
+loaded2352:
+	TBZ $1, R3, single2353
 	FMOVD 0(R2), F0
-	TBZ $0, R3, loaded2340
+	TBZ $0, R3, loaded2354
 	ADD $8, R2, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2340
+	B loaded2354
 
-single2339:
+single2353:
 	FMOVS 0(R2), F0
 
-loaded2340:
+loaded2354:
 	VFMLA V0.S4, V3.S4, V7.S4
 	ADD R4, R1
 	ADD R4, R2
@@ -49786,31 +49957,31 @@ loaded2340:
 	MOVD add+48(FP), R6
 	CMP $1, R6
 	BNE partial_store
-	TBZ $1, R3, single2341
+	TBZ $1, R3, single2355
 	FMOVD 0(R0), F0
-	TBZ $0, R3, loaded2342
+	TBZ $0, R3, loaded2356
 	ADD $8, R0, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2342
+	B loaded2356
 
-single2341:
+single2355:
 	FMOVS 0(R0), F0
 
-loaded2342:
+loaded2356:
 	WORD $0x4e27d407 // FADD V7.4S, V0.4S, V7.4S
 
 partial_store:
-	TBZ $1, R3, single2343
+	TBZ $1, R3, single2357
 	FMOVD F7, 0(R0)
-	TBZ $0, R3, stored2344
+	TBZ $0, R3, stored2358
 	ADD $8, R0, R26
 	VST1 V7.S[2], (R26)
-	B stored2344
+	B stored2358
 
-single2343:
+single2357:
 	FMOVS F7, 0(R0)
 
-stored2344:
+stored2358:
 
 done:
 	RET
@@ -49881,25 +50052,25 @@ vectors_end:
 	ADD $0, R1, R26
 	VLD1.P 2(R26), V1.H[0]
 	CMP $1, R2
-	BEQ loaded2345
+	BEQ loaded2359
 	VLD1.P 2(R26), V1.H[1]
 	CMP $2, R2
-	BEQ loaded2345
+	BEQ loaded2359
 	VLD1.P 2(R26), V1.H[2]
 
-loaded2345:
+loaded2359:
 	WORD $0x0e217821 // FCVTL V1.4S, V1.4H
-	TBZ $1, R2, single2346
+	TBZ $1, R2, single2360
 	FMOVD F1, 0(R0)
-	TBZ $0, R2, stored2347
+	TBZ $0, R2, stored2361
 	ADD $8, R0, R26
 	VST1 V1.S[2], (R26)
-	B stored2347
+	B stored2361
 
-single2346:
+single2360:
 	FMOVS F1, 0(R0)
 
-stored2347:
+stored2361:
 
 done:
 	RET
@@ -49970,28 +50141,28 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V0.S[3]
 	WORD $0x4ea08800 // CMGT V0.4S, V0.4S, #0
-	TBZ $1, R2, single2348
+	TBZ $1, R2, single2362
 	FMOVD 0(R1), F1
-	TBZ $0, R2, loaded2349
+	TBZ $0, R2, loaded2363
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2349
+	B loaded2363
 
-single2348:
+single2362:
 	FMOVS 0(R1), F1
 
-loaded2349:
+loaded2363:
 	WORD $0x0e216822 // FCVTN V2.4H, V1.4S
 	ADD $0, R0, R26
 	VST1.P V2.H[0], 2(R26)
 	CMP $1, R2
-	BEQ stored2350
+	BEQ stored2364
 	VST1.P V2.H[1], 2(R26)
 	CMP $2, R2
-	BEQ stored2350
+	BEQ stored2364
 	VST1.P V2.H[2], 2(R26)
 
-stored2350:
+stored2364:
 
 done:
 	RET
@@ -50137,56 +50308,56 @@ start:
 
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
-	TBZ $1, R20, single2351
+	TBZ $1, R20, single2365
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2352
+	TBZ $0, R20, loaded2366
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2352
+	B loaded2366
 
-single2351:
+single2365:
 	FMOVS 0(R10), F0
 
-loaded2352:
+loaded2366:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
-	TBZ $1, R20, single2353
+	TBZ $1, R20, single2367
 	FMOVD 0(R10), F2
-	TBZ $0, R20, loaded2354
+	TBZ $0, R20, loaded2368
 	ADD $8, R10, R26
 	VLD1 (R26), V2.S[2]
-	B loaded2354
+	B loaded2368
 
-single2353:
+single2367:
 	FMOVS 0(R10), F2
 
-loaded2354:
+loaded2368:
 	ADD R12, R10
 	WORD $0x4fa1105f // FMLA V31.4S, V2.4S, V1.S[1]
-	TBZ $1, R20, single2355
+	TBZ $1, R20, single2369
 	FMOVD 0(R10), F3
-	TBZ $0, R20, loaded2356
+	TBZ $0, R20, loaded2370
 	ADD $8, R10, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2356
+	B loaded2370
 
-single2355:
+single2369:
 	FMOVS 0(R10), F3
 
-loaded2356:
+loaded2370:
 	ADD R12, R10
 	WORD $0x4f81187f // FMLA V31.4S, V3.4S, V1.S[2]
-	TBZ $1, R20, single2357
+	TBZ $1, R20, single2371
 	FMOVD 0(R10), F4
-	TBZ $0, R20, loaded2358
+	TBZ $0, R20, loaded2372
 	ADD $8, R10, R26
 	VLD1 (R26), V4.S[2]
-	B loaded2358
+	B loaded2372
 
-single2357:
+single2371:
 	FMOVS 0(R10), F4
 
-loaded2358:
+loaded2372:
 	ADD R12, R10
 	WORD $0x4fa1189f // FMLA V31.4S, V4.4S, V1.S[3]
 	SUBS $4, R9
@@ -50199,17 +50370,17 @@ rest:
 single:
 	FMOVS (R0), F1
 	ADD $4, R0
-	TBZ $1, R20, single2359
+	TBZ $1, R20, single2373
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2360
+	TBZ $0, R20, loaded2374
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2360
+	B loaded2374
 
-single2359:
+single2373:
 	FMOVS 0(R10), F0
 
-loaded2360:
+loaded2374:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -50223,34 +50394,34 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2361
+	TBZ $1, R20, single2375
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2362
+	TBZ $0, R20, loaded2376
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2362
+	B loaded2376
 
-single2361:
+single2375:
 	FMOVS 0(R21), F0
 
-loaded2362:
+loaded2376:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2363
+	TBZ $1, R20, single2377
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2364
+	TBZ $0, R20, loaded2378
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2364
+	B loaded2378
 
-single2363:
+single2377:
 	FMOVS 0(R21), F0
 
-loaded2364:
+loaded2378:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 rectify:
@@ -50262,17 +50433,17 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2365
+	TBZ $1, R20, single2379
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2366
+	TBZ $0, R20, stored2380
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2366
+	B stored2380
 
-single2365:
+single2379:
 	FMOVS F31, 0(R21)
 
-stored2366:
+stored2380:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -50467,62 +50638,62 @@ start:
 unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2367
+	TBZ $1, R20, single2381
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2368
+	TBZ $0, R20, loaded2382
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2368
+	B loaded2382
 
-single2367:
+single2381:
 	FMOVS 16(R10), F1
 
-loaded2368:
+loaded2382:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2369
+	TBZ $1, R20, single2383
 	FMOVD 16(R10), F3
-	TBZ $0, R20, loaded2370
+	TBZ $0, R20, loaded2384
 	ADD $24, R10, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2370
+	B loaded2384
 
-single2369:
+single2383:
 	FMOVS 16(R10), F3
 
-loaded2370:
+loaded2384:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2107e // FMLA V30.4S, V3.4S, V2.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2371
+	TBZ $1, R20, single2385
 	FMOVD 16(R10), F4
-	TBZ $0, R20, loaded2372
+	TBZ $0, R20, loaded2386
 	ADD $24, R10, R26
 	VLD1 (R26), V4.S[2]
-	B loaded2372
+	B loaded2386
 
-single2371:
+single2385:
 	FMOVS 16(R10), F4
 
-loaded2372:
+loaded2386:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82189e // FMLA V30.4S, V4.4S, V2.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2373
+	TBZ $1, R20, single2387
 	FMOVD 16(R10), F5
-	TBZ $0, R20, loaded2374
+	TBZ $0, R20, loaded2388
 	ADD $24, R10, R26
 	VLD1 (R26), V5.S[2]
-	B loaded2374
+	B loaded2388
 
-single2373:
+single2387:
 	FMOVS 16(R10), F5
 
-loaded2374:
+loaded2388:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa218be // FMLA V30.4S, V5.4S, V2.S[3]
@@ -50537,17 +50708,17 @@ single:
 	FMOVS (R0), F2
 	ADD $4, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2375
+	TBZ $1, R20, single2389
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2376
+	TBZ $0, R20, loaded2390
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2376
+	B loaded2390
 
-single2375:
+single2389:
 	FMOVS 16(R10), F1
 
-loaded2376:
+loaded2390:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -50565,17 +50736,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2377
+	TBZ $1, R20, single2391
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2378
+	TBZ $0, R20, loaded2392
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2378
+	B loaded2392
 
-single2377:
+single2391:
 	FMOVS 16(R21), F0
 
-loaded2378:
+loaded2392:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -50584,17 +50755,17 @@ bias:
 	CBZ R21, rectify
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single2379
+	TBZ $1, R20, single2393
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2380
+	TBZ $0, R20, loaded2394
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2380
+	B loaded2394
 
-single2379:
+single2393:
 	FMOVS 16(R21), F0
 
-loaded2380:
+loaded2394:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 rectify:
@@ -50609,17 +50780,17 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2381
+	TBZ $1, R20, single2395
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2382
+	TBZ $0, R20, stored2396
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2382
+	B stored2396
 
-single2381:
+single2395:
 	FMOVS F30, 16(R21)
 
-stored2382:
+stored2396:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -50816,59 +50987,59 @@ start:
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
-	TBZ $1, R20, single2383
+	TBZ $1, R20, single2397
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2384
+	TBZ $0, R20, loaded2398
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2384
+	B loaded2398
 
-single2383:
+single2397:
 	FMOVS 0(R10), F0
 
-loaded2384:
+loaded2398:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
-	TBZ $1, R20, single2385
+	TBZ $1, R20, single2399
 	FMOVD 0(R10), F3
-	TBZ $0, R20, loaded2386
+	TBZ $0, R20, loaded2400
 	ADD $8, R10, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2386
+	B loaded2400
 
-single2385:
+single2399:
 	FMOVS 0(R10), F3
 
-loaded2386:
+loaded2400:
 	ADD R12, R10
 	WORD $0x4fa1107f // FMLA V31.4S, V3.4S, V1.S[1]
 	WORD $0x4fa2107e // FMLA V30.4S, V3.4S, V2.S[1]
-	TBZ $1, R20, single2387
+	TBZ $1, R20, single2401
 	FMOVD 0(R10), F4
-	TBZ $0, R20, loaded2388
+	TBZ $0, R20, loaded2402
 	ADD $8, R10, R26
 	VLD1 (R26), V4.S[2]
-	B loaded2388
+	B loaded2402
 
-single2387:
+single2401:
 	FMOVS 0(R10), F4
 
-loaded2388:
+loaded2402:
 	ADD R12, R10
 	WORD $0x4f81189f // FMLA V31.4S, V4.4S, V1.S[2]
 	WORD $0x4f82189e // FMLA V30.4S, V4.4S, V2.S[2]
-	TBZ $1, R20, single2389
+	TBZ $1, R20, single2403
 	FMOVD 0(R10), F5
-	TBZ $0, R20, loaded2390
+	TBZ $0, R20, loaded2404
 	ADD $8, R10, R26
 	VLD1 (R26), V5.S[2]
-	B loaded2390
+	B loaded2404
 
-single2389:
+single2403:
 	FMOVS 0(R10), F5
 
-loaded2390:
+loaded2404:
 	ADD R12, R10
 	WORD $0x4fa118bf // FMLA V31.4S, V5.4S, V1.S[3]
 	WORD $0x4fa218be // FMLA V30.4S, V5.4S, V2.S[3]
@@ -50884,17 +51055,17 @@ single:
 	ADD $4, R0
 	FMOVS (R1), F2
 	ADD $4, R1
-	TBZ $1, R20, single2391
+	TBZ $1, R20, single2405
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2392
+	TBZ $0, R20, loaded2406
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2392
+	B loaded2406
 
-single2391:
+single2405:
 	FMOVS 0(R10), F0
 
-loaded2392:
+loaded2406:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -50909,48 +51080,48 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2393
+	TBZ $1, R20, single2407
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2394
+	TBZ $0, R20, loaded2408
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2394
+	B loaded2408
 
-single2393:
+single2407:
 	FMOVS 0(R21), F0
 
-loaded2394:
+loaded2408:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2395
+	TBZ $1, R20, single2409
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2396
+	TBZ $0, R20, loaded2410
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2396
+	B loaded2410
 
-single2395:
+single2409:
 	FMOVS 0(R21), F0
 
-loaded2396:
+loaded2410:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2397
+	TBZ $1, R20, single2411
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2398
+	TBZ $0, R20, loaded2412
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2398
+	B loaded2412
 
-single2397:
+single2411:
 	FMOVS 0(R21), F0
 
-loaded2398:
+loaded2412:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
@@ -50965,29 +51136,29 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2399
+	TBZ $1, R20, single2413
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2400
+	TBZ $0, R20, stored2414
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2400
+	B stored2414
 
-single2399:
+single2413:
 	FMOVS F31, 0(R21)
 
-stored2400:
+stored2414:
 	ADD R13, R21
-	TBZ $1, R20, single2401
+	TBZ $1, R20, single2415
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2402
+	TBZ $0, R20, stored2416
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2402
+	B stored2416
 
-single2401:
+single2415:
 	FMOVS F30, 0(R21)
 
-stored2402:
+stored2416:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -51220,68 +51391,68 @@ unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	VLD1.P 16(R1), [V3.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2403
+	TBZ $1, R20, single2417
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2404
+	TBZ $0, R20, loaded2418
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2404
+	B loaded2418
 
-single2403:
+single2417:
 	FMOVS 16(R10), F1
 
-loaded2404:
+loaded2418:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2405
+	TBZ $1, R20, single2419
 	FMOVD 16(R10), F4
-	TBZ $0, R20, loaded2406
+	TBZ $0, R20, loaded2420
 	ADD $24, R10, R26
 	VLD1 (R26), V4.S[2]
-	B loaded2406
+	B loaded2420
 
-single2405:
+single2419:
 	FMOVS 16(R10), F4
 
-loaded2406:
+loaded2420:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2109e // FMLA V30.4S, V4.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa3109c // FMLA V28.4S, V4.4S, V3.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2407
+	TBZ $1, R20, single2421
 	FMOVD 16(R10), F5
-	TBZ $0, R20, loaded2408
+	TBZ $0, R20, loaded2422
 	ADD $24, R10, R26
 	VLD1 (R26), V5.S[2]
-	B loaded2408
+	B loaded2422
 
-single2407:
+single2421:
 	FMOVS 16(R10), F5
 
-loaded2408:
+loaded2422:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f8218be // FMLA V30.4S, V5.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f8318bc // FMLA V28.4S, V5.4S, V3.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2409
+	TBZ $1, R20, single2423
 	FMOVD 16(R10), F6
-	TBZ $0, R20, loaded2410
+	TBZ $0, R20, loaded2424
 	ADD $24, R10, R26
 	VLD1 (R26), V6.S[2]
-	B loaded2410
+	B loaded2424
 
-single2409:
+single2423:
 	FMOVS 16(R10), F6
 
-loaded2410:
+loaded2424:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa218de // FMLA V30.4S, V6.4S, V2.S[3]
@@ -51300,17 +51471,17 @@ single:
 	FMOVS (R1), F3
 	ADD $4, R1
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2411
+	TBZ $1, R20, single2425
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2412
+	TBZ $0, R20, loaded2426
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2412
+	B loaded2426
 
-single2411:
+single2425:
 	FMOVS 16(R10), F1
 
-loaded2412:
+loaded2426:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -51330,34 +51501,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2413
+	TBZ $1, R20, single2427
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2414
+	TBZ $0, R20, loaded2428
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2414
+	B loaded2428
 
-single2413:
+single2427:
 	FMOVS 16(R21), F0
 
-loaded2414:
+loaded2428:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2415
+	TBZ $1, R20, single2429
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2416
+	TBZ $0, R20, loaded2430
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2416
+	B loaded2430
 
-single2415:
+single2429:
 	FMOVS 16(R21), F0
 
-loaded2416:
+loaded2430:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -51367,17 +51538,17 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single2417
+	TBZ $1, R20, single2431
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2418
+	TBZ $0, R20, loaded2432
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2418
+	B loaded2432
 
-single2417:
+single2431:
 	FMOVS 16(R21), F0
 
-loaded2418:
+loaded2432:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
@@ -51397,30 +51568,30 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2419
+	TBZ $1, R20, single2433
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2420
+	TBZ $0, R20, stored2434
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2420
+	B stored2434
 
-single2419:
+single2433:
 	FMOVS F30, 16(R21)
 
-stored2420:
+stored2434:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2421
+	TBZ $1, R20, single2435
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2422
+	TBZ $0, R20, stored2436
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2422
+	B stored2436
 
-single2421:
+single2435:
 	FMOVS F28, 16(R21)
 
-stored2422:
+stored2436:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -51641,62 +51812,62 @@ unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
-	TBZ $1, R20, single2423
+	TBZ $1, R20, single2437
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2424
+	TBZ $0, R20, loaded2438
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2424
+	B loaded2438
 
-single2423:
+single2437:
 	FMOVS 0(R10), F0
 
-loaded2424:
+loaded2438:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
-	TBZ $1, R20, single2425
+	TBZ $1, R20, single2439
 	FMOVD 0(R10), F4
-	TBZ $0, R20, loaded2426
+	TBZ $0, R20, loaded2440
 	ADD $8, R10, R26
 	VLD1 (R26), V4.S[2]
-	B loaded2426
+	B loaded2440
 
-single2425:
+single2439:
 	FMOVS 0(R10), F4
 
-loaded2426:
+loaded2440:
 	ADD R12, R10
 	WORD $0x4fa1109f // FMLA V31.4S, V4.4S, V1.S[1]
 	WORD $0x4fa2109e // FMLA V30.4S, V4.4S, V2.S[1]
 	WORD $0x4fa3109d // FMLA V29.4S, V4.4S, V3.S[1]
-	TBZ $1, R20, single2427
+	TBZ $1, R20, single2441
 	FMOVD 0(R10), F5
-	TBZ $0, R20, loaded2428
+	TBZ $0, R20, loaded2442
 	ADD $8, R10, R26
 	VLD1 (R26), V5.S[2]
-	B loaded2428
+	B loaded2442
 
-single2427:
+single2441:
 	FMOVS 0(R10), F5
 
-loaded2428:
+loaded2442:
 	ADD R12, R10
 	WORD $0x4f8118bf // FMLA V31.4S, V5.4S, V1.S[2]
 	WORD $0x4f8218be // FMLA V30.4S, V5.4S, V2.S[2]
 	WORD $0x4f8318bd // FMLA V29.4S, V5.4S, V3.S[2]
-	TBZ $1, R20, single2429
+	TBZ $1, R20, single2443
 	FMOVD 0(R10), F6
-	TBZ $0, R20, loaded2430
+	TBZ $0, R20, loaded2444
 	ADD $8, R10, R26
 	VLD1 (R26), V6.S[2]
-	B loaded2430
+	B loaded2444
 
-single2429:
+single2443:
 	FMOVS 0(R10), F6
 
-loaded2430:
+loaded2444:
 	ADD R12, R10
 	WORD $0x4fa118df // FMLA V31.4S, V6.4S, V1.S[3]
 	WORD $0x4fa218de // FMLA V30.4S, V6.4S, V2.S[3]
@@ -51715,17 +51886,17 @@ single:
 	ADD $4, R1
 	FMOVS (R2), F3
 	ADD $4, R2
-	TBZ $1, R20, single2431
+	TBZ $1, R20, single2445
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2432
+	TBZ $0, R20, loaded2446
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2432
+	B loaded2446
 
-single2431:
+single2445:
 	FMOVS 0(R10), F0
 
-loaded2432:
+loaded2446:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -51741,62 +51912,62 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2433
+	TBZ $1, R20, single2447
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2434
+	TBZ $0, R20, loaded2448
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2434
+	B loaded2448
 
-single2433:
+single2447:
 	FMOVS 0(R21), F0
 
-loaded2434:
+loaded2448:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2435
+	TBZ $1, R20, single2449
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2436
+	TBZ $0, R20, loaded2450
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2436
+	B loaded2450
 
-single2435:
+single2449:
 	FMOVS 0(R21), F0
 
-loaded2436:
+loaded2450:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2437
+	TBZ $1, R20, single2451
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2438
+	TBZ $0, R20, loaded2452
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2438
+	B loaded2452
 
-single2437:
+single2451:
 	FMOVS 0(R21), F0
 
-loaded2438:
+loaded2452:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2439
+	TBZ $1, R20, single2453
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2440
+	TBZ $0, R20, loaded2454
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2440
+	B loaded2454
 
-single2439:
+single2453:
 	FMOVS 0(R21), F0
 
-loaded2440:
+loaded2454:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -51814,41 +51985,41 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2441
+	TBZ $1, R20, single2455
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2442
+	TBZ $0, R20, stored2456
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2442
+	B stored2456
 
-single2441:
+single2455:
 	FMOVS F31, 0(R21)
 
-stored2442:
+stored2456:
 	ADD R13, R21
-	TBZ $1, R20, single2443
+	TBZ $1, R20, single2457
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2444
+	TBZ $0, R20, stored2458
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2444
+	B stored2458
 
-single2443:
+single2457:
 	FMOVS F30, 0(R21)
 
-stored2444:
+stored2458:
 	ADD R13, R21
-	TBZ $1, R20, single2445
+	TBZ $1, R20, single2459
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2446
+	TBZ $0, R20, stored2460
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2446
+	B stored2460
 
-single2445:
+single2459:
 	FMOVS F29, 0(R21)
 
-stored2446:
+stored2460:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -52119,17 +52290,17 @@ unrolled:
 	VLD1.P 16(R1), [V3.B16]
 	VLD1.P 16(R2), [V4.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2447
+	TBZ $1, R20, single2461
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2448
+	TBZ $0, R20, loaded2462
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2448
+	B loaded2462
 
-single2447:
+single2461:
 	FMOVS 16(R10), F1
 
-loaded2448:
+loaded2462:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -52138,17 +52309,17 @@ loaded2448:
 	WORD $0x4f84101b // FMLA V27.4S, V0.4S, V4.S[0]
 	WORD $0x4f84103a // FMLA V26.4S, V1.4S, V4.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2449
+	TBZ $1, R20, single2463
 	FMOVD 16(R10), F5
-	TBZ $0, R20, loaded2450
+	TBZ $0, R20, loaded2464
 	ADD $24, R10, R26
 	VLD1 (R26), V5.S[2]
-	B loaded2450
+	B loaded2464
 
-single2449:
+single2463:
 	FMOVS 16(R10), F5
 
-loaded2450:
+loaded2464:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa210be // FMLA V30.4S, V5.4S, V2.S[1]
@@ -52157,17 +52328,17 @@ loaded2450:
 	WORD $0x4fa4101b // FMLA V27.4S, V0.4S, V4.S[1]
 	WORD $0x4fa410ba // FMLA V26.4S, V5.4S, V4.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2451
+	TBZ $1, R20, single2465
 	FMOVD 16(R10), F6
-	TBZ $0, R20, loaded2452
+	TBZ $0, R20, loaded2466
 	ADD $24, R10, R26
 	VLD1 (R26), V6.S[2]
-	B loaded2452
+	B loaded2466
 
-single2451:
+single2465:
 	FMOVS 16(R10), F6
 
-loaded2452:
+loaded2466:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f8218de // FMLA V30.4S, V6.4S, V2.S[2]
@@ -52176,17 +52347,17 @@ loaded2452:
 	WORD $0x4f84181b // FMLA V27.4S, V0.4S, V4.S[2]
 	WORD $0x4f8418da // FMLA V26.4S, V6.4S, V4.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2453
+	TBZ $1, R20, single2467
 	FMOVD 16(R10), F7
-	TBZ $0, R20, loaded2454
+	TBZ $0, R20, loaded2468
 	ADD $24, R10, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2454
+	B loaded2468
 
-single2453:
+single2467:
 	FMOVS 16(R10), F7
 
-loaded2454:
+loaded2468:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa218fe // FMLA V30.4S, V7.4S, V2.S[3]
@@ -52209,17 +52380,17 @@ single:
 	FMOVS (R2), F4
 	ADD $4, R2
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2455
+	TBZ $1, R20, single2469
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2456
+	TBZ $0, R20, loaded2470
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2456
+	B loaded2470
 
-single2455:
+single2469:
 	FMOVS 16(R10), F1
 
-loaded2456:
+loaded2470:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -52241,51 +52412,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2457
+	TBZ $1, R20, single2471
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2458
+	TBZ $0, R20, loaded2472
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2458
+	B loaded2472
 
-single2457:
+single2471:
 	FMOVS 16(R21), F0
 
-loaded2458:
+loaded2472:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2459
+	TBZ $1, R20, single2473
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2460
+	TBZ $0, R20, loaded2474
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2460
+	B loaded2474
 
-single2459:
+single2473:
 	FMOVS 16(R21), F0
 
-loaded2460:
+loaded2474:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2461
+	TBZ $1, R20, single2475
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2462
+	TBZ $0, R20, loaded2476
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2462
+	B loaded2476
 
-single2461:
+single2475:
 	FMOVS 16(R21), F0
 
-loaded2462:
+loaded2476:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -52296,17 +52467,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single2463
+	TBZ $1, R20, single2477
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2464
+	TBZ $0, R20, loaded2478
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2464
+	B loaded2478
 
-single2463:
+single2477:
 	FMOVS 16(R21), F0
 
-loaded2464:
+loaded2478:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -52331,43 +52502,43 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2465
+	TBZ $1, R20, single2479
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2466
+	TBZ $0, R20, stored2480
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2466
+	B stored2480
 
-single2465:
+single2479:
 	FMOVS F30, 16(R21)
 
-stored2466:
+stored2480:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2467
+	TBZ $1, R20, single2481
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2468
+	TBZ $0, R20, stored2482
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2468
+	B stored2482
 
-single2467:
+single2481:
 	FMOVS F28, 16(R21)
 
-stored2468:
+stored2482:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2469
+	TBZ $1, R20, single2483
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2470
+	TBZ $0, R20, stored2484
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2470
+	B stored2484
 
-single2469:
+single2483:
 	FMOVS F26, 16(R21)
 
-stored2470:
+stored2484:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -52612,65 +52783,65 @@ unrolled:
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
-	TBZ $1, R20, single2471
+	TBZ $1, R20, single2485
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2472
+	TBZ $0, R20, loaded2486
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2472
+	B loaded2486
 
-single2471:
+single2485:
 	FMOVS 0(R10), F0
 
-loaded2472:
+loaded2486:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
-	TBZ $1, R20, single2473
+	TBZ $1, R20, single2487
 	FMOVD 0(R10), F5
-	TBZ $0, R20, loaded2474
+	TBZ $0, R20, loaded2488
 	ADD $8, R10, R26
 	VLD1 (R26), V5.S[2]
-	B loaded2474
+	B loaded2488
 
-single2473:
+single2487:
 	FMOVS 0(R10), F5
 
-loaded2474:
+loaded2488:
 	ADD R12, R10
 	WORD $0x4fa110bf // FMLA V31.4S, V5.4S, V1.S[1]
 	WORD $0x4fa210be // FMLA V30.4S, V5.4S, V2.S[1]
 	WORD $0x4fa310bd // FMLA V29.4S, V5.4S, V3.S[1]
 	WORD $0x4fa410bc // FMLA V28.4S, V5.4S, V4.S[1]
-	TBZ $1, R20, single2475
+	TBZ $1, R20, single2489
 	FMOVD 0(R10), F6
-	TBZ $0, R20, loaded2476
+	TBZ $0, R20, loaded2490
 	ADD $8, R10, R26
 	VLD1 (R26), V6.S[2]
-	B loaded2476
+	B loaded2490
 
-single2475:
+single2489:
 	FMOVS 0(R10), F6
 
-loaded2476:
+loaded2490:
 	ADD R12, R10
 	WORD $0x4f8118df // FMLA V31.4S, V6.4S, V1.S[2]
 	WORD $0x4f8218de // FMLA V30.4S, V6.4S, V2.S[2]
 	WORD $0x4f8318dd // FMLA V29.4S, V6.4S, V3.S[2]
 	WORD $0x4f8418dc // FMLA V28.4S, V6.4S, V4.S[2]
-	TBZ $1, R20, single2477
+	TBZ $1, R20, single2491
 	FMOVD 0(R10), F7
-	TBZ $0, R20, loaded2478
+	TBZ $0, R20, loaded2492
 	ADD $8, R10, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2478
+	B loaded2492
 
-single2477:
+single2491:
 	FMOVS 0(R10), F7
 
-loaded2478:
+loaded2492:
 	ADD R12, R10
 	WORD $0x4fa118ff // FMLA V31.4S, V7.4S, V1.S[3]
 	WORD $0x4fa218fe // FMLA V30.4S, V7.4S, V2.S[3]
@@ -52692,17 +52863,17 @@ single:
 	ADD $4, R2
 	FMOVS (R3), F4
 	ADD $4, R3
-	TBZ $1, R20, single2479
+	TBZ $1, R20, single2493
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2480
+	TBZ $0, R20, loaded2494
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2480
+	B loaded2494
 
-single2479:
+single2493:
 	FMOVS 0(R10), F0
 
-loaded2480:
+loaded2494:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -52719,76 +52890,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2481
+	TBZ $1, R20, single2495
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2482
+	TBZ $0, R20, loaded2496
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2482
+	B loaded2496
 
-single2481:
+single2495:
 	FMOVS 0(R21), F0
 
-loaded2482:
+loaded2496:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2483
+	TBZ $1, R20, single2497
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2484
+	TBZ $0, R20, loaded2498
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2484
+	B loaded2498
 
-single2483:
+single2497:
 	FMOVS 0(R21), F0
 
-loaded2484:
+loaded2498:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2485
+	TBZ $1, R20, single2499
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2486
+	TBZ $0, R20, loaded2500
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2486
+	B loaded2500
 
-single2485:
+single2499:
 	FMOVS 0(R21), F0
 
-loaded2486:
+loaded2500:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2487
+	TBZ $1, R20, single2501
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2488
+	TBZ $0, R20, loaded2502
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2488
+	B loaded2502
 
-single2487:
+single2501:
 	FMOVS 0(R21), F0
 
-loaded2488:
+loaded2502:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2489
+	TBZ $1, R20, single2503
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2490
+	TBZ $0, R20, loaded2504
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2490
+	B loaded2504
 
-single2489:
+single2503:
 	FMOVS 0(R21), F0
 
-loaded2490:
+loaded2504:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -52809,53 +52980,53 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2491
+	TBZ $1, R20, single2505
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2492
+	TBZ $0, R20, stored2506
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2492
+	B stored2506
 
-single2491:
+single2505:
 	FMOVS F31, 0(R21)
 
-stored2492:
+stored2506:
 	ADD R13, R21
-	TBZ $1, R20, single2493
+	TBZ $1, R20, single2507
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2494
+	TBZ $0, R20, stored2508
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2494
+	B stored2508
 
-single2493:
+single2507:
 	FMOVS F30, 0(R21)
 
-stored2494:
+stored2508:
 	ADD R13, R21
-	TBZ $1, R20, single2495
+	TBZ $1, R20, single2509
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2496
+	TBZ $0, R20, stored2510
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2496
+	B stored2510
 
-single2495:
+single2509:
 	FMOVS F29, 0(R21)
 
-stored2496:
+stored2510:
 	ADD R13, R21
-	TBZ $1, R20, single2497
+	TBZ $1, R20, single2511
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2498
+	TBZ $0, R20, stored2512
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2498
+	B stored2512
 
-single2497:
+single2511:
 	FMOVS F28, 0(R21)
 
-stored2498:
+stored2512:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -53164,17 +53335,17 @@ unrolled:
 	VLD1.P 16(R2), [V4.B16]
 	VLD1.P 16(R3), [V5.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2499
+	TBZ $1, R20, single2513
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2500
+	TBZ $0, R20, loaded2514
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2500
+	B loaded2514
 
-single2499:
+single2513:
 	FMOVS 16(R10), F1
 
-loaded2500:
+loaded2514:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -53185,17 +53356,17 @@ loaded2500:
 	WORD $0x4f851019 // FMLA V25.4S, V0.4S, V5.S[0]
 	WORD $0x4f851038 // FMLA V24.4S, V1.4S, V5.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2501
+	TBZ $1, R20, single2515
 	FMOVD 16(R10), F6
-	TBZ $0, R20, loaded2502
+	TBZ $0, R20, loaded2516
 	ADD $24, R10, R26
 	VLD1 (R26), V6.S[2]
-	B loaded2502
+	B loaded2516
 
-single2501:
+single2515:
 	FMOVS 16(R10), F6
 
-loaded2502:
+loaded2516:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa210de // FMLA V30.4S, V6.4S, V2.S[1]
@@ -53206,17 +53377,17 @@ loaded2502:
 	WORD $0x4fa51019 // FMLA V25.4S, V0.4S, V5.S[1]
 	WORD $0x4fa510d8 // FMLA V24.4S, V6.4S, V5.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2503
+	TBZ $1, R20, single2517
 	FMOVD 16(R10), F7
-	TBZ $0, R20, loaded2504
+	TBZ $0, R20, loaded2518
 	ADD $24, R10, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2504
+	B loaded2518
 
-single2503:
+single2517:
 	FMOVS 16(R10), F7
 
-loaded2504:
+loaded2518:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f8218fe // FMLA V30.4S, V7.4S, V2.S[2]
@@ -53227,17 +53398,17 @@ loaded2504:
 	WORD $0x4f851819 // FMLA V25.4S, V0.4S, V5.S[2]
 	WORD $0x4f8518f8 // FMLA V24.4S, V7.4S, V5.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2505
+	TBZ $1, R20, single2519
 	FMOVD 16(R10), F8
-	TBZ $0, R20, loaded2506
+	TBZ $0, R20, loaded2520
 	ADD $24, R10, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2506
+	B loaded2520
 
-single2505:
+single2519:
 	FMOVS 16(R10), F8
 
-loaded2506:
+loaded2520:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2191e // FMLA V30.4S, V8.4S, V2.S[3]
@@ -53264,17 +53435,17 @@ single:
 	FMOVS (R3), F5
 	ADD $4, R3
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2507
+	TBZ $1, R20, single2521
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2508
+	TBZ $0, R20, loaded2522
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2508
+	B loaded2522
 
-single2507:
+single2521:
 	FMOVS 16(R10), F1
 
-loaded2508:
+loaded2522:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -53298,68 +53469,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2509
+	TBZ $1, R20, single2523
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2510
+	TBZ $0, R20, loaded2524
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2510
+	B loaded2524
 
-single2509:
+single2523:
 	FMOVS 16(R21), F0
 
-loaded2510:
+loaded2524:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2511
+	TBZ $1, R20, single2525
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2512
+	TBZ $0, R20, loaded2526
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2512
+	B loaded2526
 
-single2511:
+single2525:
 	FMOVS 16(R21), F0
 
-loaded2512:
+loaded2526:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2513
+	TBZ $1, R20, single2527
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2514
+	TBZ $0, R20, loaded2528
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2514
+	B loaded2528
 
-single2513:
+single2527:
 	FMOVS 16(R21), F0
 
-loaded2514:
+loaded2528:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2515
+	TBZ $1, R20, single2529
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2516
+	TBZ $0, R20, loaded2530
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2516
+	B loaded2530
 
-single2515:
+single2529:
 	FMOVS 16(R21), F0
 
-loaded2516:
+loaded2530:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -53371,17 +53542,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single2517
+	TBZ $1, R20, single2531
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2518
+	TBZ $0, R20, loaded2532
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2518
+	B loaded2532
 
-single2517:
+single2531:
 	FMOVS 16(R21), F0
 
-loaded2518:
+loaded2532:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -53411,56 +53582,56 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2519
+	TBZ $1, R20, single2533
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2520
+	TBZ $0, R20, stored2534
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2520
+	B stored2534
 
-single2519:
+single2533:
 	FMOVS F30, 16(R21)
 
-stored2520:
+stored2534:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2521
+	TBZ $1, R20, single2535
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2522
+	TBZ $0, R20, stored2536
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2522
+	B stored2536
 
-single2521:
+single2535:
 	FMOVS F28, 16(R21)
 
-stored2522:
+stored2536:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2523
+	TBZ $1, R20, single2537
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2524
+	TBZ $0, R20, stored2538
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2524
+	B stored2538
 
-single2523:
+single2537:
 	FMOVS F26, 16(R21)
 
-stored2524:
+stored2538:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2525
+	TBZ $1, R20, single2539
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2526
+	TBZ $0, R20, stored2540
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2526
+	B stored2540
 
-single2525:
+single2539:
 	FMOVS F24, 16(R21)
 
-stored2526:
+stored2540:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -53729,68 +53900,68 @@ unrolled:
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
-	TBZ $1, R20, single2527
+	TBZ $1, R20, single2541
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2528
+	TBZ $0, R20, loaded2542
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2528
+	B loaded2542
 
-single2527:
+single2541:
 	FMOVS 0(R10), F0
 
-loaded2528:
+loaded2542:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
-	TBZ $1, R20, single2529
+	TBZ $1, R20, single2543
 	FMOVD 0(R10), F6
-	TBZ $0, R20, loaded2530
+	TBZ $0, R20, loaded2544
 	ADD $8, R10, R26
 	VLD1 (R26), V6.S[2]
-	B loaded2530
+	B loaded2544
 
-single2529:
+single2543:
 	FMOVS 0(R10), F6
 
-loaded2530:
+loaded2544:
 	ADD R12, R10
 	WORD $0x4fa110df // FMLA V31.4S, V6.4S, V1.S[1]
 	WORD $0x4fa210de // FMLA V30.4S, V6.4S, V2.S[1]
 	WORD $0x4fa310dd // FMLA V29.4S, V6.4S, V3.S[1]
 	WORD $0x4fa410dc // FMLA V28.4S, V6.4S, V4.S[1]
 	WORD $0x4fa510db // FMLA V27.4S, V6.4S, V5.S[1]
-	TBZ $1, R20, single2531
+	TBZ $1, R20, single2545
 	FMOVD 0(R10), F7
-	TBZ $0, R20, loaded2532
+	TBZ $0, R20, loaded2546
 	ADD $8, R10, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2532
+	B loaded2546
 
-single2531:
+single2545:
 	FMOVS 0(R10), F7
 
-loaded2532:
+loaded2546:
 	ADD R12, R10
 	WORD $0x4f8118ff // FMLA V31.4S, V7.4S, V1.S[2]
 	WORD $0x4f8218fe // FMLA V30.4S, V7.4S, V2.S[2]
 	WORD $0x4f8318fd // FMLA V29.4S, V7.4S, V3.S[2]
 	WORD $0x4f8418fc // FMLA V28.4S, V7.4S, V4.S[2]
 	WORD $0x4f8518fb // FMLA V27.4S, V7.4S, V5.S[2]
-	TBZ $1, R20, single2533
+	TBZ $1, R20, single2547
 	FMOVD 0(R10), F8
-	TBZ $0, R20, loaded2534
+	TBZ $0, R20, loaded2548
 	ADD $8, R10, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2534
+	B loaded2548
 
-single2533:
+single2547:
 	FMOVS 0(R10), F8
 
-loaded2534:
+loaded2548:
 	ADD R12, R10
 	WORD $0x4fa1191f // FMLA V31.4S, V8.4S, V1.S[3]
 	WORD $0x4fa2191e // FMLA V30.4S, V8.4S, V2.S[3]
@@ -53815,17 +53986,17 @@ single:
 	ADD $4, R3
 	FMOVS (R4), F5
 	ADD $4, R4
-	TBZ $1, R20, single2535
+	TBZ $1, R20, single2549
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2536
+	TBZ $0, R20, loaded2550
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2536
+	B loaded2550
 
-single2535:
+single2549:
 	FMOVS 0(R10), F0
 
-loaded2536:
+loaded2550:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -53843,90 +54014,90 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2537
+	TBZ $1, R20, single2551
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2538
+	TBZ $0, R20, loaded2552
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2538
+	B loaded2552
 
-single2537:
+single2551:
 	FMOVS 0(R21), F0
 
-loaded2538:
+loaded2552:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2539
+	TBZ $1, R20, single2553
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2540
+	TBZ $0, R20, loaded2554
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2540
+	B loaded2554
 
-single2539:
+single2553:
 	FMOVS 0(R21), F0
 
-loaded2540:
+loaded2554:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2541
+	TBZ $1, R20, single2555
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2542
+	TBZ $0, R20, loaded2556
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2542
+	B loaded2556
 
-single2541:
+single2555:
 	FMOVS 0(R21), F0
 
-loaded2542:
+loaded2556:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2543
+	TBZ $1, R20, single2557
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2544
+	TBZ $0, R20, loaded2558
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2544
+	B loaded2558
 
-single2543:
+single2557:
 	FMOVS 0(R21), F0
 
-loaded2544:
+loaded2558:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2545
+	TBZ $1, R20, single2559
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2546
+	TBZ $0, R20, loaded2560
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2546
+	B loaded2560
 
-single2545:
+single2559:
 	FMOVS 0(R21), F0
 
-loaded2546:
+loaded2560:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2547
+	TBZ $1, R20, single2561
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2548
+	TBZ $0, R20, loaded2562
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2548
+	B loaded2562
 
-single2547:
+single2561:
 	FMOVS 0(R21), F0
 
-loaded2548:
+loaded2562:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -53950,65 +54121,65 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2549
+	TBZ $1, R20, single2563
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2550
+	TBZ $0, R20, stored2564
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2550
+	B stored2564
 
-single2549:
+single2563:
 	FMOVS F31, 0(R21)
 
-stored2550:
+stored2564:
 	ADD R13, R21
-	TBZ $1, R20, single2551
+	TBZ $1, R20, single2565
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2552
+	TBZ $0, R20, stored2566
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2552
+	B stored2566
 
-single2551:
+single2565:
 	FMOVS F30, 0(R21)
 
-stored2552:
+stored2566:
 	ADD R13, R21
-	TBZ $1, R20, single2553
+	TBZ $1, R20, single2567
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2554
+	TBZ $0, R20, stored2568
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2554
+	B stored2568
 
-single2553:
+single2567:
 	FMOVS F29, 0(R21)
 
-stored2554:
+stored2568:
 	ADD R13, R21
-	TBZ $1, R20, single2555
+	TBZ $1, R20, single2569
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2556
+	TBZ $0, R20, stored2570
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2556
+	B stored2570
 
-single2555:
+single2569:
 	FMOVS F28, 0(R21)
 
-stored2556:
+stored2570:
 	ADD R13, R21
-	TBZ $1, R20, single2557
+	TBZ $1, R20, single2571
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2558
+	TBZ $0, R20, stored2572
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2558
+	B stored2572
 
-single2557:
+single2571:
 	FMOVS F27, 0(R21)
 
-stored2558:
+stored2572:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -54355,17 +54526,17 @@ unrolled:
 	VLD1.P 16(R3), [V5.B16]
 	VLD1.P 16(R4), [V6.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2559
+	TBZ $1, R20, single2573
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2560
+	TBZ $0, R20, loaded2574
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2560
+	B loaded2574
 
-single2559:
+single2573:
 	FMOVS 16(R10), F1
 
-loaded2560:
+loaded2574:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -54378,17 +54549,17 @@ loaded2560:
 	WORD $0x4f861017 // FMLA V23.4S, V0.4S, V6.S[0]
 	WORD $0x4f861036 // FMLA V22.4S, V1.4S, V6.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2561
+	TBZ $1, R20, single2575
 	FMOVD 16(R10), F7
-	TBZ $0, R20, loaded2562
+	TBZ $0, R20, loaded2576
 	ADD $24, R10, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2562
+	B loaded2576
 
-single2561:
+single2575:
 	FMOVS 16(R10), F7
 
-loaded2562:
+loaded2576:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa210fe // FMLA V30.4S, V7.4S, V2.S[1]
@@ -54401,17 +54572,17 @@ loaded2562:
 	WORD $0x4fa61017 // FMLA V23.4S, V0.4S, V6.S[1]
 	WORD $0x4fa610f6 // FMLA V22.4S, V7.4S, V6.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2563
+	TBZ $1, R20, single2577
 	FMOVD 16(R10), F8
-	TBZ $0, R20, loaded2564
+	TBZ $0, R20, loaded2578
 	ADD $24, R10, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2564
+	B loaded2578
 
-single2563:
+single2577:
 	FMOVS 16(R10), F8
 
-loaded2564:
+loaded2578:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82191e // FMLA V30.4S, V8.4S, V2.S[2]
@@ -54424,17 +54595,17 @@ loaded2564:
 	WORD $0x4f861817 // FMLA V23.4S, V0.4S, V6.S[2]
 	WORD $0x4f861916 // FMLA V22.4S, V8.4S, V6.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2565
+	TBZ $1, R20, single2579
 	FMOVD 16(R10), F9
-	TBZ $0, R20, loaded2566
+	TBZ $0, R20, loaded2580
 	ADD $24, R10, R26
 	VLD1 (R26), V9.S[2]
-	B loaded2566
+	B loaded2580
 
-single2565:
+single2579:
 	FMOVS 16(R10), F9
 
-loaded2566:
+loaded2580:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2193e // FMLA V30.4S, V9.4S, V2.S[3]
@@ -54465,17 +54636,17 @@ single:
 	FMOVS (R4), F6
 	ADD $4, R4
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2567
+	TBZ $1, R20, single2581
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2568
+	TBZ $0, R20, loaded2582
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2568
+	B loaded2582
 
-single2567:
+single2581:
 	FMOVS 16(R10), F1
 
-loaded2568:
+loaded2582:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -54501,85 +54672,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2569
+	TBZ $1, R20, single2583
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2570
+	TBZ $0, R20, loaded2584
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2570
+	B loaded2584
 
-single2569:
+single2583:
 	FMOVS 16(R21), F0
 
-loaded2570:
+loaded2584:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2571
+	TBZ $1, R20, single2585
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2572
+	TBZ $0, R20, loaded2586
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2572
+	B loaded2586
 
-single2571:
+single2585:
 	FMOVS 16(R21), F0
 
-loaded2572:
+loaded2586:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2573
+	TBZ $1, R20, single2587
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2574
+	TBZ $0, R20, loaded2588
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2574
+	B loaded2588
 
-single2573:
+single2587:
 	FMOVS 16(R21), F0
 
-loaded2574:
+loaded2588:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2575
+	TBZ $1, R20, single2589
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2576
+	TBZ $0, R20, loaded2590
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2576
+	B loaded2590
 
-single2575:
+single2589:
 	FMOVS 16(R21), F0
 
-loaded2576:
+loaded2590:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2577
+	TBZ $1, R20, single2591
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2578
+	TBZ $0, R20, loaded2592
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2578
+	B loaded2592
 
-single2577:
+single2591:
 	FMOVS 16(R21), F0
 
-loaded2578:
+loaded2592:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -54592,17 +54763,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single2579
+	TBZ $1, R20, single2593
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2580
+	TBZ $0, R20, loaded2594
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2580
+	B loaded2594
 
-single2579:
+single2593:
 	FMOVS 16(R21), F0
 
-loaded2580:
+loaded2594:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -54637,69 +54808,69 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2581
+	TBZ $1, R20, single2595
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2582
+	TBZ $0, R20, stored2596
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2582
+	B stored2596
 
-single2581:
+single2595:
 	FMOVS F30, 16(R21)
 
-stored2582:
+stored2596:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2583
+	TBZ $1, R20, single2597
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2584
+	TBZ $0, R20, stored2598
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2584
+	B stored2598
 
-single2583:
+single2597:
 	FMOVS F28, 16(R21)
 
-stored2584:
+stored2598:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2585
+	TBZ $1, R20, single2599
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2586
+	TBZ $0, R20, stored2600
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2586
+	B stored2600
 
-single2585:
+single2599:
 	FMOVS F26, 16(R21)
 
-stored2586:
+stored2600:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2587
+	TBZ $1, R20, single2601
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2588
+	TBZ $0, R20, stored2602
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2588
+	B stored2602
 
-single2587:
+single2601:
 	FMOVS F24, 16(R21)
 
-stored2588:
+stored2602:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2589
+	TBZ $1, R20, single2603
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2590
+	TBZ $0, R20, stored2604
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2590
+	B stored2604
 
-single2589:
+single2603:
 	FMOVS F22, 16(R21)
 
-stored2590:
+stored2604:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -54992,17 +55163,17 @@ unrolled:
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
-	TBZ $1, R20, single2591
+	TBZ $1, R20, single2605
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2592
+	TBZ $0, R20, loaded2606
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2592
+	B loaded2606
 
-single2591:
+single2605:
 	FMOVS 0(R10), F0
 
-loaded2592:
+loaded2606:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -55010,17 +55181,17 @@ loaded2592:
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
-	TBZ $1, R20, single2593
+	TBZ $1, R20, single2607
 	FMOVD 0(R10), F7
-	TBZ $0, R20, loaded2594
+	TBZ $0, R20, loaded2608
 	ADD $8, R10, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2594
+	B loaded2608
 
-single2593:
+single2607:
 	FMOVS 0(R10), F7
 
-loaded2594:
+loaded2608:
 	ADD R12, R10
 	WORD $0x4fa110ff // FMLA V31.4S, V7.4S, V1.S[1]
 	WORD $0x4fa210fe // FMLA V30.4S, V7.4S, V2.S[1]
@@ -55028,17 +55199,17 @@ loaded2594:
 	WORD $0x4fa410fc // FMLA V28.4S, V7.4S, V4.S[1]
 	WORD $0x4fa510fb // FMLA V27.4S, V7.4S, V5.S[1]
 	WORD $0x4fa610fa // FMLA V26.4S, V7.4S, V6.S[1]
-	TBZ $1, R20, single2595
+	TBZ $1, R20, single2609
 	FMOVD 0(R10), F8
-	TBZ $0, R20, loaded2596
+	TBZ $0, R20, loaded2610
 	ADD $8, R10, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2596
+	B loaded2610
 
-single2595:
+single2609:
 	FMOVS 0(R10), F8
 
-loaded2596:
+loaded2610:
 	ADD R12, R10
 	WORD $0x4f81191f // FMLA V31.4S, V8.4S, V1.S[2]
 	WORD $0x4f82191e // FMLA V30.4S, V8.4S, V2.S[2]
@@ -55046,17 +55217,17 @@ loaded2596:
 	WORD $0x4f84191c // FMLA V28.4S, V8.4S, V4.S[2]
 	WORD $0x4f85191b // FMLA V27.4S, V8.4S, V5.S[2]
 	WORD $0x4f86191a // FMLA V26.4S, V8.4S, V6.S[2]
-	TBZ $1, R20, single2597
+	TBZ $1, R20, single2611
 	FMOVD 0(R10), F9
-	TBZ $0, R20, loaded2598
+	TBZ $0, R20, loaded2612
 	ADD $8, R10, R26
 	VLD1 (R26), V9.S[2]
-	B loaded2598
+	B loaded2612
 
-single2597:
+single2611:
 	FMOVS 0(R10), F9
 
-loaded2598:
+loaded2612:
 	ADD R12, R10
 	WORD $0x4fa1193f // FMLA V31.4S, V9.4S, V1.S[3]
 	WORD $0x4fa2193e // FMLA V30.4S, V9.4S, V2.S[3]
@@ -55084,17 +55255,17 @@ single:
 	ADD $4, R4
 	FMOVS (R5), F6
 	ADD $4, R5
-	TBZ $1, R20, single2599
+	TBZ $1, R20, single2613
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2600
+	TBZ $0, R20, loaded2614
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2600
+	B loaded2614
 
-single2599:
+single2613:
 	FMOVS 0(R10), F0
 
-loaded2600:
+loaded2614:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -55113,104 +55284,104 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2601
+	TBZ $1, R20, single2615
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2602
+	TBZ $0, R20, loaded2616
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2602
+	B loaded2616
 
-single2601:
+single2615:
 	FMOVS 0(R21), F0
 
-loaded2602:
+loaded2616:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2603
+	TBZ $1, R20, single2617
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2604
+	TBZ $0, R20, loaded2618
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2604
+	B loaded2618
 
-single2603:
+single2617:
 	FMOVS 0(R21), F0
 
-loaded2604:
+loaded2618:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2605
+	TBZ $1, R20, single2619
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2606
+	TBZ $0, R20, loaded2620
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2606
+	B loaded2620
 
-single2605:
+single2619:
 	FMOVS 0(R21), F0
 
-loaded2606:
+loaded2620:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2607
+	TBZ $1, R20, single2621
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2608
+	TBZ $0, R20, loaded2622
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2608
+	B loaded2622
 
-single2607:
+single2621:
 	FMOVS 0(R21), F0
 
-loaded2608:
+loaded2622:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2609
+	TBZ $1, R20, single2623
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2610
+	TBZ $0, R20, loaded2624
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2610
+	B loaded2624
 
-single2609:
+single2623:
 	FMOVS 0(R21), F0
 
-loaded2610:
+loaded2624:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2611
+	TBZ $1, R20, single2625
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2612
+	TBZ $0, R20, loaded2626
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2612
+	B loaded2626
 
-single2611:
+single2625:
 	FMOVS 0(R21), F0
 
-loaded2612:
+loaded2626:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2613
+	TBZ $1, R20, single2627
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2614
+	TBZ $0, R20, loaded2628
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2614
+	B loaded2628
 
-single2613:
+single2627:
 	FMOVS 0(R21), F0
 
-loaded2614:
+loaded2628:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -55237,77 +55408,77 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2615
+	TBZ $1, R20, single2629
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2616
+	TBZ $0, R20, stored2630
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2616
+	B stored2630
 
-single2615:
+single2629:
 	FMOVS F31, 0(R21)
 
-stored2616:
+stored2630:
 	ADD R13, R21
-	TBZ $1, R20, single2617
+	TBZ $1, R20, single2631
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2618
+	TBZ $0, R20, stored2632
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2618
+	B stored2632
 
-single2617:
+single2631:
 	FMOVS F30, 0(R21)
 
-stored2618:
+stored2632:
 	ADD R13, R21
-	TBZ $1, R20, single2619
+	TBZ $1, R20, single2633
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2620
+	TBZ $0, R20, stored2634
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2620
+	B stored2634
 
-single2619:
+single2633:
 	FMOVS F29, 0(R21)
 
-stored2620:
+stored2634:
 	ADD R13, R21
-	TBZ $1, R20, single2621
+	TBZ $1, R20, single2635
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2622
+	TBZ $0, R20, stored2636
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2622
+	B stored2636
 
-single2621:
+single2635:
 	FMOVS F28, 0(R21)
 
-stored2622:
+stored2636:
 	ADD R13, R21
-	TBZ $1, R20, single2623
+	TBZ $1, R20, single2637
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2624
+	TBZ $0, R20, stored2638
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2624
+	B stored2638
 
-single2623:
+single2637:
 	FMOVS F27, 0(R21)
 
-stored2624:
+stored2638:
 	ADD R13, R21
-	TBZ $1, R20, single2625
+	TBZ $1, R20, single2639
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2626
+	TBZ $0, R20, stored2640
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2626
+	B stored2640
 
-single2625:
+single2639:
 	FMOVS F26, 0(R21)
 
-stored2626:
+stored2640:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -55692,17 +55863,17 @@ unrolled:
 	VLD1.P 16(R4), [V6.B16]
 	VLD1.P 16(R5), [V7.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2627
+	TBZ $1, R20, single2641
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2628
+	TBZ $0, R20, loaded2642
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2628
+	B loaded2642
 
-single2627:
+single2641:
 	FMOVS 16(R10), F1
 
-loaded2628:
+loaded2642:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -55717,17 +55888,17 @@ loaded2628:
 	WORD $0x4f871015 // FMLA V21.4S, V0.4S, V7.S[0]
 	WORD $0x4f871034 // FMLA V20.4S, V1.4S, V7.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2629
+	TBZ $1, R20, single2643
 	FMOVD 16(R10), F8
-	TBZ $0, R20, loaded2630
+	TBZ $0, R20, loaded2644
 	ADD $24, R10, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2630
+	B loaded2644
 
-single2629:
+single2643:
 	FMOVS 16(R10), F8
 
-loaded2630:
+loaded2644:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2111e // FMLA V30.4S, V8.4S, V2.S[1]
@@ -55742,17 +55913,17 @@ loaded2630:
 	WORD $0x4fa71015 // FMLA V21.4S, V0.4S, V7.S[1]
 	WORD $0x4fa71114 // FMLA V20.4S, V8.4S, V7.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2631
+	TBZ $1, R20, single2645
 	FMOVD 16(R10), F9
-	TBZ $0, R20, loaded2632
+	TBZ $0, R20, loaded2646
 	ADD $24, R10, R26
 	VLD1 (R26), V9.S[2]
-	B loaded2632
+	B loaded2646
 
-single2631:
+single2645:
 	FMOVS 16(R10), F9
 
-loaded2632:
+loaded2646:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82193e // FMLA V30.4S, V9.4S, V2.S[2]
@@ -55767,17 +55938,17 @@ loaded2632:
 	WORD $0x4f871815 // FMLA V21.4S, V0.4S, V7.S[2]
 	WORD $0x4f871934 // FMLA V20.4S, V9.4S, V7.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2633
+	TBZ $1, R20, single2647
 	FMOVD 16(R10), F10
-	TBZ $0, R20, loaded2634
+	TBZ $0, R20, loaded2648
 	ADD $24, R10, R26
 	VLD1 (R26), V10.S[2]
-	B loaded2634
+	B loaded2648
 
-single2633:
+single2647:
 	FMOVS 16(R10), F10
 
-loaded2634:
+loaded2648:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2195e // FMLA V30.4S, V10.4S, V2.S[3]
@@ -55812,17 +55983,17 @@ single:
 	FMOVS (R5), F7
 	ADD $4, R5
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2635
+	TBZ $1, R20, single2649
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2636
+	TBZ $0, R20, loaded2650
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2636
+	B loaded2650
 
-single2635:
+single2649:
 	FMOVS 16(R10), F1
 
-loaded2636:
+loaded2650:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -55850,102 +56021,102 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2637
+	TBZ $1, R20, single2651
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2638
+	TBZ $0, R20, loaded2652
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2638
+	B loaded2652
 
-single2637:
+single2651:
 	FMOVS 16(R21), F0
 
-loaded2638:
+loaded2652:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2639
+	TBZ $1, R20, single2653
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2640
+	TBZ $0, R20, loaded2654
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2640
+	B loaded2654
 
-single2639:
+single2653:
 	FMOVS 16(R21), F0
 
-loaded2640:
+loaded2654:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2641
+	TBZ $1, R20, single2655
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2642
+	TBZ $0, R20, loaded2656
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2642
+	B loaded2656
 
-single2641:
+single2655:
 	FMOVS 16(R21), F0
 
-loaded2642:
+loaded2656:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2643
+	TBZ $1, R20, single2657
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2644
+	TBZ $0, R20, loaded2658
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2644
+	B loaded2658
 
-single2643:
+single2657:
 	FMOVS 16(R21), F0
 
-loaded2644:
+loaded2658:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2645
+	TBZ $1, R20, single2659
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2646
+	TBZ $0, R20, loaded2660
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2646
+	B loaded2660
 
-single2645:
+single2659:
 	FMOVS 16(R21), F0
 
-loaded2646:
+loaded2660:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2647
+	TBZ $1, R20, single2661
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2648
+	TBZ $0, R20, loaded2662
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2648
+	B loaded2662
 
-single2647:
+single2661:
 	FMOVS 16(R21), F0
 
-loaded2648:
+loaded2662:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -55959,17 +56130,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single2649
+	TBZ $1, R20, single2663
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2650
+	TBZ $0, R20, loaded2664
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2650
+	B loaded2664
 
-single2649:
+single2663:
 	FMOVS 16(R21), F0
 
-loaded2650:
+loaded2664:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -56009,82 +56180,82 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2651
+	TBZ $1, R20, single2665
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2652
+	TBZ $0, R20, stored2666
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2652
+	B stored2666
 
-single2651:
+single2665:
 	FMOVS F30, 16(R21)
 
-stored2652:
+stored2666:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2653
+	TBZ $1, R20, single2667
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2654
+	TBZ $0, R20, stored2668
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2654
+	B stored2668
 
-single2653:
+single2667:
 	FMOVS F28, 16(R21)
 
-stored2654:
+stored2668:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2655
+	TBZ $1, R20, single2669
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2656
+	TBZ $0, R20, stored2670
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2656
+	B stored2670
 
-single2655:
+single2669:
 	FMOVS F26, 16(R21)
 
-stored2656:
+stored2670:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2657
+	TBZ $1, R20, single2671
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2658
+	TBZ $0, R20, stored2672
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2658
+	B stored2672
 
-single2657:
+single2671:
 	FMOVS F24, 16(R21)
 
-stored2658:
+stored2672:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2659
+	TBZ $1, R20, single2673
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2660
+	TBZ $0, R20, stored2674
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2660
+	B stored2674
 
-single2659:
+single2673:
 	FMOVS F22, 16(R21)
 
-stored2660:
+stored2674:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2661
+	TBZ $1, R20, single2675
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2662
+	TBZ $0, R20, stored2676
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2662
+	B stored2676
 
-single2661:
+single2675:
 	FMOVS F20, 16(R21)
 
-stored2662:
+stored2676:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -56401,17 +56572,17 @@ unrolled:
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
-	TBZ $1, R20, single2663
+	TBZ $1, R20, single2677
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2664
+	TBZ $0, R20, loaded2678
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2664
+	B loaded2678
 
-single2663:
+single2677:
 	FMOVS 0(R10), F0
 
-loaded2664:
+loaded2678:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -56420,17 +56591,17 @@ loaded2664:
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
 	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
-	TBZ $1, R20, single2665
+	TBZ $1, R20, single2679
 	FMOVD 0(R10), F8
-	TBZ $0, R20, loaded2666
+	TBZ $0, R20, loaded2680
 	ADD $8, R10, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2666
+	B loaded2680
 
-single2665:
+single2679:
 	FMOVS 0(R10), F8
 
-loaded2666:
+loaded2680:
 	ADD R12, R10
 	WORD $0x4fa1111f // FMLA V31.4S, V8.4S, V1.S[1]
 	WORD $0x4fa2111e // FMLA V30.4S, V8.4S, V2.S[1]
@@ -56439,17 +56610,17 @@ loaded2666:
 	WORD $0x4fa5111b // FMLA V27.4S, V8.4S, V5.S[1]
 	WORD $0x4fa6111a // FMLA V26.4S, V8.4S, V6.S[1]
 	WORD $0x4fa71119 // FMLA V25.4S, V8.4S, V7.S[1]
-	TBZ $1, R20, single2667
+	TBZ $1, R20, single2681
 	FMOVD 0(R10), F9
-	TBZ $0, R20, loaded2668
+	TBZ $0, R20, loaded2682
 	ADD $8, R10, R26
 	VLD1 (R26), V9.S[2]
-	B loaded2668
+	B loaded2682
 
-single2667:
+single2681:
 	FMOVS 0(R10), F9
 
-loaded2668:
+loaded2682:
 	ADD R12, R10
 	WORD $0x4f81193f // FMLA V31.4S, V9.4S, V1.S[2]
 	WORD $0x4f82193e // FMLA V30.4S, V9.4S, V2.S[2]
@@ -56458,17 +56629,17 @@ loaded2668:
 	WORD $0x4f85193b // FMLA V27.4S, V9.4S, V5.S[2]
 	WORD $0x4f86193a // FMLA V26.4S, V9.4S, V6.S[2]
 	WORD $0x4f871939 // FMLA V25.4S, V9.4S, V7.S[2]
-	TBZ $1, R20, single2669
+	TBZ $1, R20, single2683
 	FMOVD 0(R10), F10
-	TBZ $0, R20, loaded2670
+	TBZ $0, R20, loaded2684
 	ADD $8, R10, R26
 	VLD1 (R26), V10.S[2]
-	B loaded2670
+	B loaded2684
 
-single2669:
+single2683:
 	FMOVS 0(R10), F10
 
-loaded2670:
+loaded2684:
 	ADD R12, R10
 	WORD $0x4fa1195f // FMLA V31.4S, V10.4S, V1.S[3]
 	WORD $0x4fa2195e // FMLA V30.4S, V10.4S, V2.S[3]
@@ -56499,17 +56670,17 @@ single:
 	ADD $4, R5
 	FMOVS (R6), F7
 	ADD $4, R6
-	TBZ $1, R20, single2671
+	TBZ $1, R20, single2685
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2672
+	TBZ $0, R20, loaded2686
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2672
+	B loaded2686
 
-single2671:
+single2685:
 	FMOVS 0(R10), F0
 
-loaded2672:
+loaded2686:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -56529,107 +56700,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2673
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2674
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2674
-
-single2673:
-	FMOVS 0(R21), F0
-
-loaded2674:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2675
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2676
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2676
-
-single2675:
-	FMOVS 0(R21), F0
-
-loaded2676:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2677
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2678
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2678
-
-single2677:
-	FMOVS 0(R21), F0
-
-loaded2678:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single2679
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2680
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2680
-
-single2679:
-	FMOVS 0(R21), F0
-
-loaded2680:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single2681
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2682
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2682
-
-single2681:
-	FMOVS 0(R21), F0
-
-loaded2682:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
-	TBZ $1, R20, single2683
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2684
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2684
-
-single2683:
-	FMOVS 0(R21), F0
-
-loaded2684:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	TBZ $1, R20, single2685
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2686
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2686
-
-single2685:
-	FMOVS 0(R21), F0
-
-loaded2686:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, rectify
 	TBZ $1, R20, single2687
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2688
@@ -56641,6 +56711,107 @@ single2687:
 	FMOVS 0(R21), F0
 
 loaded2688:
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	TBZ $1, R20, single2689
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2690
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2690
+
+single2689:
+	FMOVS 0(R21), F0
+
+loaded2690:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single2691
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2692
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2692
+
+single2691:
+	FMOVS 0(R21), F0
+
+loaded2692:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2693
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2694
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2694
+
+single2693:
+	FMOVS 0(R21), F0
+
+loaded2694:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2695
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2696
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2696
+
+single2695:
+	FMOVS 0(R21), F0
+
+loaded2696:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single2697
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2698
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2698
+
+single2697:
+	FMOVS 0(R21), F0
+
+loaded2698:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single2699
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2700
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2700
+
+single2699:
+	FMOVS 0(R21), F0
+
+loaded2700:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, rectify
+	TBZ $1, R20, single2701
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2702
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2702
+
+single2701:
+	FMOVS 0(R21), F0
+
+loaded2702:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -56670,89 +56841,89 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2689
+	TBZ $1, R20, single2703
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2690
+	TBZ $0, R20, stored2704
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2690
+	B stored2704
 
-single2689:
+single2703:
 	FMOVS F31, 0(R21)
 
-stored2690:
+stored2704:
 	ADD R13, R21
-	TBZ $1, R20, single2691
+	TBZ $1, R20, single2705
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2692
+	TBZ $0, R20, stored2706
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2692
+	B stored2706
 
-single2691:
+single2705:
 	FMOVS F30, 0(R21)
 
-stored2692:
+stored2706:
 	ADD R13, R21
-	TBZ $1, R20, single2693
+	TBZ $1, R20, single2707
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2694
+	TBZ $0, R20, stored2708
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2694
+	B stored2708
 
-single2693:
+single2707:
 	FMOVS F29, 0(R21)
 
-stored2694:
+stored2708:
 	ADD R13, R21
-	TBZ $1, R20, single2695
+	TBZ $1, R20, single2709
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2696
+	TBZ $0, R20, stored2710
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2696
+	B stored2710
 
-single2695:
+single2709:
 	FMOVS F28, 0(R21)
 
-stored2696:
+stored2710:
 	ADD R13, R21
-	TBZ $1, R20, single2697
+	TBZ $1, R20, single2711
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2698
+	TBZ $0, R20, stored2712
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2698
+	B stored2712
 
-single2697:
+single2711:
 	FMOVS F27, 0(R21)
 
-stored2698:
+stored2712:
 	ADD R13, R21
-	TBZ $1, R20, single2699
+	TBZ $1, R20, single2713
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2700
+	TBZ $0, R20, stored2714
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2700
+	B stored2714
 
-single2699:
+single2713:
 	FMOVS F26, 0(R21)
 
-stored2700:
+stored2714:
 	ADD R13, R21
-	TBZ $1, R20, single2701
+	TBZ $1, R20, single2715
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2702
+	TBZ $0, R20, stored2716
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2702
+	B stored2716
 
-single2701:
+single2715:
 	FMOVS F25, 0(R21)
 
-stored2702:
+stored2716:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -57175,17 +57346,17 @@ unrolled:
 	VLD1.P 16(R5), [V7.B16]
 	VLD1.P 16(R6), [V8.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2703
+	TBZ $1, R20, single2717
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2704
+	TBZ $0, R20, loaded2718
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2704
+	B loaded2718
 
-single2703:
+single2717:
 	FMOVS 16(R10), F1
 
-loaded2704:
+loaded2718:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -57202,17 +57373,17 @@ loaded2704:
 	WORD $0x4f881013 // FMLA V19.4S, V0.4S, V8.S[0]
 	WORD $0x4f881032 // FMLA V18.4S, V1.4S, V8.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2705
+	TBZ $1, R20, single2719
 	FMOVD 16(R10), F9
-	TBZ $0, R20, loaded2706
+	TBZ $0, R20, loaded2720
 	ADD $24, R10, R26
 	VLD1 (R26), V9.S[2]
-	B loaded2706
+	B loaded2720
 
-single2705:
+single2719:
 	FMOVS 16(R10), F9
 
-loaded2706:
+loaded2720:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2113e // FMLA V30.4S, V9.4S, V2.S[1]
@@ -57229,17 +57400,17 @@ loaded2706:
 	WORD $0x4fa81013 // FMLA V19.4S, V0.4S, V8.S[1]
 	WORD $0x4fa81132 // FMLA V18.4S, V9.4S, V8.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2707
+	TBZ $1, R20, single2721
 	FMOVD 16(R10), F10
-	TBZ $0, R20, loaded2708
+	TBZ $0, R20, loaded2722
 	ADD $24, R10, R26
 	VLD1 (R26), V10.S[2]
-	B loaded2708
+	B loaded2722
 
-single2707:
+single2721:
 	FMOVS 16(R10), F10
 
-loaded2708:
+loaded2722:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82195e // FMLA V30.4S, V10.4S, V2.S[2]
@@ -57256,17 +57427,17 @@ loaded2708:
 	WORD $0x4f881813 // FMLA V19.4S, V0.4S, V8.S[2]
 	WORD $0x4f881952 // FMLA V18.4S, V10.4S, V8.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2709
+	TBZ $1, R20, single2723
 	FMOVD 16(R10), F11
-	TBZ $0, R20, loaded2710
+	TBZ $0, R20, loaded2724
 	ADD $24, R10, R26
 	VLD1 (R26), V11.S[2]
-	B loaded2710
+	B loaded2724
 
-single2709:
+single2723:
 	FMOVS 16(R10), F11
 
-loaded2710:
+loaded2724:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2197e // FMLA V30.4S, V11.4S, V2.S[3]
@@ -57305,17 +57476,17 @@ single:
 	FMOVS (R6), F8
 	ADD $4, R6
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2711
+	TBZ $1, R20, single2725
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2712
+	TBZ $0, R20, loaded2726
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2712
+	B loaded2726
 
-single2711:
+single2725:
 	FMOVS 16(R10), F1
 
-loaded2712:
+loaded2726:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -57345,119 +57516,119 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2713
+	TBZ $1, R20, single2727
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2714
+	TBZ $0, R20, loaded2728
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2714
+	B loaded2728
 
-single2713:
+single2727:
 	FMOVS 16(R21), F0
 
-loaded2714:
+loaded2728:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2715
+	TBZ $1, R20, single2729
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2716
+	TBZ $0, R20, loaded2730
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2716
+	B loaded2730
 
-single2715:
+single2729:
 	FMOVS 16(R21), F0
 
-loaded2716:
+loaded2730:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2717
+	TBZ $1, R20, single2731
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2718
+	TBZ $0, R20, loaded2732
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2718
+	B loaded2732
 
-single2717:
+single2731:
 	FMOVS 16(R21), F0
 
-loaded2718:
+loaded2732:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2719
+	TBZ $1, R20, single2733
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2720
+	TBZ $0, R20, loaded2734
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2720
+	B loaded2734
 
-single2719:
+single2733:
 	FMOVS 16(R21), F0
 
-loaded2720:
+loaded2734:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2721
+	TBZ $1, R20, single2735
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2722
+	TBZ $0, R20, loaded2736
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2722
+	B loaded2736
 
-single2721:
+single2735:
 	FMOVS 16(R21), F0
 
-loaded2722:
+loaded2736:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2723
+	TBZ $1, R20, single2737
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2724
+	TBZ $0, R20, loaded2738
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2724
+	B loaded2738
 
-single2723:
+single2737:
 	FMOVS 16(R21), F0
 
-loaded2724:
+loaded2738:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2725
+	TBZ $1, R20, single2739
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2726
+	TBZ $0, R20, loaded2740
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2726
+	B loaded2740
 
-single2725:
+single2739:
 	FMOVS 16(R21), F0
 
-loaded2726:
+loaded2740:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -57472,17 +57643,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single2727
+	TBZ $1, R20, single2741
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2728
+	TBZ $0, R20, loaded2742
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2728
+	B loaded2742
 
-single2727:
+single2741:
 	FMOVS 16(R21), F0
 
-loaded2728:
+loaded2742:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -57527,95 +57698,95 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2729
+	TBZ $1, R20, single2743
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2730
+	TBZ $0, R20, stored2744
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2730
+	B stored2744
 
-single2729:
+single2743:
 	FMOVS F30, 16(R21)
 
-stored2730:
+stored2744:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2731
+	TBZ $1, R20, single2745
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2732
+	TBZ $0, R20, stored2746
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2732
+	B stored2746
 
-single2731:
+single2745:
 	FMOVS F28, 16(R21)
 
-stored2732:
+stored2746:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2733
+	TBZ $1, R20, single2747
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2734
+	TBZ $0, R20, stored2748
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2734
+	B stored2748
 
-single2733:
+single2747:
 	FMOVS F26, 16(R21)
 
-stored2734:
+stored2748:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2735
+	TBZ $1, R20, single2749
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2736
+	TBZ $0, R20, stored2750
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2736
+	B stored2750
 
-single2735:
+single2749:
 	FMOVS F24, 16(R21)
 
-stored2736:
+stored2750:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2737
+	TBZ $1, R20, single2751
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2738
+	TBZ $0, R20, stored2752
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2738
+	B stored2752
 
-single2737:
+single2751:
 	FMOVS F22, 16(R21)
 
-stored2738:
+stored2752:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2739
+	TBZ $1, R20, single2753
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2740
+	TBZ $0, R20, stored2754
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2740
+	B stored2754
 
-single2739:
+single2753:
 	FMOVS F20, 16(R21)
 
-stored2740:
+stored2754:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2741
+	TBZ $1, R20, single2755
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2742
+	TBZ $0, R20, stored2756
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2742
+	B stored2756
 
-single2741:
+single2755:
 	FMOVS F18, 16(R21)
 
-stored2742:
+stored2756:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -57956,17 +58127,17 @@ unrolled:
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
 	VLD1.P 16(R7), [V8.B16]
-	TBZ $1, R20, single2743
+	TBZ $1, R20, single2757
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2744
+	TBZ $0, R20, loaded2758
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2744
+	B loaded2758
 
-single2743:
+single2757:
 	FMOVS 0(R10), F0
 
-loaded2744:
+loaded2758:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -57976,17 +58147,17 @@ loaded2744:
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
 	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
 	WORD $0x4f881018 // FMLA V24.4S, V0.4S, V8.S[0]
-	TBZ $1, R20, single2745
+	TBZ $1, R20, single2759
 	FMOVD 0(R10), F9
-	TBZ $0, R20, loaded2746
+	TBZ $0, R20, loaded2760
 	ADD $8, R10, R26
 	VLD1 (R26), V9.S[2]
-	B loaded2746
+	B loaded2760
 
-single2745:
+single2759:
 	FMOVS 0(R10), F9
 
-loaded2746:
+loaded2760:
 	ADD R12, R10
 	WORD $0x4fa1113f // FMLA V31.4S, V9.4S, V1.S[1]
 	WORD $0x4fa2113e // FMLA V30.4S, V9.4S, V2.S[1]
@@ -57996,17 +58167,17 @@ loaded2746:
 	WORD $0x4fa6113a // FMLA V26.4S, V9.4S, V6.S[1]
 	WORD $0x4fa71139 // FMLA V25.4S, V9.4S, V7.S[1]
 	WORD $0x4fa81138 // FMLA V24.4S, V9.4S, V8.S[1]
-	TBZ $1, R20, single2747
+	TBZ $1, R20, single2761
 	FMOVD 0(R10), F10
-	TBZ $0, R20, loaded2748
+	TBZ $0, R20, loaded2762
 	ADD $8, R10, R26
 	VLD1 (R26), V10.S[2]
-	B loaded2748
+	B loaded2762
 
-single2747:
+single2761:
 	FMOVS 0(R10), F10
 
-loaded2748:
+loaded2762:
 	ADD R12, R10
 	WORD $0x4f81195f // FMLA V31.4S, V10.4S, V1.S[2]
 	WORD $0x4f82195e // FMLA V30.4S, V10.4S, V2.S[2]
@@ -58016,17 +58187,17 @@ loaded2748:
 	WORD $0x4f86195a // FMLA V26.4S, V10.4S, V6.S[2]
 	WORD $0x4f871959 // FMLA V25.4S, V10.4S, V7.S[2]
 	WORD $0x4f881958 // FMLA V24.4S, V10.4S, V8.S[2]
-	TBZ $1, R20, single2749
+	TBZ $1, R20, single2763
 	FMOVD 0(R10), F11
-	TBZ $0, R20, loaded2750
+	TBZ $0, R20, loaded2764
 	ADD $8, R10, R26
 	VLD1 (R26), V11.S[2]
-	B loaded2750
+	B loaded2764
 
-single2749:
+single2763:
 	FMOVS 0(R10), F11
 
-loaded2750:
+loaded2764:
 	ADD R12, R10
 	WORD $0x4fa1197f // FMLA V31.4S, V11.4S, V1.S[3]
 	WORD $0x4fa2197e // FMLA V30.4S, V11.4S, V2.S[3]
@@ -58060,17 +58231,17 @@ single:
 	ADD $4, R6
 	FMOVS (R7), F8
 	ADD $4, R7
-	TBZ $1, R20, single2751
+	TBZ $1, R20, single2765
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2752
+	TBZ $0, R20, loaded2766
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2752
+	B loaded2766
 
-single2751:
+single2765:
 	FMOVS 0(R10), F0
 
-loaded2752:
+loaded2766:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -58091,104 +58262,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2753
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2754
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2754
-
-single2753:
-	FMOVS 0(R21), F0
-
-loaded2754:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2755
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2756
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2756
-
-single2755:
-	FMOVS 0(R21), F0
-
-loaded2756:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2757
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2758
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2758
-
-single2757:
-	FMOVS 0(R21), F0
-
-loaded2758:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single2759
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2760
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2760
-
-single2759:
-	FMOVS 0(R21), F0
-
-loaded2760:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single2761
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2762
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2762
-
-single2761:
-	FMOVS 0(R21), F0
-
-loaded2762:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
-	TBZ $1, R20, single2763
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2764
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2764
-
-single2763:
-	FMOVS 0(R21), F0
-
-loaded2764:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	TBZ $1, R20, single2765
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2766
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2766
-
-single2765:
-	FMOVS 0(R21), F0
-
-loaded2766:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	ADD R13, R21
 	TBZ $1, R20, single2767
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2768
@@ -58200,12 +58273,9 @@ single2767:
 	FMOVS 0(R21), F0
 
 loaded2768:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, rectify
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
 	TBZ $1, R20, single2769
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2770
@@ -58217,6 +58287,107 @@ single2769:
 	FMOVS 0(R21), F0
 
 loaded2770:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single2771
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2772
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2772
+
+single2771:
+	FMOVS 0(R21), F0
+
+loaded2772:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2773
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2774
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2774
+
+single2773:
+	FMOVS 0(R21), F0
+
+loaded2774:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2775
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2776
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2776
+
+single2775:
+	FMOVS 0(R21), F0
+
+loaded2776:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single2777
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2778
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2778
+
+single2777:
+	FMOVS 0(R21), F0
+
+loaded2778:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single2779
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2780
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2780
+
+single2779:
+	FMOVS 0(R21), F0
+
+loaded2780:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	ADD R13, R21
+	TBZ $1, R20, single2781
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2782
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2782
+
+single2781:
+	FMOVS 0(R21), F0
+
+loaded2782:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, rectify
+	TBZ $1, R20, single2783
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2784
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2784
+
+single2783:
+	FMOVS 0(R21), F0
+
+loaded2784:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -58249,101 +58420,101 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2771
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2772
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored2772
-
-single2771:
-	FMOVS F31, 0(R21)
-
-stored2772:
-	ADD R13, R21
-	TBZ $1, R20, single2773
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2774
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2774
-
-single2773:
-	FMOVS F30, 0(R21)
-
-stored2774:
-	ADD R13, R21
-	TBZ $1, R20, single2775
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2776
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored2776
-
-single2775:
-	FMOVS F29, 0(R21)
-
-stored2776:
-	ADD R13, R21
-	TBZ $1, R20, single2777
-	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2778
-	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2778
-
-single2777:
-	FMOVS F28, 0(R21)
-
-stored2778:
-	ADD R13, R21
-	TBZ $1, R20, single2779
-	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2780
-	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
-	B stored2780
-
-single2779:
-	FMOVS F27, 0(R21)
-
-stored2780:
-	ADD R13, R21
-	TBZ $1, R20, single2781
-	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2782
-	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2782
-
-single2781:
-	FMOVS F26, 0(R21)
-
-stored2782:
-	ADD R13, R21
-	TBZ $1, R20, single2783
-	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2784
-	ADD $8, R21, R26
-	VST1 V25.S[2], (R26)
-	B stored2784
-
-single2783:
-	FMOVS F25, 0(R21)
-
-stored2784:
-	ADD R13, R21
 	TBZ $1, R20, single2785
-	FMOVD F24, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored2786
 	ADD $8, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored2786
 
 single2785:
-	FMOVS F24, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored2786:
+	ADD R13, R21
+	TBZ $1, R20, single2787
+	FMOVD F30, 0(R21)
+	TBZ $0, R20, stored2788
+	ADD $8, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored2788
+
+single2787:
+	FMOVS F30, 0(R21)
+
+stored2788:
+	ADD R13, R21
+	TBZ $1, R20, single2789
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored2790
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored2790
+
+single2789:
+	FMOVS F29, 0(R21)
+
+stored2790:
+	ADD R13, R21
+	TBZ $1, R20, single2791
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored2792
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2792
+
+single2791:
+	FMOVS F28, 0(R21)
+
+stored2792:
+	ADD R13, R21
+	TBZ $1, R20, single2793
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored2794
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored2794
+
+single2793:
+	FMOVS F27, 0(R21)
+
+stored2794:
+	ADD R13, R21
+	TBZ $1, R20, single2795
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored2796
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2796
+
+single2795:
+	FMOVS F26, 0(R21)
+
+stored2796:
+	ADD R13, R21
+	TBZ $1, R20, single2797
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored2798
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored2798
+
+single2797:
+	FMOVS F25, 0(R21)
+
+stored2798:
+	ADD R13, R21
+	TBZ $1, R20, single2799
+	FMOVD F24, 0(R21)
+	TBZ $0, R20, stored2800
+	ADD $8, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2800
+
+single2799:
+	FMOVS F24, 0(R21)
+
+stored2800:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -58804,17 +58975,17 @@ unrolled:
 	VLD1.P 16(R6), [V8.B16]
 	VLD1.P 16(R7), [V9.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2787
+	TBZ $1, R20, single2801
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2788
+	TBZ $0, R20, loaded2802
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2788
+	B loaded2802
 
-single2787:
+single2801:
 	FMOVS 16(R10), F1
 
-loaded2788:
+loaded2802:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -58833,17 +59004,17 @@ loaded2788:
 	WORD $0x4f891011 // FMLA V17.4S, V0.4S, V9.S[0]
 	WORD $0x4f891030 // FMLA V16.4S, V1.4S, V9.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2789
+	TBZ $1, R20, single2803
 	FMOVD 16(R10), F10
-	TBZ $0, R20, loaded2790
+	TBZ $0, R20, loaded2804
 	ADD $24, R10, R26
 	VLD1 (R26), V10.S[2]
-	B loaded2790
+	B loaded2804
 
-single2789:
+single2803:
 	FMOVS 16(R10), F10
 
-loaded2790:
+loaded2804:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2115e // FMLA V30.4S, V10.4S, V2.S[1]
@@ -58862,17 +59033,17 @@ loaded2790:
 	WORD $0x4fa91011 // FMLA V17.4S, V0.4S, V9.S[1]
 	WORD $0x4fa91150 // FMLA V16.4S, V10.4S, V9.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2791
+	TBZ $1, R20, single2805
 	FMOVD 16(R10), F11
-	TBZ $0, R20, loaded2792
+	TBZ $0, R20, loaded2806
 	ADD $24, R10, R26
 	VLD1 (R26), V11.S[2]
-	B loaded2792
+	B loaded2806
 
-single2791:
+single2805:
 	FMOVS 16(R10), F11
 
-loaded2792:
+loaded2806:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82197e // FMLA V30.4S, V11.4S, V2.S[2]
@@ -58891,17 +59062,17 @@ loaded2792:
 	WORD $0x4f891811 // FMLA V17.4S, V0.4S, V9.S[2]
 	WORD $0x4f891970 // FMLA V16.4S, V11.4S, V9.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2793
+	TBZ $1, R20, single2807
 	FMOVD 16(R10), F12
-	TBZ $0, R20, loaded2794
+	TBZ $0, R20, loaded2808
 	ADD $24, R10, R26
 	VLD1 (R26), V12.S[2]
-	B loaded2794
+	B loaded2808
 
-single2793:
+single2807:
 	FMOVS 16(R10), F12
 
-loaded2794:
+loaded2808:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2199e // FMLA V30.4S, V12.4S, V2.S[3]
@@ -58944,17 +59115,17 @@ single:
 	FMOVS (R7), F9
 	ADD $4, R7
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2795
+	TBZ $1, R20, single2809
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2796
+	TBZ $0, R20, loaded2810
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2796
+	B loaded2810
 
-single2795:
+single2809:
 	FMOVS 16(R10), F1
 
-loaded2796:
+loaded2810:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -58986,125 +59157,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2797
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2798
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2798
-
-single2797:
-	FMOVS 16(R21), F0
-
-loaded2798:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2799
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2800
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2800
-
-single2799:
-	FMOVS 16(R21), F0
-
-loaded2800:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2801
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2802
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2802
-
-single2801:
-	FMOVS 16(R21), F0
-
-loaded2802:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2803
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2804
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2804
-
-single2803:
-	FMOVS 16(R21), F0
-
-loaded2804:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2805
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2806
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2806
-
-single2805:
-	FMOVS 16(R21), F0
-
-loaded2806:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2807
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2808
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2808
-
-single2807:
-	FMOVS 16(R21), F0
-
-loaded2808:
-	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
-	VMOV V0.B16, V20.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
-	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2809
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2810
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2810
-
-single2809:
-	FMOVS 16(R21), F0
-
-loaded2810:
-	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
-	VMOV V0.B16, V18.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
-	VMOV V0.B16, V17.B16
 	TBZ $1, R20, single2811
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2812
@@ -59116,6 +59168,125 @@ single2811:
 	FMOVS 16(R21), F0
 
 loaded2812:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	TBZ $1, R20, single2813
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2814
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2814
+
+single2813:
+	FMOVS 16(R21), F0
+
+loaded2814:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single2815
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2816
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2816
+
+single2815:
+	FMOVS 16(R21), F0
+
+loaded2816:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single2817
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2818
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2818
+
+single2817:
+	FMOVS 16(R21), F0
+
+loaded2818:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single2819
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2820
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2820
+
+single2819:
+	FMOVS 16(R21), F0
+
+loaded2820:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single2821
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2822
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2822
+
+single2821:
+	FMOVS 16(R21), F0
+
+loaded2822:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single2823
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2824
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2824
+
+single2823:
+	FMOVS 16(R21), F0
+
+loaded2824:
+	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
+	VMOV V0.B16, V18.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
+	VMOV V0.B16, V17.B16
+	TBZ $1, R20, single2825
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2826
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2826
+
+single2825:
+	FMOVS 16(R21), F0
+
+loaded2826:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -59131,17 +59302,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single2813
+	TBZ $1, R20, single2827
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2814
+	TBZ $0, R20, loaded2828
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2814
+	B loaded2828
 
-single2813:
+single2827:
 	FMOVS 16(R21), F0
 
-loaded2814:
+loaded2828:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -59191,108 +59362,108 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2815
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2816
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2816
-
-single2815:
-	FMOVS F30, 16(R21)
-
-stored2816:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2817
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2818
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2818
-
-single2817:
-	FMOVS F28, 16(R21)
-
-stored2818:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2819
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2820
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2820
-
-single2819:
-	FMOVS F26, 16(R21)
-
-stored2820:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2821
-	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2822
-	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
-	B stored2822
-
-single2821:
-	FMOVS F24, 16(R21)
-
-stored2822:
-	ADD R13, R21
-	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2823
-	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2824
-	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
-	B stored2824
-
-single2823:
-	FMOVS F22, 16(R21)
-
-stored2824:
-	ADD R13, R21
-	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2825
-	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2826
-	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
-	B stored2826
-
-single2825:
-	FMOVS F20, 16(R21)
-
-stored2826:
-	ADD R13, R21
-	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2827
-	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2828
-	ADD $24, R21, R26
-	VST1 V18.S[2], (R26)
-	B stored2828
-
-single2827:
-	FMOVS F18, 16(R21)
-
-stored2828:
-	ADD R13, R21
-	FMOVQ F17, 0(R21)
 	TBZ $1, R20, single2829
-	FMOVD F16, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored2830
 	ADD $24, R21, R26
-	VST1 V16.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2830
 
 single2829:
-	FMOVS F16, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored2830:
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	TBZ $1, R20, single2831
+	FMOVD F28, 16(R21)
+	TBZ $0, R20, stored2832
+	ADD $24, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2832
+
+single2831:
+	FMOVS F28, 16(R21)
+
+stored2832:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single2833
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored2834
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2834
+
+single2833:
+	FMOVS F26, 16(R21)
+
+stored2834:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single2835
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored2836
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2836
+
+single2835:
+	FMOVS F24, 16(R21)
+
+stored2836:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single2837
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored2838
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored2838
+
+single2837:
+	FMOVS F22, 16(R21)
+
+stored2838:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single2839
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored2840
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored2840
+
+single2839:
+	FMOVS F20, 16(R21)
+
+stored2840:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single2841
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored2842
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored2842
+
+single2841:
+	FMOVS F18, 16(R21)
+
+stored2842:
+	ADD R13, R21
+	FMOVQ F17, 0(R21)
+	TBZ $1, R20, single2843
+	FMOVD F16, 16(R21)
+	TBZ $0, R20, stored2844
+	ADD $24, R21, R26
+	VST1 V16.S[2], (R26)
+	B stored2844
+
+single2843:
+	FMOVS F16, 16(R21)
+
+stored2844:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -60048,17 +60219,17 @@ tile:
 single:
 	FMOVS 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2831
+	TBZ $1, R20, single2845
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2832
+	TBZ $0, R20, loaded2846
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2832
+	B loaded2846
 
-single2831:
+single2845:
 	FMOVS 0(R10), F0
 
-loaded2832:
+loaded2846:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -60070,34 +60241,34 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2833
+	TBZ $1, R20, single2847
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2834
+	TBZ $0, R20, loaded2848
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2834
+	B loaded2848
 
-single2833:
+single2847:
 	FMOVS 0(R21), F0
 
-loaded2834:
+loaded2848:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2835
+	TBZ $1, R20, single2849
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2836
+	TBZ $0, R20, loaded2850
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2836
+	B loaded2850
 
-single2835:
+single2849:
 	FMOVS 0(R21), F0
 
-loaded2836:
+loaded2850:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 rectify:
@@ -60109,17 +60280,17 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2837
+	TBZ $1, R20, single2851
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2838
+	TBZ $0, R20, stored2852
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2838
+	B stored2852
 
-single2837:
+single2851:
 	FMOVS F31, 0(R21)
 
-stored2838:
+stored2852:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -60276,17 +60447,17 @@ single:
 	FMOVS 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2839
+	TBZ $1, R20, single2853
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2840
+	TBZ $0, R20, loaded2854
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2840
+	B loaded2854
 
-single2839:
+single2853:
 	FMOVS 16(R10), F1
 
-loaded2840:
+loaded2854:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -60302,17 +60473,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2841
+	TBZ $1, R20, single2855
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2842
+	TBZ $0, R20, loaded2856
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2842
+	B loaded2856
 
-single2841:
+single2855:
 	FMOVS 16(R21), F0
 
-loaded2842:
+loaded2856:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -60321,17 +60492,17 @@ bias:
 	CBZ R21, rectify
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single2843
+	TBZ $1, R20, single2857
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2844
+	TBZ $0, R20, loaded2858
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2844
+	B loaded2858
 
-single2843:
+single2857:
 	FMOVS 16(R21), F0
 
-loaded2844:
+loaded2858:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 rectify:
@@ -60346,17 +60517,17 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2845
+	TBZ $1, R20, single2859
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2846
+	TBZ $0, R20, stored2860
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2846
+	B stored2860
 
-single2845:
+single2859:
 	FMOVS F30, 16(R21)
 
-stored2846:
+stored2860:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -60512,17 +60683,17 @@ tile:
 single:
 	FMOVD 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2847
+	TBZ $1, R20, single2861
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2848
+	TBZ $0, R20, loaded2862
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2848
+	B loaded2862
 
-single2847:
+single2861:
 	FMOVS 0(R10), F0
 
-loaded2848:
+loaded2862:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -60535,48 +60706,48 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2849
+	TBZ $1, R20, single2863
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2850
+	TBZ $0, R20, loaded2864
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2850
+	B loaded2864
 
-single2849:
+single2863:
 	FMOVS 0(R21), F0
 
-loaded2850:
+loaded2864:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2851
+	TBZ $1, R20, single2865
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2852
+	TBZ $0, R20, loaded2866
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2852
+	B loaded2866
 
-single2851:
+single2865:
 	FMOVS 0(R21), F0
 
-loaded2852:
+loaded2866:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2853
+	TBZ $1, R20, single2867
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2854
+	TBZ $0, R20, loaded2868
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2854
+	B loaded2868
 
-single2853:
+single2867:
 	FMOVS 0(R21), F0
 
-loaded2854:
+loaded2868:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
@@ -60591,29 +60762,29 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2855
+	TBZ $1, R20, single2869
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2856
+	TBZ $0, R20, stored2870
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2856
+	B stored2870
 
-single2855:
+single2869:
 	FMOVS F31, 0(R21)
 
-stored2856:
+stored2870:
 	ADD R13, R21
-	TBZ $1, R20, single2857
+	TBZ $1, R20, single2871
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2858
+	TBZ $0, R20, stored2872
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2858
+	B stored2872
 
-single2857:
+single2871:
 	FMOVS F30, 0(R21)
 
-stored2858:
+stored2872:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -60792,17 +60963,17 @@ single:
 	FMOVD 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2859
+	TBZ $1, R20, single2873
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2860
+	TBZ $0, R20, loaded2874
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2860
+	B loaded2874
 
-single2859:
+single2873:
 	FMOVS 16(R10), F1
 
-loaded2860:
+loaded2874:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -60820,34 +60991,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2861
+	TBZ $1, R20, single2875
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2862
+	TBZ $0, R20, loaded2876
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2862
+	B loaded2876
 
-single2861:
+single2875:
 	FMOVS 16(R21), F0
 
-loaded2862:
+loaded2876:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2863
+	TBZ $1, R20, single2877
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2864
+	TBZ $0, R20, loaded2878
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2864
+	B loaded2878
 
-single2863:
+single2877:
 	FMOVS 16(R21), F0
 
-loaded2864:
+loaded2878:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -60857,17 +61028,17 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single2865
+	TBZ $1, R20, single2879
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2866
+	TBZ $0, R20, loaded2880
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2866
+	B loaded2880
 
-single2865:
+single2879:
 	FMOVS 16(R21), F0
 
-loaded2866:
+loaded2880:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
@@ -60887,30 +61058,30 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2867
+	TBZ $1, R20, single2881
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2868
+	TBZ $0, R20, stored2882
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2868
+	B stored2882
 
-single2867:
+single2881:
 	FMOVS F30, 16(R21)
 
-stored2868:
+stored2882:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2869
+	TBZ $1, R20, single2883
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2870
+	TBZ $0, R20, stored2884
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2870
+	B stored2884
 
-single2869:
+single2883:
 	FMOVS F28, 16(R21)
 
-stored2870:
+stored2884:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -61082,17 +61253,17 @@ single:
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single2871
+	TBZ $1, R20, single2885
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2872
+	TBZ $0, R20, loaded2886
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2872
+	B loaded2886
 
-single2871:
+single2885:
 	FMOVS 0(R10), F0
 
-loaded2872:
+loaded2886:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -61106,62 +61277,62 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2873
+	TBZ $1, R20, single2887
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2874
+	TBZ $0, R20, loaded2888
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2874
+	B loaded2888
 
-single2873:
+single2887:
 	FMOVS 0(R21), F0
 
-loaded2874:
+loaded2888:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2875
+	TBZ $1, R20, single2889
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2876
+	TBZ $0, R20, loaded2890
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2876
+	B loaded2890
 
-single2875:
+single2889:
 	FMOVS 0(R21), F0
 
-loaded2876:
+loaded2890:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2877
+	TBZ $1, R20, single2891
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2878
+	TBZ $0, R20, loaded2892
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2878
+	B loaded2892
 
-single2877:
+single2891:
 	FMOVS 0(R21), F0
 
-loaded2878:
+loaded2892:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2879
+	TBZ $1, R20, single2893
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2880
+	TBZ $0, R20, loaded2894
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2880
+	B loaded2894
 
-single2879:
+single2893:
 	FMOVS 0(R21), F0
 
-loaded2880:
+loaded2894:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -61179,41 +61350,41 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2881
+	TBZ $1, R20, single2895
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2882
+	TBZ $0, R20, stored2896
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2882
+	B stored2896
 
-single2881:
+single2895:
 	FMOVS F31, 0(R21)
 
-stored2882:
+stored2896:
 	ADD R13, R21
-	TBZ $1, R20, single2883
+	TBZ $1, R20, single2897
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2884
+	TBZ $0, R20, stored2898
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2884
+	B stored2898
 
-single2883:
+single2897:
 	FMOVS F30, 0(R21)
 
-stored2884:
+stored2898:
 	ADD R13, R21
-	TBZ $1, R20, single2885
+	TBZ $1, R20, single2899
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2886
+	TBZ $0, R20, stored2900
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2886
+	B stored2900
 
-single2885:
+single2899:
 	FMOVS F29, 0(R21)
 
-stored2886:
+stored2900:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -61418,17 +61589,17 @@ single:
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2887
+	TBZ $1, R20, single2901
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2888
+	TBZ $0, R20, loaded2902
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2888
+	B loaded2902
 
-single2887:
+single2901:
 	FMOVS 16(R10), F1
 
-loaded2888:
+loaded2902:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -61448,51 +61619,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2889
+	TBZ $1, R20, single2903
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2890
+	TBZ $0, R20, loaded2904
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2890
+	B loaded2904
 
-single2889:
+single2903:
 	FMOVS 16(R21), F0
 
-loaded2890:
+loaded2904:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2891
+	TBZ $1, R20, single2905
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2892
+	TBZ $0, R20, loaded2906
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2892
+	B loaded2906
 
-single2891:
+single2905:
 	FMOVS 16(R21), F0
 
-loaded2892:
+loaded2906:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2893
+	TBZ $1, R20, single2907
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2894
+	TBZ $0, R20, loaded2908
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2894
+	B loaded2908
 
-single2893:
+single2907:
 	FMOVS 16(R21), F0
 
-loaded2894:
+loaded2908:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -61503,17 +61674,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single2895
+	TBZ $1, R20, single2909
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2896
+	TBZ $0, R20, loaded2910
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2896
+	B loaded2910
 
-single2895:
+single2909:
 	FMOVS 16(R21), F0
 
-loaded2896:
+loaded2910:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -61538,43 +61709,43 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2897
+	TBZ $1, R20, single2911
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2898
+	TBZ $0, R20, stored2912
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2898
+	B stored2912
 
-single2897:
+single2911:
 	FMOVS F30, 16(R21)
 
-stored2898:
+stored2912:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2899
+	TBZ $1, R20, single2913
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2900
+	TBZ $0, R20, stored2914
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2900
+	B stored2914
 
-single2899:
+single2913:
 	FMOVS F28, 16(R21)
 
-stored2900:
+stored2914:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2901
+	TBZ $1, R20, single2915
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2902
+	TBZ $0, R20, stored2916
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2902
+	B stored2916
 
-single2901:
+single2915:
 	FMOVS F26, 16(R21)
 
-stored2902:
+stored2916:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -61754,17 +61925,17 @@ tile:
 single:
 	FMOVQ 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2903
+	TBZ $1, R20, single2917
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2904
+	TBZ $0, R20, loaded2918
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2904
+	B loaded2918
 
-single2903:
+single2917:
 	FMOVS 0(R10), F0
 
-loaded2904:
+loaded2918:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -61779,76 +61950,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2905
+	TBZ $1, R20, single2919
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2906
+	TBZ $0, R20, loaded2920
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2906
+	B loaded2920
 
-single2905:
+single2919:
 	FMOVS 0(R21), F0
 
-loaded2906:
+loaded2920:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2907
+	TBZ $1, R20, single2921
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2908
+	TBZ $0, R20, loaded2922
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2908
+	B loaded2922
 
-single2907:
+single2921:
 	FMOVS 0(R21), F0
 
-loaded2908:
+loaded2922:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2909
+	TBZ $1, R20, single2923
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2910
+	TBZ $0, R20, loaded2924
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2910
+	B loaded2924
 
-single2909:
+single2923:
 	FMOVS 0(R21), F0
 
-loaded2910:
+loaded2924:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2911
+	TBZ $1, R20, single2925
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2912
+	TBZ $0, R20, loaded2926
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2912
+	B loaded2926
 
-single2911:
+single2925:
 	FMOVS 0(R21), F0
 
-loaded2912:
+loaded2926:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2913
+	TBZ $1, R20, single2927
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2914
+	TBZ $0, R20, loaded2928
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2914
+	B loaded2928
 
-single2913:
+single2927:
 	FMOVS 0(R21), F0
 
-loaded2914:
+loaded2928:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -61869,53 +62040,53 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2915
+	TBZ $1, R20, single2929
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2916
+	TBZ $0, R20, stored2930
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2916
+	B stored2930
 
-single2915:
+single2929:
 	FMOVS F31, 0(R21)
 
-stored2916:
+stored2930:
 	ADD R13, R21
-	TBZ $1, R20, single2917
+	TBZ $1, R20, single2931
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2918
+	TBZ $0, R20, stored2932
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2918
+	B stored2932
 
-single2917:
+single2931:
 	FMOVS F30, 0(R21)
 
-stored2918:
+stored2932:
 	ADD R13, R21
-	TBZ $1, R20, single2919
+	TBZ $1, R20, single2933
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2920
+	TBZ $0, R20, stored2934
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2920
+	B stored2934
 
-single2919:
+single2933:
 	FMOVS F29, 0(R21)
 
-stored2920:
+stored2934:
 	ADD R13, R21
-	TBZ $1, R20, single2921
+	TBZ $1, R20, single2935
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2922
+	TBZ $0, R20, stored2936
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2922
+	B stored2936
 
-single2921:
+single2935:
 	FMOVS F28, 0(R21)
 
-stored2922:
+stored2936:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -62138,17 +62309,17 @@ single:
 	FMOVQ 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2923
+	TBZ $1, R20, single2937
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2924
+	TBZ $0, R20, loaded2938
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2924
+	B loaded2938
 
-single2923:
+single2937:
 	FMOVS 16(R10), F1
 
-loaded2924:
+loaded2938:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -62170,68 +62341,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2925
+	TBZ $1, R20, single2939
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2926
+	TBZ $0, R20, loaded2940
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2926
+	B loaded2940
 
-single2925:
+single2939:
 	FMOVS 16(R21), F0
 
-loaded2926:
+loaded2940:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2927
+	TBZ $1, R20, single2941
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2928
+	TBZ $0, R20, loaded2942
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2928
+	B loaded2942
 
-single2927:
+single2941:
 	FMOVS 16(R21), F0
 
-loaded2928:
+loaded2942:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2929
+	TBZ $1, R20, single2943
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2930
+	TBZ $0, R20, loaded2944
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2930
+	B loaded2944
 
-single2929:
+single2943:
 	FMOVS 16(R21), F0
 
-loaded2930:
+loaded2944:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2931
+	TBZ $1, R20, single2945
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2932
+	TBZ $0, R20, loaded2946
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2932
+	B loaded2946
 
-single2931:
+single2945:
 	FMOVS 16(R21), F0
 
-loaded2932:
+loaded2946:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -62243,17 +62414,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single2933
+	TBZ $1, R20, single2947
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2934
+	TBZ $0, R20, loaded2948
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2934
+	B loaded2948
 
-single2933:
+single2947:
 	FMOVS 16(R21), F0
 
-loaded2934:
+loaded2948:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -62283,56 +62454,56 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2935
+	TBZ $1, R20, single2949
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2936
+	TBZ $0, R20, stored2950
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2936
+	B stored2950
 
-single2935:
+single2949:
 	FMOVS F30, 16(R21)
 
-stored2936:
+stored2950:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2937
+	TBZ $1, R20, single2951
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2938
+	TBZ $0, R20, stored2952
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2938
+	B stored2952
 
-single2937:
+single2951:
 	FMOVS F28, 16(R21)
 
-stored2938:
+stored2952:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2939
+	TBZ $1, R20, single2953
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2940
+	TBZ $0, R20, stored2954
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2940
+	B stored2954
 
-single2939:
+single2953:
 	FMOVS F26, 16(R21)
 
-stored2940:
+stored2954:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2941
+	TBZ $1, R20, single2955
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2942
+	TBZ $0, R20, stored2956
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2942
+	B stored2956
 
-single2941:
+single2955:
 	FMOVS F24, 16(R21)
 
-stored2942:
+stored2956:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -62526,17 +62697,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVS 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2943
+	TBZ $1, R20, single2957
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2944
+	TBZ $0, R20, loaded2958
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2944
+	B loaded2958
 
-single2943:
+single2957:
 	FMOVS 0(R10), F0
 
-loaded2944:
+loaded2958:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -62552,90 +62723,90 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2945
+	TBZ $1, R20, single2959
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2946
+	TBZ $0, R20, loaded2960
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2946
+	B loaded2960
 
-single2945:
+single2959:
 	FMOVS 0(R21), F0
 
-loaded2946:
+loaded2960:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2947
+	TBZ $1, R20, single2961
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2948
+	TBZ $0, R20, loaded2962
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2948
+	B loaded2962
 
-single2947:
+single2961:
 	FMOVS 0(R21), F0
 
-loaded2948:
+loaded2962:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2949
+	TBZ $1, R20, single2963
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2950
+	TBZ $0, R20, loaded2964
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2950
+	B loaded2964
 
-single2949:
+single2963:
 	FMOVS 0(R21), F0
 
-loaded2950:
+loaded2964:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2951
+	TBZ $1, R20, single2965
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2952
+	TBZ $0, R20, loaded2966
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2952
+	B loaded2966
 
-single2951:
+single2965:
 	FMOVS 0(R21), F0
 
-loaded2952:
+loaded2966:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2953
+	TBZ $1, R20, single2967
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2954
+	TBZ $0, R20, loaded2968
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2954
+	B loaded2968
 
-single2953:
+single2967:
 	FMOVS 0(R21), F0
 
-loaded2954:
+loaded2968:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2955
+	TBZ $1, R20, single2969
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2956
+	TBZ $0, R20, loaded2970
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2956
+	B loaded2970
 
-single2955:
+single2969:
 	FMOVS 0(R21), F0
 
-loaded2956:
+loaded2970:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -62659,65 +62830,65 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2957
+	TBZ $1, R20, single2971
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2958
+	TBZ $0, R20, stored2972
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2958
+	B stored2972
 
-single2957:
+single2971:
 	FMOVS F31, 0(R21)
 
-stored2958:
+stored2972:
 	ADD R13, R21
-	TBZ $1, R20, single2959
+	TBZ $1, R20, single2973
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2960
+	TBZ $0, R20, stored2974
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2960
+	B stored2974
 
-single2959:
+single2973:
 	FMOVS F30, 0(R21)
 
-stored2960:
+stored2974:
 	ADD R13, R21
-	TBZ $1, R20, single2961
+	TBZ $1, R20, single2975
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2962
+	TBZ $0, R20, stored2976
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2962
+	B stored2976
 
-single2961:
+single2975:
 	FMOVS F29, 0(R21)
 
-stored2962:
+stored2976:
 	ADD R13, R21
-	TBZ $1, R20, single2963
+	TBZ $1, R20, single2977
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2964
+	TBZ $0, R20, stored2978
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2964
+	B stored2978
 
-single2963:
+single2977:
 	FMOVS F28, 0(R21)
 
-stored2964:
+stored2978:
 	ADD R13, R21
-	TBZ $1, R20, single2965
+	TBZ $1, R20, single2979
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2966
+	TBZ $0, R20, stored2980
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2966
+	B stored2980
 
-single2965:
+single2979:
 	FMOVS F27, 0(R21)
 
-stored2966:
+stored2980:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -62964,17 +63135,17 @@ single:
 	FMOVS 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2967
+	TBZ $1, R20, single2981
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2968
+	TBZ $0, R20, loaded2982
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2968
+	B loaded2982
 
-single2967:
+single2981:
 	FMOVS 16(R10), F1
 
-loaded2968:
+loaded2982:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -62998,85 +63169,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2969
+	TBZ $1, R20, single2983
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2970
+	TBZ $0, R20, loaded2984
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2970
+	B loaded2984
 
-single2969:
+single2983:
 	FMOVS 16(R21), F0
 
-loaded2970:
+loaded2984:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2971
+	TBZ $1, R20, single2985
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2972
+	TBZ $0, R20, loaded2986
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2972
+	B loaded2986
 
-single2971:
+single2985:
 	FMOVS 16(R21), F0
 
-loaded2972:
+loaded2986:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2973
+	TBZ $1, R20, single2987
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2974
+	TBZ $0, R20, loaded2988
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2974
+	B loaded2988
 
-single2973:
+single2987:
 	FMOVS 16(R21), F0
 
-loaded2974:
+loaded2988:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2975
+	TBZ $1, R20, single2989
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2976
+	TBZ $0, R20, loaded2990
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2976
+	B loaded2990
 
-single2975:
+single2989:
 	FMOVS 16(R21), F0
 
-loaded2976:
+loaded2990:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2977
+	TBZ $1, R20, single2991
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2978
+	TBZ $0, R20, loaded2992
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2978
+	B loaded2992
 
-single2977:
+single2991:
 	FMOVS 16(R21), F0
 
-loaded2978:
+loaded2992:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -63089,17 +63260,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single2979
+	TBZ $1, R20, single2993
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2980
+	TBZ $0, R20, loaded2994
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2980
+	B loaded2994
 
-single2979:
+single2993:
 	FMOVS 16(R21), F0
 
-loaded2980:
+loaded2994:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -63134,69 +63305,69 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2981
+	TBZ $1, R20, single2995
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2982
+	TBZ $0, R20, stored2996
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2982
+	B stored2996
 
-single2981:
+single2995:
 	FMOVS F30, 16(R21)
 
-stored2982:
+stored2996:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2983
+	TBZ $1, R20, single2997
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2984
+	TBZ $0, R20, stored2998
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2984
+	B stored2998
 
-single2983:
+single2997:
 	FMOVS F28, 16(R21)
 
-stored2984:
+stored2998:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2985
+	TBZ $1, R20, single2999
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2986
+	TBZ $0, R20, stored3000
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2986
+	B stored3000
 
-single2985:
+single2999:
 	FMOVS F26, 16(R21)
 
-stored2986:
+stored3000:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2987
+	TBZ $1, R20, single3001
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2988
+	TBZ $0, R20, stored3002
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2988
+	B stored3002
 
-single2987:
+single3001:
 	FMOVS F24, 16(R21)
 
-stored2988:
+stored3002:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2989
+	TBZ $1, R20, single3003
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2990
+	TBZ $0, R20, stored3004
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2990
+	B stored3004
 
-single2989:
+single3003:
 	FMOVS F22, 16(R21)
 
-stored2990:
+stored3004:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -63402,17 +63573,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVD 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2991
+	TBZ $1, R20, single3005
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2992
+	TBZ $0, R20, loaded3006
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2992
+	B loaded3006
 
-single2991:
+single3005:
 	FMOVS 0(R10), F0
 
-loaded2992:
+loaded3006:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -63429,104 +63600,104 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2993
+	TBZ $1, R20, single3007
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2994
+	TBZ $0, R20, loaded3008
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2994
+	B loaded3008
 
-single2993:
+single3007:
 	FMOVS 0(R21), F0
 
-loaded2994:
+loaded3008:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2995
+	TBZ $1, R20, single3009
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2996
+	TBZ $0, R20, loaded3010
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2996
+	B loaded3010
 
-single2995:
+single3009:
 	FMOVS 0(R21), F0
 
-loaded2996:
+loaded3010:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2997
+	TBZ $1, R20, single3011
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2998
+	TBZ $0, R20, loaded3012
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2998
+	B loaded3012
 
-single2997:
+single3011:
 	FMOVS 0(R21), F0
 
-loaded2998:
+loaded3012:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2999
+	TBZ $1, R20, single3013
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3000
+	TBZ $0, R20, loaded3014
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3000
+	B loaded3014
 
-single2999:
+single3013:
 	FMOVS 0(R21), F0
 
-loaded3000:
+loaded3014:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single3001
+	TBZ $1, R20, single3015
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3002
+	TBZ $0, R20, loaded3016
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3002
+	B loaded3016
 
-single3001:
+single3015:
 	FMOVS 0(R21), F0
 
-loaded3002:
+loaded3016:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single3003
+	TBZ $1, R20, single3017
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3004
+	TBZ $0, R20, loaded3018
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3004
+	B loaded3018
 
-single3003:
+single3017:
 	FMOVS 0(R21), F0
 
-loaded3004:
+loaded3018:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3005
+	TBZ $1, R20, single3019
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3006
+	TBZ $0, R20, loaded3020
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3006
+	B loaded3020
 
-single3005:
+single3019:
 	FMOVS 0(R21), F0
 
-loaded3006:
+loaded3020:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -63553,77 +63724,77 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3007
+	TBZ $1, R20, single3021
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3008
+	TBZ $0, R20, stored3022
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3008
+	B stored3022
 
-single3007:
+single3021:
 	FMOVS F31, 0(R21)
 
-stored3008:
+stored3022:
 	ADD R13, R21
-	TBZ $1, R20, single3009
+	TBZ $1, R20, single3023
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3010
+	TBZ $0, R20, stored3024
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3010
+	B stored3024
 
-single3009:
+single3023:
 	FMOVS F30, 0(R21)
 
-stored3010:
+stored3024:
 	ADD R13, R21
-	TBZ $1, R20, single3011
+	TBZ $1, R20, single3025
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3012
+	TBZ $0, R20, stored3026
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3012
+	B stored3026
 
-single3011:
+single3025:
 	FMOVS F29, 0(R21)
 
-stored3012:
+stored3026:
 	ADD R13, R21
-	TBZ $1, R20, single3013
+	TBZ $1, R20, single3027
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3014
+	TBZ $0, R20, stored3028
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3014
+	B stored3028
 
-single3013:
+single3027:
 	FMOVS F28, 0(R21)
 
-stored3014:
+stored3028:
 	ADD R13, R21
-	TBZ $1, R20, single3015
+	TBZ $1, R20, single3029
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3016
+	TBZ $0, R20, stored3030
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored3016
+	B stored3030
 
-single3015:
+single3029:
 	FMOVS F27, 0(R21)
 
-stored3016:
+stored3030:
 	ADD R13, R21
-	TBZ $1, R20, single3017
+	TBZ $1, R20, single3031
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored3018
+	TBZ $0, R20, stored3032
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3018
+	B stored3032
 
-single3017:
+single3031:
 	FMOVS F26, 0(R21)
 
-stored3018:
+stored3032:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -63892,17 +64063,17 @@ single:
 	FMOVD 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3019
+	TBZ $1, R20, single3033
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3020
+	TBZ $0, R20, loaded3034
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3020
+	B loaded3034
 
-single3019:
+single3033:
 	FMOVS 16(R10), F1
 
-loaded3020:
+loaded3034:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -63928,102 +64099,102 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3021
+	TBZ $1, R20, single3035
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3022
+	TBZ $0, R20, loaded3036
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3022
+	B loaded3036
 
-single3021:
+single3035:
 	FMOVS 16(R21), F0
 
-loaded3022:
+loaded3036:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3023
+	TBZ $1, R20, single3037
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3024
+	TBZ $0, R20, loaded3038
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3024
+	B loaded3038
 
-single3023:
+single3037:
 	FMOVS 16(R21), F0
 
-loaded3024:
+loaded3038:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3025
+	TBZ $1, R20, single3039
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3026
+	TBZ $0, R20, loaded3040
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3026
+	B loaded3040
 
-single3025:
+single3039:
 	FMOVS 16(R21), F0
 
-loaded3026:
+loaded3040:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3027
+	TBZ $1, R20, single3041
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3028
+	TBZ $0, R20, loaded3042
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3028
+	B loaded3042
 
-single3027:
+single3041:
 	FMOVS 16(R21), F0
 
-loaded3028:
+loaded3042:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3029
+	TBZ $1, R20, single3043
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3030
+	TBZ $0, R20, loaded3044
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3030
+	B loaded3044
 
-single3029:
+single3043:
 	FMOVS 16(R21), F0
 
-loaded3030:
+loaded3044:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single3031
+	TBZ $1, R20, single3045
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3032
+	TBZ $0, R20, loaded3046
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3032
+	B loaded3046
 
-single3031:
+single3045:
 	FMOVS 16(R21), F0
 
-loaded3032:
+loaded3046:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -64037,17 +64208,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single3033
+	TBZ $1, R20, single3047
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3034
+	TBZ $0, R20, loaded3048
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3034
+	B loaded3048
 
-single3033:
+single3047:
 	FMOVS 16(R21), F0
 
-loaded3034:
+loaded3048:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -64087,82 +64258,82 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3035
+	TBZ $1, R20, single3049
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3036
+	TBZ $0, R20, stored3050
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3036
+	B stored3050
 
-single3035:
+single3049:
 	FMOVS F30, 16(R21)
 
-stored3036:
+stored3050:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3037
+	TBZ $1, R20, single3051
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3038
+	TBZ $0, R20, stored3052
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3038
+	B stored3052
 
-single3037:
+single3051:
 	FMOVS F28, 16(R21)
 
-stored3038:
+stored3052:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3039
+	TBZ $1, R20, single3053
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3040
+	TBZ $0, R20, stored3054
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3040
+	B stored3054
 
-single3039:
+single3053:
 	FMOVS F26, 16(R21)
 
-stored3040:
+stored3054:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3041
+	TBZ $1, R20, single3055
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3042
+	TBZ $0, R20, stored3056
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3042
+	B stored3056
 
-single3041:
+single3055:
 	FMOVS F24, 16(R21)
 
-stored3042:
+stored3056:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3043
+	TBZ $1, R20, single3057
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3044
+	TBZ $0, R20, stored3058
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored3044
+	B stored3058
 
-single3043:
+single3057:
 	FMOVS F22, 16(R21)
 
-stored3044:
+stored3058:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single3045
+	TBZ $1, R20, single3059
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored3046
+	TBZ $0, R20, stored3060
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored3046
+	B stored3060
 
-single3045:
+single3059:
 	FMOVS F20, 16(R21)
 
-stored3046:
+stored3060:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -64384,17 +64555,17 @@ single:
 	ADD $24, R0, R26
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single3047
+	TBZ $1, R20, single3061
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3048
+	TBZ $0, R20, loaded3062
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3048
+	B loaded3062
 
-single3047:
+single3061:
 	FMOVS 0(R10), F0
 
-loaded3048:
+loaded3062:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -64412,107 +64583,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3049
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3050
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3050
-
-single3049:
-	FMOVS 0(R21), F0
-
-loaded3050:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single3051
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3052
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3052
-
-single3051:
-	FMOVS 0(R21), F0
-
-loaded3052:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single3053
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3054
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3054
-
-single3053:
-	FMOVS 0(R21), F0
-
-loaded3054:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single3055
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3056
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3056
-
-single3055:
-	FMOVS 0(R21), F0
-
-loaded3056:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single3057
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3058
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3058
-
-single3057:
-	FMOVS 0(R21), F0
-
-loaded3058:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
-	TBZ $1, R20, single3059
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3060
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3060
-
-single3059:
-	FMOVS 0(R21), F0
-
-loaded3060:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	TBZ $1, R20, single3061
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3062
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3062
-
-single3061:
-	FMOVS 0(R21), F0
-
-loaded3062:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, rectify
 	TBZ $1, R20, single3063
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded3064
@@ -64524,6 +64594,107 @@ single3063:
 	FMOVS 0(R21), F0
 
 loaded3064:
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	TBZ $1, R20, single3065
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3066
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3066
+
+single3065:
+	FMOVS 0(R21), F0
+
+loaded3066:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single3067
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3068
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3068
+
+single3067:
+	FMOVS 0(R21), F0
+
+loaded3068:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single3069
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3070
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3070
+
+single3069:
+	FMOVS 0(R21), F0
+
+loaded3070:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single3071
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3072
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3072
+
+single3071:
+	FMOVS 0(R21), F0
+
+loaded3072:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single3073
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3074
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3074
+
+single3073:
+	FMOVS 0(R21), F0
+
+loaded3074:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single3075
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3076
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3076
+
+single3075:
+	FMOVS 0(R21), F0
+
+loaded3076:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, rectify
+	TBZ $1, R20, single3077
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3078
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3078
+
+single3077:
+	FMOVS 0(R21), F0
+
+loaded3078:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -64553,89 +64724,89 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3065
+	TBZ $1, R20, single3079
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3066
+	TBZ $0, R20, stored3080
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3066
+	B stored3080
 
-single3065:
+single3079:
 	FMOVS F31, 0(R21)
 
-stored3066:
+stored3080:
 	ADD R13, R21
-	TBZ $1, R20, single3067
+	TBZ $1, R20, single3081
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3068
+	TBZ $0, R20, stored3082
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3068
+	B stored3082
 
-single3067:
+single3081:
 	FMOVS F30, 0(R21)
 
-stored3068:
+stored3082:
 	ADD R13, R21
-	TBZ $1, R20, single3069
+	TBZ $1, R20, single3083
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3070
+	TBZ $0, R20, stored3084
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3070
+	B stored3084
 
-single3069:
+single3083:
 	FMOVS F29, 0(R21)
 
-stored3070:
+stored3084:
 	ADD R13, R21
-	TBZ $1, R20, single3071
+	TBZ $1, R20, single3085
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3072
+	TBZ $0, R20, stored3086
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3072
+	B stored3086
 
-single3071:
+single3085:
 	FMOVS F28, 0(R21)
 
-stored3072:
+stored3086:
 	ADD R13, R21
-	TBZ $1, R20, single3073
+	TBZ $1, R20, single3087
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3074
+	TBZ $0, R20, stored3088
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored3074
+	B stored3088
 
-single3073:
+single3087:
 	FMOVS F27, 0(R21)
 
-stored3074:
+stored3088:
 	ADD R13, R21
-	TBZ $1, R20, single3075
+	TBZ $1, R20, single3089
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored3076
+	TBZ $0, R20, stored3090
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3076
+	B stored3090
 
-single3075:
+single3089:
 	FMOVS F26, 0(R21)
 
-stored3076:
+stored3090:
 	ADD R13, R21
-	TBZ $1, R20, single3077
+	TBZ $1, R20, single3091
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored3078
+	TBZ $0, R20, stored3092
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored3078
+	B stored3092
 
-single3077:
+single3091:
 	FMOVS F25, 0(R21)
 
-stored3078:
+stored3092:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -64930,17 +65101,17 @@ single:
 	VLD1 (R26), V3.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3079
+	TBZ $1, R20, single3093
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3080
+	TBZ $0, R20, loaded3094
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3080
+	B loaded3094
 
-single3079:
+single3093:
 	FMOVS 16(R10), F1
 
-loaded3080:
+loaded3094:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -64968,119 +65139,119 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3081
+	TBZ $1, R20, single3095
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3082
+	TBZ $0, R20, loaded3096
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3082
+	B loaded3096
 
-single3081:
+single3095:
 	FMOVS 16(R21), F0
 
-loaded3082:
+loaded3096:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3083
+	TBZ $1, R20, single3097
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3084
+	TBZ $0, R20, loaded3098
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3084
+	B loaded3098
 
-single3083:
+single3097:
 	FMOVS 16(R21), F0
 
-loaded3084:
+loaded3098:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3085
+	TBZ $1, R20, single3099
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3086
+	TBZ $0, R20, loaded3100
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3086
+	B loaded3100
 
-single3085:
+single3099:
 	FMOVS 16(R21), F0
 
-loaded3086:
+loaded3100:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3087
+	TBZ $1, R20, single3101
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3088
+	TBZ $0, R20, loaded3102
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3088
+	B loaded3102
 
-single3087:
+single3101:
 	FMOVS 16(R21), F0
 
-loaded3088:
+loaded3102:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3089
+	TBZ $1, R20, single3103
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3090
+	TBZ $0, R20, loaded3104
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3090
+	B loaded3104
 
-single3089:
+single3103:
 	FMOVS 16(R21), F0
 
-loaded3090:
+loaded3104:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single3091
+	TBZ $1, R20, single3105
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3092
+	TBZ $0, R20, loaded3106
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3092
+	B loaded3106
 
-single3091:
+single3105:
 	FMOVS 16(R21), F0
 
-loaded3092:
+loaded3106:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single3093
+	TBZ $1, R20, single3107
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3094
+	TBZ $0, R20, loaded3108
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3094
+	B loaded3108
 
-single3093:
+single3107:
 	FMOVS 16(R21), F0
 
-loaded3094:
+loaded3108:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -65095,17 +65266,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single3095
+	TBZ $1, R20, single3109
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3096
+	TBZ $0, R20, loaded3110
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3096
+	B loaded3110
 
-single3095:
+single3109:
 	FMOVS 16(R21), F0
 
-loaded3096:
+loaded3110:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -65150,95 +65321,95 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3097
+	TBZ $1, R20, single3111
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3098
+	TBZ $0, R20, stored3112
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3098
+	B stored3112
 
-single3097:
+single3111:
 	FMOVS F30, 16(R21)
 
-stored3098:
+stored3112:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3099
+	TBZ $1, R20, single3113
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3100
+	TBZ $0, R20, stored3114
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3100
+	B stored3114
 
-single3099:
+single3113:
 	FMOVS F28, 16(R21)
 
-stored3100:
+stored3114:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3101
+	TBZ $1, R20, single3115
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3102
+	TBZ $0, R20, stored3116
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3102
+	B stored3116
 
-single3101:
+single3115:
 	FMOVS F26, 16(R21)
 
-stored3102:
+stored3116:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3103
+	TBZ $1, R20, single3117
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3104
+	TBZ $0, R20, stored3118
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3104
+	B stored3118
 
-single3103:
+single3117:
 	FMOVS F24, 16(R21)
 
-stored3104:
+stored3118:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3105
+	TBZ $1, R20, single3119
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3106
+	TBZ $0, R20, stored3120
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored3106
+	B stored3120
 
-single3105:
+single3119:
 	FMOVS F22, 16(R21)
 
-stored3106:
+stored3120:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single3107
+	TBZ $1, R20, single3121
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored3108
+	TBZ $0, R20, stored3122
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored3108
+	B stored3122
 
-single3107:
+single3121:
 	FMOVS F20, 16(R21)
 
-stored3108:
+stored3122:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single3109
+	TBZ $1, R20, single3123
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored3110
+	TBZ $0, R20, stored3124
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored3110
+	B stored3124
 
-single3109:
+single3123:
 	FMOVS F18, 16(R21)
 
-stored3110:
+stored3124:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -65468,17 +65639,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVQ 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single3111
+	TBZ $1, R20, single3125
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3112
+	TBZ $0, R20, loaded3126
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3112
+	B loaded3126
 
-single3111:
+single3125:
 	FMOVS 0(R10), F0
 
-loaded3112:
+loaded3126:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -65497,104 +65668,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3113
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3114
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3114
-
-single3113:
-	FMOVS 0(R21), F0
-
-loaded3114:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single3115
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3116
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3116
-
-single3115:
-	FMOVS 0(R21), F0
-
-loaded3116:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single3117
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3118
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3118
-
-single3117:
-	FMOVS 0(R21), F0
-
-loaded3118:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single3119
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3120
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3120
-
-single3119:
-	FMOVS 0(R21), F0
-
-loaded3120:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single3121
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3122
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3122
-
-single3121:
-	FMOVS 0(R21), F0
-
-loaded3122:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
-	TBZ $1, R20, single3123
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3124
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3124
-
-single3123:
-	FMOVS 0(R21), F0
-
-loaded3124:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	TBZ $1, R20, single3125
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3126
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3126
-
-single3125:
-	FMOVS 0(R21), F0
-
-loaded3126:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	ADD R13, R21
 	TBZ $1, R20, single3127
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded3128
@@ -65606,12 +65679,9 @@ single3127:
 	FMOVS 0(R21), F0
 
 loaded3128:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, rectify
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
 	TBZ $1, R20, single3129
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded3130
@@ -65623,6 +65693,107 @@ single3129:
 	FMOVS 0(R21), F0
 
 loaded3130:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single3131
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3132
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3132
+
+single3131:
+	FMOVS 0(R21), F0
+
+loaded3132:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single3133
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3134
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3134
+
+single3133:
+	FMOVS 0(R21), F0
+
+loaded3134:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single3135
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3136
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3136
+
+single3135:
+	FMOVS 0(R21), F0
+
+loaded3136:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single3137
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3138
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3138
+
+single3137:
+	FMOVS 0(R21), F0
+
+loaded3138:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single3139
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3140
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3140
+
+single3139:
+	FMOVS 0(R21), F0
+
+loaded3140:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	ADD R13, R21
+	TBZ $1, R20, single3141
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3142
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3142
+
+single3141:
+	FMOVS 0(R21), F0
+
+loaded3142:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, rectify
+	TBZ $1, R20, single3143
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3144
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3144
+
+single3143:
+	FMOVS 0(R21), F0
+
+loaded3144:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -65655,101 +65826,101 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3131
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3132
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored3132
-
-single3131:
-	FMOVS F31, 0(R21)
-
-stored3132:
-	ADD R13, R21
-	TBZ $1, R20, single3133
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3134
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored3134
-
-single3133:
-	FMOVS F30, 0(R21)
-
-stored3134:
-	ADD R13, R21
-	TBZ $1, R20, single3135
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3136
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored3136
-
-single3135:
-	FMOVS F29, 0(R21)
-
-stored3136:
-	ADD R13, R21
-	TBZ $1, R20, single3137
-	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3138
-	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored3138
-
-single3137:
-	FMOVS F28, 0(R21)
-
-stored3138:
-	ADD R13, R21
-	TBZ $1, R20, single3139
-	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3140
-	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
-	B stored3140
-
-single3139:
-	FMOVS F27, 0(R21)
-
-stored3140:
-	ADD R13, R21
-	TBZ $1, R20, single3141
-	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored3142
-	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored3142
-
-single3141:
-	FMOVS F26, 0(R21)
-
-stored3142:
-	ADD R13, R21
-	TBZ $1, R20, single3143
-	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored3144
-	ADD $8, R21, R26
-	VST1 V25.S[2], (R26)
-	B stored3144
-
-single3143:
-	FMOVS F25, 0(R21)
-
-stored3144:
-	ADD R13, R21
 	TBZ $1, R20, single3145
-	FMOVD F24, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored3146
 	ADD $8, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored3146
 
 single3145:
-	FMOVS F24, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored3146:
+	ADD R13, R21
+	TBZ $1, R20, single3147
+	FMOVD F30, 0(R21)
+	TBZ $0, R20, stored3148
+	ADD $8, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored3148
+
+single3147:
+	FMOVS F30, 0(R21)
+
+stored3148:
+	ADD R13, R21
+	TBZ $1, R20, single3149
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored3150
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored3150
+
+single3149:
+	FMOVS F29, 0(R21)
+
+stored3150:
+	ADD R13, R21
+	TBZ $1, R20, single3151
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored3152
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored3152
+
+single3151:
+	FMOVS F28, 0(R21)
+
+stored3152:
+	ADD R13, R21
+	TBZ $1, R20, single3153
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored3154
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored3154
+
+single3153:
+	FMOVS F27, 0(R21)
+
+stored3154:
+	ADD R13, R21
+	TBZ $1, R20, single3155
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored3156
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored3156
+
+single3155:
+	FMOVS F26, 0(R21)
+
+stored3156:
+	ADD R13, R21
+	TBZ $1, R20, single3157
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored3158
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored3158
+
+single3157:
+	FMOVS F25, 0(R21)
+
+stored3158:
+	ADD R13, R21
+	TBZ $1, R20, single3159
+	FMOVD F24, 0(R21)
+	TBZ $0, R20, stored3160
+	ADD $8, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored3160
+
+single3159:
+	FMOVS F24, 0(R21)
+
+stored3160:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -66062,17 +66233,17 @@ single:
 	FMOVQ 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3147
+	TBZ $1, R20, single3161
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3148
+	TBZ $0, R20, loaded3162
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3148
+	B loaded3162
 
-single3147:
+single3161:
 	FMOVS 16(R10), F1
 
-loaded3148:
+loaded3162:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -66102,125 +66273,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3149
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3150
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3150
-
-single3149:
-	FMOVS 16(R21), F0
-
-loaded3150:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3151
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3152
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3152
-
-single3151:
-	FMOVS 16(R21), F0
-
-loaded3152:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3153
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3154
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3154
-
-single3153:
-	FMOVS 16(R21), F0
-
-loaded3154:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3155
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3156
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3156
-
-single3155:
-	FMOVS 16(R21), F0
-
-loaded3156:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3157
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3158
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3158
-
-single3157:
-	FMOVS 16(R21), F0
-
-loaded3158:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single3159
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3160
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3160
-
-single3159:
-	FMOVS 16(R21), F0
-
-loaded3160:
-	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
-	VMOV V0.B16, V20.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
-	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single3161
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3162
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3162
-
-single3161:
-	FMOVS 16(R21), F0
-
-loaded3162:
-	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
-	VMOV V0.B16, V18.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
-	VMOV V0.B16, V17.B16
 	TBZ $1, R20, single3163
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded3164
@@ -66232,6 +66284,125 @@ single3163:
 	FMOVS 16(R21), F0
 
 loaded3164:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	TBZ $1, R20, single3165
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3166
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3166
+
+single3165:
+	FMOVS 16(R21), F0
+
+loaded3166:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single3167
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3168
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3168
+
+single3167:
+	FMOVS 16(R21), F0
+
+loaded3168:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single3169
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3170
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3170
+
+single3169:
+	FMOVS 16(R21), F0
+
+loaded3170:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single3171
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3172
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3172
+
+single3171:
+	FMOVS 16(R21), F0
+
+loaded3172:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single3173
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3174
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3174
+
+single3173:
+	FMOVS 16(R21), F0
+
+loaded3174:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single3175
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3176
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3176
+
+single3175:
+	FMOVS 16(R21), F0
+
+loaded3176:
+	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
+	VMOV V0.B16, V18.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
+	VMOV V0.B16, V17.B16
+	TBZ $1, R20, single3177
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3178
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3178
+
+single3177:
+	FMOVS 16(R21), F0
+
+loaded3178:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -66247,17 +66418,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single3165
+	TBZ $1, R20, single3179
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3166
+	TBZ $0, R20, loaded3180
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3166
+	B loaded3180
 
-single3165:
+single3179:
 	FMOVS 16(R21), F0
 
-loaded3166:
+loaded3180:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -66307,108 +66478,108 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3167
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3168
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored3168
-
-single3167:
-	FMOVS F30, 16(R21)
-
-stored3168:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3169
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3170
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored3170
-
-single3169:
-	FMOVS F28, 16(R21)
-
-stored3170:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3171
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3172
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored3172
-
-single3171:
-	FMOVS F26, 16(R21)
-
-stored3172:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3173
-	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3174
-	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
-	B stored3174
-
-single3173:
-	FMOVS F24, 16(R21)
-
-stored3174:
-	ADD R13, R21
-	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3175
-	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3176
-	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
-	B stored3176
-
-single3175:
-	FMOVS F22, 16(R21)
-
-stored3176:
-	ADD R13, R21
-	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single3177
-	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored3178
-	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
-	B stored3178
-
-single3177:
-	FMOVS F20, 16(R21)
-
-stored3178:
-	ADD R13, R21
-	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single3179
-	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored3180
-	ADD $24, R21, R26
-	VST1 V18.S[2], (R26)
-	B stored3180
-
-single3179:
-	FMOVS F18, 16(R21)
-
-stored3180:
-	ADD R13, R21
-	FMOVQ F17, 0(R21)
 	TBZ $1, R20, single3181
-	FMOVD F16, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored3182
 	ADD $24, R21, R26
-	VST1 V16.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored3182
 
 single3181:
-	FMOVS F16, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored3182:
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	TBZ $1, R20, single3183
+	FMOVD F28, 16(R21)
+	TBZ $0, R20, stored3184
+	ADD $24, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored3184
+
+single3183:
+	FMOVS F28, 16(R21)
+
+stored3184:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single3185
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored3186
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored3186
+
+single3185:
+	FMOVS F26, 16(R21)
+
+stored3186:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single3187
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored3188
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored3188
+
+single3187:
+	FMOVS F24, 16(R21)
+
+stored3188:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single3189
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored3190
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored3190
+
+single3189:
+	FMOVS F22, 16(R21)
+
+stored3190:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single3191
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored3192
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored3192
+
+single3191:
+	FMOVS F20, 16(R21)
+
+stored3192:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single3193
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored3194
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored3194
+
+single3193:
+	FMOVS F18, 16(R21)
+
+stored3194:
+	ADD R13, R21
+	FMOVQ F17, 0(R21)
+	TBZ $1, R20, single3195
+	FMOVD F16, 16(R21)
+	TBZ $0, R20, stored3196
+	ADD $24, R21, R26
+	VST1 V16.S[2], (R26)
+	B stored3196
+
+single3195:
+	FMOVS F16, 16(R21)
+
+stored3196:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -66954,29 +67125,29 @@ tile:
 	VEOR V31.B16, V31.B16, V31.B16
 
 single:
-	TBZ $1, R20, single3183
+	TBZ $1, R20, single3197
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3184
+	TBZ $0, R20, loaded3198
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3184
+	B loaded3198
 
-single3183:
+single3197:
 	FMOVS 0(R10), F0
 
-loaded3184:
+loaded3198:
 	ADD R12, R10
-	TBZ $1, R20, single3185
+	TBZ $1, R20, single3199
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3186
+	TBZ $0, R20, loaded3200
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3186
+	B loaded3200
 
-single3185:
+single3199:
 	FMOVS 0(R0), F1
 
-loaded3186:
+loaded3200:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
 	SUBS $1, R9
@@ -66988,34 +67159,34 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3187
+	TBZ $1, R20, single3201
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3188
+	TBZ $0, R20, loaded3202
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3188
+	B loaded3202
 
-single3187:
+single3201:
 	FMOVS 0(R21), F0
 
-loaded3188:
+loaded3202:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3189
+	TBZ $1, R20, single3203
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3190
+	TBZ $0, R20, loaded3204
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3190
+	B loaded3204
 
-single3189:
+single3203:
 	FMOVS 0(R21), F0
 
-loaded3190:
+loaded3204:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 rectify:
@@ -67027,17 +67198,17 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3191
+	TBZ $1, R20, single3205
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3192
+	TBZ $0, R20, stored3206
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3192
+	B stored3206
 
-single3191:
+single3205:
 	FMOVS F31, 0(R21)
 
-stored3192:
+stored3206:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -67195,31 +67366,31 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3193
+	TBZ $1, R20, single3207
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3194
+	TBZ $0, R20, loaded3208
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3194
+	B loaded3208
 
-single3193:
+single3207:
 	FMOVS 16(R10), F1
 
-loaded3194:
+loaded3208:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3195
+	TBZ $1, R20, single3209
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3196
+	TBZ $0, R20, loaded3210
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3196
+	B loaded3210
 
-single3195:
+single3209:
 	FMOVS 16(R0), F3
 
-loaded3196:
+loaded3210:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	SUBS $1, R9
@@ -67234,17 +67405,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3197
+	TBZ $1, R20, single3211
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3198
+	TBZ $0, R20, loaded3212
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3198
+	B loaded3212
 
-single3197:
+single3211:
 	FMOVS 16(R21), F0
 
-loaded3198:
+loaded3212:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -67253,17 +67424,17 @@ bias:
 	CBZ R21, rectify
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single3199
+	TBZ $1, R20, single3213
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3200
+	TBZ $0, R20, loaded3214
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3200
+	B loaded3214
 
-single3199:
+single3213:
 	FMOVS 16(R21), F0
 
-loaded3200:
+loaded3214:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 rectify:
@@ -67278,17 +67449,17 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3201
+	TBZ $1, R20, single3215
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3202
+	TBZ $0, R20, stored3216
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3202
+	B stored3216
 
-single3201:
+single3215:
 	FMOVS F30, 16(R21)
 
-stored3202:
+stored3216:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -67449,42 +67620,42 @@ tile:
 	VEOR V30.B16, V30.B16, V30.B16
 
 single:
-	TBZ $1, R20, single3203
+	TBZ $1, R20, single3217
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3204
+	TBZ $0, R20, loaded3218
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3204
+	B loaded3218
 
-single3203:
+single3217:
 	FMOVS 0(R10), F0
 
-loaded3204:
+loaded3218:
 	ADD R12, R10
-	TBZ $1, R20, single3205
+	TBZ $1, R20, single3219
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3206
+	TBZ $0, R20, loaded3220
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3206
+	B loaded3220
 
-single3205:
+single3219:
 	FMOVS 0(R0), F1
 
-loaded3206:
+loaded3220:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3207
+	TBZ $1, R20, single3221
 	FMOVD 0(R1), F2
-	TBZ $0, R20, loaded3208
+	TBZ $0, R20, loaded3222
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded3208
+	B loaded3222
 
-single3207:
+single3221:
 	FMOVS 0(R1), F2
 
-loaded3208:
+loaded3222:
 	VFMLA V0.S4, V2.S4, V30.S4
 	ADD R24, R1
 	SUBS $1, R9
@@ -67496,48 +67667,48 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3209
+	TBZ $1, R20, single3223
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3210
+	TBZ $0, R20, loaded3224
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3210
+	B loaded3224
 
-single3209:
+single3223:
 	FMOVS 0(R21), F0
 
-loaded3210:
+loaded3224:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3211
+	TBZ $1, R20, single3225
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3212
+	TBZ $0, R20, loaded3226
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3212
+	B loaded3226
 
-single3211:
+single3225:
 	FMOVS 0(R21), F0
 
-loaded3212:
+loaded3226:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3213
+	TBZ $1, R20, single3227
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3214
+	TBZ $0, R20, loaded3228
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3214
+	B loaded3228
 
-single3213:
+single3227:
 	FMOVS 0(R21), F0
 
-loaded3214:
+loaded3228:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
@@ -67552,29 +67723,29 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3215
+	TBZ $1, R20, single3229
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3216
+	TBZ $0, R20, stored3230
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3216
+	B stored3230
 
-single3215:
+single3229:
 	FMOVS F31, 0(R21)
 
-stored3216:
+stored3230:
 	ADD R13, R21
-	TBZ $1, R20, single3217
+	TBZ $1, R20, single3231
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3218
+	TBZ $0, R20, stored3232
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3218
+	B stored3232
 
-single3217:
+single3231:
 	FMOVS F30, 0(R21)
 
-stored3218:
+stored3232:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -67761,46 +67932,46 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3219
+	TBZ $1, R20, single3233
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3220
+	TBZ $0, R20, loaded3234
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3220
+	B loaded3234
 
-single3219:
+single3233:
 	FMOVS 16(R10), F1
 
-loaded3220:
+loaded3234:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3221
+	TBZ $1, R20, single3235
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3222
+	TBZ $0, R20, loaded3236
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3222
+	B loaded3236
 
-single3221:
+single3235:
 	FMOVS 16(R0), F3
 
-loaded3222:
+loaded3236:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3223
+	TBZ $1, R20, single3237
 	FMOVD 16(R1), F4
-	TBZ $0, R20, loaded3224
+	TBZ $0, R20, loaded3238
 	ADD $24, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3224
+	B loaded3238
 
-single3223:
+single3237:
 	FMOVS 16(R1), F4
 
-loaded3224:
+loaded3238:
 	VFMLA V1.S4, V4.S4, V28.S4
 	ADD R24, R1
 	SUBS $1, R9
@@ -67815,34 +67986,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3225
+	TBZ $1, R20, single3239
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3226
+	TBZ $0, R20, loaded3240
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3226
+	B loaded3240
 
-single3225:
+single3239:
 	FMOVS 16(R21), F0
 
-loaded3226:
+loaded3240:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3227
+	TBZ $1, R20, single3241
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3228
+	TBZ $0, R20, loaded3242
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3228
+	B loaded3242
 
-single3227:
+single3241:
 	FMOVS 16(R21), F0
 
-loaded3228:
+loaded3242:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -67852,17 +68023,17 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single3229
+	TBZ $1, R20, single3243
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3230
+	TBZ $0, R20, loaded3244
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3230
+	B loaded3244
 
-single3229:
+single3243:
 	FMOVS 16(R21), F0
 
-loaded3230:
+loaded3244:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
@@ -67882,30 +68053,30 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3231
+	TBZ $1, R20, single3245
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3232
+	TBZ $0, R20, stored3246
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3232
+	B stored3246
 
-single3231:
+single3245:
 	FMOVS F30, 16(R21)
 
-stored3232:
+stored3246:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3233
+	TBZ $1, R20, single3247
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3234
+	TBZ $0, R20, stored3248
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3234
+	B stored3248
 
-single3233:
+single3247:
 	FMOVS F28, 16(R21)
 
-stored3234:
+stored3248:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -68084,55 +68255,55 @@ tile:
 	VEOR V29.B16, V29.B16, V29.B16
 
 single:
-	TBZ $1, R20, single3235
+	TBZ $1, R20, single3249
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3236
+	TBZ $0, R20, loaded3250
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3236
+	B loaded3250
 
-single3235:
+single3249:
 	FMOVS 0(R10), F0
 
-loaded3236:
+loaded3250:
 	ADD R12, R10
-	TBZ $1, R20, single3237
+	TBZ $1, R20, single3251
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3238
+	TBZ $0, R20, loaded3252
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3238
+	B loaded3252
 
-single3237:
+single3251:
 	FMOVS 0(R0), F1
 
-loaded3238:
+loaded3252:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3239
+	TBZ $1, R20, single3253
 	FMOVD 0(R1), F2
-	TBZ $0, R20, loaded3240
+	TBZ $0, R20, loaded3254
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded3240
+	B loaded3254
 
-single3239:
+single3253:
 	FMOVS 0(R1), F2
 
-loaded3240:
+loaded3254:
 	VFMLA V0.S4, V2.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single3241
+	TBZ $1, R20, single3255
 	FMOVD 0(R2), F3
-	TBZ $0, R20, loaded3242
+	TBZ $0, R20, loaded3256
 	ADD $8, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3242
+	B loaded3256
 
-single3241:
+single3255:
 	FMOVS 0(R2), F3
 
-loaded3242:
+loaded3256:
 	VFMLA V0.S4, V3.S4, V29.S4
 	ADD R24, R2
 	SUBS $1, R9
@@ -68144,62 +68315,62 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3243
+	TBZ $1, R20, single3257
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3244
+	TBZ $0, R20, loaded3258
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3244
+	B loaded3258
 
-single3243:
+single3257:
 	FMOVS 0(R21), F0
 
-loaded3244:
+loaded3258:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3245
+	TBZ $1, R20, single3259
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3246
+	TBZ $0, R20, loaded3260
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3246
+	B loaded3260
 
-single3245:
+single3259:
 	FMOVS 0(R21), F0
 
-loaded3246:
+loaded3260:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single3247
+	TBZ $1, R20, single3261
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3248
+	TBZ $0, R20, loaded3262
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3248
+	B loaded3262
 
-single3247:
+single3261:
 	FMOVS 0(R21), F0
 
-loaded3248:
+loaded3262:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3249
+	TBZ $1, R20, single3263
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3250
+	TBZ $0, R20, loaded3264
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3250
+	B loaded3264
 
-single3249:
+single3263:
 	FMOVS 0(R21), F0
 
-loaded3250:
+loaded3264:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -68217,41 +68388,41 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3251
+	TBZ $1, R20, single3265
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3252
+	TBZ $0, R20, stored3266
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3252
+	B stored3266
 
-single3251:
+single3265:
 	FMOVS F31, 0(R21)
 
-stored3252:
+stored3266:
 	ADD R13, R21
-	TBZ $1, R20, single3253
+	TBZ $1, R20, single3267
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3254
+	TBZ $0, R20, stored3268
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3254
+	B stored3268
 
-single3253:
+single3267:
 	FMOVS F30, 0(R21)
 
-stored3254:
+stored3268:
 	ADD R13, R21
-	TBZ $1, R20, single3255
+	TBZ $1, R20, single3269
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3256
+	TBZ $0, R20, stored3270
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3256
+	B stored3270
 
-single3255:
+single3269:
 	FMOVS F29, 0(R21)
 
-stored3256:
+stored3270:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -68467,61 +68638,61 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3257
+	TBZ $1, R20, single3271
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3258
+	TBZ $0, R20, loaded3272
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3258
+	B loaded3272
 
-single3257:
+single3271:
 	FMOVS 16(R10), F1
 
-loaded3258:
+loaded3272:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3259
+	TBZ $1, R20, single3273
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3260
+	TBZ $0, R20, loaded3274
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3260
+	B loaded3274
 
-single3259:
+single3273:
 	FMOVS 16(R0), F3
 
-loaded3260:
+loaded3274:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3261
+	TBZ $1, R20, single3275
 	FMOVD 16(R1), F4
-	TBZ $0, R20, loaded3262
+	TBZ $0, R20, loaded3276
 	ADD $24, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3262
+	B loaded3276
 
-single3261:
+single3275:
 	FMOVS 16(R1), F4
 
-loaded3262:
+loaded3276:
 	VFMLA V1.S4, V4.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3263
+	TBZ $1, R20, single3277
 	FMOVD 16(R2), F5
-	TBZ $0, R20, loaded3264
+	TBZ $0, R20, loaded3278
 	ADD $24, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3264
+	B loaded3278
 
-single3263:
+single3277:
 	FMOVS 16(R2), F5
 
-loaded3264:
+loaded3278:
 	VFMLA V1.S4, V5.S4, V26.S4
 	ADD R24, R2
 	SUBS $1, R9
@@ -68536,51 +68707,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3265
+	TBZ $1, R20, single3279
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3266
+	TBZ $0, R20, loaded3280
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3266
+	B loaded3280
 
-single3265:
+single3279:
 	FMOVS 16(R21), F0
 
-loaded3266:
+loaded3280:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3267
+	TBZ $1, R20, single3281
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3268
+	TBZ $0, R20, loaded3282
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3268
+	B loaded3282
 
-single3267:
+single3281:
 	FMOVS 16(R21), F0
 
-loaded3268:
+loaded3282:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3269
+	TBZ $1, R20, single3283
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3270
+	TBZ $0, R20, loaded3284
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3270
+	B loaded3284
 
-single3269:
+single3283:
 	FMOVS 16(R21), F0
 
-loaded3270:
+loaded3284:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -68591,17 +68762,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single3271
+	TBZ $1, R20, single3285
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3272
+	TBZ $0, R20, loaded3286
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3272
+	B loaded3286
 
-single3271:
+single3285:
 	FMOVS 16(R21), F0
 
-loaded3272:
+loaded3286:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -68626,43 +68797,43 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3273
+	TBZ $1, R20, single3287
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3274
+	TBZ $0, R20, stored3288
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3274
+	B stored3288
 
-single3273:
+single3287:
 	FMOVS F30, 16(R21)
 
-stored3274:
+stored3288:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3275
+	TBZ $1, R20, single3289
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3276
+	TBZ $0, R20, stored3290
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3276
+	B stored3290
 
-single3275:
+single3289:
 	FMOVS F28, 16(R21)
 
-stored3276:
+stored3290:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3277
+	TBZ $1, R20, single3291
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3278
+	TBZ $0, R20, stored3292
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3278
+	B stored3292
 
-single3277:
+single3291:
 	FMOVS F26, 16(R21)
 
-stored3278:
+stored3292:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -68859,68 +69030,68 @@ tile:
 	VEOR V28.B16, V28.B16, V28.B16
 
 single:
-	TBZ $1, R20, single3279
+	TBZ $1, R20, single3293
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3280
+	TBZ $0, R20, loaded3294
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3280
+	B loaded3294
 
-single3279:
+single3293:
 	FMOVS 0(R10), F0
 
-loaded3280:
+loaded3294:
 	ADD R12, R10
-	TBZ $1, R20, single3281
+	TBZ $1, R20, single3295
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3282
+	TBZ $0, R20, loaded3296
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3282
+	B loaded3296
 
-single3281:
+single3295:
 	FMOVS 0(R0), F1
 
-loaded3282:
+loaded3296:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3283
+	TBZ $1, R20, single3297
 	FMOVD 0(R1), F2
-	TBZ $0, R20, loaded3284
+	TBZ $0, R20, loaded3298
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded3284
+	B loaded3298
 
-single3283:
+single3297:
 	FMOVS 0(R1), F2
 
-loaded3284:
+loaded3298:
 	VFMLA V0.S4, V2.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single3285
+	TBZ $1, R20, single3299
 	FMOVD 0(R2), F3
-	TBZ $0, R20, loaded3286
+	TBZ $0, R20, loaded3300
 	ADD $8, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3286
+	B loaded3300
 
-single3285:
+single3299:
 	FMOVS 0(R2), F3
 
-loaded3286:
+loaded3300:
 	VFMLA V0.S4, V3.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single3287
+	TBZ $1, R20, single3301
 	FMOVD 0(R3), F4
-	TBZ $0, R20, loaded3288
+	TBZ $0, R20, loaded3302
 	ADD $8, R3, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3288
+	B loaded3302
 
-single3287:
+single3301:
 	FMOVS 0(R3), F4
 
-loaded3288:
+loaded3302:
 	VFMLA V0.S4, V4.S4, V28.S4
 	ADD R24, R3
 	SUBS $1, R9
@@ -68932,76 +69103,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3289
+	TBZ $1, R20, single3303
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3290
+	TBZ $0, R20, loaded3304
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3290
+	B loaded3304
 
-single3289:
+single3303:
 	FMOVS 0(R21), F0
 
-loaded3290:
+loaded3304:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3291
+	TBZ $1, R20, single3305
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3292
+	TBZ $0, R20, loaded3306
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3292
+	B loaded3306
 
-single3291:
+single3305:
 	FMOVS 0(R21), F0
 
-loaded3292:
+loaded3306:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single3293
+	TBZ $1, R20, single3307
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3294
+	TBZ $0, R20, loaded3308
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3294
+	B loaded3308
 
-single3293:
+single3307:
 	FMOVS 0(R21), F0
 
-loaded3294:
+loaded3308:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single3295
+	TBZ $1, R20, single3309
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3296
+	TBZ $0, R20, loaded3310
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3296
+	B loaded3310
 
-single3295:
+single3309:
 	FMOVS 0(R21), F0
 
-loaded3296:
+loaded3310:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3297
+	TBZ $1, R20, single3311
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3298
+	TBZ $0, R20, loaded3312
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3298
+	B loaded3312
 
-single3297:
+single3311:
 	FMOVS 0(R21), F0
 
-loaded3298:
+loaded3312:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -69022,53 +69193,53 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3299
+	TBZ $1, R20, single3313
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3300
+	TBZ $0, R20, stored3314
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3300
+	B stored3314
 
-single3299:
+single3313:
 	FMOVS F31, 0(R21)
 
-stored3300:
+stored3314:
 	ADD R13, R21
-	TBZ $1, R20, single3301
+	TBZ $1, R20, single3315
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3302
+	TBZ $0, R20, stored3316
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3302
+	B stored3316
 
-single3301:
+single3315:
 	FMOVS F30, 0(R21)
 
-stored3302:
+stored3316:
 	ADD R13, R21
-	TBZ $1, R20, single3303
+	TBZ $1, R20, single3317
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3304
+	TBZ $0, R20, stored3318
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3304
+	B stored3318
 
-single3303:
+single3317:
 	FMOVS F29, 0(R21)
 
-stored3304:
+stored3318:
 	ADD R13, R21
-	TBZ $1, R20, single3305
+	TBZ $1, R20, single3319
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3306
+	TBZ $0, R20, stored3320
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3306
+	B stored3320
 
-single3305:
+single3319:
 	FMOVS F28, 0(R21)
 
-stored3306:
+stored3320:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -69313,76 +69484,76 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3307
+	TBZ $1, R20, single3321
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3308
+	TBZ $0, R20, loaded3322
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3308
+	B loaded3322
 
-single3307:
+single3321:
 	FMOVS 16(R10), F1
 
-loaded3308:
+loaded3322:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3309
+	TBZ $1, R20, single3323
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3310
+	TBZ $0, R20, loaded3324
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3310
+	B loaded3324
 
-single3309:
+single3323:
 	FMOVS 16(R0), F3
 
-loaded3310:
+loaded3324:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3311
+	TBZ $1, R20, single3325
 	FMOVD 16(R1), F4
-	TBZ $0, R20, loaded3312
+	TBZ $0, R20, loaded3326
 	ADD $24, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3312
+	B loaded3326
 
-single3311:
+single3325:
 	FMOVS 16(R1), F4
 
-loaded3312:
+loaded3326:
 	VFMLA V1.S4, V4.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3313
+	TBZ $1, R20, single3327
 	FMOVD 16(R2), F5
-	TBZ $0, R20, loaded3314
+	TBZ $0, R20, loaded3328
 	ADD $24, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3314
+	B loaded3328
 
-single3313:
+single3327:
 	FMOVS 16(R2), F5
 
-loaded3314:
+loaded3328:
 	VFMLA V1.S4, V5.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single3315
+	TBZ $1, R20, single3329
 	FMOVD 16(R3), F6
-	TBZ $0, R20, loaded3316
+	TBZ $0, R20, loaded3330
 	ADD $24, R3, R26
 	VLD1 (R26), V6.S[2]
-	B loaded3316
+	B loaded3330
 
-single3315:
+single3329:
 	FMOVS 16(R3), F6
 
-loaded3316:
+loaded3330:
 	VFMLA V1.S4, V6.S4, V24.S4
 	ADD R24, R3
 	SUBS $1, R9
@@ -69397,68 +69568,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3317
+	TBZ $1, R20, single3331
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3318
+	TBZ $0, R20, loaded3332
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3318
+	B loaded3332
 
-single3317:
+single3331:
 	FMOVS 16(R21), F0
 
-loaded3318:
+loaded3332:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3319
+	TBZ $1, R20, single3333
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3320
+	TBZ $0, R20, loaded3334
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3320
+	B loaded3334
 
-single3319:
+single3333:
 	FMOVS 16(R21), F0
 
-loaded3320:
+loaded3334:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3321
+	TBZ $1, R20, single3335
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3322
+	TBZ $0, R20, loaded3336
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3322
+	B loaded3336
 
-single3321:
+single3335:
 	FMOVS 16(R21), F0
 
-loaded3322:
+loaded3336:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3323
+	TBZ $1, R20, single3337
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3324
+	TBZ $0, R20, loaded3338
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3324
+	B loaded3338
 
-single3323:
+single3337:
 	FMOVS 16(R21), F0
 
-loaded3324:
+loaded3338:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -69470,17 +69641,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single3325
+	TBZ $1, R20, single3339
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3326
+	TBZ $0, R20, loaded3340
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3326
+	B loaded3340
 
-single3325:
+single3339:
 	FMOVS 16(R21), F0
 
-loaded3326:
+loaded3340:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -69510,56 +69681,56 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3327
+	TBZ $1, R20, single3341
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3328
+	TBZ $0, R20, stored3342
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3328
+	B stored3342
 
-single3327:
+single3341:
 	FMOVS F30, 16(R21)
 
-stored3328:
+stored3342:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3329
+	TBZ $1, R20, single3343
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3330
+	TBZ $0, R20, stored3344
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3330
+	B stored3344
 
-single3329:
+single3343:
 	FMOVS F28, 16(R21)
 
-stored3330:
+stored3344:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3331
+	TBZ $1, R20, single3345
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3332
+	TBZ $0, R20, stored3346
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3332
+	B stored3346
 
-single3331:
+single3345:
 	FMOVS F26, 16(R21)
 
-stored3332:
+stored3346:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3333
+	TBZ $1, R20, single3347
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3334
+	TBZ $0, R20, stored3348
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3334
+	B stored3348
 
-single3333:
+single3347:
 	FMOVS F24, 16(R21)
 
-stored3334:
+stored3348:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -69774,81 +69945,81 @@ tile:
 	VEOR V27.B16, V27.B16, V27.B16
 
 single:
-	TBZ $1, R20, single3335
+	TBZ $1, R20, single3349
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3336
+	TBZ $0, R20, loaded3350
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3336
+	B loaded3350
 
-single3335:
+single3349:
 	FMOVS 0(R10), F0
 
-loaded3336:
+loaded3350:
 	ADD R12, R10
-	TBZ $1, R20, single3337
+	TBZ $1, R20, single3351
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3338
+	TBZ $0, R20, loaded3352
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3338
+	B loaded3352
 
-single3337:
+single3351:
 	FMOVS 0(R0), F1
 
-loaded3338:
+loaded3352:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3339
+	TBZ $1, R20, single3353
 	FMOVD 0(R1), F2
-	TBZ $0, R20, loaded3340
+	TBZ $0, R20, loaded3354
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded3340
+	B loaded3354
 
-single3339:
+single3353:
 	FMOVS 0(R1), F2
 
-loaded3340:
+loaded3354:
 	VFMLA V0.S4, V2.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single3341
+	TBZ $1, R20, single3355
 	FMOVD 0(R2), F3
-	TBZ $0, R20, loaded3342
+	TBZ $0, R20, loaded3356
 	ADD $8, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3342
+	B loaded3356
 
-single3341:
+single3355:
 	FMOVS 0(R2), F3
 
-loaded3342:
+loaded3356:
 	VFMLA V0.S4, V3.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single3343
+	TBZ $1, R20, single3357
 	FMOVD 0(R3), F4
-	TBZ $0, R20, loaded3344
+	TBZ $0, R20, loaded3358
 	ADD $8, R3, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3344
+	B loaded3358
 
-single3343:
+single3357:
 	FMOVS 0(R3), F4
 
-loaded3344:
+loaded3358:
 	VFMLA V0.S4, V4.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single3345
+	TBZ $1, R20, single3359
 	FMOVD 0(R4), F5
-	TBZ $0, R20, loaded3346
+	TBZ $0, R20, loaded3360
 	ADD $8, R4, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3346
+	B loaded3360
 
-single3345:
+single3359:
 	FMOVS 0(R4), F5
 
-loaded3346:
+loaded3360:
 	VFMLA V0.S4, V5.S4, V27.S4
 	ADD R24, R4
 	SUBS $1, R9
@@ -69860,90 +70031,90 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3347
+	TBZ $1, R20, single3361
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3348
+	TBZ $0, R20, loaded3362
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3348
+	B loaded3362
 
-single3347:
+single3361:
 	FMOVS 0(R21), F0
 
-loaded3348:
+loaded3362:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3349
+	TBZ $1, R20, single3363
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3350
+	TBZ $0, R20, loaded3364
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3350
+	B loaded3364
 
-single3349:
+single3363:
 	FMOVS 0(R21), F0
 
-loaded3350:
+loaded3364:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single3351
+	TBZ $1, R20, single3365
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3352
+	TBZ $0, R20, loaded3366
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3352
+	B loaded3366
 
-single3351:
+single3365:
 	FMOVS 0(R21), F0
 
-loaded3352:
+loaded3366:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single3353
+	TBZ $1, R20, single3367
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3354
+	TBZ $0, R20, loaded3368
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3354
+	B loaded3368
 
-single3353:
+single3367:
 	FMOVS 0(R21), F0
 
-loaded3354:
+loaded3368:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single3355
+	TBZ $1, R20, single3369
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3356
+	TBZ $0, R20, loaded3370
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3356
+	B loaded3370
 
-single3355:
+single3369:
 	FMOVS 0(R21), F0
 
-loaded3356:
+loaded3370:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3357
+	TBZ $1, R20, single3371
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3358
+	TBZ $0, R20, loaded3372
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3358
+	B loaded3372
 
-single3357:
+single3371:
 	FMOVS 0(R21), F0
 
-loaded3358:
+loaded3372:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -69967,65 +70138,65 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3359
+	TBZ $1, R20, single3373
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3360
+	TBZ $0, R20, stored3374
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3360
+	B stored3374
 
-single3359:
+single3373:
 	FMOVS F31, 0(R21)
 
-stored3360:
+stored3374:
 	ADD R13, R21
-	TBZ $1, R20, single3361
+	TBZ $1, R20, single3375
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3362
+	TBZ $0, R20, stored3376
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3362
+	B stored3376
 
-single3361:
+single3375:
 	FMOVS F30, 0(R21)
 
-stored3362:
+stored3376:
 	ADD R13, R21
-	TBZ $1, R20, single3363
+	TBZ $1, R20, single3377
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3364
+	TBZ $0, R20, stored3378
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3364
+	B stored3378
 
-single3363:
+single3377:
 	FMOVS F29, 0(R21)
 
-stored3364:
+stored3378:
 	ADD R13, R21
-	TBZ $1, R20, single3365
+	TBZ $1, R20, single3379
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3366
+	TBZ $0, R20, stored3380
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3366
+	B stored3380
 
-single3365:
+single3379:
 	FMOVS F28, 0(R21)
 
-stored3366:
+stored3380:
 	ADD R13, R21
-	TBZ $1, R20, single3367
+	TBZ $1, R20, single3381
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3368
+	TBZ $0, R20, stored3382
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored3368
+	B stored3382
 
-single3367:
+single3381:
 	FMOVS F27, 0(R21)
 
-stored3368:
+stored3382:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -70299,91 +70470,91 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3369
+	TBZ $1, R20, single3383
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3370
+	TBZ $0, R20, loaded3384
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3370
+	B loaded3384
 
-single3369:
+single3383:
 	FMOVS 16(R10), F1
 
-loaded3370:
+loaded3384:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3371
+	TBZ $1, R20, single3385
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3372
+	TBZ $0, R20, loaded3386
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3372
+	B loaded3386
 
-single3371:
+single3385:
 	FMOVS 16(R0), F3
 
-loaded3372:
+loaded3386:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3373
+	TBZ $1, R20, single3387
 	FMOVD 16(R1), F4
-	TBZ $0, R20, loaded3374
+	TBZ $0, R20, loaded3388
 	ADD $24, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3374
+	B loaded3388
 
-single3373:
+single3387:
 	FMOVS 16(R1), F4
 
-loaded3374:
+loaded3388:
 	VFMLA V1.S4, V4.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3375
+	TBZ $1, R20, single3389
 	FMOVD 16(R2), F5
-	TBZ $0, R20, loaded3376
+	TBZ $0, R20, loaded3390
 	ADD $24, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3376
+	B loaded3390
 
-single3375:
+single3389:
 	FMOVS 16(R2), F5
 
-loaded3376:
+loaded3390:
 	VFMLA V1.S4, V5.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single3377
+	TBZ $1, R20, single3391
 	FMOVD 16(R3), F6
-	TBZ $0, R20, loaded3378
+	TBZ $0, R20, loaded3392
 	ADD $24, R3, R26
 	VLD1 (R26), V6.S[2]
-	B loaded3378
+	B loaded3392
 
-single3377:
+single3391:
 	FMOVS 16(R3), F6
 
-loaded3378:
+loaded3392:
 	VFMLA V1.S4, V6.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single3379
+	TBZ $1, R20, single3393
 	FMOVD 16(R4), F7
-	TBZ $0, R20, loaded3380
+	TBZ $0, R20, loaded3394
 	ADD $24, R4, R26
 	VLD1 (R26), V7.S[2]
-	B loaded3380
+	B loaded3394
 
-single3379:
+single3393:
 	FMOVS 16(R4), F7
 
-loaded3380:
+loaded3394:
 	VFMLA V1.S4, V7.S4, V22.S4
 	ADD R24, R4
 	SUBS $1, R9
@@ -70398,85 +70569,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3381
+	TBZ $1, R20, single3395
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3382
+	TBZ $0, R20, loaded3396
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3382
+	B loaded3396
 
-single3381:
+single3395:
 	FMOVS 16(R21), F0
 
-loaded3382:
+loaded3396:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3383
+	TBZ $1, R20, single3397
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3384
+	TBZ $0, R20, loaded3398
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3384
+	B loaded3398
 
-single3383:
+single3397:
 	FMOVS 16(R21), F0
 
-loaded3384:
+loaded3398:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3385
+	TBZ $1, R20, single3399
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3386
+	TBZ $0, R20, loaded3400
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3386
+	B loaded3400
 
-single3385:
+single3399:
 	FMOVS 16(R21), F0
 
-loaded3386:
+loaded3400:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3387
+	TBZ $1, R20, single3401
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3388
+	TBZ $0, R20, loaded3402
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3388
+	B loaded3402
 
-single3387:
+single3401:
 	FMOVS 16(R21), F0
 
-loaded3388:
+loaded3402:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3389
+	TBZ $1, R20, single3403
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3390
+	TBZ $0, R20, loaded3404
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3390
+	B loaded3404
 
-single3389:
+single3403:
 	FMOVS 16(R21), F0
 
-loaded3390:
+loaded3404:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -70489,17 +70660,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single3391
+	TBZ $1, R20, single3405
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3392
+	TBZ $0, R20, loaded3406
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3392
+	B loaded3406
 
-single3391:
+single3405:
 	FMOVS 16(R21), F0
 
-loaded3392:
+loaded3406:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -70534,69 +70705,69 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3393
+	TBZ $1, R20, single3407
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3394
+	TBZ $0, R20, stored3408
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3394
+	B stored3408
 
-single3393:
+single3407:
 	FMOVS F30, 16(R21)
 
-stored3394:
+stored3408:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3395
+	TBZ $1, R20, single3409
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3396
+	TBZ $0, R20, stored3410
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3396
+	B stored3410
 
-single3395:
+single3409:
 	FMOVS F28, 16(R21)
 
-stored3396:
+stored3410:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3397
+	TBZ $1, R20, single3411
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3398
+	TBZ $0, R20, stored3412
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3398
+	B stored3412
 
-single3397:
+single3411:
 	FMOVS F26, 16(R21)
 
-stored3398:
+stored3412:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3399
+	TBZ $1, R20, single3413
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3400
+	TBZ $0, R20, stored3414
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3400
+	B stored3414
 
-single3399:
+single3413:
 	FMOVS F24, 16(R21)
 
-stored3400:
+stored3414:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3401
+	TBZ $1, R20, single3415
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3402
+	TBZ $0, R20, stored3416
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored3402
+	B stored3416
 
-single3401:
+single3415:
 	FMOVS F22, 16(R21)
 
-stored3402:
+stored3416:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -70829,94 +71000,94 @@ tile:
 	VEOR V26.B16, V26.B16, V26.B16
 
 single:
-	TBZ $1, R20, single3403
+	TBZ $1, R20, single3417
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3404
+	TBZ $0, R20, loaded3418
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3404
+	B loaded3418
 
-single3403:
+single3417:
 	FMOVS 0(R10), F0
 
-loaded3404:
+loaded3418:
 	ADD R12, R10
-	TBZ $1, R20, single3405
+	TBZ $1, R20, single3419
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3406
+	TBZ $0, R20, loaded3420
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3406
+	B loaded3420
 
-single3405:
+single3419:
 	FMOVS 0(R0), F1
 
-loaded3406:
+loaded3420:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3407
+	TBZ $1, R20, single3421
 	FMOVD 0(R1), F2
-	TBZ $0, R20, loaded3408
+	TBZ $0, R20, loaded3422
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded3408
+	B loaded3422
 
-single3407:
+single3421:
 	FMOVS 0(R1), F2
 
-loaded3408:
+loaded3422:
 	VFMLA V0.S4, V2.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single3409
+	TBZ $1, R20, single3423
 	FMOVD 0(R2), F3
-	TBZ $0, R20, loaded3410
+	TBZ $0, R20, loaded3424
 	ADD $8, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3410
+	B loaded3424
 
-single3409:
+single3423:
 	FMOVS 0(R2), F3
 
-loaded3410:
+loaded3424:
 	VFMLA V0.S4, V3.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single3411
+	TBZ $1, R20, single3425
 	FMOVD 0(R3), F4
-	TBZ $0, R20, loaded3412
+	TBZ $0, R20, loaded3426
 	ADD $8, R3, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3412
+	B loaded3426
 
-single3411:
+single3425:
 	FMOVS 0(R3), F4
 
-loaded3412:
+loaded3426:
 	VFMLA V0.S4, V4.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single3413
+	TBZ $1, R20, single3427
 	FMOVD 0(R4), F5
-	TBZ $0, R20, loaded3414
+	TBZ $0, R20, loaded3428
 	ADD $8, R4, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3414
+	B loaded3428
 
-single3413:
+single3427:
 	FMOVS 0(R4), F5
 
-loaded3414:
+loaded3428:
 	VFMLA V0.S4, V5.S4, V27.S4
 	ADD R24, R4
-	TBZ $1, R20, single3415
+	TBZ $1, R20, single3429
 	FMOVD 0(R5), F6
-	TBZ $0, R20, loaded3416
+	TBZ $0, R20, loaded3430
 	ADD $8, R5, R26
 	VLD1 (R26), V6.S[2]
-	B loaded3416
+	B loaded3430
 
-single3415:
+single3429:
 	FMOVS 0(R5), F6
 
-loaded3416:
+loaded3430:
 	VFMLA V0.S4, V6.S4, V26.S4
 	ADD R24, R5
 	SUBS $1, R9
@@ -70928,104 +71099,104 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3417
+	TBZ $1, R20, single3431
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3418
+	TBZ $0, R20, loaded3432
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3418
+	B loaded3432
 
-single3417:
+single3431:
 	FMOVS 0(R21), F0
 
-loaded3418:
+loaded3432:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3419
+	TBZ $1, R20, single3433
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3420
+	TBZ $0, R20, loaded3434
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3420
+	B loaded3434
 
-single3419:
+single3433:
 	FMOVS 0(R21), F0
 
-loaded3420:
+loaded3434:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single3421
+	TBZ $1, R20, single3435
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3422
+	TBZ $0, R20, loaded3436
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3422
+	B loaded3436
 
-single3421:
+single3435:
 	FMOVS 0(R21), F0
 
-loaded3422:
+loaded3436:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single3423
+	TBZ $1, R20, single3437
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3424
+	TBZ $0, R20, loaded3438
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3424
+	B loaded3438
 
-single3423:
+single3437:
 	FMOVS 0(R21), F0
 
-loaded3424:
+loaded3438:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single3425
+	TBZ $1, R20, single3439
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3426
+	TBZ $0, R20, loaded3440
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3426
+	B loaded3440
 
-single3425:
+single3439:
 	FMOVS 0(R21), F0
 
-loaded3426:
+loaded3440:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single3427
+	TBZ $1, R20, single3441
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3428
+	TBZ $0, R20, loaded3442
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3428
+	B loaded3442
 
-single3427:
+single3441:
 	FMOVS 0(R21), F0
 
-loaded3428:
+loaded3442:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3429
+	TBZ $1, R20, single3443
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3430
+	TBZ $0, R20, loaded3444
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3430
+	B loaded3444
 
-single3429:
+single3443:
 	FMOVS 0(R21), F0
 
-loaded3430:
+loaded3444:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -71052,77 +71223,77 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3431
+	TBZ $1, R20, single3445
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3432
+	TBZ $0, R20, stored3446
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3432
+	B stored3446
 
-single3431:
+single3445:
 	FMOVS F31, 0(R21)
 
-stored3432:
+stored3446:
 	ADD R13, R21
-	TBZ $1, R20, single3433
+	TBZ $1, R20, single3447
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3434
+	TBZ $0, R20, stored3448
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3434
+	B stored3448
 
-single3433:
+single3447:
 	FMOVS F30, 0(R21)
 
-stored3434:
+stored3448:
 	ADD R13, R21
-	TBZ $1, R20, single3435
+	TBZ $1, R20, single3449
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3436
+	TBZ $0, R20, stored3450
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3436
+	B stored3450
 
-single3435:
+single3449:
 	FMOVS F29, 0(R21)
 
-stored3436:
+stored3450:
 	ADD R13, R21
-	TBZ $1, R20, single3437
+	TBZ $1, R20, single3451
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3438
+	TBZ $0, R20, stored3452
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3438
+	B stored3452
 
-single3437:
+single3451:
 	FMOVS F28, 0(R21)
 
-stored3438:
+stored3452:
 	ADD R13, R21
-	TBZ $1, R20, single3439
+	TBZ $1, R20, single3453
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3440
+	TBZ $0, R20, stored3454
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored3440
+	B stored3454
 
-single3439:
+single3453:
 	FMOVS F27, 0(R21)
 
-stored3440:
+stored3454:
 	ADD R13, R21
-	TBZ $1, R20, single3441
+	TBZ $1, R20, single3455
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored3442
+	TBZ $0, R20, stored3456
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3442
+	B stored3456
 
-single3441:
+single3455:
 	FMOVS F26, 0(R21)
 
-stored3442:
+stored3456:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -71425,106 +71596,106 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3443
+	TBZ $1, R20, single3457
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3444
+	TBZ $0, R20, loaded3458
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3444
+	B loaded3458
 
-single3443:
+single3457:
 	FMOVS 16(R10), F1
 
-loaded3444:
+loaded3458:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3445
+	TBZ $1, R20, single3459
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3446
+	TBZ $0, R20, loaded3460
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3446
+	B loaded3460
 
-single3445:
+single3459:
 	FMOVS 16(R0), F3
 
-loaded3446:
+loaded3460:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3447
+	TBZ $1, R20, single3461
 	FMOVD 16(R1), F4
-	TBZ $0, R20, loaded3448
+	TBZ $0, R20, loaded3462
 	ADD $24, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3448
+	B loaded3462
 
-single3447:
+single3461:
 	FMOVS 16(R1), F4
 
-loaded3448:
+loaded3462:
 	VFMLA V1.S4, V4.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3449
+	TBZ $1, R20, single3463
 	FMOVD 16(R2), F5
-	TBZ $0, R20, loaded3450
+	TBZ $0, R20, loaded3464
 	ADD $24, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3450
+	B loaded3464
 
-single3449:
+single3463:
 	FMOVS 16(R2), F5
 
-loaded3450:
+loaded3464:
 	VFMLA V1.S4, V5.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single3451
+	TBZ $1, R20, single3465
 	FMOVD 16(R3), F6
-	TBZ $0, R20, loaded3452
+	TBZ $0, R20, loaded3466
 	ADD $24, R3, R26
 	VLD1 (R26), V6.S[2]
-	B loaded3452
+	B loaded3466
 
-single3451:
+single3465:
 	FMOVS 16(R3), F6
 
-loaded3452:
+loaded3466:
 	VFMLA V1.S4, V6.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single3453
+	TBZ $1, R20, single3467
 	FMOVD 16(R4), F7
-	TBZ $0, R20, loaded3454
+	TBZ $0, R20, loaded3468
 	ADD $24, R4, R26
 	VLD1 (R26), V7.S[2]
-	B loaded3454
+	B loaded3468
 
-single3453:
+single3467:
 	FMOVS 16(R4), F7
 
-loaded3454:
+loaded3468:
 	VFMLA V1.S4, V7.S4, V22.S4
 	ADD R24, R4
 	FMOVQ 0(R5), F2
 	VFMLA V0.S4, V2.S4, V21.S4
-	TBZ $1, R20, single3455
+	TBZ $1, R20, single3469
 	FMOVD 16(R5), F8
-	TBZ $0, R20, loaded3456
+	TBZ $0, R20, loaded3470
 	ADD $24, R5, R26
 	VLD1 (R26), V8.S[2]
-	B loaded3456
+	B loaded3470
 
-single3455:
+single3469:
 	FMOVS 16(R5), F8
 
-loaded3456:
+loaded3470:
 	VFMLA V1.S4, V8.S4, V20.S4
 	ADD R24, R5
 	SUBS $1, R9
@@ -71539,102 +71710,102 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3457
+	TBZ $1, R20, single3471
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3458
+	TBZ $0, R20, loaded3472
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3458
+	B loaded3472
 
-single3457:
+single3471:
 	FMOVS 16(R21), F0
 
-loaded3458:
+loaded3472:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3459
+	TBZ $1, R20, single3473
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3460
+	TBZ $0, R20, loaded3474
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3460
+	B loaded3474
 
-single3459:
+single3473:
 	FMOVS 16(R21), F0
 
-loaded3460:
+loaded3474:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3461
+	TBZ $1, R20, single3475
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3462
+	TBZ $0, R20, loaded3476
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3462
+	B loaded3476
 
-single3461:
+single3475:
 	FMOVS 16(R21), F0
 
-loaded3462:
+loaded3476:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3463
+	TBZ $1, R20, single3477
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3464
+	TBZ $0, R20, loaded3478
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3464
+	B loaded3478
 
-single3463:
+single3477:
 	FMOVS 16(R21), F0
 
-loaded3464:
+loaded3478:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3465
+	TBZ $1, R20, single3479
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3466
+	TBZ $0, R20, loaded3480
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3466
+	B loaded3480
 
-single3465:
+single3479:
 	FMOVS 16(R21), F0
 
-loaded3466:
+loaded3480:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single3467
+	TBZ $1, R20, single3481
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3468
+	TBZ $0, R20, loaded3482
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3468
+	B loaded3482
 
-single3467:
+single3481:
 	FMOVS 16(R21), F0
 
-loaded3468:
+loaded3482:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -71648,17 +71819,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single3469
+	TBZ $1, R20, single3483
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3470
+	TBZ $0, R20, loaded3484
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3470
+	B loaded3484
 
-single3469:
+single3483:
 	FMOVS 16(R21), F0
 
-loaded3470:
+loaded3484:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -71698,82 +71869,82 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3471
+	TBZ $1, R20, single3485
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3472
+	TBZ $0, R20, stored3486
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3472
+	B stored3486
 
-single3471:
+single3485:
 	FMOVS F30, 16(R21)
 
-stored3472:
+stored3486:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3473
+	TBZ $1, R20, single3487
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3474
+	TBZ $0, R20, stored3488
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3474
+	B stored3488
 
-single3473:
+single3487:
 	FMOVS F28, 16(R21)
 
-stored3474:
+stored3488:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3475
+	TBZ $1, R20, single3489
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3476
+	TBZ $0, R20, stored3490
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3476
+	B stored3490
 
-single3475:
+single3489:
 	FMOVS F26, 16(R21)
 
-stored3476:
+stored3490:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3477
+	TBZ $1, R20, single3491
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3478
+	TBZ $0, R20, stored3492
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3478
+	B stored3492
 
-single3477:
+single3491:
 	FMOVS F24, 16(R21)
 
-stored3478:
+stored3492:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3479
+	TBZ $1, R20, single3493
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3480
+	TBZ $0, R20, stored3494
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored3480
+	B stored3494
 
-single3479:
+single3493:
 	FMOVS F22, 16(R21)
 
-stored3480:
+stored3494:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single3481
+	TBZ $1, R20, single3495
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored3482
+	TBZ $0, R20, stored3496
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored3482
+	B stored3496
 
-single3481:
+single3495:
 	FMOVS F20, 16(R21)
 
-stored3482:
+stored3496:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -72024,107 +72195,107 @@ tile:
 	VEOR V25.B16, V25.B16, V25.B16
 
 single:
-	TBZ $1, R20, single3483
+	TBZ $1, R20, single3497
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3484
+	TBZ $0, R20, loaded3498
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3484
-
-single3483:
-	FMOVS 0(R10), F0
-
-loaded3484:
-	ADD R12, R10
-	TBZ $1, R20, single3485
-	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3486
-	ADD $8, R0, R26
-	VLD1 (R26), V1.S[2]
-	B loaded3486
-
-single3485:
-	FMOVS 0(R0), F1
-
-loaded3486:
-	VFMLA V0.S4, V1.S4, V31.S4
-	ADD R24, R0
-	TBZ $1, R20, single3487
-	FMOVD 0(R1), F2
-	TBZ $0, R20, loaded3488
-	ADD $8, R1, R26
-	VLD1 (R26), V2.S[2]
-	B loaded3488
-
-single3487:
-	FMOVS 0(R1), F2
-
-loaded3488:
-	VFMLA V0.S4, V2.S4, V30.S4
-	ADD R24, R1
-	TBZ $1, R20, single3489
-	FMOVD 0(R2), F3
-	TBZ $0, R20, loaded3490
-	ADD $8, R2, R26
-	VLD1 (R26), V3.S[2]
-	B loaded3490
-
-single3489:
-	FMOVS 0(R2), F3
-
-loaded3490:
-	VFMLA V0.S4, V3.S4, V29.S4
-	ADD R24, R2
-	TBZ $1, R20, single3491
-	FMOVD 0(R3), F4
-	TBZ $0, R20, loaded3492
-	ADD $8, R3, R26
-	VLD1 (R26), V4.S[2]
-	B loaded3492
-
-single3491:
-	FMOVS 0(R3), F4
-
-loaded3492:
-	VFMLA V0.S4, V4.S4, V28.S4
-	ADD R24, R3
-	TBZ $1, R20, single3493
-	FMOVD 0(R4), F5
-	TBZ $0, R20, loaded3494
-	ADD $8, R4, R26
-	VLD1 (R26), V5.S[2]
-	B loaded3494
-
-single3493:
-	FMOVS 0(R4), F5
-
-loaded3494:
-	VFMLA V0.S4, V5.S4, V27.S4
-	ADD R24, R4
-	TBZ $1, R20, single3495
-	FMOVD 0(R5), F6
-	TBZ $0, R20, loaded3496
-	ADD $8, R5, R26
-	VLD1 (R26), V6.S[2]
-	B loaded3496
-
-single3495:
-	FMOVS 0(R5), F6
-
-loaded3496:
-	VFMLA V0.S4, V6.S4, V26.S4
-	ADD R24, R5
-	TBZ $1, R20, single3497
-	FMOVD 0(R6), F7
-	TBZ $0, R20, loaded3498
-	ADD $8, R6, R26
-	VLD1 (R26), V7.S[2]
 	B loaded3498
 
 single3497:
-	FMOVS 0(R6), F7
+	FMOVS 0(R10), F0
 
 loaded3498:
+	ADD R12, R10
+	TBZ $1, R20, single3499
+	FMOVD 0(R0), F1
+	TBZ $0, R20, loaded3500
+	ADD $8, R0, R26
+	VLD1 (R26), V1.S[2]
+	B loaded3500
+
+single3499:
+	FMOVS 0(R0), F1
+
+loaded3500:
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	TBZ $1, R20, single3501
+	FMOVD 0(R1), F2
+	TBZ $0, R20, loaded3502
+	ADD $8, R1, R26
+	VLD1 (R26), V2.S[2]
+	B loaded3502
+
+single3501:
+	FMOVS 0(R1), F2
+
+loaded3502:
+	VFMLA V0.S4, V2.S4, V30.S4
+	ADD R24, R1
+	TBZ $1, R20, single3503
+	FMOVD 0(R2), F3
+	TBZ $0, R20, loaded3504
+	ADD $8, R2, R26
+	VLD1 (R26), V3.S[2]
+	B loaded3504
+
+single3503:
+	FMOVS 0(R2), F3
+
+loaded3504:
+	VFMLA V0.S4, V3.S4, V29.S4
+	ADD R24, R2
+	TBZ $1, R20, single3505
+	FMOVD 0(R3), F4
+	TBZ $0, R20, loaded3506
+	ADD $8, R3, R26
+	VLD1 (R26), V4.S[2]
+	B loaded3506
+
+single3505:
+	FMOVS 0(R3), F4
+
+loaded3506:
+	VFMLA V0.S4, V4.S4, V28.S4
+	ADD R24, R3
+	TBZ $1, R20, single3507
+	FMOVD 0(R4), F5
+	TBZ $0, R20, loaded3508
+	ADD $8, R4, R26
+	VLD1 (R26), V5.S[2]
+	B loaded3508
+
+single3507:
+	FMOVS 0(R4), F5
+
+loaded3508:
+	VFMLA V0.S4, V5.S4, V27.S4
+	ADD R24, R4
+	TBZ $1, R20, single3509
+	FMOVD 0(R5), F6
+	TBZ $0, R20, loaded3510
+	ADD $8, R5, R26
+	VLD1 (R26), V6.S[2]
+	B loaded3510
+
+single3509:
+	FMOVS 0(R5), F6
+
+loaded3510:
+	VFMLA V0.S4, V6.S4, V26.S4
+	ADD R24, R5
+	TBZ $1, R20, single3511
+	FMOVD 0(R6), F7
+	TBZ $0, R20, loaded3512
+	ADD $8, R6, R26
+	VLD1 (R26), V7.S[2]
+	B loaded3512
+
+single3511:
+	FMOVS 0(R6), F7
+
+loaded3512:
 	VFMLA V0.S4, V7.S4, V25.S4
 	ADD R24, R6
 	SUBS $1, R9
@@ -72136,107 +72307,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3499
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3500
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3500
-
-single3499:
-	FMOVS 0(R21), F0
-
-loaded3500:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single3501
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3502
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3502
-
-single3501:
-	FMOVS 0(R21), F0
-
-loaded3502:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single3503
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3504
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3504
-
-single3503:
-	FMOVS 0(R21), F0
-
-loaded3504:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single3505
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3506
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3506
-
-single3505:
-	FMOVS 0(R21), F0
-
-loaded3506:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single3507
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3508
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3508
-
-single3507:
-	FMOVS 0(R21), F0
-
-loaded3508:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
-	TBZ $1, R20, single3509
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3510
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3510
-
-single3509:
-	FMOVS 0(R21), F0
-
-loaded3510:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	TBZ $1, R20, single3511
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3512
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3512
-
-single3511:
-	FMOVS 0(R21), F0
-
-loaded3512:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, rectify
 	TBZ $1, R20, single3513
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded3514
@@ -72248,6 +72318,107 @@ single3513:
 	FMOVS 0(R21), F0
 
 loaded3514:
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	TBZ $1, R20, single3515
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3516
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3516
+
+single3515:
+	FMOVS 0(R21), F0
+
+loaded3516:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single3517
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3518
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3518
+
+single3517:
+	FMOVS 0(R21), F0
+
+loaded3518:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single3519
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3520
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3520
+
+single3519:
+	FMOVS 0(R21), F0
+
+loaded3520:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single3521
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3522
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3522
+
+single3521:
+	FMOVS 0(R21), F0
+
+loaded3522:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single3523
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3524
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3524
+
+single3523:
+	FMOVS 0(R21), F0
+
+loaded3524:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single3525
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3526
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3526
+
+single3525:
+	FMOVS 0(R21), F0
+
+loaded3526:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, rectify
+	TBZ $1, R20, single3527
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3528
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3528
+
+single3527:
+	FMOVS 0(R21), F0
+
+loaded3528:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -72277,89 +72448,89 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3515
+	TBZ $1, R20, single3529
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3516
+	TBZ $0, R20, stored3530
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3516
+	B stored3530
 
-single3515:
+single3529:
 	FMOVS F31, 0(R21)
 
-stored3516:
+stored3530:
 	ADD R13, R21
-	TBZ $1, R20, single3517
+	TBZ $1, R20, single3531
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3518
+	TBZ $0, R20, stored3532
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3518
+	B stored3532
 
-single3517:
+single3531:
 	FMOVS F30, 0(R21)
 
-stored3518:
+stored3532:
 	ADD R13, R21
-	TBZ $1, R20, single3519
+	TBZ $1, R20, single3533
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3520
+	TBZ $0, R20, stored3534
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3520
+	B stored3534
 
-single3519:
+single3533:
 	FMOVS F29, 0(R21)
 
-stored3520:
+stored3534:
 	ADD R13, R21
-	TBZ $1, R20, single3521
+	TBZ $1, R20, single3535
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3522
+	TBZ $0, R20, stored3536
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3522
+	B stored3536
 
-single3521:
+single3535:
 	FMOVS F28, 0(R21)
 
-stored3522:
+stored3536:
 	ADD R13, R21
-	TBZ $1, R20, single3523
+	TBZ $1, R20, single3537
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3524
+	TBZ $0, R20, stored3538
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored3524
+	B stored3538
 
-single3523:
+single3537:
 	FMOVS F27, 0(R21)
 
-stored3524:
+stored3538:
 	ADD R13, R21
-	TBZ $1, R20, single3525
+	TBZ $1, R20, single3539
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored3526
+	TBZ $0, R20, stored3540
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3526
+	B stored3540
 
-single3525:
+single3539:
 	FMOVS F26, 0(R21)
 
-stored3526:
+stored3540:
 	ADD R13, R21
-	TBZ $1, R20, single3527
+	TBZ $1, R20, single3541
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored3528
+	TBZ $0, R20, stored3542
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored3528
+	B stored3542
 
-single3527:
+single3541:
 	FMOVS F25, 0(R21)
 
-stored3528:
+stored3542:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -72691,121 +72862,121 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3529
+	TBZ $1, R20, single3543
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3530
+	TBZ $0, R20, loaded3544
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3530
+	B loaded3544
 
-single3529:
+single3543:
 	FMOVS 16(R10), F1
 
-loaded3530:
+loaded3544:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3531
+	TBZ $1, R20, single3545
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3532
+	TBZ $0, R20, loaded3546
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3532
+	B loaded3546
 
-single3531:
+single3545:
 	FMOVS 16(R0), F3
 
-loaded3532:
+loaded3546:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3533
+	TBZ $1, R20, single3547
 	FMOVD 16(R1), F4
-	TBZ $0, R20, loaded3534
+	TBZ $0, R20, loaded3548
 	ADD $24, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3534
+	B loaded3548
 
-single3533:
+single3547:
 	FMOVS 16(R1), F4
 
-loaded3534:
+loaded3548:
 	VFMLA V1.S4, V4.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3535
+	TBZ $1, R20, single3549
 	FMOVD 16(R2), F5
-	TBZ $0, R20, loaded3536
+	TBZ $0, R20, loaded3550
 	ADD $24, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3536
+	B loaded3550
 
-single3535:
+single3549:
 	FMOVS 16(R2), F5
 
-loaded3536:
+loaded3550:
 	VFMLA V1.S4, V5.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single3537
+	TBZ $1, R20, single3551
 	FMOVD 16(R3), F6
-	TBZ $0, R20, loaded3538
+	TBZ $0, R20, loaded3552
 	ADD $24, R3, R26
 	VLD1 (R26), V6.S[2]
-	B loaded3538
+	B loaded3552
 
-single3537:
+single3551:
 	FMOVS 16(R3), F6
 
-loaded3538:
+loaded3552:
 	VFMLA V1.S4, V6.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single3539
+	TBZ $1, R20, single3553
 	FMOVD 16(R4), F7
-	TBZ $0, R20, loaded3540
+	TBZ $0, R20, loaded3554
 	ADD $24, R4, R26
 	VLD1 (R26), V7.S[2]
-	B loaded3540
+	B loaded3554
 
-single3539:
+single3553:
 	FMOVS 16(R4), F7
 
-loaded3540:
+loaded3554:
 	VFMLA V1.S4, V7.S4, V22.S4
 	ADD R24, R4
 	FMOVQ 0(R5), F2
 	VFMLA V0.S4, V2.S4, V21.S4
-	TBZ $1, R20, single3541
+	TBZ $1, R20, single3555
 	FMOVD 16(R5), F8
-	TBZ $0, R20, loaded3542
+	TBZ $0, R20, loaded3556
 	ADD $24, R5, R26
 	VLD1 (R26), V8.S[2]
-	B loaded3542
+	B loaded3556
 
-single3541:
+single3555:
 	FMOVS 16(R5), F8
 
-loaded3542:
+loaded3556:
 	VFMLA V1.S4, V8.S4, V20.S4
 	ADD R24, R5
 	FMOVQ 0(R6), F2
 	VFMLA V0.S4, V2.S4, V19.S4
-	TBZ $1, R20, single3543
+	TBZ $1, R20, single3557
 	FMOVD 16(R6), F9
-	TBZ $0, R20, loaded3544
+	TBZ $0, R20, loaded3558
 	ADD $24, R6, R26
 	VLD1 (R26), V9.S[2]
-	B loaded3544
+	B loaded3558
 
-single3543:
+single3557:
 	FMOVS 16(R6), F9
 
-loaded3544:
+loaded3558:
 	VFMLA V1.S4, V9.S4, V18.S4
 	ADD R24, R6
 	SUBS $1, R9
@@ -72820,119 +72991,119 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3545
+	TBZ $1, R20, single3559
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3546
+	TBZ $0, R20, loaded3560
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3546
+	B loaded3560
 
-single3545:
+single3559:
 	FMOVS 16(R21), F0
 
-loaded3546:
+loaded3560:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3547
+	TBZ $1, R20, single3561
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3548
+	TBZ $0, R20, loaded3562
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3548
+	B loaded3562
 
-single3547:
+single3561:
 	FMOVS 16(R21), F0
 
-loaded3548:
+loaded3562:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3549
+	TBZ $1, R20, single3563
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3550
+	TBZ $0, R20, loaded3564
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3550
+	B loaded3564
 
-single3549:
+single3563:
 	FMOVS 16(R21), F0
 
-loaded3550:
+loaded3564:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3551
+	TBZ $1, R20, single3565
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3552
+	TBZ $0, R20, loaded3566
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3552
+	B loaded3566
 
-single3551:
+single3565:
 	FMOVS 16(R21), F0
 
-loaded3552:
+loaded3566:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3553
+	TBZ $1, R20, single3567
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3554
+	TBZ $0, R20, loaded3568
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3554
+	B loaded3568
 
-single3553:
+single3567:
 	FMOVS 16(R21), F0
 
-loaded3554:
+loaded3568:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single3555
+	TBZ $1, R20, single3569
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3556
+	TBZ $0, R20, loaded3570
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3556
+	B loaded3570
 
-single3555:
+single3569:
 	FMOVS 16(R21), F0
 
-loaded3556:
+loaded3570:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single3557
+	TBZ $1, R20, single3571
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3558
+	TBZ $0, R20, loaded3572
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3558
+	B loaded3572
 
-single3557:
+single3571:
 	FMOVS 16(R21), F0
 
-loaded3558:
+loaded3572:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -72947,17 +73118,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single3559
+	TBZ $1, R20, single3573
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3560
+	TBZ $0, R20, loaded3574
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3560
+	B loaded3574
 
-single3559:
+single3573:
 	FMOVS 16(R21), F0
 
-loaded3560:
+loaded3574:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -73002,95 +73173,95 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3561
+	TBZ $1, R20, single3575
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3562
+	TBZ $0, R20, stored3576
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3562
+	B stored3576
 
-single3561:
+single3575:
 	FMOVS F30, 16(R21)
 
-stored3562:
+stored3576:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3563
+	TBZ $1, R20, single3577
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3564
+	TBZ $0, R20, stored3578
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3564
+	B stored3578
 
-single3563:
+single3577:
 	FMOVS F28, 16(R21)
 
-stored3564:
+stored3578:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3565
+	TBZ $1, R20, single3579
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3566
+	TBZ $0, R20, stored3580
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3566
+	B stored3580
 
-single3565:
+single3579:
 	FMOVS F26, 16(R21)
 
-stored3566:
+stored3580:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3567
+	TBZ $1, R20, single3581
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3568
+	TBZ $0, R20, stored3582
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3568
+	B stored3582
 
-single3567:
+single3581:
 	FMOVS F24, 16(R21)
 
-stored3568:
+stored3582:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3569
+	TBZ $1, R20, single3583
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3570
+	TBZ $0, R20, stored3584
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored3570
+	B stored3584
 
-single3569:
+single3583:
 	FMOVS F22, 16(R21)
 
-stored3570:
+stored3584:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single3571
+	TBZ $1, R20, single3585
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored3572
+	TBZ $0, R20, stored3586
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored3572
+	B stored3586
 
-single3571:
+single3585:
 	FMOVS F20, 16(R21)
 
-stored3572:
+stored3586:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single3573
+	TBZ $1, R20, single3587
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored3574
+	TBZ $0, R20, stored3588
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored3574
+	B stored3588
 
-single3573:
+single3587:
 	FMOVS F18, 16(R21)
 
-stored3574:
+stored3588:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -73359,120 +73530,120 @@ tile:
 	VEOR V24.B16, V24.B16, V24.B16
 
 single:
-	TBZ $1, R20, single3575
+	TBZ $1, R20, single3589
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3576
+	TBZ $0, R20, loaded3590
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3576
-
-single3575:
-	FMOVS 0(R10), F0
-
-loaded3576:
-	ADD R12, R10
-	TBZ $1, R20, single3577
-	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3578
-	ADD $8, R0, R26
-	VLD1 (R26), V1.S[2]
-	B loaded3578
-
-single3577:
-	FMOVS 0(R0), F1
-
-loaded3578:
-	VFMLA V0.S4, V1.S4, V31.S4
-	ADD R24, R0
-	TBZ $1, R20, single3579
-	FMOVD 0(R1), F2
-	TBZ $0, R20, loaded3580
-	ADD $8, R1, R26
-	VLD1 (R26), V2.S[2]
-	B loaded3580
-
-single3579:
-	FMOVS 0(R1), F2
-
-loaded3580:
-	VFMLA V0.S4, V2.S4, V30.S4
-	ADD R24, R1
-	TBZ $1, R20, single3581
-	FMOVD 0(R2), F3
-	TBZ $0, R20, loaded3582
-	ADD $8, R2, R26
-	VLD1 (R26), V3.S[2]
-	B loaded3582
-
-single3581:
-	FMOVS 0(R2), F3
-
-loaded3582:
-	VFMLA V0.S4, V3.S4, V29.S4
-	ADD R24, R2
-	TBZ $1, R20, single3583
-	FMOVD 0(R3), F4
-	TBZ $0, R20, loaded3584
-	ADD $8, R3, R26
-	VLD1 (R26), V4.S[2]
-	B loaded3584
-
-single3583:
-	FMOVS 0(R3), F4
-
-loaded3584:
-	VFMLA V0.S4, V4.S4, V28.S4
-	ADD R24, R3
-	TBZ $1, R20, single3585
-	FMOVD 0(R4), F5
-	TBZ $0, R20, loaded3586
-	ADD $8, R4, R26
-	VLD1 (R26), V5.S[2]
-	B loaded3586
-
-single3585:
-	FMOVS 0(R4), F5
-
-loaded3586:
-	VFMLA V0.S4, V5.S4, V27.S4
-	ADD R24, R4
-	TBZ $1, R20, single3587
-	FMOVD 0(R5), F6
-	TBZ $0, R20, loaded3588
-	ADD $8, R5, R26
-	VLD1 (R26), V6.S[2]
-	B loaded3588
-
-single3587:
-	FMOVS 0(R5), F6
-
-loaded3588:
-	VFMLA V0.S4, V6.S4, V26.S4
-	ADD R24, R5
-	TBZ $1, R20, single3589
-	FMOVD 0(R6), F7
-	TBZ $0, R20, loaded3590
-	ADD $8, R6, R26
-	VLD1 (R26), V7.S[2]
 	B loaded3590
 
 single3589:
-	FMOVS 0(R6), F7
+	FMOVS 0(R10), F0
 
 loaded3590:
-	VFMLA V0.S4, V7.S4, V25.S4
-	ADD R24, R6
+	ADD R12, R10
 	TBZ $1, R20, single3591
-	FMOVD 0(R7), F8
+	FMOVD 0(R0), F1
 	TBZ $0, R20, loaded3592
-	ADD $8, R7, R26
-	VLD1 (R26), V8.S[2]
+	ADD $8, R0, R26
+	VLD1 (R26), V1.S[2]
 	B loaded3592
 
 single3591:
-	FMOVS 0(R7), F8
+	FMOVS 0(R0), F1
 
 loaded3592:
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	TBZ $1, R20, single3593
+	FMOVD 0(R1), F2
+	TBZ $0, R20, loaded3594
+	ADD $8, R1, R26
+	VLD1 (R26), V2.S[2]
+	B loaded3594
+
+single3593:
+	FMOVS 0(R1), F2
+
+loaded3594:
+	VFMLA V0.S4, V2.S4, V30.S4
+	ADD R24, R1
+	TBZ $1, R20, single3595
+	FMOVD 0(R2), F3
+	TBZ $0, R20, loaded3596
+	ADD $8, R2, R26
+	VLD1 (R26), V3.S[2]
+	B loaded3596
+
+single3595:
+	FMOVS 0(R2), F3
+
+loaded3596:
+	VFMLA V0.S4, V3.S4, V29.S4
+	ADD R24, R2
+	TBZ $1, R20, single3597
+	FMOVD 0(R3), F4
+	TBZ $0, R20, loaded3598
+	ADD $8, R3, R26
+	VLD1 (R26), V4.S[2]
+	B loaded3598
+
+single3597:
+	FMOVS 0(R3), F4
+
+loaded3598:
+	VFMLA V0.S4, V4.S4, V28.S4
+	ADD R24, R3
+	TBZ $1, R20, single3599
+	FMOVD 0(R4), F5
+	TBZ $0, R20, loaded3600
+	ADD $8, R4, R26
+	VLD1 (R26), V5.S[2]
+	B loaded3600
+
+single3599:
+	FMOVS 0(R4), F5
+
+loaded3600:
+	VFMLA V0.S4, V5.S4, V27.S4
+	ADD R24, R4
+	TBZ $1, R20, single3601
+	FMOVD 0(R5), F6
+	TBZ $0, R20, loaded3602
+	ADD $8, R5, R26
+	VLD1 (R26), V6.S[2]
+	B loaded3602
+
+single3601:
+	FMOVS 0(R5), F6
+
+loaded3602:
+	VFMLA V0.S4, V6.S4, V26.S4
+	ADD R24, R5
+	TBZ $1, R20, single3603
+	FMOVD 0(R6), F7
+	TBZ $0, R20, loaded3604
+	ADD $8, R6, R26
+	VLD1 (R26), V7.S[2]
+	B loaded3604
+
+single3603:
+	FMOVS 0(R6), F7
+
+loaded3604:
+	VFMLA V0.S4, V7.S4, V25.S4
+	ADD R24, R6
+	TBZ $1, R20, single3605
+	FMOVD 0(R7), F8
+	TBZ $0, R20, loaded3606
+	ADD $8, R7, R26
+	VLD1 (R26), V8.S[2]
+	B loaded3606
+
+single3605:
+	FMOVS 0(R7), F8
+
+loaded3606:
 	VFMLA V0.S4, V8.S4, V24.S4
 	ADD R24, R7
 	SUBS $1, R9
@@ -73484,104 +73655,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3593
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3594
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3594
-
-single3593:
-	FMOVS 0(R21), F0
-
-loaded3594:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single3595
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3596
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3596
-
-single3595:
-	FMOVS 0(R21), F0
-
-loaded3596:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single3597
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3598
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3598
-
-single3597:
-	FMOVS 0(R21), F0
-
-loaded3598:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single3599
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3600
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3600
-
-single3599:
-	FMOVS 0(R21), F0
-
-loaded3600:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single3601
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3602
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3602
-
-single3601:
-	FMOVS 0(R21), F0
-
-loaded3602:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
-	TBZ $1, R20, single3603
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3604
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3604
-
-single3603:
-	FMOVS 0(R21), F0
-
-loaded3604:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	TBZ $1, R20, single3605
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3606
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3606
-
-single3605:
-	FMOVS 0(R21), F0
-
-loaded3606:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	ADD R13, R21
 	TBZ $1, R20, single3607
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded3608
@@ -73593,12 +73666,9 @@ single3607:
 	FMOVS 0(R21), F0
 
 loaded3608:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, rectify
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
 	TBZ $1, R20, single3609
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded3610
@@ -73610,6 +73680,107 @@ single3609:
 	FMOVS 0(R21), F0
 
 loaded3610:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single3611
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3612
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3612
+
+single3611:
+	FMOVS 0(R21), F0
+
+loaded3612:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single3613
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3614
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3614
+
+single3613:
+	FMOVS 0(R21), F0
+
+loaded3614:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single3615
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3616
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3616
+
+single3615:
+	FMOVS 0(R21), F0
+
+loaded3616:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single3617
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3618
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3618
+
+single3617:
+	FMOVS 0(R21), F0
+
+loaded3618:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single3619
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3620
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3620
+
+single3619:
+	FMOVS 0(R21), F0
+
+loaded3620:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	ADD R13, R21
+	TBZ $1, R20, single3621
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3622
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3622
+
+single3621:
+	FMOVS 0(R21), F0
+
+loaded3622:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, rectify
+	TBZ $1, R20, single3623
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3624
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3624
+
+single3623:
+	FMOVS 0(R21), F0
+
+loaded3624:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -73642,101 +73813,101 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3611
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3612
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored3612
-
-single3611:
-	FMOVS F31, 0(R21)
-
-stored3612:
-	ADD R13, R21
-	TBZ $1, R20, single3613
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3614
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored3614
-
-single3613:
-	FMOVS F30, 0(R21)
-
-stored3614:
-	ADD R13, R21
-	TBZ $1, R20, single3615
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3616
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored3616
-
-single3615:
-	FMOVS F29, 0(R21)
-
-stored3616:
-	ADD R13, R21
-	TBZ $1, R20, single3617
-	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3618
-	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored3618
-
-single3617:
-	FMOVS F28, 0(R21)
-
-stored3618:
-	ADD R13, R21
-	TBZ $1, R20, single3619
-	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3620
-	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
-	B stored3620
-
-single3619:
-	FMOVS F27, 0(R21)
-
-stored3620:
-	ADD R13, R21
-	TBZ $1, R20, single3621
-	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored3622
-	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored3622
-
-single3621:
-	FMOVS F26, 0(R21)
-
-stored3622:
-	ADD R13, R21
-	TBZ $1, R20, single3623
-	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored3624
-	ADD $8, R21, R26
-	VST1 V25.S[2], (R26)
-	B stored3624
-
-single3623:
-	FMOVS F25, 0(R21)
-
-stored3624:
-	ADD R13, R21
 	TBZ $1, R20, single3625
-	FMOVD F24, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored3626
 	ADD $8, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored3626
 
 single3625:
-	FMOVS F24, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored3626:
+	ADD R13, R21
+	TBZ $1, R20, single3627
+	FMOVD F30, 0(R21)
+	TBZ $0, R20, stored3628
+	ADD $8, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored3628
+
+single3627:
+	FMOVS F30, 0(R21)
+
+stored3628:
+	ADD R13, R21
+	TBZ $1, R20, single3629
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored3630
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored3630
+
+single3629:
+	FMOVS F29, 0(R21)
+
+stored3630:
+	ADD R13, R21
+	TBZ $1, R20, single3631
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored3632
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored3632
+
+single3631:
+	FMOVS F28, 0(R21)
+
+stored3632:
+	ADD R13, R21
+	TBZ $1, R20, single3633
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored3634
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored3634
+
+single3633:
+	FMOVS F27, 0(R21)
+
+stored3634:
+	ADD R13, R21
+	TBZ $1, R20, single3635
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored3636
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored3636
+
+single3635:
+	FMOVS F26, 0(R21)
+
+stored3636:
+	ADD R13, R21
+	TBZ $1, R20, single3637
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored3638
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored3638
+
+single3637:
+	FMOVS F25, 0(R21)
+
+stored3638:
+	ADD R13, R21
+	TBZ $1, R20, single3639
+	FMOVD F24, 0(R21)
+	TBZ $0, R20, stored3640
+	ADD $8, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored3640
+
+single3639:
+	FMOVS F24, 0(R21)
+
+stored3640:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -74097,136 +74268,136 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3627
+	TBZ $1, R20, single3641
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3628
+	TBZ $0, R20, loaded3642
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3628
+	B loaded3642
 
-single3627:
+single3641:
 	FMOVS 16(R10), F1
 
-loaded3628:
+loaded3642:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3629
+	TBZ $1, R20, single3643
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3630
+	TBZ $0, R20, loaded3644
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3630
+	B loaded3644
 
-single3629:
+single3643:
 	FMOVS 16(R0), F3
 
-loaded3630:
+loaded3644:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3631
+	TBZ $1, R20, single3645
 	FMOVD 16(R1), F4
-	TBZ $0, R20, loaded3632
+	TBZ $0, R20, loaded3646
 	ADD $24, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3632
+	B loaded3646
 
-single3631:
+single3645:
 	FMOVS 16(R1), F4
 
-loaded3632:
+loaded3646:
 	VFMLA V1.S4, V4.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3633
+	TBZ $1, R20, single3647
 	FMOVD 16(R2), F5
-	TBZ $0, R20, loaded3634
+	TBZ $0, R20, loaded3648
 	ADD $24, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3634
+	B loaded3648
 
-single3633:
+single3647:
 	FMOVS 16(R2), F5
 
-loaded3634:
+loaded3648:
 	VFMLA V1.S4, V5.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single3635
+	TBZ $1, R20, single3649
 	FMOVD 16(R3), F6
-	TBZ $0, R20, loaded3636
+	TBZ $0, R20, loaded3650
 	ADD $24, R3, R26
 	VLD1 (R26), V6.S[2]
-	B loaded3636
+	B loaded3650
 
-single3635:
+single3649:
 	FMOVS 16(R3), F6
 
-loaded3636:
+loaded3650:
 	VFMLA V1.S4, V6.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single3637
+	TBZ $1, R20, single3651
 	FMOVD 16(R4), F7
-	TBZ $0, R20, loaded3638
+	TBZ $0, R20, loaded3652
 	ADD $24, R4, R26
 	VLD1 (R26), V7.S[2]
-	B loaded3638
+	B loaded3652
 
-single3637:
+single3651:
 	FMOVS 16(R4), F7
 
-loaded3638:
+loaded3652:
 	VFMLA V1.S4, V7.S4, V22.S4
 	ADD R24, R4
 	FMOVQ 0(R5), F2
 	VFMLA V0.S4, V2.S4, V21.S4
-	TBZ $1, R20, single3639
+	TBZ $1, R20, single3653
 	FMOVD 16(R5), F8
-	TBZ $0, R20, loaded3640
+	TBZ $0, R20, loaded3654
 	ADD $24, R5, R26
 	VLD1 (R26), V8.S[2]
-	B loaded3640
+	B loaded3654
 
-single3639:
+single3653:
 	FMOVS 16(R5), F8
 
-loaded3640:
+loaded3654:
 	VFMLA V1.S4, V8.S4, V20.S4
 	ADD R24, R5
 	FMOVQ 0(R6), F2
 	VFMLA V0.S4, V2.S4, V19.S4
-	TBZ $1, R20, single3641
+	TBZ $1, R20, single3655
 	FMOVD 16(R6), F9
-	TBZ $0, R20, loaded3642
+	TBZ $0, R20, loaded3656
 	ADD $24, R6, R26
 	VLD1 (R26), V9.S[2]
-	B loaded3642
+	B loaded3656
 
-single3641:
+single3655:
 	FMOVS 16(R6), F9
 
-loaded3642:
+loaded3656:
 	VFMLA V1.S4, V9.S4, V18.S4
 	ADD R24, R6
 	FMOVQ 0(R7), F2
 	VFMLA V0.S4, V2.S4, V17.S4
-	TBZ $1, R20, single3643
+	TBZ $1, R20, single3657
 	FMOVD 16(R7), F10
-	TBZ $0, R20, loaded3644
+	TBZ $0, R20, loaded3658
 	ADD $24, R7, R26
 	VLD1 (R26), V10.S[2]
-	B loaded3644
+	B loaded3658
 
-single3643:
+single3657:
 	FMOVS 16(R7), F10
 
-loaded3644:
+loaded3658:
 	VFMLA V1.S4, V10.S4, V16.S4
 	ADD R24, R7
 	SUBS $1, R9
@@ -74241,125 +74412,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3645
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3646
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3646
-
-single3645:
-	FMOVS 16(R21), F0
-
-loaded3646:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3647
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3648
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3648
-
-single3647:
-	FMOVS 16(R21), F0
-
-loaded3648:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3649
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3650
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3650
-
-single3649:
-	FMOVS 16(R21), F0
-
-loaded3650:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3651
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3652
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3652
-
-single3651:
-	FMOVS 16(R21), F0
-
-loaded3652:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3653
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3654
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3654
-
-single3653:
-	FMOVS 16(R21), F0
-
-loaded3654:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single3655
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3656
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3656
-
-single3655:
-	FMOVS 16(R21), F0
-
-loaded3656:
-	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
-	VMOV V0.B16, V20.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
-	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single3657
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3658
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3658
-
-single3657:
-	FMOVS 16(R21), F0
-
-loaded3658:
-	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
-	VMOV V0.B16, V18.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
-	VMOV V0.B16, V17.B16
 	TBZ $1, R20, single3659
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded3660
@@ -74371,6 +74423,125 @@ single3659:
 	FMOVS 16(R21), F0
 
 loaded3660:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	TBZ $1, R20, single3661
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3662
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3662
+
+single3661:
+	FMOVS 16(R21), F0
+
+loaded3662:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single3663
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3664
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3664
+
+single3663:
+	FMOVS 16(R21), F0
+
+loaded3664:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single3665
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3666
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3666
+
+single3665:
+	FMOVS 16(R21), F0
+
+loaded3666:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single3667
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3668
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3668
+
+single3667:
+	FMOVS 16(R21), F0
+
+loaded3668:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single3669
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3670
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3670
+
+single3669:
+	FMOVS 16(R21), F0
+
+loaded3670:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single3671
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3672
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3672
+
+single3671:
+	FMOVS 16(R21), F0
+
+loaded3672:
+	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
+	VMOV V0.B16, V18.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
+	VMOV V0.B16, V17.B16
+	TBZ $1, R20, single3673
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3674
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3674
+
+single3673:
+	FMOVS 16(R21), F0
+
+loaded3674:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -74386,17 +74557,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single3661
+	TBZ $1, R20, single3675
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3662
+	TBZ $0, R20, loaded3676
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3662
+	B loaded3676
 
-single3661:
+single3675:
 	FMOVS 16(R21), F0
 
-loaded3662:
+loaded3676:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -74446,108 +74617,108 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3663
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3664
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored3664
-
-single3663:
-	FMOVS F30, 16(R21)
-
-stored3664:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3665
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3666
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored3666
-
-single3665:
-	FMOVS F28, 16(R21)
-
-stored3666:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3667
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3668
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored3668
-
-single3667:
-	FMOVS F26, 16(R21)
-
-stored3668:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3669
-	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3670
-	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
-	B stored3670
-
-single3669:
-	FMOVS F24, 16(R21)
-
-stored3670:
-	ADD R13, R21
-	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3671
-	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3672
-	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
-	B stored3672
-
-single3671:
-	FMOVS F22, 16(R21)
-
-stored3672:
-	ADD R13, R21
-	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single3673
-	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored3674
-	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
-	B stored3674
-
-single3673:
-	FMOVS F20, 16(R21)
-
-stored3674:
-	ADD R13, R21
-	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single3675
-	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored3676
-	ADD $24, R21, R26
-	VST1 V18.S[2], (R26)
-	B stored3676
-
-single3675:
-	FMOVS F18, 16(R21)
-
-stored3676:
-	ADD R13, R21
-	FMOVQ F17, 0(R21)
 	TBZ $1, R20, single3677
-	FMOVD F16, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored3678
 	ADD $24, R21, R26
-	VST1 V16.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored3678
 
 single3677:
-	FMOVS F16, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored3678:
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	TBZ $1, R20, single3679
+	FMOVD F28, 16(R21)
+	TBZ $0, R20, stored3680
+	ADD $24, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored3680
+
+single3679:
+	FMOVS F28, 16(R21)
+
+stored3680:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single3681
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored3682
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored3682
+
+single3681:
+	FMOVS F26, 16(R21)
+
+stored3682:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single3683
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored3684
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored3684
+
+single3683:
+	FMOVS F24, 16(R21)
+
+stored3684:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single3685
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored3686
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored3686
+
+single3685:
+	FMOVS F22, 16(R21)
+
+stored3686:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single3687
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored3688
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored3688
+
+single3687:
+	FMOVS F20, 16(R21)
+
+stored3688:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single3689
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored3690
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored3690
+
+single3689:
+	FMOVS F18, 16(R21)
+
+stored3690:
+	ADD R13, R21
+	FMOVQ F17, 0(R21)
+	TBZ $1, R20, single3691
+	FMOVD F16, 16(R21)
+	TBZ $0, R20, stored3692
+	ADD $24, R21, R26
+	VST1 V16.S[2], (R26)
+	B stored3692
+
+single3691:
+	FMOVS F16, 16(R21)
+
+stored3692:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19

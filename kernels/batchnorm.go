@@ -176,7 +176,7 @@ func (b *batchNorm) some(r0, r1 int) {
 	part.dx, part.dy, part.x = b.dx[r0*n:r1*n], b.dy[r0*n:r1*n], b.x[r0*n:r1*n]
 	switch {
 	case n <= smallColumns && r1-r0 < smallRows:
-		var buffer [batchNormColumns * smallColumns]float32
+		var buffer [batchNormFactors * smallColumns]float32
 		part.input(buffer[:])
 	case n <= columnChunk:
 		part.inputLarge()
@@ -188,71 +188,87 @@ func (b *batchNorm) some(r0, r1 int) {
 // A small matrix takes no longer than a large buffer, which is cleared, and the filling
 // of it.
 const (
-	smallColumns = 64
+	smallColumns = 128
 	smallRows    = 64
 )
 
 //go:noinline
 func (b *batchNorm) inputLarge() {
-	var buffer [batchNormColumns * columnChunk]float32
+	var buffer [batchNormFactors * columnChunk]float32
 	b.input(buffer[:])
 }
-
-// batchNormColumns are the vectors of columns that the gradient at the input needs.
-const batchNormColumns = 6
 
 // inputWide has a larger buffer: the longer the pieces of rows, the better memory is
 // read ahead.
 //
 //go:noinline
 func (b *batchNorm) inputWide() {
-	var buffer [4 * batchNormColumns * columnChunk]float32
+	var buffer [batchNormFactors * 4 * columnChunk]float32
 	b.input(buffer[:])
 }
+
+// The gradient at the input needs so many vectors of columns, the first of which are
+// computed.
+const (
+	batchNormColumns = 6
+	batchNormFactors = 3
+)
 
 // input stores the gradient at the input, with what is the same for all elements of
 // a column in buffer.
 func (b *batchNorm) input(buffer []float32) {
-	n, step := len(b.gamma), len(buffer)/batchNormColumns
+	n := len(b.gamma)
 	rows := len(b.x) / n
-	var cols [batchNormColumns][]float32
-	for i := range cols {
-		cols[i] = buffer[i*step:][:step]
+	wide := wideRow(n, rows)
+	widen := n < wide && wide <= len(buffer)/batchNormColumns
+	step := len(buffer) / batchNormFactors
+	if widen {
+		step = wide
 	}
-	mean, slope, add, factor, scale, shift := cols[0], cols[1], cols[2], cols[3], cols[4], cols[5]
+	var cols [batchNormColumns][]float32 // slope, add, factor, mean, scale, shift
 	part := func(lo, hi, w int) {
 		dx, dy, x, rows := b.dx[lo:hi], b.dy[lo:hi], b.x[lo:hi], (hi-lo)/w
+		slope, add, factor, mean := cols[0][:w], cols[1][:w], cols[2][:w], cols[3][:w]
 		if b.relu() {
-			batchNormReLUBackward(dx, dy, x, mean[:w], slope[:w], add[:w], factor[:w], scale[:w], shift[:w], rows)
+			batchNormReLUBackward(dx, dy, x, mean, slope, add, factor, cols[4][:w], cols[5][:w], rows)
 		} else {
-			batchNormBackward(dx, dy, x, mean[:w], slope[:w], add[:w], factor[:w], rows)
+			batchNormBackward(dx, dy, x, mean, slope, add, factor, rows)
 		}
 	}
 	for c := 0; c < n; c += step {
 		e := min(c+step, n)
 		w := e - c
-		copy(mean, b.mean[c:e])
-		mul(slope[:w], b.gamma[c:e], b.rstd[c:e])
-		normalize(add[:w], b.dbeta[c:e], 0, float32(b.rows)) // (v-0) / rows
-		normalize(factor[:w], b.dgamma[c:e], 0, float32(b.rows))
-		mul(factor[:w], factor[:w], b.rstd[c:e])
+		for i := range batchNormFactors {
+			cols[i] = buffer[i*step:][:w]
+		}
+		cols[3] = b.mean[c:e]
 		if b.relu() {
-			copy(scale, b.scale[c:e])
-			copy(shift, b.shift[c:e])
+			cols[4], cols[5] = b.scale[c:e], b.shift[c:e]
 		}
-		if w == n {
-			if wide := wideRow(n, rows); wide <= step {
-				w = wide
+		batchNormColumnFactors(cols[0], cols[1], cols[2], b.dgamma[c:e], b.dbeta[c:e], b.rstd[c:e], b.gamma[c:e], float32(b.rows))
+		switch {
+		case widen: // short rows become longer ones
+			for i, v := range cols {
+				cols[i] = buffer[i*wide:][:wide]
+				copy(cols[i], v)
+				repeat(cols[i], n)
 			}
-			for _, v := range cols {
-				repeat(v[:w], n)
+			eachWide(len(b.x), wide, part)
+		case w == n:
+			eachWide(len(b.x), n, part)
+		default:
+			for r := range rows {
+				part(r*n+c, r*n+e, w)
 			}
-			eachWide(len(b.x), w, part)
-			return
 		}
-		for r := range rows {
-			part(r*n+c, r*n+e, w)
-		}
+	}
+}
+
+func batchNormColumnFactorsRef(slope, a, b, dgamma, dbeta, rstd, gamma []float32, rows float32) {
+	for j, r := range rstd {
+		slope[j] = float32(gamma[j] * r)
+		a[j] = dbeta[j] / rows
+		b[j] = float32(float32(dgamma[j]/rows) * r)
 	}
 }
 

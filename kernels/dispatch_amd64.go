@@ -3561,6 +3561,38 @@ func batchNormSumsNarrow(dgamma, dbeta, dy, x, mean []float32, rows, stride, blo
 }
 
 //go:noinline
+func batchNormColumnFactors(slope, a, b, dgamma, dbeta, rstd, gamma []float32, rows float32) {
+	if len(slope) > chunkLen {
+		batchNormColumnFactorsPieces(slope, a, b, dgamma, dbeta, rstd, gamma, rows)
+		return
+	}
+	raceWrite(slope)
+	raceWrite(a)
+	raceWrite(b)
+	raceRead(dgamma)
+	raceRead(dbeta)
+	raceRead(rstd)
+	raceRead(gamma)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.BatchNormColumnFactorsAVX512(unsafe.SliceData(slope), unsafe.SliceData(a), unsafe.SliceData(b), unsafe.SliceData(dgamma), unsafe.SliceData(dbeta), unsafe.SliceData(rstd), unsafe.SliceData(gamma), len(slope), rows)
+	case AVX2:
+		asm.BatchNormColumnFactorsAVX2(unsafe.SliceData(slope), unsafe.SliceData(a), unsafe.SliceData(b), unsafe.SliceData(dgamma), unsafe.SliceData(dbeta), unsafe.SliceData(rstd), unsafe.SliceData(gamma), len(slope), rows)
+	default:
+		batchNormColumnFactorsRef(slope, a, b, dgamma, dbeta, rstd, gamma, rows)
+	}
+}
+
+//go:noinline
+func batchNormColumnFactorsPieces(slope, a, b, dgamma, dbeta, rstd, gamma []float32, rows float32) {
+	for len(slope) > chunkLen {
+		batchNormColumnFactors(slope[:chunkLen], a[:chunkLen], b[:chunkLen], dgamma[:chunkLen], dbeta[:chunkLen], rstd[:chunkLen], gamma[:chunkLen], rows)
+		slope, a, b, dgamma, dbeta, rstd, gamma = slope[chunkLen:], a[chunkLen:], b[chunkLen:], dgamma[chunkLen:], dbeta[chunkLen:], rstd[chunkLen:], gamma[chunkLen:]
+	}
+	batchNormColumnFactors(slope, a, b, dgamma, dbeta, rstd, gamma, rows)
+}
+
+//go:noinline
 func batchNormBackward(dx, dy, x, mean, slope, a, b []float32, rows int) {
 	if len(dx) == 0 {
 		return

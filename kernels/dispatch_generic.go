@@ -515,6 +515,11 @@ func batchNormSumsNarrow(dgamma, dbeta, dy, x, mean []float32, rows, stride, blo
 }
 
 //go:noinline
+func batchNormColumnFactors(slope, a, b, dgamma, dbeta, rstd, gamma []float32, rows float32) {
+	batchNormColumnFactorsRef(slope, a, b, dgamma, dbeta, rstd, gamma, rows)
+}
+
+//go:noinline
 func batchNormBackward(dx, dy, x, mean, slope, a, b []float32, rows int) {
 	batchNormBackwardRef(dx, dy, x, mean, slope, a, b, rows)
 }

@@ -120,6 +120,7 @@ func Kernels() []*vec.Kernel {
 
 		vec.Describe("batchNormSums", batchNormSums(false, false)),
 		vec.Describe("batchNormSumsNarrow", batchNormSums(true, false)),
+		vec.Describe("batchNormColumnFactors", batchNormColumnFactors),
 		vec.Describe("batchNormBackward", batchNormBackward(false)),
 		vec.Describe("batchNormReLUSums", batchNormSums(false, true)),
 		vec.Describe("batchNormReLUSumsNarrow", batchNormSums(true, true)),

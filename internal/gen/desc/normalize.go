@@ -248,6 +248,22 @@ func batchNormSums(narrow, relu bool) func(*vec.Kernel) {
 	}
 }
 
+// slope = gamma*rstd;  a = dbeta/rows;  b = (dgamma/rows)*rstd
+func batchNormColumnFactors(k *vec.Kernel) {
+	slope, a, b := k.Out("slope"), k.Out("a"), k.Out("b")
+	dgamma, dbeta, rstd, gamma := k.In("dgamma"), k.In("dbeta"), k.In("rstd"), k.In("gamma")
+	rows := k.Scalar("rows")
+	k.Each(2, func() {
+		r := k.Load(rstd)
+		s := k.Mul(k.Load(gamma), r)
+		mean := k.Div(k.Load(dbeta), rows)
+		slanted := k.Mul(k.Div(k.Load(dgamma), rows), r)
+		k.Store(slope, s)
+		k.Store(a, mean)
+		k.Store(b, slanted)
+	})
+}
+
 // dx[i,j] = slope[j] * fma(-(x[i,j]-mean[j]), b[j], dy[i,j]-a[j]), with relu of
 // fma(x[i,j], scale[j], shift[j]) > 0 ? dy[i,j] : +0
 func batchNormBackward(relu bool) func(*vec.Kernel) {

@@ -45,7 +45,7 @@ type Target interface {
 	// argument, or of an accumulator.
 	MemoryVector(op Op, a int, dying bool) bool
 	Temporaries(op Op, args []Operand) int // registers that Emit takes at most
-	StoreGroup() int // vectors of a short body to store before more are loaded; 0: all
+	StoreGroup() int                       // vectors of a short body to store before more are loaded; 0: all
 
 	Begin(name string, k *Kernel)
 	End() // returns from the routine
