@@ -319,13 +319,13 @@ func (l *lowering) share(v *Value, i, n int) map[uint32]Reg {
 	}
 	need := 1 + l.t.Temporaries(v.op, nil) // registers beside the one of the constant
 	if !slices.ContainsFunc(v.args, func(a *Value) bool {
-		return a.op != opConst && a.last == i && l.ends(a) && !a.fold
+		return a.op != opConst && a.last == i && l.ends(a) && !a.fold && l.replaced(v, slices.Index(v.args, a), a)
 	}) {
 		need += n
 	}
 	shared := map[uint32]Reg{}
-	for a, arg := range v.args {
-		if _, kept := l.consts[arg.bits]; arg.op != opConst || kept || v.op == FMA && a < 2 || len(l.free) <= need {
+	for _, arg := range v.args {
+		if _, kept := l.consts[arg.bits]; arg.op != opConst || kept || len(l.free) <= need {
 			continue
 		}
 		r := l.reg()
