@@ -6499,6 +6499,7 @@ TEXT ·AdaFisherDecoupledAVX2(SB), NOSPLIT, $0-76
 	NEGQ         R9
 	VMOVUPS      32(SI)(R9*4), Y5
 	NEGQ         R9
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y8
 
 row:
 	VBROADCASTSS (DX), Y6
@@ -6510,52 +6511,52 @@ row:
 
 blocks:
 	VMOVUPS      (AX), Y7
-	VMOVUPS      32(AX), Y8
-	VMULPS       (CX), Y1, Y9
-	VMULPS       32(CX), Y1, Y10
-	VFMADD231PS  (BX), Y0, Y9
-	VFMADD231PS  32(BX), Y0, Y10
-	VANDPS       lanes_7f800000<>+0(SB), Y9, Y11
-	VPSIGND      Y11, Y9, Y9
-	VANDPS       lanes_7f800000<>+0(SB), Y10, Y11
-	VPSIGND      Y11, Y10, Y10
-	VMOVUPS      Y9, (BX)
-	VMOVUPS      Y10, 32(BX)
-	VMOVUPS      (SI), Y11
-	VMOVUPS      32(SI), Y12
-	VFMADD213PS  Y3, Y6, Y11
+	VMOVUPS      32(AX), Y9
+	VMULPS       (CX), Y1, Y10
+	VMULPS       32(CX), Y1, Y11
+	VFMADD231PS  (BX), Y0, Y10
+	VFMADD231PS  32(BX), Y0, Y11
+	VANDPS       Y8, Y10, Y12
+	VPSIGND      Y12, Y10, Y10
+	VANDPS       Y8, Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMOVUPS      Y10, (BX)
+	VMOVUPS      Y11, 32(BX)
+	VMOVUPS      (SI), Y12
+	VMOVUPS      32(SI), Y13
 	VFMADD213PS  Y3, Y6, Y12
-	VDIVPS       Y11, Y9, Y11
+	VFMADD213PS  Y3, Y6, Y13
 	VDIVPS       Y12, Y10, Y12
+	VDIVPS       Y13, Y11, Y13
 	VMULPS       Y7, Y4, Y7
-	VMULPS       Y8, Y4, Y8
-	VFNMADD231PS Y11, Y2, Y7
-	VFNMADD231PS Y12, Y2, Y8
+	VMULPS       Y9, Y4, Y9
+	VFNMADD231PS Y12, Y2, Y7
+	VFNMADD231PS Y13, Y2, Y9
 	VMOVUPS      Y7, (AX)
-	VMOVUPS      Y8, 32(AX)
-	VMOVUPS      64(AX), Y8
+	VMOVUPS      Y9, 32(AX)
+	VMOVUPS      64(AX), Y9
 	VMOVUPS      96(AX), Y7
-	VMULPS       64(CX), Y1, Y12
-	VMULPS       96(CX), Y1, Y11
-	VFMADD231PS  64(BX), Y0, Y12
-	VFMADD231PS  96(BX), Y0, Y11
-	VANDPS       lanes_7f800000<>+0(SB), Y12, Y10
-	VPSIGND      Y10, Y12, Y12
-	VANDPS       lanes_7f800000<>+0(SB), Y11, Y10
-	VPSIGND      Y10, Y11, Y11
-	VMOVUPS      Y12, 64(BX)
-	VMOVUPS      Y11, 96(BX)
-	VMOVUPS      64(SI), Y10
-	VMOVUPS      96(SI), Y9
+	VMULPS       64(CX), Y1, Y13
+	VMULPS       96(CX), Y1, Y12
+	VFMADD231PS  64(BX), Y0, Y13
+	VFMADD231PS  96(BX), Y0, Y12
+	VANDPS       Y8, Y13, Y11
+	VPSIGND      Y11, Y13, Y13
+	VANDPS       Y8, Y12, Y11
+	VPSIGND      Y11, Y12, Y12
+	VMOVUPS      Y13, 64(BX)
+	VMOVUPS      Y12, 96(BX)
+	VMOVUPS      64(SI), Y11
+	VMOVUPS      96(SI), Y10
+	VFMADD213PS  Y3, Y6, Y11
 	VFMADD213PS  Y3, Y6, Y10
-	VFMADD213PS  Y3, Y6, Y9
+	VDIVPS       Y11, Y13, Y11
 	VDIVPS       Y10, Y12, Y10
-	VDIVPS       Y9, Y11, Y9
-	VMULPS       Y8, Y4, Y8
+	VMULPS       Y9, Y4, Y9
 	VMULPS       Y7, Y4, Y7
-	VFNMADD231PS Y10, Y2, Y8
-	VFNMADD231PS Y9, Y2, Y7
-	VMOVUPS      Y8, 64(AX)
+	VFNMADD231PS Y11, Y2, Y9
+	VFNMADD231PS Y10, Y2, Y7
+	VMOVUPS      Y9, 64(AX)
 	VMOVUPS      Y7, 96(AX)
 	ADDQ         $+128, AX
 	ADDQ         $+128, BX
@@ -6571,16 +6572,16 @@ blocks_end:
 
 vectors:
 	VMOVUPS      (AX), Y7
-	VMULPS       (CX), Y1, Y8
-	VFMADD231PS  (BX), Y0, Y8
-	VANDPS       lanes_7f800000<>+0(SB), Y8, Y9
-	VPSIGND      Y9, Y8, Y8
-	VMOVUPS      Y8, (BX)
-	VMOVUPS      (SI), Y9
-	VFMADD213PS  Y3, Y6, Y9
-	VDIVPS       Y9, Y8, Y9
+	VMULPS       (CX), Y1, Y9
+	VFMADD231PS  (BX), Y0, Y9
+	VANDPS       Y8, Y9, Y10
+	VPSIGND      Y10, Y9, Y9
+	VMOVUPS      Y9, (BX)
+	VMOVUPS      (SI), Y10
+	VFMADD213PS  Y3, Y6, Y10
+	VDIVPS       Y10, Y9, Y10
 	VMULPS       Y7, Y4, Y7
-	VFNMADD231PS Y9, Y2, Y7
+	VFNMADD231PS Y10, Y2, Y7
 	VMOVUPS      Y7, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
@@ -6594,48 +6595,48 @@ vectors_end:
 	TESTQ       R9, R9
 	JE          row_end
 	VMASKMOVPS  (AX), Y5, Y7
-	VMASKMOVPS  (CX), Y5, Y9
-	VMASKMOVPS  (BX), Y5, Y8
-	VMULPS      Y9, Y1, Y9
-	VFMADD231PS Y8, Y0, Y9
-	VANDPS      lanes_7f800000<>+0(SB), Y9, Y8
-	VPSIGND     Y8, Y9, Y9
+	VMASKMOVPS  (CX), Y5, Y10
+	VMASKMOVPS  (BX), Y5, Y9
+	VMULPS      Y10, Y1, Y10
+	VFMADD231PS Y9, Y0, Y10
+	VANDPS      Y8, Y10, Y9
+	VPSIGND     Y9, Y10, Y10
 	CMPQ        R9, $0x04
 	JL          store27_few
-	VMOVUPS     X9, (BX)
+	VMOVUPS     X10, (BX)
 	JE          store27_end
-	VPERM2F128  $0x01, Y9, Y9, Y9
+	VPERM2F128  $0x01, Y10, Y10, Y10
 	CMPQ        R9, $0x06
 	JL          store27_five
-	VMOVLPS     X9, 16(BX)
+	VMOVLPS     X10, 16(BX)
 	JE          store27_swap
-	VEXTRACTPS  $0x02, X9, 24(BX)
+	VEXTRACTPS  $0x02, X10, 24(BX)
 	JMP         store27_swap
 
 store27_five:
-	VMOVSS X9, 16(BX)
+	VMOVSS X10, 16(BX)
 
 store27_swap:
-	VPERM2F128 $0x01, Y9, Y9, Y9
+	VPERM2F128 $0x01, Y10, Y10, Y10
 	JMP        store27_end
 
 store27_few:
 	CMPQ       R9, $0x02
 	JL         store27_one
-	VMOVLPS    X9, (BX)
+	VMOVLPS    X10, (BX)
 	JE         store27_end
-	VEXTRACTPS $0x02, X9, 8(BX)
+	VEXTRACTPS $0x02, X10, 8(BX)
 	JMP        store27_end
 
 store27_one:
-	VMOVSS X9, (BX)
+	VMOVSS X10, (BX)
 
 store27_end:
-	VMASKMOVPS   (SI), Y5, Y8
-	VFMADD213PS  Y3, Y6, Y8
-	VDIVPS       Y8, Y9, Y8
+	VMASKMOVPS   (SI), Y5, Y9
+	VFMADD213PS  Y3, Y6, Y9
+	VDIVPS       Y9, Y10, Y9
 	VMULPS       Y7, Y4, Y7
-	VFNMADD231PS Y8, Y2, Y7
+	VFNMADD231PS Y9, Y2, Y7
 	CMPQ         R9, $0x04
 	JL           store28_few
 	VMOVUPS      X7, (AX)
@@ -6850,6 +6851,7 @@ TEXT ·AdaFisherDecoupledAheadAVX2(SB), NOSPLIT, $0-84
 	NEGQ         R10
 	VMOVUPS      32(SI)(R10*4), Y5
 	NEGQ         R10
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y8
 
 row:
 	VBROADCASTSS (DX), Y6
@@ -6868,52 +6870,52 @@ blocks:
 	PREFETCHT0   (CX)(R9*1)
 	PREFETCHT0   64(CX)(R9*1)
 	VMOVUPS      (AX), Y7
-	VMOVUPS      32(AX), Y8
-	VMULPS       (CX), Y1, Y9
-	VMULPS       32(CX), Y1, Y10
-	VFMADD231PS  (BX), Y0, Y9
-	VFMADD231PS  32(BX), Y0, Y10
-	VANDPS       lanes_7f800000<>+0(SB), Y9, Y11
-	VPSIGND      Y11, Y9, Y9
-	VANDPS       lanes_7f800000<>+0(SB), Y10, Y11
-	VPSIGND      Y11, Y10, Y10
-	VMOVUPS      Y9, (BX)
-	VMOVUPS      Y10, 32(BX)
-	VMOVUPS      (SI), Y11
-	VMOVUPS      32(SI), Y12
-	VFMADD213PS  Y3, Y6, Y11
+	VMOVUPS      32(AX), Y9
+	VMULPS       (CX), Y1, Y10
+	VMULPS       32(CX), Y1, Y11
+	VFMADD231PS  (BX), Y0, Y10
+	VFMADD231PS  32(BX), Y0, Y11
+	VANDPS       Y8, Y10, Y12
+	VPSIGND      Y12, Y10, Y10
+	VANDPS       Y8, Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMOVUPS      Y10, (BX)
+	VMOVUPS      Y11, 32(BX)
+	VMOVUPS      (SI), Y12
+	VMOVUPS      32(SI), Y13
 	VFMADD213PS  Y3, Y6, Y12
-	VDIVPS       Y11, Y9, Y11
+	VFMADD213PS  Y3, Y6, Y13
 	VDIVPS       Y12, Y10, Y12
+	VDIVPS       Y13, Y11, Y13
 	VMULPS       Y7, Y4, Y7
-	VMULPS       Y8, Y4, Y8
-	VFNMADD231PS Y11, Y2, Y7
-	VFNMADD231PS Y12, Y2, Y8
+	VMULPS       Y9, Y4, Y9
+	VFNMADD231PS Y12, Y2, Y7
+	VFNMADD231PS Y13, Y2, Y9
 	VMOVUPS      Y7, (AX)
-	VMOVUPS      Y8, 32(AX)
-	VMOVUPS      64(AX), Y8
+	VMOVUPS      Y9, 32(AX)
+	VMOVUPS      64(AX), Y9
 	VMOVUPS      96(AX), Y7
-	VMULPS       64(CX), Y1, Y12
-	VMULPS       96(CX), Y1, Y11
-	VFMADD231PS  64(BX), Y0, Y12
-	VFMADD231PS  96(BX), Y0, Y11
-	VANDPS       lanes_7f800000<>+0(SB), Y12, Y10
-	VPSIGND      Y10, Y12, Y12
-	VANDPS       lanes_7f800000<>+0(SB), Y11, Y10
-	VPSIGND      Y10, Y11, Y11
-	VMOVUPS      Y12, 64(BX)
-	VMOVUPS      Y11, 96(BX)
-	VMOVUPS      64(SI), Y10
-	VMOVUPS      96(SI), Y9
+	VMULPS       64(CX), Y1, Y13
+	VMULPS       96(CX), Y1, Y12
+	VFMADD231PS  64(BX), Y0, Y13
+	VFMADD231PS  96(BX), Y0, Y12
+	VANDPS       Y8, Y13, Y11
+	VPSIGND      Y11, Y13, Y13
+	VANDPS       Y8, Y12, Y11
+	VPSIGND      Y11, Y12, Y12
+	VMOVUPS      Y13, 64(BX)
+	VMOVUPS      Y12, 96(BX)
+	VMOVUPS      64(SI), Y11
+	VMOVUPS      96(SI), Y10
+	VFMADD213PS  Y3, Y6, Y11
 	VFMADD213PS  Y3, Y6, Y10
-	VFMADD213PS  Y3, Y6, Y9
+	VDIVPS       Y11, Y13, Y11
 	VDIVPS       Y10, Y12, Y10
-	VDIVPS       Y9, Y11, Y9
-	VMULPS       Y8, Y4, Y8
+	VMULPS       Y9, Y4, Y9
 	VMULPS       Y7, Y4, Y7
-	VFNMADD231PS Y10, Y2, Y8
-	VFNMADD231PS Y9, Y2, Y7
-	VMOVUPS      Y8, 64(AX)
+	VFNMADD231PS Y11, Y2, Y9
+	VFNMADD231PS Y10, Y2, Y7
+	VMOVUPS      Y9, 64(AX)
 	VMOVUPS      Y7, 96(AX)
 	ADDQ         $+128, AX
 	ADDQ         $+128, BX
@@ -6929,16 +6931,16 @@ blocks_end:
 
 vectors:
 	VMOVUPS      (AX), Y7
-	VMULPS       (CX), Y1, Y8
-	VFMADD231PS  (BX), Y0, Y8
-	VANDPS       lanes_7f800000<>+0(SB), Y8, Y9
-	VPSIGND      Y9, Y8, Y8
-	VMOVUPS      Y8, (BX)
-	VMOVUPS      (SI), Y9
-	VFMADD213PS  Y3, Y6, Y9
-	VDIVPS       Y9, Y8, Y9
+	VMULPS       (CX), Y1, Y9
+	VFMADD231PS  (BX), Y0, Y9
+	VANDPS       Y8, Y9, Y10
+	VPSIGND      Y10, Y9, Y9
+	VMOVUPS      Y9, (BX)
+	VMOVUPS      (SI), Y10
+	VFMADD213PS  Y3, Y6, Y10
+	VDIVPS       Y10, Y9, Y10
 	VMULPS       Y7, Y4, Y7
-	VFNMADD231PS Y9, Y2, Y7
+	VFNMADD231PS Y10, Y2, Y7
 	VMOVUPS      Y7, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
@@ -6952,48 +6954,48 @@ vectors_end:
 	TESTQ       R10, R10
 	JE          row_end
 	VMASKMOVPS  (AX), Y5, Y7
-	VMASKMOVPS  (CX), Y5, Y9
-	VMASKMOVPS  (BX), Y5, Y8
-	VMULPS      Y9, Y1, Y9
-	VFMADD231PS Y8, Y0, Y9
-	VANDPS      lanes_7f800000<>+0(SB), Y9, Y8
-	VPSIGND     Y8, Y9, Y9
+	VMASKMOVPS  (CX), Y5, Y10
+	VMASKMOVPS  (BX), Y5, Y9
+	VMULPS      Y10, Y1, Y10
+	VFMADD231PS Y9, Y0, Y10
+	VANDPS      Y8, Y10, Y9
+	VPSIGND     Y9, Y10, Y10
 	CMPQ        R10, $0x04
 	JL          store29_few
-	VMOVUPS     X9, (BX)
+	VMOVUPS     X10, (BX)
 	JE          store29_end
-	VPERM2F128  $0x01, Y9, Y9, Y9
+	VPERM2F128  $0x01, Y10, Y10, Y10
 	CMPQ        R10, $0x06
 	JL          store29_five
-	VMOVLPS     X9, 16(BX)
+	VMOVLPS     X10, 16(BX)
 	JE          store29_swap
-	VEXTRACTPS  $0x02, X9, 24(BX)
+	VEXTRACTPS  $0x02, X10, 24(BX)
 	JMP         store29_swap
 
 store29_five:
-	VMOVSS X9, 16(BX)
+	VMOVSS X10, 16(BX)
 
 store29_swap:
-	VPERM2F128 $0x01, Y9, Y9, Y9
+	VPERM2F128 $0x01, Y10, Y10, Y10
 	JMP        store29_end
 
 store29_few:
 	CMPQ       R10, $0x02
 	JL         store29_one
-	VMOVLPS    X9, (BX)
+	VMOVLPS    X10, (BX)
 	JE         store29_end
-	VEXTRACTPS $0x02, X9, 8(BX)
+	VEXTRACTPS $0x02, X10, 8(BX)
 	JMP        store29_end
 
 store29_one:
-	VMOVSS X9, (BX)
+	VMOVSS X10, (BX)
 
 store29_end:
-	VMASKMOVPS   (SI), Y5, Y8
-	VFMADD213PS  Y3, Y6, Y8
-	VDIVPS       Y8, Y9, Y8
+	VMASKMOVPS   (SI), Y5, Y9
+	VFMADD213PS  Y3, Y6, Y9
+	VDIVPS       Y9, Y10, Y9
 	VMULPS       Y7, Y4, Y7
-	VFNMADD231PS Y8, Y2, Y7
+	VFNMADD231PS Y9, Y2, Y7
 	CMPQ         R10, $0x04
 	JL           store30_few
 	VMOVUPS      X7, (AX)
@@ -7750,69 +7752,69 @@ vectors_end:
 	VANDPS      lanes_7f800000<>+0(SB), Y10, Y11
 	VPSIGND     Y11, Y10, Y10
 	CMPQ        R9, $0x04
-	JL          store31_few
+	JL          store35_few
 	VMOVUPS     X10, (BX)
-	JE          store31_end
+	JE          store35_end
 	VPERM2F128  $0x01, Y10, Y10, Y10
 	CMPQ        R9, $0x06
-	JL          store31_five
+	JL          store35_five
 	VMOVLPS     X10, 16(BX)
-	JE          store31_swap
+	JE          store35_swap
 	VEXTRACTPS  $0x02, X10, 24(BX)
-	JMP         store31_swap
+	JMP         store35_swap
 
-store31_five:
+store35_five:
 	VMOVSS X10, 16(BX)
 
-store31_swap:
+store35_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store31_end
+	JMP        store35_end
 
 store35_few:
 	CMPQ       R9, $0x02
-	JL         store31_one
+	JL         store35_one
 	VMOVLPS    X10, (BX)
-	JE         store31_end
+	JE         store35_end
 	VEXTRACTPS $0x02, X10, 8(BX)
-	JMP        store31_end
+	JMP        store35_end
 
-store31_one:
+store35_one:
 	VMOVSS X10, (BX)
 
-store31_end:
+store35_end:
 	VFMADD231PS Y10, Y2, Y8
 	VMULPS      Y8, Y7, Y8
 	VMASKMOVPS  (SI), Y5, Y10
 	VMULPS      Y10, Y8, Y10
 	VFMSUB231PS Y9, Y4, Y10
 	CMPQ        R9, $0x04
-	JL          store32_few
+	JL          store36_few
 	VMOVUPS     X10, (AX)
-	JE          store32_end
+	JE          store36_end
 	VPERM2F128  $0x01, Y10, Y10, Y10
 	CMPQ        R9, $0x06
-	JL          store32_five
+	JL          store36_five
 	VMOVLPS     X10, 16(AX)
-	JE          store32_swap
+	JE          store36_swap
 	VEXTRACTPS  $0x02, X10, 24(AX)
-	JMP         store32_swap
+	JMP         store36_swap
 
-store32_five:
+store36_five:
 	VMOVSS X10, 16(AX)
 
-store32_swap:
+store36_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store32_end
+	JMP        store36_end
 
 store36_few:
 	CMPQ       R9, $0x02
-	JL         store32_one
+	JL         store36_one
 	VMOVLPS    X10, (AX)
-	JE         store32_end
+	JE         store36_end
 	VEXTRACTPS $0x02, X10, 8(AX)
-	JMP        store32_end
+	JMP        store36_end
 
-store32_one:
+store36_one:
 	VMOVSS X10, (AX)
 
 store36_end:
@@ -8110,69 +8112,69 @@ vectors_end:
 	VANDPS      lanes_7f800000<>+0(SB), Y10, Y11
 	VPSIGND     Y11, Y10, Y10
 	CMPQ        R10, $0x04
-	JL          store33_few
+	JL          store37_few
 	VMOVUPS     X10, (BX)
-	JE          store33_end
+	JE          store37_end
 	VPERM2F128  $0x01, Y10, Y10, Y10
 	CMPQ        R10, $0x06
-	JL          store33_five
+	JL          store37_five
 	VMOVLPS     X10, 16(BX)
-	JE          store33_swap
+	JE          store37_swap
 	VEXTRACTPS  $0x02, X10, 24(BX)
-	JMP         store33_swap
+	JMP         store37_swap
 
-store33_five:
+store37_five:
 	VMOVSS X10, 16(BX)
 
-store33_swap:
+store37_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store33_end
+	JMP        store37_end
 
 store37_few:
 	CMPQ       R10, $0x02
-	JL         store33_one
+	JL         store37_one
 	VMOVLPS    X10, (BX)
-	JE         store33_end
+	JE         store37_end
 	VEXTRACTPS $0x02, X10, 8(BX)
-	JMP        store33_end
+	JMP        store37_end
 
-store33_one:
+store37_one:
 	VMOVSS X10, (BX)
 
-store33_end:
+store37_end:
 	VFMADD231PS Y10, Y2, Y8
 	VMULPS      Y8, Y7, Y8
 	VMASKMOVPS  (SI), Y5, Y10
 	VMULPS      Y10, Y8, Y10
 	VFMSUB231PS Y9, Y4, Y10
 	CMPQ        R10, $0x04
-	JL          store34_few
+	JL          store38_few
 	VMOVUPS     X10, (AX)
-	JE          store34_end
+	JE          store38_end
 	VPERM2F128  $0x01, Y10, Y10, Y10
 	CMPQ        R10, $0x06
-	JL          store34_five
+	JL          store38_five
 	VMOVLPS     X10, 16(AX)
-	JE          store34_swap
+	JE          store38_swap
 	VEXTRACTPS  $0x02, X10, 24(AX)
-	JMP         store34_swap
+	JMP         store38_swap
 
-store34_five:
+store38_five:
 	VMOVSS X10, 16(AX)
 
-store34_swap:
+store38_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store34_end
+	JMP        store38_end
 
 store38_few:
 	CMPQ       R10, $0x02
-	JL         store34_one
+	JL         store38_one
 	VMOVLPS    X10, (AX)
-	JE         store34_end
+	JE         store38_end
 	VEXTRACTPS $0x02, X10, 8(AX)
-	JMP        store34_end
+	JMP        store38_end
 
-store34_one:
+store38_one:
 	VMOVSS X10, (AX)
 
 store38_end:
@@ -11583,685 +11585,27 @@ store47_end:
 	VMOVLPS      X8, 16(AX)
 	JE           store48_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store44_swap
-
-store44_five:
-	VMOVSS X8, 16(AX)
-
-store44_swap:
-	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store44_end
-
-store44_few:
-	CMPQ       DX, $0x02
-	JL         store44_one
-	VMOVLPS    X8, (AX)
-	JE         store44_end
-	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store44_end
-
-store44_one:
-	VMOVSS X8, (AX)
-
-store44_end:
-done:
-	VZEROUPPER
-	RET
-
-// func AdamAVX2(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·AdamAVX2(SB), NOSPLIT, $0-76
-	MOVQ         w+0(FP), AX
-	MOVQ         m+8(FP), BX
-	MOVQ         v+16(FP), CX
-	MOVQ         grad+24(FP), DX
-	MOVQ         n+32(FP), SI
-	VBROADCASTSS beta1+40(FP), Y0
-	VBROADCASTSS add1+44(FP), Y1
-	VBROADCASTSS beta2+48(FP), Y2
-	VBROADCASTSS add2+52(FP), Y3
-	VBROADCASTSS step+56(FP), Y4
-	VBROADCASTSS correct2+60(FP), Y5
-	VBROADCASTSS epsilon+64(FP), Y6
-	VBROADCASTSS decay+68(FP), Y7
-	VBROADCASTSS keep+72(FP), Y8
-	VBROADCASTSS lanes_7f800000<>+0(SB), Y10
-	SUBQ         $+16, SI
-	JL           blocks_end
-
-blocks:
-	VMOVUPS      (AX), Y9
-	VMOVUPS      (DX), Y11
-	VFMADD231PS  Y9, Y7, Y11
-	VMULPS       Y11, Y1, Y12
-	VFMADD231PS  (BX), Y0, Y12
-	VANDPS       Y10, Y12, Y13
-	VPSIGND      Y13, Y12, Y12
-	VMOVUPS      Y12, (BX)
-	VMULPS       Y11, Y3, Y13
-	VMULPS       Y11, Y13, Y11
-	VFMADD231PS  (CX), Y2, Y11
-	VANDPS       Y10, Y11, Y13
-	VPSIGND      Y13, Y11, Y11
-	VMOVUPS      Y11, (CX)
-	VMULPS       Y5, Y11, Y11
-	VSQRTPS      Y11, Y11
-	VADDPS       Y6, Y11, Y11
-	VDIVPS       Y11, Y12, Y11
-	VMULPS       Y9, Y8, Y9
-	VFNMADD231PS Y11, Y4, Y9
-	VMOVUPS      Y9, (AX)
-	VMOVUPS      32(AX), Y9
-	VMOVUPS      32(DX), Y11
-	VFMADD231PS  Y9, Y7, Y11
-	VMULPS       Y11, Y1, Y12
-	VFMADD231PS  32(BX), Y0, Y12
-	VANDPS       Y10, Y12, Y13
-	VPSIGND      Y13, Y12, Y12
-	VMOVUPS      Y12, 32(BX)
-	VMULPS       Y11, Y3, Y13
-	VMULPS       Y11, Y13, Y11
-	VFMADD231PS  32(CX), Y2, Y11
-	VANDPS       Y10, Y11, Y13
-	VPSIGND      Y13, Y11, Y11
-	VMOVUPS      Y11, 32(CX)
-	VMULPS       Y5, Y11, Y11
-	VSQRTPS      Y11, Y11
-	VADDPS       Y6, Y11, Y11
-	VDIVPS       Y11, Y12, Y11
-	VMULPS       Y9, Y8, Y9
-	VFNMADD231PS Y11, Y4, Y9
-	VMOVUPS      Y9, 32(AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	SUBQ         $+16, SI
-	JGE          blocks
-
-blocks_end:
-	ADDQ $+16, SI
-	SUBQ $+8, SI
-	JL   vectors_end
-
-vectors:
-	VMOVUPS      (AX), Y9
-	VMOVUPS      (DX), Y11
-	VFMADD231PS  Y9, Y7, Y11
-	VMULPS       Y11, Y1, Y12
-	VFMADD231PS  (BX), Y0, Y12
-	VANDPS       Y10, Y12, Y13
-	VPSIGND      Y13, Y12, Y12
-	VMOVUPS      Y12, (BX)
-	VMULPS       Y11, Y3, Y13
-	VMULPS       Y11, Y13, Y11
-	VFMADD231PS  (CX), Y2, Y11
-	VANDPS       Y10, Y11, Y13
-	VPSIGND      Y13, Y11, Y11
-	VMOVUPS      Y11, (CX)
-	VMULPS       Y5, Y11, Y11
-	VSQRTPS      Y11, Y11
-	VADDPS       Y6, Y11, Y11
-	VDIVPS       Y11, Y12, Y11
-	VMULPS       Y9, Y8, Y9
-	VFNMADD231PS Y11, Y4, Y9
-	VMOVUPS      Y9, (AX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, BX
-	ADDQ         $+32, CX
-	ADDQ         $+32, DX
-	SUBQ         $+8, SI
-	JGE          vectors
-
-vectors_end:
-	ADDQ        $+8, SI
-	TESTQ       SI, SI
-	JE          done
-	LEAQ        partial_masks<>+0(SB), DI
-	NEGQ        SI
-	VMOVUPS     32(DI)(SI*4), Y9
-	NEGQ        SI
-	VMASKMOVPS  (AX), Y9, Y11
-	VMASKMOVPS  (DX), Y9, Y12
-	VFMADD231PS Y11, Y7, Y12
-	VMASKMOVPS  (BX), Y9, Y13
-	VMULPS      Y12, Y1, Y14
-	VFMADD231PS Y13, Y0, Y14
-	VANDPS      Y10, Y14, Y13
-	VPSIGND     Y13, Y14, Y14
-	CMPQ        SI, $0x04
-	JL          store45_few
-	VMOVUPS     X14, (BX)
-	JE          store45_end
-	VPERM2F128  $0x01, Y14, Y14, Y14
-	CMPQ        SI, $0x06
-	JL          store45_five
-	VMOVLPS     X14, 16(BX)
-	JE          store45_swap
-	VEXTRACTPS  $0x02, X14, 24(BX)
-	JMP         store45_swap
-
-store45_five:
-	VMOVSS X14, 16(BX)
-
-store45_swap:
-	VPERM2F128 $0x01, Y14, Y14, Y14
-	JMP        store45_end
-
-store45_few:
-	CMPQ       SI, $0x02
-	JL         store45_one
-	VMOVLPS    X14, (BX)
-	JE         store45_end
-	VEXTRACTPS $0x02, X14, 8(BX)
-	JMP        store45_end
-
-store45_one:
-	VMOVSS X14, (BX)
-
-store45_end:
-	VMASKMOVPS  (CX), Y9, Y13
-	VMULPS      Y12, Y3, Y15
-	VMULPS      Y12, Y15, Y12
-	VFMADD231PS Y13, Y2, Y12
-	VANDPS      Y10, Y12, Y13
-	VPSIGND     Y13, Y12, Y12
-	CMPQ        SI, $0x04
-	JL          store46_few
-	VMOVUPS     X12, (CX)
-	JE          store46_end
-	VPERM2F128  $0x01, Y12, Y12, Y12
-	CMPQ        SI, $0x06
-	JL          store46_five
-	VMOVLPS     X12, 16(CX)
-	JE          store46_swap
-	VEXTRACTPS  $0x02, X12, 24(CX)
-	JMP         store46_swap
-
-store46_five:
-	VMOVSS X12, 16(CX)
-
-store46_swap:
-	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store46_end
-
-store46_few:
-	CMPQ       SI, $0x02
-	JL         store46_one
-	VMOVLPS    X12, (CX)
-	JE         store46_end
-	VEXTRACTPS $0x02, X12, 8(CX)
-	JMP        store46_end
-
-store46_one:
-	VMOVSS X12, (CX)
-
-store46_end:
-	VMULPS       Y5, Y12, Y12
-	VSQRTPS      Y12, Y12
-	VADDPS       Y6, Y12, Y12
-	VDIVPS       Y12, Y14, Y12
-	VMULPS       Y11, Y8, Y11
-	VFNMADD231PS Y12, Y4, Y11
-	CMPQ         SI, $0x04
-	JL           store47_few
-	VMOVUPS      X11, (AX)
-	JE           store47_end
-	VPERM2F128   $0x01, Y11, Y11, Y11
-	CMPQ         SI, $0x06
-	JL           store47_five
-	VMOVLPS      X11, 16(AX)
-	JE           store47_swap
-	VEXTRACTPS   $0x02, X11, 24(AX)
-	JMP          store47_swap
-
-store47_five:
-	VMOVSS X11, 16(AX)
-
-store47_swap:
-	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store47_end
-
-store47_few:
-	CMPQ       SI, $0x02
-	JL         store47_one
-	VMOVLPS    X11, (AX)
-	JE         store47_end
-	VEXTRACTPS $0x02, X11, 8(AX)
-	JMP        store47_end
-
-store47_one:
-	VMOVSS X11, (AX)
-
-store47_end:
-done:
-	VZEROUPPER
-	RET
-
-// func AdamAVX512(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·AdamAVX512(SB), NOSPLIT, $0-76
-	MOVQ         w+0(FP), AX
-	MOVQ         m+8(FP), BX
-	MOVQ         v+16(FP), CX
-	MOVQ         grad+24(FP), DX
-	MOVQ         n+32(FP), SI
-	VBROADCASTSS beta1+40(FP), Z0
-	VBROADCASTSS add1+44(FP), Z1
-	VBROADCASTSS beta2+48(FP), Z2
-	VBROADCASTSS add2+52(FP), Z3
-	VBROADCASTSS step+56(FP), Z4
-	VBROADCASTSS correct2+60(FP), Z5
-	VBROADCASTSS epsilon+64(FP), Z6
-	VBROADCASTSS decay+68(FP), Z7
-	VBROADCASTSS keep+72(FP), Z8
-	VBROADCASTSS lanes_7f800000<>+0(SB), Z10
-	SUBQ         $+64, SI
-	JL           blocks_end
-
-blocks:
-	VMOVUPS      (AX), Z9
-	VMOVUPS      64(AX), Z11
-	VMOVUPS      128(AX), Z12
-	VMOVUPS      192(AX), Z13
-	VMOVUPS      (DX), Z14
-	VMOVUPS      64(DX), Z15
-	VMOVUPS      128(DX), Z16
-	VMOVUPS      192(DX), Z17
-	VFMADD231PS  Z9, Z7, Z14
-	VFMADD231PS  Z11, Z7, Z15
-	VFMADD231PS  Z12, Z7, Z16
-	VFMADD231PS  Z13, Z7, Z17
-	VMOVUPS      (BX), Z18
-	VMOVUPS      64(BX), Z19
-	VMOVUPS      128(BX), Z20
-	VMOVUPS      192(BX), Z21
-	VMULPS       Z14, Z1, Z22
-	VMULPS       Z15, Z1, Z23
-	VMULPS       Z16, Z1, Z24
-	VMULPS       Z17, Z1, Z25
-	VFMADD231PS  Z18, Z0, Z22
-	VFMADD231PS  Z19, Z0, Z23
-	VFMADD231PS  Z20, Z0, Z24
-	VFMADD231PS  Z21, Z0, Z25
-	VPTESTMD     Z10, Z22, K7
-	VMOVAPS.Z    Z22, K7, Z22
-	VPTESTMD     Z10, Z23, K7
-	VMOVAPS.Z    Z23, K7, Z23
-	VPTESTMD     Z10, Z24, K7
-	VMOVAPS.Z    Z24, K7, Z24
-	VPTESTMD     Z10, Z25, K7
-	VMOVAPS.Z    Z25, K7, Z25
-	VMOVUPS      Z22, (BX)
-	VMOVUPS      Z23, 64(BX)
-	VMOVUPS      Z24, 128(BX)
-	VMOVUPS      Z25, 192(BX)
-	VMOVUPS      (CX), Z21
-	VMOVUPS      64(CX), Z20
-	VMOVUPS      128(CX), Z19
-	VMOVUPS      192(CX), Z18
-	VMULPS       Z14, Z3, Z26
-	VMULPS       Z15, Z3, Z27
-	VMULPS       Z16, Z3, Z28
-	VMULPS       Z17, Z3, Z29
-	VMULPS       Z14, Z26, Z14
-	VMULPS       Z15, Z27, Z15
-	VMULPS       Z16, Z28, Z16
-	VMULPS       Z17, Z29, Z17
-	VFMADD231PS  Z21, Z2, Z14
-	VFMADD231PS  Z20, Z2, Z15
-	VFMADD231PS  Z19, Z2, Z16
-	VFMADD231PS  Z18, Z2, Z17
-	VPTESTMD     Z10, Z14, K7
-	VMOVAPS.Z    Z14, K7, Z14
-	VPTESTMD     Z10, Z15, K7
-	VMOVAPS.Z    Z15, K7, Z15
-	VPTESTMD     Z10, Z16, K7
-	VMOVAPS.Z    Z16, K7, Z16
-	VPTESTMD     Z10, Z17, K7
-	VMOVAPS.Z    Z17, K7, Z17
-	VMOVUPS      Z14, (CX)
-	VMOVUPS      Z15, 64(CX)
-	VMOVUPS      Z16, 128(CX)
-	VMOVUPS      Z17, 192(CX)
-	VMULPS       Z5, Z14, Z14
-	VMULPS       Z5, Z15, Z15
-	VMULPS       Z5, Z16, Z16
-	VMULPS       Z5, Z17, Z17
-	VSQRTPS      Z14, Z14
-	VSQRTPS      Z15, Z15
-	VSQRTPS      Z16, Z16
-	VSQRTPS      Z17, Z17
-	VADDPS       Z6, Z14, Z14
-	VADDPS       Z6, Z15, Z15
-	VADDPS       Z6, Z16, Z16
-	VADDPS       Z6, Z17, Z17
-	VDIVPS       Z14, Z22, Z14
-	VDIVPS       Z15, Z23, Z15
-	VDIVPS       Z16, Z24, Z16
-	VDIVPS       Z17, Z25, Z17
-	VMULPS       Z9, Z8, Z9
-	VMULPS       Z11, Z8, Z11
-	VMULPS       Z12, Z8, Z12
-	VMULPS       Z13, Z8, Z13
-	VFNMADD231PS Z14, Z4, Z9
-	VFNMADD231PS Z15, Z4, Z11
-	VFNMADD231PS Z16, Z4, Z12
-	VFNMADD231PS Z17, Z4, Z13
-	VMOVUPS      Z9, (AX)
-	VMOVUPS      Z11, 64(AX)
-	VMOVUPS      Z12, 128(AX)
-	VMOVUPS      Z13, 192(AX)
-	ADDQ         $+256, AX
-	ADDQ         $+256, BX
-	ADDQ         $+256, CX
-	ADDQ         $+256, DX
-	SUBQ         $+64, SI
-	JGE          blocks
-
-blocks_end:
-	ADDQ $+64, SI
-	SUBQ $+16, SI
-	JL   vectors_end
-
-vectors:
-	VMOVUPS      (AX), Z13
-	VMOVUPS      (DX), Z12
-	VFMADD231PS  Z13, Z7, Z12
-	VMOVUPS      (BX), Z11
-	VMULPS       Z12, Z1, Z9
-	VFMADD231PS  Z11, Z0, Z9
-	VPTESTMD     Z10, Z9, K7
-	VMOVAPS.Z    Z9, K7, Z9
-	VMOVUPS      Z9, (BX)
-	VMOVUPS      (CX), Z11
-	VMULPS       Z12, Z3, Z17
-	VMULPS       Z12, Z17, Z12
-	VFMADD231PS  Z11, Z2, Z12
-	VPTESTMD     Z10, Z12, K7
-	VMOVAPS.Z    Z12, K7, Z12
-	VMOVUPS      Z12, (CX)
-	VMULPS       Z5, Z12, Z12
-	VSQRTPS      Z12, Z12
-	VADDPS       Z6, Z12, Z12
-	VDIVPS       Z12, Z9, Z12
-	VMULPS       Z13, Z8, Z13
-	VFNMADD231PS Z12, Z4, Z13
-	VMOVUPS      Z13, (AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	SUBQ         $+16, SI
-	JGE          vectors
-
-vectors_end:
-	ADDQ         $+16, SI
-	TESTQ        SI, SI
-	JE           done
-	MOVL         $0x0000ffff, DI
-	BZHIL        SI, DI, DI
-	KMOVW        DI, K1
-	VMOVUPS.Z    (AX), K1, Z13
-	VMOVUPS.Z    (DX), K1, Z12
-	VFMADD231PS  Z13, Z7, Z12
-	VMOVUPS.Z    (BX), K1, Z9
-	VMULPS       Z12, Z1, Z11
-	VFMADD231PS  Z9, Z0, Z11
-	VPTESTMD     Z10, Z11, K7
-	VMOVAPS.Z    Z11, K7, Z11
-	VMOVUPS      Z11, K1, (BX)
-	VMOVUPS.Z    (CX), K1, Z9
-	VMULPS       Z12, Z3, Z17
-	VMULPS       Z12, Z17, Z12
-	VFMADD231PS  Z9, Z2, Z12
-	VPTESTMD     Z10, Z12, K7
-	VMOVAPS.Z    Z12, K7, Z12
-	VMOVUPS      Z12, K1, (CX)
-	VMULPS       Z5, Z12, Z12
-	VSQRTPS      Z12, Z12
-	VADDPS       Z6, Z12, Z12
-	VDIVPS       Z12, Z11, Z12
-	VMULPS       Z13, Z8, Z13
-	VFNMADD231PS Z12, Z4, Z13
-	VMOVUPS      Z13, K1, (AX)
-
-done:
-	VZEROUPPER
-	RET
-
-// func AdamAheadAVX2(w *float32, m *float32, v *float32, grad *float32, n int, distance int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32)
-// Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·AdamAheadAVX2(SB), NOSPLIT, $0-84
-	MOVQ         w+0(FP), AX
-	MOVQ         m+8(FP), BX
-	MOVQ         v+16(FP), CX
-	MOVQ         grad+24(FP), DX
-	MOVQ         n+32(FP), SI
-	MOVQ         distance+40(FP), DI
-	VBROADCASTSS beta1+48(FP), Y0
-	VBROADCASTSS add1+52(FP), Y1
-	VBROADCASTSS beta2+56(FP), Y2
-	VBROADCASTSS add2+60(FP), Y3
-	VBROADCASTSS step+64(FP), Y4
-	VBROADCASTSS correct2+68(FP), Y5
-	VBROADCASTSS epsilon+72(FP), Y6
-	VBROADCASTSS decay+76(FP), Y7
-	VBROADCASTSS keep+80(FP), Y8
-	VBROADCASTSS lanes_7f800000<>+0(SB), Y10
-	SUBQ         $+16, SI
-	JL           blocks_end
-	PCALIGN      $0x40
-
-blocks:
-	PREFETCHT0   (AX)(DI*1)
-	PREFETCHT0   (BX)(DI*1)
-	PREFETCHT0   (CX)(DI*1)
-	PREFETCHT0   (DX)(DI*1)
-	VMOVUPS      (AX), Y9
-	VMOVUPS      (DX), Y11
-	VFMADD231PS  Y9, Y7, Y11
-	VMULPS       Y11, Y1, Y12
-	VFMADD231PS  (BX), Y0, Y12
-	VANDPS       Y10, Y12, Y13
-	VPSIGND      Y13, Y12, Y12
-	VMOVUPS      Y12, (BX)
-	VMULPS       Y11, Y3, Y13
-	VMULPS       Y11, Y13, Y11
-	VFMADD231PS  (CX), Y2, Y11
-	VANDPS       Y10, Y11, Y13
-	VPSIGND      Y13, Y11, Y11
-	VMOVUPS      Y11, (CX)
-	VMULPS       Y5, Y11, Y11
-	VSQRTPS      Y11, Y11
-	VADDPS       Y6, Y11, Y11
-	VDIVPS       Y11, Y12, Y11
-	VMULPS       Y9, Y8, Y9
-	VFNMADD231PS Y11, Y4, Y9
-	VMOVUPS      Y9, (AX)
-	VMOVUPS      32(AX), Y9
-	VMOVUPS      32(DX), Y11
-	VFMADD231PS  Y9, Y7, Y11
-	VMULPS       Y11, Y1, Y12
-	VFMADD231PS  32(BX), Y0, Y12
-	VANDPS       Y10, Y12, Y13
-	VPSIGND      Y13, Y12, Y12
-	VMOVUPS      Y12, 32(BX)
-	VMULPS       Y11, Y3, Y13
-	VMULPS       Y11, Y13, Y11
-	VFMADD231PS  32(CX), Y2, Y11
-	VANDPS       Y10, Y11, Y13
-	VPSIGND      Y13, Y11, Y11
-	VMOVUPS      Y11, 32(CX)
-	VMULPS       Y5, Y11, Y11
-	VSQRTPS      Y11, Y11
-	VADDPS       Y6, Y11, Y11
-	VDIVPS       Y11, Y12, Y11
-	VMULPS       Y9, Y8, Y9
-	VFNMADD231PS Y11, Y4, Y9
-	VMOVUPS      Y9, 32(AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	SUBQ         $+16, SI
-	JGE          blocks
-
-blocks_end:
-	ADDQ $+16, SI
-	SUBQ $+8, SI
-	JL   vectors_end
-
-vectors:
-	VMOVUPS      (AX), Y9
-	VMOVUPS      (DX), Y11
-	VFMADD231PS  Y9, Y7, Y11
-	VMULPS       Y11, Y1, Y12
-	VFMADD231PS  (BX), Y0, Y12
-	VANDPS       Y10, Y12, Y13
-	VPSIGND      Y13, Y12, Y12
-	VMOVUPS      Y12, (BX)
-	VMULPS       Y11, Y3, Y13
-	VMULPS       Y11, Y13, Y11
-	VFMADD231PS  (CX), Y2, Y11
-	VANDPS       Y10, Y11, Y13
-	VPSIGND      Y13, Y11, Y11
-	VMOVUPS      Y11, (CX)
-	VMULPS       Y5, Y11, Y11
-	VSQRTPS      Y11, Y11
-	VADDPS       Y6, Y11, Y11
-	VDIVPS       Y11, Y12, Y11
-	VMULPS       Y9, Y8, Y9
-	VFNMADD231PS Y11, Y4, Y9
-	VMOVUPS      Y9, (AX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, BX
-	ADDQ         $+32, CX
-	ADDQ         $+32, DX
-	SUBQ         $+8, SI
-	JGE          vectors
-
-vectors_end:
-	ADDQ        $+8, SI
-	TESTQ       SI, SI
-	JE          done
-	LEAQ        partial_masks<>+0(SB), R8
-	NEGQ        SI
-	VMOVUPS     32(R8)(SI*4), Y9
-	NEGQ        SI
-	VMASKMOVPS  (AX), Y9, Y11
-	VMASKMOVPS  (DX), Y9, Y12
-	VFMADD231PS Y11, Y7, Y12
-	VMASKMOVPS  (BX), Y9, Y13
-	VMULPS      Y12, Y1, Y14
-	VFMADD231PS Y13, Y0, Y14
-	VANDPS      Y10, Y14, Y13
-	VPSIGND     Y13, Y14, Y14
-	CMPQ        SI, $0x04
-	JL          store48_few
-	VMOVUPS     X14, (BX)
-	JE          store48_end
-	VPERM2F128  $0x01, Y14, Y14, Y14
-	CMPQ        SI, $0x06
-	JL          store48_five
-	VMOVLPS     X14, 16(BX)
-	JE          store48_swap
-	VEXTRACTPS  $0x02, X14, 24(BX)
-	JMP         store48_swap
+	JMP          store48_swap
 
 store48_five:
-	VMOVSS X14, 16(BX)
+	VMOVSS X8, 16(AX)
 
 store48_swap:
-	VPERM2F128 $0x01, Y14, Y14, Y14
+	VPERM2F128 $0x01, Y8, Y8, Y8
 	JMP        store48_end
 
 store48_few:
 	CMPQ       DX, $0x02
 	JL         store48_one
-	VMOVLPS    X14, (BX)
+	VMOVLPS    X8, (AX)
 	JE         store48_end
-	VEXTRACTPS $0x02, X14, 8(BX)
+	VEXTRACTPS $0x02, X8, 8(AX)
 	JMP        store48_end
 
 store48_one:
-	VMOVSS X14, (BX)
+	VMOVSS X8, (AX)
 
 store48_end:
-	VMASKMOVPS  (CX), Y9, Y13
-	VMULPS      Y12, Y3, Y15
-	VMULPS      Y12, Y15, Y12
-	VFMADD231PS Y13, Y2, Y12
-	VANDPS      Y10, Y12, Y13
-	VPSIGND     Y13, Y12, Y12
-	CMPQ        SI, $0x04
-	JL          store49_few
-	VMOVUPS     X12, (CX)
-	JE          store49_end
-	VPERM2F128  $0x01, Y12, Y12, Y12
-	CMPQ        SI, $0x06
-	JL          store49_five
-	VMOVLPS     X12, 16(CX)
-	JE          store49_swap
-	VEXTRACTPS  $0x02, X12, 24(CX)
-	JMP         store49_swap
-
-store49_five:
-	VMOVSS X12, 16(CX)
-
-store49_swap:
-	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store49_end
-
-store49_few:
-	CMPQ       SI, $0x02
-	JL         store49_one
-	VMOVLPS    X12, (CX)
-	JE         store49_end
-	VEXTRACTPS $0x02, X12, 8(CX)
-	JMP        store49_end
-
-store49_one:
-	VMOVSS X12, (CX)
-
-store49_end:
-	VMULPS       Y5, Y12, Y12
-	VSQRTPS      Y12, Y12
-	VADDPS       Y6, Y12, Y12
-	VDIVPS       Y12, Y14, Y12
-	VMULPS       Y11, Y8, Y11
-	VFNMADD231PS Y12, Y4, Y11
-	CMPQ         SI, $0x04
-	JL           store50_few
-	VMOVUPS      X11, (AX)
-	JE           store50_end
-	VPERM2F128   $0x01, Y11, Y11, Y11
-	CMPQ         SI, $0x06
-	JL           store50_five
-	VMOVLPS      X11, 16(AX)
-	JE           store50_swap
-	VEXTRACTPS   $0x02, X11, 24(AX)
-	JMP          store50_swap
-
-store50_five:
-	VMOVSS X11, 16(AX)
-
-store50_swap:
-	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store50_end
-
-store50_few:
-	CMPQ       SI, $0x02
-	JL         store50_one
-	VMOVLPS    X11, (AX)
-	JE         store50_end
-	VEXTRACTPS $0x02, X11, 8(AX)
-	JMP        store50_end
-
-store50_one:
-	VMOVSS X11, (AX)
-
-store50_end:
 done:
 	VZEROUPPER
 	RET
@@ -12537,10 +11881,10 @@ blocks:
 	VMOVUPS          64(DX), Z16
 	VMOVUPS          128(DX), Z17
 	VMOVUPS          192(DX), Z18
-	VFMADD231PS      Z10, Z7, Z15
-	VFMADD231PS      Z12, Z7, Z16
-	VFMADD231PS      Z13, Z7, Z17
-	VFMADD231PS      Z14, Z7, Z18
+	VFMADD231PS      Z10, Z8, Z15
+	VFMADD231PS      Z12, Z8, Z16
+	VFMADD231PS      Z13, Z8, Z17
+	VFMADD231PS      Z14, Z8, Z18
 	VMOVUPS          (BX), Z19
 	VMOVUPS          64(BX), Z20
 	VMOVUPS          128(BX), Z21
@@ -12581,13 +11925,18 @@ blocks:
 	VFMADD231PS      Z21, Z2, Z16
 	VFMADD231PS      Z20, Z2, Z17
 	VFMADD231PS      Z19, Z2, Z18
-	VPTESTMD         Z11, Z15, K7
+	VBROADCASTSS     lanes_00800000<>+0(SB), Z19
+	VCMPPS           $0x01, Z19, Z15, K2
+	VCMPPS           $0x01, Z19, Z16, K3
+	VCMPPS           $0x01, Z19, Z17, K4
+	VCMPPS           $0x01, Z19, Z18, K5
+	KNOTW            K2, K7
 	VMOVAPS.Z        Z15, K7, Z15
-	VPTESTMD         Z11, Z16, K7
+	KNOTW            K3, K7
 	VMOVAPS.Z        Z16, K7, Z16
-	VPTESTMD         Z11, Z17, K7
+	KNOTW            K4, K7
 	VMOVAPS.Z        Z17, K7, Z17
-	VPTESTMD         Z11, Z18, K7
+	KNOTW            K5, K7
 	VMOVAPS.Z        Z18, K7, Z18
 	VMOVUPS          Z15, (CX)
 	VMOVUPS          Z16, 64(CX)
@@ -12595,8 +11944,8 @@ blocks:
 	VMOVUPS          Z18, 192(CX)
 	VMULPS           Z5, Z15, Z19
 	VSQRTPS          Z19, Z19
-	VADDPS           Z6, Z19, Z19
-	VMULPS           Z9, Z16, Z20
+	VADDPS           Z7, Z19, Z19
+	VMULPS           Z6, Z16, Z20
 	VRSQRT14PS       Z20, Z22
 	VMULPS           Z22, Z20, Z21
 	VMULPS.BCST      lanes_3f000000<>+0(SB), Z22, Z22
@@ -12611,11 +11960,11 @@ blocks:
 	VFPCLASSPSZ      $0x99, Z20, K7
 	KORTESTW         K6, K7
 	JNE              root_again2
-	VMOVAPS          Z6, Z15
+	VMOVAPS          Z7, Z15
 	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z20, Z15
 
 root_done2:
-	VMULPS           Z9, Z17, Z30
+	VMULPS           Z6, Z17, Z30
 	VRSQRT14PS       Z30, Z21
 	VMULPS           Z21, Z30, Z22
 	VMULPS.BCST      lanes_3f000000<>+0(SB), Z21, Z21
@@ -12630,11 +11979,11 @@ root_done2:
 	VFPCLASSPSZ      $0x99, Z30, K7
 	KORTESTW         K6, K7
 	JNE              root_again3
-	VMOVAPS          Z6, Z16
+	VMOVAPS          Z7, Z16
 	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z30, Z16
 
 root_done3:
-	VMULPS           Z9, Z18, Z20
+	VMULPS           Z6, Z18, Z20
 	VRSQRT14PS       Z20, Z22
 	VMULPS           Z22, Z20, Z21
 	VMULPS.BCST      lanes_3f000000<>+0(SB), Z22, Z22
@@ -12649,7 +11998,7 @@ root_done3:
 	VFPCLASSPSZ      $0x99, Z20, K7
 	KORTESTW         K6, K7
 	JNE              root_again4
-	VMOVAPS          Z6, Z17
+	VMOVAPS          Z7, Z17
 	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z20, Z17
 
 root_done4:
@@ -12657,10 +12006,10 @@ root_done4:
 	VDIVPS       Z15, Z24, Z15
 	VDIVPS       Z16, Z25, Z16
 	VDIVPS       Z17, Z26, Z17
-	VMULPS       Z10, Z8, Z10
-	VMULPS       Z12, Z8, Z12
-	VMULPS       Z13, Z8, Z13
-	VMULPS       Z14, Z8, Z14
+	VMULPS       Z10, Z9, Z10
+	VMULPS       Z12, Z9, Z12
+	VMULPS       Z13, Z9, Z13
+	VMULPS       Z14, Z9, Z14
 	VFNMADD231PS Z19, Z4, Z10
 	VFNMADD231PS Z15, Z4, Z12
 	VFNMADD231PS Z16, Z4, Z13
@@ -12684,7 +12033,7 @@ blocks_end:
 vectors:
 	VMOVUPS      (AX), Z14
 	VMOVUPS      (DX), Z13
-	VFMADD231PS  Z14, Z7, Z13
+	VFMADD231PS  Z14, Z8, Z13
 	VMOVUPS      (BX), Z12
 	VMULPS       Z13, Z1, Z10
 	VFMADD231PS  Z12, Z0, Z10
@@ -12695,14 +12044,15 @@ vectors:
 	VMULPS       Z13, Z3, Z17
 	VMULPS       Z13, Z17, Z13
 	VFMADD231PS  Z12, Z2, Z13
-	VPTESTMD     Z11, Z13, K7
+	VCMPPS.BCST  $0x01, lanes_00800000<>+0(SB), Z13, K5
+	KNOTW        K5, K7
 	VMOVAPS.Z    Z13, K7, Z13
 	VMOVUPS      Z13, (CX)
 	VMULPS       Z5, Z13, Z12
 	VSQRTPS      Z12, Z12
-	VADDPS       Z6, Z12, Z12
+	VADDPS       Z7, Z12, Z12
 	VDIVPS       Z12, Z10, Z12
-	VMULPS       Z14, Z8, Z14
+	VMULPS       Z14, Z9, Z14
 	VFNMADD231PS Z12, Z4, Z14
 	VMOVUPS      Z14, (AX)
 	ADDQ         $+64, AX
@@ -12721,7 +12071,7 @@ vectors_end:
 	KMOVW        DI, K1
 	VMOVUPS.Z    (AX), K1, Z14
 	VMOVUPS.Z    (DX), K1, Z12
-	VFMADD231PS  Z14, Z7, Z12
+	VFMADD231PS  Z14, Z8, Z12
 	VMOVUPS.Z    (BX), K1, Z10
 	VMULPS       Z12, Z1, Z13
 	VFMADD231PS  Z10, Z0, Z13
@@ -12732,14 +12082,15 @@ vectors_end:
 	VMULPS       Z12, Z3, Z17
 	VMULPS       Z12, Z17, Z12
 	VFMADD231PS  Z10, Z2, Z12
-	VPTESTMD     Z11, Z12, K7
+	VCMPPS.BCST  $0x01, lanes_00800000<>+0(SB), Z12, K5
+	KNOTW        K5, K7
 	VMOVAPS.Z    Z12, K7, Z12
 	VMOVUPS      Z12, K1, (CX)
 	VMULPS       Z5, Z12, Z10
 	VSQRTPS      Z10, Z10
-	VADDPS       Z6, Z10, Z10
+	VADDPS       Z7, Z10, Z10
 	VDIVPS       Z10, Z13, Z10
-	VMULPS       Z14, Z8, Z14
+	VMULPS       Z14, Z9, Z14
 	VFNMADD231PS Z10, Z4, Z14
 	VMOVUPS      Z14, K1, (AX)
 
@@ -12750,19 +12101,19 @@ done:
 root_again2:
 	VMULPS  Z5, Z16, Z15
 	VSQRTPS Z15, Z15
-	VADDPS  Z6, Z15, Z15
+	VADDPS  Z7, Z15, Z15
 	JMP     root_done2
 
 root_again3:
 	VMULPS  Z5, Z17, Z16
 	VSQRTPS Z16, Z16
-	VADDPS  Z6, Z16, Z16
+	VADDPS  Z7, Z16, Z16
 	JMP     root_done3
 
 root_again4:
 	VMULPS  Z5, Z18, Z17
 	VSQRTPS Z17, Z17
-	VADDPS  Z6, Z17, Z17
+	VADDPS  Z7, Z17, Z17
 	JMP     root_done4
 
 DATA lanes_3f000000<>+0(SB)/4, $0x3f000000
@@ -13037,72 +12388,60 @@ TEXT ·AdamDecoupledAVX2(SB), NOSPLIT, $0-76
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), BX
 	MOVQ         v+16(FP), CX
-	MOVQ         top+24(FP), DX
-	MOVQ         grad+32(FP), SI
-	MOVQ         n+40(FP), DI
-	VBROADCASTSS beta1+48(FP), Y0
-	VBROADCASTSS add1+52(FP), Y1
-	VBROADCASTSS beta2+56(FP), Y2
-	VBROADCASTSS add2+60(FP), Y3
-	VBROADCASTSS step+64(FP), Y4
-	VBROADCASTSS correct2+68(FP), Y5
-	VBROADCASTSS epsilon+72(FP), Y6
-	VBROADCASTSS decay+76(FP), Y7
-	VBROADCASTSS keep+80(FP), Y8
-	VBROADCASTSS lanes_7f800000<>+0(SB), Y10
-	SUBQ         $+16, DI
+	MOVQ         grad+24(FP), DX
+	MOVQ         n+32(FP), SI
+	VBROADCASTSS beta1+40(FP), Y0
+	VBROADCASTSS add1+44(FP), Y1
+	VBROADCASTSS beta2+48(FP), Y2
+	VBROADCASTSS add2+52(FP), Y3
+	VBROADCASTSS step+56(FP), Y4
+	VBROADCASTSS correct2+60(FP), Y5
+	VBROADCASTSS scaled2+64(FP), Y6
+	VBROADCASTSS epsilon+68(FP), Y7
+	VBROADCASTSS keep+72(FP), Y8
+	SUBQ         $+16, SI
 	JL           blocks_end
 
 blocks:
 	VMOVUPS      (AX), Y9
-	VMOVUPS      (SI), Y11
-	VFMADD231PS  Y9, Y7, Y11
-	VMULPS       Y11, Y1, Y12
-	VFMADD231PS  (BX), Y0, Y12
-	VANDPS       Y10, Y12, Y13
-	VPSIGND      Y13, Y12, Y12
-	VMOVUPS      Y12, (BX)
-	VMULPS       Y11, Y3, Y13
-	VMULPS       Y11, Y13, Y11
-	VFMADD231PS  (CX), Y2, Y11
-	VANDPS       Y10, Y11, Y13
-	VPSIGND      Y13, Y11, Y11
-	VMOVUPS      Y11, (CX)
-	VMAXPS       (DX), Y11, Y11
-	VANDPS       Y10, Y11, Y13
-	VPSIGND      Y13, Y11, Y11
-	VMOVUPS      Y11, (DX)
-	VMULPS       Y5, Y11, Y11
-	VSQRTPS      Y11, Y11
-	VADDPS       Y6, Y11, Y11
-	VDIVPS       Y11, Y12, Y11
+	VMOVUPS      (DX), Y10
+	VMULPS       Y10, Y1, Y11
+	VFMADD231PS  (BX), Y0, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMOVUPS      Y11, (BX)
+	VMULPS       Y10, Y3, Y12
+	VMULPS       Y10, Y12, Y10
+	VFMADD231PS  (CX), Y2, Y10
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y10, Y12
+	VANDNPS      Y10, Y12, Y10
+	VMOVUPS      Y10, (CX)
+	VMULPS       Y5, Y10, Y12
+	VSQRTPS      Y12, Y12
+	VADDPS       Y7, Y12, Y12
+	VDIVPS       Y12, Y11, Y12
 	VMULPS       Y9, Y8, Y9
-	VFNMADD231PS Y11, Y4, Y9
+	VFNMADD231PS Y12, Y4, Y9
 	VMOVUPS      Y9, (AX)
 	VMOVUPS      32(AX), Y9
-	VMOVUPS      32(SI), Y11
-	VFMADD231PS  Y9, Y7, Y11
-	VMULPS       Y11, Y1, Y12
-	VFMADD231PS  32(BX), Y0, Y12
-	VANDPS       Y10, Y12, Y13
-	VPSIGND      Y13, Y12, Y12
-	VMOVUPS      Y12, 32(BX)
-	VMULPS       Y11, Y3, Y13
-	VMULPS       Y11, Y13, Y11
-	VFMADD231PS  32(CX), Y2, Y11
-	VANDPS       Y10, Y11, Y13
-	VPSIGND      Y13, Y11, Y11
-	VMOVUPS      Y11, 32(CX)
-	VMAXPS       32(DX), Y11, Y11
-	VANDPS       Y10, Y11, Y13
-	VPSIGND      Y13, Y11, Y11
-	VMOVUPS      Y11, 32(DX)
-	VMULPS       Y5, Y11, Y11
-	VSQRTPS      Y11, Y11
-	VADDPS       Y6, Y11, Y11
-	VDIVPS       Y11, Y12, Y11
+	VMOVUPS      32(DX), Y12
+	VMULPS       Y12, Y1, Y11
+	VFMADD231PS  32(BX), Y0, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y10
+	VPSIGND      Y10, Y11, Y11
+	VMOVUPS      Y11, 32(BX)
+	VMULPS       Y12, Y3, Y10
+	VMULPS       Y12, Y10, Y12
+	VFMADD231PS  32(CX), Y2, Y12
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y12, Y10
+	VANDNPS      Y12, Y10, Y12
+	VMOVUPS      Y12, 32(CX)
+	VMULPS       Y5, Y12, Y10
+	VSQRTPS      Y10, Y10
+	VADDPS       Y7, Y10, Y10
+	VDIVPS       Y10, Y11, Y10
 	VMULPS       Y9, Y8, Y9
-	VFNMADD231PS Y11, Y4, Y9
+	VFNMADD231PS Y10, Y4, Y9
 	VMOVUPS      Y9, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
@@ -13118,29 +12457,514 @@ blocks_end:
 
 vectors:
 	VMOVUPS      (AX), Y9
-	VMOVUPS      (SI), Y11
-	VFMADD231PS  Y9, Y7, Y11
-	VMULPS       Y11, Y1, Y12
-	VFMADD231PS  (BX), Y0, Y12
-	VANDPS       Y10, Y12, Y13
-	VPSIGND      Y13, Y12, Y12
-	VMOVUPS      Y12, (BX)
-	VMULPS       Y11, Y3, Y13
-	VMULPS       Y11, Y13, Y11
-	VFMADD231PS  (CX), Y2, Y11
-	VANDPS       Y10, Y11, Y13
-	VPSIGND      Y13, Y11, Y11
-	VMOVUPS      Y11, (CX)
-	VMAXPS       (DX), Y11, Y11
-	VANDPS       Y10, Y11, Y13
-	VPSIGND      Y13, Y11, Y11
-	VMOVUPS      Y11, (DX)
-	VMULPS       Y5, Y11, Y11
-	VSQRTPS      Y11, Y11
-	VADDPS       Y6, Y11, Y11
-	VDIVPS       Y11, Y12, Y11
+	VMOVUPS      (DX), Y10
+	VMULPS       Y10, Y1, Y11
+	VFMADD231PS  (BX), Y0, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMOVUPS      Y11, (BX)
+	VMULPS       Y10, Y3, Y12
+	VMULPS       Y10, Y12, Y10
+	VFMADD231PS  (CX), Y2, Y10
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y10, Y12
+	VANDNPS      Y10, Y12, Y10
+	VMOVUPS      Y10, (CX)
+	VMULPS       Y5, Y10, Y12
+	VSQRTPS      Y12, Y12
+	VADDPS       Y7, Y12, Y12
+	VDIVPS       Y12, Y11, Y12
 	VMULPS       Y9, Y8, Y9
-	VFNMADD231PS Y11, Y4, Y9
+	VFNMADD231PS Y12, Y4, Y9
+	VMOVUPS      Y9, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	SUBQ         $+8, SI
+	JGE          vectors
+
+vectors_end:
+	ADDQ        $+8, SI
+	TESTQ       SI, SI
+	JE          done
+	LEAQ        partial_masks<>+0(SB), DI
+	NEGQ        SI
+	VMOVUPS     32(DI)(SI*4), Y9
+	NEGQ        SI
+	VMASKMOVPS  (AX), Y9, Y12
+	VMASKMOVPS  (DX), Y9, Y11
+	VMASKMOVPS  (BX), Y9, Y10
+	VMULPS      Y11, Y1, Y13
+	VFMADD231PS Y10, Y0, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y10
+	VPSIGND     Y10, Y13, Y13
+	CMPQ        SI, $0x04
+	JL          store55_few
+	VMOVUPS     X13, (BX)
+	JE          store55_end
+	VPERM2F128  $0x01, Y13, Y13, Y13
+	CMPQ        SI, $0x06
+	JL          store55_five
+	VMOVLPS     X13, 16(BX)
+	JE          store55_swap
+	VEXTRACTPS  $0x02, X13, 24(BX)
+	JMP         store55_swap
+
+store55_five:
+	VMOVSS X13, 16(BX)
+
+store55_swap:
+	VPERM2F128 $0x01, Y13, Y13, Y13
+	JMP        store55_end
+
+store55_few:
+	CMPQ       SI, $0x02
+	JL         store55_one
+	VMOVLPS    X13, (BX)
+	JE         store55_end
+	VEXTRACTPS $0x02, X13, 8(BX)
+	JMP        store55_end
+
+store55_one:
+	VMOVSS X13, (BX)
+
+store55_end:
+	VMASKMOVPS  (CX), Y9, Y10
+	VMULPS      Y11, Y3, Y14
+	VMULPS      Y11, Y14, Y11
+	VFMADD231PS Y10, Y2, Y11
+	VCMPPS      $0x01, lanes_00800000<>+0(SB), Y11, Y10
+	VANDNPS     Y11, Y10, Y11
+	CMPQ        SI, $0x04
+	JL          store56_few
+	VMOVUPS     X11, (CX)
+	JE          store56_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        SI, $0x06
+	JL          store56_five
+	VMOVLPS     X11, 16(CX)
+	JE          store56_swap
+	VEXTRACTPS  $0x02, X11, 24(CX)
+	JMP         store56_swap
+
+store56_five:
+	VMOVSS X11, 16(CX)
+
+store56_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store56_end
+
+store56_few:
+	CMPQ       SI, $0x02
+	JL         store56_one
+	VMOVLPS    X11, (CX)
+	JE         store56_end
+	VEXTRACTPS $0x02, X11, 8(CX)
+	JMP        store56_end
+
+store56_one:
+	VMOVSS X11, (CX)
+
+store56_end:
+	VMULPS       Y5, Y11, Y10
+	VSQRTPS      Y10, Y10
+	VADDPS       Y7, Y10, Y10
+	VDIVPS       Y10, Y13, Y10
+	VMULPS       Y12, Y8, Y12
+	VFNMADD231PS Y10, Y4, Y12
+	CMPQ         SI, $0x04
+	JL           store57_few
+	VMOVUPS      X12, (AX)
+	JE           store57_end
+	VPERM2F128   $0x01, Y12, Y12, Y12
+	CMPQ         SI, $0x06
+	JL           store57_five
+	VMOVLPS      X12, 16(AX)
+	JE           store57_swap
+	VEXTRACTPS   $0x02, X12, 24(AX)
+	JMP          store57_swap
+
+store57_five:
+	VMOVSS X12, 16(AX)
+
+store57_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store57_end
+
+store57_few:
+	CMPQ       SI, $0x02
+	JL         store57_one
+	VMOVLPS    X12, (AX)
+	JE         store57_end
+	VEXTRACTPS $0x02, X12, 8(AX)
+	JMP        store57_end
+
+store57_one:
+	VMOVSS X12, (AX)
+
+store57_end:
+done:
+	VZEROUPPER
+	RET
+
+// func AdamDecoupledAVX512(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, scaled2 float32, epsilon float32, keep float32)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·AdamDecoupledAVX512(SB), NOSPLIT, $0-76
+	MOVQ         w+0(FP), AX
+	MOVQ         m+8(FP), BX
+	MOVQ         v+16(FP), CX
+	MOVQ         grad+24(FP), DX
+	MOVQ         n+32(FP), SI
+	VBROADCASTSS beta1+40(FP), Z0
+	VBROADCASTSS add1+44(FP), Z1
+	VBROADCASTSS beta2+48(FP), Z2
+	VBROADCASTSS add2+52(FP), Z3
+	VBROADCASTSS step+56(FP), Z4
+	VBROADCASTSS correct2+60(FP), Z5
+	VBROADCASTSS scaled2+64(FP), Z6
+	VBROADCASTSS epsilon+68(FP), Z7
+	VBROADCASTSS keep+72(FP), Z8
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z10
+	VBROADCASTSS lanes_00800000<>+0(SB), Z11
+	SUBQ         $+64, SI
+	JL           blocks_end
+
+blocks:
+	VMOVUPS          (AX), Z9
+	VMOVUPS          64(AX), Z12
+	VMOVUPS          128(AX), Z13
+	VMOVUPS          192(AX), Z14
+	VMOVUPS          (DX), Z15
+	VMOVUPS          64(DX), Z16
+	VMOVUPS          128(DX), Z17
+	VMOVUPS          192(DX), Z18
+	VMOVUPS          (BX), Z19
+	VMOVUPS          64(BX), Z20
+	VMOVUPS          128(BX), Z21
+	VMOVUPS          192(BX), Z22
+	VMULPS           Z15, Z1, Z23
+	VMULPS           Z16, Z1, Z24
+	VMULPS           Z17, Z1, Z25
+	VMULPS           Z18, Z1, Z26
+	VFMADD231PS      Z19, Z0, Z23
+	VFMADD231PS      Z20, Z0, Z24
+	VFMADD231PS      Z21, Z0, Z25
+	VFMADD231PS      Z22, Z0, Z26
+	VPTESTMD         Z10, Z23, K7
+	VMOVAPS.Z        Z23, K7, Z23
+	VPTESTMD         Z10, Z24, K7
+	VMOVAPS.Z        Z24, K7, Z24
+	VPTESTMD         Z10, Z25, K7
+	VMOVAPS.Z        Z25, K7, Z25
+	VPTESTMD         Z10, Z26, K7
+	VMOVAPS.Z        Z26, K7, Z26
+	VMOVUPS          Z23, (BX)
+	VMOVUPS          Z24, 64(BX)
+	VMOVUPS          Z25, 128(BX)
+	VMOVUPS          Z26, 192(BX)
+	VMOVUPS          (CX), Z22
+	VMOVUPS          64(CX), Z21
+	VMOVUPS          128(CX), Z20
+	VMOVUPS          192(CX), Z19
+	VMULPS           Z15, Z3, Z27
+	VMULPS           Z16, Z3, Z28
+	VMULPS           Z17, Z3, Z29
+	VMULPS           Z18, Z3, Z30
+	VMULPS           Z15, Z27, Z15
+	VMULPS           Z16, Z28, Z16
+	VMULPS           Z17, Z29, Z17
+	VMULPS           Z18, Z30, Z18
+	VFMADD231PS      Z22, Z2, Z15
+	VFMADD231PS      Z21, Z2, Z16
+	VFMADD231PS      Z20, Z2, Z17
+	VFMADD231PS      Z19, Z2, Z18
+	VCMPPS           $0x01, Z11, Z15, K2
+	VCMPPS           $0x01, Z11, Z16, K3
+	VCMPPS           $0x01, Z11, Z17, K4
+	VCMPPS           $0x01, Z11, Z18, K5
+	KNOTW            K2, K7
+	VMOVAPS.Z        Z15, K7, Z15
+	KNOTW            K3, K7
+	VMOVAPS.Z        Z16, K7, Z16
+	KNOTW            K4, K7
+	VMOVAPS.Z        Z17, K7, Z17
+	KNOTW            K5, K7
+	VMOVAPS.Z        Z18, K7, Z18
+	VMOVUPS          Z15, (CX)
+	VMOVUPS          Z16, 64(CX)
+	VMOVUPS          Z17, 128(CX)
+	VMOVUPS          Z18, 192(CX)
+	VMULPS           Z5, Z15, Z19
+	VSQRTPS          Z19, Z19
+	VADDPS           Z7, Z19, Z19
+	VMULPS           Z6, Z16, Z20
+	VRSQRT14PS       Z20, Z22
+	VMULPS           Z22, Z20, Z21
+	VMULPS.BCST      lanes_3f000000<>+0(SB), Z22, Z22
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z30
+	VFNMADD231PS     Z21, Z22, Z30
+	VFMADD231PS      Z30, Z21, Z21
+	VFMADD231PS      Z30, Z22, Z22
+	VFNMADD231PS     Z21, Z21, Z20
+	VPTESTMD         Z16, Z16, K7
+	VFMADD213PS.Z    Z21, Z22, K7, Z20
+	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z20, K7, K6
+	VFPCLASSPSZ      $0x99, Z20, K7
+	KORTESTW         K6, K7
+	JNE              root_again5
+	VMOVAPS          Z7, Z15
+	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z20, Z15
+
+root_done5:
+	VMULPS           Z6, Z17, Z30
+	VRSQRT14PS       Z30, Z21
+	VMULPS           Z21, Z30, Z22
+	VMULPS.BCST      lanes_3f000000<>+0(SB), Z21, Z21
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z20
+	VFNMADD231PS     Z22, Z21, Z20
+	VFMADD231PS      Z20, Z22, Z22
+	VFMADD231PS      Z20, Z21, Z21
+	VFNMADD231PS     Z22, Z22, Z30
+	VPTESTMD         Z17, Z17, K7
+	VFMADD213PS.Z    Z22, Z21, K7, Z30
+	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z30, K7, K6
+	VFPCLASSPSZ      $0x99, Z30, K7
+	KORTESTW         K6, K7
+	JNE              root_again6
+	VMOVAPS          Z7, Z16
+	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z30, Z16
+
+root_done6:
+	VMULPS           Z6, Z18, Z20
+	VRSQRT14PS       Z20, Z22
+	VMULPS           Z22, Z20, Z21
+	VMULPS.BCST      lanes_3f000000<>+0(SB), Z22, Z22
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z30
+	VFNMADD231PS     Z21, Z22, Z30
+	VFMADD231PS      Z30, Z21, Z21
+	VFMADD231PS      Z30, Z22, Z22
+	VFNMADD231PS     Z21, Z21, Z20
+	VPTESTMD         Z18, Z18, K7
+	VFMADD213PS.Z    Z21, Z22, K7, Z20
+	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z20, K7, K6
+	VFPCLASSPSZ      $0x99, Z20, K7
+	KORTESTW         K6, K7
+	JNE              root_again7
+	VMOVAPS          Z7, Z17
+	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z20, Z17
+
+root_done7:
+	VDIVPS       Z19, Z23, Z19
+	VDIVPS       Z15, Z24, Z15
+	VDIVPS       Z16, Z25, Z16
+	VDIVPS       Z17, Z26, Z17
+	VMULPS       Z9, Z8, Z9
+	VMULPS       Z12, Z8, Z12
+	VMULPS       Z13, Z8, Z13
+	VMULPS       Z14, Z8, Z14
+	VFNMADD231PS Z19, Z4, Z9
+	VFNMADD231PS Z15, Z4, Z12
+	VFNMADD231PS Z16, Z4, Z13
+	VFNMADD231PS Z17, Z4, Z14
+	VMOVUPS      Z9, (AX)
+	VMOVUPS      Z12, 64(AX)
+	VMOVUPS      Z13, 128(AX)
+	VMOVUPS      Z14, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	ADDQ         $+256, CX
+	ADDQ         $+256, DX
+	SUBQ         $+64, SI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+64, SI
+	SUBQ $+16, SI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Z14
+	VMOVUPS      (DX), Z13
+	VMOVUPS      (BX), Z12
+	VMULPS       Z13, Z1, Z9
+	VFMADD231PS  Z12, Z0, Z9
+	VPTESTMD     Z10, Z9, K7
+	VMOVAPS.Z    Z9, K7, Z9
+	VMOVUPS      Z9, (BX)
+	VMOVUPS      (CX), Z12
+	VMULPS       Z13, Z3, Z17
+	VMULPS       Z13, Z17, Z13
+	VFMADD231PS  Z12, Z2, Z13
+	VCMPPS       $0x01, Z11, Z13, K5
+	KNOTW        K5, K7
+	VMOVAPS.Z    Z13, K7, Z13
+	VMOVUPS      Z13, (CX)
+	VMULPS       Z5, Z13, Z12
+	VSQRTPS      Z12, Z12
+	VADDPS       Z7, Z12, Z12
+	VDIVPS       Z12, Z9, Z12
+	VMULPS       Z14, Z8, Z14
+	VFNMADD231PS Z12, Z4, Z14
+	VMOVUPS      Z14, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	SUBQ         $+16, SI
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+16, SI
+	TESTQ        SI, SI
+	JE           done
+	MOVL         $0x0000ffff, DI
+	BZHIL        SI, DI, DI
+	KMOVW        DI, K1
+	VMOVUPS.Z    (AX), K1, Z14
+	VMOVUPS.Z    (DX), K1, Z12
+	VMOVUPS.Z    (BX), K1, Z9
+	VMULPS       Z12, Z1, Z13
+	VFMADD231PS  Z9, Z0, Z13
+	VPTESTMD     Z10, Z13, K7
+	VMOVAPS.Z    Z13, K7, Z13
+	VMOVUPS      Z13, K1, (BX)
+	VMOVUPS.Z    (CX), K1, Z9
+	VMULPS       Z12, Z3, Z17
+	VMULPS       Z12, Z17, Z12
+	VFMADD231PS  Z9, Z2, Z12
+	VCMPPS       $0x01, Z11, Z12, K5
+	KNOTW        K5, K7
+	VMOVAPS.Z    Z12, K7, Z12
+	VMOVUPS      Z12, K1, (CX)
+	VMULPS       Z5, Z12, Z9
+	VSQRTPS      Z9, Z9
+	VADDPS       Z7, Z9, Z9
+	VDIVPS       Z9, Z13, Z9
+	VMULPS       Z14, Z8, Z14
+	VFNMADD231PS Z9, Z4, Z14
+	VMOVUPS      Z14, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+root_again5:
+	VMULPS  Z5, Z16, Z15
+	VSQRTPS Z15, Z15
+	VADDPS  Z7, Z15, Z15
+	JMP     root_done5
+
+root_again6:
+	VMULPS  Z5, Z17, Z16
+	VSQRTPS Z16, Z16
+	VADDPS  Z7, Z16, Z16
+	JMP     root_done6
+
+root_again7:
+	VMULPS  Z5, Z18, Z17
+	VSQRTPS Z17, Z17
+	VADDPS  Z7, Z17, Z17
+	JMP     root_done7
+
+// func AdamDecoupledAheadAVX2(w *float32, m *float32, v *float32, grad *float32, n int, distance int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, scaled2 float32, epsilon float32, keep float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·AdamDecoupledAheadAVX2(SB), NOSPLIT, $0-84
+	MOVQ         w+0(FP), AX
+	MOVQ         m+8(FP), BX
+	MOVQ         v+16(FP), CX
+	MOVQ         grad+24(FP), DX
+	MOVQ         n+32(FP), SI
+	MOVQ         distance+40(FP), DI
+	VBROADCASTSS beta1+48(FP), Y0
+	VBROADCASTSS add1+52(FP), Y1
+	VBROADCASTSS beta2+56(FP), Y2
+	VBROADCASTSS add2+60(FP), Y3
+	VBROADCASTSS step+64(FP), Y4
+	VBROADCASTSS correct2+68(FP), Y5
+	VBROADCASTSS scaled2+72(FP), Y6
+	VBROADCASTSS epsilon+76(FP), Y7
+	VBROADCASTSS keep+80(FP), Y8
+	SUBQ         $+16, SI
+	JL           blocks_end
+	PCALIGN      $0x40
+
+blocks:
+	PREFETCHT0   (AX)(DI*1)
+	PREFETCHT0   (BX)(DI*1)
+	PREFETCHT0   (CX)(DI*1)
+	PREFETCHT0   (DX)(DI*1)
+	VMOVUPS      (AX), Y9
+	VMOVUPS      (DX), Y10
+	VMULPS       Y10, Y1, Y11
+	VFMADD231PS  (BX), Y0, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMOVUPS      Y11, (BX)
+	VMULPS       Y10, Y3, Y12
+	VMULPS       Y10, Y12, Y10
+	VFMADD231PS  (CX), Y2, Y10
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y10, Y12
+	VANDNPS      Y10, Y12, Y10
+	VMOVUPS      Y10, (CX)
+	VMULPS       Y5, Y10, Y12
+	VSQRTPS      Y12, Y12
+	VADDPS       Y7, Y12, Y12
+	VDIVPS       Y12, Y11, Y12
+	VMULPS       Y9, Y8, Y9
+	VFNMADD231PS Y12, Y4, Y9
+	VMOVUPS      Y9, (AX)
+	VMOVUPS      32(AX), Y9
+	VMOVUPS      32(DX), Y12
+	VMULPS       Y12, Y1, Y11
+	VFMADD231PS  32(BX), Y0, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y10
+	VPSIGND      Y10, Y11, Y11
+	VMOVUPS      Y11, 32(BX)
+	VMULPS       Y12, Y3, Y10
+	VMULPS       Y12, Y10, Y12
+	VFMADD231PS  32(CX), Y2, Y12
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y12, Y10
+	VANDNPS      Y12, Y10, Y12
+	VMOVUPS      Y12, 32(CX)
+	VMULPS       Y5, Y12, Y10
+	VSQRTPS      Y10, Y10
+	VADDPS       Y7, Y10, Y10
+	VDIVPS       Y10, Y11, Y10
+	VMULPS       Y9, Y8, Y9
+	VFNMADD231PS Y10, Y4, Y9
+	VMOVUPS      Y9, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	SUBQ         $+16, SI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, SI
+	SUBQ $+8, SI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y9
+	VMOVUPS      (DX), Y10
+	VMULPS       Y10, Y1, Y11
+	VFMADD231PS  (BX), Y0, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMOVUPS      Y11, (BX)
+	VMULPS       Y10, Y3, Y12
+	VMULPS       Y10, Y12, Y10
+	VFMADD231PS  (CX), Y2, Y10
+	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y10, Y12
+	VANDNPS      Y10, Y12, Y10
+	VMOVUPS      Y10, (CX)
+	VMULPS       Y5, Y10, Y12
+	VSQRTPS      Y12, Y12
+	VADDPS       Y7, Y12, Y12
+	VDIVPS       Y12, Y11, Y12
+	VMULPS       Y9, Y8, Y9
+	VFNMADD231PS Y12, Y4, Y9
 	VMOVUPS      Y9, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
@@ -13154,684 +12978,121 @@ vectors_end:
 	TESTQ       SI, SI
 	JE          done
 	LEAQ        partial_masks<>+0(SB), R8
-	NEGQ        DI
-	VMOVUPS     32(R8)(DI*4), Y9
-	NEGQ        DI
-	VMASKMOVPS  (AX), Y9, Y11
-	VMASKMOVPS  (SI), Y9, Y12
-	VFMADD231PS Y11, Y7, Y12
-	VMASKMOVPS  (BX), Y9, Y13
-	VMULPS      Y12, Y1, Y14
-	VFMADD231PS Y13, Y0, Y14
-	VANDPS      Y10, Y14, Y13
-	VPSIGND     Y13, Y14, Y14
-	CMPQ        DI, $0x04
-	JL          store57_few
-	VMOVUPS     X14, (BX)
-	JE          store57_end
-	VPERM2F128  $0x01, Y14, Y14, Y14
-	CMPQ        DI, $0x06
-	JL          store57_five
-	VMOVLPS     X14, 16(BX)
-	JE          store57_swap
-	VEXTRACTPS  $0x02, X14, 24(BX)
-	JMP         store57_swap
-
-store57_five:
-	VMOVSS X14, 16(BX)
-
-store57_swap:
-	VPERM2F128 $0x01, Y14, Y14, Y14
-	JMP        store57_end
-
-store57_few:
-	CMPQ       SI, $0x02
-	JL         store57_one
-	VMOVLPS    X14, (BX)
-	JE         store57_end
-	VEXTRACTPS $0x02, X14, 8(BX)
-	JMP        store57_end
-
-store57_one:
-	VMOVSS X14, (BX)
-
-store57_end:
-	VMASKMOVPS  (CX), Y9, Y13
-	VMULPS      Y12, Y3, Y15
-	VMULPS      Y12, Y15, Y12
-	VFMADD231PS Y13, Y2, Y12
-	VANDPS      Y10, Y12, Y13
-	VPSIGND     Y13, Y12, Y12
-	CMPQ        DI, $0x04
+	NEGQ        SI
+	VMOVUPS     32(R8)(SI*4), Y9
+	NEGQ        SI
+	VMASKMOVPS  (AX), Y9, Y12
+	VMASKMOVPS  (DX), Y9, Y11
+	VMASKMOVPS  (BX), Y9, Y10
+	VMULPS      Y11, Y1, Y13
+	VFMADD231PS Y10, Y0, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y10
+	VPSIGND     Y10, Y13, Y13
+	CMPQ        SI, $0x04
 	JL          store58_few
-	VMOVUPS     X12, (CX)
+	VMOVUPS     X13, (BX)
 	JE          store58_end
-	VPERM2F128  $0x01, Y12, Y12, Y12
-	CMPQ        DI, $0x06
+	VPERM2F128  $0x01, Y13, Y13, Y13
+	CMPQ        SI, $0x06
 	JL          store58_five
-	VMOVLPS     X12, 16(CX)
+	VMOVLPS     X13, 16(BX)
 	JE          store58_swap
-	VEXTRACTPS  $0x02, X12, 24(CX)
+	VEXTRACTPS  $0x02, X13, 24(BX)
 	JMP         store58_swap
 
 store58_five:
-	VMOVSS X12, 16(CX)
+	VMOVSS X13, 16(BX)
 
 store58_swap:
-	VPERM2F128 $0x01, Y12, Y12, Y12
+	VPERM2F128 $0x01, Y13, Y13, Y13
 	JMP        store58_end
 
 store58_few:
-	CMPQ       DI, $0x02
+	CMPQ       SI, $0x02
 	JL         store58_one
-	VMOVLPS    X12, (CX)
+	VMOVLPS    X13, (BX)
 	JE         store58_end
-	VEXTRACTPS $0x02, X12, 8(CX)
+	VEXTRACTPS $0x02, X13, 8(BX)
 	JMP        store58_end
 
 store58_one:
-	VMOVSS X12, (CX)
+	VMOVSS X13, (BX)
 
 store58_end:
-	VMASKMOVPS (DX), Y9, Y13
-	VMAXPS     Y13, Y12, Y13
-	VANDPS     Y10, Y13, Y12
-	VPSIGND    Y12, Y13, Y13
-	CMPQ       DI, $0x04
-	JL         store59_few
-	VMOVUPS    X13, (DX)
-	JE         store59_end
-	VPERM2F128 $0x01, Y13, Y13, Y13
-	CMPQ       DI, $0x06
-	JL         store59_five
-	VMOVLPS    X13, 16(DX)
-	JE         store59_swap
-	VEXTRACTPS $0x02, X13, 24(DX)
-	JMP        store59_swap
+	VMASKMOVPS  (CX), Y9, Y10
+	VMULPS      Y11, Y3, Y14
+	VMULPS      Y11, Y14, Y11
+	VFMADD231PS Y10, Y2, Y11
+	VCMPPS      $0x01, lanes_00800000<>+0(SB), Y11, Y10
+	VANDNPS     Y11, Y10, Y11
+	CMPQ        SI, $0x04
+	JL          store59_few
+	VMOVUPS     X11, (CX)
+	JE          store59_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        SI, $0x06
+	JL          store59_five
+	VMOVLPS     X11, 16(CX)
+	JE          store59_swap
+	VEXTRACTPS  $0x02, X11, 24(CX)
+	JMP         store59_swap
 
 store59_five:
-	VMOVSS X13, 16(DX)
+	VMOVSS X11, 16(CX)
 
 store59_swap:
-	VPERM2F128 $0x01, Y13, Y13, Y13
+	VPERM2F128 $0x01, Y11, Y11, Y11
 	JMP        store59_end
 
 store59_few:
-	CMPQ       DI, $0x02
+	CMPQ       SI, $0x02
 	JL         store59_one
-	VMOVLPS    X13, (DX)
+	VMOVLPS    X11, (CX)
 	JE         store59_end
-	VEXTRACTPS $0x02, X13, 8(DX)
+	VEXTRACTPS $0x02, X11, 8(CX)
 	JMP        store59_end
 
 store59_one:
-	VMOVSS X13, (DX)
+	VMOVSS X11, (CX)
 
 store59_end:
-	VMULPS       Y5, Y13, Y13
-	VSQRTPS      Y13, Y13
-	VADDPS       Y6, Y13, Y13
-	VDIVPS       Y13, Y14, Y13
-	VMULPS       Y11, Y8, Y11
-	VFNMADD231PS Y13, Y4, Y11
-	CMPQ         DI, $0x04
+	VMULPS       Y5, Y11, Y10
+	VSQRTPS      Y10, Y10
+	VADDPS       Y7, Y10, Y10
+	VDIVPS       Y10, Y13, Y10
+	VMULPS       Y12, Y8, Y12
+	VFNMADD231PS Y10, Y4, Y12
+	CMPQ         SI, $0x04
 	JL           store60_few
-	VMOVUPS      X11, (AX)
+	VMOVUPS      X12, (AX)
 	JE           store60_end
-	VPERM2F128   $0x01, Y11, Y11, Y11
-	CMPQ         DI, $0x06
+	VPERM2F128   $0x01, Y12, Y12, Y12
+	CMPQ         SI, $0x06
 	JL           store60_five
-	VMOVLPS      X11, 16(AX)
+	VMOVLPS      X12, 16(AX)
 	JE           store60_swap
-	VEXTRACTPS   $0x02, X11, 24(AX)
+	VEXTRACTPS   $0x02, X12, 24(AX)
 	JMP          store60_swap
 
 store60_five:
-	VMOVSS X11, 16(AX)
+	VMOVSS X12, 16(AX)
 
 store60_swap:
-	VPERM2F128 $0x01, Y11, Y11, Y11
+	VPERM2F128 $0x01, Y12, Y12, Y12
 	JMP        store60_end
 
 store60_few:
-	CMPQ       DI, $0x02
+	CMPQ       SI, $0x02
 	JL         store60_one
-	VMOVLPS    X11, (AX)
+	VMOVLPS    X12, (AX)
 	JE         store60_end
-	VEXTRACTPS $0x02, X11, 8(AX)
+	VEXTRACTPS $0x02, X12, 8(AX)
 	JMP        store60_end
 
 store60_one:
-	VMOVSS X11, (AX)
+	VMOVSS X12, (AX)
 
 store60_end:
-done:
-	VZEROUPPER
-	RET
-
-// func AdamDecoupledAVX512(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, scaled2 float32, epsilon float32, keep float32)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·AdamDecoupledAVX512(SB), NOSPLIT, $0-76
-	MOVQ         w+0(FP), AX
-	MOVQ         m+8(FP), BX
-	MOVQ         v+16(FP), CX
-	MOVQ         top+24(FP), DX
-	MOVQ         grad+32(FP), SI
-	MOVQ         n+40(FP), DI
-	VBROADCASTSS beta1+48(FP), Z0
-	VBROADCASTSS add1+52(FP), Z1
-	VBROADCASTSS beta2+56(FP), Z2
-	VBROADCASTSS add2+60(FP), Z3
-	VBROADCASTSS step+64(FP), Z4
-	VBROADCASTSS correct2+68(FP), Z5
-	VBROADCASTSS epsilon+72(FP), Z6
-	VBROADCASTSS decay+76(FP), Z7
-	VBROADCASTSS keep+80(FP), Z8
-	VBROADCASTSS lanes_7f800000<>+0(SB), Z10
-	SUBQ         $+64, DI
-	JL           blocks_end
-
-blocks:
-	VMOVUPS      (AX), Z9
-	VMOVUPS      64(AX), Z11
-	VMOVUPS      128(AX), Z12
-	VMOVUPS      192(AX), Z13
-	VMOVUPS      (SI), Z14
-	VMOVUPS      64(SI), Z15
-	VMOVUPS      128(SI), Z16
-	VMOVUPS      192(SI), Z17
-	VFMADD231PS  Z9, Z7, Z14
-	VFMADD231PS  Z11, Z7, Z15
-	VFMADD231PS  Z12, Z7, Z16
-	VFMADD231PS  Z13, Z7, Z17
-	VMOVUPS      (BX), Z18
-	VMOVUPS      64(BX), Z19
-	VMOVUPS      128(BX), Z20
-	VMOVUPS      192(BX), Z21
-	VMULPS       Z14, Z1, Z22
-	VMULPS       Z15, Z1, Z23
-	VMULPS       Z16, Z1, Z24
-	VMULPS       Z17, Z1, Z25
-	VFMADD231PS  Z18, Z0, Z22
-	VFMADD231PS  Z19, Z0, Z23
-	VFMADD231PS  Z20, Z0, Z24
-	VFMADD231PS  Z21, Z0, Z25
-	VPTESTMD     Z10, Z22, K7
-	VMOVAPS.Z    Z22, K7, Z22
-	VPTESTMD     Z10, Z23, K7
-	VMOVAPS.Z    Z23, K7, Z23
-	VPTESTMD     Z10, Z24, K7
-	VMOVAPS.Z    Z24, K7, Z24
-	VPTESTMD     Z10, Z25, K7
-	VMOVAPS.Z    Z25, K7, Z25
-	VMOVUPS      Z22, (BX)
-	VMOVUPS      Z23, 64(BX)
-	VMOVUPS      Z24, 128(BX)
-	VMOVUPS      Z25, 192(BX)
-	VMOVUPS      (CX), Z21
-	VMOVUPS      64(CX), Z20
-	VMOVUPS      128(CX), Z19
-	VMOVUPS      192(CX), Z18
-	VMULPS       Z14, Z3, Z26
-	VMULPS       Z15, Z3, Z27
-	VMULPS       Z16, Z3, Z28
-	VMULPS       Z17, Z3, Z29
-	VMULPS       Z14, Z26, Z14
-	VMULPS       Z15, Z27, Z15
-	VMULPS       Z16, Z28, Z16
-	VMULPS       Z17, Z29, Z17
-	VFMADD231PS  Z21, Z2, Z14
-	VFMADD231PS  Z20, Z2, Z15
-	VFMADD231PS  Z19, Z2, Z16
-	VFMADD231PS  Z18, Z2, Z17
-	VPTESTMD     Z10, Z14, K7
-	VMOVAPS.Z    Z14, K7, Z14
-	VPTESTMD     Z10, Z15, K7
-	VMOVAPS.Z    Z15, K7, Z15
-	VPTESTMD     Z10, Z16, K7
-	VMOVAPS.Z    Z16, K7, Z16
-	VPTESTMD     Z10, Z17, K7
-	VMOVAPS.Z    Z17, K7, Z17
-	VMOVUPS      Z14, (CX)
-	VMOVUPS      Z15, 64(CX)
-	VMOVUPS      Z16, 128(CX)
-	VMOVUPS      Z17, 192(CX)
-	VMOVUPS      (DX), Z18
-	VMOVUPS      64(DX), Z19
-	VMOVUPS      128(DX), Z20
-	VMOVUPS      192(DX), Z21
-	VMAXPS       Z18, Z14, Z18
-	VMAXPS       Z19, Z15, Z19
-	VMAXPS       Z20, Z16, Z20
-	VMAXPS       Z21, Z17, Z21
-	VPTESTMD     Z10, Z18, K7
-	VMOVAPS.Z    Z18, K7, Z18
-	VPTESTMD     Z10, Z19, K7
-	VMOVAPS.Z    Z19, K7, Z19
-	VPTESTMD     Z10, Z20, K7
-	VMOVAPS.Z    Z20, K7, Z20
-	VPTESTMD     Z10, Z21, K7
-	VMOVAPS.Z    Z21, K7, Z21
-	VMOVUPS      Z18, (DX)
-	VMOVUPS      Z19, 64(DX)
-	VMOVUPS      Z20, 128(DX)
-	VMOVUPS      Z21, 192(DX)
-	VMULPS       Z5, Z18, Z18
-	VMULPS       Z5, Z19, Z19
-	VMULPS       Z5, Z20, Z20
-	VMULPS       Z5, Z21, Z21
-	VSQRTPS      Z18, Z18
-	VSQRTPS      Z19, Z19
-	VSQRTPS      Z20, Z20
-	VSQRTPS      Z21, Z21
-	VADDPS       Z6, Z18, Z18
-	VADDPS       Z6, Z19, Z19
-	VADDPS       Z6, Z20, Z20
-	VADDPS       Z6, Z21, Z21
-	VDIVPS       Z18, Z22, Z18
-	VDIVPS       Z19, Z23, Z19
-	VDIVPS       Z20, Z24, Z20
-	VDIVPS       Z21, Z25, Z21
-	VMULPS       Z9, Z8, Z9
-	VMULPS       Z11, Z8, Z11
-	VMULPS       Z12, Z8, Z12
-	VMULPS       Z13, Z8, Z13
-	VFNMADD231PS Z18, Z4, Z9
-	VFNMADD231PS Z19, Z4, Z11
-	VFNMADD231PS Z20, Z4, Z12
-	VFNMADD231PS Z21, Z4, Z13
-	VMOVUPS      Z9, (AX)
-	VMOVUPS      Z11, 64(AX)
-	VMOVUPS      Z12, 128(AX)
-	VMOVUPS      Z13, 192(AX)
-	ADDQ         $+256, AX
-	ADDQ         $+256, BX
-	ADDQ         $+256, CX
-	ADDQ         $+256, DX
-	ADDQ         $+256, SI
-	SUBQ         $+64, DI
-	JGE          blocks
-
-blocks_end:
-	ADDQ $+64, SI
-	SUBQ $+16, SI
-	JL   vectors_end
-
-vectors:
-	VMOVUPS      (AX), Z13
-	VMOVUPS      (SI), Z12
-	VFMADD231PS  Z13, Z7, Z12
-	VMOVUPS      (BX), Z11
-	VMULPS       Z12, Z1, Z9
-	VFMADD231PS  Z11, Z0, Z9
-	VPTESTMD     Z10, Z9, K7
-	VMOVAPS.Z    Z9, K7, Z9
-	VMOVUPS      Z9, (BX)
-	VMOVUPS      (CX), Z11
-	VMULPS       Z12, Z3, Z21
-	VMULPS       Z12, Z21, Z12
-	VFMADD231PS  Z11, Z2, Z12
-	VPTESTMD     Z10, Z12, K7
-	VMOVAPS.Z    Z12, K7, Z12
-	VMOVUPS      Z12, (CX)
-	VMOVUPS      (DX), Z11
-	VMAXPS       Z11, Z12, Z11
-	VPTESTMD     Z10, Z11, K7
-	VMOVAPS.Z    Z11, K7, Z11
-	VMOVUPS      Z11, (DX)
-	VMULPS       Z5, Z11, Z11
-	VSQRTPS      Z11, Z11
-	VADDPS       Z6, Z11, Z11
-	VDIVPS       Z11, Z9, Z11
-	VMULPS       Z13, Z8, Z13
-	VFNMADD231PS Z11, Z4, Z13
-	VMOVUPS      Z13, (AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	ADDQ         $+64, SI
-	SUBQ         $+16, DI
-	JGE          vectors
-
-vectors_end:
-	ADDQ         $+16, DI
-	TESTQ        DI, DI
-	JE           done
-	MOVL         $0x0000ffff, R8
-	BZHIL        DI, R8, R8
-	KMOVW        R8, K1
-	VMOVUPS.Z    (AX), K1, Z13
-	VMOVUPS.Z    (SI), K1, Z11
-	VFMADD231PS  Z13, Z7, Z11
-	VMOVUPS.Z    (BX), K1, Z9
-	VMULPS       Z11, Z1, Z12
-	VFMADD231PS  Z9, Z0, Z12
-	VPTESTMD     Z10, Z12, K7
-	VMOVAPS.Z    Z12, K7, Z12
-	VMOVUPS      Z12, K1, (BX)
-	VMOVUPS.Z    (CX), K1, Z9
-	VMULPS       Z11, Z3, Z21
-	VMULPS       Z11, Z21, Z11
-	VFMADD231PS  Z9, Z2, Z11
-	VPTESTMD     Z10, Z11, K7
-	VMOVAPS.Z    Z11, K7, Z11
-	VMOVUPS      Z11, K1, (CX)
-	VMOVUPS.Z    (DX), K1, Z9
-	VMAXPS       Z9, Z11, Z9
-	VPTESTMD     Z10, Z9, K7
-	VMOVAPS.Z    Z9, K7, Z9
-	VMOVUPS      Z9, K1, (DX)
-	VMULPS       Z5, Z9, Z9
-	VSQRTPS      Z9, Z9
-	VADDPS       Z6, Z9, Z9
-	VDIVPS       Z9, Z12, Z9
-	VMULPS       Z13, Z8, Z13
-	VFNMADD231PS Z9, Z4, Z13
-	VMOVUPS      Z13, K1, (AX)
-
-done:
-	VZEROUPPER
-	RET
-
-root_again3:
-	VMULPS  Z5, Z14, Z13
-	VSQRTPS Z13, Z13
-	VADDPS  Z7, Z13, Z13
-	JMP     root_done3
-
-root_again4:
-	VMULPS  Z5, Z15, Z14
-	VSQRTPS Z14, Z14
-	VADDPS  Z7, Z14, Z14
-	JMP     root_done4
-
-root_again5:
-	VMULPS  Z5, Z16, Z15
-	VSQRTPS Z15, Z15
-	VADDPS  Z7, Z15, Z15
-	JMP     root_done5
-
-// func AdamDecoupledAheadAVX2(w *float32, m *float32, v *float32, grad *float32, n int, distance int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, scaled2 float32, epsilon float32, keep float32)
-// Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·AdamDecoupledAheadAVX2(SB), NOSPLIT, $0-84
-	MOVQ         w+0(FP), AX
-	MOVQ         m+8(FP), BX
-	MOVQ         v+16(FP), CX
-	MOVQ         top+24(FP), DX
-	MOVQ         grad+32(FP), SI
-	MOVQ         n+40(FP), DI
-	MOVQ         distance+48(FP), R8
-	VBROADCASTSS beta1+56(FP), Y0
-	VBROADCASTSS add1+60(FP), Y1
-	VBROADCASTSS beta2+64(FP), Y2
-	VBROADCASTSS add2+68(FP), Y3
-	VBROADCASTSS step+72(FP), Y4
-	VBROADCASTSS correct2+76(FP), Y5
-	VBROADCASTSS epsilon+80(FP), Y6
-	VBROADCASTSS decay+84(FP), Y7
-	VBROADCASTSS keep+88(FP), Y8
-	VBROADCASTSS lanes_7f800000<>+0(SB), Y10
-	SUBQ         $+16, DI
-	JL           blocks_end
-	PCALIGN      $0x40
-
-blocks:
-	PREFETCHT0   (AX)(DI*1)
-	PREFETCHT0   (BX)(DI*1)
-	PREFETCHT0   (CX)(DI*1)
-	PREFETCHT0   (DX)(DI*1)
-	VMOVUPS      (AX), Y9
-	VMOVUPS      (SI), Y11
-	VFMADD231PS  Y9, Y7, Y11
-	VMULPS       Y11, Y1, Y12
-	VFMADD231PS  (BX), Y0, Y12
-	VANDPS       Y10, Y12, Y13
-	VPSIGND      Y13, Y12, Y12
-	VMOVUPS      Y12, (BX)
-	VMULPS       Y11, Y3, Y13
-	VMULPS       Y11, Y13, Y11
-	VFMADD231PS  (CX), Y2, Y11
-	VANDPS       Y10, Y11, Y13
-	VPSIGND      Y13, Y11, Y11
-	VMOVUPS      Y11, (CX)
-	VMAXPS       (DX), Y11, Y11
-	VANDPS       Y10, Y11, Y13
-	VPSIGND      Y13, Y11, Y11
-	VMOVUPS      Y11, (DX)
-	VMULPS       Y5, Y11, Y11
-	VSQRTPS      Y11, Y11
-	VADDPS       Y6, Y11, Y11
-	VDIVPS       Y11, Y12, Y11
-	VMULPS       Y9, Y8, Y9
-	VFNMADD231PS Y11, Y4, Y9
-	VMOVUPS      Y9, (AX)
-	VMOVUPS      32(AX), Y9
-	VMOVUPS      32(SI), Y11
-	VFMADD231PS  Y9, Y7, Y11
-	VMULPS       Y11, Y1, Y12
-	VFMADD231PS  32(BX), Y0, Y12
-	VANDPS       Y10, Y12, Y13
-	VPSIGND      Y13, Y12, Y12
-	VMOVUPS      Y12, 32(BX)
-	VMULPS       Y11, Y3, Y13
-	VMULPS       Y11, Y13, Y11
-	VFMADD231PS  32(CX), Y2, Y11
-	VANDPS       Y10, Y11, Y13
-	VPSIGND      Y13, Y11, Y11
-	VMOVUPS      Y11, 32(CX)
-	VMAXPS       32(DX), Y11, Y11
-	VANDPS       Y10, Y11, Y13
-	VPSIGND      Y13, Y11, Y11
-	VMOVUPS      Y11, 32(DX)
-	VMULPS       Y5, Y11, Y11
-	VSQRTPS      Y11, Y11
-	VADDPS       Y6, Y11, Y11
-	VDIVPS       Y11, Y12, Y11
-	VMULPS       Y9, Y8, Y9
-	VFNMADD231PS Y11, Y4, Y9
-	VMOVUPS      Y9, 32(AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	SUBQ         $+16, SI
-	JGE          blocks
-
-blocks_end:
-	ADDQ $+16, SI
-	SUBQ $+8, SI
-	JL   vectors_end
-
-vectors:
-	VMOVUPS      (AX), Y9
-	VMOVUPS      (SI), Y11
-	VFMADD231PS  Y9, Y7, Y11
-	VMULPS       Y11, Y1, Y12
-	VFMADD231PS  (BX), Y0, Y12
-	VANDPS       Y10, Y12, Y13
-	VPSIGND      Y13, Y12, Y12
-	VMOVUPS      Y12, (BX)
-	VMULPS       Y11, Y3, Y13
-	VMULPS       Y11, Y13, Y11
-	VFMADD231PS  (CX), Y2, Y11
-	VANDPS       Y10, Y11, Y13
-	VPSIGND      Y13, Y11, Y11
-	VMOVUPS      Y11, (CX)
-	VMAXPS       (DX), Y11, Y11
-	VANDPS       Y10, Y11, Y13
-	VPSIGND      Y13, Y11, Y11
-	VMOVUPS      Y11, (DX)
-	VMULPS       Y5, Y11, Y11
-	VSQRTPS      Y11, Y11
-	VADDPS       Y6, Y11, Y11
-	VDIVPS       Y11, Y12, Y11
-	VMULPS       Y9, Y8, Y9
-	VFNMADD231PS Y11, Y4, Y9
-	VMOVUPS      Y9, (AX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, BX
-	ADDQ         $+32, CX
-	ADDQ         $+32, DX
-	SUBQ         $+8, SI
-	JGE          vectors
-
-vectors_end:
-	ADDQ        $+8, SI
-	TESTQ       SI, SI
-	JE          done
-	LEAQ        partial_masks<>+0(SB), R9
-	NEGQ        DI
-	VMOVUPS     32(R9)(DI*4), Y9
-	NEGQ        DI
-	VMASKMOVPS  (AX), Y9, Y11
-	VMASKMOVPS  (SI), Y9, Y12
-	VFMADD231PS Y11, Y7, Y12
-	VMASKMOVPS  (BX), Y9, Y13
-	VMULPS      Y12, Y1, Y14
-	VFMADD231PS Y13, Y0, Y14
-	VANDPS      Y10, Y14, Y13
-	VPSIGND     Y13, Y14, Y14
-	CMPQ        DI, $0x04
-	JL          store61_few
-	VMOVUPS     X14, (BX)
-	JE          store61_end
-	VPERM2F128  $0x01, Y14, Y14, Y14
-	CMPQ        DI, $0x06
-	JL          store61_five
-	VMOVLPS     X14, 16(BX)
-	JE          store61_swap
-	VEXTRACTPS  $0x02, X14, 24(BX)
-	JMP         store61_swap
-
-store61_five:
-	VMOVSS X14, 16(BX)
-
-store61_swap:
-	VPERM2F128 $0x01, Y14, Y14, Y14
-	JMP        store61_end
-
-store61_few:
-	CMPQ       DI, $0x02
-	JL         store61_one
-	VMOVLPS    X14, (BX)
-	JE         store61_end
-	VEXTRACTPS $0x02, X14, 8(BX)
-	JMP        store61_end
-
-store61_one:
-	VMOVSS X14, (BX)
-
-store61_end:
-	VMASKMOVPS  (CX), Y9, Y13
-	VMULPS      Y12, Y3, Y15
-	VMULPS      Y12, Y15, Y12
-	VFMADD231PS Y13, Y2, Y12
-	VANDPS      Y10, Y12, Y13
-	VPSIGND     Y13, Y12, Y12
-	CMPQ        DI, $0x04
-	JL          store62_few
-	VMOVUPS     X12, (CX)
-	JE          store62_end
-	VPERM2F128  $0x01, Y12, Y12, Y12
-	CMPQ        DI, $0x06
-	JL          store62_five
-	VMOVLPS     X12, 16(CX)
-	JE          store62_swap
-	VEXTRACTPS  $0x02, X12, 24(CX)
-	JMP         store62_swap
-
-store62_five:
-	VMOVSS X12, 16(CX)
-
-store62_swap:
-	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store62_end
-
-store62_few:
-	CMPQ       DI, $0x02
-	JL         store62_one
-	VMOVLPS    X12, (CX)
-	JE         store62_end
-	VEXTRACTPS $0x02, X12, 8(CX)
-	JMP        store62_end
-
-store62_one:
-	VMOVSS X12, (CX)
-
-store62_end:
-	VMASKMOVPS (DX), Y9, Y13
-	VMAXPS     Y13, Y12, Y13
-	VANDPS     Y10, Y13, Y12
-	VPSIGND    Y12, Y13, Y13
-	CMPQ       DI, $0x04
-	JL         store63_few
-	VMOVUPS    X13, (DX)
-	JE         store63_end
-	VPERM2F128 $0x01, Y13, Y13, Y13
-	CMPQ       DI, $0x06
-	JL         store63_five
-	VMOVLPS    X13, 16(DX)
-	JE         store63_swap
-	VEXTRACTPS $0x02, X13, 24(DX)
-	JMP        store63_swap
-
-store63_five:
-	VMOVSS X13, 16(DX)
-
-store63_swap:
-	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store63_end
-
-store63_few:
-	CMPQ       DI, $0x02
-	JL         store63_one
-	VMOVLPS    X13, (DX)
-	JE         store63_end
-	VEXTRACTPS $0x02, X13, 8(DX)
-	JMP        store63_end
-
-store63_one:
-	VMOVSS X13, (DX)
-
-store63_end:
-	VMULPS       Y5, Y13, Y13
-	VSQRTPS      Y13, Y13
-	VADDPS       Y6, Y13, Y13
-	VDIVPS       Y13, Y14, Y13
-	VMULPS       Y11, Y8, Y11
-	VFNMADD231PS Y13, Y4, Y11
-	CMPQ         DI, $0x04
-	JL           store64_few
-	VMOVUPS      X11, (AX)
-	JE           store64_end
-	VPERM2F128   $0x01, Y11, Y11, Y11
-	CMPQ         DI, $0x06
-	JL           store64_five
-	VMOVLPS      X11, 16(AX)
-	JE           store64_swap
-	VEXTRACTPS   $0x02, X11, 24(AX)
-	JMP          store64_swap
-
-store64_five:
-	VMOVSS X11, 16(AX)
-
-store64_swap:
-	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store64_end
-
-store64_few:
-	CMPQ       DI, $0x02
-	JL         store64_one
-	VMOVLPS    X11, (AX)
-	JE         store64_end
-	VEXTRACTPS $0x02, X11, 8(AX)
-	JMP        store64_end
-
-store64_one:
-	VMOVSS X11, (AX)
-
-store64_end:
 done:
 	VZEROUPPER
 	RET
@@ -14073,146 +13334,147 @@ TEXT ·AdamPlainAVX512(SB), NOSPLIT, $0-72
 	VBROADCASTSS scaled2+64(FP), Z6
 	VBROADCASTSS epsilon+68(FP), Z7
 	VBROADCASTSS lanes_7f800000<>+0(SB), Z9
+	VBROADCASTSS lanes_00800000<>+0(SB), Z10
 	SUBQ         $+64, SI
 	JL           blocks_end
 
 blocks:
 	VMOVUPS          (AX), Z8
-	VMOVUPS          64(AX), Z10
-	VMOVUPS          128(AX), Z11
-	VMOVUPS          192(AX), Z12
-	VMOVUPS          (DX), Z13
-	VMOVUPS          64(DX), Z14
-	VMOVUPS          128(DX), Z15
-	VMOVUPS          192(DX), Z16
-	VMOVUPS          (BX), Z17
-	VMOVUPS          64(BX), Z18
-	VMOVUPS          128(BX), Z19
-	VMOVUPS          192(BX), Z20
-	VMULPS           Z13, Z1, Z21
+	VMOVUPS          64(AX), Z11
+	VMOVUPS          128(AX), Z12
+	VMOVUPS          192(AX), Z13
+	VMOVUPS          (DX), Z14
+	VMOVUPS          64(DX), Z15
+	VMOVUPS          128(DX), Z16
+	VMOVUPS          192(DX), Z17
+	VMOVUPS          (BX), Z18
+	VMOVUPS          64(BX), Z19
+	VMOVUPS          128(BX), Z20
+	VMOVUPS          192(BX), Z21
 	VMULPS           Z14, Z1, Z22
 	VMULPS           Z15, Z1, Z23
 	VMULPS           Z16, Z1, Z24
-	VFMADD231PS      Z17, Z0, Z21
+	VMULPS           Z17, Z1, Z25
 	VFMADD231PS      Z18, Z0, Z22
 	VFMADD231PS      Z19, Z0, Z23
 	VFMADD231PS      Z20, Z0, Z24
-	VPTESTMD         Z9, Z21, K7
-	VMOVAPS.Z        Z21, K7, Z21
+	VFMADD231PS      Z21, Z0, Z25
 	VPTESTMD         Z9, Z22, K7
 	VMOVAPS.Z        Z22, K7, Z22
 	VPTESTMD         Z9, Z23, K7
 	VMOVAPS.Z        Z23, K7, Z23
 	VPTESTMD         Z9, Z24, K7
 	VMOVAPS.Z        Z24, K7, Z24
-	VMOVUPS          Z21, (BX)
-	VMOVUPS          Z22, 64(BX)
-	VMOVUPS          Z23, 128(BX)
-	VMOVUPS          Z24, 192(BX)
-	VMOVUPS          (CX), Z20
-	VMOVUPS          64(CX), Z19
-	VMOVUPS          128(CX), Z18
-	VMOVUPS          192(CX), Z17
-	VMULPS           Z13, Z3, Z25
+	VPTESTMD         Z9, Z25, K7
+	VMOVAPS.Z        Z25, K7, Z25
+	VMOVUPS          Z22, (BX)
+	VMOVUPS          Z23, 64(BX)
+	VMOVUPS          Z24, 128(BX)
+	VMOVUPS          Z25, 192(BX)
+	VMOVUPS          (CX), Z21
+	VMOVUPS          64(CX), Z20
+	VMOVUPS          128(CX), Z19
+	VMOVUPS          192(CX), Z18
 	VMULPS           Z14, Z3, Z26
 	VMULPS           Z15, Z3, Z27
 	VMULPS           Z16, Z3, Z28
-	VMULPS           Z13, Z25, Z13
+	VMULPS           Z17, Z3, Z29
 	VMULPS           Z14, Z26, Z14
 	VMULPS           Z15, Z27, Z15
 	VMULPS           Z16, Z28, Z16
-	VFMADD231PS      Z20, Z2, Z13
-	VFMADD231PS      Z19, Z2, Z14
-	VFMADD231PS      Z18, Z2, Z15
-	VFMADD231PS      Z17, Z2, Z16
-	VCMPPS.BCST      $0x01, lanes_00800000<>+0(SB), Z13, K2
-	VCMPPS.BCST      $0x01, lanes_00800000<>+0(SB), Z14, K3
-	VCMPPS.BCST      $0x01, lanes_00800000<>+0(SB), Z15, K4
-	VCMPPS.BCST      $0x01, lanes_00800000<>+0(SB), Z16, K5
+	VMULPS           Z17, Z29, Z17
+	VFMADD231PS      Z21, Z2, Z14
+	VFMADD231PS      Z20, Z2, Z15
+	VFMADD231PS      Z19, Z2, Z16
+	VFMADD231PS      Z18, Z2, Z17
+	VCMPPS           $0x01, Z10, Z14, K2
+	VCMPPS           $0x01, Z10, Z15, K3
+	VCMPPS           $0x01, Z10, Z16, K4
+	VCMPPS           $0x01, Z10, Z17, K5
 	KNOTW            K2, K7
-	VMOVAPS.Z        Z13, K7, Z13
-	KNOTW            K3, K7
 	VMOVAPS.Z        Z14, K7, Z14
-	KNOTW            K4, K7
+	KNOTW            K3, K7
 	VMOVAPS.Z        Z15, K7, Z15
-	KNOTW            K5, K7
+	KNOTW            K4, K7
 	VMOVAPS.Z        Z16, K7, Z16
-	VMOVUPS          Z13, (CX)
-	VMOVUPS          Z14, 64(CX)
-	VMOVUPS          Z15, 128(CX)
-	VMOVUPS          Z16, 192(CX)
-	VMULPS           Z5, Z13, Z17
-	VSQRTPS          Z17, Z17
-	VADDPS           Z7, Z17, Z17
-	VMULPS           Z6, Z14, Z18
-	VRSQRT14PS       Z18, Z20
-	VMULPS           Z20, Z18, Z19
-	VMULPS.BCST      lanes_3f000000<>+0(SB), Z20, Z20
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z28
-	VFNMADD231PS     Z19, Z20, Z28
-	VFMADD231PS      Z28, Z19, Z19
-	VFMADD231PS      Z28, Z20, Z20
-	VFNMADD231PS     Z19, Z19, Z18
-	VPTESTMD         Z14, Z14, K7
-	VFMADD213PS.Z    Z19, Z20, K7, Z18
-	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z18, K7, K6
-	VFPCLASSPSZ      $0x99, Z18, K7
-	KORTESTW         K6, K7
-	JNE              root_again6
-	VMOVAPS          Z7, Z13
-	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z18, Z13
-
-root_done6:
-	VMULPS           Z6, Z15, Z28
-	VRSQRT14PS       Z28, Z19
-	VMULPS           Z19, Z28, Z20
-	VMULPS.BCST      lanes_3f000000<>+0(SB), Z19, Z19
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z18
-	VFNMADD231PS     Z20, Z19, Z18
-	VFMADD231PS      Z18, Z20, Z20
-	VFMADD231PS      Z18, Z19, Z19
-	VFNMADD231PS     Z20, Z20, Z28
+	KNOTW            K5, K7
+	VMOVAPS.Z        Z17, K7, Z17
+	VMOVUPS          Z14, (CX)
+	VMOVUPS          Z15, 64(CX)
+	VMOVUPS          Z16, 128(CX)
+	VMOVUPS          Z17, 192(CX)
+	VMULPS           Z5, Z14, Z18
+	VSQRTPS          Z18, Z18
+	VADDPS           Z7, Z18, Z18
+	VMULPS           Z6, Z15, Z19
+	VRSQRT14PS       Z19, Z21
+	VMULPS           Z21, Z19, Z20
+	VMULPS.BCST      lanes_3f000000<>+0(SB), Z21, Z21
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z29
+	VFNMADD231PS     Z20, Z21, Z29
+	VFMADD231PS      Z29, Z20, Z20
+	VFMADD231PS      Z29, Z21, Z21
+	VFNMADD231PS     Z20, Z20, Z19
 	VPTESTMD         Z15, Z15, K7
-	VFMADD213PS.Z    Z20, Z19, K7, Z28
-	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z28, K7, K6
-	VFPCLASSPSZ      $0x99, Z28, K7
-	KORTESTW         K6, K7
-	JNE              root_again7
-	VMOVAPS          Z7, Z14
-	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z28, Z14
-
-root_done7:
-	VMULPS           Z6, Z16, Z18
-	VRSQRT14PS       Z18, Z20
-	VMULPS           Z20, Z18, Z19
-	VMULPS.BCST      lanes_3f000000<>+0(SB), Z20, Z20
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z28
-	VFNMADD231PS     Z19, Z20, Z28
-	VFMADD231PS      Z28, Z19, Z19
-	VFMADD231PS      Z28, Z20, Z20
-	VFNMADD231PS     Z19, Z19, Z18
-	VPTESTMD         Z16, Z16, K7
-	VFMADD213PS.Z    Z19, Z20, K7, Z18
-	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z18, K7, K6
-	VFPCLASSPSZ      $0x99, Z18, K7
+	VFMADD213PS.Z    Z20, Z21, K7, Z19
+	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z19, K7, K6
+	VFPCLASSPSZ      $0x99, Z19, K7
 	KORTESTW         K6, K7
 	JNE              root_again8
-	VMOVAPS          Z7, Z15
-	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z18, Z15
+	VMOVAPS          Z7, Z14
+	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z19, Z14
 
 root_done8:
-	VDIVPS       Z17, Z21, Z17
-	VDIVPS       Z13, Z22, Z13
+	VMULPS           Z6, Z16, Z29
+	VRSQRT14PS       Z29, Z20
+	VMULPS           Z20, Z29, Z21
+	VMULPS.BCST      lanes_3f000000<>+0(SB), Z20, Z20
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z19
+	VFNMADD231PS     Z21, Z20, Z19
+	VFMADD231PS      Z19, Z21, Z21
+	VFMADD231PS      Z19, Z20, Z20
+	VFNMADD231PS     Z21, Z21, Z29
+	VPTESTMD         Z16, Z16, K7
+	VFMADD213PS.Z    Z21, Z20, K7, Z29
+	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z29, K7, K6
+	VFPCLASSPSZ      $0x99, Z29, K7
+	KORTESTW         K6, K7
+	JNE              root_again9
+	VMOVAPS          Z7, Z15
+	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z29, Z15
+
+root_done9:
+	VMULPS           Z6, Z17, Z19
+	VRSQRT14PS       Z19, Z21
+	VMULPS           Z21, Z19, Z20
+	VMULPS.BCST      lanes_3f000000<>+0(SB), Z21, Z21
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z29
+	VFNMADD231PS     Z20, Z21, Z29
+	VFMADD231PS      Z29, Z20, Z20
+	VFMADD231PS      Z29, Z21, Z21
+	VFNMADD231PS     Z20, Z20, Z19
+	VPTESTMD         Z17, Z17, K7
+	VFMADD213PS.Z    Z20, Z21, K7, Z19
+	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z19, K7, K6
+	VFPCLASSPSZ      $0x99, Z19, K7
+	KORTESTW         K6, K7
+	JNE              root_again10
+	VMOVAPS          Z7, Z16
+	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z19, Z16
+
+root_done10:
+	VDIVPS       Z18, Z22, Z18
 	VDIVPS       Z14, Z23, Z14
 	VDIVPS       Z15, Z24, Z15
-	VFNMADD231PS Z17, Z4, Z8
-	VFNMADD231PS Z13, Z4, Z10
+	VDIVPS       Z16, Z25, Z16
+	VFNMADD231PS Z18, Z4, Z8
 	VFNMADD231PS Z14, Z4, Z11
 	VFNMADD231PS Z15, Z4, Z12
+	VFNMADD231PS Z16, Z4, Z13
 	VMOVUPS      Z8, (AX)
-	VMOVUPS      Z10, 64(AX)
-	VMOVUPS      Z11, 128(AX)
-	VMOVUPS      Z12, 192(AX)
+	VMOVUPS      Z11, 64(AX)
+	VMOVUPS      Z12, 128(AX)
+	VMOVUPS      Z13, 192(AX)
 	ADDQ         $+256, AX
 	ADDQ         $+256, BX
 	ADDQ         $+256, CX
@@ -14226,28 +13488,28 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (AX), Z12
-	VMOVUPS      (DX), Z11
-	VMOVUPS      (BX), Z10
-	VMULPS       Z11, Z1, Z8
-	VFMADD231PS  Z10, Z0, Z8
+	VMOVUPS      (AX), Z13
+	VMOVUPS      (DX), Z12
+	VMOVUPS      (BX), Z11
+	VMULPS       Z12, Z1, Z8
+	VFMADD231PS  Z11, Z0, Z8
 	VPTESTMD     Z9, Z8, K7
 	VMOVAPS.Z    Z8, K7, Z8
 	VMOVUPS      Z8, (BX)
-	VMOVUPS      (CX), Z10
-	VMULPS       Z11, Z3, Z15
-	VMULPS       Z11, Z15, Z11
-	VFMADD231PS  Z10, Z2, Z11
-	VCMPPS.BCST  $0x01, lanes_00800000<>+0(SB), Z11, K5
+	VMOVUPS      (CX), Z11
+	VMULPS       Z12, Z3, Z16
+	VMULPS       Z12, Z16, Z12
+	VFMADD231PS  Z11, Z2, Z12
+	VCMPPS       $0x01, Z10, Z12, K5
 	KNOTW        K5, K7
-	VMOVAPS.Z    Z11, K7, Z11
-	VMOVUPS      Z11, (CX)
-	VMULPS       Z5, Z11, Z10
-	VSQRTPS      Z10, Z10
-	VADDPS       Z7, Z10, Z10
-	VDIVPS       Z10, Z8, Z10
-	VFNMADD231PS Z10, Z4, Z12
-	VMOVUPS      Z12, (AX)
+	VMOVAPS.Z    Z12, K7, Z12
+	VMOVUPS      Z12, (CX)
+	VMULPS       Z5, Z12, Z11
+	VSQRTPS      Z11, Z11
+	VADDPS       Z7, Z11, Z11
+	VDIVPS       Z11, Z8, Z11
+	VFNMADD231PS Z11, Z4, Z13
+	VMOVUPS      Z13, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
@@ -14262,50 +13524,50 @@ vectors_end:
 	MOVL         $0x0000ffff, DI
 	BZHIL        SI, DI, DI
 	KMOVW        DI, K1
-	VMOVUPS.Z    (AX), K1, Z12
-	VMOVUPS.Z    (DX), K1, Z10
+	VMOVUPS.Z    (AX), K1, Z13
+	VMOVUPS.Z    (DX), K1, Z11
 	VMOVUPS.Z    (BX), K1, Z8
-	VMULPS       Z10, Z1, Z11
-	VFMADD231PS  Z8, Z0, Z11
-	VPTESTMD     Z9, Z11, K7
-	VMOVAPS.Z    Z11, K7, Z11
-	VMOVUPS      Z11, K1, (BX)
+	VMULPS       Z11, Z1, Z12
+	VFMADD231PS  Z8, Z0, Z12
+	VPTESTMD     Z9, Z12, K7
+	VMOVAPS.Z    Z12, K7, Z12
+	VMOVUPS      Z12, K1, (BX)
 	VMOVUPS.Z    (CX), K1, Z8
-	VMULPS       Z10, Z3, Z15
-	VMULPS       Z10, Z15, Z10
-	VFMADD231PS  Z8, Z2, Z10
-	VCMPPS.BCST  $0x01, lanes_00800000<>+0(SB), Z10, K5
+	VMULPS       Z11, Z3, Z16
+	VMULPS       Z11, Z16, Z11
+	VFMADD231PS  Z8, Z2, Z11
+	VCMPPS       $0x01, Z10, Z11, K5
 	KNOTW        K5, K7
-	VMOVAPS.Z    Z10, K7, Z10
-	VMOVUPS      Z10, K1, (CX)
-	VMULPS       Z5, Z10, Z8
+	VMOVAPS.Z    Z11, K7, Z11
+	VMOVUPS      Z11, K1, (CX)
+	VMULPS       Z5, Z11, Z8
 	VSQRTPS      Z8, Z8
 	VADDPS       Z7, Z8, Z8
-	VDIVPS       Z8, Z11, Z8
-	VFNMADD231PS Z8, Z4, Z12
-	VMOVUPS      Z12, K1, (AX)
+	VDIVPS       Z8, Z12, Z8
+	VFNMADD231PS Z8, Z4, Z13
+	VMOVUPS      Z13, K1, (AX)
 
 done:
 	VZEROUPPER
 	RET
 
-root_again6:
-	VMULPS  Z5, Z14, Z13
-	VSQRTPS Z13, Z13
-	VADDPS  Z7, Z13, Z13
-	JMP     root_done6
-
-root_again7:
+root_again8:
 	VMULPS  Z5, Z15, Z14
 	VSQRTPS Z14, Z14
 	VADDPS  Z7, Z14, Z14
-	JMP     root_done7
+	JMP     root_done8
 
-root_again8:
+root_again9:
 	VMULPS  Z5, Z16, Z15
 	VSQRTPS Z15, Z15
 	VADDPS  Z7, Z15, Z15
-	JMP     root_done8
+	JMP     root_done9
+
+root_again10:
+	VMULPS  Z5, Z17, Z16
+	VSQRTPS Z16, Z16
+	VADDPS  Z7, Z16, Z16
+	JMP     root_done10
 
 // func AdamPlainAheadAVX2(w *float32, m *float32, v *float32, grad *float32, n int, distance int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, scaled2 float32, epsilon float32)
 // Requires: AVX, AVX2, FMA3, MMX+
@@ -14845,10 +14107,10 @@ blocks:
 	VMOVUPS          64(SI), Z16
 	VMOVUPS          128(SI), Z17
 	VMOVUPS          192(SI), Z18
-	VFMADD231PS      Z10, Z7, Z15
-	VFMADD231PS      Z12, Z7, Z16
-	VFMADD231PS      Z13, Z7, Z17
-	VFMADD231PS      Z14, Z7, Z18
+	VFMADD231PS      Z10, Z8, Z15
+	VFMADD231PS      Z12, Z8, Z16
+	VFMADD231PS      Z13, Z8, Z17
+	VFMADD231PS      Z14, Z8, Z18
 	VMOVUPS          (BX), Z19
 	VMOVUPS          64(BX), Z20
 	VMOVUPS          128(BX), Z21
@@ -14889,21 +14151,18 @@ blocks:
 	VFMADD231PS      Z21, Z2, Z16
 	VFMADD231PS      Z20, Z2, Z17
 	VFMADD231PS      Z19, Z2, Z18
-	VPTESTMD         Z11, Z15, K7
+	VBROADCASTSS     lanes_00800000<>+0(SB), Z19
+	VCMPPS           $0x01, Z19, Z15, K2
+	VCMPPS           $0x01, Z19, Z16, K3
+	VCMPPS           $0x01, Z19, Z17, K4
+	VCMPPS           $0x01, Z19, Z18, K5
+	KNOTW            K2, K7
 	VMOVAPS.Z        Z15, K7, Z15
-	VMOVUPS          Z14, (CX)
-	VMOVUPS          Z15, 64(CX)
-	VMOVUPS          (DX), Z16
-	VMOVUPS          64(DX), Z17
-	VMAXPS           Z16, Z14, Z16
-	VMAXPS           Z17, Z15, Z17
-	VCMPPS           $0x01, Z12, Z16, K3
-	VCMPPS           $0x01, Z12, Z17, K2
 	KNOTW            K3, K7
 	VMOVAPS.Z        Z16, K7, Z16
-	VPTESTMD         Z11, Z17, K7
+	KNOTW            K4, K7
 	VMOVAPS.Z        Z17, K7, Z17
-	VPTESTMD         Z11, Z18, K7
+	KNOTW            K5, K7
 	VMOVAPS.Z        Z18, K7, Z18
 	VMOVUPS          Z15, (CX)
 	VMOVUPS          Z16, 64(CX)
@@ -14917,13 +14176,18 @@ blocks:
 	VMAXPS           Z20, Z16, Z20
 	VMAXPS           Z21, Z17, Z21
 	VMAXPS           Z22, Z18, Z22
-	VPTESTMD         Z11, Z19, K7
+	VBROADCASTSS     lanes_00800000<>+0(SB), Z18
+	VCMPPS           $0x01, Z18, Z19, K5
+	VCMPPS           $0x01, Z18, Z20, K4
+	VCMPPS           $0x01, Z18, Z21, K3
+	VCMPPS           $0x01, Z18, Z22, K2
+	KNOTW            K5, K7
 	VMOVAPS.Z        Z19, K7, Z19
-	VPTESTMD         Z11, Z20, K7
+	KNOTW            K4, K7
 	VMOVAPS.Z        Z20, K7, Z20
-	VPTESTMD         Z11, Z21, K7
+	KNOTW            K3, K7
 	VMOVAPS.Z        Z21, K7, Z21
-	VPTESTMD         Z11, Z22, K7
+	KNOTW            K2, K7
 	VMOVAPS.Z        Z22, K7, Z22
 	VMOVUPS          Z19, (DX)
 	VMOVUPS          Z20, 64(DX)
@@ -14931,8 +14195,8 @@ blocks:
 	VMOVUPS          Z22, 192(DX)
 	VMULPS           Z5, Z19, Z18
 	VSQRTPS          Z18, Z18
-	VADDPS           Z6, Z18, Z18
-	VMULPS           Z9, Z20, Z17
+	VADDPS           Z7, Z18, Z18
+	VMULPS           Z6, Z20, Z17
 	VRSQRT14PS       Z17, Z15
 	VMULPS           Z15, Z17, Z16
 	VMULPS.BCST      lanes_3f000000<>+0(SB), Z15, Z15
@@ -14946,12 +14210,12 @@ blocks:
 	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z17, K7, K6
 	VFPCLASSPSZ      $0x99, Z17, K7
 	KORTESTW         K6, K7
-	JNE              root_again5
-	VMOVAPS          Z6, Z19
+	JNE              root_again11
+	VMOVAPS          Z7, Z19
 	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z17, Z19
 
-root_done5:
-	VMULPS           Z9, Z21, Z30
+root_done11:
+	VMULPS           Z6, Z21, Z30
 	VRSQRT14PS       Z30, Z16
 	VMULPS           Z16, Z30, Z15
 	VMULPS.BCST      lanes_3f000000<>+0(SB), Z16, Z16
@@ -14965,12 +14229,12 @@ root_done5:
 	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z30, K7, K6
 	VFPCLASSPSZ      $0x99, Z30, K7
 	KORTESTW         K6, K7
-	JNE              root_again6
-	VMOVAPS          Z6, Z20
+	JNE              root_again12
+	VMOVAPS          Z7, Z20
 	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z30, Z20
 
-root_done6:
-	VMULPS           Z9, Z22, Z17
+root_done12:
+	VMULPS           Z6, Z22, Z17
 	VRSQRT14PS       Z17, Z15
 	VMULPS           Z15, Z17, Z16
 	VMULPS.BCST      lanes_3f000000<>+0(SB), Z15, Z15
@@ -14984,19 +14248,19 @@ root_done6:
 	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z17, K7, K6
 	VFPCLASSPSZ      $0x99, Z17, K7
 	KORTESTW         K6, K7
-	JNE              root_again7
-	VMOVAPS          Z6, Z21
+	JNE              root_again13
+	VMOVAPS          Z7, Z21
 	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z17, Z21
 
-root_done7:
+root_done13:
 	VDIVPS       Z18, Z23, Z18
 	VDIVPS       Z19, Z24, Z19
 	VDIVPS       Z20, Z25, Z20
 	VDIVPS       Z21, Z26, Z21
-	VMULPS       Z10, Z8, Z10
-	VMULPS       Z12, Z8, Z12
-	VMULPS       Z13, Z8, Z13
-	VMULPS       Z14, Z8, Z14
+	VMULPS       Z10, Z9, Z10
+	VMULPS       Z12, Z9, Z12
+	VMULPS       Z13, Z9, Z13
+	VMULPS       Z14, Z9, Z14
 	VFNMADD231PS Z18, Z4, Z10
 	VFNMADD231PS Z19, Z4, Z12
 	VFNMADD231PS Z20, Z4, Z13
@@ -15021,7 +14285,7 @@ blocks_end:
 vectors:
 	VMOVUPS      (AX), Z14
 	VMOVUPS      (SI), Z13
-	VFMADD231PS  Z14, Z7, Z13
+	VFMADD231PS  Z14, Z8, Z13
 	VMOVUPS      (BX), Z12
 	VMULPS       Z13, Z1, Z10
 	VFMADD231PS  Z12, Z0, Z10
@@ -15032,19 +14296,21 @@ vectors:
 	VMULPS       Z13, Z3, Z21
 	VMULPS       Z13, Z21, Z13
 	VFMADD231PS  Z12, Z2, Z13
-	VPTESTMD     Z11, Z13, K7
+	VCMPPS.BCST  $0x01, lanes_00800000<>+0(SB), Z13, K2
+	KNOTW        K2, K7
 	VMOVAPS.Z    Z13, K7, Z13
 	VMOVUPS      Z13, (CX)
 	VMOVUPS      (DX), Z12
 	VMAXPS       Z12, Z13, Z12
-	VPTESTMD     Z11, Z12, K7
+	VCMPPS.BCST  $0x01, lanes_00800000<>+0(SB), Z12, K2
+	KNOTW        K2, K7
 	VMOVAPS.Z    Z12, K7, Z12
 	VMOVUPS      Z12, (DX)
 	VMULPS       Z5, Z12, Z13
 	VSQRTPS      Z13, Z13
-	VADDPS       Z6, Z13, Z13
+	VADDPS       Z7, Z13, Z13
 	VDIVPS       Z13, Z10, Z13
-	VMULPS       Z14, Z8, Z14
+	VMULPS       Z14, Z9, Z14
 	VFNMADD231PS Z13, Z4, Z14
 	VMOVUPS      Z14, (AX)
 	ADDQ         $+64, AX
@@ -15064,7 +14330,7 @@ vectors_end:
 	KMOVW        R8, K1
 	VMOVUPS.Z    (AX), K1, Z14
 	VMOVUPS.Z    (SI), K1, Z13
-	VFMADD231PS  Z14, Z7, Z13
+	VFMADD231PS  Z14, Z8, Z13
 	VMOVUPS.Z    (BX), K1, Z10
 	VMULPS       Z13, Z1, Z12
 	VFMADD231PS  Z10, Z0, Z12
@@ -15075,19 +14341,21 @@ vectors_end:
 	VMULPS       Z13, Z3, Z21
 	VMULPS       Z13, Z21, Z13
 	VFMADD231PS  Z10, Z2, Z13
-	VPTESTMD     Z11, Z13, K7
+	VCMPPS.BCST  $0x01, lanes_00800000<>+0(SB), Z13, K2
+	KNOTW        K2, K7
 	VMOVAPS.Z    Z13, K7, Z13
 	VMOVUPS      Z13, K1, (CX)
 	VMOVUPS.Z    (DX), K1, Z10
 	VMAXPS       Z10, Z13, Z10
-	VPTESTMD     Z11, Z10, K7
+	VCMPPS.BCST  $0x01, lanes_00800000<>+0(SB), Z10, K2
+	KNOTW        K2, K7
 	VMOVAPS.Z    Z10, K7, Z10
 	VMOVUPS      Z10, K1, (DX)
 	VMULPS       Z5, Z10, Z13
 	VSQRTPS      Z13, Z13
-	VADDPS       Z6, Z13, Z13
+	VADDPS       Z7, Z13, Z13
 	VDIVPS       Z13, Z12, Z13
-	VMULPS       Z14, Z8, Z14
+	VMULPS       Z14, Z9, Z14
 	VFNMADD231PS Z13, Z4, Z14
 	VMOVUPS      Z14, K1, (AX)
 
@@ -15095,23 +14363,23 @@ done:
 	VZEROUPPER
 	RET
 
-root_again5:
+root_again11:
 	VMULPS  Z5, Z20, Z19
 	VSQRTPS Z19, Z19
-	VADDPS  Z6, Z19, Z19
-	JMP     root_done5
+	VADDPS  Z7, Z19, Z19
+	JMP     root_done11
 
-root_again6:
+root_again12:
 	VMULPS  Z5, Z21, Z20
 	VSQRTPS Z20, Z20
-	VADDPS  Z6, Z20, Z20
-	JMP     root_done6
+	VADDPS  Z7, Z20, Z20
+	JMP     root_done12
 
-root_again7:
+root_again13:
 	VMULPS  Z5, Z22, Z21
 	VSQRTPS Z21, Z21
-	VADDPS  Z6, Z21, Z21
-	JMP     root_done7
+	VADDPS  Z7, Z21, Z21
+	JMP     root_done13
 
 // func AmsGradAheadAVX2(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, distance int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, scaled2 float32, epsilon float32, decay float32, keep float32)
 // Requires: AVX, AVX2, FMA3, MMX+
@@ -15693,174 +14961,176 @@ TEXT ·AmsGradDecoupledAVX512(SB), NOSPLIT, $0-84
 	VBROADCASTSS scaled2+72(FP), Z6
 	VBROADCASTSS epsilon+76(FP), Z7
 	VBROADCASTSS keep+80(FP), Z8
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z10
+	VBROADCASTSS lanes_00800000<>+0(SB), Z11
 	SUBQ         $+64, DI
 	JL           blocks_end
 
 blocks:
 	VMOVUPS          (AX), Z9
-	VMOVUPS          64(AX), Z10
-	VMOVUPS          128(AX), Z11
-	VMOVUPS          192(AX), Z12
-	VMOVUPS          (SI), Z13
-	VMOVUPS          64(SI), Z14
-	VMOVUPS          128(SI), Z15
-	VMOVUPS          192(SI), Z16
-	VMOVUPS          (BX), Z17
-	VMOVUPS          64(BX), Z18
-	VMOVUPS          128(BX), Z19
-	VMOVUPS          192(BX), Z20
-	VMULPS           Z13, Z1, Z21
-	VMULPS           Z14, Z1, Z22
+	VMOVUPS          64(AX), Z12
+	VMOVUPS          128(AX), Z13
+	VMOVUPS          192(AX), Z14
+	VMOVUPS          (SI), Z15
+	VMOVUPS          64(SI), Z16
+	VMOVUPS          128(SI), Z17
+	VMOVUPS          192(SI), Z18
+	VMOVUPS          (BX), Z19
+	VMOVUPS          64(BX), Z20
+	VMOVUPS          128(BX), Z21
+	VMOVUPS          192(BX), Z22
 	VMULPS           Z15, Z1, Z23
 	VMULPS           Z16, Z1, Z24
-	VFMADD231PS      Z17, Z0, Z21
-	VFMADD231PS      Z18, Z0, Z22
+	VMULPS           Z17, Z1, Z25
+	VMULPS           Z18, Z1, Z26
 	VFMADD231PS      Z19, Z0, Z23
 	VFMADD231PS      Z20, Z0, Z24
-	VPTESTMD.BCST    lanes_7f800000<>+0(SB), Z21, K7
-	VMOVAPS.Z        Z21, K7, Z21
-	VPTESTMD.BCST    lanes_7f800000<>+0(SB), Z22, K7
-	VMOVAPS.Z        Z22, K7, Z22
-	VPTESTMD.BCST    lanes_7f800000<>+0(SB), Z23, K7
+	VFMADD231PS      Z21, Z0, Z25
+	VFMADD231PS      Z22, Z0, Z26
+	VPTESTMD         Z10, Z23, K7
 	VMOVAPS.Z        Z23, K7, Z23
-	VPTESTMD.BCST    lanes_7f800000<>+0(SB), Z24, K7
+	VPTESTMD         Z10, Z24, K7
 	VMOVAPS.Z        Z24, K7, Z24
-	VMOVUPS          Z21, (BX)
-	VMOVUPS          Z22, 64(BX)
-	VMOVUPS          Z23, 128(BX)
-	VMOVUPS          Z24, 192(BX)
-	VMOVUPS          (CX), Z20
-	VMOVUPS          64(CX), Z19
-	VMOVUPS          128(CX), Z18
-	VMOVUPS          192(CX), Z17
-	VMULPS           Z13, Z3, Z25
-	VMULPS           Z14, Z3, Z26
+	VPTESTMD         Z10, Z25, K7
+	VMOVAPS.Z        Z25, K7, Z25
+	VPTESTMD         Z10, Z26, K7
+	VMOVAPS.Z        Z26, K7, Z26
+	VMOVUPS          Z23, (BX)
+	VMOVUPS          Z24, 64(BX)
+	VMOVUPS          Z25, 128(BX)
+	VMOVUPS          Z26, 192(BX)
+	VMOVUPS          (CX), Z22
+	VMOVUPS          64(CX), Z21
+	VMOVUPS          128(CX), Z20
+	VMOVUPS          192(CX), Z19
 	VMULPS           Z15, Z3, Z27
 	VMULPS           Z16, Z3, Z28
-	VMULPS           Z13, Z25, Z13
-	VMULPS           Z14, Z26, Z14
+	VMULPS           Z17, Z3, Z29
+	VMULPS           Z18, Z3, Z30
 	VMULPS           Z15, Z27, Z15
 	VMULPS           Z16, Z28, Z16
-	VFMADD231PS      Z20, Z2, Z13
-	VFMADD231PS      Z19, Z2, Z14
-	VFMADD231PS      Z18, Z2, Z15
-	VFMADD231PS      Z17, Z2, Z16
-	VCMPPS.BCST      $0x01, lanes_00800000<>+0(SB), Z13, K2
-	VCMPPS.BCST      $0x01, lanes_00800000<>+0(SB), Z14, K3
-	VCMPPS.BCST      $0x01, lanes_00800000<>+0(SB), Z15, K4
-	VCMPPS.BCST      $0x01, lanes_00800000<>+0(SB), Z16, K5
+	VMULPS           Z17, Z29, Z17
+	VMULPS           Z18, Z30, Z18
+	VFMADD231PS      Z22, Z2, Z15
+	VFMADD231PS      Z21, Z2, Z16
+	VFMADD231PS      Z20, Z2, Z17
+	VFMADD231PS      Z19, Z2, Z18
+	VCMPPS           $0x01, Z11, Z15, K2
+	VCMPPS           $0x01, Z11, Z16, K3
+	VCMPPS           $0x01, Z11, Z17, K4
+	VCMPPS           $0x01, Z11, Z18, K5
 	KNOTW            K2, K7
-	VMOVAPS.Z        Z13, K7, Z13
-	KNOTW            K3, K7
-	VMOVAPS.Z        Z14, K7, Z14
-	KNOTW            K4, K7
 	VMOVAPS.Z        Z15, K7, Z15
-	KNOTW            K5, K7
+	KNOTW            K3, K7
 	VMOVAPS.Z        Z16, K7, Z16
-	VMOVUPS          Z13, (CX)
-	VMOVUPS          Z14, 64(CX)
-	VMOVUPS          Z15, 128(CX)
-	VMOVUPS          Z16, 192(CX)
-	VMOVUPS          (DX), Z17
-	VMOVUPS          64(DX), Z18
-	VMOVUPS          128(DX), Z19
-	VMOVUPS          192(DX), Z20
-	VMAXPS           Z17, Z13, Z17
-	VMAXPS           Z18, Z14, Z18
+	KNOTW            K4, K7
+	VMOVAPS.Z        Z17, K7, Z17
+	KNOTW            K5, K7
+	VMOVAPS.Z        Z18, K7, Z18
+	VMOVUPS          Z15, (CX)
+	VMOVUPS          Z16, 64(CX)
+	VMOVUPS          Z17, 128(CX)
+	VMOVUPS          Z18, 192(CX)
+	VMOVUPS          (DX), Z19
+	VMOVUPS          64(DX), Z20
+	VMOVUPS          128(DX), Z21
+	VMOVUPS          192(DX), Z22
 	VMAXPS           Z19, Z15, Z19
 	VMAXPS           Z20, Z16, Z20
-	VCMPPS.BCST      $0x01, lanes_00800000<>+0(SB), Z17, K5
-	VCMPPS.BCST      $0x01, lanes_00800000<>+0(SB), Z18, K4
-	VCMPPS.BCST      $0x01, lanes_00800000<>+0(SB), Z19, K3
-	VCMPPS.BCST      $0x01, lanes_00800000<>+0(SB), Z20, K2
+	VMAXPS           Z21, Z17, Z21
+	VMAXPS           Z22, Z18, Z22
+	VCMPPS           $0x01, Z11, Z19, K5
+	VCMPPS           $0x01, Z11, Z20, K4
+	VCMPPS           $0x01, Z11, Z21, K3
+	VCMPPS           $0x01, Z11, Z22, K2
 	KNOTW            K5, K7
-	VMOVAPS.Z        Z17, K7, Z17
-	KNOTW            K4, K7
-	VMOVAPS.Z        Z18, K7, Z18
-	KNOTW            K3, K7
 	VMOVAPS.Z        Z19, K7, Z19
-	KNOTW            K2, K7
+	KNOTW            K4, K7
 	VMOVAPS.Z        Z20, K7, Z20
-	VMOVUPS          Z17, (DX)
-	VMOVUPS          Z18, 64(DX)
-	VMOVUPS          Z19, 128(DX)
-	VMOVUPS          Z20, 192(DX)
-	VMULPS           Z5, Z17, Z16
-	VSQRTPS          Z16, Z16
-	VADDPS           Z7, Z16, Z16
-	VMULPS           Z6, Z18, Z15
-	VRSQRT14PS       Z15, Z13
-	VMULPS           Z13, Z15, Z14
-	VMULPS.BCST      lanes_3f000000<>+0(SB), Z13, Z13
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z28
-	VFNMADD231PS     Z14, Z13, Z28
-	VFMADD231PS      Z28, Z14, Z14
-	VFMADD231PS      Z28, Z13, Z13
-	VFNMADD231PS     Z14, Z14, Z15
-	VPTESTMD         Z18, Z18, K7
-	VFMADD213PS.Z    Z14, Z13, K7, Z15
-	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z15, K7, K6
-	VFPCLASSPSZ      $0x99, Z15, K7
-	KORTESTW         K6, K7
-	JNE              root_again10
-	VMOVAPS          Z7, Z17
-	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z15, Z17
-
-root_done10:
-	VMULPS           Z6, Z19, Z28
-	VRSQRT14PS       Z28, Z14
-	VMULPS           Z14, Z28, Z13
-	VMULPS.BCST      lanes_3f000000<>+0(SB), Z14, Z14
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z15
-	VFNMADD231PS     Z13, Z14, Z15
-	VFMADD231PS      Z15, Z13, Z13
-	VFMADD231PS      Z15, Z14, Z14
-	VFNMADD231PS     Z13, Z13, Z28
-	VPTESTMD         Z19, Z19, K7
-	VFMADD213PS.Z    Z13, Z14, K7, Z28
-	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z28, K7, K6
-	VFPCLASSPSZ      $0x99, Z28, K7
-	KORTESTW         K6, K7
-	JNE              root_again11
-	VMOVAPS          Z7, Z18
-	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z28, Z18
-
-root_done11:
-	VMULPS           Z6, Z20, Z15
-	VRSQRT14PS       Z15, Z13
-	VMULPS           Z13, Z15, Z14
-	VMULPS.BCST      lanes_3f000000<>+0(SB), Z13, Z13
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z28
-	VFNMADD231PS     Z14, Z13, Z28
-	VFMADD231PS      Z28, Z14, Z14
-	VFMADD231PS      Z28, Z13, Z13
-	VFNMADD231PS     Z14, Z14, Z15
+	KNOTW            K3, K7
+	VMOVAPS.Z        Z21, K7, Z21
+	KNOTW            K2, K7
+	VMOVAPS.Z        Z22, K7, Z22
+	VMOVUPS          Z19, (DX)
+	VMOVUPS          Z20, 64(DX)
+	VMOVUPS          Z21, 128(DX)
+	VMOVUPS          Z22, 192(DX)
+	VMULPS           Z5, Z19, Z18
+	VSQRTPS          Z18, Z18
+	VADDPS           Z7, Z18, Z18
+	VMULPS           Z6, Z20, Z17
+	VRSQRT14PS       Z17, Z15
+	VMULPS           Z15, Z17, Z16
+	VMULPS.BCST      lanes_3f000000<>+0(SB), Z15, Z15
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z30
+	VFNMADD231PS     Z16, Z15, Z30
+	VFMADD231PS      Z30, Z16, Z16
+	VFMADD231PS      Z30, Z15, Z15
+	VFNMADD231PS     Z16, Z16, Z17
 	VPTESTMD         Z20, Z20, K7
-	VFMADD213PS.Z    Z14, Z13, K7, Z15
-	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z15, K7, K6
-	VFPCLASSPSZ      $0x99, Z15, K7
+	VFMADD213PS.Z    Z16, Z15, K7, Z17
+	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z17, K7, K6
+	VFPCLASSPSZ      $0x99, Z17, K7
 	KORTESTW         K6, K7
-	JNE              root_again12
+	JNE              root_again14
 	VMOVAPS          Z7, Z19
-	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z15, Z19
+	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z17, Z19
 
-root_done12:
-	VDIVPS       Z16, Z21, Z16
-	VDIVPS       Z17, Z22, Z17
+root_done14:
+	VMULPS           Z6, Z21, Z30
+	VRSQRT14PS       Z30, Z16
+	VMULPS           Z16, Z30, Z15
+	VMULPS.BCST      lanes_3f000000<>+0(SB), Z16, Z16
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z17
+	VFNMADD231PS     Z15, Z16, Z17
+	VFMADD231PS      Z17, Z15, Z15
+	VFMADD231PS      Z17, Z16, Z16
+	VFNMADD231PS     Z15, Z15, Z30
+	VPTESTMD         Z21, Z21, K7
+	VFMADD213PS.Z    Z15, Z16, K7, Z30
+	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z30, K7, K6
+	VFPCLASSPSZ      $0x99, Z30, K7
+	KORTESTW         K6, K7
+	JNE              root_again15
+	VMOVAPS          Z7, Z20
+	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z30, Z20
+
+root_done15:
+	VMULPS           Z6, Z22, Z17
+	VRSQRT14PS       Z17, Z15
+	VMULPS           Z15, Z17, Z16
+	VMULPS.BCST      lanes_3f000000<>+0(SB), Z15, Z15
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z30
+	VFNMADD231PS     Z16, Z15, Z30
+	VFMADD231PS      Z30, Z16, Z16
+	VFMADD231PS      Z30, Z15, Z15
+	VFNMADD231PS     Z16, Z16, Z17
+	VPTESTMD         Z22, Z22, K7
+	VFMADD213PS.Z    Z16, Z15, K7, Z17
+	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z17, K7, K6
+	VFPCLASSPSZ      $0x99, Z17, K7
+	KORTESTW         K6, K7
+	JNE              root_again16
+	VMOVAPS          Z7, Z21
+	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z17, Z21
+
+root_done16:
 	VDIVPS       Z18, Z23, Z18
 	VDIVPS       Z19, Z24, Z19
+	VDIVPS       Z20, Z25, Z20
+	VDIVPS       Z21, Z26, Z21
 	VMULPS       Z9, Z8, Z9
-	VMULPS       Z10, Z8, Z10
-	VMULPS       Z11, Z8, Z11
 	VMULPS       Z12, Z8, Z12
-	VFNMADD231PS Z16, Z4, Z9
-	VFNMADD231PS Z17, Z4, Z10
-	VFNMADD231PS Z18, Z4, Z11
+	VMULPS       Z13, Z8, Z13
+	VMULPS       Z14, Z8, Z14
+	VFNMADD231PS Z18, Z4, Z9
 	VFNMADD231PS Z19, Z4, Z12
+	VFNMADD231PS Z20, Z4, Z13
+	VFNMADD231PS Z21, Z4, Z14
 	VMOVUPS      Z9, (AX)
-	VMOVUPS      Z10, 64(AX)
-	VMOVUPS      Z11, 128(AX)
-	VMOVUPS      Z12, 192(AX)
+	VMOVUPS      Z12, 64(AX)
+	VMOVUPS      Z13, 128(AX)
+	VMOVUPS      Z14, 192(AX)
 	ADDQ         $+256, AX
 	ADDQ         $+256, BX
 	ADDQ         $+256, CX
@@ -15875,101 +15145,101 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS       (AX), Z12
-	VMOVUPS       (SI), Z11
-	VMOVUPS       (BX), Z10
-	VMULPS        Z11, Z1, Z9
-	VFMADD231PS   Z10, Z0, Z9
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z9, K7
-	VMOVAPS.Z     Z9, K7, Z9
-	VMOVUPS       Z9, (BX)
-	VMOVUPS       (CX), Z10
-	VMULPS        Z11, Z3, Z19
-	VMULPS        Z11, Z19, Z11
-	VFMADD231PS   Z10, Z2, Z11
-	VCMPPS.BCST   $0x01, lanes_00800000<>+0(SB), Z11, K2
-	KNOTW         K2, K7
-	VMOVAPS.Z     Z11, K7, Z11
-	VMOVUPS       Z11, (CX)
-	VMOVUPS       (DX), Z10
-	VMAXPS        Z10, Z11, Z10
-	VCMPPS.BCST   $0x01, lanes_00800000<>+0(SB), Z10, K2
-	KNOTW         K2, K7
-	VMOVAPS.Z     Z10, K7, Z10
-	VMOVUPS       Z10, (DX)
-	VMULPS        Z5, Z10, Z11
-	VSQRTPS       Z11, Z11
-	VADDPS        Z7, Z11, Z11
-	VDIVPS        Z11, Z9, Z11
-	VMULPS        Z12, Z8, Z12
-	VFNMADD231PS  Z11, Z4, Z12
-	VMOVUPS       Z12, (AX)
-	ADDQ          $+64, AX
-	ADDQ          $+64, BX
-	ADDQ          $+64, CX
-	ADDQ          $+64, DX
-	ADDQ          $+64, SI
-	SUBQ          $+16, DI
-	JGE           vectors
+	VMOVUPS      (AX), Z14
+	VMOVUPS      (SI), Z13
+	VMOVUPS      (BX), Z12
+	VMULPS       Z13, Z1, Z9
+	VFMADD231PS  Z12, Z0, Z9
+	VPTESTMD     Z10, Z9, K7
+	VMOVAPS.Z    Z9, K7, Z9
+	VMOVUPS      Z9, (BX)
+	VMOVUPS      (CX), Z12
+	VMULPS       Z13, Z3, Z21
+	VMULPS       Z13, Z21, Z13
+	VFMADD231PS  Z12, Z2, Z13
+	VCMPPS       $0x01, Z11, Z13, K2
+	KNOTW        K2, K7
+	VMOVAPS.Z    Z13, K7, Z13
+	VMOVUPS      Z13, (CX)
+	VMOVUPS      (DX), Z12
+	VMAXPS       Z12, Z13, Z12
+	VCMPPS       $0x01, Z11, Z12, K2
+	KNOTW        K2, K7
+	VMOVAPS.Z    Z12, K7, Z12
+	VMOVUPS      Z12, (DX)
+	VMULPS       Z5, Z12, Z13
+	VSQRTPS      Z13, Z13
+	VADDPS       Z7, Z13, Z13
+	VDIVPS       Z13, Z9, Z13
+	VMULPS       Z14, Z8, Z14
+	VFNMADD231PS Z13, Z4, Z14
+	VMOVUPS      Z14, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, SI
+	SUBQ         $+16, DI
+	JGE          vectors
 
 vectors_end:
-	ADDQ          $+16, DI
-	TESTQ         DI, DI
-	JE            done
-	MOVL          $0x0000ffff, R8
-	BZHIL         DI, R8, R8
-	KMOVW         R8, K1
-	VMOVUPS.Z     (AX), K1, Z12
-	VMOVUPS.Z     (SI), K1, Z11
-	VMOVUPS.Z     (BX), K1, Z9
-	VMULPS        Z11, Z1, Z10
-	VFMADD231PS   Z9, Z0, Z10
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z10, K7
-	VMOVAPS.Z     Z10, K7, Z10
-	VMOVUPS       Z10, K1, (BX)
-	VMOVUPS.Z     (CX), K1, Z9
-	VMULPS        Z11, Z3, Z19
-	VMULPS        Z11, Z19, Z11
-	VFMADD231PS   Z9, Z2, Z11
-	VCMPPS.BCST   $0x01, lanes_00800000<>+0(SB), Z11, K2
-	KNOTW         K2, K7
-	VMOVAPS.Z     Z11, K7, Z11
-	VMOVUPS       Z11, K1, (CX)
-	VMOVUPS.Z     (DX), K1, Z9
-	VMAXPS        Z9, Z11, Z9
-	VCMPPS.BCST   $0x01, lanes_00800000<>+0(SB), Z9, K2
-	KNOTW         K2, K7
-	VMOVAPS.Z     Z9, K7, Z9
-	VMOVUPS       Z9, K1, (DX)
-	VMULPS        Z5, Z9, Z11
-	VSQRTPS       Z11, Z11
-	VADDPS        Z7, Z11, Z11
-	VDIVPS        Z11, Z10, Z11
-	VMULPS        Z12, Z8, Z12
-	VFNMADD231PS  Z11, Z4, Z12
-	VMOVUPS       Z12, K1, (AX)
+	ADDQ         $+16, DI
+	TESTQ        DI, DI
+	JE           done
+	MOVL         $0x0000ffff, R8
+	BZHIL        DI, R8, R8
+	KMOVW        R8, K1
+	VMOVUPS.Z    (AX), K1, Z14
+	VMOVUPS.Z    (SI), K1, Z13
+	VMOVUPS.Z    (BX), K1, Z9
+	VMULPS       Z13, Z1, Z12
+	VFMADD231PS  Z9, Z0, Z12
+	VPTESTMD     Z10, Z12, K7
+	VMOVAPS.Z    Z12, K7, Z12
+	VMOVUPS      Z12, K1, (BX)
+	VMOVUPS.Z    (CX), K1, Z9
+	VMULPS       Z13, Z3, Z21
+	VMULPS       Z13, Z21, Z13
+	VFMADD231PS  Z9, Z2, Z13
+	VCMPPS       $0x01, Z11, Z13, K2
+	KNOTW        K2, K7
+	VMOVAPS.Z    Z13, K7, Z13
+	VMOVUPS      Z13, K1, (CX)
+	VMOVUPS.Z    (DX), K1, Z9
+	VMAXPS       Z9, Z13, Z9
+	VCMPPS       $0x01, Z11, Z9, K2
+	KNOTW        K2, K7
+	VMOVAPS.Z    Z9, K7, Z9
+	VMOVUPS      Z9, K1, (DX)
+	VMULPS       Z5, Z9, Z13
+	VSQRTPS      Z13, Z13
+	VADDPS       Z7, Z13, Z13
+	VDIVPS       Z13, Z12, Z13
+	VMULPS       Z14, Z8, Z14
+	VFNMADD231PS Z13, Z4, Z14
+	VMOVUPS      Z14, K1, (AX)
 
 done:
 	VZEROUPPER
 	RET
 
-root_again10:
-	VMULPS  Z5, Z18, Z17
-	VSQRTPS Z17, Z17
-	VADDPS  Z7, Z17, Z17
-	JMP     root_done10
-
-root_again11:
-	VMULPS  Z5, Z19, Z18
-	VSQRTPS Z18, Z18
-	VADDPS  Z7, Z18, Z18
-	JMP     root_done11
-
-root_again12:
+root_again14:
 	VMULPS  Z5, Z20, Z19
 	VSQRTPS Z19, Z19
 	VADDPS  Z7, Z19, Z19
-	JMP     root_done12
+	JMP     root_done14
+
+root_again15:
+	VMULPS  Z5, Z21, Z20
+	VSQRTPS Z20, Z20
+	VADDPS  Z7, Z20, Z20
+	JMP     root_done15
+
+root_again16:
+	VMULPS  Z5, Z22, Z21
+	VSQRTPS Z21, Z21
+	VADDPS  Z7, Z21, Z21
+	JMP     root_done16
 
 // func AmsGradDecoupledAheadAVX2(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, distance int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, scaled2 float32, epsilon float32, keep float32)
 // Requires: AVX, AVX2, FMA3, MMX+
@@ -16768,38 +16038,39 @@ TEXT ·RmsPropAVX2(SB), NOSPLIT, $0-52
 	VBROADCASTSS epsilon+40(FP), Y2
 	VBROADCASTSS lr+44(FP), Y3
 	VBROADCASTSS decay+48(FP), Y4
+	VBROADCASTSS lanes_00800000<>+0(SB), Y6
 	SUBQ         $+16, DX
 	JL           blocks_end
 
 blocks:
 	VMOVUPS      (AX), Y5
-	VMOVUPS      32(AX), Y6
-	VMOVUPS      (CX), Y7
-	VMOVUPS      32(CX), Y8
-	VFMADD231PS  Y5, Y4, Y7
-	VFMADD231PS  Y6, Y4, Y8
-	VMULPS       Y7, Y1, Y9
+	VMOVUPS      32(AX), Y7
+	VMOVUPS      (CX), Y8
+	VMOVUPS      32(CX), Y9
+	VFMADD231PS  Y5, Y4, Y8
+	VFMADD231PS  Y7, Y4, Y9
 	VMULPS       Y8, Y1, Y10
-	VMULPS       Y7, Y9, Y9
+	VMULPS       Y9, Y1, Y11
 	VMULPS       Y8, Y10, Y10
-	VFMADD231PS  (BX), Y0, Y9
-	VFMADD231PS  32(BX), Y0, Y10
-	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y9, Y11
-	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y10, Y12
-	VANDNPS      Y9, Y11, Y9
+	VMULPS       Y9, Y11, Y11
+	VFMADD231PS  (BX), Y0, Y10
+	VFMADD231PS  32(BX), Y0, Y11
+	VCMPPS       $0x01, Y6, Y10, Y12
+	VCMPPS       $0x01, Y6, Y11, Y13
 	VANDNPS      Y10, Y12, Y10
-	VMOVUPS      Y9, (BX)
-	VMOVUPS      Y10, 32(BX)
-	VSQRTPS      Y9, Y9
+	VANDNPS      Y11, Y13, Y11
+	VMOVUPS      Y10, (BX)
+	VMOVUPS      Y11, 32(BX)
 	VSQRTPS      Y10, Y10
-	VADDPS       Y2, Y9, Y9
+	VSQRTPS      Y11, Y11
 	VADDPS       Y2, Y10, Y10
-	VDIVPS       Y9, Y7, Y9
+	VADDPS       Y2, Y11, Y11
 	VDIVPS       Y10, Y8, Y10
-	VFNMADD231PS Y9, Y3, Y5
-	VFNMADD231PS Y10, Y3, Y6
+	VDIVPS       Y11, Y9, Y11
+	VFNMADD231PS Y10, Y3, Y5
+	VFNMADD231PS Y11, Y3, Y7
 	VMOVUPS      Y5, (AX)
-	VMOVUPS      Y6, 32(AX)
+	VMOVUPS      Y7, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
@@ -16812,20 +16083,20 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (AX), Y6
+	VMOVUPS      (AX), Y7
 	VMOVUPS      (CX), Y5
-	VFMADD231PS  Y6, Y4, Y5
-	VMULPS       Y5, Y1, Y10
-	VMULPS       Y5, Y10, Y10
-	VFMADD231PS  (BX), Y0, Y10
-	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y10, Y9
-	VANDNPS      Y10, Y9, Y10
-	VMOVUPS      Y10, (BX)
-	VSQRTPS      Y10, Y10
-	VADDPS       Y2, Y10, Y10
-	VDIVPS       Y10, Y5, Y10
-	VFNMADD231PS Y10, Y3, Y6
-	VMOVUPS      Y6, (AX)
+	VFMADD231PS  Y7, Y4, Y5
+	VMULPS       Y5, Y1, Y11
+	VMULPS       Y5, Y11, Y11
+	VFMADD231PS  (BX), Y0, Y11
+	VCMPPS       $0x01, Y6, Y11, Y10
+	VANDNPS      Y11, Y10, Y11
+	VMOVUPS      Y11, (BX)
+	VSQRTPS      Y11, Y11
+	VADDPS       Y2, Y11, Y11
+	VDIVPS       Y11, Y5, Y11
+	VFNMADD231PS Y11, Y3, Y7
+	VMOVUPS      Y7, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -16838,81 +16109,81 @@ vectors_end:
 	JE          done
 	LEAQ        partial_masks<>+0(SB), SI
 	NEGQ        DX
-	VMOVUPS     32(SI)(DX*4), Y6
+	VMOVUPS     32(SI)(DX*4), Y7
 	NEGQ        DX
-	VMASKMOVPS  (AX), Y6, Y10
-	VMASKMOVPS  (CX), Y6, Y5
-	VFMADD231PS Y10, Y4, Y5
-	VMULPS      Y5, Y1, Y9
-	VMASKMOVPS  (BX), Y6, Y8
-	VMULPS      Y5, Y9, Y9
-	VFMADD231PS Y8, Y0, Y9
-	VCMPPS      $0x01, lanes_00800000<>+0(SB), Y9, Y8
-	VANDNPS     Y9, Y8, Y9
+	VMASKMOVPS  (AX), Y7, Y11
+	VMASKMOVPS  (CX), Y7, Y5
+	VFMADD231PS Y11, Y4, Y5
+	VMULPS      Y5, Y1, Y10
+	VMASKMOVPS  (BX), Y7, Y9
+	VMULPS      Y5, Y10, Y10
+	VFMADD231PS Y9, Y0, Y10
+	VCMPPS      $0x01, Y6, Y10, Y9
+	VANDNPS     Y10, Y9, Y10
 	CMPQ        DX, $0x04
 	JL          store87_few
-	VMOVUPS     X9, (BX)
+	VMOVUPS     X10, (BX)
 	JE          store87_end
-	VPERM2F128  $0x01, Y9, Y9, Y9
+	VPERM2F128  $0x01, Y10, Y10, Y10
 	CMPQ        DX, $0x06
 	JL          store87_five
-	VMOVLPS     X9, 16(BX)
+	VMOVLPS     X10, 16(BX)
 	JE          store87_swap
-	VEXTRACTPS  $0x02, X9, 24(BX)
+	VEXTRACTPS  $0x02, X10, 24(BX)
 	JMP         store87_swap
 
 store87_five:
-	VMOVSS X9, 16(BX)
+	VMOVSS X10, 16(BX)
 
 store87_swap:
-	VPERM2F128 $0x01, Y9, Y9, Y9
+	VPERM2F128 $0x01, Y10, Y10, Y10
 	JMP        store87_end
 
 store87_few:
 	CMPQ       DX, $0x02
 	JL         store87_one
-	VMOVLPS    X9, (BX)
+	VMOVLPS    X10, (BX)
 	JE         store87_end
-	VEXTRACTPS $0x02, X9, 8(BX)
+	VEXTRACTPS $0x02, X10, 8(BX)
 	JMP        store87_end
 
 store87_one:
-	VMOVSS X9, (BX)
+	VMOVSS X10, (BX)
 
 store87_end:
-	VSQRTPS      Y9, Y9
-	VADDPS       Y2, Y9, Y9
-	VDIVPS       Y9, Y5, Y9
-	VFNMADD231PS Y9, Y3, Y10
+	VSQRTPS      Y10, Y10
+	VADDPS       Y2, Y10, Y10
+	VDIVPS       Y10, Y5, Y10
+	VFNMADD231PS Y10, Y3, Y11
 	CMPQ         DX, $0x04
 	JL           store88_few
-	VMOVUPS      X10, (AX)
+	VMOVUPS      X11, (AX)
 	JE           store88_end
-	VPERM2F128   $0x01, Y10, Y10, Y10
+	VPERM2F128   $0x01, Y11, Y11, Y11
 	CMPQ         DX, $0x06
 	JL           store88_five
-	VMOVLPS      X10, 16(AX)
+	VMOVLPS      X11, 16(AX)
 	JE           store88_swap
-	VEXTRACTPS   $0x02, X10, 24(AX)
+	VEXTRACTPS   $0x02, X11, 24(AX)
 	JMP          store88_swap
 
 store88_five:
-	VMOVSS X10, 16(AX)
+	VMOVSS X11, 16(AX)
 
 store88_swap:
-	VPERM2F128 $0x01, Y10, Y10, Y10
+	VPERM2F128 $0x01, Y11, Y11, Y11
 	JMP        store88_end
 
 store88_few:
 	CMPQ       DX, $0x02
 	JL         store88_one
-	VMOVLPS    X10, (AX)
+	VMOVLPS    X11, (AX)
 	JE         store88_end
-	VEXTRACTPS $0x02, X10, 8(AX)
+	VEXTRACTPS $0x02, X11, 8(AX)
 	JMP        store88_end
 
 store88_one:
-	VMOVSS X10, (AX)
+	VMOVSS X11, (AX)
 
 store88_end:
 done:
@@ -17075,6 +16346,7 @@ TEXT ·RmsPropAheadAVX2(SB), NOSPLIT, $0-60
 	VBROADCASTSS epsilon+48(FP), Y2
 	VBROADCASTSS lr+52(FP), Y3
 	VBROADCASTSS decay+56(FP), Y4
+	VBROADCASTSS lanes_00800000<>+0(SB), Y6
 	SUBQ         $+16, DX
 	JL           blocks_end
 	PCALIGN      $0x40
@@ -17084,33 +16356,33 @@ blocks:
 	PREFETCHT0   (BX)(SI*1)
 	PREFETCHT0   (CX)(SI*1)
 	VMOVUPS      (AX), Y5
-	VMOVUPS      32(AX), Y6
-	VMOVUPS      (CX), Y7
-	VMOVUPS      32(CX), Y8
-	VFMADD231PS  Y5, Y4, Y7
-	VFMADD231PS  Y6, Y4, Y8
-	VMULPS       Y7, Y1, Y9
+	VMOVUPS      32(AX), Y7
+	VMOVUPS      (CX), Y8
+	VMOVUPS      32(CX), Y9
+	VFMADD231PS  Y5, Y4, Y8
+	VFMADD231PS  Y7, Y4, Y9
 	VMULPS       Y8, Y1, Y10
-	VMULPS       Y7, Y9, Y9
+	VMULPS       Y9, Y1, Y11
 	VMULPS       Y8, Y10, Y10
-	VFMADD231PS  (BX), Y0, Y9
-	VFMADD231PS  32(BX), Y0, Y10
-	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y9, Y11
-	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y10, Y12
-	VANDNPS      Y9, Y11, Y9
+	VMULPS       Y9, Y11, Y11
+	VFMADD231PS  (BX), Y0, Y10
+	VFMADD231PS  32(BX), Y0, Y11
+	VCMPPS       $0x01, Y6, Y10, Y12
+	VCMPPS       $0x01, Y6, Y11, Y13
 	VANDNPS      Y10, Y12, Y10
-	VMOVUPS      Y9, (BX)
-	VMOVUPS      Y10, 32(BX)
-	VSQRTPS      Y9, Y9
+	VANDNPS      Y11, Y13, Y11
+	VMOVUPS      Y10, (BX)
+	VMOVUPS      Y11, 32(BX)
 	VSQRTPS      Y10, Y10
-	VADDPS       Y2, Y9, Y9
+	VSQRTPS      Y11, Y11
 	VADDPS       Y2, Y10, Y10
-	VDIVPS       Y9, Y7, Y9
+	VADDPS       Y2, Y11, Y11
 	VDIVPS       Y10, Y8, Y10
-	VFNMADD231PS Y9, Y3, Y5
-	VFNMADD231PS Y10, Y3, Y6
+	VDIVPS       Y11, Y9, Y11
+	VFNMADD231PS Y10, Y3, Y5
+	VFNMADD231PS Y11, Y3, Y7
 	VMOVUPS      Y5, (AX)
-	VMOVUPS      Y6, 32(AX)
+	VMOVUPS      Y7, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
@@ -17123,20 +16395,20 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (AX), Y6
+	VMOVUPS      (AX), Y7
 	VMOVUPS      (CX), Y5
-	VFMADD231PS  Y6, Y4, Y5
-	VMULPS       Y5, Y1, Y10
-	VMULPS       Y5, Y10, Y10
-	VFMADD231PS  (BX), Y0, Y10
-	VCMPPS       $0x01, lanes_00800000<>+0(SB), Y10, Y9
-	VANDNPS      Y10, Y9, Y10
-	VMOVUPS      Y10, (BX)
-	VSQRTPS      Y10, Y10
-	VADDPS       Y2, Y10, Y10
-	VDIVPS       Y10, Y5, Y10
-	VFNMADD231PS Y10, Y3, Y6
-	VMOVUPS      Y6, (AX)
+	VFMADD231PS  Y7, Y4, Y5
+	VMULPS       Y5, Y1, Y11
+	VMULPS       Y5, Y11, Y11
+	VFMADD231PS  (BX), Y0, Y11
+	VCMPPS       $0x01, Y6, Y11, Y10
+	VANDNPS      Y11, Y10, Y11
+	VMOVUPS      Y11, (BX)
+	VSQRTPS      Y11, Y11
+	VADDPS       Y2, Y11, Y11
+	VDIVPS       Y11, Y5, Y11
+	VFNMADD231PS Y11, Y3, Y7
+	VMOVUPS      Y7, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -17149,81 +16421,81 @@ vectors_end:
 	JE          done
 	LEAQ        partial_masks<>+0(SB), DI
 	NEGQ        DX
-	VMOVUPS     32(DI)(DX*4), Y6
+	VMOVUPS     32(DI)(DX*4), Y7
 	NEGQ        DX
-	VMASKMOVPS  (AX), Y6, Y10
-	VMASKMOVPS  (CX), Y6, Y5
-	VFMADD231PS Y10, Y4, Y5
-	VMULPS      Y5, Y1, Y9
-	VMASKMOVPS  (BX), Y6, Y8
-	VMULPS      Y5, Y9, Y9
-	VFMADD231PS Y8, Y0, Y9
-	VCMPPS      $0x01, lanes_00800000<>+0(SB), Y9, Y8
-	VANDNPS     Y9, Y8, Y9
+	VMASKMOVPS  (AX), Y7, Y11
+	VMASKMOVPS  (CX), Y7, Y5
+	VFMADD231PS Y11, Y4, Y5
+	VMULPS      Y5, Y1, Y10
+	VMASKMOVPS  (BX), Y7, Y9
+	VMULPS      Y5, Y10, Y10
+	VFMADD231PS Y9, Y0, Y10
+	VCMPPS      $0x01, Y6, Y10, Y9
+	VANDNPS     Y10, Y9, Y10
 	CMPQ        DX, $0x04
 	JL          store89_few
-	VMOVUPS     X9, (BX)
+	VMOVUPS     X10, (BX)
 	JE          store89_end
-	VPERM2F128  $0x01, Y9, Y9, Y9
+	VPERM2F128  $0x01, Y10, Y10, Y10
 	CMPQ        DX, $0x06
 	JL          store89_five
-	VMOVLPS     X9, 16(BX)
+	VMOVLPS     X10, 16(BX)
 	JE          store89_swap
-	VEXTRACTPS  $0x02, X9, 24(BX)
+	VEXTRACTPS  $0x02, X10, 24(BX)
 	JMP         store89_swap
 
 store89_five:
-	VMOVSS X9, 16(BX)
+	VMOVSS X10, 16(BX)
 
 store89_swap:
-	VPERM2F128 $0x01, Y9, Y9, Y9
+	VPERM2F128 $0x01, Y10, Y10, Y10
 	JMP        store89_end
 
 store89_few:
 	CMPQ       DX, $0x02
 	JL         store89_one
-	VMOVLPS    X9, (BX)
+	VMOVLPS    X10, (BX)
 	JE         store89_end
-	VEXTRACTPS $0x02, X9, 8(BX)
+	VEXTRACTPS $0x02, X10, 8(BX)
 	JMP        store89_end
 
 store89_one:
-	VMOVSS X9, (BX)
+	VMOVSS X10, (BX)
 
 store89_end:
-	VSQRTPS      Y9, Y9
-	VADDPS       Y2, Y9, Y9
-	VDIVPS       Y9, Y5, Y9
-	VFNMADD231PS Y9, Y3, Y10
+	VSQRTPS      Y10, Y10
+	VADDPS       Y2, Y10, Y10
+	VDIVPS       Y10, Y5, Y10
+	VFNMADD231PS Y10, Y3, Y11
 	CMPQ         DX, $0x04
 	JL           store90_few
-	VMOVUPS      X10, (AX)
+	VMOVUPS      X11, (AX)
 	JE           store90_end
-	VPERM2F128   $0x01, Y10, Y10, Y10
+	VPERM2F128   $0x01, Y11, Y11, Y11
 	CMPQ         DX, $0x06
 	JL           store90_five
-	VMOVLPS      X10, 16(AX)
+	VMOVLPS      X11, 16(AX)
 	JE           store90_swap
-	VEXTRACTPS   $0x02, X10, 24(AX)
+	VEXTRACTPS   $0x02, X11, 24(AX)
 	JMP          store90_swap
 
 store90_five:
-	VMOVSS X10, 16(AX)
+	VMOVSS X11, 16(AX)
 
 store90_swap:
-	VPERM2F128 $0x01, Y10, Y10, Y10
+	VPERM2F128 $0x01, Y11, Y11, Y11
 	JMP        store90_end
 
 store90_few:
 	CMPQ       DX, $0x02
 	JL         store90_one
-	VMOVLPS    X10, (AX)
+	VMOVLPS    X11, (AX)
 	JE         store90_end
-	VEXTRACTPS $0x02, X10, 8(AX)
+	VEXTRACTPS $0x02, X11, 8(AX)
 	JMP        store90_end
 
 store90_one:
-	VMOVSS X10, (AX)
+	VMOVSS X11, (AX)
 
 store90_end:
 done:
@@ -17243,53 +16515,53 @@ TEXT ·RmsPropCenteredAVX2(SB), NOSPLIT, $0-60
 	VBROADCASTSS epsilon+48(FP), Y2
 	VBROADCASTSS lr+52(FP), Y3
 	VBROADCASTSS decay+56(FP), Y4
-	VBROADCASTSS lanes_7f800000<>+0(SB), Y6
+	VBROADCASTSS lanes_00800000<>+0(SB), Y6
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y7
+	VBROADCASTSS lanes_00000000<>+0(SB), Y8
 	SUBQ         $+16, SI
 	JL           blocks_end
 
 blocks:
 	VMOVUPS      (AX), Y5
-	VMOVUPS      32(AX), Y7
-	VMOVUPS      (DX), Y8
-	VMOVUPS      32(DX), Y9
-	VFMADD231PS  Y5, Y4, Y8
-	VFMADD231PS  Y7, Y4, Y9
-	VMULPS       Y8, Y1, Y10
-	VMULPS       Y9, Y1, Y11
-	VMULPS       Y8, Y10, Y12
-	VMULPS       Y9, Y11, Y13
-	VFMADD231PS  (BX), Y0, Y12
-	VFMADD231PS  32(BX), Y0, Y13
-	VANDPS       Y6, Y12, Y14
-	VPSIGND      Y14, Y12, Y12
-	VANDPS       Y6, Y13, Y14
-	VPSIGND      Y14, Y13, Y13
-	VMOVUPS      Y12, (BX)
-	VMOVUPS      Y13, 32(BX)
+	VMOVUPS      (DX), Y9
+	VFMADD231PS  Y5, Y4, Y9
+	VMULPS       Y9, Y1, Y10
+	VMULPS       Y9, Y10, Y11
+	VFMADD231PS  (BX), Y0, Y11
+	VCMPPS       $0x01, Y6, Y11, Y12
+	VANDNPS      Y11, Y12, Y11
+	VMOVUPS      Y11, (BX)
 	VFMADD231PS  (CX), Y0, Y10
-	VFMADD231PS  32(CX), Y0, Y11
-	VANDPS       Y6, Y10, Y14
-	VPSIGND      Y14, Y10, Y10
-	VANDPS       Y6, Y11, Y14
-	VPSIGND      Y14, Y11, Y11
+	VANDPS       Y7, Y10, Y12
+	VPSIGND      Y12, Y10, Y10
 	VMOVUPS      Y10, (CX)
-	VMOVUPS      Y11, 32(CX)
-	VFNMADD231PS Y10, Y10, Y12
-	VFNMADD231PS Y11, Y11, Y13
-	VBROADCASTSS lanes_00000000<>+0(SB), Y11
-	VMAXPS       Y12, Y11, Y12
-	VBROADCASTSS lanes_00000000<>+0(SB), Y11
-	VMAXPS       Y13, Y11, Y13
-	VSQRTPS      Y12, Y12
-	VSQRTPS      Y13, Y13
-	VADDPS       Y2, Y12, Y12
-	VADDPS       Y2, Y13, Y13
-	VDIVPS       Y12, Y8, Y12
-	VDIVPS       Y13, Y9, Y13
-	VFNMADD231PS Y12, Y3, Y5
-	VFNMADD231PS Y13, Y3, Y7
+	VFNMADD231PS Y10, Y10, Y11
+	VMAXPS       Y11, Y8, Y11
+	VSQRTPS      Y11, Y11
+	VADDPS       Y2, Y11, Y11
+	VDIVPS       Y11, Y9, Y11
+	VFNMADD231PS Y11, Y3, Y5
 	VMOVUPS      Y5, (AX)
-	VMOVUPS      Y7, 32(AX)
+	VMOVUPS      32(AX), Y5
+	VMOVUPS      32(DX), Y11
+	VFMADD231PS  Y5, Y4, Y11
+	VMULPS       Y11, Y1, Y9
+	VMULPS       Y11, Y9, Y10
+	VFMADD231PS  32(BX), Y0, Y10
+	VCMPPS       $0x01, Y6, Y10, Y12
+	VANDNPS      Y10, Y12, Y10
+	VMOVUPS      Y10, 32(BX)
+	VFMADD231PS  32(CX), Y0, Y9
+	VANDPS       Y7, Y9, Y12
+	VPSIGND      Y12, Y9, Y9
+	VMOVUPS      Y9, 32(CX)
+	VFNMADD231PS Y9, Y9, Y10
+	VMAXPS       Y10, Y8, Y10
+	VSQRTPS      Y10, Y10
+	VADDPS       Y2, Y10, Y10
+	VDIVPS       Y10, Y11, Y10
+	VFNMADD231PS Y10, Y3, Y5
+	VMOVUPS      Y5, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
@@ -17303,27 +16575,26 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (AX), Y7
-	VMOVUPS      (DX), Y5
-	VFMADD231PS  Y7, Y4, Y5
-	VMULPS       Y5, Y1, Y13
-	VMULPS       Y5, Y13, Y12
-	VFMADD231PS  (BX), Y0, Y12
-	VANDPS       Y6, Y12, Y9
-	VPSIGND      Y9, Y12, Y12
-	VMOVUPS      Y12, (BX)
-	VFMADD231PS  (CX), Y0, Y13
-	VANDPS       Y6, Y13, Y9
-	VPSIGND      Y9, Y13, Y13
-	VMOVUPS      Y13, (CX)
-	VFNMADD231PS Y13, Y13, Y12
-	VBROADCASTSS lanes_00000000<>+0(SB), Y13
-	VMAXPS       Y12, Y13, Y12
-	VSQRTPS      Y12, Y12
-	VADDPS       Y2, Y12, Y12
-	VDIVPS       Y12, Y5, Y12
-	VFNMADD231PS Y12, Y3, Y7
-	VMOVUPS      Y7, (AX)
+	VMOVUPS      (AX), Y5
+	VMOVUPS      (DX), Y10
+	VFMADD231PS  Y5, Y4, Y10
+	VMULPS       Y10, Y1, Y11
+	VMULPS       Y10, Y11, Y9
+	VFMADD231PS  (BX), Y0, Y9
+	VCMPPS       $0x01, Y6, Y9, Y12
+	VANDNPS      Y9, Y12, Y9
+	VMOVUPS      Y9, (BX)
+	VFMADD231PS  (CX), Y0, Y11
+	VANDPS       Y7, Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMOVUPS      Y11, (CX)
+	VFNMADD231PS Y11, Y11, Y9
+	VMAXPS       Y9, Y8, Y9
+	VSQRTPS      Y9, Y9
+	VADDPS       Y2, Y9, Y9
+	VDIVPS       Y9, Y10, Y9
+	VFNMADD231PS Y9, Y3, Y5
+	VMOVUPS      Y5, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -17337,119 +16608,81 @@ vectors_end:
 	JE          done
 	LEAQ        partial_masks<>+0(SB), DI
 	NEGQ        SI
-	VMOVUPS     32(DI)(SI*4), Y7
+	VMOVUPS     32(DI)(SI*4), Y5
 	NEGQ        SI
-	VMASKMOVPS  (AX), Y7, Y12
-	VMASKMOVPS  (DX), Y7, Y5
-	VFMADD231PS Y12, Y4, Y5
-	VMULPS      Y5, Y1, Y13
-	VMASKMOVPS  (BX), Y7, Y9
-	VMULPS      Y5, Y13, Y8
-	VFMADD231PS Y9, Y0, Y8
-	VANDPS      Y6, Y8, Y9
-	VPSIGND     Y9, Y8, Y8
+	VMASKMOVPS  (AX), Y5, Y9
+	VMASKMOVPS  (DX), Y5, Y10
+	VFMADD231PS Y9, Y4, Y10
+	VMULPS      Y10, Y1, Y11
+	VMASKMOVPS  (BX), Y5, Y12
+	VMULPS      Y10, Y11, Y13
+	VFMADD231PS Y12, Y0, Y13
+	VCMPPS      $0x01, Y6, Y13, Y12
+	VANDNPS     Y13, Y12, Y13
 	CMPQ        SI, $0x04
-	JL          store81_few
-	VMOVUPS     X8, (BX)
-	JE          store81_end
-	VPERM2F128  $0x01, Y8, Y8, Y8
+	JL          store91_few
+	VMOVUPS     X13, (BX)
+	JE          store91_end
+	VPERM2F128  $0x01, Y13, Y13, Y13
 	CMPQ        SI, $0x06
-	JL          store81_five
-	VMOVLPS     X8, 16(BX)
-	JE          store81_swap
-	VEXTRACTPS  $0x02, X8, 24(BX)
-	JMP         store81_swap
+	JL          store91_five
+	VMOVLPS     X13, 16(BX)
+	JE          store91_swap
+	VEXTRACTPS  $0x02, X13, 24(BX)
+	JMP         store91_swap
 
-store81_five:
-	VMOVSS X8, 16(BX)
+store91_five:
+	VMOVSS X13, 16(BX)
 
-store81_swap:
-	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store81_end
+store91_swap:
+	VPERM2F128 $0x01, Y13, Y13, Y13
+	JMP        store91_end
 
 store91_few:
 	CMPQ       SI, $0x02
-	JL         store81_one
-	VMOVLPS    X8, (BX)
-	JE         store81_end
-	VEXTRACTPS $0x02, X8, 8(BX)
-	JMP        store81_end
+	JL         store91_one
+	VMOVLPS    X13, (BX)
+	JE         store91_end
+	VEXTRACTPS $0x02, X13, 8(BX)
+	JMP        store91_end
 
-store81_one:
-	VMOVSS X8, (BX)
+store91_one:
+	VMOVSS X13, (BX)
 
-store81_end:
-	VMASKMOVPS  (CX), Y7, Y9
-	VFMADD231PS Y9, Y0, Y13
-	VANDPS      Y6, Y13, Y9
-	VPSIGND     Y9, Y13, Y13
+store91_end:
+	VMASKMOVPS  (CX), Y5, Y12
+	VFMADD231PS Y12, Y0, Y11
+	VANDPS      Y7, Y11, Y12
+	VPSIGND     Y12, Y11, Y11
 	CMPQ        SI, $0x04
-	JL          store82_few
-	VMOVUPS     X13, (CX)
-	JE          store82_end
-	VPERM2F128  $0x01, Y13, Y13, Y13
+	JL          store92_few
+	VMOVUPS     X11, (CX)
+	JE          store92_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        SI, $0x06
-	JL          store82_five
-	VMOVLPS     X13, 16(CX)
-	JE          store82_swap
-	VEXTRACTPS  $0x02, X13, 24(CX)
-	JMP         store82_swap
+	JL          store92_five
+	VMOVLPS     X11, 16(CX)
+	JE          store92_swap
+	VEXTRACTPS  $0x02, X11, 24(CX)
+	JMP         store92_swap
 
-store82_five:
-	VMOVSS X13, 16(CX)
+store92_five:
+	VMOVSS X11, 16(CX)
 
-store82_swap:
-	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store82_end
-
-store82_few:
-	CMPQ       SI, $0x02
-	JL         store82_one
-	VMOVLPS    X13, (CX)
-	JE         store82_end
-	VEXTRACTPS $0x02, X13, 8(CX)
-	JMP        store82_end
-
-store82_one:
-	VMOVSS X13, (CX)
-
-store82_end:
-	VFNMADD231PS Y13, Y13, Y8
-	VBROADCASTSS lanes_00000000<>+0(SB), Y13
-	VMAXPS       Y8, Y13, Y8
-	VSQRTPS      Y8, Y8
-	VADDPS       Y2, Y8, Y8
-	VDIVPS       Y8, Y5, Y8
-	VFNMADD231PS Y8, Y3, Y12
-	CMPQ         SI, $0x04
-	JL           store83_few
-	VMOVUPS      X12, (AX)
-	JE           store83_end
-	VPERM2F128   $0x01, Y12, Y12, Y12
-	CMPQ         SI, $0x06
-	JL           store83_five
-	VMOVLPS      X12, 16(AX)
-	JE           store83_swap
-	VEXTRACTPS   $0x02, X12, 24(AX)
-	JMP          store83_swap
-
-store83_five:
-	VMOVSS X12, 16(AX)
-
-store83_swap:
-	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store83_end
+store92_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store92_end
 
 store92_few:
 	CMPQ       SI, $0x02
-	JL         store83_one
-	VMOVLPS    X12, (AX)
-	JE         store83_end
-	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store83_end
+	JL         store92_one
+	VMOVLPS    X11, (CX)
+	JE         store92_end
+	VEXTRACTPS $0x02, X11, 8(CX)
+	JMP        store92_end
 
-store83_one:
-	VMOVSS X12, (AX)
+store92_one:
+	VMOVSS X11, (CX)
 
 store92_end:
 	VFNMADD231PS Y11, Y11, Y13
@@ -17514,1306 +16747,6 @@ TEXT ·RmsPropCenteredAVX512(SB), NOSPLIT, $0-60
 
 blocks:
 	VMOVUPS      (AX), Z5
-	VMOVUPS      64(AX), Z8
-	VMOVUPS      128(AX), Z9
-	VMOVUPS      192(AX), Z10
-	VMOVUPS      (DX), Z11
-	VMOVUPS      64(DX), Z12
-	VMOVUPS      128(DX), Z13
-	VMOVUPS      192(DX), Z14
-	VFMADD231PS  Z5, Z4, Z11
-	VFMADD231PS  Z8, Z4, Z12
-	VFMADD231PS  Z9, Z4, Z13
-	VFMADD231PS  Z10, Z4, Z14
-	VMULPS       Z11, Z1, Z15
-	VMULPS       Z12, Z1, Z16
-	VMULPS       Z13, Z1, Z17
-	VMULPS       Z14, Z1, Z18
-	VMOVUPS      (BX), Z19
-	VMOVUPS      64(BX), Z20
-	VMOVUPS      128(BX), Z21
-	VMOVUPS      192(BX), Z22
-	VMULPS       Z11, Z15, Z23
-	VMULPS       Z12, Z16, Z24
-	VMULPS       Z13, Z17, Z25
-	VMULPS       Z14, Z18, Z26
-	VFMADD231PS  Z19, Z0, Z23
-	VFMADD231PS  Z20, Z0, Z24
-	VFMADD231PS  Z21, Z0, Z25
-	VFMADD231PS  Z22, Z0, Z26
-	VPTESTMD     Z6, Z23, K7
-	VMOVAPS.Z    Z23, K7, Z23
-	VPTESTMD     Z6, Z24, K7
-	VMOVAPS.Z    Z24, K7, Z24
-	VPTESTMD     Z6, Z25, K7
-	VMOVAPS.Z    Z25, K7, Z25
-	VPTESTMD     Z6, Z26, K7
-	VMOVAPS.Z    Z26, K7, Z26
-	VMOVUPS      Z23, (BX)
-	VMOVUPS      Z24, 64(BX)
-	VMOVUPS      Z25, 128(BX)
-	VMOVUPS      Z26, 192(BX)
-	VMOVUPS      (CX), Z22
-	VMOVUPS      64(CX), Z21
-	VMOVUPS      128(CX), Z20
-	VMOVUPS      192(CX), Z19
-	VFMADD231PS  Z22, Z0, Z15
-	VFMADD231PS  Z21, Z0, Z16
-	VFMADD231PS  Z20, Z0, Z17
-	VFMADD231PS  Z19, Z0, Z18
-	VPTESTMD     Z6, Z15, K7
-	VMOVAPS.Z    Z15, K7, Z15
-	VPTESTMD     Z6, Z16, K7
-	VMOVAPS.Z    Z16, K7, Z16
-	VPTESTMD     Z6, Z17, K7
-	VMOVAPS.Z    Z17, K7, Z17
-	VPTESTMD     Z6, Z18, K7
-	VMOVAPS.Z    Z18, K7, Z18
-	VMOVUPS      Z15, (CX)
-	VMOVUPS      Z16, 64(CX)
-	VMOVUPS      Z17, 128(CX)
-	VMOVUPS      Z18, 192(CX)
-	VFNMADD231PS Z15, Z15, Z23
-	VFNMADD231PS Z16, Z16, Z24
-	VFNMADD231PS Z17, Z17, Z25
-	VFNMADD231PS Z18, Z18, Z26
-	VMAXPS       Z23, Z7, Z23
-	VMAXPS       Z24, Z7, Z24
-	VMAXPS       Z25, Z7, Z25
-	VMAXPS       Z26, Z7, Z26
-	VSQRTPS      Z23, Z23
-	VSQRTPS      Z24, Z24
-	VSQRTPS      Z25, Z25
-	VSQRTPS      Z26, Z26
-	VADDPS       Z2, Z23, Z23
-	VADDPS       Z2, Z24, Z24
-	VADDPS       Z2, Z25, Z25
-	VADDPS       Z2, Z26, Z26
-	VDIVPS       Z23, Z11, Z23
-	VDIVPS       Z24, Z12, Z24
-	VDIVPS       Z25, Z13, Z25
-	VDIVPS       Z26, Z14, Z26
-	VFNMADD231PS Z23, Z3, Z5
-	VFNMADD231PS Z24, Z3, Z8
-	VFNMADD231PS Z25, Z3, Z9
-	VFNMADD231PS Z26, Z3, Z10
-	VMOVUPS      Z5, (AX)
-	VMOVUPS      Z8, 64(AX)
-	VMOVUPS      Z9, 128(AX)
-	VMOVUPS      Z10, 192(AX)
-	ADDQ         $+256, AX
-	ADDQ         $+256, BX
-	ADDQ         $+256, CX
-	ADDQ         $+256, DX
-	SUBQ         $+64, SI
-	JGE          blocks
-
-blocks_end:
-	ADDQ $+64, SI
-	SUBQ $+16, SI
-	JL   vectors_end
-
-vectors:
-	VMOVUPS      (AX), Z10
-	VMOVUPS      (DX), Z9
-	VFMADD231PS  Z10, Z4, Z9
-	VMULPS       Z9, Z1, Z8
-	VMOVUPS      (BX), Z5
-	VMULPS       Z9, Z8, Z26
-	VFMADD231PS  Z5, Z0, Z26
-	VPTESTMD     Z6, Z26, K7
-	VMOVAPS.Z    Z26, K7, Z26
-	VMOVUPS      Z26, (BX)
-	VMOVUPS      (CX), Z5
-	VFMADD231PS  Z5, Z0, Z8
-	VPTESTMD     Z6, Z8, K7
-	VMOVAPS.Z    Z8, K7, Z8
-	VMOVUPS      Z8, (CX)
-	VFNMADD231PS Z8, Z8, Z26
-	VMAXPS       Z26, Z7, Z26
-	VSQRTPS      Z26, Z26
-	VADDPS       Z2, Z26, Z26
-	VDIVPS       Z26, Z9, Z26
-	VFNMADD231PS Z26, Z3, Z10
-	VMOVUPS      Z10, (AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	SUBQ         $+16, SI
-	JGE          vectors
-
-vectors_end:
-	ADDQ         $+16, SI
-	TESTQ        SI, SI
-	JE           done
-	MOVL         $0x0000ffff, DI
-	BZHIL        SI, DI, DI
-	KMOVW        DI, K1
-	VMOVUPS.Z    (AX), K1, Z10
-	VMOVUPS.Z    (DX), K1, Z26
-	VFMADD231PS  Z10, Z4, Z26
-	VMULPS       Z26, Z1, Z9
-	VMOVUPS.Z    (BX), K1, Z8
-	VMULPS       Z26, Z9, Z5
-	VFMADD231PS  Z8, Z0, Z5
-	VPTESTMD     Z6, Z5, K7
-	VMOVAPS.Z    Z5, K7, Z5
-	VMOVUPS      Z5, K1, (BX)
-	VMOVUPS.Z    (CX), K1, Z8
-	VFMADD231PS  Z8, Z0, Z9
-	VPTESTMD     Z6, Z9, K7
-	VMOVAPS.Z    Z9, K7, Z9
-	VMOVUPS      Z9, K1, (CX)
-	VFNMADD231PS Z9, Z9, Z5
-	VMAXPS       Z5, Z7, Z5
-	VSQRTPS      Z5, Z5
-	VADDPS       Z2, Z5, Z5
-	VDIVPS       Z5, Z26, Z5
-	VFNMADD231PS Z5, Z3, Z10
-	VMOVUPS      Z10, K1, (AX)
-
-done:
-	VZEROUPPER
-	RET
-
-// func RmsPropCenteredAheadAVX2(w *float32, v *float32, a *float32, grad *float32, n int, distance int, alpha float32, add float32, epsilon float32, lr float32, decay float32)
-// Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·RmsPropCenteredAheadAVX2(SB), NOSPLIT, $0-68
-	MOVQ         w+0(FP), AX
-	MOVQ         v+8(FP), BX
-	MOVQ         a+16(FP), CX
-	MOVQ         grad+24(FP), DX
-	MOVQ         n+32(FP), SI
-	MOVQ         distance+40(FP), DI
-	VBROADCASTSS alpha+48(FP), Y0
-	VBROADCASTSS add+52(FP), Y1
-	VBROADCASTSS epsilon+56(FP), Y2
-	VBROADCASTSS lr+60(FP), Y3
-	VBROADCASTSS decay+64(FP), Y4
-	VBROADCASTSS lanes_7f800000<>+0(SB), Y6
-	SUBQ         $+16, SI
-	JL           blocks_end
-	PCALIGN      $0x40
-
-blocks:
-	PREFETCHT0   (AX)(DI*1)
-	PREFETCHT0   (BX)(DI*1)
-	PREFETCHT0   (CX)(DI*1)
-	PREFETCHT0   (DX)(DI*1)
-	VMOVUPS      (AX), Y5
-	VMOVUPS      32(AX), Y7
-	VMOVUPS      (DX), Y8
-	VMOVUPS      32(DX), Y9
-	VFMADD231PS  Y5, Y4, Y8
-	VFMADD231PS  Y7, Y4, Y9
-	VMULPS       Y8, Y1, Y10
-	VMULPS       Y9, Y1, Y11
-	VMULPS       Y8, Y10, Y12
-	VMULPS       Y9, Y11, Y13
-	VFMADD231PS  (BX), Y0, Y12
-	VFMADD231PS  32(BX), Y0, Y13
-	VANDPS       Y6, Y12, Y14
-	VPSIGND      Y14, Y12, Y12
-	VANDPS       Y6, Y13, Y14
-	VPSIGND      Y14, Y13, Y13
-	VMOVUPS      Y12, (BX)
-	VMOVUPS      Y13, 32(BX)
-	VFMADD231PS  (CX), Y0, Y10
-	VFMADD231PS  32(CX), Y0, Y11
-	VANDPS       Y6, Y10, Y14
-	VPSIGND      Y14, Y10, Y10
-	VANDPS       Y6, Y11, Y14
-	VPSIGND      Y14, Y11, Y11
-	VMOVUPS      Y10, (CX)
-	VMOVUPS      Y11, 32(CX)
-	VFNMADD231PS Y10, Y10, Y12
-	VFNMADD231PS Y11, Y11, Y13
-	VBROADCASTSS lanes_00000000<>+0(SB), Y11
-	VMAXPS       Y12, Y11, Y12
-	VBROADCASTSS lanes_00000000<>+0(SB), Y11
-	VMAXPS       Y13, Y11, Y13
-	VSQRTPS      Y12, Y12
-	VSQRTPS      Y13, Y13
-	VADDPS       Y2, Y12, Y12
-	VADDPS       Y2, Y13, Y13
-	VDIVPS       Y12, Y8, Y12
-	VDIVPS       Y13, Y9, Y13
-	VFNMADD231PS Y12, Y3, Y5
-	VFNMADD231PS Y13, Y3, Y7
-	VMOVUPS      Y5, (AX)
-	VMOVUPS      Y7, 32(AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	SUBQ         $+16, SI
-	JGE          blocks
-
-blocks_end:
-	ADDQ $+16, SI
-	SUBQ $+8, SI
-	JL   vectors_end
-
-vectors:
-	VMOVUPS      (AX), Y7
-	VMOVUPS      (DX), Y5
-	VFMADD231PS  Y7, Y4, Y5
-	VMULPS       Y5, Y1, Y13
-	VMULPS       Y5, Y13, Y12
-	VFMADD231PS  (BX), Y0, Y12
-	VANDPS       Y6, Y12, Y9
-	VPSIGND      Y9, Y12, Y12
-	VMOVUPS      Y12, (BX)
-	VFMADD231PS  (CX), Y0, Y13
-	VANDPS       Y6, Y13, Y9
-	VPSIGND      Y9, Y13, Y13
-	VMOVUPS      Y13, (CX)
-	VFNMADD231PS Y13, Y13, Y12
-	VBROADCASTSS lanes_00000000<>+0(SB), Y13
-	VMAXPS       Y12, Y13, Y12
-	VSQRTPS      Y12, Y12
-	VADDPS       Y2, Y12, Y12
-	VDIVPS       Y12, Y5, Y12
-	VFNMADD231PS Y12, Y3, Y7
-	VMOVUPS      Y7, (AX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, BX
-	ADDQ         $+32, CX
-	ADDQ         $+32, DX
-	SUBQ         $+8, SI
-	JGE          vectors
-
-vectors_end:
-	ADDQ        $+8, SI
-	TESTQ       SI, SI
-	JE          done
-	LEAQ        partial_masks<>+0(SB), R8
-	NEGQ        SI
-	VMOVUPS     32(R8)(SI*4), Y7
-	NEGQ        SI
-	VMASKMOVPS  (AX), Y7, Y12
-	VMASKMOVPS  (DX), Y7, Y5
-	VFMADD231PS Y12, Y4, Y5
-	VMULPS      Y5, Y1, Y13
-	VMASKMOVPS  (BX), Y7, Y9
-	VMULPS      Y5, Y13, Y8
-	VFMADD231PS Y9, Y0, Y8
-	VANDPS      Y6, Y8, Y9
-	VPSIGND     Y9, Y8, Y8
-	CMPQ        SI, $0x04
-	JL          store84_few
-	VMOVUPS     X8, (BX)
-	JE          store84_end
-	VPERM2F128  $0x01, Y8, Y8, Y8
-	CMPQ        SI, $0x06
-	JL          store84_five
-	VMOVLPS     X8, 16(BX)
-	JE          store84_swap
-	VEXTRACTPS  $0x02, X8, 24(BX)
-	JMP         store84_swap
-
-store84_five:
-	VMOVSS X8, 16(BX)
-
-store84_swap:
-	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store84_end
-
-store84_few:
-	CMPQ       SI, $0x02
-	JL         store84_one
-	VMOVLPS    X8, (BX)
-	JE         store84_end
-	VEXTRACTPS $0x02, X8, 8(BX)
-	JMP        store84_end
-
-store84_one:
-	VMOVSS X8, (BX)
-
-store84_end:
-	VMASKMOVPS  (CX), Y7, Y9
-	VFMADD231PS Y9, Y0, Y13
-	VANDPS      Y6, Y13, Y9
-	VPSIGND     Y9, Y13, Y13
-	CMPQ        SI, $0x04
-	JL          store85_few
-	VMOVUPS     X13, (CX)
-	JE          store85_end
-	VPERM2F128  $0x01, Y13, Y13, Y13
-	CMPQ        SI, $0x06
-	JL          store85_five
-	VMOVLPS     X13, 16(CX)
-	JE          store85_swap
-	VEXTRACTPS  $0x02, X13, 24(CX)
-	JMP         store85_swap
-
-store85_five:
-	VMOVSS X13, 16(CX)
-
-store85_swap:
-	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store85_end
-
-store85_few:
-	CMPQ       SI, $0x02
-	JL         store85_one
-	VMOVLPS    X13, (CX)
-	JE         store85_end
-	VEXTRACTPS $0x02, X13, 8(CX)
-	JMP        store85_end
-
-store85_one:
-	VMOVSS X13, (CX)
-
-store85_end:
-	VFNMADD231PS Y13, Y13, Y8
-	VBROADCASTSS lanes_00000000<>+0(SB), Y13
-	VMAXPS       Y8, Y13, Y8
-	VSQRTPS      Y8, Y8
-	VADDPS       Y2, Y8, Y8
-	VDIVPS       Y8, Y5, Y8
-	VFNMADD231PS Y8, Y3, Y12
-	CMPQ         SI, $0x04
-	JL           store86_few
-	VMOVUPS      X12, (AX)
-	JE           store86_end
-	VPERM2F128   $0x01, Y12, Y12, Y12
-	CMPQ         SI, $0x06
-	JL           store86_five
-	VMOVLPS      X12, 16(AX)
-	JE           store86_swap
-	VEXTRACTPS   $0x02, X12, 24(AX)
-	JMP          store86_swap
-
-store86_five:
-	VMOVSS X12, 16(AX)
-
-store86_swap:
-	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store86_end
-
-store86_few:
-	CMPQ       SI, $0x02
-	JL         store86_one
-	VMOVLPS    X12, (AX)
-	JE         store86_end
-	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store86_end
-
-store86_one:
-	VMOVSS X12, (AX)
-
-store86_end:
-done:
-	VZEROUPPER
-	RET
-
-// func RmsPropMomentumAVX2(w *float32, v *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·RmsPropMomentumAVX2(SB), NOSPLIT, $0-64
-	MOVQ         w+0(FP), AX
-	MOVQ         v+8(FP), BX
-	MOVQ         b+16(FP), CX
-	MOVQ         grad+24(FP), DX
-	MOVQ         n+32(FP), SI
-	VBROADCASTSS alpha+40(FP), Y0
-	VBROADCASTSS add+44(FP), Y1
-	VBROADCASTSS epsilon+48(FP), Y2
-	VBROADCASTSS momentum+52(FP), Y3
-	VBROADCASTSS lr+56(FP), Y4
-	VBROADCASTSS decay+60(FP), Y5
-	VBROADCASTSS lanes_7f800000<>+0(SB), Y7
-	SUBQ         $+16, SI
-	JL           blocks_end
-
-blocks:
-	VMOVUPS      (AX), Y6
-	VMOVUPS      32(AX), Y8
-	VMOVUPS      (DX), Y9
-	VMOVUPS      32(DX), Y10
-	VFMADD231PS  Y6, Y5, Y9
-	VFMADD231PS  Y8, Y5, Y10
-	VMULPS       Y9, Y1, Y11
-	VMULPS       Y10, Y1, Y12
-	VMULPS       Y9, Y11, Y11
-	VMULPS       Y10, Y12, Y12
-	VFMADD231PS  (BX), Y0, Y11
-	VFMADD231PS  32(BX), Y0, Y12
-	VANDPS       Y7, Y11, Y13
-	VPSIGND      Y13, Y11, Y11
-	VANDPS       Y7, Y12, Y13
-	VPSIGND      Y13, Y12, Y12
-	VMOVUPS      Y11, (BX)
-	VMOVUPS      Y12, 32(BX)
-	VSQRTPS      Y11, Y11
-	VSQRTPS      Y12, Y12
-	VADDPS       Y2, Y11, Y11
-	VADDPS       Y2, Y12, Y12
-	VDIVPS       Y11, Y9, Y11
-	VDIVPS       Y12, Y10, Y12
-	VFMADD231PS  (CX), Y3, Y11
-	VFMADD231PS  32(CX), Y3, Y12
-	VANDPS       Y7, Y11, Y10
-	VPSIGND      Y10, Y11, Y11
-	VANDPS       Y7, Y12, Y10
-	VPSIGND      Y10, Y12, Y12
-	VMOVUPS      Y11, (CX)
-	VMOVUPS      Y12, 32(CX)
-	VFNMADD231PS Y11, Y4, Y6
-	VFNMADD231PS Y12, Y4, Y8
-	VMOVUPS      Y6, (AX)
-	VMOVUPS      Y8, 32(AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	SUBQ         $+16, SI
-	JGE          blocks
-
-blocks_end:
-	ADDQ $+16, SI
-	SUBQ $+8, SI
-	JL   vectors_end
-
-vectors:
-	VMOVUPS      (AX), Y8
-	VMOVUPS      (DX), Y6
-	VFMADD231PS  Y8, Y5, Y6
-	VMULPS       Y6, Y1, Y12
-	VMULPS       Y6, Y12, Y12
-	VFMADD231PS  (BX), Y0, Y12
-	VANDPS       Y7, Y12, Y11
-	VPSIGND      Y11, Y12, Y12
-	VMOVUPS      Y12, (BX)
-	VSQRTPS      Y12, Y12
-	VADDPS       Y2, Y12, Y12
-	VDIVPS       Y12, Y6, Y12
-	VFMADD231PS  (CX), Y3, Y12
-	VANDPS       Y7, Y12, Y6
-	VPSIGND      Y6, Y12, Y12
-	VMOVUPS      Y12, (CX)
-	VFNMADD231PS Y12, Y4, Y8
-	VMOVUPS      Y8, (AX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, BX
-	ADDQ         $+32, CX
-	ADDQ         $+32, DX
-	SUBQ         $+8, SI
-	JGE          vectors
-
-vectors_end:
-	ADDQ        $+8, SI
-	TESTQ       SI, SI
-	JE          done
-	LEAQ        partial_masks<>+0(SB), DI
-	NEGQ        SI
-	VMOVUPS     32(DI)(SI*4), Y8
-	NEGQ        SI
-	VMASKMOVPS  (AX), Y8, Y12
-	VMASKMOVPS  (DX), Y8, Y6
-	VFMADD231PS Y12, Y5, Y6
-	VMULPS      Y6, Y1, Y11
-	VMASKMOVPS  (BX), Y8, Y10
-	VMULPS      Y6, Y11, Y11
-	VFMADD231PS Y10, Y0, Y11
-	VANDPS      Y7, Y11, Y10
-	VPSIGND     Y10, Y11, Y11
-	CMPQ        SI, $0x04
-	JL          store87_few
-	VMOVUPS     X11, (BX)
-	JE          store87_end
-	VPERM2F128  $0x01, Y11, Y11, Y11
-	CMPQ        SI, $0x06
-	JL          store87_five
-	VMOVLPS     X11, 16(BX)
-	JE          store87_swap
-	VEXTRACTPS  $0x02, X11, 24(BX)
-	JMP         store87_swap
-
-store87_five:
-	VMOVSS X11, 16(BX)
-
-store87_swap:
-	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store87_end
-
-store87_few:
-	CMPQ       SI, $0x02
-	JL         store87_one
-	VMOVLPS    X11, (BX)
-	JE         store87_end
-	VEXTRACTPS $0x02, X11, 8(BX)
-	JMP        store87_end
-
-store87_one:
-	VMOVSS X11, (BX)
-
-store87_end:
-	VSQRTPS     Y11, Y11
-	VADDPS      Y2, Y11, Y11
-	VDIVPS      Y11, Y6, Y11
-	VMASKMOVPS  (CX), Y8, Y6
-	VFMADD231PS Y6, Y3, Y11
-	VANDPS      Y7, Y11, Y6
-	VPSIGND     Y6, Y11, Y11
-	CMPQ        SI, $0x04
-	JL          store88_few
-	VMOVUPS     X11, (CX)
-	JE          store88_end
-	VPERM2F128  $0x01, Y11, Y11, Y11
-	CMPQ        SI, $0x06
-	JL          store88_five
-	VMOVLPS     X11, 16(CX)
-	JE          store88_swap
-	VEXTRACTPS  $0x02, X11, 24(CX)
-	JMP         store88_swap
-
-store88_five:
-	VMOVSS X11, 16(CX)
-
-store88_swap:
-	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store88_end
-
-store88_few:
-	CMPQ       SI, $0x02
-	JL         store88_one
-	VMOVLPS    X11, (CX)
-	JE         store88_end
-	VEXTRACTPS $0x02, X11, 8(CX)
-	JMP        store88_end
-
-store88_one:
-	VMOVSS X11, (CX)
-
-store88_end:
-	VFNMADD231PS Y11, Y4, Y12
-	CMPQ         SI, $0x04
-	JL           store89_few
-	VMOVUPS      X12, (AX)
-	JE           store89_end
-	VPERM2F128   $0x01, Y12, Y12, Y12
-	CMPQ         SI, $0x06
-	JL           store89_five
-	VMOVLPS      X12, 16(AX)
-	JE           store89_swap
-	VEXTRACTPS   $0x02, X12, 24(AX)
-	JMP          store89_swap
-
-store89_five:
-	VMOVSS X12, 16(AX)
-
-store89_swap:
-	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store89_end
-
-store89_few:
-	CMPQ       SI, $0x02
-	JL         store89_one
-	VMOVLPS    X12, (AX)
-	JE         store89_end
-	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store89_end
-
-store89_one:
-	VMOVSS X12, (AX)
-
-store89_end:
-done:
-	VZEROUPPER
-	RET
-
-// func RmsPropMomentumAVX512(w *float32, v *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·RmsPropMomentumAVX512(SB), NOSPLIT, $0-64
-	MOVQ         w+0(FP), AX
-	MOVQ         v+8(FP), BX
-	MOVQ         b+16(FP), CX
-	MOVQ         grad+24(FP), DX
-	MOVQ         n+32(FP), SI
-	VBROADCASTSS alpha+40(FP), Z0
-	VBROADCASTSS add+44(FP), Z1
-	VBROADCASTSS epsilon+48(FP), Z2
-	VBROADCASTSS momentum+52(FP), Z3
-	VBROADCASTSS lr+56(FP), Z4
-	VBROADCASTSS decay+60(FP), Z5
-	VBROADCASTSS lanes_7f800000<>+0(SB), Z7
-	SUBQ         $+64, SI
-	JL           blocks_end
-
-blocks:
-	VMOVUPS      (AX), Z6
-	VMOVUPS      64(AX), Z8
-	VMOVUPS      128(AX), Z9
-	VMOVUPS      192(AX), Z10
-	VMOVUPS      (DX), Z11
-	VMOVUPS      64(DX), Z12
-	VMOVUPS      128(DX), Z13
-	VMOVUPS      192(DX), Z14
-	VFMADD231PS  Z6, Z5, Z11
-	VFMADD231PS  Z8, Z5, Z12
-	VFMADD231PS  Z9, Z5, Z13
-	VFMADD231PS  Z10, Z5, Z14
-	VMULPS       Z11, Z1, Z15
-	VMULPS       Z12, Z1, Z16
-	VMULPS       Z13, Z1, Z17
-	VMULPS       Z14, Z1, Z18
-	VMOVUPS      (BX), Z19
-	VMOVUPS      64(BX), Z20
-	VMOVUPS      128(BX), Z21
-	VMOVUPS      192(BX), Z22
-	VMULPS       Z11, Z15, Z15
-	VMULPS       Z12, Z16, Z16
-	VMULPS       Z13, Z17, Z17
-	VMULPS       Z14, Z18, Z18
-	VFMADD231PS  Z19, Z0, Z15
-	VFMADD231PS  Z20, Z0, Z16
-	VFMADD231PS  Z21, Z0, Z17
-	VFMADD231PS  Z22, Z0, Z18
-	VPTESTMD     Z7, Z15, K7
-	VMOVAPS.Z    Z15, K7, Z15
-	VPTESTMD     Z7, Z16, K7
-	VMOVAPS.Z    Z16, K7, Z16
-	VPTESTMD     Z7, Z17, K7
-	VMOVAPS.Z    Z17, K7, Z17
-	VPTESTMD     Z7, Z18, K7
-	VMOVAPS.Z    Z18, K7, Z18
-	VMOVUPS      Z15, (BX)
-	VMOVUPS      Z16, 64(BX)
-	VMOVUPS      Z17, 128(BX)
-	VMOVUPS      Z18, 192(BX)
-	VSQRTPS      Z15, Z15
-	VSQRTPS      Z16, Z16
-	VSQRTPS      Z17, Z17
-	VSQRTPS      Z18, Z18
-	VADDPS       Z2, Z15, Z15
-	VADDPS       Z2, Z16, Z16
-	VADDPS       Z2, Z17, Z17
-	VADDPS       Z2, Z18, Z18
-	VDIVPS       Z15, Z11, Z15
-	VDIVPS       Z16, Z12, Z16
-	VDIVPS       Z17, Z13, Z17
-	VDIVPS       Z18, Z14, Z18
-	VMOVUPS      (CX), Z14
-	VMOVUPS      64(CX), Z13
-	VMOVUPS      128(CX), Z12
-	VMOVUPS      192(CX), Z11
-	VFMADD231PS  Z14, Z3, Z15
-	VFMADD231PS  Z13, Z3, Z16
-	VFMADD231PS  Z12, Z3, Z17
-	VFMADD231PS  Z11, Z3, Z18
-	VPTESTMD     Z7, Z15, K7
-	VMOVAPS.Z    Z15, K7, Z15
-	VPTESTMD     Z7, Z16, K7
-	VMOVAPS.Z    Z16, K7, Z16
-	VPTESTMD     Z7, Z17, K7
-	VMOVAPS.Z    Z17, K7, Z17
-	VPTESTMD     Z7, Z18, K7
-	VMOVAPS.Z    Z18, K7, Z18
-	VMOVUPS      Z15, (CX)
-	VMOVUPS      Z16, 64(CX)
-	VMOVUPS      Z17, 128(CX)
-	VMOVUPS      Z18, 192(CX)
-	VFNMADD231PS Z15, Z4, Z6
-	VFNMADD231PS Z16, Z4, Z8
-	VFNMADD231PS Z17, Z4, Z9
-	VFNMADD231PS Z18, Z4, Z10
-	VMOVUPS      Z6, (AX)
-	VMOVUPS      Z8, 64(AX)
-	VMOVUPS      Z9, 128(AX)
-	VMOVUPS      Z10, 192(AX)
-	ADDQ         $+256, AX
-	ADDQ         $+256, BX
-	ADDQ         $+256, CX
-	ADDQ         $+256, DX
-	SUBQ         $+64, SI
-	JGE          blocks
-
-blocks_end:
-	ADDQ $+64, SI
-	SUBQ $+16, SI
-	JL   vectors_end
-
-vectors:
-	VMOVUPS      (AX), Z10
-	VMOVUPS      (DX), Z9
-	VFMADD231PS  Z10, Z5, Z9
-	VMULPS       Z9, Z1, Z8
-	VMOVUPS      (BX), Z6
-	VMULPS       Z9, Z8, Z8
-	VFMADD231PS  Z6, Z0, Z8
-	VPTESTMD     Z7, Z8, K7
-	VMOVAPS.Z    Z8, K7, Z8
-	VMOVUPS      Z8, (BX)
-	VSQRTPS      Z8, Z8
-	VADDPS       Z2, Z8, Z8
-	VDIVPS       Z8, Z9, Z8
-	VMOVUPS      (CX), Z9
-	VFMADD231PS  Z9, Z3, Z8
-	VPTESTMD     Z7, Z8, K7
-	VMOVAPS.Z    Z8, K7, Z8
-	VMOVUPS      Z8, (CX)
-	VFNMADD231PS Z8, Z4, Z10
-	VMOVUPS      Z10, (AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	SUBQ         $+16, SI
-	JGE          vectors
-
-vectors_end:
-	ADDQ         $+16, SI
-	TESTQ        SI, SI
-	JE           done
-	MOVL         $0x0000ffff, DI
-	BZHIL        SI, DI, DI
-	KMOVW        DI, K1
-	VMOVUPS.Z    (AX), K1, Z10
-	VMOVUPS.Z    (DX), K1, Z8
-	VFMADD231PS  Z10, Z5, Z8
-	VMULPS       Z8, Z1, Z9
-	VMOVUPS.Z    (BX), K1, Z6
-	VMULPS       Z8, Z9, Z9
-	VFMADD231PS  Z6, Z0, Z9
-	VPTESTMD     Z7, Z9, K7
-	VMOVAPS.Z    Z9, K7, Z9
-	VMOVUPS      Z9, K1, (BX)
-	VSQRTPS      Z9, Z9
-	VADDPS       Z2, Z9, Z9
-	VDIVPS       Z9, Z8, Z9
-	VMOVUPS.Z    (CX), K1, Z8
-	VFMADD231PS  Z8, Z3, Z9
-	VPTESTMD     Z7, Z9, K7
-	VMOVAPS.Z    Z9, K7, Z9
-	VMOVUPS      Z9, K1, (CX)
-	VFNMADD231PS Z9, Z4, Z10
-	VMOVUPS      Z10, K1, (AX)
-
-done:
-	VZEROUPPER
-	RET
-
-// func RmsPropMomentumAheadAVX2(w *float32, v *float32, b *float32, grad *float32, n int, distance int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
-// Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·RmsPropMomentumAheadAVX2(SB), NOSPLIT, $0-72
-	MOVQ         w+0(FP), AX
-	MOVQ         v+8(FP), BX
-	MOVQ         b+16(FP), CX
-	MOVQ         grad+24(FP), DX
-	MOVQ         n+32(FP), SI
-	MOVQ         distance+40(FP), DI
-	VBROADCASTSS alpha+48(FP), Y0
-	VBROADCASTSS add+52(FP), Y1
-	VBROADCASTSS epsilon+56(FP), Y2
-	VBROADCASTSS momentum+60(FP), Y3
-	VBROADCASTSS lr+64(FP), Y4
-	VBROADCASTSS decay+68(FP), Y5
-	VBROADCASTSS lanes_7f800000<>+0(SB), Y7
-	SUBQ         $+16, SI
-	JL           blocks_end
-	PCALIGN      $0x40
-
-blocks:
-	PREFETCHT0   (AX)(DI*1)
-	PREFETCHT0   (BX)(DI*1)
-	PREFETCHT0   (CX)(DI*1)
-	PREFETCHT0   (DX)(DI*1)
-	VMOVUPS      (AX), Y6
-	VMOVUPS      32(AX), Y8
-	VMOVUPS      (DX), Y9
-	VMOVUPS      32(DX), Y10
-	VFMADD231PS  Y6, Y5, Y9
-	VFMADD231PS  Y8, Y5, Y10
-	VMULPS       Y9, Y1, Y11
-	VMULPS       Y10, Y1, Y12
-	VMULPS       Y9, Y11, Y11
-	VMULPS       Y10, Y12, Y12
-	VFMADD231PS  (BX), Y0, Y11
-	VFMADD231PS  32(BX), Y0, Y12
-	VANDPS       Y7, Y11, Y13
-	VPSIGND      Y13, Y11, Y11
-	VANDPS       Y7, Y12, Y13
-	VPSIGND      Y13, Y12, Y12
-	VMOVUPS      Y11, (BX)
-	VMOVUPS      Y12, 32(BX)
-	VSQRTPS      Y11, Y11
-	VSQRTPS      Y12, Y12
-	VADDPS       Y2, Y11, Y11
-	VADDPS       Y2, Y12, Y12
-	VDIVPS       Y11, Y9, Y11
-	VDIVPS       Y12, Y10, Y12
-	VFMADD231PS  (CX), Y3, Y11
-	VFMADD231PS  32(CX), Y3, Y12
-	VANDPS       Y7, Y11, Y10
-	VPSIGND      Y10, Y11, Y11
-	VANDPS       Y7, Y12, Y10
-	VPSIGND      Y10, Y12, Y12
-	VMOVUPS      Y11, (CX)
-	VMOVUPS      Y12, 32(CX)
-	VFNMADD231PS Y11, Y4, Y6
-	VFNMADD231PS Y12, Y4, Y8
-	VMOVUPS      Y6, (AX)
-	VMOVUPS      Y8, 32(AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	SUBQ         $+16, SI
-	JGE          blocks
-
-blocks_end:
-	ADDQ $+16, SI
-	SUBQ $+8, SI
-	JL   vectors_end
-
-vectors:
-	VMOVUPS      (AX), Y8
-	VMOVUPS      (DX), Y6
-	VFMADD231PS  Y8, Y5, Y6
-	VMULPS       Y6, Y1, Y12
-	VMULPS       Y6, Y12, Y12
-	VFMADD231PS  (BX), Y0, Y12
-	VANDPS       Y7, Y12, Y11
-	VPSIGND      Y11, Y12, Y12
-	VMOVUPS      Y12, (BX)
-	VSQRTPS      Y12, Y12
-	VADDPS       Y2, Y12, Y12
-	VDIVPS       Y12, Y6, Y12
-	VFMADD231PS  (CX), Y3, Y12
-	VANDPS       Y7, Y12, Y6
-	VPSIGND      Y6, Y12, Y12
-	VMOVUPS      Y12, (CX)
-	VFNMADD231PS Y12, Y4, Y8
-	VMOVUPS      Y8, (AX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, BX
-	ADDQ         $+32, CX
-	ADDQ         $+32, DX
-	SUBQ         $+8, SI
-	JGE          vectors
-
-vectors_end:
-	ADDQ        $+8, SI
-	TESTQ       SI, SI
-	JE          done
-	LEAQ        partial_masks<>+0(SB), R8
-	NEGQ        SI
-	VMOVUPS     32(R8)(SI*4), Y8
-	NEGQ        SI
-	VMASKMOVPS  (AX), Y8, Y12
-	VMASKMOVPS  (DX), Y8, Y6
-	VFMADD231PS Y12, Y5, Y6
-	VMULPS      Y6, Y1, Y11
-	VMASKMOVPS  (BX), Y8, Y10
-	VMULPS      Y6, Y11, Y11
-	VFMADD231PS Y10, Y0, Y11
-	VANDPS      Y7, Y11, Y10
-	VPSIGND     Y10, Y11, Y11
-	CMPQ        SI, $0x04
-	JL          store90_few
-	VMOVUPS     X11, (BX)
-	JE          store90_end
-	VPERM2F128  $0x01, Y11, Y11, Y11
-	CMPQ        SI, $0x06
-	JL          store90_five
-	VMOVLPS     X11, 16(BX)
-	JE          store90_swap
-	VEXTRACTPS  $0x02, X11, 24(BX)
-	JMP         store90_swap
-
-store90_five:
-	VMOVSS X11, 16(BX)
-
-store90_swap:
-	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store90_end
-
-store90_few:
-	CMPQ       SI, $0x02
-	JL         store90_one
-	VMOVLPS    X11, (BX)
-	JE         store90_end
-	VEXTRACTPS $0x02, X11, 8(BX)
-	JMP        store90_end
-
-store90_one:
-	VMOVSS X11, (BX)
-
-store90_end:
-	VSQRTPS     Y11, Y11
-	VADDPS      Y2, Y11, Y11
-	VDIVPS      Y11, Y6, Y11
-	VMASKMOVPS  (CX), Y8, Y6
-	VFMADD231PS Y6, Y3, Y11
-	VANDPS      Y7, Y11, Y6
-	VPSIGND     Y6, Y11, Y11
-	CMPQ        SI, $0x04
-	JL          store91_few
-	VMOVUPS     X11, (CX)
-	JE          store91_end
-	VPERM2F128  $0x01, Y11, Y11, Y11
-	CMPQ        SI, $0x06
-	JL          store91_five
-	VMOVLPS     X11, 16(CX)
-	JE          store91_swap
-	VEXTRACTPS  $0x02, X11, 24(CX)
-	JMP         store91_swap
-
-store91_five:
-	VMOVSS X11, 16(CX)
-
-store91_swap:
-	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store91_end
-
-store91_few:
-	CMPQ       SI, $0x02
-	JL         store91_one
-	VMOVLPS    X11, (CX)
-	JE         store91_end
-	VEXTRACTPS $0x02, X11, 8(CX)
-	JMP        store91_end
-
-store91_one:
-	VMOVSS X11, (CX)
-
-store91_end:
-	VFNMADD231PS Y11, Y4, Y12
-	CMPQ         SI, $0x04
-	JL           store92_few
-	VMOVUPS      X12, (AX)
-	JE           store92_end
-	VPERM2F128   $0x01, Y12, Y12, Y12
-	CMPQ         SI, $0x06
-	JL           store92_five
-	VMOVLPS      X12, 16(AX)
-	JE           store92_swap
-	VEXTRACTPS   $0x02, X12, 24(AX)
-	JMP          store92_swap
-
-store92_five:
-	VMOVSS X12, 16(AX)
-
-store92_swap:
-	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store92_end
-
-store92_few:
-	CMPQ       SI, $0x02
-	JL         store92_one
-	VMOVLPS    X12, (AX)
-	JE         store92_end
-	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store92_end
-
-store92_one:
-	VMOVSS X12, (AX)
-
-store92_end:
-done:
-	VZEROUPPER
-	RET
-
-// func RmsPropCenteredMomentumAVX2(w *float32, v *float32, a *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·RmsPropCenteredMomentumAVX2(SB), NOSPLIT, $0-72
-	MOVQ         w+0(FP), AX
-	MOVQ         v+8(FP), BX
-	MOVQ         a+16(FP), CX
-	MOVQ         b+24(FP), DX
-	MOVQ         grad+32(FP), SI
-	MOVQ         n+40(FP), DI
-	VBROADCASTSS alpha+48(FP), Y0
-	VBROADCASTSS add+52(FP), Y1
-	VBROADCASTSS epsilon+56(FP), Y2
-	VBROADCASTSS momentum+60(FP), Y3
-	VBROADCASTSS lr+64(FP), Y4
-	VBROADCASTSS decay+68(FP), Y5
-	SUBQ         $+16, DI
-	JL           blocks_end
-
-blocks:
-	VMOVUPS      (AX), Y6
-	VMOVUPS      32(AX), Y7
-	VMOVUPS      (SI), Y8
-	VMOVUPS      32(SI), Y9
-	VFMADD231PS  Y6, Y5, Y8
-	VFMADD231PS  Y7, Y5, Y9
-	VMULPS       Y8, Y1, Y10
-	VMULPS       Y9, Y1, Y11
-	VMULPS       Y8, Y10, Y12
-	VMULPS       Y9, Y11, Y13
-	VFMADD231PS  (BX), Y0, Y12
-	VFMADD231PS  32(BX), Y0, Y13
-	VANDPS       lanes_7f800000<>+0(SB), Y12, Y14
-	VPSIGND      Y14, Y12, Y12
-	VANDPS       lanes_7f800000<>+0(SB), Y13, Y14
-	VPSIGND      Y14, Y13, Y13
-	VMOVUPS      Y12, (BX)
-	VMOVUPS      Y13, 32(BX)
-	VFMADD231PS  (CX), Y0, Y10
-	VFMADD231PS  32(CX), Y0, Y11
-	VANDPS       lanes_7f800000<>+0(SB), Y10, Y14
-	VPSIGND      Y14, Y10, Y10
-	VANDPS       lanes_7f800000<>+0(SB), Y11, Y14
-	VPSIGND      Y14, Y11, Y11
-	VMOVUPS      Y10, (CX)
-	VMOVUPS      Y11, 32(CX)
-	VFNMADD231PS Y10, Y10, Y12
-	VFNMADD231PS Y11, Y11, Y13
-	VBROADCASTSS lanes_00000000<>+0(SB), Y11
-	VMAXPS       Y12, Y11, Y12
-	VBROADCASTSS lanes_00000000<>+0(SB), Y11
-	VMAXPS       Y13, Y11, Y13
-	VSQRTPS      Y12, Y12
-	VSQRTPS      Y13, Y13
-	VADDPS       Y2, Y12, Y12
-	VADDPS       Y2, Y13, Y13
-	VDIVPS       Y12, Y8, Y12
-	VDIVPS       Y13, Y9, Y13
-	VFMADD231PS  (DX), Y3, Y12
-	VFMADD231PS  32(DX), Y3, Y13
-	VANDPS       lanes_7f800000<>+0(SB), Y12, Y9
-	VPSIGND      Y9, Y12, Y12
-	VANDPS       lanes_7f800000<>+0(SB), Y13, Y9
-	VPSIGND      Y9, Y13, Y13
-	VMOVUPS      Y12, (DX)
-	VMOVUPS      Y13, 32(DX)
-	VFNMADD231PS Y12, Y4, Y6
-	VFNMADD231PS Y13, Y4, Y7
-	VMOVUPS      Y6, (AX)
-	VMOVUPS      Y7, 32(AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	ADDQ         $+64, SI
-	SUBQ         $+16, DI
-	JGE          blocks
-
-blocks_end:
-	ADDQ $+16, DI
-	SUBQ $+8, DI
-	JL   vectors_end
-
-vectors:
-	VMOVUPS      (AX), Y7
-	VMOVUPS      (SI), Y6
-	VFMADD231PS  Y7, Y5, Y6
-	VMULPS       Y6, Y1, Y13
-	VMULPS       Y6, Y13, Y12
-	VFMADD231PS  (BX), Y0, Y12
-	VANDPS       lanes_7f800000<>+0(SB), Y12, Y9
-	VPSIGND      Y9, Y12, Y12
-	VMOVUPS      Y12, (BX)
-	VFMADD231PS  (CX), Y0, Y13
-	VANDPS       lanes_7f800000<>+0(SB), Y13, Y9
-	VPSIGND      Y9, Y13, Y13
-	VMOVUPS      Y13, (CX)
-	VFNMADD231PS Y13, Y13, Y12
-	VBROADCASTSS lanes_00000000<>+0(SB), Y13
-	VMAXPS       Y12, Y13, Y12
-	VSQRTPS      Y12, Y12
-	VADDPS       Y2, Y12, Y12
-	VDIVPS       Y12, Y6, Y12
-	VFMADD231PS  (DX), Y3, Y12
-	VANDPS       lanes_7f800000<>+0(SB), Y12, Y6
-	VPSIGND      Y6, Y12, Y12
-	VMOVUPS      Y12, (DX)
-	VFNMADD231PS Y12, Y4, Y7
-	VMOVUPS      Y7, (AX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, BX
-	ADDQ         $+32, CX
-	ADDQ         $+32, DX
-	ADDQ         $+32, SI
-	SUBQ         $+8, DI
-	JGE          vectors
-
-vectors_end:
-	ADDQ        $+8, DI
-	TESTQ       DI, DI
-	JE          done
-	LEAQ        partial_masks<>+0(SB), R8
-	NEGQ        DI
-	VMOVUPS     32(R8)(DI*4), Y7
-	NEGQ        DI
-	VMASKMOVPS  (AX), Y7, Y12
-	VMASKMOVPS  (SI), Y7, Y6
-	VFMADD231PS Y12, Y5, Y6
-	VMULPS      Y6, Y1, Y13
-	VMASKMOVPS  (BX), Y7, Y9
-	VMULPS      Y6, Y13, Y8
-	VFMADD231PS Y9, Y0, Y8
-	VANDPS      lanes_7f800000<>+0(SB), Y8, Y9
-	VPSIGND     Y9, Y8, Y8
-	CMPQ        DI, $0x04
-	JL          store93_few
-	VMOVUPS     X8, (BX)
-	JE          store93_end
-	VPERM2F128  $0x01, Y8, Y8, Y8
-	CMPQ        DI, $0x06
-	JL          store93_five
-	VMOVLPS     X8, 16(BX)
-	JE          store93_swap
-	VEXTRACTPS  $0x02, X8, 24(BX)
-	JMP         store93_swap
-
-store93_five:
-	VMOVSS X8, 16(BX)
-
-store93_swap:
-	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store93_end
-
-store93_few:
-	CMPQ       DI, $0x02
-	JL         store93_one
-	VMOVLPS    X8, (BX)
-	JE         store93_end
-	VEXTRACTPS $0x02, X8, 8(BX)
-	JMP        store93_end
-
-store93_one:
-	VMOVSS X8, (BX)
-
-store93_end:
-	VMASKMOVPS  (CX), Y7, Y9
-	VFMADD231PS Y9, Y0, Y13
-	VANDPS      lanes_7f800000<>+0(SB), Y13, Y9
-	VPSIGND     Y9, Y13, Y13
-	CMPQ        DI, $0x04
-	JL          store94_few
-	VMOVUPS     X13, (CX)
-	JE          store94_end
-	VPERM2F128  $0x01, Y13, Y13, Y13
-	CMPQ        DI, $0x06
-	JL          store94_five
-	VMOVLPS     X13, 16(CX)
-	JE          store94_swap
-	VEXTRACTPS  $0x02, X13, 24(CX)
-	JMP         store94_swap
-
-store94_five:
-	VMOVSS X13, 16(CX)
-
-store94_swap:
-	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store94_end
-
-store94_few:
-	CMPQ       DI, $0x02
-	JL         store94_one
-	VMOVLPS    X13, (CX)
-	JE         store94_end
-	VEXTRACTPS $0x02, X13, 8(CX)
-	JMP        store94_end
-
-store94_one:
-	VMOVSS X13, (CX)
-
-store94_end:
-	VFNMADD231PS Y13, Y13, Y8
-	VBROADCASTSS lanes_00000000<>+0(SB), Y13
-	VMAXPS       Y8, Y13, Y8
-	VSQRTPS      Y8, Y8
-	VADDPS       Y2, Y8, Y8
-	VDIVPS       Y8, Y6, Y8
-	VMASKMOVPS   (DX), Y7, Y6
-	VFMADD231PS  Y6, Y3, Y8
-	VANDPS       lanes_7f800000<>+0(SB), Y8, Y6
-	VPSIGND      Y6, Y8, Y8
-	CMPQ         DI, $0x04
-	JL           store95_few
-	VMOVUPS      X8, (DX)
-	JE           store95_end
-	VPERM2F128   $0x01, Y8, Y8, Y8
-	CMPQ         DI, $0x06
-	JL           store95_five
-	VMOVLPS      X8, 16(DX)
-	JE           store95_swap
-	VEXTRACTPS   $0x02, X8, 24(DX)
-	JMP          store95_swap
-
-store95_five:
-	VMOVSS X8, 16(DX)
-
-store95_swap:
-	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store95_end
-
-store95_few:
-	CMPQ       DI, $0x02
-	JL         store95_one
-	VMOVLPS    X8, (DX)
-	JE         store95_end
-	VEXTRACTPS $0x02, X8, 8(DX)
-	JMP        store95_end
-
-store95_one:
-	VMOVSS X8, (DX)
-
-store95_end:
-	VFNMADD231PS Y8, Y4, Y12
-	CMPQ         DI, $0x04
-	JL           store96_few
-	VMOVUPS      X12, (AX)
-	JE           store96_end
-	VPERM2F128   $0x01, Y12, Y12, Y12
-	CMPQ         DI, $0x06
-	JL           store96_five
-	VMOVLPS      X12, 16(AX)
-	JE           store96_swap
-	VEXTRACTPS   $0x02, X12, 24(AX)
-	JMP          store96_swap
-
-store96_five:
-	VMOVSS X12, 16(AX)
-
-store96_swap:
-	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store96_end
-
-store96_few:
-	CMPQ       DI, $0x02
-	JL         store96_one
-	VMOVLPS    X12, (AX)
-	JE         store96_end
-	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store96_end
-
-store96_one:
-	VMOVSS X12, (AX)
-
-store96_end:
-done:
-	VZEROUPPER
-	RET
-
-// func RmsPropCenteredMomentumAVX512(w *float32, v *float32, a *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·RmsPropCenteredMomentumAVX512(SB), NOSPLIT, $0-72
-	MOVQ         w+0(FP), AX
-	MOVQ         v+8(FP), BX
-	MOVQ         a+16(FP), CX
-	MOVQ         b+24(FP), DX
-	MOVQ         grad+32(FP), SI
-	MOVQ         n+40(FP), DI
-	VBROADCASTSS alpha+48(FP), Z0
-	VBROADCASTSS add+52(FP), Z1
-	VBROADCASTSS epsilon+56(FP), Z2
-	VBROADCASTSS momentum+60(FP), Z3
-	VBROADCASTSS lr+64(FP), Z4
-	VBROADCASTSS decay+68(FP), Z5
-	VBROADCASTSS lanes_7f800000<>+0(SB), Z7
-	VBROADCASTSS lanes_00000000<>+0(SB), Z8
-	SUBQ         $+64, DI
-	JL           blocks_end
-
-blocks:
-	VMOVUPS      (AX), Z6
 	VMOVUPS      64(AX), Z9
 	VMOVUPS      128(AX), Z10
 	VMOVUPS      192(AX), Z11
@@ -18989,76 +16922,914 @@ TEXT ·RmsPropCenteredAheadAVX2(SB), NOSPLIT, $0-68
 	MOVQ         w+0(FP), AX
 	MOVQ         v+8(FP), BX
 	MOVQ         a+16(FP), CX
-	MOVQ         b+24(FP), DX
-	MOVQ         grad+32(FP), SI
-	MOVQ         n+40(FP), DI
-	MOVQ         distance+48(FP), R8
-	VBROADCASTSS alpha+56(FP), Y0
-	VBROADCASTSS add+60(FP), Y1
-	VBROADCASTSS epsilon+64(FP), Y2
-	VBROADCASTSS momentum+68(FP), Y3
-	VBROADCASTSS lr+72(FP), Y4
-	VBROADCASTSS decay+76(FP), Y5
-	SUBQ         $+16, DI
+	MOVQ         grad+24(FP), DX
+	MOVQ         n+32(FP), SI
+	MOVQ         distance+40(FP), DI
+	VBROADCASTSS alpha+48(FP), Y0
+	VBROADCASTSS add+52(FP), Y1
+	VBROADCASTSS epsilon+56(FP), Y2
+	VBROADCASTSS lr+60(FP), Y3
+	VBROADCASTSS decay+64(FP), Y4
+	VBROADCASTSS lanes_00800000<>+0(SB), Y6
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y7
+	VBROADCASTSS lanes_00000000<>+0(SB), Y8
+	SUBQ         $+16, SI
 	JL           blocks_end
 	PCALIGN      $0x40
 
 blocks:
-	PREFETCHT0   (AX)(R8*1)
-	PREFETCHT0   (BX)(R8*1)
-	PREFETCHT0   (CX)(R8*1)
-	PREFETCHT0   (DX)(R8*1)
-	PREFETCHT0   (SI)(R8*1)
-	VMOVUPS      (AX), Y6
-	VMOVUPS      32(AX), Y7
-	VMOVUPS      (SI), Y8
-	VMOVUPS      32(SI), Y9
-	VFMADD231PS  Y6, Y5, Y8
-	VFMADD231PS  Y7, Y5, Y9
-	VMULPS       Y8, Y1, Y10
-	VMULPS       Y9, Y1, Y11
-	VMULPS       Y8, Y10, Y12
-	VMULPS       Y9, Y11, Y13
-	VFMADD231PS  (BX), Y0, Y12
-	VFMADD231PS  32(BX), Y0, Y13
-	VANDPS       lanes_7f800000<>+0(SB), Y12, Y14
-	VPSIGND      Y14, Y12, Y12
-	VANDPS       lanes_7f800000<>+0(SB), Y13, Y14
-	VPSIGND      Y14, Y13, Y13
-	VMOVUPS      Y12, (BX)
-	VMOVUPS      Y13, 32(BX)
+	PREFETCHT0   (AX)(DI*1)
+	PREFETCHT0   (BX)(DI*1)
+	PREFETCHT0   (CX)(DI*1)
+	PREFETCHT0   (DX)(DI*1)
+	VMOVUPS      (AX), Y5
+	VMOVUPS      (DX), Y9
+	VFMADD231PS  Y5, Y4, Y9
+	VMULPS       Y9, Y1, Y10
+	VMULPS       Y9, Y10, Y11
+	VFMADD231PS  (BX), Y0, Y11
+	VCMPPS       $0x01, Y6, Y11, Y12
+	VANDNPS      Y11, Y12, Y11
+	VMOVUPS      Y11, (BX)
 	VFMADD231PS  (CX), Y0, Y10
-	VFMADD231PS  32(CX), Y0, Y11
-	VANDPS       lanes_7f800000<>+0(SB), Y10, Y14
-	VPSIGND      Y14, Y10, Y10
-	VANDPS       lanes_7f800000<>+0(SB), Y11, Y14
-	VPSIGND      Y14, Y11, Y11
+	VANDPS       Y7, Y10, Y12
+	VPSIGND      Y12, Y10, Y10
 	VMOVUPS      Y10, (CX)
-	VMOVUPS      Y11, 32(CX)
-	VFNMADD231PS Y10, Y10, Y12
+	VFNMADD231PS Y10, Y10, Y11
+	VMAXPS       Y11, Y8, Y11
+	VSQRTPS      Y11, Y11
+	VADDPS       Y2, Y11, Y11
+	VDIVPS       Y11, Y9, Y11
+	VFNMADD231PS Y11, Y3, Y5
+	VMOVUPS      Y5, (AX)
+	VMOVUPS      32(AX), Y5
+	VMOVUPS      32(DX), Y11
+	VFMADD231PS  Y5, Y4, Y11
+	VMULPS       Y11, Y1, Y9
+	VMULPS       Y11, Y9, Y10
+	VFMADD231PS  32(BX), Y0, Y10
+	VCMPPS       $0x01, Y6, Y10, Y12
+	VANDNPS      Y10, Y12, Y10
+	VMOVUPS      Y10, 32(BX)
+	VFMADD231PS  32(CX), Y0, Y9
+	VANDPS       Y7, Y9, Y12
+	VPSIGND      Y12, Y9, Y9
+	VMOVUPS      Y9, 32(CX)
+	VFNMADD231PS Y9, Y9, Y10
+	VMAXPS       Y10, Y8, Y10
+	VSQRTPS      Y10, Y10
+	VADDPS       Y2, Y10, Y10
+	VDIVPS       Y10, Y11, Y10
+	VFNMADD231PS Y10, Y3, Y5
+	VMOVUPS      Y5, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	SUBQ         $+16, SI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, SI
+	SUBQ $+8, SI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y5
+	VMOVUPS      (DX), Y10
+	VFMADD231PS  Y5, Y4, Y10
+	VMULPS       Y10, Y1, Y11
+	VMULPS       Y10, Y11, Y9
+	VFMADD231PS  (BX), Y0, Y9
+	VCMPPS       $0x01, Y6, Y9, Y12
+	VANDNPS      Y9, Y12, Y9
+	VMOVUPS      Y9, (BX)
+	VFMADD231PS  (CX), Y0, Y11
+	VANDPS       Y7, Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMOVUPS      Y11, (CX)
+	VFNMADD231PS Y11, Y11, Y9
+	VMAXPS       Y9, Y8, Y9
+	VSQRTPS      Y9, Y9
+	VADDPS       Y2, Y9, Y9
+	VDIVPS       Y9, Y10, Y9
+	VFNMADD231PS Y9, Y3, Y5
+	VMOVUPS      Y5, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	SUBQ         $+8, SI
+	JGE          vectors
+
+vectors_end:
+	ADDQ        $+8, SI
+	TESTQ       SI, SI
+	JE          done
+	LEAQ        partial_masks<>+0(SB), R8
+	NEGQ        SI
+	VMOVUPS     32(R8)(SI*4), Y5
+	NEGQ        SI
+	VMASKMOVPS  (AX), Y5, Y9
+	VMASKMOVPS  (DX), Y5, Y10
+	VFMADD231PS Y9, Y4, Y10
+	VMULPS      Y10, Y1, Y11
+	VMASKMOVPS  (BX), Y5, Y12
+	VMULPS      Y10, Y11, Y13
+	VFMADD231PS Y12, Y0, Y13
+	VCMPPS      $0x01, Y6, Y13, Y12
+	VANDNPS     Y13, Y12, Y13
+	CMPQ        SI, $0x04
+	JL          store94_few
+	VMOVUPS     X13, (BX)
+	JE          store94_end
+	VPERM2F128  $0x01, Y13, Y13, Y13
+	CMPQ        SI, $0x06
+	JL          store94_five
+	VMOVLPS     X13, 16(BX)
+	JE          store94_swap
+	VEXTRACTPS  $0x02, X13, 24(BX)
+	JMP         store94_swap
+
+store94_five:
+	VMOVSS X13, 16(BX)
+
+store94_swap:
+	VPERM2F128 $0x01, Y13, Y13, Y13
+	JMP        store94_end
+
+store94_few:
+	CMPQ       SI, $0x02
+	JL         store94_one
+	VMOVLPS    X13, (BX)
+	JE         store94_end
+	VEXTRACTPS $0x02, X13, 8(BX)
+	JMP        store94_end
+
+store94_one:
+	VMOVSS X13, (BX)
+
+store94_end:
+	VMASKMOVPS  (CX), Y5, Y12
+	VFMADD231PS Y12, Y0, Y11
+	VANDPS      Y7, Y11, Y12
+	VPSIGND     Y12, Y11, Y11
+	CMPQ        SI, $0x04
+	JL          store95_few
+	VMOVUPS     X11, (CX)
+	JE          store95_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        SI, $0x06
+	JL          store95_five
+	VMOVLPS     X11, 16(CX)
+	JE          store95_swap
+	VEXTRACTPS  $0x02, X11, 24(CX)
+	JMP         store95_swap
+
+store95_five:
+	VMOVSS X11, 16(CX)
+
+store95_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store95_end
+
+store95_few:
+	CMPQ       SI, $0x02
+	JL         store95_one
+	VMOVLPS    X11, (CX)
+	JE         store95_end
+	VEXTRACTPS $0x02, X11, 8(CX)
+	JMP        store95_end
+
+store95_one:
+	VMOVSS X11, (CX)
+
+store95_end:
 	VFNMADD231PS Y11, Y11, Y13
-	VBROADCASTSS lanes_00000000<>+0(SB), Y11
-	VMAXPS       Y12, Y11, Y12
-	VBROADCASTSS lanes_00000000<>+0(SB), Y11
-	VMAXPS       Y13, Y11, Y13
-	VSQRTPS      Y12, Y12
+	VMAXPS       Y13, Y8, Y13
 	VSQRTPS      Y13, Y13
-	VADDPS       Y2, Y12, Y12
 	VADDPS       Y2, Y13, Y13
-	VDIVPS       Y12, Y8, Y12
-	VDIVPS       Y13, Y9, Y13
-	VFMADD231PS  (DX), Y3, Y12
-	VFMADD231PS  32(DX), Y3, Y13
-	VANDPS       lanes_7f800000<>+0(SB), Y12, Y9
-	VPSIGND      Y9, Y12, Y12
-	VANDPS       lanes_7f800000<>+0(SB), Y13, Y9
-	VPSIGND      Y9, Y13, Y13
-	VMOVUPS      Y12, (DX)
-	VMOVUPS      Y13, 32(DX)
-	VFNMADD231PS Y12, Y4, Y6
-	VFNMADD231PS Y13, Y4, Y7
+	VDIVPS       Y13, Y10, Y13
+	VFNMADD231PS Y13, Y3, Y9
+	CMPQ         SI, $0x04
+	JL           store96_few
+	VMOVUPS      X9, (AX)
+	JE           store96_end
+	VPERM2F128   $0x01, Y9, Y9, Y9
+	CMPQ         SI, $0x06
+	JL           store96_five
+	VMOVLPS      X9, 16(AX)
+	JE           store96_swap
+	VEXTRACTPS   $0x02, X9, 24(AX)
+	JMP          store96_swap
+
+store96_five:
+	VMOVSS X9, 16(AX)
+
+store96_swap:
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	JMP        store96_end
+
+store96_few:
+	CMPQ       SI, $0x02
+	JL         store96_one
+	VMOVLPS    X9, (AX)
+	JE         store96_end
+	VEXTRACTPS $0x02, X9, 8(AX)
+	JMP        store96_end
+
+store96_one:
+	VMOVSS X9, (AX)
+
+store96_end:
+done:
+	VZEROUPPER
+	RET
+
+// func RmsPropMomentumAVX2(w *float32, v *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·RmsPropMomentumAVX2(SB), NOSPLIT, $0-64
+	MOVQ         w+0(FP), AX
+	MOVQ         v+8(FP), BX
+	MOVQ         b+16(FP), CX
+	MOVQ         grad+24(FP), DX
+	MOVQ         n+32(FP), SI
+	VBROADCASTSS alpha+40(FP), Y0
+	VBROADCASTSS add+44(FP), Y1
+	VBROADCASTSS epsilon+48(FP), Y2
+	VBROADCASTSS momentum+52(FP), Y3
+	VBROADCASTSS lr+56(FP), Y4
+	VBROADCASTSS decay+60(FP), Y5
+	VBROADCASTSS lanes_00800000<>+0(SB), Y7
+	SUBQ         $+16, SI
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (AX), Y6
+	VMOVUPS      32(AX), Y8
+	VMOVUPS      (DX), Y9
+	VMOVUPS      32(DX), Y10
+	VFMADD231PS  Y6, Y5, Y9
+	VFMADD231PS  Y8, Y5, Y10
+	VMULPS       Y9, Y1, Y11
+	VMULPS       Y10, Y1, Y12
+	VMULPS       Y9, Y11, Y11
+	VMULPS       Y10, Y12, Y12
+	VFMADD231PS  (BX), Y0, Y11
+	VFMADD231PS  32(BX), Y0, Y12
+	VCMPPS       $0x01, Y7, Y11, Y13
+	VCMPPS       $0x01, Y7, Y12, Y14
+	VANDNPS      Y11, Y13, Y11
+	VANDNPS      Y12, Y14, Y12
+	VMOVUPS      Y11, (BX)
+	VMOVUPS      Y12, 32(BX)
+	VSQRTPS      Y11, Y11
+	VSQRTPS      Y12, Y12
+	VADDPS       Y2, Y11, Y11
+	VADDPS       Y2, Y12, Y12
+	VDIVPS       Y11, Y9, Y11
+	VDIVPS       Y12, Y10, Y12
+	VFMADD231PS  (CX), Y3, Y11
+	VFMADD231PS  32(CX), Y3, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y10
+	VPSIGND      Y10, Y11, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y10
+	VPSIGND      Y10, Y12, Y12
+	VMOVUPS      Y11, (CX)
+	VMOVUPS      Y12, 32(CX)
+	VFNMADD231PS Y11, Y4, Y6
+	VFNMADD231PS Y12, Y4, Y8
 	VMOVUPS      Y6, (AX)
-	VMOVUPS      Y7, 32(AX)
+	VMOVUPS      Y8, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	SUBQ         $+16, SI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, SI
+	SUBQ $+8, SI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y8
+	VMOVUPS      (DX), Y6
+	VFMADD231PS  Y8, Y5, Y6
+	VMULPS       Y6, Y1, Y12
+	VMULPS       Y6, Y12, Y12
+	VFMADD231PS  (BX), Y0, Y12
+	VCMPPS       $0x01, Y7, Y12, Y11
+	VANDNPS      Y12, Y11, Y12
+	VMOVUPS      Y12, (BX)
+	VSQRTPS      Y12, Y12
+	VADDPS       Y2, Y12, Y12
+	VDIVPS       Y12, Y6, Y12
+	VFMADD231PS  (CX), Y3, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y6
+	VPSIGND      Y6, Y12, Y12
+	VMOVUPS      Y12, (CX)
+	VFNMADD231PS Y12, Y4, Y8
+	VMOVUPS      Y8, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	SUBQ         $+8, SI
+	JGE          vectors
+
+vectors_end:
+	ADDQ        $+8, SI
+	TESTQ       SI, SI
+	JE          done
+	LEAQ        partial_masks<>+0(SB), DI
+	NEGQ        SI
+	VMOVUPS     32(DI)(SI*4), Y8
+	NEGQ        SI
+	VMASKMOVPS  (AX), Y8, Y12
+	VMASKMOVPS  (DX), Y8, Y6
+	VFMADD231PS Y12, Y5, Y6
+	VMULPS      Y6, Y1, Y11
+	VMASKMOVPS  (BX), Y8, Y10
+	VMULPS      Y6, Y11, Y11
+	VFMADD231PS Y10, Y0, Y11
+	VCMPPS      $0x01, Y7, Y11, Y10
+	VANDNPS     Y11, Y10, Y11
+	CMPQ        SI, $0x04
+	JL          store97_few
+	VMOVUPS     X11, (BX)
+	JE          store97_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        SI, $0x06
+	JL          store97_five
+	VMOVLPS     X11, 16(BX)
+	JE          store97_swap
+	VEXTRACTPS  $0x02, X11, 24(BX)
+	JMP         store97_swap
+
+store97_five:
+	VMOVSS X11, 16(BX)
+
+store97_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store97_end
+
+store97_few:
+	CMPQ       SI, $0x02
+	JL         store97_one
+	VMOVLPS    X11, (BX)
+	JE         store97_end
+	VEXTRACTPS $0x02, X11, 8(BX)
+	JMP        store97_end
+
+store97_one:
+	VMOVSS X11, (BX)
+
+store97_end:
+	VSQRTPS     Y11, Y11
+	VADDPS      Y2, Y11, Y11
+	VDIVPS      Y11, Y6, Y11
+	VMASKMOVPS  (CX), Y8, Y6
+	VFMADD231PS Y6, Y3, Y11
+	VANDPS      lanes_7f800000<>+0(SB), Y11, Y6
+	VPSIGND     Y6, Y11, Y11
+	CMPQ        SI, $0x04
+	JL          store98_few
+	VMOVUPS     X11, (CX)
+	JE          store98_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        SI, $0x06
+	JL          store98_five
+	VMOVLPS     X11, 16(CX)
+	JE          store98_swap
+	VEXTRACTPS  $0x02, X11, 24(CX)
+	JMP         store98_swap
+
+store98_five:
+	VMOVSS X11, 16(CX)
+
+store98_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store98_end
+
+store98_few:
+	CMPQ       SI, $0x02
+	JL         store98_one
+	VMOVLPS    X11, (CX)
+	JE         store98_end
+	VEXTRACTPS $0x02, X11, 8(CX)
+	JMP        store98_end
+
+store98_one:
+	VMOVSS X11, (CX)
+
+store98_end:
+	VFNMADD231PS Y11, Y4, Y12
+	CMPQ         SI, $0x04
+	JL           store99_few
+	VMOVUPS      X12, (AX)
+	JE           store99_end
+	VPERM2F128   $0x01, Y12, Y12, Y12
+	CMPQ         SI, $0x06
+	JL           store99_five
+	VMOVLPS      X12, 16(AX)
+	JE           store99_swap
+	VEXTRACTPS   $0x02, X12, 24(AX)
+	JMP          store99_swap
+
+store99_five:
+	VMOVSS X12, 16(AX)
+
+store99_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store99_end
+
+store99_few:
+	CMPQ       SI, $0x02
+	JL         store99_one
+	VMOVLPS    X12, (AX)
+	JE         store99_end
+	VEXTRACTPS $0x02, X12, 8(AX)
+	JMP        store99_end
+
+store99_one:
+	VMOVSS X12, (AX)
+
+store99_end:
+done:
+	VZEROUPPER
+	RET
+
+// func RmsPropMomentumAVX512(w *float32, v *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·RmsPropMomentumAVX512(SB), NOSPLIT, $0-64
+	MOVQ         w+0(FP), AX
+	MOVQ         v+8(FP), BX
+	MOVQ         b+16(FP), CX
+	MOVQ         grad+24(FP), DX
+	MOVQ         n+32(FP), SI
+	VBROADCASTSS alpha+40(FP), Z0
+	VBROADCASTSS add+44(FP), Z1
+	VBROADCASTSS epsilon+48(FP), Z2
+	VBROADCASTSS momentum+52(FP), Z3
+	VBROADCASTSS lr+56(FP), Z4
+	VBROADCASTSS decay+60(FP), Z5
+	VBROADCASTSS lanes_00800000<>+0(SB), Z7
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z8
+	SUBQ         $+64, SI
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (AX), Z6
+	VMOVUPS      64(AX), Z9
+	VMOVUPS      128(AX), Z10
+	VMOVUPS      192(AX), Z11
+	VMOVUPS      (DX), Z12
+	VMOVUPS      64(DX), Z13
+	VMOVUPS      128(DX), Z14
+	VMOVUPS      192(DX), Z15
+	VFMADD231PS  Z6, Z5, Z12
+	VFMADD231PS  Z9, Z5, Z13
+	VFMADD231PS  Z10, Z5, Z14
+	VFMADD231PS  Z11, Z5, Z15
+	VMULPS       Z12, Z1, Z16
+	VMULPS       Z13, Z1, Z17
+	VMULPS       Z14, Z1, Z18
+	VMULPS       Z15, Z1, Z19
+	VMOVUPS      (BX), Z20
+	VMOVUPS      64(BX), Z21
+	VMOVUPS      128(BX), Z22
+	VMOVUPS      192(BX), Z23
+	VMULPS       Z12, Z16, Z16
+	VMULPS       Z13, Z17, Z17
+	VMULPS       Z14, Z18, Z18
+	VMULPS       Z15, Z19, Z19
+	VFMADD231PS  Z20, Z0, Z16
+	VFMADD231PS  Z21, Z0, Z17
+	VFMADD231PS  Z22, Z0, Z18
+	VFMADD231PS  Z23, Z0, Z19
+	VCMPPS       $0x01, Z7, Z16, K2
+	VCMPPS       $0x01, Z7, Z17, K3
+	VCMPPS       $0x01, Z7, Z18, K4
+	VCMPPS       $0x01, Z7, Z19, K5
+	KNOTW        K2, K7
+	VMOVAPS.Z    Z16, K7, Z16
+	KNOTW        K3, K7
+	VMOVAPS.Z    Z17, K7, Z17
+	KNOTW        K4, K7
+	VMOVAPS.Z    Z18, K7, Z18
+	KNOTW        K5, K7
+	VMOVAPS.Z    Z19, K7, Z19
+	VMOVUPS      Z16, (BX)
+	VMOVUPS      Z17, 64(BX)
+	VMOVUPS      Z18, 128(BX)
+	VMOVUPS      Z19, 192(BX)
+	VSQRTPS      Z16, Z16
+	VSQRTPS      Z17, Z17
+	VSQRTPS      Z18, Z18
+	VSQRTPS      Z19, Z19
+	VADDPS       Z2, Z16, Z16
+	VADDPS       Z2, Z17, Z17
+	VADDPS       Z2, Z18, Z18
+	VADDPS       Z2, Z19, Z19
+	VDIVPS       Z16, Z12, Z16
+	VDIVPS       Z17, Z13, Z17
+	VDIVPS       Z18, Z14, Z18
+	VDIVPS       Z19, Z15, Z19
+	VMOVUPS      (CX), Z15
+	VMOVUPS      64(CX), Z14
+	VMOVUPS      128(CX), Z13
+	VMOVUPS      192(CX), Z12
+	VFMADD231PS  Z15, Z3, Z16
+	VFMADD231PS  Z14, Z3, Z17
+	VFMADD231PS  Z13, Z3, Z18
+	VFMADD231PS  Z12, Z3, Z19
+	VPTESTMD     Z8, Z16, K7
+	VMOVAPS.Z    Z16, K7, Z16
+	VPTESTMD     Z8, Z17, K7
+	VMOVAPS.Z    Z17, K7, Z17
+	VPTESTMD     Z8, Z18, K7
+	VMOVAPS.Z    Z18, K7, Z18
+	VPTESTMD     Z8, Z19, K7
+	VMOVAPS.Z    Z19, K7, Z19
+	VMOVUPS      Z16, (CX)
+	VMOVUPS      Z17, 64(CX)
+	VMOVUPS      Z18, 128(CX)
+	VMOVUPS      Z19, 192(CX)
+	VFNMADD231PS Z16, Z4, Z6
+	VFNMADD231PS Z17, Z4, Z9
+	VFNMADD231PS Z18, Z4, Z10
+	VFNMADD231PS Z19, Z4, Z11
+	VMOVUPS      Z6, (AX)
+	VMOVUPS      Z9, 64(AX)
+	VMOVUPS      Z10, 128(AX)
+	VMOVUPS      Z11, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	ADDQ         $+256, CX
+	ADDQ         $+256, DX
+	SUBQ         $+64, SI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+64, SI
+	SUBQ $+16, SI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Z11
+	VMOVUPS      (DX), Z10
+	VFMADD231PS  Z11, Z5, Z10
+	VMULPS       Z10, Z1, Z9
+	VMOVUPS      (BX), Z6
+	VMULPS       Z10, Z9, Z9
+	VFMADD231PS  Z6, Z0, Z9
+	VCMPPS       $0x01, Z7, Z9, K5
+	KNOTW        K5, K7
+	VMOVAPS.Z    Z9, K7, Z9
+	VMOVUPS      Z9, (BX)
+	VSQRTPS      Z9, Z9
+	VADDPS       Z2, Z9, Z9
+	VDIVPS       Z9, Z10, Z9
+	VMOVUPS      (CX), Z10
+	VFMADD231PS  Z10, Z3, Z9
+	VPTESTMD     Z8, Z9, K7
+	VMOVAPS.Z    Z9, K7, Z9
+	VMOVUPS      Z9, (CX)
+	VFNMADD231PS Z9, Z4, Z11
+	VMOVUPS      Z11, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	SUBQ         $+16, SI
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+16, SI
+	TESTQ        SI, SI
+	JE           done
+	MOVL         $0x0000ffff, DI
+	BZHIL        SI, DI, DI
+	KMOVW        DI, K1
+	VMOVUPS.Z    (AX), K1, Z11
+	VMOVUPS.Z    (DX), K1, Z9
+	VFMADD231PS  Z11, Z5, Z9
+	VMULPS       Z9, Z1, Z10
+	VMOVUPS.Z    (BX), K1, Z6
+	VMULPS       Z9, Z10, Z10
+	VFMADD231PS  Z6, Z0, Z10
+	VCMPPS       $0x01, Z7, Z10, K5
+	KNOTW        K5, K7
+	VMOVAPS.Z    Z10, K7, Z10
+	VMOVUPS      Z10, K1, (BX)
+	VSQRTPS      Z10, Z10
+	VADDPS       Z2, Z10, Z10
+	VDIVPS       Z10, Z9, Z10
+	VMOVUPS.Z    (CX), K1, Z9
+	VFMADD231PS  Z9, Z3, Z10
+	VPTESTMD     Z8, Z10, K7
+	VMOVAPS.Z    Z10, K7, Z10
+	VMOVUPS      Z10, K1, (CX)
+	VFNMADD231PS Z10, Z4, Z11
+	VMOVUPS      Z11, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func RmsPropMomentumAheadAVX2(w *float32, v *float32, b *float32, grad *float32, n int, distance int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·RmsPropMomentumAheadAVX2(SB), NOSPLIT, $0-72
+	MOVQ         w+0(FP), AX
+	MOVQ         v+8(FP), BX
+	MOVQ         b+16(FP), CX
+	MOVQ         grad+24(FP), DX
+	MOVQ         n+32(FP), SI
+	MOVQ         distance+40(FP), DI
+	VBROADCASTSS alpha+48(FP), Y0
+	VBROADCASTSS add+52(FP), Y1
+	VBROADCASTSS epsilon+56(FP), Y2
+	VBROADCASTSS momentum+60(FP), Y3
+	VBROADCASTSS lr+64(FP), Y4
+	VBROADCASTSS decay+68(FP), Y5
+	VBROADCASTSS lanes_00800000<>+0(SB), Y7
+	SUBQ         $+16, SI
+	JL           blocks_end
+	PCALIGN      $0x40
+
+blocks:
+	PREFETCHT0   (AX)(DI*1)
+	PREFETCHT0   (BX)(DI*1)
+	PREFETCHT0   (CX)(DI*1)
+	PREFETCHT0   (DX)(DI*1)
+	VMOVUPS      (AX), Y6
+	VMOVUPS      32(AX), Y8
+	VMOVUPS      (DX), Y9
+	VMOVUPS      32(DX), Y10
+	VFMADD231PS  Y6, Y5, Y9
+	VFMADD231PS  Y8, Y5, Y10
+	VMULPS       Y9, Y1, Y11
+	VMULPS       Y10, Y1, Y12
+	VMULPS       Y9, Y11, Y11
+	VMULPS       Y10, Y12, Y12
+	VFMADD231PS  (BX), Y0, Y11
+	VFMADD231PS  32(BX), Y0, Y12
+	VCMPPS       $0x01, Y7, Y11, Y13
+	VCMPPS       $0x01, Y7, Y12, Y14
+	VANDNPS      Y11, Y13, Y11
+	VANDNPS      Y12, Y14, Y12
+	VMOVUPS      Y11, (BX)
+	VMOVUPS      Y12, 32(BX)
+	VSQRTPS      Y11, Y11
+	VSQRTPS      Y12, Y12
+	VADDPS       Y2, Y11, Y11
+	VADDPS       Y2, Y12, Y12
+	VDIVPS       Y11, Y9, Y11
+	VDIVPS       Y12, Y10, Y12
+	VFMADD231PS  (CX), Y3, Y11
+	VFMADD231PS  32(CX), Y3, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y10
+	VPSIGND      Y10, Y11, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y10
+	VPSIGND      Y10, Y12, Y12
+	VMOVUPS      Y11, (CX)
+	VMOVUPS      Y12, 32(CX)
+	VFNMADD231PS Y11, Y4, Y6
+	VFNMADD231PS Y12, Y4, Y8
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y8, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	SUBQ         $+16, SI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, SI
+	SUBQ $+8, SI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y8
+	VMOVUPS      (DX), Y6
+	VFMADD231PS  Y8, Y5, Y6
+	VMULPS       Y6, Y1, Y12
+	VMULPS       Y6, Y12, Y12
+	VFMADD231PS  (BX), Y0, Y12
+	VCMPPS       $0x01, Y7, Y12, Y11
+	VANDNPS      Y12, Y11, Y12
+	VMOVUPS      Y12, (BX)
+	VSQRTPS      Y12, Y12
+	VADDPS       Y2, Y12, Y12
+	VDIVPS       Y12, Y6, Y12
+	VFMADD231PS  (CX), Y3, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y6
+	VPSIGND      Y6, Y12, Y12
+	VMOVUPS      Y12, (CX)
+	VFNMADD231PS Y12, Y4, Y8
+	VMOVUPS      Y8, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	SUBQ         $+8, SI
+	JGE          vectors
+
+vectors_end:
+	ADDQ        $+8, SI
+	TESTQ       SI, SI
+	JE          done
+	LEAQ        partial_masks<>+0(SB), R8
+	NEGQ        SI
+	VMOVUPS     32(R8)(SI*4), Y8
+	NEGQ        SI
+	VMASKMOVPS  (AX), Y8, Y12
+	VMASKMOVPS  (DX), Y8, Y6
+	VFMADD231PS Y12, Y5, Y6
+	VMULPS      Y6, Y1, Y11
+	VMASKMOVPS  (BX), Y8, Y10
+	VMULPS      Y6, Y11, Y11
+	VFMADD231PS Y10, Y0, Y11
+	VCMPPS      $0x01, Y7, Y11, Y10
+	VANDNPS     Y11, Y10, Y11
+	CMPQ        SI, $0x04
+	JL          store100_few
+	VMOVUPS     X11, (BX)
+	JE          store100_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        SI, $0x06
+	JL          store100_five
+	VMOVLPS     X11, 16(BX)
+	JE          store100_swap
+	VEXTRACTPS  $0x02, X11, 24(BX)
+	JMP         store100_swap
+
+store100_five:
+	VMOVSS X11, 16(BX)
+
+store100_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store100_end
+
+store100_few:
+	CMPQ       SI, $0x02
+	JL         store100_one
+	VMOVLPS    X11, (BX)
+	JE         store100_end
+	VEXTRACTPS $0x02, X11, 8(BX)
+	JMP        store100_end
+
+store100_one:
+	VMOVSS X11, (BX)
+
+store100_end:
+	VSQRTPS     Y11, Y11
+	VADDPS      Y2, Y11, Y11
+	VDIVPS      Y11, Y6, Y11
+	VMASKMOVPS  (CX), Y8, Y6
+	VFMADD231PS Y6, Y3, Y11
+	VANDPS      lanes_7f800000<>+0(SB), Y11, Y6
+	VPSIGND     Y6, Y11, Y11
+	CMPQ        SI, $0x04
+	JL          store101_few
+	VMOVUPS     X11, (CX)
+	JE          store101_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        SI, $0x06
+	JL          store101_five
+	VMOVLPS     X11, 16(CX)
+	JE          store101_swap
+	VEXTRACTPS  $0x02, X11, 24(CX)
+	JMP         store101_swap
+
+store101_five:
+	VMOVSS X11, 16(CX)
+
+store101_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store101_end
+
+store101_few:
+	CMPQ       SI, $0x02
+	JL         store101_one
+	VMOVLPS    X11, (CX)
+	JE         store101_end
+	VEXTRACTPS $0x02, X11, 8(CX)
+	JMP        store101_end
+
+store101_one:
+	VMOVSS X11, (CX)
+
+store101_end:
+	VFNMADD231PS Y11, Y4, Y12
+	CMPQ         SI, $0x04
+	JL           store102_few
+	VMOVUPS      X12, (AX)
+	JE           store102_end
+	VPERM2F128   $0x01, Y12, Y12, Y12
+	CMPQ         SI, $0x06
+	JL           store102_five
+	VMOVLPS      X12, 16(AX)
+	JE           store102_swap
+	VEXTRACTPS   $0x02, X12, 24(AX)
+	JMP          store102_swap
+
+store102_five:
+	VMOVSS X12, 16(AX)
+
+store102_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store102_end
+
+store102_few:
+	CMPQ       SI, $0x02
+	JL         store102_one
+	VMOVLPS    X12, (AX)
+	JE         store102_end
+	VEXTRACTPS $0x02, X12, 8(AX)
+	JMP        store102_end
+
+store102_one:
+	VMOVSS X12, (AX)
+
+store102_end:
+done:
+	VZEROUPPER
+	RET
+
+// func RmsPropCenteredMomentumAVX2(w *float32, v *float32, a *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·RmsPropCenteredMomentumAVX2(SB), NOSPLIT, $0-72
+	MOVQ         w+0(FP), AX
+	MOVQ         v+8(FP), BX
+	MOVQ         a+16(FP), CX
+	MOVQ         b+24(FP), DX
+	MOVQ         grad+32(FP), SI
+	MOVQ         n+40(FP), DI
+	VBROADCASTSS alpha+48(FP), Y0
+	VBROADCASTSS add+52(FP), Y1
+	VBROADCASTSS epsilon+56(FP), Y2
+	VBROADCASTSS momentum+60(FP), Y3
+	VBROADCASTSS lr+64(FP), Y4
+	VBROADCASTSS decay+68(FP), Y5
+	VBROADCASTSS lanes_00800000<>+0(SB), Y7
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y8
+	VBROADCASTSS lanes_00000000<>+0(SB), Y9
+	SUBQ         $+16, DI
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (AX), Y6
+	VMOVUPS      (SI), Y10
+	VFMADD231PS  Y6, Y5, Y10
+	VMULPS       Y10, Y1, Y11
+	VMULPS       Y10, Y11, Y12
+	VFMADD231PS  (BX), Y0, Y12
+	VCMPPS       $0x01, Y7, Y12, Y13
+	VANDNPS      Y12, Y13, Y12
+	VMOVUPS      Y12, (BX)
+	VFMADD231PS  (CX), Y0, Y11
+	VANDPS       Y8, Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VMOVUPS      Y11, (CX)
+	VFNMADD231PS Y11, Y11, Y12
+	VMAXPS       Y12, Y9, Y12
+	VSQRTPS      Y12, Y12
+	VADDPS       Y2, Y12, Y12
+	VDIVPS       Y12, Y10, Y12
+	VFMADD231PS  (DX), Y3, Y12
+	VANDPS       Y8, Y12, Y10
+	VPSIGND      Y10, Y12, Y12
+	VMOVUPS      Y12, (DX)
+	VFNMADD231PS Y12, Y4, Y6
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      32(AX), Y6
+	VMOVUPS      32(SI), Y12
+	VFMADD231PS  Y6, Y5, Y12
+	VMULPS       Y12, Y1, Y10
+	VMULPS       Y12, Y10, Y11
+	VFMADD231PS  32(BX), Y0, Y11
+	VCMPPS       $0x01, Y7, Y11, Y13
+	VANDNPS      Y11, Y13, Y11
+	VMOVUPS      Y11, 32(BX)
+	VFMADD231PS  32(CX), Y0, Y10
+	VANDPS       Y8, Y10, Y13
+	VPSIGND      Y13, Y10, Y10
+	VMOVUPS      Y10, 32(CX)
+	VFNMADD231PS Y10, Y10, Y11
+	VMAXPS       Y11, Y9, Y11
+	VSQRTPS      Y11, Y11
+	VADDPS       Y2, Y11, Y11
+	VDIVPS       Y11, Y12, Y11
+	VFMADD231PS  32(DX), Y3, Y11
+	VANDPS       Y8, Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMOVUPS      Y11, 32(DX)
+	VFNMADD231PS Y11, Y4, Y6
+	VMOVUPS      Y6, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
@@ -19073,31 +17844,536 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (AX), Y7
-	VMOVUPS      (SI), Y6
-	VFMADD231PS  Y7, Y5, Y6
-	VMULPS       Y6, Y1, Y13
-	VMULPS       Y6, Y13, Y12
+	VMOVUPS      (AX), Y6
+	VMOVUPS      (SI), Y11
+	VFMADD231PS  Y6, Y5, Y11
+	VMULPS       Y11, Y1, Y12
+	VMULPS       Y11, Y12, Y10
+	VFMADD231PS  (BX), Y0, Y10
+	VCMPPS       $0x01, Y7, Y10, Y13
+	VANDNPS      Y10, Y13, Y10
+	VMOVUPS      Y10, (BX)
+	VFMADD231PS  (CX), Y0, Y12
+	VANDPS       Y8, Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMOVUPS      Y12, (CX)
+	VFNMADD231PS Y12, Y12, Y10
+	VMAXPS       Y10, Y9, Y10
+	VSQRTPS      Y10, Y10
+	VADDPS       Y2, Y10, Y10
+	VDIVPS       Y10, Y11, Y10
+	VFMADD231PS  (DX), Y3, Y10
+	VANDPS       Y8, Y10, Y11
+	VPSIGND      Y11, Y10, Y10
+	VMOVUPS      Y10, (DX)
+	VFNMADD231PS Y10, Y4, Y6
+	VMOVUPS      Y6, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $+32, SI
+	SUBQ         $+8, DI
+	JGE          vectors
+
+vectors_end:
+	ADDQ        $+8, DI
+	TESTQ       DI, DI
+	JE          done
+	LEAQ        partial_masks<>+0(SB), R8
+	NEGQ        DI
+	VMOVUPS     32(R8)(DI*4), Y6
+	NEGQ        DI
+	VMASKMOVPS  (AX), Y6, Y10
+	VMASKMOVPS  (SI), Y6, Y11
+	VFMADD231PS Y10, Y5, Y11
+	VMULPS      Y11, Y1, Y12
+	VMASKMOVPS  (BX), Y6, Y13
+	VMULPS      Y11, Y12, Y14
+	VFMADD231PS Y13, Y0, Y14
+	VCMPPS      $0x01, Y7, Y14, Y13
+	VANDNPS     Y14, Y13, Y14
+	CMPQ        DI, $0x04
+	JL          store103_few
+	VMOVUPS     X14, (BX)
+	JE          store103_end
+	VPERM2F128  $0x01, Y14, Y14, Y14
+	CMPQ        DI, $0x06
+	JL          store103_five
+	VMOVLPS     X14, 16(BX)
+	JE          store103_swap
+	VEXTRACTPS  $0x02, X14, 24(BX)
+	JMP         store103_swap
+
+store103_five:
+	VMOVSS X14, 16(BX)
+
+store103_swap:
+	VPERM2F128 $0x01, Y14, Y14, Y14
+	JMP        store103_end
+
+store103_few:
+	CMPQ       DI, $0x02
+	JL         store103_one
+	VMOVLPS    X14, (BX)
+	JE         store103_end
+	VEXTRACTPS $0x02, X14, 8(BX)
+	JMP        store103_end
+
+store103_one:
+	VMOVSS X14, (BX)
+
+store103_end:
+	VMASKMOVPS  (CX), Y6, Y13
+	VFMADD231PS Y13, Y0, Y12
+	VANDPS      Y8, Y12, Y13
+	VPSIGND     Y13, Y12, Y12
+	CMPQ        DI, $0x04
+	JL          store104_few
+	VMOVUPS     X12, (CX)
+	JE          store104_end
+	VPERM2F128  $0x01, Y12, Y12, Y12
+	CMPQ        DI, $0x06
+	JL          store104_five
+	VMOVLPS     X12, 16(CX)
+	JE          store104_swap
+	VEXTRACTPS  $0x02, X12, 24(CX)
+	JMP         store104_swap
+
+store104_five:
+	VMOVSS X12, 16(CX)
+
+store104_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store104_end
+
+store104_few:
+	CMPQ       DI, $0x02
+	JL         store104_one
+	VMOVLPS    X12, (CX)
+	JE         store104_end
+	VEXTRACTPS $0x02, X12, 8(CX)
+	JMP        store104_end
+
+store104_one:
+	VMOVSS X12, (CX)
+
+store104_end:
+	VFNMADD231PS Y12, Y12, Y14
+	VMAXPS       Y14, Y9, Y14
+	VSQRTPS      Y14, Y14
+	VADDPS       Y2, Y14, Y14
+	VDIVPS       Y14, Y11, Y14
+	VMASKMOVPS   (DX), Y6, Y11
+	VFMADD231PS  Y11, Y3, Y14
+	VANDPS       Y8, Y14, Y11
+	VPSIGND      Y11, Y14, Y14
+	CMPQ         DI, $0x04
+	JL           store105_few
+	VMOVUPS      X14, (DX)
+	JE           store105_end
+	VPERM2F128   $0x01, Y14, Y14, Y14
+	CMPQ         DI, $0x06
+	JL           store105_five
+	VMOVLPS      X14, 16(DX)
+	JE           store105_swap
+	VEXTRACTPS   $0x02, X14, 24(DX)
+	JMP          store105_swap
+
+store105_five:
+	VMOVSS X14, 16(DX)
+
+store105_swap:
+	VPERM2F128 $0x01, Y14, Y14, Y14
+	JMP        store105_end
+
+store105_few:
+	CMPQ       DI, $0x02
+	JL         store105_one
+	VMOVLPS    X14, (DX)
+	JE         store105_end
+	VEXTRACTPS $0x02, X14, 8(DX)
+	JMP        store105_end
+
+store105_one:
+	VMOVSS X14, (DX)
+
+store105_end:
+	VFNMADD231PS Y14, Y4, Y10
+	CMPQ         DI, $0x04
+	JL           store106_few
+	VMOVUPS      X10, (AX)
+	JE           store106_end
+	VPERM2F128   $0x01, Y10, Y10, Y10
+	CMPQ         DI, $0x06
+	JL           store106_five
+	VMOVLPS      X10, 16(AX)
+	JE           store106_swap
+	VEXTRACTPS   $0x02, X10, 24(AX)
+	JMP          store106_swap
+
+store106_five:
+	VMOVSS X10, 16(AX)
+
+store106_swap:
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	JMP        store106_end
+
+store106_few:
+	CMPQ       DI, $0x02
+	JL         store106_one
+	VMOVLPS    X10, (AX)
+	JE         store106_end
+	VEXTRACTPS $0x02, X10, 8(AX)
+	JMP        store106_end
+
+store106_one:
+	VMOVSS X10, (AX)
+
+store106_end:
+done:
+	VZEROUPPER
+	RET
+
+// func RmsPropCenteredMomentumAVX512(w *float32, v *float32, a *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·RmsPropCenteredMomentumAVX512(SB), NOSPLIT, $0-72
+	MOVQ         w+0(FP), AX
+	MOVQ         v+8(FP), BX
+	MOVQ         a+16(FP), CX
+	MOVQ         b+24(FP), DX
+	MOVQ         grad+32(FP), SI
+	MOVQ         n+40(FP), DI
+	VBROADCASTSS alpha+48(FP), Z0
+	VBROADCASTSS add+52(FP), Z1
+	VBROADCASTSS epsilon+56(FP), Z2
+	VBROADCASTSS momentum+60(FP), Z3
+	VBROADCASTSS lr+64(FP), Z4
+	VBROADCASTSS decay+68(FP), Z5
+	VBROADCASTSS lanes_00800000<>+0(SB), Z7
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z8
+	VBROADCASTSS lanes_00000000<>+0(SB), Z9
+	SUBQ         $+64, DI
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (AX), Z6
+	VMOVUPS      64(AX), Z10
+	VMOVUPS      128(AX), Z11
+	VMOVUPS      192(AX), Z12
+	VMOVUPS      (SI), Z13
+	VMOVUPS      64(SI), Z14
+	VMOVUPS      128(SI), Z15
+	VMOVUPS      192(SI), Z16
+	VFMADD231PS  Z6, Z5, Z13
+	VFMADD231PS  Z10, Z5, Z14
+	VFMADD231PS  Z11, Z5, Z15
+	VFMADD231PS  Z12, Z5, Z16
+	VMULPS       Z13, Z1, Z17
+	VMULPS       Z14, Z1, Z18
+	VMULPS       Z15, Z1, Z19
+	VMULPS       Z16, Z1, Z20
+	VMOVUPS      (BX), Z21
+	VMOVUPS      64(BX), Z22
+	VMOVUPS      128(BX), Z23
+	VMOVUPS      192(BX), Z24
+	VMULPS       Z13, Z17, Z25
+	VMULPS       Z14, Z18, Z26
+	VMULPS       Z15, Z19, Z27
+	VMULPS       Z16, Z20, Z28
+	VFMADD231PS  Z21, Z0, Z25
+	VFMADD231PS  Z22, Z0, Z26
+	VFMADD231PS  Z23, Z0, Z27
+	VFMADD231PS  Z24, Z0, Z28
+	VCMPPS       $0x01, Z7, Z25, K2
+	VCMPPS       $0x01, Z7, Z26, K3
+	VCMPPS       $0x01, Z7, Z27, K4
+	VCMPPS       $0x01, Z7, Z28, K5
+	KNOTW        K2, K7
+	VMOVAPS.Z    Z25, K7, Z25
+	KNOTW        K3, K7
+	VMOVAPS.Z    Z26, K7, Z26
+	KNOTW        K4, K7
+	VMOVAPS.Z    Z27, K7, Z27
+	KNOTW        K5, K7
+	VMOVAPS.Z    Z28, K7, Z28
+	VMOVUPS      Z25, (BX)
+	VMOVUPS      Z26, 64(BX)
+	VMOVUPS      Z27, 128(BX)
+	VMOVUPS      Z28, 192(BX)
+	VMOVUPS      (CX), Z24
+	VMOVUPS      64(CX), Z23
+	VMOVUPS      128(CX), Z22
+	VMOVUPS      192(CX), Z21
+	VFMADD231PS  Z24, Z0, Z17
+	VFMADD231PS  Z23, Z0, Z18
+	VFMADD231PS  Z22, Z0, Z19
+	VFMADD231PS  Z21, Z0, Z20
+	VPTESTMD     Z8, Z17, K7
+	VMOVAPS.Z    Z17, K7, Z17
+	VPTESTMD     Z8, Z18, K7
+	VMOVAPS.Z    Z18, K7, Z18
+	VPTESTMD     Z8, Z19, K7
+	VMOVAPS.Z    Z19, K7, Z19
+	VPTESTMD     Z8, Z20, K7
+	VMOVAPS.Z    Z20, K7, Z20
+	VMOVUPS      Z17, (CX)
+	VMOVUPS      Z18, 64(CX)
+	VMOVUPS      Z19, 128(CX)
+	VMOVUPS      Z20, 192(CX)
+	VFNMADD231PS Z17, Z17, Z25
+	VFNMADD231PS Z18, Z18, Z26
+	VFNMADD231PS Z19, Z19, Z27
+	VFNMADD231PS Z20, Z20, Z28
+	VMAXPS       Z25, Z9, Z25
+	VMAXPS       Z26, Z9, Z26
+	VMAXPS       Z27, Z9, Z27
+	VMAXPS       Z28, Z9, Z28
+	VSQRTPS      Z25, Z25
+	VSQRTPS      Z26, Z26
+	VSQRTPS      Z27, Z27
+	VSQRTPS      Z28, Z28
+	VADDPS       Z2, Z25, Z25
+	VADDPS       Z2, Z26, Z26
+	VADDPS       Z2, Z27, Z27
+	VADDPS       Z2, Z28, Z28
+	VDIVPS       Z25, Z13, Z25
+	VDIVPS       Z26, Z14, Z26
+	VDIVPS       Z27, Z15, Z27
+	VDIVPS       Z28, Z16, Z28
+	VMOVUPS      (DX), Z16
+	VMOVUPS      64(DX), Z15
+	VMOVUPS      128(DX), Z14
+	VMOVUPS      192(DX), Z13
+	VFMADD231PS  Z16, Z3, Z25
+	VFMADD231PS  Z15, Z3, Z26
+	VFMADD231PS  Z14, Z3, Z27
+	VFMADD231PS  Z13, Z3, Z28
+	VPTESTMD     Z8, Z25, K7
+	VMOVAPS.Z    Z25, K7, Z25
+	VPTESTMD     Z8, Z26, K7
+	VMOVAPS.Z    Z26, K7, Z26
+	VPTESTMD     Z8, Z27, K7
+	VMOVAPS.Z    Z27, K7, Z27
+	VPTESTMD     Z8, Z28, K7
+	VMOVAPS.Z    Z28, K7, Z28
+	VMOVUPS      Z25, (DX)
+	VMOVUPS      Z26, 64(DX)
+	VMOVUPS      Z27, 128(DX)
+	VMOVUPS      Z28, 192(DX)
+	VFNMADD231PS Z25, Z4, Z6
+	VFNMADD231PS Z26, Z4, Z10
+	VFNMADD231PS Z27, Z4, Z11
+	VFNMADD231PS Z28, Z4, Z12
+	VMOVUPS      Z6, (AX)
+	VMOVUPS      Z10, 64(AX)
+	VMOVUPS      Z11, 128(AX)
+	VMOVUPS      Z12, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	ADDQ         $+256, CX
+	ADDQ         $+256, DX
+	ADDQ         $+256, SI
+	SUBQ         $+64, DI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+64, DI
+	SUBQ $+16, DI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Z12
+	VMOVUPS      (SI), Z11
+	VFMADD231PS  Z12, Z5, Z11
+	VMULPS       Z11, Z1, Z10
+	VMOVUPS      (BX), Z6
+	VMULPS       Z11, Z10, Z28
+	VFMADD231PS  Z6, Z0, Z28
+	VCMPPS       $0x01, Z7, Z28, K5
+	KNOTW        K5, K7
+	VMOVAPS.Z    Z28, K7, Z28
+	VMOVUPS      Z28, (BX)
+	VMOVUPS      (CX), Z6
+	VFMADD231PS  Z6, Z0, Z10
+	VPTESTMD     Z8, Z10, K7
+	VMOVAPS.Z    Z10, K7, Z10
+	VMOVUPS      Z10, (CX)
+	VFNMADD231PS Z10, Z10, Z28
+	VMAXPS       Z28, Z9, Z28
+	VSQRTPS      Z28, Z28
+	VADDPS       Z2, Z28, Z28
+	VDIVPS       Z28, Z11, Z28
+	VMOVUPS      (DX), Z11
+	VFMADD231PS  Z11, Z3, Z28
+	VPTESTMD     Z8, Z28, K7
+	VMOVAPS.Z    Z28, K7, Z28
+	VMOVUPS      Z28, (DX)
+	VFNMADD231PS Z28, Z4, Z12
+	VMOVUPS      Z12, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, SI
+	SUBQ         $+16, DI
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+16, DI
+	TESTQ        DI, DI
+	JE           done
+	MOVL         $0x0000ffff, R8
+	BZHIL        DI, R8, R8
+	KMOVW        R8, K1
+	VMOVUPS.Z    (AX), K1, Z12
+	VMOVUPS.Z    (SI), K1, Z28
+	VFMADD231PS  Z12, Z5, Z28
+	VMULPS       Z28, Z1, Z11
+	VMOVUPS.Z    (BX), K1, Z10
+	VMULPS       Z28, Z11, Z6
+	VFMADD231PS  Z10, Z0, Z6
+	VCMPPS       $0x01, Z7, Z6, K5
+	KNOTW        K5, K7
+	VMOVAPS.Z    Z6, K7, Z6
+	VMOVUPS      Z6, K1, (BX)
+	VMOVUPS.Z    (CX), K1, Z10
+	VFMADD231PS  Z10, Z0, Z11
+	VPTESTMD     Z8, Z11, K7
+	VMOVAPS.Z    Z11, K7, Z11
+	VMOVUPS      Z11, K1, (CX)
+	VFNMADD231PS Z11, Z11, Z6
+	VMAXPS       Z6, Z9, Z6
+	VSQRTPS      Z6, Z6
+	VADDPS       Z2, Z6, Z6
+	VDIVPS       Z6, Z28, Z6
+	VMOVUPS.Z    (DX), K1, Z28
+	VFMADD231PS  Z28, Z3, Z6
+	VPTESTMD     Z8, Z6, K7
+	VMOVAPS.Z    Z6, K7, Z6
+	VMOVUPS      Z6, K1, (DX)
+	VFNMADD231PS Z6, Z4, Z12
+	VMOVUPS      Z12, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func RmsPropCenteredMomentumAheadAVX2(w *float32, v *float32, a *float32, b *float32, grad *float32, n int, distance int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·RmsPropCenteredMomentumAheadAVX2(SB), NOSPLIT, $0-80
+	MOVQ         w+0(FP), AX
+	MOVQ         v+8(FP), BX
+	MOVQ         a+16(FP), CX
+	MOVQ         b+24(FP), DX
+	MOVQ         grad+32(FP), SI
+	MOVQ         n+40(FP), DI
+	MOVQ         distance+48(FP), R8
+	VBROADCASTSS alpha+56(FP), Y0
+	VBROADCASTSS add+60(FP), Y1
+	VBROADCASTSS epsilon+64(FP), Y2
+	VBROADCASTSS momentum+68(FP), Y3
+	VBROADCASTSS lr+72(FP), Y4
+	VBROADCASTSS decay+76(FP), Y5
+	VBROADCASTSS lanes_00800000<>+0(SB), Y7
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y8
+	VBROADCASTSS lanes_00000000<>+0(SB), Y9
+	SUBQ         $+16, DI
+	JL           blocks_end
+	PCALIGN      $0x40
+
+blocks:
+	PREFETCHT0   (AX)(R8*1)
+	PREFETCHT0   (BX)(R8*1)
+	PREFETCHT0   (CX)(R8*1)
+	PREFETCHT0   (DX)(R8*1)
+	PREFETCHT0   (SI)(R8*1)
+	VMOVUPS      (AX), Y6
+	VMOVUPS      (SI), Y10
+	VFMADD231PS  Y6, Y5, Y10
+	VMULPS       Y10, Y1, Y11
+	VMULPS       Y10, Y11, Y12
 	VFMADD231PS  (BX), Y0, Y12
-	VANDPS       lanes_7f800000<>+0(SB), Y12, Y9
-	VPSIGND      Y9, Y12, Y12
+	VCMPPS       $0x01, Y7, Y12, Y13
+	VANDNPS      Y12, Y13, Y12
 	VMOVUPS      Y12, (BX)
-	VFMADD231PS  (CX), Y0, Y13
-	VANDPS       lanes_7f800000<>+0(SB), Y13, Y9
-	VPSIGND      Y9, Y13, Y13
-	VMOVUPS      Y13, (CX)
-	VFNMADD231PS Y13, Y13, Y12
-	VBROADCASTSS lanes_00000000<>+0(SB), Y13
-	VMAXPS       Y12, Y13, Y12
+	VFMADD231PS  (CX), Y0, Y11
+	VANDPS       Y8, Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VMOVUPS      Y11, (CX)
+	VFNMADD231PS Y11, Y11, Y12
+	VMAXPS       Y12, Y9, Y12
 	VSQRTPS      Y12, Y12
 	VADDPS       Y2, Y12, Y12
-	VDIVPS       Y12, Y6, Y12
+	VDIVPS       Y12, Y10, Y12
 	VFMADD231PS  (DX), Y3, Y12
-	VANDPS       lanes_7f800000<>+0(SB), Y12, Y6
-	VPSIGND      Y6, Y12, Y12
+	VANDPS       Y8, Y12, Y10
+	VPSIGND      Y10, Y12, Y12
 	VMOVUPS      Y12, (DX)
-	VFNMADD231PS Y12, Y4, Y7
-	VMOVUPS      Y7, (AX)
+	VFNMADD231PS Y12, Y4, Y6
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      32(AX), Y6
+	VMOVUPS      32(SI), Y12
+	VFMADD231PS  Y6, Y5, Y12
+	VMULPS       Y12, Y1, Y10
+	VMULPS       Y12, Y10, Y11
+	VFMADD231PS  32(BX), Y0, Y11
+	VCMPPS       $0x01, Y7, Y11, Y13
+	VANDNPS      Y11, Y13, Y11
+	VMOVUPS      Y11, 32(BX)
+	VFMADD231PS  32(CX), Y0, Y10
+	VANDPS       Y8, Y10, Y13
+	VPSIGND      Y13, Y10, Y10
+	VMOVUPS      Y10, 32(CX)
+	VFNMADD231PS Y10, Y10, Y11
+	VMAXPS       Y11, Y9, Y11
+	VSQRTPS      Y11, Y11
+	VADDPS       Y2, Y11, Y11
+	VDIVPS       Y11, Y12, Y11
+	VFMADD231PS  32(DX), Y3, Y11
+	VANDPS       Y8, Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMOVUPS      Y11, 32(DX)
+	VFNMADD231PS Y11, Y4, Y6
+	VMOVUPS      Y6, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, SI
+	SUBQ         $+16, DI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, DI
+	SUBQ $+8, DI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y6
+	VMOVUPS      (SI), Y11
+	VFMADD231PS  Y6, Y5, Y11
+	VMULPS       Y11, Y1, Y12
+	VMULPS       Y11, Y12, Y10
+	VFMADD231PS  (BX), Y0, Y10
+	VCMPPS       $0x01, Y7, Y10, Y13
+	VANDNPS      Y10, Y13, Y10
+	VMOVUPS      Y10, (BX)
+	VFMADD231PS  (CX), Y0, Y12
+	VANDPS       Y8, Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMOVUPS      Y12, (CX)
+	VFNMADD231PS Y12, Y12, Y10
+	VMAXPS       Y10, Y9, Y10
+	VSQRTPS      Y10, Y10
+	VADDPS       Y2, Y10, Y10
+	VDIVPS       Y10, Y11, Y10
+	VFMADD231PS  (DX), Y3, Y10
+	VANDPS       Y8, Y10, Y11
+	VPSIGND      Y11, Y10, Y10
+	VMOVUPS      Y10, (DX)
+	VFNMADD231PS Y10, Y4, Y6
+	VMOVUPS      Y6, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -19112,154 +18388,153 @@ vectors_end:
 	JE          done
 	LEAQ        partial_masks<>+0(SB), R9
 	NEGQ        DI
-	VMOVUPS     32(R9)(DI*4), Y7
+	VMOVUPS     32(R9)(DI*4), Y6
 	NEGQ        DI
-	VMASKMOVPS  (AX), Y7, Y12
-	VMASKMOVPS  (SI), Y7, Y6
-	VFMADD231PS Y12, Y5, Y6
-	VMULPS      Y6, Y1, Y13
-	VMASKMOVPS  (BX), Y7, Y9
-	VMULPS      Y6, Y13, Y8
-	VFMADD231PS Y9, Y0, Y8
-	VANDPS      lanes_7f800000<>+0(SB), Y8, Y9
-	VPSIGND     Y9, Y8, Y8
+	VMASKMOVPS  (AX), Y6, Y10
+	VMASKMOVPS  (SI), Y6, Y11
+	VFMADD231PS Y10, Y5, Y11
+	VMULPS      Y11, Y1, Y12
+	VMASKMOVPS  (BX), Y6, Y13
+	VMULPS      Y11, Y12, Y14
+	VFMADD231PS Y13, Y0, Y14
+	VCMPPS      $0x01, Y7, Y14, Y13
+	VANDNPS     Y14, Y13, Y14
 	CMPQ        DI, $0x04
-	JL          store97_few
-	VMOVUPS     X8, (BX)
-	JE          store97_end
-	VPERM2F128  $0x01, Y8, Y8, Y8
+	JL          store107_few
+	VMOVUPS     X14, (BX)
+	JE          store107_end
+	VPERM2F128  $0x01, Y14, Y14, Y14
 	CMPQ        DI, $0x06
-	JL          store97_five
-	VMOVLPS     X8, 16(BX)
-	JE          store97_swap
-	VEXTRACTPS  $0x02, X8, 24(BX)
-	JMP         store97_swap
+	JL          store107_five
+	VMOVLPS     X14, 16(BX)
+	JE          store107_swap
+	VEXTRACTPS  $0x02, X14, 24(BX)
+	JMP         store107_swap
 
-store97_five:
-	VMOVSS X8, 16(BX)
+store107_five:
+	VMOVSS X14, 16(BX)
 
-store97_swap:
-	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store97_end
+store107_swap:
+	VPERM2F128 $0x01, Y14, Y14, Y14
+	JMP        store107_end
 
 store107_few:
 	CMPQ       DI, $0x02
-	JL         store97_one
-	VMOVLPS    X8, (BX)
-	JE         store97_end
-	VEXTRACTPS $0x02, X8, 8(BX)
-	JMP        store97_end
+	JL         store107_one
+	VMOVLPS    X14, (BX)
+	JE         store107_end
+	VEXTRACTPS $0x02, X14, 8(BX)
+	JMP        store107_end
 
-store97_one:
-	VMOVSS X8, (BX)
+store107_one:
+	VMOVSS X14, (BX)
 
-store97_end:
-	VMASKMOVPS  (CX), Y7, Y9
-	VFMADD231PS Y9, Y0, Y13
-	VANDPS      lanes_7f800000<>+0(SB), Y13, Y9
-	VPSIGND     Y9, Y13, Y13
+store107_end:
+	VMASKMOVPS  (CX), Y6, Y13
+	VFMADD231PS Y13, Y0, Y12
+	VANDPS      Y8, Y12, Y13
+	VPSIGND     Y13, Y12, Y12
 	CMPQ        DI, $0x04
-	JL          store98_few
-	VMOVUPS     X13, (CX)
-	JE          store98_end
-	VPERM2F128  $0x01, Y13, Y13, Y13
+	JL          store108_few
+	VMOVUPS     X12, (CX)
+	JE          store108_end
+	VPERM2F128  $0x01, Y12, Y12, Y12
 	CMPQ        DI, $0x06
-	JL          store98_five
-	VMOVLPS     X13, 16(CX)
-	JE          store98_swap
-	VEXTRACTPS  $0x02, X13, 24(CX)
-	JMP         store98_swap
+	JL          store108_five
+	VMOVLPS     X12, 16(CX)
+	JE          store108_swap
+	VEXTRACTPS  $0x02, X12, 24(CX)
+	JMP         store108_swap
 
-store98_five:
-	VMOVSS X13, 16(CX)
+store108_five:
+	VMOVSS X12, 16(CX)
 
-store98_swap:
-	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store98_end
+store108_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store108_end
 
 store108_few:
 	CMPQ       DI, $0x02
-	JL         store98_one
-	VMOVLPS    X13, (CX)
-	JE         store98_end
-	VEXTRACTPS $0x02, X13, 8(CX)
-	JMP        store98_end
+	JL         store108_one
+	VMOVLPS    X12, (CX)
+	JE         store108_end
+	VEXTRACTPS $0x02, X12, 8(CX)
+	JMP        store108_end
 
-store98_one:
-	VMOVSS X13, (CX)
+store108_one:
+	VMOVSS X12, (CX)
 
-store98_end:
-	VFNMADD231PS Y13, Y13, Y8
-	VBROADCASTSS lanes_00000000<>+0(SB), Y13
-	VMAXPS       Y8, Y13, Y8
-	VSQRTPS      Y8, Y8
-	VADDPS       Y2, Y8, Y8
-	VDIVPS       Y8, Y6, Y8
-	VMASKMOVPS   (DX), Y7, Y6
-	VFMADD231PS  Y6, Y3, Y8
-	VANDPS       lanes_7f800000<>+0(SB), Y8, Y6
-	VPSIGND      Y6, Y8, Y8
+store108_end:
+	VFNMADD231PS Y12, Y12, Y14
+	VMAXPS       Y14, Y9, Y14
+	VSQRTPS      Y14, Y14
+	VADDPS       Y2, Y14, Y14
+	VDIVPS       Y14, Y11, Y14
+	VMASKMOVPS   (DX), Y6, Y11
+	VFMADD231PS  Y11, Y3, Y14
+	VANDPS       Y8, Y14, Y11
+	VPSIGND      Y11, Y14, Y14
 	CMPQ         DI, $0x04
-	JL           store99_few
-	VMOVUPS      X8, (DX)
-	JE           store99_end
-	VPERM2F128   $0x01, Y8, Y8, Y8
+	JL           store109_few
+	VMOVUPS      X14, (DX)
+	JE           store109_end
+	VPERM2F128   $0x01, Y14, Y14, Y14
 	CMPQ         DI, $0x06
-	JL           store99_five
-	VMOVLPS      X8, 16(DX)
-	JE           store99_swap
-	VEXTRACTPS   $0x02, X8, 24(DX)
-	JMP          store99_swap
+	JL           store109_five
+	VMOVLPS      X14, 16(DX)
+	JE           store109_swap
+	VEXTRACTPS   $0x02, X14, 24(DX)
+	JMP          store109_swap
 
-store99_five:
-	VMOVSS X8, 16(DX)
+store109_five:
+	VMOVSS X14, 16(DX)
 
-store99_swap:
-	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store99_end
+store109_swap:
+	VPERM2F128 $0x01, Y14, Y14, Y14
+	JMP        store109_end
 
 store109_few:
 	CMPQ       DI, $0x02
-	JL         store99_one
-	VMOVLPS    X8, (DX)
-	JE         store99_end
-	VEXTRACTPS $0x02, X8, 8(DX)
-	JMP        store99_end
+	JL         store109_one
+	VMOVLPS    X14, (DX)
+	JE         store109_end
+	VEXTRACTPS $0x02, X14, 8(DX)
+	JMP        store109_end
 
-store99_one:
-	VMOVSS X8, (DX)
+store109_one:
+	VMOVSS X14, (DX)
 
-store99_end:
-	VFNMADD231PS Y8, Y4, Y12
+store109_end:
+	VFNMADD231PS Y14, Y4, Y10
 	CMPQ         DI, $0x04
-	JL           store100_few
-	VMOVUPS      X12, (AX)
-	JE           store100_end
-	VPERM2F128   $0x01, Y12, Y12, Y12
+	JL           store110_few
+	VMOVUPS      X10, (AX)
+	JE           store110_end
+	VPERM2F128   $0x01, Y10, Y10, Y10
 	CMPQ         DI, $0x06
-	JL           store100_five
-	VMOVLPS      X12, 16(AX)
-	JE           store100_swap
-	VEXTRACTPS   $0x02, X12, 24(AX)
-	JMP          store100_swap
+	JL           store110_five
+	VMOVLPS      X10, 16(AX)
+	JE           store110_swap
+	VEXTRACTPS   $0x02, X10, 24(AX)
+	JMP          store110_swap
 
-store100_five:
-	VMOVSS X12, 16(AX)
+store110_five:
+	VMOVSS X10, 16(AX)
 
-store100_swap:
-	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store100_end
+store110_swap:
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	JMP        store110_end
 
 store110_few:
 	CMPQ       DI, $0x02
-	JL         store100_one
-	VMOVLPS    X12, (AX)
-	JE         store100_end
-	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store100_end
+	JL         store110_one
+	VMOVLPS    X10, (AX)
+	JE         store110_end
+	VEXTRACTPS $0x02, X10, 8(AX)
+	JMP        store110_end
 
-store100_one:
-	VMOVSS X12, (AX)
+store110_one:
+	VMOVSS X10, (AX)
 
 store110_end:
 done:
@@ -19369,36 +18644,36 @@ vectors_end:
 	VANDPS      Y7, Y14, Y6
 	VPSIGND     Y6, Y14, Y14
 	CMPQ        DX, $0x04
-	JL          store101_few
+	JL          store111_few
 	VMOVUPS     X14, (BX)
-	JE          store101_end
+	JE          store111_end
 	VPERM2F128  $0x01, Y14, Y14, Y14
 	CMPQ        DX, $0x06
-	JL          store101_five
+	JL          store111_five
 	VMOVLPS     X14, 16(BX)
-	JE          store101_swap
+	JE          store111_swap
 	VEXTRACTPS  $0x02, X14, 24(BX)
-	JMP         store101_swap
+	JMP         store111_swap
 
-store101_five:
+store111_five:
 	VMOVSS X14, 16(BX)
 
-store101_swap:
+store111_swap:
 	VPERM2F128 $0x01, Y14, Y14, Y14
-	JMP        store101_end
+	JMP        store111_end
 
 store111_few:
 	CMPQ       DX, $0x02
-	JL         store101_one
+	JL         store111_one
 	VMOVLPS    X14, (BX)
-	JE         store101_end
+	JE         store111_end
 	VEXTRACTPS $0x02, X14, 8(BX)
-	JMP        store101_end
+	JMP        store111_end
 
-store101_one:
+store111_one:
 	VMOVSS X14, (BX)
 
-store101_end:
+store111_end:
 	VCMPPS       $0x01, Y13, Y8, Y14
 	VCMPPS       $0x01, Y8, Y13, Y13
 	VANDPS       Y9, Y13, Y13
@@ -19407,33 +18682,33 @@ store101_end:
 	VMULPS       Y14, Y5, Y14
 	VFNMADD231PS Y13, Y4, Y14
 	CMPQ         DX, $0x04
-	JL           store102_few
+	JL           store112_few
 	VMOVUPS      X14, (AX)
-	JE           store102_end
+	JE           store112_end
 	VPERM2F128   $0x01, Y14, Y14, Y14
 	CMPQ         DX, $0x06
-	JL           store102_five
+	JL           store112_five
 	VMOVLPS      X14, 16(AX)
-	JE           store102_swap
+	JE           store112_swap
 	VEXTRACTPS   $0x02, X14, 24(AX)
-	JMP          store102_swap
+	JMP          store112_swap
 
-store102_five:
+store112_five:
 	VMOVSS X14, 16(AX)
 
-store102_swap:
+store112_swap:
 	VPERM2F128 $0x01, Y14, Y14, Y14
-	JMP        store102_end
+	JMP        store112_end
 
 store112_few:
 	CMPQ       DX, $0x02
-	JL         store102_one
+	JL         store112_one
 	VMOVLPS    X14, (AX)
-	JE         store102_end
+	JE         store112_end
 	VEXTRACTPS $0x02, X14, 8(AX)
-	JMP        store102_end
+	JMP        store112_end
 
-store102_one:
+store112_one:
 	VMOVSS X14, (AX)
 
 store112_end:
@@ -19678,36 +18953,36 @@ vectors_end:
 	VANDPS      Y7, Y14, Y6
 	VPSIGND     Y6, Y14, Y14
 	CMPQ        DX, $0x04
-	JL          store103_few
+	JL          store113_few
 	VMOVUPS     X14, (BX)
-	JE          store103_end
+	JE          store113_end
 	VPERM2F128  $0x01, Y14, Y14, Y14
 	CMPQ        DX, $0x06
-	JL          store103_five
+	JL          store113_five
 	VMOVLPS     X14, 16(BX)
-	JE          store103_swap
+	JE          store113_swap
 	VEXTRACTPS  $0x02, X14, 24(BX)
-	JMP         store103_swap
+	JMP         store113_swap
 
-store103_five:
+store113_five:
 	VMOVSS X14, 16(BX)
 
-store103_swap:
+store113_swap:
 	VPERM2F128 $0x01, Y14, Y14, Y14
-	JMP        store103_end
+	JMP        store113_end
 
 store113_few:
 	CMPQ       DX, $0x02
-	JL         store103_one
+	JL         store113_one
 	VMOVLPS    X14, (BX)
-	JE         store103_end
+	JE         store113_end
 	VEXTRACTPS $0x02, X14, 8(BX)
-	JMP        store103_end
+	JMP        store113_end
 
-store103_one:
+store113_one:
 	VMOVSS X14, (BX)
 
-store103_end:
+store113_end:
 	VCMPPS       $0x01, Y13, Y8, Y14
 	VCMPPS       $0x01, Y8, Y13, Y13
 	VANDPS       Y9, Y13, Y13
@@ -19716,33 +18991,33 @@ store103_end:
 	VMULPS       Y14, Y5, Y14
 	VFNMADD231PS Y13, Y4, Y14
 	CMPQ         DX, $0x04
-	JL           store104_few
+	JL           store114_few
 	VMOVUPS      X14, (AX)
-	JE           store104_end
+	JE           store114_end
 	VPERM2F128   $0x01, Y14, Y14, Y14
 	CMPQ         DX, $0x06
-	JL           store104_five
+	JL           store114_five
 	VMOVLPS      X14, 16(AX)
-	JE           store104_swap
+	JE           store114_swap
 	VEXTRACTPS   $0x02, X14, 24(AX)
-	JMP          store104_swap
+	JMP          store114_swap
 
-store104_five:
+store114_five:
 	VMOVSS X14, 16(AX)
 
-store104_swap:
+store114_swap:
 	VPERM2F128 $0x01, Y14, Y14, Y14
-	JMP        store104_end
+	JMP        store114_end
 
 store114_few:
 	CMPQ       DX, $0x02
-	JL         store104_one
+	JL         store114_one
 	VMOVLPS    X14, (AX)
-	JE         store104_end
+	JE         store114_end
 	VEXTRACTPS $0x02, X14, 8(AX)
-	JMP        store104_end
+	JMP        store114_end
 
-store104_one:
+store114_one:
 	VMOVSS X14, (AX)
 
 store114_end:
@@ -20252,33 +19527,33 @@ vectors_end:
 	VANDPS       Y1, Y13, Y6
 	VORPS        Y6, Y11, Y11
 	CMPQ         CX, $0x04
-	JL           store107_few
+	JL           store117_few
 	VMOVUPS      X11, (AX)
-	JE           store107_end
+	JE           store117_end
 	VPERM2F128   $0x01, Y11, Y11, Y11
 	CMPQ         CX, $0x06
-	JL           store107_five
+	JL           store117_five
 	VMOVLPS      X11, 16(AX)
-	JE           store107_swap
+	JE           store117_swap
 	VEXTRACTPS   $0x02, X11, 24(AX)
-	JMP          store107_swap
+	JMP          store117_swap
 
-store107_five:
+store117_five:
 	VMOVSS X11, 16(AX)
 
-store107_swap:
+store117_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store107_end
+	JMP        store117_end
 
 store117_few:
 	CMPQ       CX, $0x02
-	JL         store107_one
+	JL         store117_one
 	VMOVLPS    X11, (AX)
-	JE         store107_end
+	JE         store117_end
 	VEXTRACTPS $0x02, X11, 8(AX)
-	JMP        store107_end
+	JMP        store117_end
 
-store107_one:
+store117_one:
 	VMOVSS X11, (AX)
 
 store117_end:
@@ -22492,33 +21767,33 @@ vectors_end:
 	VMULPS       Y7, Y11, Y9
 	VMULPS       Y10, Y9, Y9
 	CMPQ         CX, $0x04
-	JL           store118_few
+	JL           store128_few
 	VMOVUPS      X9, (AX)
-	JE           store118_end
+	JE           store128_end
 	VPERM2F128   $0x01, Y9, Y9, Y9
 	CMPQ         CX, $0x06
-	JL           store118_five
+	JL           store128_five
 	VMOVLPS      X9, 16(AX)
-	JE           store118_swap
+	JE           store128_swap
 	VEXTRACTPS   $0x02, X9, 24(AX)
-	JMP          store118_swap
+	JMP          store128_swap
 
-store118_five:
+store128_five:
 	VMOVSS X9, 16(AX)
 
-store118_swap:
+store128_swap:
 	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store118_end
+	JMP        store128_end
 
 store128_few:
 	CMPQ       CX, $0x02
-	JL         store118_one
+	JL         store128_one
 	VMOVLPS    X9, (AX)
-	JE         store118_end
+	JE         store128_end
 	VEXTRACTPS $0x02, X9, 8(AX)
-	JMP        store118_end
+	JMP        store128_end
 
-store118_one:
+store128_one:
 	VMOVSS X9, (AX)
 
 store128_end:
@@ -23563,33 +22838,33 @@ vectors_end:
 	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Y7, Y7
 	VBLENDVPS    Y7, Y9, Y8, Y8
 	CMPQ         CX, $0x04
-	JL           store129_few
+	JL           store139_few
 	VMOVUPS      X8, (AX)
-	JE           store129_end
+	JE           store139_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         CX, $0x06
-	JL           store129_five
+	JL           store139_five
 	VMOVLPS      X8, 16(AX)
-	JE           store129_swap
+	JE           store139_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store129_swap
+	JMP          store139_swap
 
-store129_five:
+store139_five:
 	VMOVSS X8, 16(AX)
 
-store129_swap:
+store139_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store129_end
+	JMP        store139_end
 
 store139_few:
 	CMPQ       CX, $0x02
-	JL         store129_one
+	JL         store139_one
 	VMOVLPS    X8, (AX)
-	JE         store129_end
+	JE         store139_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store129_end
+	JMP        store139_end
 
-store129_one:
+store139_one:
 	VMOVSS X8, (AX)
 
 store139_end:
@@ -24053,33 +23328,33 @@ vectors_end:
 	VANDPS       Y1, Y6, Y9
 	VORPS        Y9, Y8, Y8
 	CMPQ         CX, $0x04
-	JL           store130_few
+	JL           store140_few
 	VMOVUPS      X8, (AX)
-	JE           store130_end
+	JE           store140_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         CX, $0x06
-	JL           store130_five
+	JL           store140_five
 	VMOVLPS      X8, 16(AX)
-	JE           store130_swap
+	JE           store140_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store130_swap
+	JMP          store140_swap
 
-store130_five:
+store140_five:
 	VMOVSS X8, 16(AX)
 
-store130_swap:
+store140_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store130_end
+	JMP        store140_end
 
 store140_few:
 	CMPQ       CX, $0x02
-	JL         store130_one
+	JL         store140_one
 	VMOVLPS    X8, (AX)
-	JE         store130_end
+	JE         store140_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store130_end
+	JMP        store140_end
 
-store130_one:
+store140_one:
 	VMOVSS X8, (AX)
 
 store140_end:
@@ -24712,33 +23987,33 @@ vectors_end:
 	VMAXPS       Y9, Y7, Y9
 	VADDPS       Y8, Y9, Y8
 	CMPQ         CX, $0x04
-	JL           store131_few
+	JL           store141_few
 	VMOVUPS      X8, (AX)
-	JE           store131_end
+	JE           store141_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         CX, $0x06
-	JL           store131_five
+	JL           store141_five
 	VMOVLPS      X8, 16(AX)
-	JE           store131_swap
+	JE           store141_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store131_swap
+	JMP          store141_swap
 
-store131_five:
+store141_five:
 	VMOVSS X8, 16(AX)
 
-store131_swap:
+store141_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store131_end
+	JMP        store141_end
 
 store141_few:
 	CMPQ       CX, $0x02
-	JL         store131_one
+	JL         store141_one
 	VMOVLPS    X8, (AX)
-	JE         store131_end
+	JE         store141_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store131_end
+	JMP        store141_end
 
-store131_one:
+store141_one:
 	VMOVSS X8, (AX)
 
 store141_end:
@@ -25231,33 +24506,33 @@ vectors_end:
 	VADDPS       lanes_3f800000<>+0(SB), Y8, Y8
 	VDIVPS       Y8, Y9, Y8
 	CMPQ         CX, $0x04
-	JL           store132_few
+	JL           store142_few
 	VMOVUPS      X8, (AX)
-	JE           store132_end
+	JE           store142_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         CX, $0x06
-	JL           store132_five
+	JL           store142_five
 	VMOVLPS      X8, 16(AX)
-	JE           store132_swap
+	JE           store142_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store132_swap
+	JMP          store142_swap
 
-store132_five:
+store142_five:
 	VMOVSS X8, 16(AX)
 
-store132_swap:
+store142_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store132_end
+	JMP        store142_end
 
 store142_few:
 	CMPQ       CX, $0x02
-	JL         store132_one
+	JL         store142_one
 	VMOVLPS    X8, (AX)
-	JE         store132_end
+	JE         store142_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store132_end
+	JMP        store142_end
 
-store132_one:
+store142_one:
 	VMOVSS X8, (AX)
 
 store142_end:
@@ -26145,33 +25420,33 @@ vectors_end:
 	VMASKMOVPS   (BX), Y8, Y12
 	VMULPS       Y12, Y7, Y12
 	CMPQ         DX, $0x04
-	JL           store135_few
+	JL           store145_few
 	VMOVUPS      X12, (AX)
-	JE           store135_end
+	JE           store145_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         DX, $0x06
-	JL           store135_five
+	JL           store145_five
 	VMOVLPS      X12, 16(AX)
-	JE           store135_swap
+	JE           store145_swap
 	VEXTRACTPS   $0x02, X12, 24(AX)
-	JMP          store135_swap
+	JMP          store145_swap
 
-store135_five:
+store145_five:
 	VMOVSS X12, 16(AX)
 
-store135_swap:
+store145_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store135_end
+	JMP        store145_end
 
 store145_few:
 	CMPQ       DX, $0x02
-	JL         store135_one
+	JL         store145_one
 	VMOVLPS    X12, (AX)
-	JE         store135_end
+	JE         store145_end
 	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store135_end
+	JMP        store145_end
 
-store135_one:
+store145_one:
 	VMOVSS X12, (AX)
 
 store145_end:
@@ -26645,33 +25920,33 @@ vectors_end:
 	VBLENDVPS    Y3, Y12, Y9, Y9
 	VMULPS       Y9, Y11, Y9
 	CMPQ         CX, $0x04
-	JL           store136_few
+	JL           store146_few
 	VMOVUPS      X9, (AX)
-	JE           store136_end
+	JE           store146_end
 	VPERM2F128   $0x01, Y9, Y9, Y9
 	CMPQ         CX, $0x06
-	JL           store136_five
+	JL           store146_five
 	VMOVLPS      X9, 16(AX)
-	JE           store136_swap
+	JE           store146_swap
 	VEXTRACTPS   $0x02, X9, 24(AX)
-	JMP          store136_swap
+	JMP          store146_swap
 
-store136_five:
+store146_five:
 	VMOVSS X9, 16(AX)
 
-store136_swap:
+store146_swap:
 	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store136_end
+	JMP        store146_end
 
 store146_few:
 	CMPQ       CX, $0x02
-	JL         store136_one
+	JL         store146_one
 	VMOVLPS    X9, (AX)
-	JE         store136_end
+	JE         store146_end
 	VEXTRACTPS $0x02, X9, 8(AX)
-	JMP        store136_end
+	JMP        store146_end
 
-store136_one:
+store146_one:
 	VMOVSS X9, (AX)
 
 store146_end:
@@ -27272,33 +26547,33 @@ vectors_end:
 	VMASKMOVPS   (BX), Y4, Y0
 	VMULPS       Y0, Y5, Y0
 	CMPQ         DX, $0x04
-	JL           store137_few
+	JL           store147_few
 	VMOVUPS      X0, (AX)
-	JE           store137_end
+	JE           store147_end
 	VPERM2F128   $0x01, Y0, Y0, Y0
 	CMPQ         DX, $0x06
-	JL           store137_five
+	JL           store147_five
 	VMOVLPS      X0, 16(AX)
-	JE           store137_swap
+	JE           store147_swap
 	VEXTRACTPS   $0x02, X0, 24(AX)
-	JMP          store137_swap
+	JMP          store147_swap
 
-store137_five:
+store147_five:
 	VMOVSS X0, 16(AX)
 
-store137_swap:
+store147_swap:
 	VPERM2F128 $0x01, Y0, Y0, Y0
-	JMP        store137_end
+	JMP        store147_end
 
 store147_few:
 	CMPQ       DX, $0x02
-	JL         store137_one
+	JL         store147_one
 	VMOVLPS    X0, (AX)
-	JE         store137_end
+	JE         store147_end
 	VEXTRACTPS $0x02, X0, 8(AX)
-	JMP        store137_end
+	JMP        store147_end
 
-store137_one:
+store147_one:
 	VMOVSS X0, (AX)
 
 store147_end:
@@ -27879,33 +27154,33 @@ vectors_end:
 	VADDPS       lanes_3f800000<>+0(SB), Y3, Y3
 	VDIVPS       Y3, Y7, Y3
 	CMPQ         CX, $0x04
-	JL           store138_few
+	JL           store148_few
 	VMOVUPS      X3, (AX)
-	JE           store138_end
+	JE           store148_end
 	VPERM2F128   $0x01, Y3, Y3, Y3
 	CMPQ         CX, $0x06
-	JL           store138_five
+	JL           store148_five
 	VMOVLPS      X3, 16(AX)
-	JE           store138_swap
+	JE           store148_swap
 	VEXTRACTPS   $0x02, X3, 24(AX)
-	JMP          store138_swap
+	JMP          store148_swap
 
-store138_five:
+store148_five:
 	VMOVSS X3, 16(AX)
 
-store138_swap:
+store148_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store138_end
+	JMP        store148_end
 
 store148_few:
 	CMPQ       CX, $0x02
-	JL         store138_one
+	JL         store148_one
 	VMOVLPS    X3, (AX)
-	JE         store138_end
+	JE         store148_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store138_end
+	JMP        store148_end
 
-store138_one:
+store148_one:
 	VMOVSS X3, (AX)
 
 store148_end:
@@ -28425,33 +27700,33 @@ vectors_end:
 	VMASKMOVPS   (BX), Y5, Y13
 	VMULPS       Y13, Y8, Y13
 	CMPQ         DX, $0x04
-	JL           store139_few
+	JL           store149_few
 	VMOVUPS      X13, (AX)
-	JE           store139_end
+	JE           store149_end
 	VPERM2F128   $0x01, Y13, Y13, Y13
 	CMPQ         DX, $0x06
-	JL           store139_five
+	JL           store149_five
 	VMOVLPS      X13, 16(AX)
-	JE           store139_swap
+	JE           store149_swap
 	VEXTRACTPS   $0x02, X13, 24(AX)
-	JMP          store139_swap
+	JMP          store149_swap
 
-store139_five:
+store149_five:
 	VMOVSS X13, 16(AX)
 
-store139_swap:
+store149_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store139_end
+	JMP        store149_end
 
 store149_few:
 	CMPQ       DX, $0x02
-	JL         store139_one
+	JL         store149_one
 	VMOVLPS    X13, (AX)
-	JE         store139_end
+	JE         store149_end
 	VEXTRACTPS $0x02, X13, 8(AX)
-	JMP        store139_end
+	JMP        store149_end
 
-store139_one:
+store149_one:
 	VMOVSS X13, (AX)
 
 store149_end:
@@ -36639,7 +35914,7 @@ store162_few:
 store162_one:
 	VMOVSS X5, (AX)
 
-store152_end:
+store162_end:
 pass2_end:
 	SUBQ R11, BX
 	MOVQ gamma+32(FP), SI
@@ -37740,98 +37015,98 @@ pass4_vectors_end:
 	VFNMADD231PS Y1, Y7, Y10
 	VMULPS       Y10, Y3, Y10
 	CMPQ         R11, $0x04
-	JL           store153_few
+	JL           store163_few
 	VMOVUPS      X12, (BX)
-	JE           store153_end
+	JE           store163_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         R11, $0x06
-	JL           store153_five
+	JL           store163_five
 	VMOVLPS      X12, 16(BX)
-	JE           store153_swap
+	JE           store163_swap
 	VEXTRACTPS   $0x02, X12, 24(BX)
-	JMP          store153_swap
+	JMP          store163_swap
 
-store153_five:
+store163_five:
 	VMOVSS X12, 16(BX)
 
-store153_swap:
+store163_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store153_end
+	JMP        store163_end
 
-store153_few:
+store163_few:
 	CMPQ       R11, $0x02
-	JL         store153_one
+	JL         store163_one
 	VMOVLPS    X12, (BX)
-	JE         store153_end
+	JE         store163_end
 	VEXTRACTPS $0x02, X12, 8(BX)
-	JMP        store153_end
+	JMP        store163_end
 
-store153_one:
+store163_one:
 	VMOVSS X12, (BX)
 
-store153_end:
+store163_end:
 	CMPQ       R11, $0x04
-	JL         store154_few
+	JL         store164_few
 	VMOVUPS    X8, (CX)
-	JE         store154_end
+	JE         store164_end
 	VPERM2F128 $0x01, Y8, Y8, Y8
 	CMPQ       R11, $0x06
-	JL         store154_five
+	JL         store164_five
 	VMOVLPS    X8, 16(CX)
-	JE         store154_swap
+	JE         store164_swap
 	VEXTRACTPS $0x02, X8, 24(CX)
-	JMP        store154_swap
+	JMP        store164_swap
 
-store154_five:
+store164_five:
 	VMOVSS X8, 16(CX)
 
-store154_swap:
+store164_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store154_end
+	JMP        store164_end
 
-store154_few:
+store164_few:
 	CMPQ       R11, $0x02
-	JL         store154_one
+	JL         store164_one
 	VMOVLPS    X8, (CX)
-	JE         store154_end
+	JE         store164_end
 	VEXTRACTPS $0x02, X8, 8(CX)
-	JMP        store154_end
+	JMP        store164_end
 
-store154_one:
+store164_one:
 	VMOVSS X8, (CX)
 
-store154_end:
+store164_end:
 	CMPQ       R11, $0x04
-	JL         store155_few
+	JL         store165_few
 	VMOVUPS    X10, (AX)
-	JE         store155_end
+	JE         store165_end
 	VPERM2F128 $0x01, Y10, Y10, Y10
 	CMPQ       R11, $0x06
-	JL         store155_five
+	JL         store165_five
 	VMOVLPS    X10, 16(AX)
-	JE         store155_swap
+	JE         store165_swap
 	VEXTRACTPS $0x02, X10, 24(AX)
-	JMP        store155_swap
+	JMP        store165_swap
 
-store155_five:
+store165_five:
 	VMOVSS X10, 16(AX)
 
-store155_swap:
+store165_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store155_end
+	JMP        store165_end
 
-store155_few:
+store165_few:
 	CMPQ       R11, $0x02
-	JL         store155_one
+	JL         store165_one
 	VMOVLPS    X10, (AX)
-	JE         store155_end
+	JE         store165_end
 	VEXTRACTPS $0x02, X10, 8(AX)
-	JMP        store155_end
+	JMP        store165_end
 
-store155_one:
+store165_one:
 	VMOVSS X10, (AX)
 
-store155_end:
+store165_end:
 pass4_end:
 	SUBQ R12, SI
 	SUBQ R12, DX
@@ -42579,33 +41854,33 @@ vectors_end:
 	VANDPS       Y2, Y13, Y12
 	VORPS        Y12, Y6, Y6
 	CMPQ         DI, $0x04
-	JL           store170_few
+	JL           store180_few
 	VMOVUPS      X6, (AX)
-	JE           store170_end
+	JE           store180_end
 	VPERM2F128   $0x01, Y6, Y6, Y6
 	CMPQ         DI, $0x06
-	JL           store170_five
+	JL           store180_five
 	VMOVLPS      X6, 16(AX)
-	JE           store170_swap
+	JE           store180_swap
 	VEXTRACTPS   $0x02, X6, 24(AX)
-	JMP          store170_swap
+	JMP          store180_swap
 
-store170_five:
+store180_five:
 	VMOVSS X6, 16(AX)
 
-store170_swap:
+store180_swap:
 	VPERM2F128 $0x01, Y6, Y6, Y6
-	JMP        store170_end
+	JMP        store180_end
 
 store180_few:
 	CMPQ       DI, $0x02
-	JL         store170_one
+	JL         store180_one
 	VMOVLPS    X6, (AX)
-	JE         store170_end
+	JE         store180_end
 	VEXTRACTPS $0x02, X6, 8(AX)
-	JMP        store170_end
+	JMP        store180_end
 
-store170_one:
+store180_one:
 	VMOVSS X6, (AX)
 
 store180_end:
@@ -42971,33 +42246,33 @@ vectors_end:
 	VMULPS     Y12, Y4, Y12
 	VANDNPS    Y12, Y10, Y12
 	CMPQ       CX, $0x04
-	JL         store171_few
+	JL         store181_few
 	VMOVUPS    X12, (AX)
-	JE         store171_end
+	JE         store181_end
 	VPERM2F128 $0x01, Y12, Y12, Y12
 	CMPQ       CX, $0x06
-	JL         store171_five
+	JL         store181_five
 	VMOVLPS    X12, 16(AX)
-	JE         store171_swap
+	JE         store181_swap
 	VEXTRACTPS $0x02, X12, 24(AX)
-	JMP        store171_swap
+	JMP        store181_swap
 
-store171_five:
+store181_five:
 	VMOVSS X12, 16(AX)
 
-store171_swap:
+store181_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store171_end
+	JMP        store181_end
 
 store181_few:
 	CMPQ       CX, $0x02
-	JL         store171_one
+	JL         store181_one
 	VMOVLPS    X12, (AX)
-	JE         store171_end
+	JE         store181_end
 	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store171_end
+	JMP        store181_end
 
-store171_one:
+store181_one:
 	VMOVSS X12, (AX)
 
 store181_end:
@@ -44179,98 +43454,98 @@ vectors_end:
 	VDIVPS     Y0, Y4, Y4
 	VMULPS     Y6, Y4, Y6
 	CMPQ       R9, $0x04
-	JL         store176_few
+	JL         store186_few
 	VMOVUPS    X1, (AX)
-	JE         store176_end
+	JE         store186_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       R9, $0x06
-	JL         store176_five
+	JL         store186_five
 	VMOVLPS    X1, 16(AX)
-	JE         store176_swap
+	JE         store186_swap
 	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store176_swap
+	JMP        store186_swap
 
-store176_five:
+store186_five:
 	VMOVSS X1, 16(AX)
 
-store176_swap:
+store186_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store176_end
+	JMP        store186_end
 
-store176_few:
+store186_few:
 	CMPQ       R9, $0x02
-	JL         store176_one
+	JL         store186_one
 	VMOVLPS    X1, (AX)
-	JE         store176_end
+	JE         store186_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store176_end
+	JMP        store186_end
 
-store176_one:
+store186_one:
 	VMOVSS X1, (AX)
 
-store176_end:
+store186_end:
 	CMPQ       R9, $0x04
-	JL         store177_few
+	JL         store187_few
 	VMOVUPS    X5, (BX)
-	JE         store177_end
+	JE         store187_end
 	VPERM2F128 $0x01, Y5, Y5, Y5
 	CMPQ       R9, $0x06
-	JL         store177_five
+	JL         store187_five
 	VMOVLPS    X5, 16(BX)
-	JE         store177_swap
+	JE         store187_swap
 	VEXTRACTPS $0x02, X5, 24(BX)
-	JMP        store177_swap
+	JMP        store187_swap
 
-store177_five:
+store187_five:
 	VMOVSS X5, 16(BX)
 
-store177_swap:
+store187_swap:
 	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store177_end
+	JMP        store187_end
 
-store177_few:
+store187_few:
 	CMPQ       R9, $0x02
-	JL         store177_one
+	JL         store187_one
 	VMOVLPS    X5, (BX)
-	JE         store177_end
+	JE         store187_end
 	VEXTRACTPS $0x02, X5, 8(BX)
-	JMP        store177_end
+	JMP        store187_end
 
-store177_one:
+store187_one:
 	VMOVSS X5, (BX)
 
-store177_end:
+store187_end:
 	CMPQ       R9, $0x04
-	JL         store178_few
+	JL         store188_few
 	VMOVUPS    X6, (CX)
-	JE         store178_end
+	JE         store188_end
 	VPERM2F128 $0x01, Y6, Y6, Y6
 	CMPQ       R9, $0x06
-	JL         store178_five
+	JL         store188_five
 	VMOVLPS    X6, 16(CX)
-	JE         store178_swap
+	JE         store188_swap
 	VEXTRACTPS $0x02, X6, 24(CX)
-	JMP        store178_swap
+	JMP        store188_swap
 
-store178_five:
+store188_five:
 	VMOVSS X6, 16(CX)
 
-store178_swap:
+store188_swap:
 	VPERM2F128 $0x01, Y6, Y6, Y6
-	JMP        store178_end
+	JMP        store188_end
 
-store178_few:
+store188_few:
 	CMPQ       R9, $0x02
-	JL         store178_one
+	JL         store188_one
 	VMOVLPS    X6, (CX)
-	JE         store178_end
+	JE         store188_end
 	VEXTRACTPS $0x02, X6, 8(CX)
-	JMP        store178_end
+	JMP        store188_end
 
-store178_one:
+store188_one:
 	VMOVSS X6, (CX)
 
-store178_end:
+store188_end:
 done:
 	VZEROUPPER
 	RET
@@ -44478,36 +43753,36 @@ vectors_end:
 	VMASKMOVPS   (SI), Y0, Y7
 	VMULPS       Y7, Y5, Y7
 	CMPQ         R11, $0x04
-	JL           store179_few
+	JL           store189_few
 	VMOVUPS      X7, (AX)
-	JE           store179_end
+	JE           store189_end
 	VPERM2F128   $0x01, Y7, Y7, Y7
 	CMPQ         R11, $0x06
-	JL           store179_five
+	JL           store189_five
 	VMOVLPS      X7, 16(AX)
-	JE           store179_swap
+	JE           store189_swap
 	VEXTRACTPS   $0x02, X7, 24(AX)
-	JMP          store179_swap
+	JMP          store189_swap
 
-store179_five:
+store189_five:
 	VMOVSS X7, 16(AX)
 
-store179_swap:
+store189_swap:
 	VPERM2F128 $0x01, Y7, Y7, Y7
-	JMP        store179_end
+	JMP        store189_end
 
-store179_few:
+store189_few:
 	CMPQ       R11, $0x02
-	JL         store179_one
+	JL         store189_one
 	VMOVLPS    X7, (AX)
-	JE         store179_end
+	JE         store189_end
 	VEXTRACTPS $0x02, X7, 8(AX)
-	JMP        store179_end
+	JMP        store189_end
 
-store179_one:
+store189_one:
 	VMOVSS X7, (AX)
 
-store179_end:
+store189_end:
 	SHLQ $0x02, R11
 	ADDQ R11, AX
 	ADDQ R11, BX
@@ -44864,67 +44139,67 @@ partial_rows:
 
 partial_store:
 	CMPQ       R9, $0x04
-	JL         store180_few
+	JL         store190_few
 	VMOVUPS    X0, (AX)
-	JE         store180_end
+	JE         store190_end
 	VPERM2F128 $0x01, Y0, Y0, Y0
 	CMPQ       R9, $0x06
-	JL         store180_five
+	JL         store190_five
 	VMOVLPS    X0, 16(AX)
-	JE         store180_swap
+	JE         store190_swap
 	VEXTRACTPS $0x02, X0, 24(AX)
-	JMP        store180_swap
+	JMP        store190_swap
 
-store180_five:
+store190_five:
 	VMOVSS X0, 16(AX)
 
-store180_swap:
+store190_swap:
 	VPERM2F128 $0x01, Y0, Y0, Y0
-	JMP        store180_end
+	JMP        store190_end
 
-store180_few:
+store190_few:
 	CMPQ       R9, $0x02
-	JL         store180_one
+	JL         store190_one
 	VMOVLPS    X0, (AX)
-	JE         store180_end
+	JE         store190_end
 	VEXTRACTPS $0x02, X0, 8(AX)
-	JMP        store180_end
+	JMP        store190_end
 
-store180_one:
+store190_one:
 	VMOVSS X0, (AX)
 
-store180_end:
+store190_end:
 	CMPQ       R9, $0x04
-	JL         store181_few
+	JL         store191_few
 	VMOVUPS    X6, (BX)
-	JE         store181_end
+	JE         store191_end
 	VPERM2F128 $0x01, Y6, Y6, Y6
 	CMPQ       R9, $0x06
-	JL         store181_five
+	JL         store191_five
 	VMOVLPS    X6, 16(BX)
-	JE         store181_swap
+	JE         store191_swap
 	VEXTRACTPS $0x02, X6, 24(BX)
-	JMP        store181_swap
+	JMP        store191_swap
 
-store181_five:
+store191_five:
 	VMOVSS X6, 16(BX)
 
-store181_swap:
+store191_swap:
 	VPERM2F128 $0x01, Y6, Y6, Y6
-	JMP        store181_end
+	JMP        store191_end
 
-store181_few:
+store191_few:
 	CMPQ       R9, $0x02
-	JL         store181_one
+	JL         store191_one
 	VMOVLPS    X6, (BX)
-	JE         store181_end
+	JE         store191_end
 	VEXTRACTPS $0x02, X6, 8(BX)
-	JMP        store181_end
+	JMP        store191_end
 
-store181_one:
+store191_one:
 	VMOVSS X6, (BX)
 
-store181_end:
+store191_end:
 done:
 	VZEROUPPER
 	RET
@@ -45430,68 +44705,68 @@ partial_rows:
 partial_store:
 	VADDPS     Y4, Y3, Y3
 	CMPQ       SI, $0x04
-	JL         store182_few
+	JL         store192_few
 	VMOVUPS    X3, (AX)
-	JE         store182_end
+	JE         store192_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       SI, $0x06
-	JL         store182_five
+	JL         store192_five
 	VMOVLPS    X3, 16(AX)
-	JE         store182_swap
+	JE         store192_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store182_swap
+	JMP        store192_swap
 
-store182_five:
+store192_five:
 	VMOVSS X3, 16(AX)
 
-store182_swap:
+store192_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store182_end
+	JMP        store192_end
 
-store182_few:
+store192_few:
 	CMPQ       SI, $0x02
-	JL         store182_one
+	JL         store192_one
 	VMOVLPS    X3, (AX)
-	JE         store182_end
+	JE         store192_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store182_end
+	JMP        store192_end
 
-store182_one:
+store192_one:
 	VMOVSS X3, (AX)
 
-store182_end:
+store192_end:
 	VADDPS     Y6, Y5, Y5
 	CMPQ       SI, $0x04
-	JL         store183_few
+	JL         store193_few
 	VMOVUPS    X5, (BX)
-	JE         store183_end
+	JE         store193_end
 	VPERM2F128 $0x01, Y5, Y5, Y5
 	CMPQ       SI, $0x06
-	JL         store183_five
+	JL         store193_five
 	VMOVLPS    X5, 16(BX)
-	JE         store183_swap
+	JE         store193_swap
 	VEXTRACTPS $0x02, X5, 24(BX)
-	JMP        store183_swap
+	JMP        store193_swap
 
-store183_five:
+store193_five:
 	VMOVSS X5, 16(BX)
 
-store183_swap:
+store193_swap:
 	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store183_end
+	JMP        store193_end
 
-store183_few:
+store193_few:
 	CMPQ       SI, $0x02
-	JL         store183_one
+	JL         store193_one
 	VMOVLPS    X5, (BX)
-	JE         store183_end
+	JE         store193_end
 	VEXTRACTPS $0x02, X5, 8(BX)
-	JMP        store183_end
+	JMP        store193_end
 
-store183_one:
+store193_one:
 	VMOVSS X5, (BX)
 
-store183_end:
+store193_end:
 done:
 	VZEROUPPER
 	RET
@@ -45792,36 +45067,36 @@ vectors_end:
 	VMASKMOVPS   (SI), Y0, Y8
 	VMULPS       Y8, Y7, Y8
 	CMPQ         R13, $0x04
-	JL           store184_few
+	JL           store194_few
 	VMOVUPS      X8, (AX)
-	JE           store184_end
+	JE           store194_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         R13, $0x06
-	JL           store184_five
+	JL           store194_five
 	VMOVLPS      X8, 16(AX)
-	JE           store184_swap
+	JE           store194_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store184_swap
+	JMP          store194_swap
 
-store184_five:
+store194_five:
 	VMOVSS X8, 16(AX)
 
-store184_swap:
+store194_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store184_end
+	JMP        store194_end
 
-store184_few:
+store194_few:
 	CMPQ       R13, $0x02
-	JL         store184_one
+	JL         store194_one
 	VMOVLPS    X8, (AX)
-	JE         store184_end
+	JE         store194_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store184_end
+	JMP        store194_end
 
-store184_one:
+store194_one:
 	VMOVSS X8, (AX)
 
-store184_end:
+store194_end:
 	SHLQ $0x02, R13
 	ADDQ R13, AX
 	ADDQ R13, BX
@@ -46381,36 +45656,36 @@ pair_vectors1_end:
 	VORPS      Y2, Y5, Y5
 	VBLENDVPS  Y5, Y4, Y3, Y3
 	CMPQ       R11, $0x04
-	JL         store185_few
+	JL         store195_few
 	VMOVUPS    X3, (AX)
-	JE         store185_end
+	JE         store195_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R11, $0x06
-	JL         store185_five
+	JL         store195_five
 	VMOVLPS    X3, 16(AX)
-	JE         store185_swap
+	JE         store195_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store185_swap
+	JMP        store195_swap
 
-store185_five:
+store195_five:
 	VMOVSS X3, 16(AX)
 
-store185_swap:
+store195_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store185_end
+	JMP        store195_end
 
-store185_few:
+store195_few:
 	CMPQ       R11, $0x02
-	JL         store185_one
+	JL         store195_one
 	VMOVLPS    X3, (AX)
-	JE         store185_end
+	JE         store195_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store185_end
+	JMP        store195_end
 
-store185_one:
+store195_one:
 	VMOVSS X3, (AX)
 
-store185_end:
+store195_end:
 	LEAQ (BX)(R11*4), BX
 	LEAQ (AX)(R11*4), AX
 
@@ -48062,67 +47337,67 @@ partial_next:
 	SUBQ       $+1, R10
 	JNE        partial_places
 	CMPQ       R12, $0x04
-	JL         store186_few
+	JL         store196_few
 	VMOVUPS    X5, (AX)
-	JE         store186_end
+	JE         store196_end
 	VPERM2F128 $0x01, Y5, Y5, Y5
 	CMPQ       R12, $0x06
-	JL         store186_five
+	JL         store196_five
 	VMOVLPS    X5, 16(AX)
-	JE         store186_swap
+	JE         store196_swap
 	VEXTRACTPS $0x02, X5, 24(AX)
-	JMP        store186_swap
+	JMP        store196_swap
 
-store186_five:
+store196_five:
 	VMOVSS X5, 16(AX)
 
-store186_swap:
+store196_swap:
 	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store186_end
+	JMP        store196_end
 
-store186_few:
+store196_few:
 	CMPQ       R12, $0x02
-	JL         store186_one
+	JL         store196_one
 	VMOVLPS    X5, (AX)
-	JE         store186_end
+	JE         store196_end
 	VEXTRACTPS $0x02, X5, 8(AX)
-	JMP        store186_end
+	JMP        store196_end
 
-store186_one:
+store196_one:
 	VMOVSS X5, (AX)
 
-store186_end:
+store196_end:
 	CMPQ       R12, $0x04
-	JL         store187_few
+	JL         store197_few
 	VMOVUPS    X6, (BX)
-	JE         store187_end
+	JE         store197_end
 	VPERM2F128 $0x01, Y6, Y6, Y6
 	CMPQ       R12, $0x06
-	JL         store187_five
+	JL         store197_five
 	VMOVLPS    X6, 16(BX)
-	JE         store187_swap
+	JE         store197_swap
 	VEXTRACTPS $0x02, X6, 24(BX)
-	JMP        store187_swap
+	JMP        store197_swap
 
-store187_five:
+store197_five:
 	VMOVSS X6, 16(BX)
 
-store187_swap:
+store197_swap:
 	VPERM2F128 $0x01, Y6, Y6, Y6
-	JMP        store187_end
+	JMP        store197_end
 
-store187_few:
+store197_few:
 	CMPQ       R12, $0x02
-	JL         store187_one
+	JL         store197_one
 	VMOVLPS    X6, (BX)
-	JE         store187_end
+	JE         store197_end
 	VEXTRACTPS $0x02, X6, 8(BX)
-	JMP        store187_end
+	JMP        store197_end
 
-store187_one:
+store197_one:
 	VMOVSS X6, (BX)
 
-store187_end:
+store197_end:
 	LEAQ (CX)(R12*4), CX
 	LEAQ (AX)(R12*4), AX
 	LEAQ (BX)(R12*4), BX
@@ -49212,36 +48487,36 @@ partial_next:
 	JNE        partial_places
 	VDIVPS     Y0, Y3, Y4
 	CMPQ       R11, $0x04
-	JL         store188_few
+	JL         store198_few
 	VMOVUPS    X5, (AX)
-	JE         store188_end
+	JE         store198_end
 	VPERM2F128 $0x01, Y5, Y5, Y5
 	CMPQ       R11, $0x06
-	JL         store188_five
+	JL         store198_five
 	VMOVLPS    X5, 16(AX)
-	JE         store188_swap
+	JE         store198_swap
 	VEXTRACTPS $0x02, X5, 24(AX)
-	JMP        store188_swap
+	JMP        store198_swap
 
-store188_five:
+store198_five:
 	VMOVSS X5, 16(AX)
 
-store188_swap:
+store198_swap:
 	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store188_end
+	JMP        store198_end
 
-store188_few:
+store198_few:
 	CMPQ       R11, $0x02
-	JL         store188_one
+	JL         store198_one
 	VMOVLPS    X5, (AX)
-	JE         store188_end
+	JE         store198_end
 	VEXTRACTPS $0x02, X5, 8(AX)
-	JMP        store188_end
+	JMP        store198_end
 
-store188_one:
+store198_one:
 	VMOVSS X5, (AX)
 
-store188_end:
+store198_end:
 	LEAQ (BX)(R11*4), BX
 	LEAQ (AX)(R11*4), AX
 
@@ -50236,36 +49511,36 @@ vectors1_end:
 
 partial_places:
 	CMPQ       R11, $0x04
-	JL         store189_few
+	JL         store199_few
 	VMOVUPS    X3, (DI)
-	JE         store189_end
+	JE         store199_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R11, $0x06
-	JL         store189_five
+	JL         store199_five
 	VMOVLPS    X3, 16(DI)
-	JE         store189_swap
+	JE         store199_swap
 	VEXTRACTPS $0x02, X3, 24(DI)
-	JMP        store189_swap
+	JMP        store199_swap
 
-store189_five:
+store199_five:
 	VMOVSS X3, 16(DI)
 
-store189_swap:
+store199_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store189_end
+	JMP        store199_end
 
-store189_few:
+store199_few:
 	CMPQ       R11, $0x02
-	JL         store189_one
+	JL         store199_one
 	VMOVLPS    X3, (DI)
-	JE         store189_end
+	JE         store199_end
 	VEXTRACTPS $0x02, X3, 8(DI)
-	JMP        store189_end
+	JMP        store199_end
 
-store189_one:
+store199_one:
 	VMOVSS X3, (DI)
 
-store189_end:
+store199_end:
 	ADDQ DX, DI
 	SUBQ $+1, R10
 	JNE  partial_places
@@ -51046,36 +50321,36 @@ partial_places:
 	VMASKMOVPS (DI), Y1, Y2
 	VADDPS     Y6, Y2, Y2
 	CMPQ       R11, $0x04
-	JL         store190_few
+	JL         store200_few
 	VMOVUPS    X4, (DI)
-	JE         store190_end
+	JE         store200_end
 	VPERM2F128 $0x01, Y4, Y4, Y4
 	CMPQ       R11, $0x06
-	JL         store190_five
+	JL         store200_five
 	VMOVLPS    X4, 16(DI)
-	JE         store190_swap
+	JE         store200_swap
 	VEXTRACTPS $0x02, X4, 24(DI)
-	JMP        store190_swap
+	JMP        store200_swap
 
-store190_five:
+store200_five:
 	VMOVSS X4, 16(DI)
 
-store190_swap:
+store200_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store190_end
+	JMP        store200_end
 
-store190_few:
+store200_few:
 	CMPQ       R11, $0x02
-	JL         store190_one
+	JL         store200_one
 	VMOVLPS    X4, (DI)
-	JE         store190_end
+	JE         store200_end
 	VEXTRACTPS $0x02, X4, 8(DI)
-	JMP        store190_end
+	JMP        store200_end
 
-store190_one:
+store200_one:
 	VMOVSS X4, (DI)
 
-store190_end:
+store200_end:
 	ADDQ DX, DI
 	SUBQ $+1, R10
 	JNE  partial_places
@@ -51990,36 +51265,36 @@ partial_places:
 	VPCMPEQD   Y1, Y5, Y3
 	VANDPS     Y4, Y3, Y3
 	CMPQ       R12, $0x04
-	JL         store191_few
+	JL         store201_few
 	VMOVUPS    X8, (R8)
-	JE         store191_end
+	JE         store201_end
 	VPERM2F128 $0x01, Y8, Y8, Y8
 	CMPQ       R12, $0x06
-	JL         store191_five
+	JL         store201_five
 	VMOVLPS    X8, 16(R8)
-	JE         store191_swap
+	JE         store201_swap
 	VEXTRACTPS $0x02, X8, 24(R8)
-	JMP        store191_swap
+	JMP        store201_swap
 
-store191_five:
+store201_five:
 	VMOVSS X8, 16(R8)
 
-store191_swap:
+store201_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store191_end
+	JMP        store201_end
 
-store191_few:
+store201_few:
 	CMPQ       R12, $0x02
-	JL         store191_one
+	JL         store201_one
 	VMOVLPS    X8, (R8)
-	JE         store191_end
+	JE         store201_end
 	VEXTRACTPS $0x02, X8, 8(R8)
-	JMP        store191_end
+	JMP        store201_end
 
-store191_one:
+store201_one:
 	VMOVSS X8, (R8)
 
-store191_end:
+store201_end:
 	VPADDD lanes_00000001<>+0(SB), Y1, Y1
 	ADDQ   SI, R8
 	SUBQ   $+1, R11
@@ -53020,36 +52295,36 @@ partial_places:
 	VMASKMOVPS (R8), Y2, Y11
 	VADDPS     Y3, Y11, Y3
 	CMPQ       R12, $0x04
-	JL         store192_few
+	JL         store202_few
 	VMOVUPS    X8, (R8)
-	JE         store192_end
+	JE         store202_end
 	VPERM2F128 $0x01, Y8, Y8, Y8
 	CMPQ       R12, $0x06
-	JL         store192_five
+	JL         store202_five
 	VMOVLPS    X8, 16(R8)
-	JE         store192_swap
+	JE         store202_swap
 	VEXTRACTPS $0x02, X8, 24(R8)
-	JMP        store192_swap
+	JMP        store202_swap
 
-store192_five:
+store202_five:
 	VMOVSS X8, 16(R8)
 
-store192_swap:
+store202_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store192_end
+	JMP        store202_end
 
-store192_few:
+store202_few:
 	CMPQ       R12, $0x02
-	JL         store192_one
+	JL         store202_one
 	VMOVLPS    X8, (R8)
-	JE         store192_end
+	JE         store202_end
 	VEXTRACTPS $0x02, X8, 8(R8)
-	JMP        store192_end
+	JMP        store202_end
 
-store192_one:
+store202_one:
 	VMOVSS X8, (R8)
 
-store192_end:
+store202_end:
 	VPADDD lanes_00000001<>+0(SB), Y1, Y1
 	ADDQ   SI, R8
 	SUBQ   $+1, R11
@@ -54017,36 +53292,36 @@ pass1_vectors_end:
 	VMULPS       Y7, Y8, Y11
 	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
 	CMPQ         R8, $0x04
-	JL           store193_few
+	JL           store203_few
 	VMOVUPS      X11, (AX)
-	JE           store193_end
+	JE           store203_end
 	VPERM2F128   $0x01, Y11, Y11, Y11
 	CMPQ         R8, $0x06
-	JL           store193_five
+	JL           store203_five
 	VMOVLPS      X11, 16(AX)
-	JE           store193_swap
+	JE           store203_swap
 	VEXTRACTPS   $0x02, X11, 24(AX)
-	JMP          store193_swap
+	JMP          store203_swap
 
-store193_five:
+store203_five:
 	VMOVSS X11, 16(AX)
 
-store193_swap:
+store203_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store193_end
+	JMP        store203_end
 
-store193_few:
+store203_few:
 	CMPQ       R8, $0x02
-	JL         store193_one
+	JL         store203_one
 	VMOVLPS    X11, (AX)
-	JE         store193_end
+	JE         store203_end
 	VEXTRACTPS $0x02, X11, 8(AX)
-	JMP        store193_end
+	JMP        store203_end
 
-store193_one:
+store203_one:
 	VMOVSS X11, (AX)
 
-store193_end:
+store203_end:
 pass1_end:
 	SUBQ  R9, BX
 	SUBQ  R9, AX
@@ -54356,36 +53631,36 @@ pass1_vectors_end:
 	VMASKMOVPS (BX), Y0, Y2
 	VMULPS     Y1, Y2, Y2
 	CMPQ       R8, $0x04
-	JL         store194_few
+	JL         store204_few
 	VMOVUPS    X2, (AX)
-	JE         store194_end
+	JE         store204_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       R8, $0x06
-	JL         store194_five
+	JL         store204_five
 	VMOVLPS    X2, 16(AX)
-	JE         store194_swap
+	JE         store204_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store194_swap
+	JMP        store204_swap
 
-store194_five:
+store204_five:
 	VMOVSS X2, 16(AX)
 
-store194_swap:
+store204_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store194_end
+	JMP        store204_end
 
-store194_few:
+store204_few:
 	CMPQ       R8, $0x02
-	JL         store194_one
+	JL         store204_one
 	VMOVLPS    X2, (AX)
-	JE         store194_end
+	JE         store204_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store194_end
+	JMP        store204_end
 
-store194_one:
+store204_one:
 	VMOVSS X2, (AX)
 
-store194_end:
+store204_end:
 pass1_end:
 	SUBQ  R9, BX
 	SUBQ  R9, AX
@@ -54416,36 +53691,36 @@ clear_dst_vectors_end:
 	VMOVUPS    32(R10)(R8*4), Y0
 	NEGQ       R8
 	CMPQ       R8, $0x04
-	JL         store195_few
+	JL         store205_few
 	VMOVUPS    X1, (R9)
-	JE         store195_end
+	JE         store205_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       R8, $0x06
-	JL         store195_five
+	JL         store205_five
 	VMOVLPS    X1, 16(R9)
-	JE         store195_swap
+	JE         store205_swap
 	VEXTRACTPS $0x02, X1, 24(R9)
-	JMP        store195_swap
+	JMP        store205_swap
 
-store195_five:
+store205_five:
 	VMOVSS X1, 16(R9)
 
-store195_swap:
+store205_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store195_end
+	JMP        store205_end
 
-store195_few:
+store205_few:
 	CMPQ       R8, $0x02
-	JL         store195_one
+	JL         store205_one
 	VMOVLPS    X1, (R9)
-	JE         store195_end
+	JE         store205_end
 	VEXTRACTPS $0x02, X1, 8(R9)
-	JMP        store195_end
+	JMP        store205_end
 
-store195_one:
+store205_one:
 	VMOVSS X1, (R9)
 
-store195_end:
+store205_end:
 clear_dst_end:
 	MOVQ  dstStride+40(FP), R8
 	LEAQ  (AX)(R8*4), AX
@@ -55118,36 +54393,36 @@ pass1_vectors_end:
 	VMULPS     Y4, Y3, Y4
 	VMULPS     Y4, Y0, Y4
 	CMPQ       R9, $0x04
-	JL         store196_few
+	JL         store206_few
 	VMOVUPS    X4, (AX)
-	JE         store196_end
+	JE         store206_end
 	VPERM2F128 $0x01, Y4, Y4, Y4
 	CMPQ       R9, $0x06
-	JL         store196_five
+	JL         store206_five
 	VMOVLPS    X4, 16(AX)
-	JE         store196_swap
+	JE         store206_swap
 	VEXTRACTPS $0x02, X4, 24(AX)
-	JMP        store196_swap
+	JMP        store206_swap
 
-store196_five:
+store206_five:
 	VMOVSS X4, 16(AX)
 
-store196_swap:
+store206_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store196_end
+	JMP        store206_end
 
-store196_few:
+store206_few:
 	CMPQ       R9, $0x02
-	JL         store196_one
+	JL         store206_one
 	VMOVLPS    X4, (AX)
-	JE         store196_end
+	JE         store206_end
 	VEXTRACTPS $0x02, X4, 8(AX)
-	JMP        store196_end
+	JMP        store206_end
 
-store196_one:
+store206_one:
 	VMOVSS X4, (AX)
 
-store196_end:
+store206_end:
 pass1_end:
 	SUBQ  R10, CX
 	SUBQ  R10, BX
@@ -55179,36 +54454,36 @@ clear_dx_vectors_end:
 	VMOVUPS    32(R11)(R9*4), Y1
 	NEGQ       R9
 	CMPQ       R9, $0x04
-	JL         store197_few
+	JL         store207_few
 	VMOVUPS    X2, (R10)
-	JE         store197_end
+	JE         store207_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       R9, $0x06
-	JL         store197_five
+	JL         store207_five
 	VMOVLPS    X2, 16(R10)
-	JE         store197_swap
+	JE         store207_swap
 	VEXTRACTPS $0x02, X2, 24(R10)
-	JMP        store197_swap
+	JMP        store207_swap
 
-store197_five:
+store207_five:
 	VMOVSS X2, 16(R10)
 
-store197_swap:
+store207_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store197_end
+	JMP        store207_end
 
-store197_few:
+store207_few:
 	CMPQ       R9, $0x02
-	JL         store197_one
+	JL         store207_one
 	VMOVLPS    X2, (R10)
-	JE         store197_end
+	JE         store207_end
 	VEXTRACTPS $0x02, X2, 8(R10)
-	JMP        store197_end
+	JMP        store207_end
 
-store197_one:
+store207_one:
 	VMOVSS X2, (R10)
 
-store197_end:
+store207_end:
 clear_dx_end:
 	MOVQ  dxStride+48(FP), R9
 	LEAQ  (AX)(R9*4), AX
@@ -55490,36 +54765,36 @@ pass2_vectors_end:
 	VSUBPS     Y2, Y3, Y3
 	VSUBPS     Y1, Y3, Y3
 	CMPQ       R9, $0x04
-	JL         store198_few
+	JL         store208_few
 	VMOVUPS    X3, (AX)
-	JE         store198_end
+	JE         store208_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R9, $0x06
-	JL         store198_five
+	JL         store208_five
 	VMOVLPS    X3, 16(AX)
-	JE         store198_swap
+	JE         store208_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store198_swap
+	JMP        store208_swap
 
-store198_five:
+store208_five:
 	VMOVSS X3, 16(AX)
 
-store198_swap:
+store208_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store198_end
+	JMP        store208_end
 
-store198_few:
+store208_few:
 	CMPQ       R9, $0x02
-	JL         store198_one
+	JL         store208_one
 	VMOVLPS    X3, (AX)
-	JE         store198_end
+	JE         store208_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store198_end
+	JMP        store208_end
 
-store198_one:
+store208_one:
 	VMOVSS X3, (AX)
 
-store198_end:
+store208_end:
 pass2_end:
 	SUBQ  R10, BX
 	SUBQ  R10, AX
@@ -55827,36 +55102,36 @@ pass1_vectors_end:
 	VMASKMOVPS   (BX), Y0, Y9
 	VFNMADD231PS Y1, Y11, Y9
 	CMPQ         R9, $0x04
-	JL           store199_few
+	JL           store209_few
 	VMOVUPS      X9, (AX)
-	JE           store199_end
+	JE           store209_end
 	VPERM2F128   $0x01, Y9, Y9, Y9
 	CMPQ         R9, $0x06
-	JL           store199_five
+	JL           store209_five
 	VMOVLPS      X9, 16(AX)
-	JE           store199_swap
+	JE           store209_swap
 	VEXTRACTPS   $0x02, X9, 24(AX)
-	JMP          store199_swap
+	JMP          store209_swap
 
-store199_five:
+store209_five:
 	VMOVSS X9, 16(AX)
 
-store199_swap:
+store209_swap:
 	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store199_end
+	JMP        store209_end
 
-store199_few:
+store209_few:
 	CMPQ       R9, $0x02
-	JL         store199_one
+	JL         store209_one
 	VMOVLPS    X9, (AX)
-	JE         store199_end
+	JE         store209_end
 	VEXTRACTPS $0x02, X9, 8(AX)
-	JMP        store199_end
+	JMP        store209_end
 
-store199_one:
+store209_one:
 	VMOVSS X9, (AX)
 
-store199_end:
+store209_end:
 pass1_end:
 	SUBQ  R10, CX
 	SUBQ  R10, BX
@@ -56770,72 +56045,72 @@ vectors_end:
 	VMASKMOVPS   (SI), Y13, Y14
 	VMULPS       Y14, Y15, Y14
 	CMPQ         R8, $0x04
-	JL           store200_few
+	JL           store210_few
 	VMOVUPS      X14, (BX)
-	JE           store200_end
+	JE           store210_end
 	VPERM2F128   $0x01, Y14, Y14, Y14
 	CMPQ         R8, $0x06
-	JL           store200_five
+	JL           store210_five
 	VMOVLPS      X14, 16(BX)
-	JE           store200_swap
+	JE           store210_swap
 	VEXTRACTPS   $0x02, X14, 24(BX)
-	JMP          store200_swap
+	JMP          store210_swap
 
-store200_five:
+store210_five:
 	VMOVSS X14, 16(BX)
 
-store200_swap:
+store210_swap:
 	VPERM2F128 $0x01, Y14, Y14, Y14
-	JMP        store200_end
+	JMP        store210_end
 
-store200_few:
+store210_few:
 	CMPQ       R8, $0x02
-	JL         store200_one
+	JL         store210_one
 	VMOVLPS    X14, (BX)
-	JE         store200_end
+	JE         store210_end
 	VEXTRACTPS $0x02, X14, 8(BX)
-	JMP        store200_end
+	JMP        store210_end
 
-store200_one:
+store210_one:
 	VMOVSS X14, (BX)
 
-store200_end:
+store210_end:
 	VMULPS      Y12, Y11, Y12
 	VFMSUB231PS Y1, Y9, Y12
 	VMASKMOVPS  (SI), Y13, Y1
 	VMULPS      Y1, Y0, Y1
 	VMULPS      Y1, Y12, Y1
 	CMPQ        R8, $0x04
-	JL          store201_few
+	JL          store211_few
 	VMOVUPS     X1, (AX)
-	JE          store201_end
+	JE          store211_end
 	VPERM2F128  $0x01, Y1, Y1, Y1
 	CMPQ        R8, $0x06
-	JL          store201_five
+	JL          store211_five
 	VMOVLPS     X1, 16(AX)
-	JE          store201_swap
+	JE          store211_swap
 	VEXTRACTPS  $0x02, X1, 24(AX)
-	JMP         store201_swap
+	JMP         store211_swap
 
-store201_five:
+store211_five:
 	VMOVSS X1, 16(AX)
 
-store201_swap:
+store211_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store201_end
+	JMP        store211_end
 
-store201_few:
+store211_few:
 	CMPQ       R8, $0x02
-	JL         store201_one
+	JL         store211_one
 	VMOVLPS    X1, (AX)
-	JE         store201_end
+	JE         store211_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store201_end
+	JMP        store211_end
 
-store201_one:
+store211_one:
 	VMOVSS X1, (AX)
 
-store201_end:
+store211_end:
 done:
 	VZEROUPPER
 	RET
@@ -57687,36 +56962,36 @@ vectors_end:
 	JE         row_end
 	VMASKMOVPS (BX), Y1, Y2
 	CMPQ       R9, $0x04
-	JL         store202_few
+	JL         store212_few
 	VMOVUPS    X2, (AX)
-	JE         store202_end
+	JE         store212_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       R9, $0x06
-	JL         store202_five
+	JL         store212_five
 	VMOVLPS    X2, 16(AX)
-	JE         store202_swap
+	JE         store212_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store202_swap
+	JMP        store212_swap
 
-store202_five:
+store212_five:
 	VMOVSS X2, 16(AX)
 
-store202_swap:
+store212_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store202_end
+	JMP        store212_end
 
-store202_few:
+store212_few:
 	CMPQ       R9, $0x02
-	JL         store202_one
+	JL         store212_one
 	VMOVLPS    X2, (AX)
-	JE         store202_end
+	JE         store212_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store202_end
+	JMP        store212_end
 
-store202_one:
+store212_one:
 	VMOVSS X2, (AX)
 
-store202_end:
+store212_end:
 row_end:
 	SUBQ $+1, DX
 	JNE  row
@@ -57866,36 +57141,36 @@ vectors_end:
 	VMASKMOVPS (BX), Y1, Y3
 	VADDPS     Y3, Y2, Y3
 	CMPQ       R9, $0x04
-	JL         store203_few
+	JL         store213_few
 	VMOVUPS    X3, (AX)
-	JE         store203_end
+	JE         store213_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R9, $0x06
-	JL         store203_five
+	JL         store213_five
 	VMOVLPS    X3, 16(AX)
-	JE         store203_swap
+	JE         store213_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store203_swap
+	JMP        store213_swap
 
-store203_five:
+store213_five:
 	VMOVSS X3, 16(AX)
 
-store203_swap:
+store213_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store203_end
+	JMP        store213_end
 
-store203_few:
+store213_few:
 	CMPQ       R9, $0x02
-	JL         store203_one
+	JL         store213_one
 	VMOVLPS    X3, (AX)
-	JE         store203_end
+	JE         store213_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store203_end
+	JMP        store213_end
 
-store203_one:
+store213_one:
 	VMOVSS X3, (AX)
 
-store203_end:
+store213_end:
 row_end:
 	SUBQ $+1, DX
 	JNE  row
@@ -58048,36 +57323,36 @@ vectors_end:
 	VMASKMOVPS (CX), Y0, Y2
 	VMULPS     Y2, Y1, Y2
 	CMPQ       DI, $0x04
-	JL         store204_few
+	JL         store214_few
 	VMOVUPS    X2, (AX)
-	JE         store204_end
+	JE         store214_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       DI, $0x06
-	JL         store204_five
+	JL         store214_five
 	VMOVLPS    X2, 16(AX)
-	JE         store204_swap
+	JE         store214_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store204_swap
+	JMP        store214_swap
 
-store204_five:
+store214_five:
 	VMOVSS X2, 16(AX)
 
-store204_swap:
+store214_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store204_end
+	JMP        store214_end
 
-store204_few:
+store214_few:
 	CMPQ       DI, $0x02
-	JL         store204_one
+	JL         store214_one
 	VMOVLPS    X2, (AX)
-	JE         store204_end
+	JE         store214_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store204_end
+	JMP        store214_end
 
-store204_one:
+store214_one:
 	VMOVSS X2, (AX)
 
-store204_end:
+store214_end:
 	SHLQ $0x02, DI
 	ADDQ DI, AX
 	ADDQ DI, BX
@@ -58436,36 +57711,36 @@ partial_rows:
 
 partial_store:
 	CMPQ       DX, $0x04
-	JL         store205_few
+	JL         store215_few
 	VMOVUPS    X3, (AX)
-	JE         store205_end
+	JE         store215_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       DX, $0x06
-	JL         store205_five
+	JL         store215_five
 	VMOVLPS    X3, 16(AX)
-	JE         store205_swap
+	JE         store215_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store205_swap
+	JMP        store215_swap
 
-store205_five:
+store215_five:
 	VMOVSS X3, 16(AX)
 
-store205_swap:
+store215_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store205_end
+	JMP        store215_end
 
-store205_few:
+store215_few:
 	CMPQ       DX, $0x02
-	JL         store205_one
+	JL         store215_one
 	VMOVLPS    X3, (AX)
-	JE         store205_end
+	JE         store215_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store205_end
+	JMP        store215_end
 
-store205_one:
+store215_one:
 	VMOVSS X3, (AX)
 
-store205_end:
+store215_end:
 done:
 	VZEROUPPER
 	RET
@@ -58807,57 +58082,57 @@ vectors_end:
 	VPXOR   X1, X1, X1
 	VPINSRW $0x00, (BX), X1, X1
 	CMPQ    CX, $0x01
-	JE      half206
+	JE      half216
 	VPINSRW $0x01, 2(BX), X1, X1
 	CMPQ    CX, $0x02
-	JE      half206
+	JE      half216
 	VPINSRW $0x02, 4(BX), X1, X1
 	CMPQ    CX, $0x03
-	JE      half206
+	JE      half216
 	VPINSRW $0x03, 6(BX), X1, X1
 	CMPQ    CX, $0x04
-	JE      half206
+	JE      half216
 	VPINSRW $0x04, 8(BX), X1, X1
 	CMPQ    CX, $0x05
-	JE      half206
+	JE      half216
 	VPINSRW $0x05, 10(BX), X1, X1
 	CMPQ    CX, $0x06
-	JE      half206
+	JE      half216
 	VPINSRW $0x06, 12(BX), X1, X1
 
-half206:
+half216:
 	VCVTPH2PS  X1, Y1
 	CMPQ       CX, $0x04
-	JL         store207_few
+	JL         store217_few
 	VMOVUPS    X1, (AX)
-	JE         store207_end
+	JE         store217_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       CX, $0x06
-	JL         store207_five
+	JL         store217_five
 	VMOVLPS    X1, 16(AX)
-	JE         store207_swap
+	JE         store217_swap
 	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store207_swap
+	JMP        store217_swap
 
-store207_five:
+store217_five:
 	VMOVSS X1, 16(AX)
 
-store207_swap:
+store217_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store207_end
+	JMP        store217_end
 
-store207_few:
+store217_few:
 	CMPQ       CX, $0x02
-	JL         store207_one
+	JL         store217_one
 	VMOVLPS    X1, (AX)
-	JE         store207_end
+	JE         store217_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store207_end
+	JMP        store217_end
 
-store207_one:
+store217_one:
 	VMOVSS X1, (AX)
 
-store207_end:
+store217_end:
 done:
 	VZEROUPPER
 	RET
@@ -58965,25 +58240,25 @@ vectors_end:
 	VCVTPS2PH  $0x00, Y1, X2
 	VPEXTRW    $0x00, X2, (AX)
 	CMPQ       CX, $0x01
-	JE         half208
+	JE         half218
 	VPEXTRW    $0x01, X2, 2(AX)
 	CMPQ       CX, $0x02
-	JE         half208
+	JE         half218
 	VPEXTRW    $0x02, X2, 4(AX)
 	CMPQ       CX, $0x03
-	JE         half208
+	JE         half218
 	VPEXTRW    $0x03, X2, 6(AX)
 	CMPQ       CX, $0x04
-	JE         half208
+	JE         half218
 	VPEXTRW    $0x04, X2, 8(AX)
 	CMPQ       CX, $0x05
-	JE         half208
+	JE         half218
 	VPEXTRW    $0x05, X2, 10(AX)
 	CMPQ       CX, $0x06
-	JE         half208
+	JE         half218
 	VPEXTRW    $0x06, X2, 12(AX)
 
-half208:
+half218:
 done:
 	VZEROUPPER
 	RET
