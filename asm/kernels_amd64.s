@@ -45989,36 +45989,36 @@ partial_next:
 	SUBQ       $+1, R9
 	JNE        partial_places
 	CMPQ       R11, $0x04
-	JL         store193_few
+	JL         store196_few
 	VMOVUPS    X1, (AX)
-	JE         store193_end
+	JE         store196_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       R11, $0x06
-	JL         store193_five
+	JL         store196_five
 	VMOVLPS    X1, 16(AX)
-	JE         store193_swap
+	JE         store196_swap
 	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store193_swap
+	JMP        store196_swap
 
-store193_five:
+store196_five:
 	VMOVSS X1, 16(AX)
 
-store193_swap:
+store196_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store193_end
+	JMP        store196_end
 
-store193_few:
+store196_few:
 	CMPQ       R11, $0x02
-	JL         store193_one
+	JL         store196_one
 	VMOVLPS    X1, (AX)
-	JE         store193_end
+	JE         store196_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store193_end
+	JMP        store196_end
 
-store193_one:
+store196_one:
 	VMOVSS X1, (AX)
 
-store193_end:
+store196_end:
 	LEAQ (BX)(R11*4), BX
 	LEAQ (AX)(R11*4), AX
 
@@ -46818,54 +46818,54 @@ pair_vectors4:
 	ADDQ      SI, R8
 	ADDQ      DI, R8
 	VMOVUPS   (R8), Y11
-	VCMPPS    $0x03, Y11, Y11, Y13
-	VCMPPS    $0x01, Y11, Y10, Y12
-	VORPS     Y13, Y12, Y12
-	VBLENDVPS Y12, Y11, Y10, Y10
-	VBLENDVPS Y12, Y1, Y6, Y6
 	VMOVUPS   32(R8), Y12
-	VCMPPS    $0x03, Y12, Y12, Y13
-	VCMPPS    $0x01, Y12, Y9, Y11
-	VORPS     Y13, Y11, Y11
-	VBLENDVPS Y11, Y12, Y9, Y9
-	VBLENDVPS Y11, Y1, Y5, Y5
-	VMOVUPS   64(R8), Y11
-	VCMPPS    $0x03, Y11, Y11, Y13
-	VCMPPS    $0x01, Y11, Y8, Y12
-	VORPS     Y13, Y12, Y12
-	VBLENDVPS Y12, Y11, Y8, Y8
+	VCMPPS    $0x03, Y11, Y11, Y14
+	VCMPPS    $0x01, Y11, Y10, Y13
+	VORPS     Y14, Y13, Y13
+	VCMPPS    $0x03, Y12, Y12, Y15
+	VCMPPS    $0x01, Y12, Y9, Y14
+	VORPS     Y15, Y14, Y14
+	VBLENDVPS Y13, Y11, Y10, Y10
+	VBLENDVPS Y14, Y12, Y9, Y9
+	VBLENDVPS Y13, Y1, Y6, Y6
+	VBLENDVPS Y14, Y1, Y5, Y5
+	VMOVUPS   64(R8), Y14
+	VMOVUPS   96(R8), Y13
+	VCMPPS    $0x03, Y14, Y14, Y11
+	VCMPPS    $0x01, Y14, Y8, Y12
+	VORPS     Y11, Y12, Y12
+	VCMPPS    $0x03, Y13, Y13, Y15
+	VCMPPS    $0x01, Y13, Y7, Y11
+	VORPS     Y15, Y11, Y11
+	VBLENDVPS Y12, Y14, Y8, Y8
+	VBLENDVPS Y11, Y13, Y7, Y7
 	VBLENDVPS Y12, Y1, Y4, Y4
-	VMOVUPS   96(R8), Y12
-	VCMPPS    $0x03, Y12, Y12, Y13
-	VCMPPS    $0x01, Y12, Y7, Y11
-	VORPS     Y13, Y11, Y11
-	VBLENDVPS Y11, Y12, Y7, Y7
 	VBLENDVPS Y11, Y1, Y3, Y3
 	VPADDD    lanes_00000001<>+0(SB), Y1, Y1
 	ADDQ      SI, R8
 	VMOVUPS   (R8), Y11
-	VCMPPS    $0x03, Y11, Y11, Y13
-	VCMPPS    $0x01, Y11, Y10, Y12
-	VORPS     Y13, Y12, Y12
-	VBLENDVPS Y12, Y11, Y10, Y10
-	VBLENDVPS Y12, Y1, Y6, Y6
 	VMOVUPS   32(R8), Y12
-	VCMPPS    $0x03, Y12, Y12, Y13
-	VCMPPS    $0x01, Y12, Y9, Y11
-	VORPS     Y13, Y11, Y11
-	VBLENDVPS Y11, Y12, Y9, Y9
-	VBLENDVPS Y11, Y1, Y5, Y5
-	VMOVUPS   64(R8), Y11
-	VCMPPS    $0x03, Y11, Y11, Y13
-	VCMPPS    $0x01, Y11, Y8, Y12
-	VORPS     Y13, Y12, Y12
-	VBLENDVPS Y12, Y11, Y8, Y8
+	VCMPPS    $0x03, Y11, Y11, Y14
+	VCMPPS    $0x01, Y11, Y10, Y13
+	VORPS     Y14, Y13, Y13
+	VCMPPS    $0x03, Y12, Y12, Y15
+	VCMPPS    $0x01, Y12, Y9, Y14
+	VORPS     Y15, Y14, Y14
+	VBLENDVPS Y13, Y11, Y10, Y10
+	VBLENDVPS Y14, Y12, Y9, Y9
+	VBLENDVPS Y13, Y1, Y6, Y6
+	VBLENDVPS Y14, Y1, Y5, Y5
+	VMOVUPS   64(R8), Y14
+	VMOVUPS   96(R8), Y13
+	VCMPPS    $0x03, Y14, Y14, Y11
+	VCMPPS    $0x01, Y14, Y8, Y12
+	VORPS     Y11, Y12, Y12
+	VCMPPS    $0x03, Y13, Y13, Y15
+	VCMPPS    $0x01, Y13, Y7, Y11
+	VORPS     Y15, Y11, Y11
+	VBLENDVPS Y12, Y14, Y8, Y8
+	VBLENDVPS Y11, Y13, Y7, Y7
 	VBLENDVPS Y12, Y1, Y4, Y4
-	VMOVUPS   96(R8), Y12
-	VCMPPS    $0x03, Y12, Y12, Y13
-	VCMPPS    $0x01, Y12, Y7, Y11
-	VORPS     Y13, Y11, Y11
-	VBLENDVPS Y11, Y12, Y7, Y7
 	VBLENDVPS Y11, Y1, Y3, Y3
 	VMOVUPS   Y10, (AX)
 	VMOVUPS   Y6, (BX)
@@ -47023,67 +47023,67 @@ pair_vectors1_end:
 	VBLENDVPS  Y4, Y3, Y5, Y5
 	VBLENDVPS  Y4, Y1, Y6, Y6
 	CMPQ       R12, $0x04
-	JL         store194_few
+	JL         store197_few
 	VMOVUPS    X5, (AX)
-	JE         store194_end
+	JE         store197_end
 	VPERM2F128 $0x01, Y5, Y5, Y5
 	CMPQ       R12, $0x06
-	JL         store194_five
+	JL         store197_five
 	VMOVLPS    X5, 16(AX)
-	JE         store194_swap
+	JE         store197_swap
 	VEXTRACTPS $0x02, X5, 24(AX)
-	JMP        store194_swap
+	JMP        store197_swap
 
-store194_five:
+store197_five:
 	VMOVSS X5, 16(AX)
 
-store194_swap:
+store197_swap:
 	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store194_end
+	JMP        store197_end
 
-store194_few:
+store197_few:
 	CMPQ       R12, $0x02
-	JL         store194_one
+	JL         store197_one
 	VMOVLPS    X5, (AX)
-	JE         store194_end
+	JE         store197_end
 	VEXTRACTPS $0x02, X5, 8(AX)
-	JMP        store194_end
+	JMP        store197_end
 
-store194_one:
+store197_one:
 	VMOVSS X5, (AX)
 
-store194_end:
+store197_end:
 	CMPQ       R12, $0x04
-	JL         store195_few
+	JL         store198_few
 	VMOVUPS    X6, (BX)
-	JE         store195_end
+	JE         store198_end
 	VPERM2F128 $0x01, Y6, Y6, Y6
 	CMPQ       R12, $0x06
-	JL         store195_five
+	JL         store198_five
 	VMOVLPS    X6, 16(BX)
-	JE         store195_swap
+	JE         store198_swap
 	VEXTRACTPS $0x02, X6, 24(BX)
-	JMP        store195_swap
+	JMP        store198_swap
 
-store195_five:
+store198_five:
 	VMOVSS X6, 16(BX)
 
-store195_swap:
+store198_swap:
 	VPERM2F128 $0x01, Y6, Y6, Y6
-	JMP        store195_end
+	JMP        store198_end
 
-store195_few:
+store198_few:
 	CMPQ       R12, $0x02
-	JL         store195_one
+	JL         store198_one
 	VMOVLPS    X6, (BX)
-	JE         store195_end
+	JE         store198_end
 	VEXTRACTPS $0x02, X6, 8(BX)
-	JMP        store195_end
+	JMP        store198_end
 
-store195_one:
+store198_one:
 	VMOVSS X6, (BX)
 
-store195_end:
+store198_end:
 	LEAQ (CX)(R12*4), CX
 	LEAQ (AX)(R12*4), AX
 	LEAQ (BX)(R12*4), BX
@@ -47149,28 +47149,28 @@ vectors4_more:
 
 vectors4_places:
 	VMOVUPS   (R8), Y11
-	VCMPPS    $0x03, Y11, Y11, Y13
-	VCMPPS    $0x01, Y11, Y6, Y12
-	VORPS     Y13, Y12, Y12
-	VBLENDVPS Y12, Y11, Y6, Y6
-	VBLENDVPS Y12, Y1, Y10, Y10
 	VMOVUPS   32(R8), Y12
-	VCMPPS    $0x03, Y12, Y12, Y13
-	VCMPPS    $0x01, Y12, Y5, Y11
-	VORPS     Y13, Y11, Y11
-	VBLENDVPS Y11, Y12, Y5, Y5
-	VBLENDVPS Y11, Y1, Y9, Y9
-	VMOVUPS   64(R8), Y11
-	VCMPPS    $0x03, Y11, Y11, Y13
-	VCMPPS    $0x01, Y11, Y4, Y12
-	VORPS     Y13, Y12, Y12
-	VBLENDVPS Y12, Y11, Y4, Y4
+	VCMPPS    $0x03, Y11, Y11, Y14
+	VCMPPS    $0x01, Y11, Y6, Y13
+	VORPS     Y14, Y13, Y13
+	VCMPPS    $0x03, Y12, Y12, Y15
+	VCMPPS    $0x01, Y12, Y5, Y14
+	VORPS     Y15, Y14, Y14
+	VBLENDVPS Y13, Y11, Y6, Y6
+	VBLENDVPS Y14, Y12, Y5, Y5
+	VBLENDVPS Y13, Y1, Y10, Y10
+	VBLENDVPS Y14, Y1, Y9, Y9
+	VMOVUPS   64(R8), Y14
+	VMOVUPS   96(R8), Y13
+	VCMPPS    $0x03, Y14, Y14, Y11
+	VCMPPS    $0x01, Y14, Y4, Y12
+	VORPS     Y11, Y12, Y12
+	VCMPPS    $0x03, Y13, Y13, Y15
+	VCMPPS    $0x01, Y13, Y3, Y11
+	VORPS     Y15, Y11, Y11
+	VBLENDVPS Y12, Y14, Y4, Y4
+	VBLENDVPS Y11, Y13, Y3, Y3
 	VBLENDVPS Y12, Y1, Y8, Y8
-	VMOVUPS   96(R8), Y12
-	VCMPPS    $0x03, Y12, Y12, Y13
-	VCMPPS    $0x01, Y12, Y3, Y11
-	VORPS     Y13, Y11, Y11
-	VBLENDVPS Y11, Y12, Y3, Y3
 	VBLENDVPS Y11, Y1, Y7, Y7
 
 vectors4_next:
@@ -47337,67 +47337,67 @@ partial_next:
 	SUBQ       $+1, R10
 	JNE        partial_places
 	CMPQ       R12, $0x04
-	JL         store196_few
-	VMOVUPS    X5, (AX)
-	JE         store196_end
-	VPERM2F128 $0x01, Y5, Y5, Y5
+	JL         store199_few
+	VMOVUPS    X9, (AX)
+	JE         store199_end
+	VPERM2F128 $0x01, Y9, Y9, Y9
 	CMPQ       R12, $0x06
-	JL         store196_five
-	VMOVLPS    X5, 16(AX)
-	JE         store196_swap
-	VEXTRACTPS $0x02, X5, 24(AX)
-	JMP        store196_swap
+	JL         store199_five
+	VMOVLPS    X9, 16(AX)
+	JE         store199_swap
+	VEXTRACTPS $0x02, X9, 24(AX)
+	JMP        store199_swap
 
-store196_five:
-	VMOVSS X5, 16(AX)
+store199_five:
+	VMOVSS X9, 16(AX)
 
-store196_swap:
-	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store196_end
+store199_swap:
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	JMP        store199_end
 
-store196_few:
+store199_few:
 	CMPQ       R12, $0x02
-	JL         store196_one
-	VMOVLPS    X5, (AX)
-	JE         store196_end
-	VEXTRACTPS $0x02, X5, 8(AX)
-	JMP        store196_end
+	JL         store199_one
+	VMOVLPS    X9, (AX)
+	JE         store199_end
+	VEXTRACTPS $0x02, X9, 8(AX)
+	JMP        store199_end
 
-store196_one:
-	VMOVSS X5, (AX)
+store199_one:
+	VMOVSS X9, (AX)
 
-store196_end:
+store199_end:
 	CMPQ       R12, $0x04
-	JL         store197_few
-	VMOVUPS    X6, (BX)
-	JE         store197_end
-	VPERM2F128 $0x01, Y6, Y6, Y6
+	JL         store200_few
+	VMOVUPS    X10, (BX)
+	JE         store200_end
+	VPERM2F128 $0x01, Y10, Y10, Y10
 	CMPQ       R12, $0x06
-	JL         store197_five
-	VMOVLPS    X6, 16(BX)
-	JE         store197_swap
-	VEXTRACTPS $0x02, X6, 24(BX)
-	JMP        store197_swap
+	JL         store200_five
+	VMOVLPS    X10, 16(BX)
+	JE         store200_swap
+	VEXTRACTPS $0x02, X10, 24(BX)
+	JMP        store200_swap
 
-store197_five:
-	VMOVSS X6, 16(BX)
+store200_five:
+	VMOVSS X10, 16(BX)
 
-store197_swap:
-	VPERM2F128 $0x01, Y6, Y6, Y6
-	JMP        store197_end
+store200_swap:
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	JMP        store200_end
 
-store197_few:
+store200_few:
 	CMPQ       R12, $0x02
-	JL         store197_one
-	VMOVLPS    X6, (BX)
-	JE         store197_end
-	VEXTRACTPS $0x02, X6, 8(BX)
-	JMP        store197_end
+	JL         store200_one
+	VMOVLPS    X10, (BX)
+	JE         store200_end
+	VEXTRACTPS $0x02, X10, 8(BX)
+	JMP        store200_end
 
-store197_one:
-	VMOVSS X6, (BX)
+store200_one:
+	VMOVSS X10, (BX)
 
-store197_end:
+store200_end:
 	LEAQ (CX)(R12*4), CX
 	LEAQ (AX)(R12*4), AX
 	LEAQ (BX)(R12*4), BX
@@ -48200,36 +48200,36 @@ pair_vectors1_end:
 	VADDPS     Y5, Y6, Y6
 	VDIVPS     Y0, Y6, Y5
 	CMPQ       R11, $0x04
-	JL         store198_few
+	JL         store201_few
 	VMOVUPS    X5, (AX)
-	JE         store198_end
+	JE         store201_end
 	VPERM2F128 $0x01, Y5, Y5, Y5
 	CMPQ       R11, $0x06
-	JL         store198_five
+	JL         store201_five
 	VMOVLPS    X5, 16(AX)
-	JE         store198_swap
+	JE         store201_swap
 	VEXTRACTPS $0x02, X5, 24(AX)
-	JMP        store198_swap
+	JMP        store201_swap
 
-store198_five:
+store201_five:
 	VMOVSS X5, 16(AX)
 
-store198_swap:
+store201_swap:
 	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store198_end
+	JMP        store201_end
 
-store198_few:
+store201_few:
 	CMPQ       R11, $0x02
-	JL         store198_one
+	JL         store201_one
 	VMOVLPS    X5, (AX)
-	JE         store198_end
+	JE         store201_end
 	VEXTRACTPS $0x02, X5, 8(AX)
-	JMP        store198_end
+	JMP        store201_end
 
-store198_one:
+store201_one:
 	VMOVSS X5, (AX)
 
-store198_end:
+store201_end:
 	LEAQ (BX)(R11*4), BX
 	LEAQ (AX)(R11*4), AX
 
@@ -48487,36 +48487,36 @@ partial_next:
 	JNE        partial_places
 	VDIVPS     Y0, Y3, Y4
 	CMPQ       R11, $0x04
-	JL         store198_few
-	VMOVUPS    X5, (AX)
-	JE         store198_end
-	VPERM2F128 $0x01, Y5, Y5, Y5
+	JL         store202_few
+	VMOVUPS    X4, (AX)
+	JE         store202_end
+	VPERM2F128 $0x01, Y4, Y4, Y4
 	CMPQ       R11, $0x06
-	JL         store198_five
-	VMOVLPS    X5, 16(AX)
-	JE         store198_swap
-	VEXTRACTPS $0x02, X5, 24(AX)
-	JMP        store198_swap
+	JL         store202_five
+	VMOVLPS    X4, 16(AX)
+	JE         store202_swap
+	VEXTRACTPS $0x02, X4, 24(AX)
+	JMP        store202_swap
 
-store198_five:
-	VMOVSS X5, 16(AX)
+store202_five:
+	VMOVSS X4, 16(AX)
 
-store198_swap:
-	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store198_end
+store202_swap:
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	JMP        store202_end
 
-store198_few:
+store202_few:
 	CMPQ       R11, $0x02
-	JL         store198_one
-	VMOVLPS    X5, (AX)
-	JE         store198_end
-	VEXTRACTPS $0x02, X5, 8(AX)
-	JMP        store198_end
+	JL         store202_one
+	VMOVLPS    X4, (AX)
+	JE         store202_end
+	VEXTRACTPS $0x02, X4, 8(AX)
+	JMP        store202_end
 
-store198_one:
-	VMOVSS X5, (AX)
+store202_one:
+	VMOVSS X4, (AX)
 
-store198_end:
+store202_end:
 	LEAQ (BX)(R11*4), BX
 	LEAQ (AX)(R11*4), AX
 
@@ -49247,103 +49247,6 @@ pair_vectors1_end:
 	VDIVPS     Y0, Y4, Y4
 	VADDPS     Y5, Y4, Y3
 	CMPQ       R11, $0x04
-	JL         store200_few
-	VMOVUPS    X3, (DI)
-	JE         store200_end
-	VPERM2F128 $0x01, Y3, Y3, Y3
-	CMPQ       R11, $0x06
-	JL         store200_five
-	VMOVLPS    X3, 16(DI)
-	JE         store200_swap
-	VEXTRACTPS $0x02, X3, 24(DI)
-	JMP        store200_swap
-
-store200_five:
-	VMOVSS X3, 16(DI)
-
-store200_swap:
-	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store200_end
-
-store200_few:
-	CMPQ       R11, $0x02
-	JL         store200_one
-	VMOVLPS    X3, (DI)
-	JE         store200_end
-	VEXTRACTPS $0x02, X3, 8(DI)
-	JMP        store200_end
-
-store200_one:
-	VMOVSS X3, (DI)
-
-store200_end:
-	ADDQ       DX, DI
-	CMPQ       R11, $0x04
-	JL         store201_few
-	VMOVUPS    X3, (DI)
-	JE         store201_end
-	VPERM2F128 $0x01, Y3, Y3, Y3
-	CMPQ       R11, $0x06
-	JL         store201_five
-	VMOVLPS    X3, 16(DI)
-	JE         store201_swap
-	VEXTRACTPS $0x02, X3, 24(DI)
-	JMP        store201_swap
-
-store201_five:
-	VMOVSS X3, 16(DI)
-
-store201_swap:
-	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store201_end
-
-store201_few:
-	CMPQ       R11, $0x02
-	JL         store201_one
-	VMOVLPS    X3, (DI)
-	JE         store201_end
-	VEXTRACTPS $0x02, X3, 8(DI)
-	JMP        store201_end
-
-store201_one:
-	VMOVSS X3, (DI)
-
-store201_end:
-	ADDQ       DX, DI
-	ADDQ       SI, DI
-	CMPQ       R11, $0x04
-	JL         store202_few
-	VMOVUPS    X3, (DI)
-	JE         store202_end
-	VPERM2F128 $0x01, Y3, Y3, Y3
-	CMPQ       R11, $0x06
-	JL         store202_five
-	VMOVLPS    X3, 16(DI)
-	JE         store202_swap
-	VEXTRACTPS $0x02, X3, 24(DI)
-	JMP        store202_swap
-
-store202_five:
-	VMOVSS X3, 16(DI)
-
-store202_swap:
-	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store202_end
-
-store202_few:
-	CMPQ       R11, $0x02
-	JL         store202_one
-	VMOVLPS    X3, (DI)
-	JE         store202_end
-	VEXTRACTPS $0x02, X3, 8(DI)
-	JMP        store202_end
-
-store202_one:
-	VMOVSS X3, (DI)
-
-store202_end:
-	ADDQ       DX, DI
-	CMPQ       R11, $0x04
 	JL         store203_few
 	VMOVUPS    X3, (DI)
 	JE         store203_end
@@ -49374,6 +49277,103 @@ store203_one:
 	VMOVSS X3, (DI)
 
 store203_end:
+	ADDQ       DX, DI
+	CMPQ       R11, $0x04
+	JL         store204_few
+	VMOVUPS    X3, (DI)
+	JE         store204_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	CMPQ       R11, $0x06
+	JL         store204_five
+	VMOVLPS    X3, 16(DI)
+	JE         store204_swap
+	VEXTRACTPS $0x02, X3, 24(DI)
+	JMP        store204_swap
+
+store204_five:
+	VMOVSS X3, 16(DI)
+
+store204_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store204_end
+
+store204_few:
+	CMPQ       R11, $0x02
+	JL         store204_one
+	VMOVLPS    X3, (DI)
+	JE         store204_end
+	VEXTRACTPS $0x02, X3, 8(DI)
+	JMP        store204_end
+
+store204_one:
+	VMOVSS X3, (DI)
+
+store204_end:
+	ADDQ       DX, DI
+	ADDQ       SI, DI
+	CMPQ       R11, $0x04
+	JL         store205_few
+	VMOVUPS    X3, (DI)
+	JE         store205_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	CMPQ       R11, $0x06
+	JL         store205_five
+	VMOVLPS    X3, 16(DI)
+	JE         store205_swap
+	VEXTRACTPS $0x02, X3, 24(DI)
+	JMP        store205_swap
+
+store205_five:
+	VMOVSS X3, 16(DI)
+
+store205_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store205_end
+
+store205_few:
+	CMPQ       R11, $0x02
+	JL         store205_one
+	VMOVLPS    X3, (DI)
+	JE         store205_end
+	VEXTRACTPS $0x02, X3, 8(DI)
+	JMP        store205_end
+
+store205_one:
+	VMOVSS X3, (DI)
+
+store205_end:
+	ADDQ       DX, DI
+	CMPQ       R11, $0x04
+	JL         store206_few
+	VMOVUPS    X3, (DI)
+	JE         store206_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	CMPQ       R11, $0x06
+	JL         store206_five
+	VMOVLPS    X3, 16(DI)
+	JE         store206_swap
+	VEXTRACTPS $0x02, X3, 24(DI)
+	JMP        store206_swap
+
+store206_five:
+	VMOVSS X3, 16(DI)
+
+store206_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store206_end
+
+store206_few:
+	CMPQ       R11, $0x02
+	JL         store206_one
+	VMOVLPS    X3, (DI)
+	JE         store206_end
+	VEXTRACTPS $0x02, X3, 8(DI)
+	JMP        store206_end
+
+store206_one:
+	VMOVSS X3, (DI)
+
+store206_end:
 	LEAQ (AX)(R11*4), AX
 	LEAQ (BX)(R11*4), BX
 
@@ -49511,36 +49511,36 @@ vectors1_end:
 
 partial_places:
 	CMPQ       R11, $0x04
-	JL         store199_few
-	VMOVUPS    X3, (DI)
-	JE         store199_end
-	VPERM2F128 $0x01, Y3, Y3, Y3
+	JL         store207_few
+	VMOVUPS    X6, (DI)
+	JE         store207_end
+	VPERM2F128 $0x01, Y6, Y6, Y6
 	CMPQ       R11, $0x06
-	JL         store199_five
-	VMOVLPS    X3, 16(DI)
-	JE         store199_swap
-	VEXTRACTPS $0x02, X3, 24(DI)
-	JMP        store199_swap
+	JL         store207_five
+	VMOVLPS    X6, 16(DI)
+	JE         store207_swap
+	VEXTRACTPS $0x02, X6, 24(DI)
+	JMP        store207_swap
 
-store199_five:
-	VMOVSS X3, 16(DI)
+store207_five:
+	VMOVSS X6, 16(DI)
 
-store199_swap:
-	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store199_end
+store207_swap:
+	VPERM2F128 $0x01, Y6, Y6, Y6
+	JMP        store207_end
 
-store199_few:
+store207_few:
 	CMPQ       R11, $0x02
-	JL         store199_one
-	VMOVLPS    X3, (DI)
-	JE         store199_end
-	VEXTRACTPS $0x02, X3, 8(DI)
-	JMP        store199_end
+	JL         store207_one
+	VMOVLPS    X6, (DI)
+	JE         store207_end
+	VEXTRACTPS $0x02, X6, 8(DI)
+	JMP        store207_end
 
-store199_one:
-	VMOVSS X3, (DI)
+store207_one:
+	VMOVSS X6, (DI)
 
-store199_end:
+store207_end:
 	ADDQ DX, DI
 	SUBQ $+1, R10
 	JNE  partial_places
@@ -50042,109 +50042,6 @@ pair_vectors1_end:
 	VMASKMOVPS (DI), Y1, Y4
 	VADDPS     Y3, Y4, Y4
 	CMPQ       R11, $0x04
-	JL         store205_few
-	VMOVUPS    X4, (DI)
-	JE         store205_end
-	VPERM2F128 $0x01, Y4, Y4, Y4
-	CMPQ       R11, $0x06
-	JL         store205_five
-	VMOVLPS    X4, 16(DI)
-	JE         store205_swap
-	VEXTRACTPS $0x02, X4, 24(DI)
-	JMP        store205_swap
-
-store205_five:
-	VMOVSS X4, 16(DI)
-
-store205_swap:
-	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store205_end
-
-store205_few:
-	CMPQ       R11, $0x02
-	JL         store205_one
-	VMOVLPS    X4, (DI)
-	JE         store205_end
-	VEXTRACTPS $0x02, X4, 8(DI)
-	JMP        store205_end
-
-store205_one:
-	VMOVSS X4, (DI)
-
-store205_end:
-	ADDQ       DX, DI
-	VMASKMOVPS (DI), Y1, Y4
-	VADDPS     Y3, Y4, Y4
-	CMPQ       R11, $0x04
-	JL         store206_few
-	VMOVUPS    X4, (DI)
-	JE         store206_end
-	VPERM2F128 $0x01, Y4, Y4, Y4
-	CMPQ       R11, $0x06
-	JL         store206_five
-	VMOVLPS    X4, 16(DI)
-	JE         store206_swap
-	VEXTRACTPS $0x02, X4, 24(DI)
-	JMP        store206_swap
-
-store206_five:
-	VMOVSS X4, 16(DI)
-
-store206_swap:
-	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store206_end
-
-store206_few:
-	CMPQ       R11, $0x02
-	JL         store206_one
-	VMOVLPS    X4, (DI)
-	JE         store206_end
-	VEXTRACTPS $0x02, X4, 8(DI)
-	JMP        store206_end
-
-store206_one:
-	VMOVSS X4, (DI)
-
-store206_end:
-	ADDQ       DX, DI
-	ADDQ       SI, DI
-	VMASKMOVPS (DI), Y1, Y4
-	VADDPS     Y3, Y4, Y4
-	CMPQ       R11, $0x04
-	JL         store207_few
-	VMOVUPS    X4, (DI)
-	JE         store207_end
-	VPERM2F128 $0x01, Y4, Y4, Y4
-	CMPQ       R11, $0x06
-	JL         store207_five
-	VMOVLPS    X4, 16(DI)
-	JE         store207_swap
-	VEXTRACTPS $0x02, X4, 24(DI)
-	JMP        store207_swap
-
-store207_five:
-	VMOVSS X4, 16(DI)
-
-store207_swap:
-	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store207_end
-
-store207_few:
-	CMPQ       R11, $0x02
-	JL         store207_one
-	VMOVLPS    X4, (DI)
-	JE         store207_end
-	VEXTRACTPS $0x02, X4, 8(DI)
-	JMP        store207_end
-
-store207_one:
-	VMOVSS X4, (DI)
-
-store207_end:
-	ADDQ       DX, DI
-	VMASKMOVPS (DI), Y1, Y4
-	VADDPS     Y3, Y4, Y4
-	CMPQ       R11, $0x04
 	JL         store208_few
 	VMOVUPS    X4, (DI)
 	JE         store208_end
@@ -50175,6 +50072,109 @@ store208_one:
 	VMOVSS X4, (DI)
 
 store208_end:
+	ADDQ       DX, DI
+	VMASKMOVPS (DI), Y1, Y4
+	VADDPS     Y3, Y4, Y4
+	CMPQ       R11, $0x04
+	JL         store209_few
+	VMOVUPS    X4, (DI)
+	JE         store209_end
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	CMPQ       R11, $0x06
+	JL         store209_five
+	VMOVLPS    X4, 16(DI)
+	JE         store209_swap
+	VEXTRACTPS $0x02, X4, 24(DI)
+	JMP        store209_swap
+
+store209_five:
+	VMOVSS X4, 16(DI)
+
+store209_swap:
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	JMP        store209_end
+
+store209_few:
+	CMPQ       R11, $0x02
+	JL         store209_one
+	VMOVLPS    X4, (DI)
+	JE         store209_end
+	VEXTRACTPS $0x02, X4, 8(DI)
+	JMP        store209_end
+
+store209_one:
+	VMOVSS X4, (DI)
+
+store209_end:
+	ADDQ       DX, DI
+	ADDQ       SI, DI
+	VMASKMOVPS (DI), Y1, Y4
+	VADDPS     Y3, Y4, Y4
+	CMPQ       R11, $0x04
+	JL         store210_few
+	VMOVUPS    X4, (DI)
+	JE         store210_end
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	CMPQ       R11, $0x06
+	JL         store210_five
+	VMOVLPS    X4, 16(DI)
+	JE         store210_swap
+	VEXTRACTPS $0x02, X4, 24(DI)
+	JMP        store210_swap
+
+store210_five:
+	VMOVSS X4, 16(DI)
+
+store210_swap:
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	JMP        store210_end
+
+store210_few:
+	CMPQ       R11, $0x02
+	JL         store210_one
+	VMOVLPS    X4, (DI)
+	JE         store210_end
+	VEXTRACTPS $0x02, X4, 8(DI)
+	JMP        store210_end
+
+store210_one:
+	VMOVSS X4, (DI)
+
+store210_end:
+	ADDQ       DX, DI
+	VMASKMOVPS (DI), Y1, Y4
+	VADDPS     Y3, Y4, Y4
+	CMPQ       R11, $0x04
+	JL         store211_few
+	VMOVUPS    X4, (DI)
+	JE         store211_end
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	CMPQ       R11, $0x06
+	JL         store211_five
+	VMOVLPS    X4, 16(DI)
+	JE         store211_swap
+	VEXTRACTPS $0x02, X4, 24(DI)
+	JMP        store211_swap
+
+store211_five:
+	VMOVSS X4, 16(DI)
+
+store211_swap:
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	JMP        store211_end
+
+store211_few:
+	CMPQ       R11, $0x02
+	JL         store211_one
+	VMOVLPS    X4, (DI)
+	JE         store211_end
+	VEXTRACTPS $0x02, X4, 8(DI)
+	JMP        store211_end
+
+store211_one:
+	VMOVSS X4, (DI)
+
+store211_end:
 	LEAQ (AX)(R11*4), AX
 	LEAQ (BX)(R11*4), BX
 
@@ -50321,36 +50321,36 @@ partial_places:
 	VMASKMOVPS (DI), Y1, Y2
 	VADDPS     Y6, Y2, Y2
 	CMPQ       R11, $0x04
-	JL         store200_few
-	VMOVUPS    X4, (DI)
-	JE         store200_end
-	VPERM2F128 $0x01, Y4, Y4, Y4
+	JL         store212_few
+	VMOVUPS    X2, (DI)
+	JE         store212_end
+	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       R11, $0x06
-	JL         store200_five
-	VMOVLPS    X4, 16(DI)
-	JE         store200_swap
-	VEXTRACTPS $0x02, X4, 24(DI)
-	JMP        store200_swap
+	JL         store212_five
+	VMOVLPS    X2, 16(DI)
+	JE         store212_swap
+	VEXTRACTPS $0x02, X2, 24(DI)
+	JMP        store212_swap
 
-store200_five:
-	VMOVSS X4, 16(DI)
+store212_five:
+	VMOVSS X2, 16(DI)
 
-store200_swap:
-	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store200_end
+store212_swap:
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	JMP        store212_end
 
-store200_few:
+store212_few:
 	CMPQ       R11, $0x02
-	JL         store200_one
-	VMOVLPS    X4, (DI)
-	JE         store200_end
-	VEXTRACTPS $0x02, X4, 8(DI)
-	JMP        store200_end
+	JL         store212_one
+	VMOVLPS    X2, (DI)
+	JE         store212_end
+	VEXTRACTPS $0x02, X2, 8(DI)
+	JMP        store212_end
 
-store200_one:
-	VMOVSS X4, (DI)
+store212_one:
+	VMOVSS X2, (DI)
 
-store200_end:
+store212_end:
 	ADDQ DX, DI
 	SUBQ $+1, R10
 	JNE  partial_places
@@ -50970,112 +50970,6 @@ pair_vectors1_end:
 	VPCMPEQD   Y1, Y6, Y8
 	VANDPS     Y7, Y8, Y8
 	CMPQ       R12, $0x04
-	JL         store210_few
-	VMOVUPS    X8, (R8)
-	JE         store210_end
-	VPERM2F128 $0x01, Y8, Y8, Y8
-	CMPQ       R12, $0x06
-	JL         store210_five
-	VMOVLPS    X8, 16(R8)
-	JE         store210_swap
-	VEXTRACTPS $0x02, X8, 24(R8)
-	JMP        store210_swap
-
-store210_five:
-	VMOVSS X8, 16(R8)
-
-store210_swap:
-	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store210_end
-
-store210_few:
-	CMPQ       R12, $0x02
-	JL         store210_one
-	VMOVLPS    X8, (R8)
-	JE         store210_end
-	VEXTRACTPS $0x02, X8, 8(R8)
-	JMP        store210_end
-
-store210_one:
-	VMOVSS X8, (R8)
-
-store210_end:
-	VPADDD     lanes_00000001<>+0(SB), Y1, Y1
-	ADDQ       SI, R8
-	VPCMPEQD   Y1, Y6, Y8
-	VANDPS     Y7, Y8, Y8
-	CMPQ       R12, $0x04
-	JL         store211_few
-	VMOVUPS    X8, (R8)
-	JE         store211_end
-	VPERM2F128 $0x01, Y8, Y8, Y8
-	CMPQ       R12, $0x06
-	JL         store211_five
-	VMOVLPS    X8, 16(R8)
-	JE         store211_swap
-	VEXTRACTPS $0x02, X8, 24(R8)
-	JMP        store211_swap
-
-store211_five:
-	VMOVSS X8, 16(R8)
-
-store211_swap:
-	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store211_end
-
-store211_few:
-	CMPQ       R12, $0x02
-	JL         store211_one
-	VMOVLPS    X8, (R8)
-	JE         store211_end
-	VEXTRACTPS $0x02, X8, 8(R8)
-	JMP        store211_end
-
-store211_one:
-	VMOVSS X8, (R8)
-
-store211_end:
-	VPADDD     lanes_00000001<>+0(SB), Y1, Y1
-	ADDQ       SI, R8
-	ADDQ       DI, R8
-	VPCMPEQD   Y1, Y6, Y8
-	VANDPS     Y7, Y8, Y8
-	CMPQ       R12, $0x04
-	JL         store212_few
-	VMOVUPS    X8, (R8)
-	JE         store212_end
-	VPERM2F128 $0x01, Y8, Y8, Y8
-	CMPQ       R12, $0x06
-	JL         store212_five
-	VMOVLPS    X8, 16(R8)
-	JE         store212_swap
-	VEXTRACTPS $0x02, X8, 24(R8)
-	JMP        store212_swap
-
-store212_five:
-	VMOVSS X8, 16(R8)
-
-store212_swap:
-	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store212_end
-
-store212_few:
-	CMPQ       R12, $0x02
-	JL         store212_one
-	VMOVLPS    X8, (R8)
-	JE         store212_end
-	VEXTRACTPS $0x02, X8, 8(R8)
-	JMP        store212_end
-
-store212_one:
-	VMOVSS X8, (R8)
-
-store212_end:
-	VPADDD     lanes_00000001<>+0(SB), Y1, Y1
-	ADDQ       SI, R8
-	VPCMPEQD   Y1, Y6, Y8
-	VANDPS     Y7, Y8, Y8
-	CMPQ       R12, $0x04
 	JL         store213_few
 	VMOVUPS    X8, (R8)
 	JE         store213_end
@@ -51106,6 +51000,112 @@ store213_one:
 	VMOVSS X8, (R8)
 
 store213_end:
+	VPADDD     lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ       SI, R8
+	VPCMPEQD   Y1, Y6, Y8
+	VANDPS     Y7, Y8, Y8
+	CMPQ       R12, $0x04
+	JL         store214_few
+	VMOVUPS    X8, (R8)
+	JE         store214_end
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	CMPQ       R12, $0x06
+	JL         store214_five
+	VMOVLPS    X8, 16(R8)
+	JE         store214_swap
+	VEXTRACTPS $0x02, X8, 24(R8)
+	JMP        store214_swap
+
+store214_five:
+	VMOVSS X8, 16(R8)
+
+store214_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store214_end
+
+store214_few:
+	CMPQ       R12, $0x02
+	JL         store214_one
+	VMOVLPS    X8, (R8)
+	JE         store214_end
+	VEXTRACTPS $0x02, X8, 8(R8)
+	JMP        store214_end
+
+store214_one:
+	VMOVSS X8, (R8)
+
+store214_end:
+	VPADDD     lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ       SI, R8
+	ADDQ       DI, R8
+	VPCMPEQD   Y1, Y6, Y8
+	VANDPS     Y7, Y8, Y8
+	CMPQ       R12, $0x04
+	JL         store215_few
+	VMOVUPS    X8, (R8)
+	JE         store215_end
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	CMPQ       R12, $0x06
+	JL         store215_five
+	VMOVLPS    X8, 16(R8)
+	JE         store215_swap
+	VEXTRACTPS $0x02, X8, 24(R8)
+	JMP        store215_swap
+
+store215_five:
+	VMOVSS X8, 16(R8)
+
+store215_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store215_end
+
+store215_few:
+	CMPQ       R12, $0x02
+	JL         store215_one
+	VMOVLPS    X8, (R8)
+	JE         store215_end
+	VEXTRACTPS $0x02, X8, 8(R8)
+	JMP        store215_end
+
+store215_one:
+	VMOVSS X8, (R8)
+
+store215_end:
+	VPADDD     lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ       SI, R8
+	VPCMPEQD   Y1, Y6, Y8
+	VANDPS     Y7, Y8, Y8
+	CMPQ       R12, $0x04
+	JL         store216_few
+	VMOVUPS    X8, (R8)
+	JE         store216_end
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	CMPQ       R12, $0x06
+	JL         store216_five
+	VMOVLPS    X8, 16(R8)
+	JE         store216_swap
+	VEXTRACTPS $0x02, X8, 24(R8)
+	JMP        store216_swap
+
+store216_five:
+	VMOVSS X8, 16(R8)
+
+store216_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store216_end
+
+store216_few:
+	CMPQ       R12, $0x02
+	JL         store216_one
+	VMOVLPS    X8, (R8)
+	JE         store216_end
+	VEXTRACTPS $0x02, X8, 8(R8)
+	JMP        store216_end
+
+store216_one:
+	VMOVSS X8, (R8)
+
+store216_end:
 	LEAQ (AX)(R12*4), AX
 	LEAQ (BX)(R12*4), BX
 	LEAQ (CX)(R12*4), CX
@@ -51265,36 +51265,36 @@ partial_places:
 	VPCMPEQD   Y1, Y5, Y3
 	VANDPS     Y4, Y3, Y3
 	CMPQ       R12, $0x04
-	JL         store201_few
-	VMOVUPS    X8, (R8)
-	JE         store201_end
-	VPERM2F128 $0x01, Y8, Y8, Y8
+	JL         store217_few
+	VMOVUPS    X3, (R8)
+	JE         store217_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R12, $0x06
-	JL         store201_five
-	VMOVLPS    X8, 16(R8)
-	JE         store201_swap
-	VEXTRACTPS $0x02, X8, 24(R8)
-	JMP        store201_swap
+	JL         store217_five
+	VMOVLPS    X3, 16(R8)
+	JE         store217_swap
+	VEXTRACTPS $0x02, X3, 24(R8)
+	JMP        store217_swap
 
-store201_five:
-	VMOVSS X8, 16(R8)
+store217_five:
+	VMOVSS X3, 16(R8)
 
-store201_swap:
-	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store201_end
+store217_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store217_end
 
-store201_few:
+store217_few:
 	CMPQ       R12, $0x02
-	JL         store201_one
-	VMOVLPS    X8, (R8)
-	JE         store201_end
-	VEXTRACTPS $0x02, X8, 8(R8)
-	JMP        store201_end
+	JL         store217_one
+	VMOVLPS    X3, (R8)
+	JE         store217_end
+	VEXTRACTPS $0x02, X3, 8(R8)
+	JMP        store217_end
 
-store201_one:
-	VMOVSS X8, (R8)
+store217_one:
+	VMOVSS X3, (R8)
 
-store201_end:
+store217_end:
 	VPADDD lanes_00000001<>+0(SB), Y1, Y1
 	ADDQ   SI, R8
 	SUBQ   $+1, R11
@@ -51985,118 +51985,6 @@ pair_vectors1_end:
 	VMASKMOVPS (R8), Y2, Y9
 	VADDPS     Y8, Y9, Y8
 	CMPQ       R12, $0x04
-	JL         store215_few
-	VMOVUPS    X8, (R8)
-	JE         store215_end
-	VPERM2F128 $0x01, Y8, Y8, Y8
-	CMPQ       R12, $0x06
-	JL         store215_five
-	VMOVLPS    X8, 16(R8)
-	JE         store215_swap
-	VEXTRACTPS $0x02, X8, 24(R8)
-	JMP        store215_swap
-
-store215_five:
-	VMOVSS X8, 16(R8)
-
-store215_swap:
-	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store215_end
-
-store215_few:
-	CMPQ       R12, $0x02
-	JL         store215_one
-	VMOVLPS    X8, (R8)
-	JE         store215_end
-	VEXTRACTPS $0x02, X8, 8(R8)
-	JMP        store215_end
-
-store215_one:
-	VMOVSS X8, (R8)
-
-store215_end:
-	VPADDD     lanes_00000001<>+0(SB), Y1, Y1
-	ADDQ       SI, R8
-	VPCMPEQD   Y1, Y6, Y8
-	VANDPS     Y7, Y8, Y8
-	VMASKMOVPS (R8), Y2, Y9
-	VADDPS     Y8, Y9, Y8
-	CMPQ       R12, $0x04
-	JL         store216_few
-	VMOVUPS    X8, (R8)
-	JE         store216_end
-	VPERM2F128 $0x01, Y8, Y8, Y8
-	CMPQ       R12, $0x06
-	JL         store216_five
-	VMOVLPS    X8, 16(R8)
-	JE         store216_swap
-	VEXTRACTPS $0x02, X8, 24(R8)
-	JMP        store216_swap
-
-store216_five:
-	VMOVSS X8, 16(R8)
-
-store216_swap:
-	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store216_end
-
-store216_few:
-	CMPQ       R12, $0x02
-	JL         store216_one
-	VMOVLPS    X8, (R8)
-	JE         store216_end
-	VEXTRACTPS $0x02, X8, 8(R8)
-	JMP        store216_end
-
-store216_one:
-	VMOVSS X8, (R8)
-
-store216_end:
-	VPADDD     lanes_00000001<>+0(SB), Y1, Y1
-	ADDQ       SI, R8
-	ADDQ       DI, R8
-	VPCMPEQD   Y1, Y6, Y8
-	VANDPS     Y7, Y8, Y8
-	VMASKMOVPS (R8), Y2, Y9
-	VADDPS     Y8, Y9, Y8
-	CMPQ       R12, $0x04
-	JL         store217_few
-	VMOVUPS    X8, (R8)
-	JE         store217_end
-	VPERM2F128 $0x01, Y8, Y8, Y8
-	CMPQ       R12, $0x06
-	JL         store217_five
-	VMOVLPS    X8, 16(R8)
-	JE         store217_swap
-	VEXTRACTPS $0x02, X8, 24(R8)
-	JMP        store217_swap
-
-store217_five:
-	VMOVSS X8, 16(R8)
-
-store217_swap:
-	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store217_end
-
-store217_few:
-	CMPQ       R12, $0x02
-	JL         store217_one
-	VMOVLPS    X8, (R8)
-	JE         store217_end
-	VEXTRACTPS $0x02, X8, 8(R8)
-	JMP        store217_end
-
-store217_one:
-	VMOVSS X8, (R8)
-
-store217_end:
-	VPADDD     lanes_00000001<>+0(SB), Y1, Y1
-	ADDQ       SI, R8
-	VPCMPEQD   Y1, Y6, Y8
-	VANDPS     Y7, Y8, Y8
-	VMASKMOVPS (R8), Y2, Y9
-	VADDPS     Y8, Y9, Y8
-	CMPQ       R12, $0x04
 	JL         store218_few
 	VMOVUPS    X8, (R8)
 	JE         store218_end
@@ -52127,6 +52015,118 @@ store218_one:
 	VMOVSS X8, (R8)
 
 store218_end:
+	VPADDD     lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ       SI, R8
+	VPCMPEQD   Y1, Y6, Y8
+	VANDPS     Y7, Y8, Y8
+	VMASKMOVPS (R8), Y2, Y9
+	VADDPS     Y8, Y9, Y8
+	CMPQ       R12, $0x04
+	JL         store219_few
+	VMOVUPS    X8, (R8)
+	JE         store219_end
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	CMPQ       R12, $0x06
+	JL         store219_five
+	VMOVLPS    X8, 16(R8)
+	JE         store219_swap
+	VEXTRACTPS $0x02, X8, 24(R8)
+	JMP        store219_swap
+
+store219_five:
+	VMOVSS X8, 16(R8)
+
+store219_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store219_end
+
+store219_few:
+	CMPQ       R12, $0x02
+	JL         store219_one
+	VMOVLPS    X8, (R8)
+	JE         store219_end
+	VEXTRACTPS $0x02, X8, 8(R8)
+	JMP        store219_end
+
+store219_one:
+	VMOVSS X8, (R8)
+
+store219_end:
+	VPADDD     lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ       SI, R8
+	ADDQ       DI, R8
+	VPCMPEQD   Y1, Y6, Y8
+	VANDPS     Y7, Y8, Y8
+	VMASKMOVPS (R8), Y2, Y9
+	VADDPS     Y8, Y9, Y8
+	CMPQ       R12, $0x04
+	JL         store220_few
+	VMOVUPS    X8, (R8)
+	JE         store220_end
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	CMPQ       R12, $0x06
+	JL         store220_five
+	VMOVLPS    X8, 16(R8)
+	JE         store220_swap
+	VEXTRACTPS $0x02, X8, 24(R8)
+	JMP        store220_swap
+
+store220_five:
+	VMOVSS X8, 16(R8)
+
+store220_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store220_end
+
+store220_few:
+	CMPQ       R12, $0x02
+	JL         store220_one
+	VMOVLPS    X8, (R8)
+	JE         store220_end
+	VEXTRACTPS $0x02, X8, 8(R8)
+	JMP        store220_end
+
+store220_one:
+	VMOVSS X8, (R8)
+
+store220_end:
+	VPADDD     lanes_00000001<>+0(SB), Y1, Y1
+	ADDQ       SI, R8
+	VPCMPEQD   Y1, Y6, Y8
+	VANDPS     Y7, Y8, Y8
+	VMASKMOVPS (R8), Y2, Y9
+	VADDPS     Y8, Y9, Y8
+	CMPQ       R12, $0x04
+	JL         store221_few
+	VMOVUPS    X8, (R8)
+	JE         store221_end
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	CMPQ       R12, $0x06
+	JL         store221_five
+	VMOVLPS    X8, 16(R8)
+	JE         store221_swap
+	VEXTRACTPS $0x02, X8, 24(R8)
+	JMP        store221_swap
+
+store221_five:
+	VMOVSS X8, 16(R8)
+
+store221_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store221_end
+
+store221_few:
+	CMPQ       R12, $0x02
+	JL         store221_one
+	VMOVLPS    X8, (R8)
+	JE         store221_end
+	VEXTRACTPS $0x02, X8, 8(R8)
+	JMP        store221_end
+
+store221_one:
+	VMOVSS X8, (R8)
+
+store221_end:
 	LEAQ (AX)(R12*4), AX
 	LEAQ (BX)(R12*4), BX
 	LEAQ (CX)(R12*4), CX
@@ -52295,36 +52295,36 @@ partial_places:
 	VMASKMOVPS (R8), Y2, Y11
 	VADDPS     Y3, Y11, Y3
 	CMPQ       R12, $0x04
-	JL         store202_few
-	VMOVUPS    X8, (R8)
-	JE         store202_end
-	VPERM2F128 $0x01, Y8, Y8, Y8
+	JL         store222_few
+	VMOVUPS    X3, (R8)
+	JE         store222_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R12, $0x06
-	JL         store202_five
-	VMOVLPS    X8, 16(R8)
-	JE         store202_swap
-	VEXTRACTPS $0x02, X8, 24(R8)
-	JMP        store202_swap
+	JL         store222_five
+	VMOVLPS    X3, 16(R8)
+	JE         store222_swap
+	VEXTRACTPS $0x02, X3, 24(R8)
+	JMP        store222_swap
 
-store202_five:
-	VMOVSS X8, 16(R8)
+store222_five:
+	VMOVSS X3, 16(R8)
 
-store202_swap:
-	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store202_end
+store222_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store222_end
 
-store202_few:
+store222_few:
 	CMPQ       R12, $0x02
-	JL         store202_one
-	VMOVLPS    X8, (R8)
-	JE         store202_end
-	VEXTRACTPS $0x02, X8, 8(R8)
-	JMP        store202_end
+	JL         store222_one
+	VMOVLPS    X3, (R8)
+	JE         store222_end
+	VEXTRACTPS $0x02, X3, 8(R8)
+	JMP        store222_end
 
-store202_one:
-	VMOVSS X8, (R8)
+store222_one:
+	VMOVSS X3, (R8)
 
-store202_end:
+store222_end:
 	VPADDD lanes_00000001<>+0(SB), Y1, Y1
 	ADDQ   SI, R8
 	SUBQ   $+1, R11
@@ -53292,36 +53292,36 @@ pass1_vectors_end:
 	VMULPS       Y7, Y8, Y11
 	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
 	CMPQ         R8, $0x04
-	JL           store203_few
+	JL           store223_few
 	VMOVUPS      X11, (AX)
-	JE           store203_end
+	JE           store223_end
 	VPERM2F128   $0x01, Y11, Y11, Y11
 	CMPQ         R8, $0x06
-	JL           store203_five
+	JL           store223_five
 	VMOVLPS      X11, 16(AX)
-	JE           store203_swap
+	JE           store223_swap
 	VEXTRACTPS   $0x02, X11, 24(AX)
-	JMP          store203_swap
+	JMP          store223_swap
 
-store203_five:
+store223_five:
 	VMOVSS X11, 16(AX)
 
-store203_swap:
+store223_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store203_end
+	JMP        store223_end
 
-store203_few:
+store223_few:
 	CMPQ       R8, $0x02
-	JL         store203_one
+	JL         store223_one
 	VMOVLPS    X11, (AX)
-	JE         store203_end
+	JE         store223_end
 	VEXTRACTPS $0x02, X11, 8(AX)
-	JMP        store203_end
+	JMP        store223_end
 
-store203_one:
+store223_one:
 	VMOVSS X11, (AX)
 
-store203_end:
+store223_end:
 pass1_end:
 	SUBQ  R9, BX
 	SUBQ  R9, AX
@@ -53631,36 +53631,36 @@ pass1_vectors_end:
 	VMASKMOVPS (BX), Y0, Y2
 	VMULPS     Y1, Y2, Y2
 	CMPQ       R8, $0x04
-	JL         store204_few
+	JL         store224_few
 	VMOVUPS    X2, (AX)
-	JE         store204_end
+	JE         store224_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       R8, $0x06
-	JL         store204_five
+	JL         store224_five
 	VMOVLPS    X2, 16(AX)
-	JE         store204_swap
+	JE         store224_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store204_swap
+	JMP        store224_swap
 
-store204_five:
+store224_five:
 	VMOVSS X2, 16(AX)
 
-store204_swap:
+store224_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store204_end
+	JMP        store224_end
 
-store204_few:
+store224_few:
 	CMPQ       R8, $0x02
-	JL         store204_one
+	JL         store224_one
 	VMOVLPS    X2, (AX)
-	JE         store204_end
+	JE         store224_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store204_end
+	JMP        store224_end
 
-store204_one:
+store224_one:
 	VMOVSS X2, (AX)
 
-store204_end:
+store224_end:
 pass1_end:
 	SUBQ  R9, BX
 	SUBQ  R9, AX
@@ -53691,36 +53691,36 @@ clear_dst_vectors_end:
 	VMOVUPS    32(R10)(R8*4), Y0
 	NEGQ       R8
 	CMPQ       R8, $0x04
-	JL         store205_few
+	JL         store225_few
 	VMOVUPS    X1, (R9)
-	JE         store205_end
+	JE         store225_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       R8, $0x06
-	JL         store205_five
+	JL         store225_five
 	VMOVLPS    X1, 16(R9)
-	JE         store205_swap
+	JE         store225_swap
 	VEXTRACTPS $0x02, X1, 24(R9)
-	JMP        store205_swap
+	JMP        store225_swap
 
-store205_five:
+store225_five:
 	VMOVSS X1, 16(R9)
 
-store205_swap:
+store225_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store205_end
+	JMP        store225_end
 
-store205_few:
+store225_few:
 	CMPQ       R8, $0x02
-	JL         store205_one
+	JL         store225_one
 	VMOVLPS    X1, (R9)
-	JE         store205_end
+	JE         store225_end
 	VEXTRACTPS $0x02, X1, 8(R9)
-	JMP        store205_end
+	JMP        store225_end
 
-store205_one:
+store225_one:
 	VMOVSS X1, (R9)
 
-store205_end:
+store225_end:
 clear_dst_end:
 	MOVQ  dstStride+40(FP), R8
 	LEAQ  (AX)(R8*4), AX
@@ -54393,36 +54393,36 @@ pass1_vectors_end:
 	VMULPS     Y4, Y3, Y4
 	VMULPS     Y4, Y0, Y4
 	CMPQ       R9, $0x04
-	JL         store206_few
+	JL         store226_few
 	VMOVUPS    X4, (AX)
-	JE         store206_end
+	JE         store226_end
 	VPERM2F128 $0x01, Y4, Y4, Y4
 	CMPQ       R9, $0x06
-	JL         store206_five
+	JL         store226_five
 	VMOVLPS    X4, 16(AX)
-	JE         store206_swap
+	JE         store226_swap
 	VEXTRACTPS $0x02, X4, 24(AX)
-	JMP        store206_swap
+	JMP        store226_swap
 
-store206_five:
+store226_five:
 	VMOVSS X4, 16(AX)
 
-store206_swap:
+store226_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store206_end
+	JMP        store226_end
 
-store206_few:
+store226_few:
 	CMPQ       R9, $0x02
-	JL         store206_one
+	JL         store226_one
 	VMOVLPS    X4, (AX)
-	JE         store206_end
+	JE         store226_end
 	VEXTRACTPS $0x02, X4, 8(AX)
-	JMP        store206_end
+	JMP        store226_end
 
-store206_one:
+store226_one:
 	VMOVSS X4, (AX)
 
-store206_end:
+store226_end:
 pass1_end:
 	SUBQ  R10, CX
 	SUBQ  R10, BX
@@ -54454,36 +54454,36 @@ clear_dx_vectors_end:
 	VMOVUPS    32(R11)(R9*4), Y1
 	NEGQ       R9
 	CMPQ       R9, $0x04
-	JL         store207_few
+	JL         store227_few
 	VMOVUPS    X2, (R10)
-	JE         store207_end
+	JE         store227_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       R9, $0x06
-	JL         store207_five
+	JL         store227_five
 	VMOVLPS    X2, 16(R10)
-	JE         store207_swap
+	JE         store227_swap
 	VEXTRACTPS $0x02, X2, 24(R10)
-	JMP        store207_swap
+	JMP        store227_swap
 
-store207_five:
+store227_five:
 	VMOVSS X2, 16(R10)
 
-store207_swap:
+store227_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store207_end
+	JMP        store227_end
 
-store207_few:
+store227_few:
 	CMPQ       R9, $0x02
-	JL         store207_one
+	JL         store227_one
 	VMOVLPS    X2, (R10)
-	JE         store207_end
+	JE         store227_end
 	VEXTRACTPS $0x02, X2, 8(R10)
-	JMP        store207_end
+	JMP        store227_end
 
-store207_one:
+store227_one:
 	VMOVSS X2, (R10)
 
-store207_end:
+store227_end:
 clear_dx_end:
 	MOVQ  dxStride+48(FP), R9
 	LEAQ  (AX)(R9*4), AX
@@ -54765,36 +54765,36 @@ pass2_vectors_end:
 	VSUBPS     Y2, Y3, Y3
 	VSUBPS     Y1, Y3, Y3
 	CMPQ       R9, $0x04
-	JL         store208_few
+	JL         store228_few
 	VMOVUPS    X3, (AX)
-	JE         store208_end
+	JE         store228_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R9, $0x06
-	JL         store208_five
+	JL         store228_five
 	VMOVLPS    X3, 16(AX)
-	JE         store208_swap
+	JE         store228_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store208_swap
+	JMP        store228_swap
 
-store208_five:
+store228_five:
 	VMOVSS X3, 16(AX)
 
-store208_swap:
+store228_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store208_end
+	JMP        store228_end
 
-store208_few:
+store228_few:
 	CMPQ       R9, $0x02
-	JL         store208_one
+	JL         store228_one
 	VMOVLPS    X3, (AX)
-	JE         store208_end
+	JE         store228_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store208_end
+	JMP        store228_end
 
-store208_one:
+store228_one:
 	VMOVSS X3, (AX)
 
-store208_end:
+store228_end:
 pass2_end:
 	SUBQ  R10, BX
 	SUBQ  R10, AX
@@ -55102,36 +55102,36 @@ pass1_vectors_end:
 	VMASKMOVPS   (BX), Y0, Y9
 	VFNMADD231PS Y1, Y11, Y9
 	CMPQ         R9, $0x04
-	JL           store209_few
+	JL           store229_few
 	VMOVUPS      X9, (AX)
-	JE           store209_end
+	JE           store229_end
 	VPERM2F128   $0x01, Y9, Y9, Y9
 	CMPQ         R9, $0x06
-	JL           store209_five
+	JL           store229_five
 	VMOVLPS      X9, 16(AX)
-	JE           store209_swap
+	JE           store229_swap
 	VEXTRACTPS   $0x02, X9, 24(AX)
-	JMP          store209_swap
+	JMP          store229_swap
 
-store209_five:
+store229_five:
 	VMOVSS X9, 16(AX)
 
-store209_swap:
+store229_swap:
 	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store209_end
+	JMP        store229_end
 
-store209_few:
+store229_few:
 	CMPQ       R9, $0x02
-	JL         store209_one
+	JL         store229_one
 	VMOVLPS    X9, (AX)
-	JE         store209_end
+	JE         store229_end
 	VEXTRACTPS $0x02, X9, 8(AX)
-	JMP        store209_end
+	JMP        store229_end
 
-store209_one:
+store229_one:
 	VMOVSS X9, (AX)
 
-store209_end:
+store229_end:
 pass1_end:
 	SUBQ  R10, CX
 	SUBQ  R10, BX
@@ -56045,72 +56045,72 @@ vectors_end:
 	VMASKMOVPS   (SI), Y13, Y14
 	VMULPS       Y14, Y15, Y14
 	CMPQ         R8, $0x04
-	JL           store210_few
+	JL           store230_few
 	VMOVUPS      X14, (BX)
-	JE           store210_end
+	JE           store230_end
 	VPERM2F128   $0x01, Y14, Y14, Y14
 	CMPQ         R8, $0x06
-	JL           store210_five
+	JL           store230_five
 	VMOVLPS      X14, 16(BX)
-	JE           store210_swap
+	JE           store230_swap
 	VEXTRACTPS   $0x02, X14, 24(BX)
-	JMP          store210_swap
+	JMP          store230_swap
 
-store210_five:
+store230_five:
 	VMOVSS X14, 16(BX)
 
-store210_swap:
+store230_swap:
 	VPERM2F128 $0x01, Y14, Y14, Y14
-	JMP        store210_end
+	JMP        store230_end
 
-store210_few:
+store230_few:
 	CMPQ       R8, $0x02
-	JL         store210_one
+	JL         store230_one
 	VMOVLPS    X14, (BX)
-	JE         store210_end
+	JE         store230_end
 	VEXTRACTPS $0x02, X14, 8(BX)
-	JMP        store210_end
+	JMP        store230_end
 
-store210_one:
+store230_one:
 	VMOVSS X14, (BX)
 
-store210_end:
+store230_end:
 	VMULPS      Y12, Y11, Y12
 	VFMSUB231PS Y1, Y9, Y12
 	VMASKMOVPS  (SI), Y13, Y1
 	VMULPS      Y1, Y0, Y1
 	VMULPS      Y1, Y12, Y1
 	CMPQ        R8, $0x04
-	JL          store211_few
+	JL          store231_few
 	VMOVUPS     X1, (AX)
-	JE          store211_end
+	JE          store231_end
 	VPERM2F128  $0x01, Y1, Y1, Y1
 	CMPQ        R8, $0x06
-	JL          store211_five
+	JL          store231_five
 	VMOVLPS     X1, 16(AX)
-	JE          store211_swap
+	JE          store231_swap
 	VEXTRACTPS  $0x02, X1, 24(AX)
-	JMP         store211_swap
+	JMP         store231_swap
 
-store211_five:
+store231_five:
 	VMOVSS X1, 16(AX)
 
-store211_swap:
+store231_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store211_end
+	JMP        store231_end
 
-store211_few:
+store231_few:
 	CMPQ       R8, $0x02
-	JL         store211_one
+	JL         store231_one
 	VMOVLPS    X1, (AX)
-	JE         store211_end
+	JE         store231_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store211_end
+	JMP        store231_end
 
-store211_one:
+store231_one:
 	VMOVSS X1, (AX)
 
-store211_end:
+store231_end:
 done:
 	VZEROUPPER
 	RET
@@ -56403,245 +56403,196 @@ done:
 TEXT ·LargestIndexAVX2(SB), NOSPLIT, $0-20
 	MOVQ         x+0(FP), AX
 	MOVQ         n+8(FP), BX
-	VBROADCASTSS limit+16(FP), Y0
-	VMOVUPS      lane_numbers<>+0(SB), Y1
-	VBROADCASTSS lanes_7f800000<>+0(SB), Y2
-	VBROADCASTSS lanes_7f800000<>+0(SB), Y3
-	VBROADCASTSS lanes_7f800000<>+0(SB), Y4
-	VBROADCASTSS lanes_7f800000<>+0(SB), Y5
-	VBROADCASTSS lanes_4b000000<>+0(SB), Y7
-	VBROADCASTSS lanes_bf800000<>+0(SB), Y8
+	VBROADCASTSS lanes_80000000<>+0(SB), Y0
+	VBROADCASTSS lanes_80000000<>+0(SB), Y1
+	VBROADCASTSS lanes_80000000<>+0(SB), Y2
+	VBROADCASTSS lanes_80000000<>+0(SB), Y3
+	VBROADCASTSS lanes_4b000000<>+0(SB), Y5
+	VBROADCASTSS lanes_7fffffff<>+0(SB), Y6
+	VBROADCASTSS lanes_00000000<>+0(SB), Y7
+	VBROADCASTSS lanes_80000000<>+0(SB), Y8
 	SUBQ         $+32, BX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS   (AX), Y6
-	VMOVUPS   32(AX), Y9
-	VMINPS    Y6, Y7, Y10
-	VMINPS    Y9, Y7, Y11
-	VADDPS    Y7, Y10, Y12
-	VADDPS    Y7, Y11, Y13
-	VSUBPS    Y7, Y12, Y12
-	VSUBPS    Y7, Y13, Y13
-	VCMPPS    $0x00, Y10, Y12, Y10
-	VCMPPS    $0x00, Y11, Y13, Y11
-	VBLENDVPS Y10, Y6, Y8, Y6
-	VBLENDVPS Y11, Y9, Y8, Y9
-	VMOVAPS   Y1, Y11
-	VPADDD    lanes_00000008<>+0(SB), Y1, Y10
-	VCVTDQ2PS Y11, Y11
-	VCVTDQ2PS Y10, Y10
-	VCMPPS    $0x01, lanes_00000000<>+0(SB), Y6, Y13
-	VCMPPS    $0x01, lanes_00000000<>+0(SB), Y9, Y12
-	VCMPPS    $0x01, Y0, Y6, Y6
-	VCMPPS    $0x01, Y0, Y9, Y9
-	VBLENDVPS Y6, lanes_7f800000<>+0(SB), Y11, Y6
-	VBLENDVPS Y9, lanes_7f800000<>+0(SB), Y10, Y9
-	VBLENDVPS Y13, Y11, Y6, Y6
-	VBLENDVPS Y12, Y10, Y9, Y9
-	VMINPS    Y2, Y6, Y2
-	VMINPS    Y3, Y9, Y3
-	VMOVUPS   64(AX), Y9
-	VMOVUPS   96(AX), Y6
-	VMINPS    Y9, Y7, Y10
-	VMINPS    Y6, Y7, Y12
-	VADDPS    Y7, Y10, Y11
-	VADDPS    Y7, Y12, Y13
-	VSUBPS    Y7, Y11, Y11
-	VSUBPS    Y7, Y13, Y13
-	VCMPPS    $0x00, Y10, Y11, Y10
-	VCMPPS    $0x00, Y12, Y13, Y12
-	VBLENDVPS Y10, Y9, Y8, Y9
-	VBLENDVPS Y12, Y6, Y8, Y6
-	VPADDD    lanes_00000010<>+0(SB), Y1, Y12
-	VPADDD    lanes_00000018<>+0(SB), Y1, Y10
-	VCVTDQ2PS Y12, Y12
-	VCVTDQ2PS Y10, Y10
-	VCMPPS    $0x01, lanes_00000000<>+0(SB), Y9, Y13
-	VCMPPS    $0x01, lanes_00000000<>+0(SB), Y6, Y11
-	VCMPPS    $0x01, Y0, Y9, Y9
-	VCMPPS    $0x01, Y0, Y6, Y6
-	VBLENDVPS Y9, lanes_7f800000<>+0(SB), Y12, Y9
-	VBLENDVPS Y6, lanes_7f800000<>+0(SB), Y10, Y6
-	VBLENDVPS Y13, Y12, Y9, Y9
-	VBLENDVPS Y11, Y10, Y6, Y6
-	VMINPS    Y4, Y9, Y4
-	VMINPS    Y5, Y6, Y5
-	ADDQ      $+128, AX
-	VPADDD    lanes_00000020<>+0(SB), Y1, Y1
-	SUBQ      $+32, BX
-	JGE       blocks
+	VMOVUPS (AX), Y4
+	VMOVUPS 32(AX), Y9
+	VMINPS  Y4, Y5, Y10
+	VMINPS  Y9, Y5, Y11
+	VADDPS  Y5, Y10, Y12
+	VADDPS  Y5, Y11, Y13
+	VSUBPS  Y5, Y12, Y12
+	VSUBPS  Y5, Y13, Y13
+	VCMPPS  $0x00, Y10, Y12, Y10
+	VCMPPS  $0x00, Y11, Y13, Y11
+	VANDNPS Y6, Y10, Y10
+	VANDNPS Y6, Y11, Y11
+	VADDPS  Y7, Y4, Y4
+	VADDPS  Y7, Y9, Y9
+	VXORPS  Y8, Y4, Y4
+	VXORPS  Y8, Y9, Y9
+	VORPS   Y10, Y4, Y10
+	VORPS   Y11, Y9, Y11
+	VPMAXSD Y0, Y10, Y0
+	VPMAXSD Y1, Y11, Y1
+	VMOVUPS 64(AX), Y11
+	VMOVUPS 96(AX), Y10
+	VMINPS  Y11, Y5, Y9
+	VMINPS  Y10, Y5, Y4
+	VADDPS  Y5, Y9, Y13
+	VADDPS  Y5, Y4, Y12
+	VSUBPS  Y5, Y13, Y13
+	VSUBPS  Y5, Y12, Y12
+	VCMPPS  $0x00, Y9, Y13, Y9
+	VCMPPS  $0x00, Y4, Y12, Y4
+	VANDNPS Y6, Y9, Y9
+	VANDNPS Y6, Y4, Y4
+	VADDPS  Y7, Y11, Y11
+	VADDPS  Y7, Y10, Y10
+	VXORPS  Y8, Y11, Y11
+	VXORPS  Y8, Y10, Y10
+	VORPS   Y9, Y11, Y9
+	VORPS   Y4, Y10, Y4
+	VPMAXSD Y2, Y9, Y2
+	VPMAXSD Y3, Y4, Y3
+	ADDQ    $+128, AX
+	SUBQ    $+32, BX
+	JGE     blocks
 
 blocks_end:
-	ADDQ      $+32, BX
-	CMPQ      BX, $+8
-	JL        partial0
-	VMOVUPS   (AX), Y6
-	VMINPS    Y6, Y7, Y9
-	VADDPS    Y7, Y9, Y10
-	VSUBPS    Y7, Y10, Y10
-	VCMPPS    $0x00, Y9, Y10, Y9
-	VBLENDVPS Y9, Y6, Y8, Y6
-	VMOVAPS   Y1, Y9
-	VCVTDQ2PS Y9, Y9
-	VCMPPS    $0x01, lanes_00000000<>+0(SB), Y6, Y10
-	VCMPPS    $0x01, Y0, Y6, Y6
-	VBLENDVPS Y6, lanes_7f800000<>+0(SB), Y9, Y6
-	VBLENDVPS Y10, Y9, Y6, Y6
-	VMINPS    Y2, Y6, Y2
-	ADDQ      $+32, AX
-	VPADDD    lanes_00000008<>+0(SB), Y1, Y1
-	ADDQ      $-8, BX
-	CMPQ      BX, $+8
-	JL        partial1
-	VMOVUPS   (AX), Y6
-	VMINPS    Y6, Y7, Y9
-	VADDPS    Y7, Y9, Y10
-	VSUBPS    Y7, Y10, Y10
-	VCMPPS    $0x00, Y9, Y10, Y9
-	VBLENDVPS Y9, Y6, Y8, Y6
-	VMOVAPS   Y1, Y9
-	VCVTDQ2PS Y9, Y9
-	VCMPPS    $0x01, lanes_00000000<>+0(SB), Y6, Y10
-	VCMPPS    $0x01, Y0, Y6, Y6
-	VBLENDVPS Y6, lanes_7f800000<>+0(SB), Y9, Y6
-	VBLENDVPS Y10, Y9, Y6, Y6
-	VMINPS    Y3, Y6, Y3
-	ADDQ      $+32, AX
-	VPADDD    lanes_00000008<>+0(SB), Y1, Y1
-	ADDQ      $-8, BX
-	CMPQ      BX, $+8
-	JL        partial2
-	VMOVUPS   (AX), Y6
-	VMINPS    Y6, Y7, Y9
-	VADDPS    Y7, Y9, Y10
-	VSUBPS    Y7, Y10, Y10
-	VCMPPS    $0x00, Y9, Y10, Y9
-	VBLENDVPS Y9, Y6, Y8, Y6
-	VMOVAPS   Y1, Y9
-	VCVTDQ2PS Y9, Y9
-	VCMPPS    $0x01, lanes_00000000<>+0(SB), Y6, Y10
-	VCMPPS    $0x01, Y0, Y6, Y6
-	VBLENDVPS Y6, lanes_7f800000<>+0(SB), Y9, Y6
-	VBLENDVPS Y10, Y9, Y6, Y6
-	VMINPS    Y4, Y6, Y4
-	ADDQ      $+32, AX
-	VPADDD    lanes_00000008<>+0(SB), Y1, Y1
-	ADDQ      $-8, BX
-	CMPQ      BX, $+8
-	JL        partial3
-	VMOVUPS   (AX), Y6
-	VMINPS    Y6, Y7, Y9
-	VADDPS    Y7, Y9, Y10
-	VSUBPS    Y7, Y10, Y10
-	VCMPPS    $0x00, Y9, Y10, Y9
-	VBLENDVPS Y9, Y6, Y8, Y6
-	VMOVAPS   Y1, Y9
-	VCVTDQ2PS Y9, Y9
-	VCMPPS    $0x01, lanes_00000000<>+0(SB), Y6, Y10
-	VCMPPS    $0x01, Y0, Y6, Y6
-	VBLENDVPS Y6, lanes_7f800000<>+0(SB), Y9, Y6
-	VBLENDVPS Y10, Y9, Y6, Y6
-	VMINPS    Y5, Y6, Y5
-	ADDQ      $+32, AX
-	VPADDD    lanes_00000008<>+0(SB), Y1, Y1
-	ADDQ      $-8, BX
-	JMP       fold
+	ADDQ    $+32, BX
+	CMPQ    BX, $+8
+	JL      partial0
+	VMOVUPS (AX), Y4
+	VMINPS  Y4, Y5, Y9
+	VADDPS  Y5, Y9, Y10
+	VSUBPS  Y5, Y10, Y10
+	VCMPPS  $0x00, Y9, Y10, Y9
+	VANDNPS Y6, Y9, Y9
+	VADDPS  Y7, Y4, Y4
+	VXORPS  Y8, Y4, Y4
+	VORPS   Y9, Y4, Y9
+	VPMAXSD Y0, Y9, Y0
+	ADDQ    $+32, AX
+	ADDQ    $-8, BX
+	CMPQ    BX, $+8
+	JL      partial1
+	VMOVUPS (AX), Y9
+	VMINPS  Y9, Y5, Y4
+	VADDPS  Y5, Y4, Y10
+	VSUBPS  Y5, Y10, Y10
+	VCMPPS  $0x00, Y4, Y10, Y4
+	VANDNPS Y6, Y4, Y4
+	VADDPS  Y7, Y9, Y9
+	VXORPS  Y8, Y9, Y9
+	VORPS   Y4, Y9, Y4
+	VPMAXSD Y1, Y4, Y1
+	ADDQ    $+32, AX
+	ADDQ    $-8, BX
+	CMPQ    BX, $+8
+	JL      partial2
+	VMOVUPS (AX), Y4
+	VMINPS  Y4, Y5, Y9
+	VADDPS  Y5, Y9, Y10
+	VSUBPS  Y5, Y10, Y10
+	VCMPPS  $0x00, Y9, Y10, Y9
+	VANDNPS Y6, Y9, Y9
+	VADDPS  Y7, Y4, Y4
+	VXORPS  Y8, Y4, Y4
+	VORPS   Y9, Y4, Y9
+	VPMAXSD Y2, Y9, Y2
+	ADDQ    $+32, AX
+	ADDQ    $-8, BX
+	CMPQ    BX, $+8
+	JL      partial3
+	VMOVUPS (AX), Y9
+	VMINPS  Y9, Y5, Y4
+	VADDPS  Y5, Y4, Y10
+	VSUBPS  Y5, Y10, Y10
+	VCMPPS  $0x00, Y4, Y10, Y4
+	VANDNPS Y6, Y4, Y4
+	VADDPS  Y7, Y9, Y9
+	VXORPS  Y8, Y9, Y9
+	VORPS   Y4, Y9, Y4
+	VPMAXSD Y3, Y4, Y3
+	ADDQ    $+32, AX
+	ADDQ    $-8, BX
+	JMP     fold
 
 partial0:
-	TESTQ        BX, BX
-	JE           fold
-	LEAQ         partial_masks<>+0(SB), CX
-	NEGQ         BX
-	VMOVUPS      32(CX)(BX*4), Y6
-	NEGQ         BX
-	VMASKMOVPS   (AX), Y6, Y9
-	VMINPS       Y9, Y7, Y10
-	VADDPS       Y7, Y10, Y11
-	VSUBPS       Y7, Y11, Y11
-	VCMPPS       $0x00, Y10, Y11, Y10
-	VBLENDVPS    Y10, Y9, Y8, Y9
-	VMOVAPS      Y1, Y10
-	VCVTDQ2PS    Y10, Y10
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y9, Y11
-	VCMPPS       $0x01, Y0, Y9, Y9
-	VBLENDVPS    Y9, lanes_7f800000<>+0(SB), Y10, Y9
-	VBLENDVPS    Y11, Y10, Y9, Y9
-	VBROADCASTSS lanes_7f800000<>+0(SB), Y10
-	VBLENDVPS    Y6, Y9, Y10, Y9
-	VMINPS       Y2, Y9, Y2
-	JMP          fold
+	TESTQ      BX, BX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), CX
+	NEGQ       BX
+	VMOVUPS    32(CX)(BX*4), Y4
+	NEGQ       BX
+	VMASKMOVPS (AX), Y4, Y9
+	VMINPS     Y9, Y5, Y10
+	VADDPS     Y5, Y10, Y11
+	VSUBPS     Y5, Y11, Y11
+	VCMPPS     $0x00, Y10, Y11, Y10
+	VANDNPS    Y6, Y10, Y10
+	VADDPS     Y7, Y9, Y9
+	VXORPS     Y8, Y9, Y9
+	VORPS      Y10, Y9, Y10
+	VPMAXSD    Y0, Y10, Y0
+	JMP        fold
 
 partial1:
-	TESTQ        BX, BX
-	JE           fold
-	LEAQ         partial_masks<>+0(SB), CX
-	NEGQ         BX
-	VMOVUPS      32(CX)(BX*4), Y6
-	NEGQ         BX
-	VMASKMOVPS   (AX), Y6, Y9
-	VMINPS       Y9, Y7, Y10
-	VADDPS       Y7, Y10, Y11
-	VSUBPS       Y7, Y11, Y11
-	VCMPPS       $0x00, Y10, Y11, Y10
-	VBLENDVPS    Y10, Y9, Y8, Y9
-	VMOVAPS      Y1, Y10
-	VCVTDQ2PS    Y10, Y10
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y9, Y11
-	VCMPPS       $0x01, Y0, Y9, Y9
-	VBLENDVPS    Y9, lanes_7f800000<>+0(SB), Y10, Y9
-	VBLENDVPS    Y11, Y10, Y9, Y9
-	VBROADCASTSS lanes_7f800000<>+0(SB), Y10
-	VBLENDVPS    Y6, Y9, Y10, Y9
-	VMINPS       Y3, Y9, Y3
-	JMP          fold
+	TESTQ      BX, BX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), CX
+	NEGQ       BX
+	VMOVUPS    32(CX)(BX*4), Y4
+	NEGQ       BX
+	VMASKMOVPS (AX), Y4, Y10
+	VMINPS     Y10, Y5, Y9
+	VADDPS     Y5, Y9, Y11
+	VSUBPS     Y5, Y11, Y11
+	VCMPPS     $0x00, Y9, Y11, Y9
+	VANDNPS    Y6, Y9, Y9
+	VADDPS     Y7, Y10, Y10
+	VXORPS     Y8, Y10, Y10
+	VORPS      Y9, Y10, Y9
+	VPMAXSD    Y1, Y9, Y1
+	JMP        fold
 
 partial2:
-	TESTQ        BX, BX
-	JE           fold
-	LEAQ         partial_masks<>+0(SB), CX
-	NEGQ         BX
-	VMOVUPS      32(CX)(BX*4), Y6
-	NEGQ         BX
-	VMASKMOVPS   (AX), Y6, Y9
-	VMINPS       Y9, Y7, Y10
-	VADDPS       Y7, Y10, Y11
-	VSUBPS       Y7, Y11, Y11
-	VCMPPS       $0x00, Y10, Y11, Y10
-	VBLENDVPS    Y10, Y9, Y8, Y9
-	VMOVAPS      Y1, Y10
-	VCVTDQ2PS    Y10, Y10
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y9, Y11
-	VCMPPS       $0x01, Y0, Y9, Y9
-	VBLENDVPS    Y9, lanes_7f800000<>+0(SB), Y10, Y9
-	VBLENDVPS    Y11, Y10, Y9, Y9
-	VBROADCASTSS lanes_7f800000<>+0(SB), Y10
-	VBLENDVPS    Y6, Y9, Y10, Y9
-	VMINPS       Y4, Y9, Y4
-	JMP          fold
+	TESTQ      BX, BX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), CX
+	NEGQ       BX
+	VMOVUPS    32(CX)(BX*4), Y4
+	NEGQ       BX
+	VMASKMOVPS (AX), Y4, Y9
+	VMINPS     Y9, Y5, Y10
+	VADDPS     Y5, Y10, Y11
+	VSUBPS     Y5, Y11, Y11
+	VCMPPS     $0x00, Y10, Y11, Y10
+	VANDNPS    Y6, Y10, Y10
+	VADDPS     Y7, Y9, Y9
+	VXORPS     Y8, Y9, Y9
+	VORPS      Y10, Y9, Y10
+	VPMAXSD    Y2, Y10, Y2
+	JMP        fold
 
 partial3:
-	TESTQ        BX, BX
-	JE           fold
-	LEAQ         partial_masks<>+0(SB), CX
-	NEGQ         BX
-	VMOVUPS      32(CX)(BX*4), Y6
-	NEGQ         BX
-	VMASKMOVPS   (AX), Y6, Y9
-	VMINPS       Y9, Y7, Y10
-	VADDPS       Y7, Y10, Y11
-	VSUBPS       Y7, Y11, Y11
-	VCMPPS       $0x00, Y10, Y11, Y10
-	VBLENDVPS    Y10, Y9, Y8, Y9
-	VMOVAPS      Y1, Y10
-	VCVTDQ2PS    Y10, Y10
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y9, Y11
-	VCMPPS       $0x01, Y0, Y9, Y9
-	VBLENDVPS    Y9, lanes_7f800000<>+0(SB), Y10, Y9
-	VBLENDVPS    Y11, Y10, Y9, Y9
-	VBROADCASTSS lanes_7f800000<>+0(SB), Y10
-	VBLENDVPS    Y6, Y9, Y10, Y9
-	VMINPS       Y5, Y9, Y5
+	TESTQ      BX, BX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), CX
+	NEGQ       BX
+	VMOVUPS    32(CX)(BX*4), Y4
+	NEGQ       BX
+	VMASKMOVPS (AX), Y4, Y10
+	VMINPS     Y10, Y5, Y9
+	VADDPS     Y5, Y9, Y11
+	VSUBPS     Y5, Y11, Y11
+	VCMPPS     $0x00, Y9, Y11, Y9
+	VANDNPS    Y6, Y9, Y9
+	VADDPS     Y7, Y10, Y10
+	VXORPS     Y8, Y10, Y10
+	VORPS      Y9, Y10, Y9
+	VPMAXSD    Y3, Y9, Y3
 
 fold:
 	VPMAXSD      Y2, Y0, Y0
@@ -56962,36 +56913,36 @@ vectors_end:
 	JE         row_end
 	VMASKMOVPS (BX), Y1, Y2
 	CMPQ       R9, $0x04
-	JL         store212_few
+	JL         store232_few
 	VMOVUPS    X2, (AX)
-	JE         store212_end
+	JE         store232_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       R9, $0x06
-	JL         store212_five
+	JL         store232_five
 	VMOVLPS    X2, 16(AX)
-	JE         store212_swap
+	JE         store232_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store212_swap
+	JMP        store232_swap
 
-store212_five:
+store232_five:
 	VMOVSS X2, 16(AX)
 
-store212_swap:
+store232_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store212_end
+	JMP        store232_end
 
-store212_few:
+store232_few:
 	CMPQ       R9, $0x02
-	JL         store212_one
+	JL         store232_one
 	VMOVLPS    X2, (AX)
-	JE         store212_end
+	JE         store232_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store212_end
+	JMP        store232_end
 
-store212_one:
+store232_one:
 	VMOVSS X2, (AX)
 
-store212_end:
+store232_end:
 row_end:
 	SUBQ $+1, DX
 	JNE  row
@@ -57141,36 +57092,36 @@ vectors_end:
 	VMASKMOVPS (BX), Y1, Y3
 	VADDPS     Y3, Y2, Y3
 	CMPQ       R9, $0x04
-	JL         store213_few
+	JL         store233_few
 	VMOVUPS    X3, (AX)
-	JE         store213_end
+	JE         store233_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R9, $0x06
-	JL         store213_five
+	JL         store233_five
 	VMOVLPS    X3, 16(AX)
-	JE         store213_swap
+	JE         store233_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store213_swap
+	JMP        store233_swap
 
-store213_five:
+store233_five:
 	VMOVSS X3, 16(AX)
 
-store213_swap:
+store233_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store213_end
+	JMP        store233_end
 
-store213_few:
+store233_few:
 	CMPQ       R9, $0x02
-	JL         store213_one
+	JL         store233_one
 	VMOVLPS    X3, (AX)
-	JE         store213_end
+	JE         store233_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store213_end
+	JMP        store233_end
 
-store213_one:
+store233_one:
 	VMOVSS X3, (AX)
 
-store213_end:
+store233_end:
 row_end:
 	SUBQ $+1, DX
 	JNE  row
@@ -57323,36 +57274,36 @@ vectors_end:
 	VMASKMOVPS (CX), Y0, Y2
 	VMULPS     Y2, Y1, Y2
 	CMPQ       DI, $0x04
-	JL         store214_few
+	JL         store234_few
 	VMOVUPS    X2, (AX)
-	JE         store214_end
+	JE         store234_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       DI, $0x06
-	JL         store214_five
+	JL         store234_five
 	VMOVLPS    X2, 16(AX)
-	JE         store214_swap
+	JE         store234_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store214_swap
+	JMP        store234_swap
 
-store214_five:
+store234_five:
 	VMOVSS X2, 16(AX)
 
-store214_swap:
+store234_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store214_end
+	JMP        store234_end
 
-store214_few:
+store234_few:
 	CMPQ       DI, $0x02
-	JL         store214_one
+	JL         store234_one
 	VMOVLPS    X2, (AX)
-	JE         store214_end
+	JE         store234_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store214_end
+	JMP        store234_end
 
-store214_one:
+store234_one:
 	VMOVSS X2, (AX)
 
-store214_end:
+store234_end:
 	SHLQ $0x02, DI
 	ADDQ DI, AX
 	ADDQ DI, BX
@@ -57711,36 +57662,36 @@ partial_rows:
 
 partial_store:
 	CMPQ       DX, $0x04
-	JL         store215_few
+	JL         store235_few
 	VMOVUPS    X3, (AX)
-	JE         store215_end
+	JE         store235_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       DX, $0x06
-	JL         store215_five
+	JL         store235_five
 	VMOVLPS    X3, 16(AX)
-	JE         store215_swap
+	JE         store235_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store215_swap
+	JMP        store235_swap
 
-store215_five:
+store235_five:
 	VMOVSS X3, 16(AX)
 
-store215_swap:
+store235_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store215_end
+	JMP        store235_end
 
-store215_few:
+store235_few:
 	CMPQ       DX, $0x02
-	JL         store215_one
+	JL         store235_one
 	VMOVLPS    X3, (AX)
-	JE         store215_end
+	JE         store235_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store215_end
+	JMP        store235_end
 
-store215_one:
+store235_one:
 	VMOVSS X3, (AX)
 
-store215_end:
+store235_end:
 done:
 	VZEROUPPER
 	RET
@@ -58082,57 +58033,57 @@ vectors_end:
 	VPXOR   X1, X1, X1
 	VPINSRW $0x00, (BX), X1, X1
 	CMPQ    CX, $0x01
-	JE      half216
+	JE      half236
 	VPINSRW $0x01, 2(BX), X1, X1
 	CMPQ    CX, $0x02
-	JE      half216
+	JE      half236
 	VPINSRW $0x02, 4(BX), X1, X1
 	CMPQ    CX, $0x03
-	JE      half216
+	JE      half236
 	VPINSRW $0x03, 6(BX), X1, X1
 	CMPQ    CX, $0x04
-	JE      half216
+	JE      half236
 	VPINSRW $0x04, 8(BX), X1, X1
 	CMPQ    CX, $0x05
-	JE      half216
+	JE      half236
 	VPINSRW $0x05, 10(BX), X1, X1
 	CMPQ    CX, $0x06
-	JE      half216
+	JE      half236
 	VPINSRW $0x06, 12(BX), X1, X1
 
-half216:
+half236:
 	VCVTPH2PS  X1, Y1
 	CMPQ       CX, $0x04
-	JL         store217_few
+	JL         store237_few
 	VMOVUPS    X1, (AX)
-	JE         store217_end
+	JE         store237_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       CX, $0x06
-	JL         store217_five
+	JL         store237_five
 	VMOVLPS    X1, 16(AX)
-	JE         store217_swap
+	JE         store237_swap
 	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store217_swap
+	JMP        store237_swap
 
-store217_five:
+store237_five:
 	VMOVSS X1, 16(AX)
 
-store217_swap:
+store237_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store217_end
+	JMP        store237_end
 
-store217_few:
+store237_few:
 	CMPQ       CX, $0x02
-	JL         store217_one
+	JL         store237_one
 	VMOVLPS    X1, (AX)
-	JE         store217_end
+	JE         store237_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store217_end
+	JMP        store237_end
 
-store217_one:
+store237_one:
 	VMOVSS X1, (AX)
 
-store217_end:
+store237_end:
 done:
 	VZEROUPPER
 	RET
@@ -58240,25 +58191,25 @@ vectors_end:
 	VCVTPS2PH  $0x00, Y1, X2
 	VPEXTRW    $0x00, X2, (AX)
 	CMPQ       CX, $0x01
-	JE         half218
+	JE         half238
 	VPEXTRW    $0x01, X2, 2(AX)
 	CMPQ       CX, $0x02
-	JE         half218
+	JE         half238
 	VPEXTRW    $0x02, X2, 4(AX)
 	CMPQ       CX, $0x03
-	JE         half218
+	JE         half238
 	VPEXTRW    $0x03, X2, 6(AX)
 	CMPQ       CX, $0x04
-	JE         half218
+	JE         half238
 	VPEXTRW    $0x04, X2, 8(AX)
 	CMPQ       CX, $0x05
-	JE         half218
+	JE         half238
 	VPEXTRW    $0x05, X2, 10(AX)
 	CMPQ       CX, $0x06
-	JE         half218
+	JE         half238
 	VPEXTRW    $0x06, X2, 12(AX)
 
-half218:
+half238:
 done:
 	VZEROUPPER
 	RET

@@ -41333,48 +41333,48 @@ vectors1_end:
 	MOVD more+96(FP), R10
 	CMP $0, R10
 	BNE partial_more
-	TBZ $1, R9, single2101
-	FMOVD 0(R5), F3
-	TBZ $0, R9, loaded2102
+	TBZ $1, R9, single2111
+	FMOVD 0(R5), F1
+	TBZ $0, R9, loaded2112
 	ADD $8, R5, R26
-	VLD1 (R26), V3.S[2]
-	B loaded2102
+	VLD1 (R26), V1.S[2]
+	B loaded2112
 
-single2101:
-	FMOVS 0(R5), F3
+single2111:
+	FMOVS 0(R5), F1
 
-loaded2102:
+loaded2112:
 	B partial_next
 
 partial_more:
-	TBZ $1, R9, single2103
-	FMOVD 0(R0), F3
-	TBZ $0, R9, loaded2104
+	TBZ $1, R9, single2113
+	FMOVD 0(R0), F1
+	TBZ $0, R9, loaded2114
 	ADD $8, R0, R26
-	VLD1 (R26), V3.S[2]
-	B loaded2104
+	VLD1 (R26), V1.S[2]
+	B loaded2114
 
-single2103:
-	FMOVS 0(R0), F3
+single2113:
+	FMOVS 0(R0), F1
 
-loaded2104:
+loaded2114:
 
 partial_places:
-	TBZ $1, R9, single2105
-	FMOVD 0(R5), F4
-	TBZ $0, R9, loaded2106
+	TBZ $1, R9, single2115
+	FMOVD 0(R5), F6
+	TBZ $0, R9, loaded2116
 	ADD $8, R5, R26
-	VLD1 (R26), V4.S[2]
-	B loaded2106
+	VLD1 (R26), V6.S[2]
+	B loaded2116
 
-single2105:
-	FMOVS 0(R5), F4
+single2115:
+	FMOVS 0(R5), F6
 
-loaded2106:
-	WORD $0x4e24e497 // FCMEQ V23.4S, V4.4S, V4.4S
-	WORD $0x6ea3e481 // FCMGT V1.4S, V4.4S, V3.4S
-	WORD $0x4ef71c21 // ORN V1.16B, V1.16B, V23.16B
-	WORD $0x6ea11c83 // BIT V3.16B, V4.16B, V1.16B
+loaded2116:
+	WORD $0x4e26e4d5 // FCMEQ V21.4S, V6.4S, V6.4S
+	WORD $0x6ea1e4c8 // FCMGT V8.4S, V6.4S, V1.4S
+	WORD $0x4ef51d08 // ORN V8.16B, V8.16B, V21.16B
+	WORD $0x6ea81cc1 // BIT V1.16B, V6.16B, V8.16B
 
 partial_next:
 	ADD R3, R5
@@ -41384,17 +41384,17 @@ partial_next:
 	MOVD taps+48(FP), R8
 	SUBS $1, R7
 	BNE partial_places
-	TBZ $1, R9, single2107
-	FMOVD F3, 0(R0)
-	TBZ $0, R9, stored2108
+	TBZ $1, R9, single2117
+	FMOVD F1, 0(R0)
+	TBZ $0, R9, stored2118
 	ADD $8, R0, R26
-	VST1 V3.S[2], (R26)
-	B stored2108
+	VST1 V1.S[2], (R26)
+	B stored2118
 
-single2107:
-	FMOVS F3, 0(R0)
+single2117:
+	FMOVS F1, 0(R0)
 
-stored2108:
+stored2118:
 	ADD R9<<2, R1
 	ADD R9<<2, R0
 
@@ -41983,61 +41983,61 @@ vectors1_end:
 	MOVD more+104(FP), R11
 	CMP $0, R11
 	BNE partial_more
-	TBZ $1, R10, single2109
-	FMOVD 0(R6), F6
-	TBZ $0, R10, loaded2110
+	TBZ $1, R10, single2131
+	FMOVD 0(R6), F10
+	TBZ $0, R10, loaded2132
 	ADD $8, R6, R26
-	VLD1 (R26), V6.S[2]
-	B loaded2110
+	VLD1 (R26), V10.S[2]
+	B loaded2132
 
-single2109:
-	FMOVS 0(R6), F6
+single2131:
+	FMOVS 0(R6), F10
 
-loaded2110:
-	VMOV V1.B16, V7.B16
+loaded2132:
+	VMOV V1.B16, V11.B16
 	B partial_next
 
 partial_more:
-	TBZ $1, R10, single2111
-	FMOVD 0(R0), F6
-	TBZ $0, R10, loaded2112
+	TBZ $1, R10, single2133
+	FMOVD 0(R0), F10
+	TBZ $0, R10, loaded2134
 	ADD $8, R0, R26
-	VLD1 (R26), V6.S[2]
-	B loaded2112
+	VLD1 (R26), V10.S[2]
+	B loaded2134
 
-single2111:
-	FMOVS 0(R0), F6
+single2133:
+	FMOVS 0(R0), F10
 
-loaded2112:
-	TBZ $1, R10, single2113
-	FMOVD 0(R1), F7
-	TBZ $0, R10, loaded2114
+loaded2134:
+	TBZ $1, R10, single2135
+	FMOVD 0(R1), F11
+	TBZ $0, R10, loaded2136
 	ADD $8, R1, R26
-	VLD1 (R26), V7.S[2]
-	B loaded2114
+	VLD1 (R26), V11.S[2]
+	B loaded2136
 
-single2113:
-	FMOVS 0(R1), F7
+single2135:
+	FMOVS 0(R1), F11
 
-loaded2114:
+loaded2136:
 
 partial_places:
-	TBZ $1, R10, single2115
-	FMOVD 0(R6), F4
-	TBZ $0, R10, loaded2116
+	TBZ $1, R10, single2137
+	FMOVD 0(R6), F8
+	TBZ $0, R10, loaded2138
 	ADD $8, R6, R26
-	VLD1 (R26), V4.S[2]
-	B loaded2116
+	VLD1 (R26), V8.S[2]
+	B loaded2138
 
-single2115:
-	FMOVS 0(R6), F4
+single2137:
+	FMOVS 0(R6), F8
 
-loaded2116:
-	WORD $0x4e24e48b // FCMEQ V11.4S, V4.4S, V4.4S
-	WORD $0x6ea6e485 // FCMGT V5.4S, V4.4S, V6.4S
-	WORD $0x4eeb1ca5 // ORN V5.16B, V5.16B, V11.16B
-	WORD $0x6ea51c86 // BIT V6.16B, V4.16B, V5.16B
-	WORD $0x6ea51c27 // BIT V7.16B, V1.16B, V5.16B
+loaded2138:
+	WORD $0x4e28e507 // FCMEQ V7.4S, V8.4S, V8.4S
+	WORD $0x6eaae509 // FCMGT V9.4S, V8.4S, V10.4S
+	WORD $0x4ee71d29 // ORN V9.16B, V9.16B, V7.16B
+	WORD $0x6ea91d0a // BIT V10.16B, V8.16B, V9.16B
+	WORD $0x6ea91c2b // BIT V11.16B, V1.16B, V9.16B
 
 partial_next:
 	VADD V2.S4, V1.S4, V1.S4
@@ -42048,28 +42048,28 @@ partial_next:
 	MOVD taps+56(FP), R9
 	SUBS $1, R8
 	BNE partial_places
-	TBZ $1, R10, single2117
-	FMOVD F6, 0(R0)
-	TBZ $0, R10, stored2118
+	TBZ $1, R10, single2139
+	FMOVD F10, 0(R0)
+	TBZ $0, R10, stored2140
 	ADD $8, R0, R26
-	VST1 V6.S[2], (R26)
-	B stored2118
+	VST1 V10.S[2], (R26)
+	B stored2140
 
-single2117:
-	FMOVS F6, 0(R0)
+single2139:
+	FMOVS F10, 0(R0)
 
-stored2118:
-	TBZ $1, R10, single2119
-	FMOVD F7, 0(R1)
-	TBZ $0, R10, stored2120
+stored2140:
+	TBZ $1, R10, single2141
+	FMOVD F11, 0(R1)
+	TBZ $0, R10, stored2142
 	ADD $8, R1, R26
-	VST1 V7.S[2], (R26)
-	B stored2120
+	VST1 V11.S[2], (R26)
+	B stored2142
 
-single2119:
-	FMOVS F7, 0(R1)
+single2141:
+	FMOVS F11, 0(R1)
 
-stored2120:
+stored2142:
 	ADD R10<<2, R2
 	ADD R10<<2, R0
 	ADD R10<<2, R1
@@ -42668,46 +42668,46 @@ vectors1_end:
 	MOVD more+96(FP), R10
 	CMP $0, R10
 	BNE partial_more
-	TBZ $1, R9, single2121
-	FMOVD 0(R5), F6
-	TBZ $0, R9, loaded2122
+	TBZ $1, R9, single2153
+	FMOVD 0(R5), F7
+	TBZ $0, R9, loaded2154
 	ADD $8, R5, R26
-	VLD1 (R26), V6.S[2]
-	B loaded2122
+	VLD1 (R26), V7.S[2]
+	B loaded2154
 
-single2121:
-	FMOVS 0(R5), F6
+single2153:
+	FMOVS 0(R5), F7
 
-loaded2122:
-	WORD $0x4e21d4c5 // FADD V5.4S, V6.4S, V1.4S
+loaded2154:
+	WORD $0x4e21d4e8 // FADD V8.4S, V7.4S, V1.4S
 	B partial_next
 
 partial_more:
-	TBZ $1, R9, single2123
-	FMOVD 0(R0), F5
-	TBZ $0, R9, loaded2124
+	TBZ $1, R9, single2155
+	FMOVD 0(R0), F8
+	TBZ $0, R9, loaded2156
 	ADD $8, R0, R26
-	VLD1 (R26), V5.S[2]
-	B loaded2124
+	VLD1 (R26), V8.S[2]
+	B loaded2156
 
-single2123:
-	FMOVS 0(R0), F5
+single2155:
+	FMOVS 0(R0), F8
 
-loaded2124:
+loaded2156:
 
 partial_places:
-	TBZ $1, R9, single2125
-	FMOVD 0(R5), F6
-	TBZ $0, R9, loaded2126
+	TBZ $1, R9, single2157
+	FMOVD 0(R5), F7
+	TBZ $0, R9, loaded2158
 	ADD $8, R5, R26
-	VLD1 (R26), V6.S[2]
-	B loaded2126
+	VLD1 (R26), V7.S[2]
+	B loaded2158
 
-single2125:
-	FMOVS 0(R5), F6
+single2157:
+	FMOVS 0(R5), F7
 
-loaded2126:
-	WORD $0x4e26d4a5 // FADD V5.4S, V5.4S, V6.4S
+loaded2158:
+	WORD $0x4e27d508 // FADD V8.4S, V8.4S, V7.4S
 
 partial_next:
 	ADD R3, R5
@@ -42717,18 +42717,18 @@ partial_next:
 	MOVD taps+48(FP), R8
 	SUBS $1, R7
 	BNE partial_places
-	WORD $0x6e20fca6 // FDIV V6.4S, V5.4S, V0.4S
-	TBZ $1, R9, single2127
-	FMOVD F6, 0(R0)
-	TBZ $0, R9, stored2128
+	WORD $0x6e20fd07 // FDIV V7.4S, V8.4S, V0.4S
+	TBZ $1, R9, single2159
+	FMOVD F7, 0(R0)
+	TBZ $0, R9, stored2160
 	ADD $8, R0, R26
-	VST1 V6.S[2], (R26)
-	B stored2128
+	VST1 V7.S[2], (R26)
+	B stored2160
 
-single2127:
-	FMOVS F6, 0(R0)
+single2159:
+	FMOVS F7, 0(R0)
 
-stored2128:
+stored2160:
 	ADD R9<<2, R1
 	ADD R9<<2, R0
 
@@ -43071,32 +43071,32 @@ vectors1_end:
 	MOVD R0, R5
 	MOVD rows+40(FP), R7
 	MOVD taps+48(FP), R8
-	TBZ $1, R9, single2129
-	FMOVD 0(R1), F3
-	TBZ $0, R9, loaded2130
+	TBZ $1, R9, single2171
+	FMOVD 0(R1), F5
+	TBZ $0, R9, loaded2172
 	ADD $8, R1, R26
-	VLD1 (R26), V3.S[2]
-	B loaded2130
+	VLD1 (R26), V5.S[2]
+	B loaded2172
 
-single2129:
-	FMOVS 0(R1), F3
+single2171:
+	FMOVS 0(R1), F5
 
-loaded2130:
-	WORD $0x6e20fc63 // FDIV V3.4S, V3.4S, V0.4S
-	WORD $0x4e21d464 // FADD V4.4S, V3.4S, V1.4S
+loaded2172:
+	WORD $0x6e20fca5 // FDIV V5.4S, V5.4S, V0.4S
+	WORD $0x4e21d4a6 // FADD V6.4S, V5.4S, V1.4S
 
 partial_places:
-	TBZ $1, R9, single2131
-	FMOVD F4, 0(R5)
-	TBZ $0, R9, stored2132
+	TBZ $1, R9, single2173
+	FMOVD F6, 0(R5)
+	TBZ $0, R9, stored2174
 	ADD $8, R5, R26
-	VST1 V4.S[2], (R26)
-	B stored2132
+	VST1 V6.S[2], (R26)
+	B stored2174
 
-single2131:
-	FMOVS F4, 0(R5)
+single2173:
+	FMOVS F6, 0(R5)
 
-stored2132:
+stored2174:
 
 partial_next:
 	ADD R3, R5
@@ -43566,44 +43566,44 @@ vectors1_end:
 	MOVD R0, R5
 	MOVD rows+40(FP), R7
 	MOVD taps+48(FP), R8
-	TBZ $1, R9, single2133
-	FMOVD 0(R1), F3
-	TBZ $0, R9, loaded2134
+	TBZ $1, R9, single2193
+	FMOVD 0(R1), F5
+	TBZ $0, R9, loaded2194
 	ADD $8, R1, R26
-	VLD1 (R26), V3.S[2]
-	B loaded2134
+	VLD1 (R26), V5.S[2]
+	B loaded2194
 
-single2133:
-	FMOVS 0(R1), F3
+single2193:
+	FMOVS 0(R1), F5
 
-loaded2134:
-	WORD $0x6e20fc63 // FDIV V3.4S, V3.4S, V0.4S
-	WORD $0x4e21d464 // FADD V4.4S, V3.4S, V1.4S
+loaded2194:
+	WORD $0x6e20fca5 // FDIV V5.4S, V5.4S, V0.4S
+	WORD $0x4e21d4a6 // FADD V6.4S, V5.4S, V1.4S
 
 partial_places:
-	TBZ $1, R9, single2135
-	FMOVD 0(R5), F3
-	TBZ $0, R9, loaded2136
+	TBZ $1, R9, single2195
+	FMOVD 0(R5), F5
+	TBZ $0, R9, loaded2196
 	ADD $8, R5, R26
-	VLD1 (R26), V3.S[2]
-	B loaded2136
+	VLD1 (R26), V5.S[2]
+	B loaded2196
 
-single2135:
-	FMOVS 0(R5), F3
+single2195:
+	FMOVS 0(R5), F5
 
-loaded2136:
-	WORD $0x4e24d463 // FADD V3.4S, V3.4S, V4.4S
-	TBZ $1, R9, single2137
-	FMOVD F3, 0(R5)
-	TBZ $0, R9, stored2138
+loaded2196:
+	WORD $0x4e26d4a5 // FADD V5.4S, V5.4S, V6.4S
+	TBZ $1, R9, single2197
+	FMOVD F5, 0(R5)
+	TBZ $0, R9, stored2198
 	ADD $8, R5, R26
-	VST1 V3.S[2], (R26)
-	B stored2138
+	VST1 V5.S[2], (R26)
+	B stored2198
 
-single2137:
-	FMOVS F3, 0(R5)
+single2197:
+	FMOVS F5, 0(R5)
 
-stored2138:
+stored2198:
 
 partial_next:
 	ADD R3, R5
@@ -44077,45 +44077,44 @@ vectors1_end:
 	VMOV V0.B16, V2.B16
 	MOVD rows+48(FP), R8
 	MOVD taps+56(FP), R9
-	VMOV V0.B16, V2.B16
-	TBZ $1, R10, single2139
-	FMOVD 0(R1), F6
-	TBZ $0, R10, loaded2140
+	TBZ $1, R10, single2211
+	FMOVD 0(R1), F11
+	TBZ $0, R10, loaded2212
 	ADD $8, R1, R26
-	VLD1 (R26), V6.S[2]
-	B loaded2140
+	VLD1 (R26), V11.S[2]
+	B loaded2212
 
-single2139:
-	FMOVS 0(R1), F6
+single2211:
+	FMOVS 0(R1), F11
 
-loaded2140:
-	WORD $0x4e21d4c7 // FADD V7.4S, V6.4S, V1.4S
-	TBZ $1, R10, single2141
-	FMOVD 0(R2), F8
-	TBZ $0, R10, loaded2142
+loaded2212:
+	WORD $0x4e21d569 // FADD V9.4S, V11.4S, V1.4S
+	TBZ $1, R10, single2213
+	FMOVD 0(R2), F10
+	TBZ $0, R10, loaded2214
 	ADD $8, R2, R26
-	VLD1 (R26), V8.S[2]
-	B loaded2142
+	VLD1 (R26), V10.S[2]
+	B loaded2214
 
-single2141:
-	FMOVS 0(R2), F8
+single2213:
+	FMOVS 0(R2), F10
 
-loaded2142:
+loaded2214:
 
 partial_places:
-	VCMEQ V2.S4, V8.S4, V6.S4
-	VAND V6.B16, V7.B16, V6.B16
-	TBZ $1, R10, single2143
-	FMOVD F6, 0(R6)
-	TBZ $0, R10, stored2144
+	VCMEQ V2.S4, V10.S4, V11.S4
+	VAND V11.B16, V9.B16, V11.B16
+	TBZ $1, R10, single2215
+	FMOVD F11, 0(R6)
+	TBZ $0, R10, stored2216
 	ADD $8, R6, R26
-	VST1 V6.S[2], (R26)
-	B stored2144
+	VST1 V11.S[2], (R26)
+	B stored2216
 
-single2143:
-	FMOVS F6, 0(R6)
+single2215:
+	FMOVS F11, 0(R6)
 
-stored2144:
+stored2216:
 
 partial_next:
 	VADD V3.S4, V2.S4, V2.S4
@@ -44711,57 +44710,56 @@ vectors1_end:
 	VMOV V0.B16, V2.B16
 	MOVD rows+48(FP), R8
 	MOVD taps+56(FP), R9
-	VMOV V0.B16, V2.B16
-	TBZ $1, R10, single2145
-	FMOVD 0(R1), F6
-	TBZ $0, R10, loaded2146
+	TBZ $1, R10, single2237
+	FMOVD 0(R1), F11
+	TBZ $0, R10, loaded2238
 	ADD $8, R1, R26
-	VLD1 (R26), V6.S[2]
-	B loaded2146
+	VLD1 (R26), V11.S[2]
+	B loaded2238
 
-single2145:
-	FMOVS 0(R1), F6
+single2237:
+	FMOVS 0(R1), F11
 
-loaded2146:
-	WORD $0x4e21d4c7 // FADD V7.4S, V6.4S, V1.4S
-	TBZ $1, R10, single2147
-	FMOVD 0(R2), F8
-	TBZ $0, R10, loaded2148
+loaded2238:
+	WORD $0x4e21d569 // FADD V9.4S, V11.4S, V1.4S
+	TBZ $1, R10, single2239
+	FMOVD 0(R2), F10
+	TBZ $0, R10, loaded2240
 	ADD $8, R2, R26
-	VLD1 (R26), V8.S[2]
-	B loaded2148
+	VLD1 (R26), V10.S[2]
+	B loaded2240
 
-single2147:
-	FMOVS 0(R2), F8
+single2239:
+	FMOVS 0(R2), F10
 
-loaded2148:
+loaded2240:
 
 partial_places:
-	VCMEQ V2.S4, V8.S4, V6.S4
-	VAND V6.B16, V7.B16, V6.B16
-	TBZ $1, R10, single2149
-	FMOVD 0(R6), F5
-	TBZ $0, R10, loaded2150
+	VCMEQ V2.S4, V10.S4, V11.S4
+	VAND V11.B16, V9.B16, V11.B16
+	TBZ $1, R10, single2241
+	FMOVD 0(R6), F12
+	TBZ $0, R10, loaded2242
 	ADD $8, R6, R26
-	VLD1 (R26), V5.S[2]
-	B loaded2150
+	VLD1 (R26), V12.S[2]
+	B loaded2242
 
-single2149:
-	FMOVS 0(R6), F5
+single2241:
+	FMOVS 0(R6), F12
 
-loaded2150:
-	WORD $0x4e26d4a6 // FADD V6.4S, V5.4S, V6.4S
-	TBZ $1, R10, single2151
-	FMOVD F6, 0(R6)
-	TBZ $0, R10, stored2152
+loaded2242:
+	WORD $0x4e2bd58b // FADD V11.4S, V12.4S, V11.4S
+	TBZ $1, R10, single2243
+	FMOVD F11, 0(R6)
+	TBZ $0, R10, stored2244
 	ADD $8, R6, R26
-	VST1 V6.S[2], (R26)
-	B stored2152
+	VST1 V11.S[2], (R26)
+	B stored2244
 
-single2151:
-	FMOVS F6, 0(R6)
+single2243:
+	FMOVS F11, 0(R6)
 
-stored2152:
+stored2244:
 
 partial_next:
 	VADD V3.S4, V2.S4, V2.S4
@@ -44928,17 +44926,17 @@ pass0_blocks_end:
 pass0_partial0:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single2153
+	TBZ $1, R5, single2245
 	FMOVD 0(R1), F16
-	TBZ $0, R5, loaded2154
+	TBZ $0, R5, loaded2246
 	ADD $8, R1, R26
 	VLD1 (R26), V16.S[2]
-	B loaded2154
+	B loaded2246
 
-single2153:
+single2245:
 	FMOVS 0(R1), F16
 
-loaded2154:
+loaded2246:
 	FMOVQ 32(R25), F15 // 0xff800000
 	WORD $0x6ee01df0 // BIF V16.16B, V15.16B, V0.16B
 	WORD $0x6ea1e60f // FCMGT V15.4S, V16.4S, V1.4S
@@ -44948,17 +44946,17 @@ loaded2154:
 pass0_partial1:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single2155
+	TBZ $1, R5, single2247
 	FMOVD 0(R1), F16
-	TBZ $0, R5, loaded2156
+	TBZ $0, R5, loaded2248
 	ADD $8, R1, R26
 	VLD1 (R26), V16.S[2]
-	B loaded2156
+	B loaded2248
 
-single2155:
+single2247:
 	FMOVS 0(R1), F16
 
-loaded2156:
+loaded2248:
 	FMOVQ 32(R25), F15 // 0xff800000
 	WORD $0x6ee01df0 // BIF V16.16B, V15.16B, V0.16B
 	WORD $0x6ea2e60f // FCMGT V15.4S, V16.4S, V2.4S
@@ -44968,17 +44966,17 @@ loaded2156:
 pass0_partial2:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single2157
+	TBZ $1, R5, single2249
 	FMOVD 0(R1), F16
-	TBZ $0, R5, loaded2158
+	TBZ $0, R5, loaded2250
 	ADD $8, R1, R26
 	VLD1 (R26), V16.S[2]
-	B loaded2158
+	B loaded2250
 
-single2157:
+single2249:
 	FMOVS 0(R1), F16
 
-loaded2158:
+loaded2250:
 	FMOVQ 32(R25), F15 // 0xff800000
 	WORD $0x6ee01df0 // BIF V16.16B, V15.16B, V0.16B
 	WORD $0x6ea3e60f // FCMGT V15.4S, V16.4S, V3.4S
@@ -44988,17 +44986,17 @@ loaded2158:
 pass0_partial3:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single2159
+	TBZ $1, R5, single2251
 	FMOVD 0(R1), F16
-	TBZ $0, R5, loaded2160
+	TBZ $0, R5, loaded2252
 	ADD $8, R1, R26
 	VLD1 (R26), V16.S[2]
-	B loaded2160
+	B loaded2252
 
-single2159:
+single2251:
 	FMOVS 0(R1), F16
 
-loaded2160:
+loaded2252:
 	FMOVQ 32(R25), F15 // 0xff800000
 	WORD $0x6ee01df0 // BIF V16.16B, V15.16B, V0.16B
 	WORD $0x6ea4e60f // FCMGT V15.4S, V16.4S, V4.4S
@@ -45008,17 +45006,17 @@ loaded2160:
 pass0_partial4:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single2161
+	TBZ $1, R5, single2253
 	FMOVD 0(R1), F16
-	TBZ $0, R5, loaded2162
+	TBZ $0, R5, loaded2254
 	ADD $8, R1, R26
 	VLD1 (R26), V16.S[2]
-	B loaded2162
+	B loaded2254
 
-single2161:
+single2253:
 	FMOVS 0(R1), F16
 
-loaded2162:
+loaded2254:
 	FMOVQ 32(R25), F15 // 0xff800000
 	WORD $0x6ee01df0 // BIF V16.16B, V15.16B, V0.16B
 	WORD $0x6ea5e60f // FCMGT V15.4S, V16.4S, V5.4S
@@ -45028,17 +45026,17 @@ loaded2162:
 pass0_partial5:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single2163
+	TBZ $1, R5, single2255
 	FMOVD 0(R1), F16
-	TBZ $0, R5, loaded2164
+	TBZ $0, R5, loaded2256
 	ADD $8, R1, R26
 	VLD1 (R26), V16.S[2]
-	B loaded2164
+	B loaded2256
 
-single2163:
+single2255:
 	FMOVS 0(R1), F16
 
-loaded2164:
+loaded2256:
 	FMOVQ 32(R25), F15 // 0xff800000
 	WORD $0x6ee01df0 // BIF V16.16B, V15.16B, V0.16B
 	WORD $0x6ea6e60f // FCMGT V15.4S, V16.4S, V6.4S
@@ -45048,17 +45046,17 @@ loaded2164:
 pass0_partial6:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single2165
+	TBZ $1, R5, single2257
 	FMOVD 0(R1), F16
-	TBZ $0, R5, loaded2166
+	TBZ $0, R5, loaded2258
 	ADD $8, R1, R26
 	VLD1 (R26), V16.S[2]
-	B loaded2166
+	B loaded2258
 
-single2165:
+single2257:
 	FMOVS 0(R1), F16
 
-loaded2166:
+loaded2258:
 	FMOVQ 32(R25), F15 // 0xff800000
 	WORD $0x6ee01df0 // BIF V16.16B, V15.16B, V0.16B
 	WORD $0x6ea7e60f // FCMGT V15.4S, V16.4S, V7.4S
@@ -45068,17 +45066,17 @@ loaded2166:
 pass0_partial7:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single2167
+	TBZ $1, R5, single2259
 	FMOVD 0(R1), F16
-	TBZ $0, R5, loaded2168
+	TBZ $0, R5, loaded2260
 	ADD $8, R1, R26
 	VLD1 (R26), V16.S[2]
-	B loaded2168
+	B loaded2260
 
-single2167:
+single2259:
 	FMOVS 0(R1), F16
 
-loaded2168:
+loaded2260:
 	FMOVQ 32(R25), F15 // 0xff800000
 	WORD $0x6ee01df0 // BIF V16.16B, V15.16B, V0.16B
 	WORD $0x6ea8e60f // FCMGT V15.4S, V16.4S, V8.4S
@@ -45363,17 +45361,17 @@ pass1_vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ pass1_end
-	TBZ $1, R6, single2169
+	TBZ $1, R6, single2261
 	FMOVD 0(R1), F8
-	TBZ $0, R6, loaded2170
+	TBZ $0, R6, loaded2262
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2170
+	B loaded2262
 
-single2169:
+single2261:
 	FMOVS 0(R1), F8
 
-loaded2170:
+loaded2262:
 	WORD $0x4ea2d508 // FSUB V8.4S, V8.4S, V2.4S
 	WORD $0x6e20dd08 // FMUL V8.4S, V8.4S, V0.4S
 	FMOVQ 320(R25), F14 // 0xc2d00000
@@ -45405,17 +45403,17 @@ loaded2170:
 	WORD $0x6e28dd4e // FMUL V14.4S, V10.4S, V8.4S
 	FMOVQ 416(R25), F7 // 0x2f800000
 	WORD $0x6e27ddce // FMUL V14.4S, V14.4S, V7.4S
-	TBZ $1, R6, single2171
+	TBZ $1, R6, single2263
 	FMOVD F14, 0(R0)
-	TBZ $0, R6, stored2172
+	TBZ $0, R6, stored2264
 	ADD $8, R0, R26
 	VST1 V14.S[2], (R26)
-	B stored2172
+	B stored2264
 
-single2171:
+single2263:
 	FMOVS F14, 0(R0)
 
-stored2172:
+stored2264:
 
 pass1_end:
 	SUB R7, R1
@@ -45554,29 +45552,29 @@ pass1_vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ pass1_end
-	TBZ $1, R6, single2173
+	TBZ $1, R6, single2265
 	FMOVD 0(R1), F2
-	TBZ $0, R6, loaded2174
+	TBZ $0, R6, loaded2266
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded2174
+	B loaded2266
 
-single2173:
+single2265:
 	FMOVS 0(R1), F2
 
-loaded2174:
+loaded2266:
 	WORD $0x6e21dc42 // FMUL V2.4S, V2.4S, V1.4S
-	TBZ $1, R6, single2175
+	TBZ $1, R6, single2267
 	FMOVD F2, 0(R0)
-	TBZ $0, R6, stored2176
+	TBZ $0, R6, stored2268
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored2176
+	B stored2268
 
-single2175:
+single2267:
 	FMOVS F2, 0(R0)
 
-stored2176:
+stored2268:
 
 pass1_end:
 	SUB R7, R1
@@ -45613,17 +45611,17 @@ clear_dst_vectors_end:
 	SUB $3, R6, R26
 	VMOV R26, V0.S[3]
 	WORD $0x4ea08800 // CMGT V0.4S, V0.4S, #0
-	TBZ $1, R6, single2177
+	TBZ $1, R6, single2269
 	FMOVD F1, 0(R7)
-	TBZ $0, R6, stored2178
+	TBZ $0, R6, stored2270
 	ADD $8, R7, R26
 	VST1 V1.S[2], (R26)
-	B stored2178
+	B stored2270
 
-single2177:
+single2269:
 	FMOVS F1, 0(R7)
 
-stored2178:
+stored2270:
 
 clear_dst_end:
 	MOVD dstStride+40(FP), R6
@@ -45900,480 +45898,480 @@ pass0_blocks_end:
 pass0_partial0:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2179
+	TBZ $1, R6, single2271
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded2180
+	TBZ $0, R6, loaded2272
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2180
+	B loaded2272
 
-single2179:
+single2271:
 	FMOVS 0(R1), F17
 
-loaded2180:
+loaded2272:
 	FMOVQ 16(R25), F21 // 0x80000000
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single2181
+	TBZ $1, R6, single2273
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded2182
+	TBZ $0, R6, loaded2274
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2182
+	B loaded2274
 
-single2181:
+single2273:
 	FMOVS 0(R2), F21
 
-loaded2182:
+loaded2274:
 	VFMLA V21.S4, V17.S4, V1.S4
 	B pass0_fold
 
 pass0_partial1:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2183
+	TBZ $1, R6, single2275
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded2184
+	TBZ $0, R6, loaded2276
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2184
+	B loaded2276
 
-single2183:
+single2275:
 	FMOVS 0(R1), F21
 
-loaded2184:
+loaded2276:
 	FMOVQ 16(R25), F17 // 0x80000000
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single2185
+	TBZ $1, R6, single2277
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded2186
+	TBZ $0, R6, loaded2278
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2186
+	B loaded2278
 
-single2185:
+single2277:
 	FMOVS 0(R2), F17
 
-loaded2186:
+loaded2278:
 	VFMLA V17.S4, V21.S4, V2.S4
 	B pass0_fold
 
 pass0_partial2:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2187
+	TBZ $1, R6, single2279
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded2188
+	TBZ $0, R6, loaded2280
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2188
+	B loaded2280
 
-single2187:
+single2279:
 	FMOVS 0(R1), F17
 
-loaded2188:
+loaded2280:
 	FMOVQ 16(R25), F21 // 0x80000000
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single2189
+	TBZ $1, R6, single2281
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded2190
+	TBZ $0, R6, loaded2282
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2190
+	B loaded2282
 
-single2189:
+single2281:
 	FMOVS 0(R2), F21
 
-loaded2190:
+loaded2282:
 	VFMLA V21.S4, V17.S4, V3.S4
 	B pass0_fold
 
 pass0_partial3:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2191
+	TBZ $1, R6, single2283
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded2192
+	TBZ $0, R6, loaded2284
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2192
+	B loaded2284
 
-single2191:
+single2283:
 	FMOVS 0(R1), F21
 
-loaded2192:
+loaded2284:
 	FMOVQ 16(R25), F17 // 0x80000000
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single2193
+	TBZ $1, R6, single2285
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded2194
+	TBZ $0, R6, loaded2286
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2194
+	B loaded2286
 
-single2193:
+single2285:
 	FMOVS 0(R2), F17
 
-loaded2194:
+loaded2286:
 	VFMLA V17.S4, V21.S4, V4.S4
 	B pass0_fold
 
 pass0_partial4:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2195
+	TBZ $1, R6, single2287
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded2196
+	TBZ $0, R6, loaded2288
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2196
+	B loaded2288
 
-single2195:
+single2287:
 	FMOVS 0(R1), F17
 
-loaded2196:
+loaded2288:
 	FMOVQ 16(R25), F21 // 0x80000000
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single2197
+	TBZ $1, R6, single2289
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded2198
+	TBZ $0, R6, loaded2290
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2198
+	B loaded2290
 
-single2197:
+single2289:
 	FMOVS 0(R2), F21
 
-loaded2198:
+loaded2290:
 	VFMLA V21.S4, V17.S4, V5.S4
 	B pass0_fold
 
 pass0_partial5:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2199
+	TBZ $1, R6, single2291
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded2200
+	TBZ $0, R6, loaded2292
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2200
+	B loaded2292
 
-single2199:
+single2291:
 	FMOVS 0(R1), F21
 
-loaded2200:
+loaded2292:
 	FMOVQ 16(R25), F17 // 0x80000000
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single2201
+	TBZ $1, R6, single2293
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded2202
+	TBZ $0, R6, loaded2294
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2202
+	B loaded2294
 
-single2201:
+single2293:
 	FMOVS 0(R2), F17
 
-loaded2202:
+loaded2294:
 	VFMLA V17.S4, V21.S4, V6.S4
 	B pass0_fold
 
 pass0_partial6:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2203
+	TBZ $1, R6, single2295
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded2204
+	TBZ $0, R6, loaded2296
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2204
+	B loaded2296
 
-single2203:
+single2295:
 	FMOVS 0(R1), F17
 
-loaded2204:
+loaded2296:
 	FMOVQ 16(R25), F21 // 0x80000000
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single2205
+	TBZ $1, R6, single2297
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded2206
+	TBZ $0, R6, loaded2298
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2206
+	B loaded2298
 
-single2205:
+single2297:
 	FMOVS 0(R2), F21
 
-loaded2206:
+loaded2298:
 	VFMLA V21.S4, V17.S4, V7.S4
 	B pass0_fold
 
 pass0_partial7:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2207
+	TBZ $1, R6, single2299
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded2208
+	TBZ $0, R6, loaded2300
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2208
+	B loaded2300
 
-single2207:
+single2299:
 	FMOVS 0(R1), F21
 
-loaded2208:
+loaded2300:
 	FMOVQ 16(R25), F17 // 0x80000000
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single2209
+	TBZ $1, R6, single2301
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded2210
+	TBZ $0, R6, loaded2302
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2210
+	B loaded2302
 
-single2209:
+single2301:
 	FMOVS 0(R2), F17
 
-loaded2210:
+loaded2302:
 	VFMLA V17.S4, V21.S4, V8.S4
 	B pass0_fold
 
 pass0_partial8:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2211
+	TBZ $1, R6, single2303
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded2212
+	TBZ $0, R6, loaded2304
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2212
+	B loaded2304
 
-single2211:
+single2303:
 	FMOVS 0(R1), F17
 
-loaded2212:
+loaded2304:
 	FMOVQ 16(R25), F21 // 0x80000000
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single2213
+	TBZ $1, R6, single2305
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded2214
+	TBZ $0, R6, loaded2306
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2214
+	B loaded2306
 
-single2213:
+single2305:
 	FMOVS 0(R2), F21
 
-loaded2214:
+loaded2306:
 	VFMLA V21.S4, V17.S4, V9.S4
 	B pass0_fold
 
 pass0_partial9:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2215
+	TBZ $1, R6, single2307
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded2216
+	TBZ $0, R6, loaded2308
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2216
+	B loaded2308
 
-single2215:
+single2307:
 	FMOVS 0(R1), F21
 
-loaded2216:
+loaded2308:
 	FMOVQ 16(R25), F17 // 0x80000000
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single2217
+	TBZ $1, R6, single2309
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded2218
+	TBZ $0, R6, loaded2310
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2218
+	B loaded2310
 
-single2217:
+single2309:
 	FMOVS 0(R2), F17
 
-loaded2218:
+loaded2310:
 	VFMLA V17.S4, V21.S4, V10.S4
 	B pass0_fold
 
 pass0_partial10:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2219
+	TBZ $1, R6, single2311
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded2220
+	TBZ $0, R6, loaded2312
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2220
+	B loaded2312
 
-single2219:
+single2311:
 	FMOVS 0(R1), F17
 
-loaded2220:
+loaded2312:
 	FMOVQ 16(R25), F21 // 0x80000000
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single2221
+	TBZ $1, R6, single2313
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded2222
+	TBZ $0, R6, loaded2314
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2222
+	B loaded2314
 
-single2221:
+single2313:
 	FMOVS 0(R2), F21
 
-loaded2222:
+loaded2314:
 	VFMLA V21.S4, V17.S4, V11.S4
 	B pass0_fold
 
 pass0_partial11:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2223
+	TBZ $1, R6, single2315
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded2224
+	TBZ $0, R6, loaded2316
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2224
+	B loaded2316
 
-single2223:
+single2315:
 	FMOVS 0(R1), F21
 
-loaded2224:
+loaded2316:
 	FMOVQ 16(R25), F17 // 0x80000000
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single2225
+	TBZ $1, R6, single2317
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded2226
+	TBZ $0, R6, loaded2318
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2226
+	B loaded2318
 
-single2225:
+single2317:
 	FMOVS 0(R2), F17
 
-loaded2226:
+loaded2318:
 	VFMLA V17.S4, V21.S4, V12.S4
 	B pass0_fold
 
 pass0_partial12:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2227
+	TBZ $1, R6, single2319
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded2228
+	TBZ $0, R6, loaded2320
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2228
+	B loaded2320
 
-single2227:
+single2319:
 	FMOVS 0(R1), F17
 
-loaded2228:
+loaded2320:
 	FMOVQ 16(R25), F21 // 0x80000000
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single2229
+	TBZ $1, R6, single2321
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded2230
+	TBZ $0, R6, loaded2322
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2230
+	B loaded2322
 
-single2229:
+single2321:
 	FMOVS 0(R2), F21
 
-loaded2230:
+loaded2322:
 	VFMLA V21.S4, V17.S4, V13.S4
 	B pass0_fold
 
 pass0_partial13:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2231
+	TBZ $1, R6, single2323
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded2232
+	TBZ $0, R6, loaded2324
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2232
+	B loaded2324
 
-single2231:
+single2323:
 	FMOVS 0(R1), F21
 
-loaded2232:
+loaded2324:
 	FMOVQ 16(R25), F17 // 0x80000000
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single2233
+	TBZ $1, R6, single2325
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded2234
+	TBZ $0, R6, loaded2326
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2234
+	B loaded2326
 
-single2233:
+single2325:
 	FMOVS 0(R2), F17
 
-loaded2234:
+loaded2326:
 	VFMLA V17.S4, V21.S4, V14.S4
 	B pass0_fold
 
 pass0_partial14:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2235
+	TBZ $1, R6, single2327
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded2236
+	TBZ $0, R6, loaded2328
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2236
+	B loaded2328
 
-single2235:
+single2327:
 	FMOVS 0(R1), F17
 
-loaded2236:
+loaded2328:
 	FMOVQ 16(R25), F21 // 0x80000000
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single2237
+	TBZ $1, R6, single2329
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded2238
+	TBZ $0, R6, loaded2330
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2238
+	B loaded2330
 
-single2237:
+single2329:
 	FMOVS 0(R2), F21
 
-loaded2238:
+loaded2330:
 	VFMLA V21.S4, V17.S4, V15.S4
 	B pass0_fold
 
 pass0_partial15:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2239
+	TBZ $1, R6, single2331
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded2240
+	TBZ $0, R6, loaded2332
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2240
+	B loaded2332
 
-single2239:
+single2331:
 	FMOVS 0(R1), F21
 
-loaded2240:
+loaded2332:
 	FMOVQ 16(R25), F17 // 0x80000000
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single2241
+	TBZ $1, R6, single2333
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded2242
+	TBZ $0, R6, loaded2334
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2242
+	B loaded2334
 
-single2241:
+single2333:
 	FMOVS 0(R2), F17
 
-loaded2242:
+loaded2334:
 	VFMLA V17.S4, V21.S4, V16.S4
 
 pass0_fold:
@@ -46546,42 +46544,42 @@ pass1_vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ pass1_end
-	TBZ $1, R7, single2243
+	TBZ $1, R7, single2335
 	FMOVD 0(R2), F4
-	TBZ $0, R7, loaded2244
+	TBZ $0, R7, loaded2336
 	ADD $8, R2, R26
 	VLD1 (R26), V4.S[2]
-	B loaded2244
+	B loaded2336
 
-single2243:
+single2335:
 	FMOVS 0(R2), F4
 
-loaded2244:
-	TBZ $1, R7, single2245
+loaded2336:
+	TBZ $1, R7, single2337
 	FMOVD 0(R1), F3
-	TBZ $0, R7, loaded2246
+	TBZ $0, R7, loaded2338
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2246
+	B loaded2338
 
-single2245:
+single2337:
 	FMOVS 0(R1), F3
 
-loaded2246:
+loaded2338:
 	WORD $0x4ea2d463 // FSUB V3.4S, V3.4S, V2.4S
 	WORD $0x6e23dc83 // FMUL V3.4S, V4.4S, V3.4S
 	WORD $0x6e23dc03 // FMUL V3.4S, V0.4S, V3.4S
-	TBZ $1, R7, single2247
+	TBZ $1, R7, single2339
 	FMOVD F3, 0(R0)
-	TBZ $0, R7, stored2248
+	TBZ $0, R7, stored2340
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored2248
+	B stored2340
 
-single2247:
+single2339:
 	FMOVS F3, 0(R0)
 
-stored2248:
+stored2340:
 
 pass1_end:
 	SUB R8, R2
@@ -46619,17 +46617,17 @@ clear_dx_vectors_end:
 	SUB $3, R7, R26
 	VMOV R26, V1.S[3]
 	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
-	TBZ $1, R7, single2249
+	TBZ $1, R7, single2341
 	FMOVD F2, 0(R8)
-	TBZ $0, R7, stored2250
+	TBZ $0, R7, stored2342
 	ADD $8, R8, R26
 	VST1 V2.S[2], (R26)
-	B stored2250
+	B stored2342
 
-single2249:
+single2341:
 	FMOVS F2, 0(R8)
 
-stored2250:
+stored2342:
 
 clear_dx_end:
 	MOVD dxStride+48(FP), R7
@@ -46788,30 +46786,30 @@ pass2_vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ pass2_end
-	TBZ $1, R7, single2251
+	TBZ $1, R7, single2343
 	FMOVD 0(R1), F3
-	TBZ $0, R7, loaded2252
+	TBZ $0, R7, loaded2344
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2252
+	B loaded2344
 
-single2251:
+single2343:
 	FMOVS 0(R1), F3
 
-loaded2252:
+loaded2344:
 	WORD $0x4ea2d463 // FSUB V3.4S, V3.4S, V2.4S
 	WORD $0x4ea1d463 // FSUB V3.4S, V3.4S, V1.4S
-	TBZ $1, R7, single2253
+	TBZ $1, R7, single2345
 	FMOVD F3, 0(R0)
-	TBZ $0, R7, stored2254
+	TBZ $0, R7, stored2346
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored2254
+	B stored2346
 
-single2253:
+single2345:
 	FMOVS F3, 0(R0)
 
-stored2254:
+stored2346:
 
 pass2_end:
 	SUB R8, R1
@@ -47099,17 +47097,17 @@ pass1_vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ pass1_end
-	TBZ $1, R7, single2255
+	TBZ $1, R7, single2347
 	FMOVD 0(R2), F4
-	TBZ $0, R7, loaded2256
+	TBZ $0, R7, loaded2348
 	ADD $8, R2, R26
 	VLD1 (R26), V4.S[2]
-	B loaded2256
+	B loaded2348
 
-single2255:
+single2347:
 	FMOVS 0(R2), F4
 
-loaded2256:
+loaded2348:
 	FMOVQ 496(R25), F9 // 0x42b20000
 	WORD $0x6ea9e483 // FCMGT V3.4S, V4.4S, V9.4S
 	WORD $0x6ea31d24 // BIT V4.16B, V9.16B, V3.16B
@@ -47144,29 +47142,29 @@ loaded2256:
 	VSUB V4.S4, V13.S4, V13.S4
 	WORD $0x6e24dd83 // FMUL V3.4S, V12.4S, V4.4S
 	WORD $0x6e2ddc63 // FMUL V3.4S, V3.4S, V13.4S
-	TBZ $1, R7, single2257
+	TBZ $1, R7, single2349
 	FMOVD 0(R1), F9
-	TBZ $0, R7, loaded2258
+	TBZ $0, R7, loaded2350
 	ADD $8, R1, R26
 	VLD1 (R26), V9.S[2]
-	B loaded2258
+	B loaded2350
 
-single2257:
+single2349:
 	FMOVS 0(R1), F9
 
-loaded2258:
+loaded2350:
 	VFMLS V1.S4, V3.S4, V9.S4
-	TBZ $1, R7, single2259
+	TBZ $1, R7, single2351
 	FMOVD F9, 0(R0)
-	TBZ $0, R7, stored2260
+	TBZ $0, R7, stored2352
 	ADD $8, R0, R26
 	VST1 V9.S[2], (R26)
-	B stored2260
+	B stored2352
 
-single2259:
+single2351:
 	FMOVS F9, 0(R0)
 
-stored2260:
+stored2352:
 
 pass1_end:
 	SUB R8, R2
@@ -47247,30 +47245,30 @@ few:
 	SUB $3, R3, R26
 	VMOV R26, V4.S[3]
 	WORD $0x4ea08884 // CMGT V4.4S, V4.4S, #0
-	TBZ $1, R3, single2261
+	TBZ $1, R3, single2353
 	FMOVD 0(R1), F3
-	TBZ $0, R3, loaded2262
+	TBZ $0, R3, loaded2354
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2262
+	B loaded2354
 
-single2261:
+single2353:
 	FMOVS 0(R1), F3
 
-loaded2262:
+loaded2354:
 	WORD $0x4ea0d463 // FSUB V3.4S, V3.4S, V0.4S
 	WORD $0x6ee41c23 // BIF V3.16B, V1.16B, V4.16B
-	TBZ $1, R3, single2263
+	TBZ $1, R3, single2355
 	FMOVD 0(R2), F5
-	TBZ $0, R3, loaded2264
+	TBZ $0, R3, loaded2356
 	ADD $8, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded2264
+	B loaded2356
 
-single2263:
+single2355:
 	FMOVS 0(R2), F5
 
-loaded2264:
+loaded2356:
 	VFMLA V5.S4, V3.S4, V2.S4
 
 few_lanes:
@@ -47554,30 +47552,30 @@ partial0:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2265
+	TBZ $1, R3, single2357
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2266
+	TBZ $0, R3, loaded2358
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2266
+	B loaded2358
 
-single2265:
+single2357:
 	FMOVS 0(R1), F22
 
-loaded2266:
+loaded2358:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2267
+	TBZ $1, R3, single2359
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2268
+	TBZ $0, R3, loaded2360
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2268
+	B loaded2360
 
-single2267:
+single2359:
 	FMOVS 0(R2), F19
 
-loaded2268:
+loaded2360:
 	VFMLA V19.S4, V22.S4, V2.S4
 	B fold
 
@@ -47594,30 +47592,30 @@ partial1:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2269
+	TBZ $1, R3, single2361
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2270
+	TBZ $0, R3, loaded2362
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2270
+	B loaded2362
 
-single2269:
+single2361:
 	FMOVS 0(R1), F19
 
-loaded2270:
+loaded2362:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2271
+	TBZ $1, R3, single2363
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2272
+	TBZ $0, R3, loaded2364
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2272
+	B loaded2364
 
-single2271:
+single2363:
 	FMOVS 0(R2), F22
 
-loaded2272:
+loaded2364:
 	VFMLA V22.S4, V19.S4, V4.S4
 	B fold
 
@@ -47634,30 +47632,30 @@ partial2:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2273
+	TBZ $1, R3, single2365
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2274
+	TBZ $0, R3, loaded2366
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2274
+	B loaded2366
 
-single2273:
+single2365:
 	FMOVS 0(R1), F22
 
-loaded2274:
+loaded2366:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2275
+	TBZ $1, R3, single2367
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2276
+	TBZ $0, R3, loaded2368
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2276
+	B loaded2368
 
-single2275:
+single2367:
 	FMOVS 0(R2), F19
 
-loaded2276:
+loaded2368:
 	VFMLA V19.S4, V22.S4, V5.S4
 	B fold
 
@@ -47674,30 +47672,30 @@ partial3:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2277
+	TBZ $1, R3, single2369
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2278
+	TBZ $0, R3, loaded2370
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2278
+	B loaded2370
 
-single2277:
+single2369:
 	FMOVS 0(R1), F19
 
-loaded2278:
+loaded2370:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2279
+	TBZ $1, R3, single2371
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2280
+	TBZ $0, R3, loaded2372
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2280
+	B loaded2372
 
-single2279:
+single2371:
 	FMOVS 0(R2), F22
 
-loaded2280:
+loaded2372:
 	VFMLA V22.S4, V19.S4, V3.S4
 	B fold
 
@@ -47714,30 +47712,30 @@ partial4:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2281
+	TBZ $1, R3, single2373
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2282
+	TBZ $0, R3, loaded2374
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2282
+	B loaded2374
 
-single2281:
+single2373:
 	FMOVS 0(R1), F22
 
-loaded2282:
+loaded2374:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2283
+	TBZ $1, R3, single2375
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2284
+	TBZ $0, R3, loaded2376
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2284
+	B loaded2376
 
-single2283:
+single2375:
 	FMOVS 0(R2), F19
 
-loaded2284:
+loaded2376:
 	VFMLA V19.S4, V22.S4, V6.S4
 	B fold
 
@@ -47754,30 +47752,30 @@ partial5:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2285
+	TBZ $1, R3, single2377
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2286
+	TBZ $0, R3, loaded2378
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2286
+	B loaded2378
 
-single2285:
+single2377:
 	FMOVS 0(R1), F19
 
-loaded2286:
+loaded2378:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2287
+	TBZ $1, R3, single2379
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2288
+	TBZ $0, R3, loaded2380
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2288
+	B loaded2380
 
-single2287:
+single2379:
 	FMOVS 0(R2), F22
 
-loaded2288:
+loaded2380:
 	VFMLA V22.S4, V19.S4, V7.S4
 	B fold
 
@@ -47794,30 +47792,30 @@ partial6:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2289
+	TBZ $1, R3, single2381
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2290
+	TBZ $0, R3, loaded2382
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2290
+	B loaded2382
 
-single2289:
+single2381:
 	FMOVS 0(R1), F22
 
-loaded2290:
+loaded2382:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2291
+	TBZ $1, R3, single2383
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2292
+	TBZ $0, R3, loaded2384
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2292
+	B loaded2384
 
-single2291:
+single2383:
 	FMOVS 0(R2), F19
 
-loaded2292:
+loaded2384:
 	VFMLA V19.S4, V22.S4, V8.S4
 	B fold
 
@@ -47834,30 +47832,30 @@ partial7:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2293
+	TBZ $1, R3, single2385
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2294
+	TBZ $0, R3, loaded2386
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2294
+	B loaded2386
 
-single2293:
+single2385:
 	FMOVS 0(R1), F19
 
-loaded2294:
+loaded2386:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2295
+	TBZ $1, R3, single2387
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2296
+	TBZ $0, R3, loaded2388
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2296
+	B loaded2388
 
-single2295:
+single2387:
 	FMOVS 0(R2), F22
 
-loaded2296:
+loaded2388:
 	VFMLA V22.S4, V19.S4, V9.S4
 	B fold
 
@@ -47874,30 +47872,30 @@ partial8:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2297
+	TBZ $1, R3, single2389
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2298
+	TBZ $0, R3, loaded2390
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2298
+	B loaded2390
 
-single2297:
+single2389:
 	FMOVS 0(R1), F22
 
-loaded2298:
+loaded2390:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2299
+	TBZ $1, R3, single2391
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2300
+	TBZ $0, R3, loaded2392
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2300
+	B loaded2392
 
-single2299:
+single2391:
 	FMOVS 0(R2), F19
 
-loaded2300:
+loaded2392:
 	VFMLA V19.S4, V22.S4, V10.S4
 	B fold
 
@@ -47914,30 +47912,30 @@ partial9:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2301
+	TBZ $1, R3, single2393
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2302
+	TBZ $0, R3, loaded2394
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2302
+	B loaded2394
 
-single2301:
+single2393:
 	FMOVS 0(R1), F19
 
-loaded2302:
+loaded2394:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2303
+	TBZ $1, R3, single2395
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2304
+	TBZ $0, R3, loaded2396
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2304
+	B loaded2396
 
-single2303:
+single2395:
 	FMOVS 0(R2), F22
 
-loaded2304:
+loaded2396:
 	VFMLA V22.S4, V19.S4, V11.S4
 	B fold
 
@@ -47954,30 +47952,30 @@ partial10:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2305
+	TBZ $1, R3, single2397
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2306
+	TBZ $0, R3, loaded2398
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2306
+	B loaded2398
 
-single2305:
+single2397:
 	FMOVS 0(R1), F22
 
-loaded2306:
+loaded2398:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2307
+	TBZ $1, R3, single2399
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2308
+	TBZ $0, R3, loaded2400
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2308
+	B loaded2400
 
-single2307:
+single2399:
 	FMOVS 0(R2), F19
 
-loaded2308:
+loaded2400:
 	VFMLA V19.S4, V22.S4, V12.S4
 	B fold
 
@@ -47994,30 +47992,30 @@ partial11:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2309
+	TBZ $1, R3, single2401
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2310
+	TBZ $0, R3, loaded2402
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2310
+	B loaded2402
 
-single2309:
+single2401:
 	FMOVS 0(R1), F19
 
-loaded2310:
+loaded2402:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2311
+	TBZ $1, R3, single2403
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2312
+	TBZ $0, R3, loaded2404
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2312
+	B loaded2404
 
-single2311:
+single2403:
 	FMOVS 0(R2), F22
 
-loaded2312:
+loaded2404:
 	VFMLA V22.S4, V19.S4, V13.S4
 	B fold
 
@@ -48034,30 +48032,30 @@ partial12:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2313
+	TBZ $1, R3, single2405
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2314
+	TBZ $0, R3, loaded2406
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2314
+	B loaded2406
 
-single2313:
+single2405:
 	FMOVS 0(R1), F22
 
-loaded2314:
+loaded2406:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2315
+	TBZ $1, R3, single2407
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2316
+	TBZ $0, R3, loaded2408
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2316
+	B loaded2408
 
-single2315:
+single2407:
 	FMOVS 0(R2), F19
 
-loaded2316:
+loaded2408:
 	VFMLA V19.S4, V22.S4, V14.S4
 	B fold
 
@@ -48074,30 +48072,30 @@ partial13:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2317
+	TBZ $1, R3, single2409
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2318
+	TBZ $0, R3, loaded2410
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2318
+	B loaded2410
 
-single2317:
+single2409:
 	FMOVS 0(R1), F19
 
-loaded2318:
+loaded2410:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2319
+	TBZ $1, R3, single2411
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2320
+	TBZ $0, R3, loaded2412
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2320
+	B loaded2412
 
-single2319:
+single2411:
 	FMOVS 0(R2), F22
 
-loaded2320:
+loaded2412:
 	VFMLA V22.S4, V19.S4, V15.S4
 	B fold
 
@@ -48114,30 +48112,30 @@ partial14:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2321
+	TBZ $1, R3, single2413
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2322
+	TBZ $0, R3, loaded2414
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2322
+	B loaded2414
 
-single2321:
+single2413:
 	FMOVS 0(R1), F22
 
-loaded2322:
+loaded2414:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2323
+	TBZ $1, R3, single2415
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2324
+	TBZ $0, R3, loaded2416
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2324
+	B loaded2416
 
-single2323:
+single2415:
 	FMOVS 0(R2), F19
 
-loaded2324:
+loaded2416:
 	VFMLA V19.S4, V22.S4, V16.S4
 	B fold
 
@@ -48154,30 +48152,30 @@ partial15:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2325
+	TBZ $1, R3, single2417
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2326
+	TBZ $0, R3, loaded2418
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2326
+	B loaded2418
 
-single2325:
+single2417:
 	FMOVS 0(R1), F19
 
-loaded2326:
+loaded2418:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2327
+	TBZ $1, R3, single2419
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2328
+	TBZ $0, R3, loaded2420
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2328
+	B loaded2420
 
-single2327:
+single2419:
 	FMOVS 0(R2), F22
 
-loaded2328:
+loaded2420:
 	VFMLA V22.S4, V19.S4, V17.S4
 
 fold:
@@ -48522,17 +48520,17 @@ vectors_end:
 	SUB $3, R6, R26
 	VMOV R26, V20.S[3]
 	WORD $0x4ea08a94 // CMGT V20.4S, V20.4S, #0
-	TBZ $1, R6, single2329
+	TBZ $1, R6, single2421
 	FMOVD 0(R2), F15
-	TBZ $0, R6, loaded2330
+	TBZ $0, R6, loaded2422
 	ADD $8, R2, R26
 	VLD1 (R26), V15.S[2]
-	B loaded2330
+	B loaded2422
 
-single2329:
+single2421:
 	FMOVS 0(R2), F15
 
-loaded2330:
+loaded2422:
 	VORR V15.B16, V1.B16, V14.B16
 	WORD $0x6eaee453 // FCMGT V19.4S, V2.4S, V14.4S
 	WORD $0x6eb31c4e // BIT V14.16B, V2.16B, V19.16B
@@ -48587,28 +48585,28 @@ loaded2330:
 	VMOV V21.B16, V17.B16
 	WORD $0x6eb21e71 // BIT V17.16B, V19.16B, V18.16B
 	WORD $0x6eb21eb3 // BIT V19.16B, V21.16B, V18.16B
-	TBZ $1, R6, single2331
+	TBZ $1, R6, single2423
 	FMOVD 0(R3), F21
-	TBZ $0, R6, loaded2332
+	TBZ $0, R6, loaded2424
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2332
+	B loaded2424
 
-single2331:
+single2423:
 	FMOVS 0(R3), F21
 
-loaded2332:
-	TBZ $1, R6, single2333
+loaded2424:
+	TBZ $1, R6, single2425
 	FMOVD 0(R5), F18
-	TBZ $0, R6, loaded2334
+	TBZ $0, R6, loaded2426
 	ADD $8, R5, R26
 	VLD1 (R26), V18.S[2]
-	B loaded2334
+	B loaded2426
 
-single2333:
+single2425:
 	FMOVS 0(R5), F18
 
-loaded2334:
+loaded2426:
 	WORD $0x6e32deb2 // FMUL V18.4S, V21.4S, V18.4S
 	FMOVQ 112(R25), F16 // 0x3f800000
 	WORD $0x4eb5d615 // FSUB V21.4S, V16.4S, V21.4S
@@ -48624,56 +48622,56 @@ loaded2334:
 	WORD $0x6eac1daf // BIT V15.16B, V13.16B, V12.16B
 	WORD $0x4e2ed5ee // FADD V14.4S, V15.4S, V14.4S
 	VFMLA V14.S4, V18.S4, V16.S4
-	TBZ $1, R6, single2335
+	TBZ $1, R6, single2427
 	FMOVD 0(R4), F14
-	TBZ $0, R6, loaded2336
+	TBZ $0, R6, loaded2428
 	ADD $8, R4, R26
 	VLD1 (R26), V14.S[2]
-	B loaded2336
+	B loaded2428
 
-single2335:
+single2427:
 	FMOVS 0(R4), F14
 
-loaded2336:
+loaded2428:
 	WORD $0x6e2ede0e // FMUL V14.4S, V16.4S, V14.4S
-	TBZ $1, R6, single2337
+	TBZ $1, R6, single2429
 	FMOVD F14, 0(R1)
-	TBZ $0, R6, stored2338
+	TBZ $0, R6, stored2430
 	ADD $8, R1, R26
 	VST1 V14.S[2], (R26)
-	B stored2338
+	B stored2430
 
-single2337:
+single2429:
 	FMOVS F14, 0(R1)
 
-stored2338:
+stored2430:
 	WORD $0x6e33de53 // FMUL V19.4S, V18.4S, V19.4S
 	WORD $0x6ea0fa73 // FNEG V19.4S, V19.4S
 	VFMLA V17.S4, V21.S4, V19.S4
-	TBZ $1, R6, single2339
+	TBZ $1, R6, single2431
 	FMOVD 0(R4), F17
-	TBZ $0, R6, loaded2340
+	TBZ $0, R6, loaded2432
 	ADD $8, R4, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2340
+	B loaded2432
 
-single2339:
+single2431:
 	FMOVS 0(R4), F17
 
-loaded2340:
+loaded2432:
 	WORD $0x6e31dc11 // FMUL V17.4S, V0.4S, V17.4S
 	WORD $0x6e31de71 // FMUL V17.4S, V19.4S, V17.4S
-	TBZ $1, R6, single2341
+	TBZ $1, R6, single2433
 	FMOVD F17, 0(R0)
-	TBZ $0, R6, stored2342
+	TBZ $0, R6, stored2434
 	ADD $8, R0, R26
 	VST1 V17.S[2], (R26)
-	B stored2342
+	B stored2434
 
-single2341:
+single2433:
 	FMOVS F17, 0(R0)
 
-stored2342:
+stored2434:
 
 done:
 	RET
@@ -48942,36 +48940,30 @@ partial0:
 	SUB $2, R1, R26
 	VMOV R26, V12.S[2]
 	SUB $3, R1, R26
-	VMOV R26, V14.S[3]
-	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R1, single2343
-	FMOVD 0(R0), F15
-	TBZ $0, R1, loaded2344
+	VMOV R26, V12.S[3]
+	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
+	TBZ $1, R1, single2435
+	FMOVD 0(R0), F13
+	TBZ $0, R1, loaded2436
 	ADD $8, R0, R26
-	VLD1 (R26), V15.S[2]
-	B loaded2344
+	VLD1 (R26), V13.S[2]
+	B loaded2436
 
-single2343:
-	FMOVS 0(R0), F15
+single2435:
+	FMOVS 0(R0), F13
 
-loaded2344:
-	WORD $0x6ea1e5f1 // FCMGT V17.4S, V15.4S, V1.4S
-	VMOV V15.B16, V16.B16
-	WORD $0x6eb11c30 // BIT V16.16B, V1.16B, V17.16B
-	WORD $0x4e21d611 // FADD V17.4S, V16.4S, V1.4S
-	WORD $0x4ea1d631 // FSUB V17.4S, V17.4S, V1.4S
-	WORD $0x4e30e630 // FCMEQ V16.4S, V17.4S, V16.4S
-	WORD $0x6ef01c4f // BIF V15.16B, V2.16B, V16.16B
-	VMOV V5.B16, V16.B16
-	WORD $0x4e21da10 // SCVTF V16.4S, V16.4S
-	WORD $0x6eafe471 // FCMGT V17.4S, V3.4S, V15.4S
-	WORD $0x6eafe40f // FCMGT V15.4S, V0.4S, V15.4S
-	VMOV V16.B16, V18.B16
-	WORD $0x6eaf1c92 // BIT V18.16B, V4.16B, V15.16B
-	WORD $0x6eb11e12 // BIT V18.16B, V16.16B, V17.16B
-	WORD $0x6eee1c92 // BIF V18.16B, V4.16B, V14.16B
-	WORD $0x6eb2e4d0 // FCMGT V16.4S, V6.4S, V18.4S
-	WORD $0x6eb01e46 // BIT V6.16B, V18.16B, V16.16B
+loaded2436:
+	WORD $0x6ea0e5af // FCMGT V15.4S, V13.4S, V0.4S
+	VMOV V13.B16, V14.B16
+	WORD $0x6eaf1c0e // BIT V14.16B, V0.16B, V15.16B
+	WORD $0x4e20d5cf // FADD V15.4S, V14.4S, V0.4S
+	WORD $0x4ea0d5ef // FSUB V15.4S, V15.4S, V0.4S
+	WORD $0x4e2ee5ee // FCMEQ V14.4S, V15.4S, V14.4S
+	WORD $0x4e6e1c2e // BIC V14.16B, V1.16B, V14.16B
+	WORD $0x4e22d5ad // FADD V13.4S, V13.4S, V2.4S
+	VEOR V13.B16, V3.B16, V13.B16
+	VORR V13.B16, V14.B16, V14.B16
+	WORD $0x4ea465c4 // SMAX V4.4S, V14.4S, V4.4S
 	B fold
 
 partial1:
@@ -48985,36 +48977,30 @@ partial1:
 	SUB $2, R1, R26
 	VMOV R26, V12.S[2]
 	SUB $3, R1, R26
-	VMOV R26, V14.S[3]
-	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R1, single2345
-	FMOVD 0(R0), F18
-	TBZ $0, R1, loaded2346
+	VMOV R26, V12.S[3]
+	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
+	TBZ $1, R1, single2437
+	FMOVD 0(R0), F14
+	TBZ $0, R1, loaded2438
 	ADD $8, R0, R26
-	VLD1 (R26), V18.S[2]
-	B loaded2346
+	VLD1 (R26), V14.S[2]
+	B loaded2438
 
-single2345:
-	FMOVS 0(R0), F18
+single2437:
+	FMOVS 0(R0), F14
 
-loaded2346:
-	WORD $0x6ea1e651 // FCMGT V17.4S, V18.4S, V1.4S
-	VMOV V18.B16, V16.B16
-	WORD $0x6eb11c30 // BIT V16.16B, V1.16B, V17.16B
-	WORD $0x4e21d611 // FADD V17.4S, V16.4S, V1.4S
-	WORD $0x4ea1d631 // FSUB V17.4S, V17.4S, V1.4S
-	WORD $0x4e30e630 // FCMEQ V16.4S, V17.4S, V16.4S
-	WORD $0x6ef01c52 // BIF V18.16B, V2.16B, V16.16B
-	VMOV V5.B16, V16.B16
-	WORD $0x4e21da10 // SCVTF V16.4S, V16.4S
-	WORD $0x6eb2e471 // FCMGT V17.4S, V3.4S, V18.4S
-	WORD $0x6eb2e412 // FCMGT V18.4S, V0.4S, V18.4S
-	VMOV V16.B16, V15.B16
-	WORD $0x6eb21c8f // BIT V15.16B, V4.16B, V18.16B
-	WORD $0x6eb11e0f // BIT V15.16B, V16.16B, V17.16B
-	WORD $0x6eee1c8f // BIF V15.16B, V4.16B, V14.16B
-	WORD $0x6eafe4f0 // FCMGT V16.4S, V7.4S, V15.4S
-	WORD $0x6eb01de7 // BIT V7.16B, V15.16B, V16.16B
+loaded2438:
+	WORD $0x6ea0e5cf // FCMGT V15.4S, V14.4S, V0.4S
+	VMOV V14.B16, V13.B16
+	WORD $0x6eaf1c0d // BIT V13.16B, V0.16B, V15.16B
+	WORD $0x4e20d5af // FADD V15.4S, V13.4S, V0.4S
+	WORD $0x4ea0d5ef // FSUB V15.4S, V15.4S, V0.4S
+	WORD $0x4e2de5ed // FCMEQ V13.4S, V15.4S, V13.4S
+	WORD $0x4e6d1c2d // BIC V13.16B, V1.16B, V13.16B
+	WORD $0x4e22d5ce // FADD V14.4S, V14.4S, V2.4S
+	VEOR V14.B16, V3.B16, V14.B16
+	VORR V14.B16, V13.B16, V13.B16
+	WORD $0x4ea565a5 // SMAX V5.4S, V13.4S, V5.4S
 	B fold
 
 partial2:
@@ -49028,36 +49014,30 @@ partial2:
 	SUB $2, R1, R26
 	VMOV R26, V12.S[2]
 	SUB $3, R1, R26
-	VMOV R26, V14.S[3]
-	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R1, single2347
-	FMOVD 0(R0), F15
-	TBZ $0, R1, loaded2348
+	VMOV R26, V12.S[3]
+	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
+	TBZ $1, R1, single2439
+	FMOVD 0(R0), F13
+	TBZ $0, R1, loaded2440
 	ADD $8, R0, R26
-	VLD1 (R26), V15.S[2]
-	B loaded2348
+	VLD1 (R26), V13.S[2]
+	B loaded2440
 
-single2347:
-	FMOVS 0(R0), F15
+single2439:
+	FMOVS 0(R0), F13
 
-loaded2348:
-	WORD $0x6ea1e5f1 // FCMGT V17.4S, V15.4S, V1.4S
-	VMOV V15.B16, V16.B16
-	WORD $0x6eb11c30 // BIT V16.16B, V1.16B, V17.16B
-	WORD $0x4e21d611 // FADD V17.4S, V16.4S, V1.4S
-	WORD $0x4ea1d631 // FSUB V17.4S, V17.4S, V1.4S
-	WORD $0x4e30e630 // FCMEQ V16.4S, V17.4S, V16.4S
-	WORD $0x6ef01c4f // BIF V15.16B, V2.16B, V16.16B
-	VMOV V5.B16, V16.B16
-	WORD $0x4e21da10 // SCVTF V16.4S, V16.4S
-	WORD $0x6eafe471 // FCMGT V17.4S, V3.4S, V15.4S
-	WORD $0x6eafe40f // FCMGT V15.4S, V0.4S, V15.4S
-	VMOV V16.B16, V18.B16
-	WORD $0x6eaf1c92 // BIT V18.16B, V4.16B, V15.16B
-	WORD $0x6eb11e12 // BIT V18.16B, V16.16B, V17.16B
-	WORD $0x6eee1c92 // BIF V18.16B, V4.16B, V14.16B
-	WORD $0x6eb2e510 // FCMGT V16.4S, V8.4S, V18.4S
-	WORD $0x6eb01e48 // BIT V8.16B, V18.16B, V16.16B
+loaded2440:
+	WORD $0x6ea0e5af // FCMGT V15.4S, V13.4S, V0.4S
+	VMOV V13.B16, V14.B16
+	WORD $0x6eaf1c0e // BIT V14.16B, V0.16B, V15.16B
+	WORD $0x4e20d5cf // FADD V15.4S, V14.4S, V0.4S
+	WORD $0x4ea0d5ef // FSUB V15.4S, V15.4S, V0.4S
+	WORD $0x4e2ee5ee // FCMEQ V14.4S, V15.4S, V14.4S
+	WORD $0x4e6e1c2e // BIC V14.16B, V1.16B, V14.16B
+	WORD $0x4e22d5ad // FADD V13.4S, V13.4S, V2.4S
+	VEOR V13.B16, V3.B16, V13.B16
+	VORR V13.B16, V14.B16, V14.B16
+	WORD $0x4ea665c6 // SMAX V6.4S, V14.4S, V6.4S
 	B fold
 
 partial3:
@@ -49071,36 +49051,30 @@ partial3:
 	SUB $2, R1, R26
 	VMOV R26, V12.S[2]
 	SUB $3, R1, R26
-	VMOV R26, V14.S[3]
-	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R1, single2349
-	FMOVD 0(R0), F18
-	TBZ $0, R1, loaded2350
+	VMOV R26, V12.S[3]
+	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
+	TBZ $1, R1, single2441
+	FMOVD 0(R0), F14
+	TBZ $0, R1, loaded2442
 	ADD $8, R0, R26
-	VLD1 (R26), V18.S[2]
-	B loaded2350
+	VLD1 (R26), V14.S[2]
+	B loaded2442
 
-single2349:
-	FMOVS 0(R0), F18
+single2441:
+	FMOVS 0(R0), F14
 
-loaded2350:
-	WORD $0x6ea1e651 // FCMGT V17.4S, V18.4S, V1.4S
-	VMOV V18.B16, V16.B16
-	WORD $0x6eb11c30 // BIT V16.16B, V1.16B, V17.16B
-	WORD $0x4e21d611 // FADD V17.4S, V16.4S, V1.4S
-	WORD $0x4ea1d631 // FSUB V17.4S, V17.4S, V1.4S
-	WORD $0x4e30e630 // FCMEQ V16.4S, V17.4S, V16.4S
-	WORD $0x6ef01c52 // BIF V18.16B, V2.16B, V16.16B
-	VMOV V5.B16, V16.B16
-	WORD $0x4e21da10 // SCVTF V16.4S, V16.4S
-	WORD $0x6eb2e471 // FCMGT V17.4S, V3.4S, V18.4S
-	WORD $0x6eb2e412 // FCMGT V18.4S, V0.4S, V18.4S
-	VMOV V16.B16, V15.B16
-	WORD $0x6eb21c8f // BIT V15.16B, V4.16B, V18.16B
-	WORD $0x6eb11e0f // BIT V15.16B, V16.16B, V17.16B
-	WORD $0x6eee1c8f // BIF V15.16B, V4.16B, V14.16B
-	WORD $0x6eafe530 // FCMGT V16.4S, V9.4S, V15.4S
-	WORD $0x6eb01de9 // BIT V9.16B, V15.16B, V16.16B
+loaded2442:
+	WORD $0x6ea0e5cf // FCMGT V15.4S, V14.4S, V0.4S
+	VMOV V14.B16, V13.B16
+	WORD $0x6eaf1c0d // BIT V13.16B, V0.16B, V15.16B
+	WORD $0x4e20d5af // FADD V15.4S, V13.4S, V0.4S
+	WORD $0x4ea0d5ef // FSUB V15.4S, V15.4S, V0.4S
+	WORD $0x4e2de5ed // FCMEQ V13.4S, V15.4S, V13.4S
+	WORD $0x4e6d1c2d // BIC V13.16B, V1.16B, V13.16B
+	WORD $0x4e22d5ce // FADD V14.4S, V14.4S, V2.4S
+	VEOR V14.B16, V3.B16, V14.B16
+	VORR V14.B16, V13.B16, V13.B16
+	WORD $0x4ea765a7 // SMAX V7.4S, V13.4S, V7.4S
 	B fold
 
 partial4:
@@ -49114,36 +49088,30 @@ partial4:
 	SUB $2, R1, R26
 	VMOV R26, V12.S[2]
 	SUB $3, R1, R26
-	VMOV R26, V14.S[3]
-	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R1, single2351
-	FMOVD 0(R0), F15
-	TBZ $0, R1, loaded2352
+	VMOV R26, V12.S[3]
+	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
+	TBZ $1, R1, single2443
+	FMOVD 0(R0), F13
+	TBZ $0, R1, loaded2444
 	ADD $8, R0, R26
-	VLD1 (R26), V15.S[2]
-	B loaded2352
+	VLD1 (R26), V13.S[2]
+	B loaded2444
 
-single2351:
-	FMOVS 0(R0), F15
+single2443:
+	FMOVS 0(R0), F13
 
-loaded2352:
-	WORD $0x6ea1e5f1 // FCMGT V17.4S, V15.4S, V1.4S
-	VMOV V15.B16, V16.B16
-	WORD $0x6eb11c30 // BIT V16.16B, V1.16B, V17.16B
-	WORD $0x4e21d611 // FADD V17.4S, V16.4S, V1.4S
-	WORD $0x4ea1d631 // FSUB V17.4S, V17.4S, V1.4S
-	WORD $0x4e30e630 // FCMEQ V16.4S, V17.4S, V16.4S
-	WORD $0x6ef01c4f // BIF V15.16B, V2.16B, V16.16B
-	VMOV V5.B16, V16.B16
-	WORD $0x4e21da10 // SCVTF V16.4S, V16.4S
-	WORD $0x6eafe471 // FCMGT V17.4S, V3.4S, V15.4S
-	WORD $0x6eafe40f // FCMGT V15.4S, V0.4S, V15.4S
-	VMOV V16.B16, V18.B16
-	WORD $0x6eaf1c92 // BIT V18.16B, V4.16B, V15.16B
-	WORD $0x6eb11e12 // BIT V18.16B, V16.16B, V17.16B
-	WORD $0x6eee1c92 // BIF V18.16B, V4.16B, V14.16B
-	WORD $0x6eb2e550 // FCMGT V16.4S, V10.4S, V18.4S
-	WORD $0x6eb01e4a // BIT V10.16B, V18.16B, V16.16B
+loaded2444:
+	WORD $0x6ea0e5af // FCMGT V15.4S, V13.4S, V0.4S
+	VMOV V13.B16, V14.B16
+	WORD $0x6eaf1c0e // BIT V14.16B, V0.16B, V15.16B
+	WORD $0x4e20d5cf // FADD V15.4S, V14.4S, V0.4S
+	WORD $0x4ea0d5ef // FSUB V15.4S, V15.4S, V0.4S
+	WORD $0x4e2ee5ee // FCMEQ V14.4S, V15.4S, V14.4S
+	WORD $0x4e6e1c2e // BIC V14.16B, V1.16B, V14.16B
+	WORD $0x4e22d5ad // FADD V13.4S, V13.4S, V2.4S
+	VEOR V13.B16, V3.B16, V13.B16
+	VORR V13.B16, V14.B16, V14.B16
+	WORD $0x4ea865c8 // SMAX V8.4S, V14.4S, V8.4S
 	B fold
 
 partial5:
@@ -49157,36 +49125,30 @@ partial5:
 	SUB $2, R1, R26
 	VMOV R26, V12.S[2]
 	SUB $3, R1, R26
-	VMOV R26, V14.S[3]
-	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R1, single2353
-	FMOVD 0(R0), F18
-	TBZ $0, R1, loaded2354
+	VMOV R26, V12.S[3]
+	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
+	TBZ $1, R1, single2445
+	FMOVD 0(R0), F14
+	TBZ $0, R1, loaded2446
 	ADD $8, R0, R26
-	VLD1 (R26), V18.S[2]
-	B loaded2354
+	VLD1 (R26), V14.S[2]
+	B loaded2446
 
-single2353:
-	FMOVS 0(R0), F18
+single2445:
+	FMOVS 0(R0), F14
 
-loaded2354:
-	WORD $0x6ea1e651 // FCMGT V17.4S, V18.4S, V1.4S
-	VMOV V18.B16, V16.B16
-	WORD $0x6eb11c30 // BIT V16.16B, V1.16B, V17.16B
-	WORD $0x4e21d611 // FADD V17.4S, V16.4S, V1.4S
-	WORD $0x4ea1d631 // FSUB V17.4S, V17.4S, V1.4S
-	WORD $0x4e30e630 // FCMEQ V16.4S, V17.4S, V16.4S
-	WORD $0x6ef01c52 // BIF V18.16B, V2.16B, V16.16B
-	VMOV V5.B16, V16.B16
-	WORD $0x4e21da10 // SCVTF V16.4S, V16.4S
-	WORD $0x6eb2e471 // FCMGT V17.4S, V3.4S, V18.4S
-	WORD $0x6eb2e412 // FCMGT V18.4S, V0.4S, V18.4S
-	VMOV V16.B16, V15.B16
-	WORD $0x6eb21c8f // BIT V15.16B, V4.16B, V18.16B
-	WORD $0x6eb11e0f // BIT V15.16B, V16.16B, V17.16B
-	WORD $0x6eee1c8f // BIF V15.16B, V4.16B, V14.16B
-	WORD $0x6eafe570 // FCMGT V16.4S, V11.4S, V15.4S
-	WORD $0x6eb01deb // BIT V11.16B, V15.16B, V16.16B
+loaded2446:
+	WORD $0x6ea0e5cf // FCMGT V15.4S, V14.4S, V0.4S
+	VMOV V14.B16, V13.B16
+	WORD $0x6eaf1c0d // BIT V13.16B, V0.16B, V15.16B
+	WORD $0x4e20d5af // FADD V15.4S, V13.4S, V0.4S
+	WORD $0x4ea0d5ef // FSUB V15.4S, V15.4S, V0.4S
+	WORD $0x4e2de5ed // FCMEQ V13.4S, V15.4S, V13.4S
+	WORD $0x4e6d1c2d // BIC V13.16B, V1.16B, V13.16B
+	WORD $0x4e22d5ce // FADD V14.4S, V14.4S, V2.4S
+	VEOR V14.B16, V3.B16, V14.B16
+	VORR V14.B16, V13.B16, V13.B16
+	WORD $0x4ea965a9 // SMAX V9.4S, V13.4S, V9.4S
 	B fold
 
 partial6:
@@ -49200,36 +49162,30 @@ partial6:
 	SUB $2, R1, R26
 	VMOV R26, V12.S[2]
 	SUB $3, R1, R26
-	VMOV R26, V14.S[3]
-	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R1, single2355
-	FMOVD 0(R0), F15
-	TBZ $0, R1, loaded2356
+	VMOV R26, V12.S[3]
+	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
+	TBZ $1, R1, single2447
+	FMOVD 0(R0), F13
+	TBZ $0, R1, loaded2448
 	ADD $8, R0, R26
-	VLD1 (R26), V15.S[2]
-	B loaded2356
+	VLD1 (R26), V13.S[2]
+	B loaded2448
 
-single2355:
-	FMOVS 0(R0), F15
+single2447:
+	FMOVS 0(R0), F13
 
-loaded2356:
-	WORD $0x6ea1e5f1 // FCMGT V17.4S, V15.4S, V1.4S
-	VMOV V15.B16, V16.B16
-	WORD $0x6eb11c30 // BIT V16.16B, V1.16B, V17.16B
-	WORD $0x4e21d611 // FADD V17.4S, V16.4S, V1.4S
-	WORD $0x4ea1d631 // FSUB V17.4S, V17.4S, V1.4S
-	WORD $0x4e30e630 // FCMEQ V16.4S, V17.4S, V16.4S
-	WORD $0x6ef01c4f // BIF V15.16B, V2.16B, V16.16B
-	VMOV V5.B16, V16.B16
-	WORD $0x4e21da10 // SCVTF V16.4S, V16.4S
-	WORD $0x6eafe471 // FCMGT V17.4S, V3.4S, V15.4S
-	WORD $0x6eafe40f // FCMGT V15.4S, V0.4S, V15.4S
-	VMOV V16.B16, V18.B16
-	WORD $0x6eaf1c92 // BIT V18.16B, V4.16B, V15.16B
-	WORD $0x6eb11e12 // BIT V18.16B, V16.16B, V17.16B
-	WORD $0x6eee1c92 // BIF V18.16B, V4.16B, V14.16B
-	WORD $0x6eb2e590 // FCMGT V16.4S, V12.4S, V18.4S
-	WORD $0x6eb01e4c // BIT V12.16B, V18.16B, V16.16B
+loaded2448:
+	WORD $0x6ea0e5af // FCMGT V15.4S, V13.4S, V0.4S
+	VMOV V13.B16, V14.B16
+	WORD $0x6eaf1c0e // BIT V14.16B, V0.16B, V15.16B
+	WORD $0x4e20d5cf // FADD V15.4S, V14.4S, V0.4S
+	WORD $0x4ea0d5ef // FSUB V15.4S, V15.4S, V0.4S
+	WORD $0x4e2ee5ee // FCMEQ V14.4S, V15.4S, V14.4S
+	WORD $0x4e6e1c2e // BIC V14.16B, V1.16B, V14.16B
+	WORD $0x4e22d5ad // FADD V13.4S, V13.4S, V2.4S
+	VEOR V13.B16, V3.B16, V13.B16
+	VORR V13.B16, V14.B16, V14.B16
+	WORD $0x4eaa65ca // SMAX V10.4S, V14.4S, V10.4S
 	B fold
 
 partial7:
@@ -49243,36 +49199,30 @@ partial7:
 	SUB $2, R1, R26
 	VMOV R26, V12.S[2]
 	SUB $3, R1, R26
-	VMOV R26, V14.S[3]
-	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R1, single2357
-	FMOVD 0(R0), F18
-	TBZ $0, R1, loaded2358
+	VMOV R26, V12.S[3]
+	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
+	TBZ $1, R1, single2449
+	FMOVD 0(R0), F14
+	TBZ $0, R1, loaded2450
 	ADD $8, R0, R26
-	VLD1 (R26), V18.S[2]
-	B loaded2358
+	VLD1 (R26), V14.S[2]
+	B loaded2450
 
-single2357:
-	FMOVS 0(R0), F18
+single2449:
+	FMOVS 0(R0), F14
 
-loaded2358:
-	WORD $0x6ea1e651 // FCMGT V17.4S, V18.4S, V1.4S
-	VMOV V18.B16, V16.B16
-	WORD $0x6eb11c30 // BIT V16.16B, V1.16B, V17.16B
-	WORD $0x4e21d611 // FADD V17.4S, V16.4S, V1.4S
-	WORD $0x4ea1d631 // FSUB V17.4S, V17.4S, V1.4S
-	WORD $0x4e30e630 // FCMEQ V16.4S, V17.4S, V16.4S
-	WORD $0x6ef01c52 // BIF V18.16B, V2.16B, V16.16B
-	VMOV V5.B16, V16.B16
-	WORD $0x4e21da10 // SCVTF V16.4S, V16.4S
-	WORD $0x6eb2e471 // FCMGT V17.4S, V3.4S, V18.4S
-	WORD $0x6eb2e412 // FCMGT V18.4S, V0.4S, V18.4S
-	VMOV V16.B16, V15.B16
-	WORD $0x6eb21c8f // BIT V15.16B, V4.16B, V18.16B
-	WORD $0x6eb11e0f // BIT V15.16B, V16.16B, V17.16B
-	WORD $0x6eee1c8f // BIF V15.16B, V4.16B, V14.16B
-	WORD $0x6eafe5b0 // FCMGT V16.4S, V13.4S, V15.4S
-	WORD $0x6eb01ded // BIT V13.16B, V15.16B, V16.16B
+loaded2450:
+	WORD $0x6ea0e5cf // FCMGT V15.4S, V14.4S, V0.4S
+	VMOV V14.B16, V13.B16
+	WORD $0x6eaf1c0d // BIT V13.16B, V0.16B, V15.16B
+	WORD $0x4e20d5af // FADD V15.4S, V13.4S, V0.4S
+	WORD $0x4ea0d5ef // FSUB V15.4S, V15.4S, V0.4S
+	WORD $0x4e2de5ed // FCMEQ V13.4S, V15.4S, V13.4S
+	WORD $0x4e6d1c2d // BIC V13.16B, V1.16B, V13.16B
+	WORD $0x4e22d5ce // FADD V14.4S, V14.4S, V2.4S
+	VEOR V14.B16, V3.B16, V14.B16
+	VORR V14.B16, V13.B16, V13.B16
+	WORD $0x4eab65ab // SMAX V11.4S, V13.4S, V11.4S
 
 fold:
 	WORD $0x4ea86484 // SMAX V4.4S, V4.4S, V8.4S
@@ -49362,28 +49312,28 @@ vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ row_end
-	TBZ $1, R7, single2359
+	TBZ $1, R7, single2451
 	FMOVD 0(R1), F2
-	TBZ $0, R7, loaded2360
+	TBZ $0, R7, loaded2452
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded2360
+	B loaded2452
 
-single2359:
+single2451:
 	FMOVS 0(R1), F2
 
-loaded2360:
-	TBZ $1, R7, single2361
+loaded2452:
+	TBZ $1, R7, single2453
 	FMOVD F2, 0(R0)
-	TBZ $0, R7, stored2362
+	TBZ $0, R7, stored2454
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored2362
+	B stored2454
 
-single2361:
+single2453:
 	FMOVS F2, 0(R0)
 
-stored2362:
+stored2454:
 
 row_end:
 	SUBS $1, R3
@@ -49481,40 +49431,40 @@ vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ row_end
-	TBZ $1, R7, single2363
+	TBZ $1, R7, single2455
 	FMOVD 0(R0), F3
-	TBZ $0, R7, loaded2364
+	TBZ $0, R7, loaded2456
 	ADD $8, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2364
+	B loaded2456
 
-single2363:
+single2455:
 	FMOVS 0(R0), F3
 
-loaded2364:
-	TBZ $1, R7, single2365
+loaded2456:
+	TBZ $1, R7, single2457
 	FMOVD 0(R1), F2
-	TBZ $0, R7, loaded2366
+	TBZ $0, R7, loaded2458
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded2366
+	B loaded2458
 
-single2365:
+single2457:
 	FMOVS 0(R1), F2
 
-loaded2366:
+loaded2458:
 	WORD $0x4e22d462 // FADD V2.4S, V3.4S, V2.4S
-	TBZ $1, R7, single2367
+	TBZ $1, R7, single2459
 	FMOVD F2, 0(R0)
-	TBZ $0, R7, stored2368
+	TBZ $0, R7, stored2460
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored2368
+	B stored2460
 
-single2367:
+single2459:
 	FMOVS F2, 0(R0)
 
-stored2368:
+stored2460:
 
 row_end:
 	SUBS $1, R3
@@ -49602,40 +49552,40 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single2369
+	TBZ $1, R5, single2461
 	FMOVD 0(R1), F2
-	TBZ $0, R5, loaded2370
+	TBZ $0, R5, loaded2462
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded2370
+	B loaded2462
 
-single2369:
+single2461:
 	FMOVS 0(R1), F2
 
-loaded2370:
-	TBZ $1, R5, single2371
+loaded2462:
+	TBZ $1, R5, single2463
 	FMOVD 0(R2), F1
-	TBZ $0, R5, loaded2372
+	TBZ $0, R5, loaded2464
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2372
+	B loaded2464
 
-single2371:
+single2463:
 	FMOVS 0(R2), F1
 
-loaded2372:
+loaded2464:
 	WORD $0x6e21dc41 // FMUL V1.4S, V2.4S, V1.4S
-	TBZ $1, R5, single2373
+	TBZ $1, R5, single2465
 	FMOVD F1, 0(R0)
-	TBZ $0, R5, stored2374
+	TBZ $0, R5, stored2466
 	ADD $8, R0, R26
 	VST1 V1.S[2], (R26)
-	B stored2374
+	B stored2466
 
-single2373:
+single2465:
 	FMOVS F1, 0(R0)
 
-stored2374:
+stored2466:
 	LSL $2, R5
 	ADD R5, R0
 	ADD R5, R1
@@ -49911,44 +49861,44 @@ columns1_end:
 	MOVD add+48(FP), R6
 	CMP $2, R6
 	BNE partial_begin
-	TBZ $1, R3, single2375
+	TBZ $1, R3, single2467
 	FMOVD 0(R0), F7
-	TBZ $0, R3, loaded2376
+	TBZ $0, R3, loaded2468
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2376
+	B loaded2468
 
-single2375:
+single2467:
 	FMOVS 0(R0), F7
 
-loaded2376:
+loaded2468:
 
 partial_begin:
 	MOVD rows+32(FP), R6
 
 partial_rows:
-	TBZ $1, R3, single2377
+	TBZ $1, R3, single2469
 	FMOVD 0(R1), F3
-	TBZ $0, R3, loaded2378
+	TBZ $0, R3, loaded2470
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2378
+	B loaded2470
 
-single2377:
+single2469:
 	FMOVS 0(R1), F3
 
-loaded2378:
-	TBZ $1, R3, single2379
+loaded2470:
+	TBZ $1, R3, single2471
 	FMOVD 0(R2), F0
-	TBZ $0, R3, loaded2380
+	TBZ $0, R3, loaded2472
 	ADD $8, R2, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2380
+	B loaded2472
 
-single2379:
+single2471:
 	FMOVS 0(R2), F0
 
-loaded2380:
+loaded2472:
 	VFMLA V0.S4, V3.S4, V7.S4
 	ADD R4, R1
 	ADD R4, R2
@@ -49957,31 +49907,31 @@ loaded2380:
 	MOVD add+48(FP), R6
 	CMP $1, R6
 	BNE partial_store
-	TBZ $1, R3, single2381
+	TBZ $1, R3, single2473
 	FMOVD 0(R0), F0
-	TBZ $0, R3, loaded2382
+	TBZ $0, R3, loaded2474
 	ADD $8, R0, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2382
+	B loaded2474
 
-single2381:
+single2473:
 	FMOVS 0(R0), F0
 
-loaded2382:
+loaded2474:
 	WORD $0x4e27d407 // FADD V7.4S, V0.4S, V7.4S
 
 partial_store:
-	TBZ $1, R3, single2383
+	TBZ $1, R3, single2475
 	FMOVD F7, 0(R0)
-	TBZ $0, R3, stored2384
+	TBZ $0, R3, stored2476
 	ADD $8, R0, R26
 	VST1 V7.S[2], (R26)
-	B stored2384
+	B stored2476
 
-single2383:
+single2475:
 	FMOVS F7, 0(R0)
 
-stored2384:
+stored2476:
 
 done:
 	RET
@@ -50052,25 +50002,25 @@ vectors_end:
 	ADD $0, R1, R26
 	VLD1.P 2(R26), V1.H[0]
 	CMP $1, R2
-	BEQ loaded2385
+	BEQ loaded2477
 	VLD1.P 2(R26), V1.H[1]
 	CMP $2, R2
-	BEQ loaded2385
+	BEQ loaded2477
 	VLD1.P 2(R26), V1.H[2]
 
-loaded2385:
+loaded2477:
 	WORD $0x0e217821 // FCVTL V1.4S, V1.4H
-	TBZ $1, R2, single2386
+	TBZ $1, R2, single2478
 	FMOVD F1, 0(R0)
-	TBZ $0, R2, stored2387
+	TBZ $0, R2, stored2479
 	ADD $8, R0, R26
 	VST1 V1.S[2], (R26)
-	B stored2387
+	B stored2479
 
-single2386:
+single2478:
 	FMOVS F1, 0(R0)
 
-stored2387:
+stored2479:
 
 done:
 	RET
@@ -50141,28 +50091,28 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V0.S[3]
 	WORD $0x4ea08800 // CMGT V0.4S, V0.4S, #0
-	TBZ $1, R2, single2388
+	TBZ $1, R2, single2480
 	FMOVD 0(R1), F1
-	TBZ $0, R2, loaded2389
+	TBZ $0, R2, loaded2481
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2389
+	B loaded2481
 
-single2388:
+single2480:
 	FMOVS 0(R1), F1
 
-loaded2389:
+loaded2481:
 	WORD $0x0e216822 // FCVTN V2.4H, V1.4S
 	ADD $0, R0, R26
 	VST1.P V2.H[0], 2(R26)
 	CMP $1, R2
-	BEQ stored2390
+	BEQ stored2482
 	VST1.P V2.H[1], 2(R26)
 	CMP $2, R2
-	BEQ stored2390
+	BEQ stored2482
 	VST1.P V2.H[2], 2(R26)
 
-stored2390:
+stored2482:
 
 done:
 	RET
@@ -50308,56 +50258,56 @@ start:
 
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
-	TBZ $1, R20, single2391
+	TBZ $1, R20, single2483
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2392
+	TBZ $0, R20, loaded2484
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2392
+	B loaded2484
 
-single2391:
+single2483:
 	FMOVS 0(R10), F0
 
-loaded2392:
+loaded2484:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
-	TBZ $1, R20, single2393
+	TBZ $1, R20, single2485
 	FMOVD 0(R10), F2
-	TBZ $0, R20, loaded2394
+	TBZ $0, R20, loaded2486
 	ADD $8, R10, R26
 	VLD1 (R26), V2.S[2]
-	B loaded2394
+	B loaded2486
 
-single2393:
+single2485:
 	FMOVS 0(R10), F2
 
-loaded2394:
+loaded2486:
 	ADD R12, R10
 	WORD $0x4fa1105f // FMLA V31.4S, V2.4S, V1.S[1]
-	TBZ $1, R20, single2395
+	TBZ $1, R20, single2487
 	FMOVD 0(R10), F3
-	TBZ $0, R20, loaded2396
+	TBZ $0, R20, loaded2488
 	ADD $8, R10, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2396
+	B loaded2488
 
-single2395:
+single2487:
 	FMOVS 0(R10), F3
 
-loaded2396:
+loaded2488:
 	ADD R12, R10
 	WORD $0x4f81187f // FMLA V31.4S, V3.4S, V1.S[2]
-	TBZ $1, R20, single2397
+	TBZ $1, R20, single2489
 	FMOVD 0(R10), F4
-	TBZ $0, R20, loaded2398
+	TBZ $0, R20, loaded2490
 	ADD $8, R10, R26
 	VLD1 (R26), V4.S[2]
-	B loaded2398
+	B loaded2490
 
-single2397:
+single2489:
 	FMOVS 0(R10), F4
 
-loaded2398:
+loaded2490:
 	ADD R12, R10
 	WORD $0x4fa1189f // FMLA V31.4S, V4.4S, V1.S[3]
 	SUBS $4, R9
@@ -50370,17 +50320,17 @@ rest:
 single:
 	FMOVS (R0), F1
 	ADD $4, R0
-	TBZ $1, R20, single2399
+	TBZ $1, R20, single2491
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2400
+	TBZ $0, R20, loaded2492
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2400
+	B loaded2492
 
-single2399:
+single2491:
 	FMOVS 0(R10), F0
 
-loaded2400:
+loaded2492:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -50394,34 +50344,34 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2401
+	TBZ $1, R20, single2493
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2402
+	TBZ $0, R20, loaded2494
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2402
+	B loaded2494
 
-single2401:
+single2493:
 	FMOVS 0(R21), F0
 
-loaded2402:
+loaded2494:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2403
+	TBZ $1, R20, single2495
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2404
+	TBZ $0, R20, loaded2496
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2404
+	B loaded2496
 
-single2403:
+single2495:
 	FMOVS 0(R21), F0
 
-loaded2404:
+loaded2496:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 rectify:
@@ -50433,17 +50383,17 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2405
+	TBZ $1, R20, single2497
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2406
+	TBZ $0, R20, stored2498
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2406
+	B stored2498
 
-single2405:
+single2497:
 	FMOVS F31, 0(R21)
 
-stored2406:
+stored2498:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -50638,62 +50588,62 @@ start:
 unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2407
+	TBZ $1, R20, single2499
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2408
+	TBZ $0, R20, loaded2500
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2408
+	B loaded2500
 
-single2407:
+single2499:
 	FMOVS 16(R10), F1
 
-loaded2408:
+loaded2500:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2409
+	TBZ $1, R20, single2501
 	FMOVD 16(R10), F3
-	TBZ $0, R20, loaded2410
+	TBZ $0, R20, loaded2502
 	ADD $24, R10, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2410
+	B loaded2502
 
-single2409:
+single2501:
 	FMOVS 16(R10), F3
 
-loaded2410:
+loaded2502:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2107e // FMLA V30.4S, V3.4S, V2.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2411
+	TBZ $1, R20, single2503
 	FMOVD 16(R10), F4
-	TBZ $0, R20, loaded2412
+	TBZ $0, R20, loaded2504
 	ADD $24, R10, R26
 	VLD1 (R26), V4.S[2]
-	B loaded2412
+	B loaded2504
 
-single2411:
+single2503:
 	FMOVS 16(R10), F4
 
-loaded2412:
+loaded2504:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82189e // FMLA V30.4S, V4.4S, V2.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2413
+	TBZ $1, R20, single2505
 	FMOVD 16(R10), F5
-	TBZ $0, R20, loaded2414
+	TBZ $0, R20, loaded2506
 	ADD $24, R10, R26
 	VLD1 (R26), V5.S[2]
-	B loaded2414
+	B loaded2506
 
-single2413:
+single2505:
 	FMOVS 16(R10), F5
 
-loaded2414:
+loaded2506:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa218be // FMLA V30.4S, V5.4S, V2.S[3]
@@ -50708,17 +50658,17 @@ single:
 	FMOVS (R0), F2
 	ADD $4, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2415
+	TBZ $1, R20, single2507
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2416
+	TBZ $0, R20, loaded2508
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2416
+	B loaded2508
 
-single2415:
+single2507:
 	FMOVS 16(R10), F1
 
-loaded2416:
+loaded2508:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -50736,17 +50686,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2417
+	TBZ $1, R20, single2509
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2418
+	TBZ $0, R20, loaded2510
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2418
+	B loaded2510
 
-single2417:
+single2509:
 	FMOVS 16(R21), F0
 
-loaded2418:
+loaded2510:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -50755,17 +50705,17 @@ bias:
 	CBZ R21, rectify
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single2419
+	TBZ $1, R20, single2511
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2420
+	TBZ $0, R20, loaded2512
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2420
+	B loaded2512
 
-single2419:
+single2511:
 	FMOVS 16(R21), F0
 
-loaded2420:
+loaded2512:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 rectify:
@@ -50780,17 +50730,17 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2421
+	TBZ $1, R20, single2513
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2422
+	TBZ $0, R20, stored2514
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2422
+	B stored2514
 
-single2421:
+single2513:
 	FMOVS F30, 16(R21)
 
-stored2422:
+stored2514:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -50987,59 +50937,59 @@ start:
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
-	TBZ $1, R20, single2423
+	TBZ $1, R20, single2515
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2424
+	TBZ $0, R20, loaded2516
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2424
+	B loaded2516
 
-single2423:
+single2515:
 	FMOVS 0(R10), F0
 
-loaded2424:
+loaded2516:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
-	TBZ $1, R20, single2425
+	TBZ $1, R20, single2517
 	FMOVD 0(R10), F3
-	TBZ $0, R20, loaded2426
+	TBZ $0, R20, loaded2518
 	ADD $8, R10, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2426
+	B loaded2518
 
-single2425:
+single2517:
 	FMOVS 0(R10), F3
 
-loaded2426:
+loaded2518:
 	ADD R12, R10
 	WORD $0x4fa1107f // FMLA V31.4S, V3.4S, V1.S[1]
 	WORD $0x4fa2107e // FMLA V30.4S, V3.4S, V2.S[1]
-	TBZ $1, R20, single2427
+	TBZ $1, R20, single2519
 	FMOVD 0(R10), F4
-	TBZ $0, R20, loaded2428
+	TBZ $0, R20, loaded2520
 	ADD $8, R10, R26
 	VLD1 (R26), V4.S[2]
-	B loaded2428
+	B loaded2520
 
-single2427:
+single2519:
 	FMOVS 0(R10), F4
 
-loaded2428:
+loaded2520:
 	ADD R12, R10
 	WORD $0x4f81189f // FMLA V31.4S, V4.4S, V1.S[2]
 	WORD $0x4f82189e // FMLA V30.4S, V4.4S, V2.S[2]
-	TBZ $1, R20, single2429
+	TBZ $1, R20, single2521
 	FMOVD 0(R10), F5
-	TBZ $0, R20, loaded2430
+	TBZ $0, R20, loaded2522
 	ADD $8, R10, R26
 	VLD1 (R26), V5.S[2]
-	B loaded2430
+	B loaded2522
 
-single2429:
+single2521:
 	FMOVS 0(R10), F5
 
-loaded2430:
+loaded2522:
 	ADD R12, R10
 	WORD $0x4fa118bf // FMLA V31.4S, V5.4S, V1.S[3]
 	WORD $0x4fa218be // FMLA V30.4S, V5.4S, V2.S[3]
@@ -51055,17 +51005,17 @@ single:
 	ADD $4, R0
 	FMOVS (R1), F2
 	ADD $4, R1
-	TBZ $1, R20, single2431
+	TBZ $1, R20, single2523
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2432
+	TBZ $0, R20, loaded2524
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2432
+	B loaded2524
 
-single2431:
+single2523:
 	FMOVS 0(R10), F0
 
-loaded2432:
+loaded2524:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -51080,48 +51030,48 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2433
+	TBZ $1, R20, single2525
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2434
+	TBZ $0, R20, loaded2526
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2434
+	B loaded2526
 
-single2433:
+single2525:
 	FMOVS 0(R21), F0
 
-loaded2434:
+loaded2526:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2435
+	TBZ $1, R20, single2527
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2436
+	TBZ $0, R20, loaded2528
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2436
+	B loaded2528
 
-single2435:
+single2527:
 	FMOVS 0(R21), F0
 
-loaded2436:
+loaded2528:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2437
+	TBZ $1, R20, single2529
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2438
+	TBZ $0, R20, loaded2530
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2438
+	B loaded2530
 
-single2437:
+single2529:
 	FMOVS 0(R21), F0
 
-loaded2438:
+loaded2530:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
@@ -51136,29 +51086,29 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2439
+	TBZ $1, R20, single2531
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2440
+	TBZ $0, R20, stored2532
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2440
+	B stored2532
 
-single2439:
+single2531:
 	FMOVS F31, 0(R21)
 
-stored2440:
+stored2532:
 	ADD R13, R21
-	TBZ $1, R20, single2441
+	TBZ $1, R20, single2533
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2442
+	TBZ $0, R20, stored2534
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2442
+	B stored2534
 
-single2441:
+single2533:
 	FMOVS F30, 0(R21)
 
-stored2442:
+stored2534:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -51391,68 +51341,68 @@ unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	VLD1.P 16(R1), [V3.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2443
+	TBZ $1, R20, single2535
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2444
+	TBZ $0, R20, loaded2536
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2444
+	B loaded2536
 
-single2443:
+single2535:
 	FMOVS 16(R10), F1
 
-loaded2444:
+loaded2536:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2445
+	TBZ $1, R20, single2537
 	FMOVD 16(R10), F4
-	TBZ $0, R20, loaded2446
+	TBZ $0, R20, loaded2538
 	ADD $24, R10, R26
 	VLD1 (R26), V4.S[2]
-	B loaded2446
+	B loaded2538
 
-single2445:
+single2537:
 	FMOVS 16(R10), F4
 
-loaded2446:
+loaded2538:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2109e // FMLA V30.4S, V4.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa3109c // FMLA V28.4S, V4.4S, V3.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2447
+	TBZ $1, R20, single2539
 	FMOVD 16(R10), F5
-	TBZ $0, R20, loaded2448
+	TBZ $0, R20, loaded2540
 	ADD $24, R10, R26
 	VLD1 (R26), V5.S[2]
-	B loaded2448
+	B loaded2540
 
-single2447:
+single2539:
 	FMOVS 16(R10), F5
 
-loaded2448:
+loaded2540:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f8218be // FMLA V30.4S, V5.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f8318bc // FMLA V28.4S, V5.4S, V3.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2449
+	TBZ $1, R20, single2541
 	FMOVD 16(R10), F6
-	TBZ $0, R20, loaded2450
+	TBZ $0, R20, loaded2542
 	ADD $24, R10, R26
 	VLD1 (R26), V6.S[2]
-	B loaded2450
+	B loaded2542
 
-single2449:
+single2541:
 	FMOVS 16(R10), F6
 
-loaded2450:
+loaded2542:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa218de // FMLA V30.4S, V6.4S, V2.S[3]
@@ -51471,17 +51421,17 @@ single:
 	FMOVS (R1), F3
 	ADD $4, R1
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2451
+	TBZ $1, R20, single2543
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2452
+	TBZ $0, R20, loaded2544
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2452
+	B loaded2544
 
-single2451:
+single2543:
 	FMOVS 16(R10), F1
 
-loaded2452:
+loaded2544:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -51501,34 +51451,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2453
+	TBZ $1, R20, single2545
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2454
+	TBZ $0, R20, loaded2546
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2454
+	B loaded2546
 
-single2453:
+single2545:
 	FMOVS 16(R21), F0
 
-loaded2454:
+loaded2546:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2455
+	TBZ $1, R20, single2547
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2456
+	TBZ $0, R20, loaded2548
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2456
+	B loaded2548
 
-single2455:
+single2547:
 	FMOVS 16(R21), F0
 
-loaded2456:
+loaded2548:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -51538,17 +51488,17 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single2457
+	TBZ $1, R20, single2549
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2458
+	TBZ $0, R20, loaded2550
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2458
+	B loaded2550
 
-single2457:
+single2549:
 	FMOVS 16(R21), F0
 
-loaded2458:
+loaded2550:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
@@ -51568,30 +51518,30 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2459
+	TBZ $1, R20, single2551
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2460
+	TBZ $0, R20, stored2552
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2460
+	B stored2552
 
-single2459:
+single2551:
 	FMOVS F30, 16(R21)
 
-stored2460:
+stored2552:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2461
+	TBZ $1, R20, single2553
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2462
+	TBZ $0, R20, stored2554
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2462
+	B stored2554
 
-single2461:
+single2553:
 	FMOVS F28, 16(R21)
 
-stored2462:
+stored2554:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -51812,62 +51762,62 @@ unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
-	TBZ $1, R20, single2463
+	TBZ $1, R20, single2555
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2464
+	TBZ $0, R20, loaded2556
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2464
+	B loaded2556
 
-single2463:
+single2555:
 	FMOVS 0(R10), F0
 
-loaded2464:
+loaded2556:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
-	TBZ $1, R20, single2465
+	TBZ $1, R20, single2557
 	FMOVD 0(R10), F4
-	TBZ $0, R20, loaded2466
+	TBZ $0, R20, loaded2558
 	ADD $8, R10, R26
 	VLD1 (R26), V4.S[2]
-	B loaded2466
+	B loaded2558
 
-single2465:
+single2557:
 	FMOVS 0(R10), F4
 
-loaded2466:
+loaded2558:
 	ADD R12, R10
 	WORD $0x4fa1109f // FMLA V31.4S, V4.4S, V1.S[1]
 	WORD $0x4fa2109e // FMLA V30.4S, V4.4S, V2.S[1]
 	WORD $0x4fa3109d // FMLA V29.4S, V4.4S, V3.S[1]
-	TBZ $1, R20, single2467
+	TBZ $1, R20, single2559
 	FMOVD 0(R10), F5
-	TBZ $0, R20, loaded2468
+	TBZ $0, R20, loaded2560
 	ADD $8, R10, R26
 	VLD1 (R26), V5.S[2]
-	B loaded2468
+	B loaded2560
 
-single2467:
+single2559:
 	FMOVS 0(R10), F5
 
-loaded2468:
+loaded2560:
 	ADD R12, R10
 	WORD $0x4f8118bf // FMLA V31.4S, V5.4S, V1.S[2]
 	WORD $0x4f8218be // FMLA V30.4S, V5.4S, V2.S[2]
 	WORD $0x4f8318bd // FMLA V29.4S, V5.4S, V3.S[2]
-	TBZ $1, R20, single2469
+	TBZ $1, R20, single2561
 	FMOVD 0(R10), F6
-	TBZ $0, R20, loaded2470
+	TBZ $0, R20, loaded2562
 	ADD $8, R10, R26
 	VLD1 (R26), V6.S[2]
-	B loaded2470
+	B loaded2562
 
-single2469:
+single2561:
 	FMOVS 0(R10), F6
 
-loaded2470:
+loaded2562:
 	ADD R12, R10
 	WORD $0x4fa118df // FMLA V31.4S, V6.4S, V1.S[3]
 	WORD $0x4fa218de // FMLA V30.4S, V6.4S, V2.S[3]
@@ -51886,17 +51836,17 @@ single:
 	ADD $4, R1
 	FMOVS (R2), F3
 	ADD $4, R2
-	TBZ $1, R20, single2471
+	TBZ $1, R20, single2563
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2472
+	TBZ $0, R20, loaded2564
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2472
+	B loaded2564
 
-single2471:
+single2563:
 	FMOVS 0(R10), F0
 
-loaded2472:
+loaded2564:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -51912,62 +51862,62 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2473
+	TBZ $1, R20, single2565
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2474
+	TBZ $0, R20, loaded2566
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2474
+	B loaded2566
 
-single2473:
+single2565:
 	FMOVS 0(R21), F0
 
-loaded2474:
+loaded2566:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2475
+	TBZ $1, R20, single2567
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2476
+	TBZ $0, R20, loaded2568
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2476
+	B loaded2568
 
-single2475:
+single2567:
 	FMOVS 0(R21), F0
 
-loaded2476:
+loaded2568:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2477
+	TBZ $1, R20, single2569
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2478
+	TBZ $0, R20, loaded2570
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2478
+	B loaded2570
 
-single2477:
+single2569:
 	FMOVS 0(R21), F0
 
-loaded2478:
+loaded2570:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2479
+	TBZ $1, R20, single2571
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2480
+	TBZ $0, R20, loaded2572
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2480
+	B loaded2572
 
-single2479:
+single2571:
 	FMOVS 0(R21), F0
 
-loaded2480:
+loaded2572:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -51985,41 +51935,41 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2481
+	TBZ $1, R20, single2573
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2482
+	TBZ $0, R20, stored2574
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2482
+	B stored2574
 
-single2481:
+single2573:
 	FMOVS F31, 0(R21)
 
-stored2482:
+stored2574:
 	ADD R13, R21
-	TBZ $1, R20, single2483
+	TBZ $1, R20, single2575
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2484
+	TBZ $0, R20, stored2576
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2484
+	B stored2576
 
-single2483:
+single2575:
 	FMOVS F30, 0(R21)
 
-stored2484:
+stored2576:
 	ADD R13, R21
-	TBZ $1, R20, single2485
+	TBZ $1, R20, single2577
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2486
+	TBZ $0, R20, stored2578
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2486
+	B stored2578
 
-single2485:
+single2577:
 	FMOVS F29, 0(R21)
 
-stored2486:
+stored2578:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -52290,17 +52240,17 @@ unrolled:
 	VLD1.P 16(R1), [V3.B16]
 	VLD1.P 16(R2), [V4.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2487
+	TBZ $1, R20, single2579
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2488
+	TBZ $0, R20, loaded2580
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2488
+	B loaded2580
 
-single2487:
+single2579:
 	FMOVS 16(R10), F1
 
-loaded2488:
+loaded2580:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -52309,17 +52259,17 @@ loaded2488:
 	WORD $0x4f84101b // FMLA V27.4S, V0.4S, V4.S[0]
 	WORD $0x4f84103a // FMLA V26.4S, V1.4S, V4.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2489
+	TBZ $1, R20, single2581
 	FMOVD 16(R10), F5
-	TBZ $0, R20, loaded2490
+	TBZ $0, R20, loaded2582
 	ADD $24, R10, R26
 	VLD1 (R26), V5.S[2]
-	B loaded2490
+	B loaded2582
 
-single2489:
+single2581:
 	FMOVS 16(R10), F5
 
-loaded2490:
+loaded2582:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa210be // FMLA V30.4S, V5.4S, V2.S[1]
@@ -52328,17 +52278,17 @@ loaded2490:
 	WORD $0x4fa4101b // FMLA V27.4S, V0.4S, V4.S[1]
 	WORD $0x4fa410ba // FMLA V26.4S, V5.4S, V4.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2491
+	TBZ $1, R20, single2583
 	FMOVD 16(R10), F6
-	TBZ $0, R20, loaded2492
+	TBZ $0, R20, loaded2584
 	ADD $24, R10, R26
 	VLD1 (R26), V6.S[2]
-	B loaded2492
+	B loaded2584
 
-single2491:
+single2583:
 	FMOVS 16(R10), F6
 
-loaded2492:
+loaded2584:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f8218de // FMLA V30.4S, V6.4S, V2.S[2]
@@ -52347,17 +52297,17 @@ loaded2492:
 	WORD $0x4f84181b // FMLA V27.4S, V0.4S, V4.S[2]
 	WORD $0x4f8418da // FMLA V26.4S, V6.4S, V4.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2493
+	TBZ $1, R20, single2585
 	FMOVD 16(R10), F7
-	TBZ $0, R20, loaded2494
+	TBZ $0, R20, loaded2586
 	ADD $24, R10, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2494
+	B loaded2586
 
-single2493:
+single2585:
 	FMOVS 16(R10), F7
 
-loaded2494:
+loaded2586:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa218fe // FMLA V30.4S, V7.4S, V2.S[3]
@@ -52380,17 +52330,17 @@ single:
 	FMOVS (R2), F4
 	ADD $4, R2
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2495
+	TBZ $1, R20, single2587
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2496
+	TBZ $0, R20, loaded2588
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2496
+	B loaded2588
 
-single2495:
+single2587:
 	FMOVS 16(R10), F1
 
-loaded2496:
+loaded2588:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -52412,51 +52362,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2497
+	TBZ $1, R20, single2589
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2498
+	TBZ $0, R20, loaded2590
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2498
+	B loaded2590
 
-single2497:
+single2589:
 	FMOVS 16(R21), F0
 
-loaded2498:
+loaded2590:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2499
+	TBZ $1, R20, single2591
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2500
+	TBZ $0, R20, loaded2592
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2500
+	B loaded2592
 
-single2499:
+single2591:
 	FMOVS 16(R21), F0
 
-loaded2500:
+loaded2592:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2501
+	TBZ $1, R20, single2593
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2502
+	TBZ $0, R20, loaded2594
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2502
+	B loaded2594
 
-single2501:
+single2593:
 	FMOVS 16(R21), F0
 
-loaded2502:
+loaded2594:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -52467,17 +52417,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single2503
+	TBZ $1, R20, single2595
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2504
+	TBZ $0, R20, loaded2596
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2504
+	B loaded2596
 
-single2503:
+single2595:
 	FMOVS 16(R21), F0
 
-loaded2504:
+loaded2596:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -52502,43 +52452,43 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2505
+	TBZ $1, R20, single2597
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2506
+	TBZ $0, R20, stored2598
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2506
+	B stored2598
 
-single2505:
+single2597:
 	FMOVS F30, 16(R21)
 
-stored2506:
+stored2598:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2507
+	TBZ $1, R20, single2599
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2508
+	TBZ $0, R20, stored2600
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2508
+	B stored2600
 
-single2507:
+single2599:
 	FMOVS F28, 16(R21)
 
-stored2508:
+stored2600:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2509
+	TBZ $1, R20, single2601
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2510
+	TBZ $0, R20, stored2602
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2510
+	B stored2602
 
-single2509:
+single2601:
 	FMOVS F26, 16(R21)
 
-stored2510:
+stored2602:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -52783,65 +52733,65 @@ unrolled:
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
-	TBZ $1, R20, single2511
+	TBZ $1, R20, single2603
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2512
+	TBZ $0, R20, loaded2604
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2512
+	B loaded2604
 
-single2511:
+single2603:
 	FMOVS 0(R10), F0
 
-loaded2512:
+loaded2604:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
-	TBZ $1, R20, single2513
+	TBZ $1, R20, single2605
 	FMOVD 0(R10), F5
-	TBZ $0, R20, loaded2514
+	TBZ $0, R20, loaded2606
 	ADD $8, R10, R26
 	VLD1 (R26), V5.S[2]
-	B loaded2514
+	B loaded2606
 
-single2513:
+single2605:
 	FMOVS 0(R10), F5
 
-loaded2514:
+loaded2606:
 	ADD R12, R10
 	WORD $0x4fa110bf // FMLA V31.4S, V5.4S, V1.S[1]
 	WORD $0x4fa210be // FMLA V30.4S, V5.4S, V2.S[1]
 	WORD $0x4fa310bd // FMLA V29.4S, V5.4S, V3.S[1]
 	WORD $0x4fa410bc // FMLA V28.4S, V5.4S, V4.S[1]
-	TBZ $1, R20, single2515
+	TBZ $1, R20, single2607
 	FMOVD 0(R10), F6
-	TBZ $0, R20, loaded2516
+	TBZ $0, R20, loaded2608
 	ADD $8, R10, R26
 	VLD1 (R26), V6.S[2]
-	B loaded2516
+	B loaded2608
 
-single2515:
+single2607:
 	FMOVS 0(R10), F6
 
-loaded2516:
+loaded2608:
 	ADD R12, R10
 	WORD $0x4f8118df // FMLA V31.4S, V6.4S, V1.S[2]
 	WORD $0x4f8218de // FMLA V30.4S, V6.4S, V2.S[2]
 	WORD $0x4f8318dd // FMLA V29.4S, V6.4S, V3.S[2]
 	WORD $0x4f8418dc // FMLA V28.4S, V6.4S, V4.S[2]
-	TBZ $1, R20, single2517
+	TBZ $1, R20, single2609
 	FMOVD 0(R10), F7
-	TBZ $0, R20, loaded2518
+	TBZ $0, R20, loaded2610
 	ADD $8, R10, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2518
+	B loaded2610
 
-single2517:
+single2609:
 	FMOVS 0(R10), F7
 
-loaded2518:
+loaded2610:
 	ADD R12, R10
 	WORD $0x4fa118ff // FMLA V31.4S, V7.4S, V1.S[3]
 	WORD $0x4fa218fe // FMLA V30.4S, V7.4S, V2.S[3]
@@ -52863,17 +52813,17 @@ single:
 	ADD $4, R2
 	FMOVS (R3), F4
 	ADD $4, R3
-	TBZ $1, R20, single2519
+	TBZ $1, R20, single2611
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2520
+	TBZ $0, R20, loaded2612
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2520
+	B loaded2612
 
-single2519:
+single2611:
 	FMOVS 0(R10), F0
 
-loaded2520:
+loaded2612:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -52890,76 +52840,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2521
+	TBZ $1, R20, single2613
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2522
+	TBZ $0, R20, loaded2614
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2522
+	B loaded2614
 
-single2521:
+single2613:
 	FMOVS 0(R21), F0
 
-loaded2522:
+loaded2614:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2523
+	TBZ $1, R20, single2615
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2524
+	TBZ $0, R20, loaded2616
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2524
+	B loaded2616
 
-single2523:
+single2615:
 	FMOVS 0(R21), F0
 
-loaded2524:
+loaded2616:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2525
+	TBZ $1, R20, single2617
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2526
+	TBZ $0, R20, loaded2618
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2526
+	B loaded2618
 
-single2525:
+single2617:
 	FMOVS 0(R21), F0
 
-loaded2526:
+loaded2618:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2527
+	TBZ $1, R20, single2619
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2528
+	TBZ $0, R20, loaded2620
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2528
+	B loaded2620
 
-single2527:
+single2619:
 	FMOVS 0(R21), F0
 
-loaded2528:
+loaded2620:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2529
+	TBZ $1, R20, single2621
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2530
+	TBZ $0, R20, loaded2622
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2530
+	B loaded2622
 
-single2529:
+single2621:
 	FMOVS 0(R21), F0
 
-loaded2530:
+loaded2622:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -52980,53 +52930,53 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2531
+	TBZ $1, R20, single2623
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2532
+	TBZ $0, R20, stored2624
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2532
+	B stored2624
 
-single2531:
+single2623:
 	FMOVS F31, 0(R21)
 
-stored2532:
+stored2624:
 	ADD R13, R21
-	TBZ $1, R20, single2533
+	TBZ $1, R20, single2625
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2534
+	TBZ $0, R20, stored2626
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2534
+	B stored2626
 
-single2533:
+single2625:
 	FMOVS F30, 0(R21)
 
-stored2534:
+stored2626:
 	ADD R13, R21
-	TBZ $1, R20, single2535
+	TBZ $1, R20, single2627
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2536
+	TBZ $0, R20, stored2628
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2536
+	B stored2628
 
-single2535:
+single2627:
 	FMOVS F29, 0(R21)
 
-stored2536:
+stored2628:
 	ADD R13, R21
-	TBZ $1, R20, single2537
+	TBZ $1, R20, single2629
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2538
+	TBZ $0, R20, stored2630
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2538
+	B stored2630
 
-single2537:
+single2629:
 	FMOVS F28, 0(R21)
 
-stored2538:
+stored2630:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -53335,17 +53285,17 @@ unrolled:
 	VLD1.P 16(R2), [V4.B16]
 	VLD1.P 16(R3), [V5.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2539
+	TBZ $1, R20, single2631
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2540
+	TBZ $0, R20, loaded2632
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2540
+	B loaded2632
 
-single2539:
+single2631:
 	FMOVS 16(R10), F1
 
-loaded2540:
+loaded2632:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -53356,17 +53306,17 @@ loaded2540:
 	WORD $0x4f851019 // FMLA V25.4S, V0.4S, V5.S[0]
 	WORD $0x4f851038 // FMLA V24.4S, V1.4S, V5.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2541
+	TBZ $1, R20, single2633
 	FMOVD 16(R10), F6
-	TBZ $0, R20, loaded2542
+	TBZ $0, R20, loaded2634
 	ADD $24, R10, R26
 	VLD1 (R26), V6.S[2]
-	B loaded2542
+	B loaded2634
 
-single2541:
+single2633:
 	FMOVS 16(R10), F6
 
-loaded2542:
+loaded2634:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa210de // FMLA V30.4S, V6.4S, V2.S[1]
@@ -53377,17 +53327,17 @@ loaded2542:
 	WORD $0x4fa51019 // FMLA V25.4S, V0.4S, V5.S[1]
 	WORD $0x4fa510d8 // FMLA V24.4S, V6.4S, V5.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2543
+	TBZ $1, R20, single2635
 	FMOVD 16(R10), F7
-	TBZ $0, R20, loaded2544
+	TBZ $0, R20, loaded2636
 	ADD $24, R10, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2544
+	B loaded2636
 
-single2543:
+single2635:
 	FMOVS 16(R10), F7
 
-loaded2544:
+loaded2636:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f8218fe // FMLA V30.4S, V7.4S, V2.S[2]
@@ -53398,17 +53348,17 @@ loaded2544:
 	WORD $0x4f851819 // FMLA V25.4S, V0.4S, V5.S[2]
 	WORD $0x4f8518f8 // FMLA V24.4S, V7.4S, V5.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2545
+	TBZ $1, R20, single2637
 	FMOVD 16(R10), F8
-	TBZ $0, R20, loaded2546
+	TBZ $0, R20, loaded2638
 	ADD $24, R10, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2546
+	B loaded2638
 
-single2545:
+single2637:
 	FMOVS 16(R10), F8
 
-loaded2546:
+loaded2638:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2191e // FMLA V30.4S, V8.4S, V2.S[3]
@@ -53435,17 +53385,17 @@ single:
 	FMOVS (R3), F5
 	ADD $4, R3
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2547
+	TBZ $1, R20, single2639
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2548
+	TBZ $0, R20, loaded2640
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2548
+	B loaded2640
 
-single2547:
+single2639:
 	FMOVS 16(R10), F1
 
-loaded2548:
+loaded2640:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -53469,68 +53419,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2549
+	TBZ $1, R20, single2641
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2550
+	TBZ $0, R20, loaded2642
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2550
+	B loaded2642
 
-single2549:
+single2641:
 	FMOVS 16(R21), F0
 
-loaded2550:
+loaded2642:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2551
+	TBZ $1, R20, single2643
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2552
+	TBZ $0, R20, loaded2644
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2552
+	B loaded2644
 
-single2551:
+single2643:
 	FMOVS 16(R21), F0
 
-loaded2552:
+loaded2644:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2553
+	TBZ $1, R20, single2645
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2554
+	TBZ $0, R20, loaded2646
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2554
+	B loaded2646
 
-single2553:
+single2645:
 	FMOVS 16(R21), F0
 
-loaded2554:
+loaded2646:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2555
+	TBZ $1, R20, single2647
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2556
+	TBZ $0, R20, loaded2648
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2556
+	B loaded2648
 
-single2555:
+single2647:
 	FMOVS 16(R21), F0
 
-loaded2556:
+loaded2648:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -53542,17 +53492,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single2557
+	TBZ $1, R20, single2649
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2558
+	TBZ $0, R20, loaded2650
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2558
+	B loaded2650
 
-single2557:
+single2649:
 	FMOVS 16(R21), F0
 
-loaded2558:
+loaded2650:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -53582,56 +53532,56 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2559
+	TBZ $1, R20, single2651
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2560
+	TBZ $0, R20, stored2652
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2560
+	B stored2652
 
-single2559:
+single2651:
 	FMOVS F30, 16(R21)
 
-stored2560:
+stored2652:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2561
+	TBZ $1, R20, single2653
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2562
+	TBZ $0, R20, stored2654
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2562
+	B stored2654
 
-single2561:
+single2653:
 	FMOVS F28, 16(R21)
 
-stored2562:
+stored2654:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2563
+	TBZ $1, R20, single2655
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2564
+	TBZ $0, R20, stored2656
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2564
+	B stored2656
 
-single2563:
+single2655:
 	FMOVS F26, 16(R21)
 
-stored2564:
+stored2656:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2565
+	TBZ $1, R20, single2657
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2566
+	TBZ $0, R20, stored2658
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2566
+	B stored2658
 
-single2565:
+single2657:
 	FMOVS F24, 16(R21)
 
-stored2566:
+stored2658:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -53900,68 +53850,68 @@ unrolled:
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
-	TBZ $1, R20, single2567
+	TBZ $1, R20, single2659
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2568
+	TBZ $0, R20, loaded2660
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2568
+	B loaded2660
 
-single2567:
+single2659:
 	FMOVS 0(R10), F0
 
-loaded2568:
+loaded2660:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
-	TBZ $1, R20, single2569
+	TBZ $1, R20, single2661
 	FMOVD 0(R10), F6
-	TBZ $0, R20, loaded2570
+	TBZ $0, R20, loaded2662
 	ADD $8, R10, R26
 	VLD1 (R26), V6.S[2]
-	B loaded2570
+	B loaded2662
 
-single2569:
+single2661:
 	FMOVS 0(R10), F6
 
-loaded2570:
+loaded2662:
 	ADD R12, R10
 	WORD $0x4fa110df // FMLA V31.4S, V6.4S, V1.S[1]
 	WORD $0x4fa210de // FMLA V30.4S, V6.4S, V2.S[1]
 	WORD $0x4fa310dd // FMLA V29.4S, V6.4S, V3.S[1]
 	WORD $0x4fa410dc // FMLA V28.4S, V6.4S, V4.S[1]
 	WORD $0x4fa510db // FMLA V27.4S, V6.4S, V5.S[1]
-	TBZ $1, R20, single2571
+	TBZ $1, R20, single2663
 	FMOVD 0(R10), F7
-	TBZ $0, R20, loaded2572
+	TBZ $0, R20, loaded2664
 	ADD $8, R10, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2572
+	B loaded2664
 
-single2571:
+single2663:
 	FMOVS 0(R10), F7
 
-loaded2572:
+loaded2664:
 	ADD R12, R10
 	WORD $0x4f8118ff // FMLA V31.4S, V7.4S, V1.S[2]
 	WORD $0x4f8218fe // FMLA V30.4S, V7.4S, V2.S[2]
 	WORD $0x4f8318fd // FMLA V29.4S, V7.4S, V3.S[2]
 	WORD $0x4f8418fc // FMLA V28.4S, V7.4S, V4.S[2]
 	WORD $0x4f8518fb // FMLA V27.4S, V7.4S, V5.S[2]
-	TBZ $1, R20, single2573
+	TBZ $1, R20, single2665
 	FMOVD 0(R10), F8
-	TBZ $0, R20, loaded2574
+	TBZ $0, R20, loaded2666
 	ADD $8, R10, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2574
+	B loaded2666
 
-single2573:
+single2665:
 	FMOVS 0(R10), F8
 
-loaded2574:
+loaded2666:
 	ADD R12, R10
 	WORD $0x4fa1191f // FMLA V31.4S, V8.4S, V1.S[3]
 	WORD $0x4fa2191e // FMLA V30.4S, V8.4S, V2.S[3]
@@ -53986,17 +53936,17 @@ single:
 	ADD $4, R3
 	FMOVS (R4), F5
 	ADD $4, R4
-	TBZ $1, R20, single2575
+	TBZ $1, R20, single2667
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2576
+	TBZ $0, R20, loaded2668
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2576
+	B loaded2668
 
-single2575:
+single2667:
 	FMOVS 0(R10), F0
 
-loaded2576:
+loaded2668:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -54014,90 +53964,90 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2577
+	TBZ $1, R20, single2669
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2578
+	TBZ $0, R20, loaded2670
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2578
+	B loaded2670
 
-single2577:
+single2669:
 	FMOVS 0(R21), F0
 
-loaded2578:
+loaded2670:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2579
+	TBZ $1, R20, single2671
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2580
+	TBZ $0, R20, loaded2672
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2580
+	B loaded2672
 
-single2579:
+single2671:
 	FMOVS 0(R21), F0
 
-loaded2580:
+loaded2672:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2581
+	TBZ $1, R20, single2673
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2582
+	TBZ $0, R20, loaded2674
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2582
+	B loaded2674
 
-single2581:
+single2673:
 	FMOVS 0(R21), F0
 
-loaded2582:
+loaded2674:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2583
+	TBZ $1, R20, single2675
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2584
+	TBZ $0, R20, loaded2676
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2584
+	B loaded2676
 
-single2583:
+single2675:
 	FMOVS 0(R21), F0
 
-loaded2584:
+loaded2676:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2585
+	TBZ $1, R20, single2677
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2586
+	TBZ $0, R20, loaded2678
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2586
+	B loaded2678
 
-single2585:
+single2677:
 	FMOVS 0(R21), F0
 
-loaded2586:
+loaded2678:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2587
+	TBZ $1, R20, single2679
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2588
+	TBZ $0, R20, loaded2680
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2588
+	B loaded2680
 
-single2587:
+single2679:
 	FMOVS 0(R21), F0
 
-loaded2588:
+loaded2680:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -54121,65 +54071,65 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2589
+	TBZ $1, R20, single2681
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2590
+	TBZ $0, R20, stored2682
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2590
+	B stored2682
 
-single2589:
+single2681:
 	FMOVS F31, 0(R21)
 
-stored2590:
+stored2682:
 	ADD R13, R21
-	TBZ $1, R20, single2591
+	TBZ $1, R20, single2683
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2592
+	TBZ $0, R20, stored2684
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2592
+	B stored2684
 
-single2591:
+single2683:
 	FMOVS F30, 0(R21)
 
-stored2592:
+stored2684:
 	ADD R13, R21
-	TBZ $1, R20, single2593
+	TBZ $1, R20, single2685
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2594
+	TBZ $0, R20, stored2686
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2594
+	B stored2686
 
-single2593:
+single2685:
 	FMOVS F29, 0(R21)
 
-stored2594:
+stored2686:
 	ADD R13, R21
-	TBZ $1, R20, single2595
+	TBZ $1, R20, single2687
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2596
+	TBZ $0, R20, stored2688
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2596
+	B stored2688
 
-single2595:
+single2687:
 	FMOVS F28, 0(R21)
 
-stored2596:
+stored2688:
 	ADD R13, R21
-	TBZ $1, R20, single2597
+	TBZ $1, R20, single2689
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2598
+	TBZ $0, R20, stored2690
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2598
+	B stored2690
 
-single2597:
+single2689:
 	FMOVS F27, 0(R21)
 
-stored2598:
+stored2690:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -54526,17 +54476,17 @@ unrolled:
 	VLD1.P 16(R3), [V5.B16]
 	VLD1.P 16(R4), [V6.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2599
+	TBZ $1, R20, single2691
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2600
+	TBZ $0, R20, loaded2692
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2600
+	B loaded2692
 
-single2599:
+single2691:
 	FMOVS 16(R10), F1
 
-loaded2600:
+loaded2692:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -54549,17 +54499,17 @@ loaded2600:
 	WORD $0x4f861017 // FMLA V23.4S, V0.4S, V6.S[0]
 	WORD $0x4f861036 // FMLA V22.4S, V1.4S, V6.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2601
+	TBZ $1, R20, single2693
 	FMOVD 16(R10), F7
-	TBZ $0, R20, loaded2602
+	TBZ $0, R20, loaded2694
 	ADD $24, R10, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2602
+	B loaded2694
 
-single2601:
+single2693:
 	FMOVS 16(R10), F7
 
-loaded2602:
+loaded2694:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa210fe // FMLA V30.4S, V7.4S, V2.S[1]
@@ -54572,17 +54522,17 @@ loaded2602:
 	WORD $0x4fa61017 // FMLA V23.4S, V0.4S, V6.S[1]
 	WORD $0x4fa610f6 // FMLA V22.4S, V7.4S, V6.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2603
+	TBZ $1, R20, single2695
 	FMOVD 16(R10), F8
-	TBZ $0, R20, loaded2604
+	TBZ $0, R20, loaded2696
 	ADD $24, R10, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2604
+	B loaded2696
 
-single2603:
+single2695:
 	FMOVS 16(R10), F8
 
-loaded2604:
+loaded2696:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82191e // FMLA V30.4S, V8.4S, V2.S[2]
@@ -54595,17 +54545,17 @@ loaded2604:
 	WORD $0x4f861817 // FMLA V23.4S, V0.4S, V6.S[2]
 	WORD $0x4f861916 // FMLA V22.4S, V8.4S, V6.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2605
+	TBZ $1, R20, single2697
 	FMOVD 16(R10), F9
-	TBZ $0, R20, loaded2606
+	TBZ $0, R20, loaded2698
 	ADD $24, R10, R26
 	VLD1 (R26), V9.S[2]
-	B loaded2606
+	B loaded2698
 
-single2605:
+single2697:
 	FMOVS 16(R10), F9
 
-loaded2606:
+loaded2698:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2193e // FMLA V30.4S, V9.4S, V2.S[3]
@@ -54636,17 +54586,17 @@ single:
 	FMOVS (R4), F6
 	ADD $4, R4
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2607
+	TBZ $1, R20, single2699
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2608
+	TBZ $0, R20, loaded2700
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2608
+	B loaded2700
 
-single2607:
+single2699:
 	FMOVS 16(R10), F1
 
-loaded2608:
+loaded2700:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -54672,85 +54622,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2609
+	TBZ $1, R20, single2701
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2610
+	TBZ $0, R20, loaded2702
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2610
+	B loaded2702
 
-single2609:
+single2701:
 	FMOVS 16(R21), F0
 
-loaded2610:
+loaded2702:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2611
+	TBZ $1, R20, single2703
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2612
+	TBZ $0, R20, loaded2704
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2612
+	B loaded2704
 
-single2611:
+single2703:
 	FMOVS 16(R21), F0
 
-loaded2612:
+loaded2704:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2613
+	TBZ $1, R20, single2705
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2614
+	TBZ $0, R20, loaded2706
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2614
+	B loaded2706
 
-single2613:
+single2705:
 	FMOVS 16(R21), F0
 
-loaded2614:
+loaded2706:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2615
+	TBZ $1, R20, single2707
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2616
+	TBZ $0, R20, loaded2708
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2616
+	B loaded2708
 
-single2615:
+single2707:
 	FMOVS 16(R21), F0
 
-loaded2616:
+loaded2708:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2617
+	TBZ $1, R20, single2709
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2618
+	TBZ $0, R20, loaded2710
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2618
+	B loaded2710
 
-single2617:
+single2709:
 	FMOVS 16(R21), F0
 
-loaded2618:
+loaded2710:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -54763,17 +54713,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single2619
+	TBZ $1, R20, single2711
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2620
+	TBZ $0, R20, loaded2712
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2620
+	B loaded2712
 
-single2619:
+single2711:
 	FMOVS 16(R21), F0
 
-loaded2620:
+loaded2712:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -54808,69 +54758,69 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2621
+	TBZ $1, R20, single2713
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2622
+	TBZ $0, R20, stored2714
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2622
+	B stored2714
 
-single2621:
+single2713:
 	FMOVS F30, 16(R21)
 
-stored2622:
+stored2714:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2623
+	TBZ $1, R20, single2715
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2624
+	TBZ $0, R20, stored2716
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2624
+	B stored2716
 
-single2623:
+single2715:
 	FMOVS F28, 16(R21)
 
-stored2624:
+stored2716:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2625
+	TBZ $1, R20, single2717
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2626
+	TBZ $0, R20, stored2718
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2626
+	B stored2718
 
-single2625:
+single2717:
 	FMOVS F26, 16(R21)
 
-stored2626:
+stored2718:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2627
+	TBZ $1, R20, single2719
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2628
+	TBZ $0, R20, stored2720
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2628
+	B stored2720
 
-single2627:
+single2719:
 	FMOVS F24, 16(R21)
 
-stored2628:
+stored2720:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2629
+	TBZ $1, R20, single2721
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2630
+	TBZ $0, R20, stored2722
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2630
+	B stored2722
 
-single2629:
+single2721:
 	FMOVS F22, 16(R21)
 
-stored2630:
+stored2722:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -55163,17 +55113,17 @@ unrolled:
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
-	TBZ $1, R20, single2631
+	TBZ $1, R20, single2723
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2632
+	TBZ $0, R20, loaded2724
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2632
+	B loaded2724
 
-single2631:
+single2723:
 	FMOVS 0(R10), F0
 
-loaded2632:
+loaded2724:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -55181,17 +55131,17 @@ loaded2632:
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
-	TBZ $1, R20, single2633
+	TBZ $1, R20, single2725
 	FMOVD 0(R10), F7
-	TBZ $0, R20, loaded2634
+	TBZ $0, R20, loaded2726
 	ADD $8, R10, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2634
+	B loaded2726
 
-single2633:
+single2725:
 	FMOVS 0(R10), F7
 
-loaded2634:
+loaded2726:
 	ADD R12, R10
 	WORD $0x4fa110ff // FMLA V31.4S, V7.4S, V1.S[1]
 	WORD $0x4fa210fe // FMLA V30.4S, V7.4S, V2.S[1]
@@ -55199,17 +55149,17 @@ loaded2634:
 	WORD $0x4fa410fc // FMLA V28.4S, V7.4S, V4.S[1]
 	WORD $0x4fa510fb // FMLA V27.4S, V7.4S, V5.S[1]
 	WORD $0x4fa610fa // FMLA V26.4S, V7.4S, V6.S[1]
-	TBZ $1, R20, single2635
+	TBZ $1, R20, single2727
 	FMOVD 0(R10), F8
-	TBZ $0, R20, loaded2636
+	TBZ $0, R20, loaded2728
 	ADD $8, R10, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2636
+	B loaded2728
 
-single2635:
+single2727:
 	FMOVS 0(R10), F8
 
-loaded2636:
+loaded2728:
 	ADD R12, R10
 	WORD $0x4f81191f // FMLA V31.4S, V8.4S, V1.S[2]
 	WORD $0x4f82191e // FMLA V30.4S, V8.4S, V2.S[2]
@@ -55217,17 +55167,17 @@ loaded2636:
 	WORD $0x4f84191c // FMLA V28.4S, V8.4S, V4.S[2]
 	WORD $0x4f85191b // FMLA V27.4S, V8.4S, V5.S[2]
 	WORD $0x4f86191a // FMLA V26.4S, V8.4S, V6.S[2]
-	TBZ $1, R20, single2637
+	TBZ $1, R20, single2729
 	FMOVD 0(R10), F9
-	TBZ $0, R20, loaded2638
+	TBZ $0, R20, loaded2730
 	ADD $8, R10, R26
 	VLD1 (R26), V9.S[2]
-	B loaded2638
+	B loaded2730
 
-single2637:
+single2729:
 	FMOVS 0(R10), F9
 
-loaded2638:
+loaded2730:
 	ADD R12, R10
 	WORD $0x4fa1193f // FMLA V31.4S, V9.4S, V1.S[3]
 	WORD $0x4fa2193e // FMLA V30.4S, V9.4S, V2.S[3]
@@ -55255,17 +55205,17 @@ single:
 	ADD $4, R4
 	FMOVS (R5), F6
 	ADD $4, R5
-	TBZ $1, R20, single2639
+	TBZ $1, R20, single2731
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2640
+	TBZ $0, R20, loaded2732
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2640
+	B loaded2732
 
-single2639:
+single2731:
 	FMOVS 0(R10), F0
 
-loaded2640:
+loaded2732:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -55284,104 +55234,104 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2641
+	TBZ $1, R20, single2733
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2642
+	TBZ $0, R20, loaded2734
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2642
+	B loaded2734
 
-single2641:
+single2733:
 	FMOVS 0(R21), F0
 
-loaded2642:
+loaded2734:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2643
+	TBZ $1, R20, single2735
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2644
+	TBZ $0, R20, loaded2736
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2644
+	B loaded2736
 
-single2643:
+single2735:
 	FMOVS 0(R21), F0
 
-loaded2644:
+loaded2736:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2645
+	TBZ $1, R20, single2737
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2646
+	TBZ $0, R20, loaded2738
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2646
+	B loaded2738
 
-single2645:
+single2737:
 	FMOVS 0(R21), F0
 
-loaded2646:
+loaded2738:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2647
+	TBZ $1, R20, single2739
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2648
+	TBZ $0, R20, loaded2740
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2648
+	B loaded2740
 
-single2647:
+single2739:
 	FMOVS 0(R21), F0
 
-loaded2648:
+loaded2740:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2649
+	TBZ $1, R20, single2741
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2650
+	TBZ $0, R20, loaded2742
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2650
+	B loaded2742
 
-single2649:
+single2741:
 	FMOVS 0(R21), F0
 
-loaded2650:
+loaded2742:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2651
+	TBZ $1, R20, single2743
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2652
+	TBZ $0, R20, loaded2744
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2652
+	B loaded2744
 
-single2651:
+single2743:
 	FMOVS 0(R21), F0
 
-loaded2652:
+loaded2744:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2653
+	TBZ $1, R20, single2745
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2654
+	TBZ $0, R20, loaded2746
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2654
+	B loaded2746
 
-single2653:
+single2745:
 	FMOVS 0(R21), F0
 
-loaded2654:
+loaded2746:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -55408,77 +55358,77 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2655
+	TBZ $1, R20, single2747
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2656
+	TBZ $0, R20, stored2748
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2656
+	B stored2748
 
-single2655:
+single2747:
 	FMOVS F31, 0(R21)
 
-stored2656:
+stored2748:
 	ADD R13, R21
-	TBZ $1, R20, single2657
+	TBZ $1, R20, single2749
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2658
+	TBZ $0, R20, stored2750
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2658
+	B stored2750
 
-single2657:
+single2749:
 	FMOVS F30, 0(R21)
 
-stored2658:
+stored2750:
 	ADD R13, R21
-	TBZ $1, R20, single2659
+	TBZ $1, R20, single2751
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2660
+	TBZ $0, R20, stored2752
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2660
+	B stored2752
 
-single2659:
+single2751:
 	FMOVS F29, 0(R21)
 
-stored2660:
+stored2752:
 	ADD R13, R21
-	TBZ $1, R20, single2661
+	TBZ $1, R20, single2753
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2662
+	TBZ $0, R20, stored2754
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2662
+	B stored2754
 
-single2661:
+single2753:
 	FMOVS F28, 0(R21)
 
-stored2662:
+stored2754:
 	ADD R13, R21
-	TBZ $1, R20, single2663
+	TBZ $1, R20, single2755
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2664
+	TBZ $0, R20, stored2756
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2664
+	B stored2756
 
-single2663:
+single2755:
 	FMOVS F27, 0(R21)
 
-stored2664:
+stored2756:
 	ADD R13, R21
-	TBZ $1, R20, single2665
+	TBZ $1, R20, single2757
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2666
+	TBZ $0, R20, stored2758
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2666
+	B stored2758
 
-single2665:
+single2757:
 	FMOVS F26, 0(R21)
 
-stored2666:
+stored2758:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -55863,17 +55813,17 @@ unrolled:
 	VLD1.P 16(R4), [V6.B16]
 	VLD1.P 16(R5), [V7.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2667
+	TBZ $1, R20, single2759
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2668
+	TBZ $0, R20, loaded2760
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2668
+	B loaded2760
 
-single2667:
+single2759:
 	FMOVS 16(R10), F1
 
-loaded2668:
+loaded2760:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -55888,17 +55838,17 @@ loaded2668:
 	WORD $0x4f871015 // FMLA V21.4S, V0.4S, V7.S[0]
 	WORD $0x4f871034 // FMLA V20.4S, V1.4S, V7.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2669
+	TBZ $1, R20, single2761
 	FMOVD 16(R10), F8
-	TBZ $0, R20, loaded2670
+	TBZ $0, R20, loaded2762
 	ADD $24, R10, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2670
+	B loaded2762
 
-single2669:
+single2761:
 	FMOVS 16(R10), F8
 
-loaded2670:
+loaded2762:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2111e // FMLA V30.4S, V8.4S, V2.S[1]
@@ -55913,17 +55863,17 @@ loaded2670:
 	WORD $0x4fa71015 // FMLA V21.4S, V0.4S, V7.S[1]
 	WORD $0x4fa71114 // FMLA V20.4S, V8.4S, V7.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2671
+	TBZ $1, R20, single2763
 	FMOVD 16(R10), F9
-	TBZ $0, R20, loaded2672
+	TBZ $0, R20, loaded2764
 	ADD $24, R10, R26
 	VLD1 (R26), V9.S[2]
-	B loaded2672
+	B loaded2764
 
-single2671:
+single2763:
 	FMOVS 16(R10), F9
 
-loaded2672:
+loaded2764:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82193e // FMLA V30.4S, V9.4S, V2.S[2]
@@ -55938,17 +55888,17 @@ loaded2672:
 	WORD $0x4f871815 // FMLA V21.4S, V0.4S, V7.S[2]
 	WORD $0x4f871934 // FMLA V20.4S, V9.4S, V7.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2673
+	TBZ $1, R20, single2765
 	FMOVD 16(R10), F10
-	TBZ $0, R20, loaded2674
+	TBZ $0, R20, loaded2766
 	ADD $24, R10, R26
 	VLD1 (R26), V10.S[2]
-	B loaded2674
+	B loaded2766
 
-single2673:
+single2765:
 	FMOVS 16(R10), F10
 
-loaded2674:
+loaded2766:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2195e // FMLA V30.4S, V10.4S, V2.S[3]
@@ -55983,17 +55933,17 @@ single:
 	FMOVS (R5), F7
 	ADD $4, R5
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2675
+	TBZ $1, R20, single2767
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2676
+	TBZ $0, R20, loaded2768
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2676
+	B loaded2768
 
-single2675:
+single2767:
 	FMOVS 16(R10), F1
 
-loaded2676:
+loaded2768:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -56021,102 +55971,102 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2677
+	TBZ $1, R20, single2769
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2678
+	TBZ $0, R20, loaded2770
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2678
+	B loaded2770
 
-single2677:
+single2769:
 	FMOVS 16(R21), F0
 
-loaded2678:
+loaded2770:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2679
+	TBZ $1, R20, single2771
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2680
+	TBZ $0, R20, loaded2772
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2680
+	B loaded2772
 
-single2679:
+single2771:
 	FMOVS 16(R21), F0
 
-loaded2680:
+loaded2772:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2681
+	TBZ $1, R20, single2773
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2682
+	TBZ $0, R20, loaded2774
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2682
+	B loaded2774
 
-single2681:
+single2773:
 	FMOVS 16(R21), F0
 
-loaded2682:
+loaded2774:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2683
+	TBZ $1, R20, single2775
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2684
+	TBZ $0, R20, loaded2776
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2684
+	B loaded2776
 
-single2683:
+single2775:
 	FMOVS 16(R21), F0
 
-loaded2684:
+loaded2776:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2685
+	TBZ $1, R20, single2777
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2686
+	TBZ $0, R20, loaded2778
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2686
+	B loaded2778
 
-single2685:
+single2777:
 	FMOVS 16(R21), F0
 
-loaded2686:
+loaded2778:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2687
+	TBZ $1, R20, single2779
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2688
+	TBZ $0, R20, loaded2780
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2688
+	B loaded2780
 
-single2687:
+single2779:
 	FMOVS 16(R21), F0
 
-loaded2688:
+loaded2780:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -56130,17 +56080,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single2689
+	TBZ $1, R20, single2781
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2690
+	TBZ $0, R20, loaded2782
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2690
+	B loaded2782
 
-single2689:
+single2781:
 	FMOVS 16(R21), F0
 
-loaded2690:
+loaded2782:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -56180,82 +56130,82 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2691
+	TBZ $1, R20, single2783
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2692
+	TBZ $0, R20, stored2784
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2692
+	B stored2784
 
-single2691:
+single2783:
 	FMOVS F30, 16(R21)
 
-stored2692:
+stored2784:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2693
+	TBZ $1, R20, single2785
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2694
+	TBZ $0, R20, stored2786
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2694
+	B stored2786
 
-single2693:
+single2785:
 	FMOVS F28, 16(R21)
 
-stored2694:
+stored2786:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2695
+	TBZ $1, R20, single2787
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2696
+	TBZ $0, R20, stored2788
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2696
+	B stored2788
 
-single2695:
+single2787:
 	FMOVS F26, 16(R21)
 
-stored2696:
+stored2788:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2697
+	TBZ $1, R20, single2789
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2698
+	TBZ $0, R20, stored2790
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2698
+	B stored2790
 
-single2697:
+single2789:
 	FMOVS F24, 16(R21)
 
-stored2698:
+stored2790:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2699
+	TBZ $1, R20, single2791
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2700
+	TBZ $0, R20, stored2792
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2700
+	B stored2792
 
-single2699:
+single2791:
 	FMOVS F22, 16(R21)
 
-stored2700:
+stored2792:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2701
+	TBZ $1, R20, single2793
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2702
+	TBZ $0, R20, stored2794
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2702
+	B stored2794
 
-single2701:
+single2793:
 	FMOVS F20, 16(R21)
 
-stored2702:
+stored2794:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -56572,17 +56522,17 @@ unrolled:
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
-	TBZ $1, R20, single2703
+	TBZ $1, R20, single2795
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2704
+	TBZ $0, R20, loaded2796
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2704
+	B loaded2796
 
-single2703:
+single2795:
 	FMOVS 0(R10), F0
 
-loaded2704:
+loaded2796:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -56591,17 +56541,17 @@ loaded2704:
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
 	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
-	TBZ $1, R20, single2705
+	TBZ $1, R20, single2797
 	FMOVD 0(R10), F8
-	TBZ $0, R20, loaded2706
+	TBZ $0, R20, loaded2798
 	ADD $8, R10, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2706
+	B loaded2798
 
-single2705:
+single2797:
 	FMOVS 0(R10), F8
 
-loaded2706:
+loaded2798:
 	ADD R12, R10
 	WORD $0x4fa1111f // FMLA V31.4S, V8.4S, V1.S[1]
 	WORD $0x4fa2111e // FMLA V30.4S, V8.4S, V2.S[1]
@@ -56610,17 +56560,17 @@ loaded2706:
 	WORD $0x4fa5111b // FMLA V27.4S, V8.4S, V5.S[1]
 	WORD $0x4fa6111a // FMLA V26.4S, V8.4S, V6.S[1]
 	WORD $0x4fa71119 // FMLA V25.4S, V8.4S, V7.S[1]
-	TBZ $1, R20, single2707
+	TBZ $1, R20, single2799
 	FMOVD 0(R10), F9
-	TBZ $0, R20, loaded2708
+	TBZ $0, R20, loaded2800
 	ADD $8, R10, R26
 	VLD1 (R26), V9.S[2]
-	B loaded2708
+	B loaded2800
 
-single2707:
+single2799:
 	FMOVS 0(R10), F9
 
-loaded2708:
+loaded2800:
 	ADD R12, R10
 	WORD $0x4f81193f // FMLA V31.4S, V9.4S, V1.S[2]
 	WORD $0x4f82193e // FMLA V30.4S, V9.4S, V2.S[2]
@@ -56629,17 +56579,17 @@ loaded2708:
 	WORD $0x4f85193b // FMLA V27.4S, V9.4S, V5.S[2]
 	WORD $0x4f86193a // FMLA V26.4S, V9.4S, V6.S[2]
 	WORD $0x4f871939 // FMLA V25.4S, V9.4S, V7.S[2]
-	TBZ $1, R20, single2709
+	TBZ $1, R20, single2801
 	FMOVD 0(R10), F10
-	TBZ $0, R20, loaded2710
+	TBZ $0, R20, loaded2802
 	ADD $8, R10, R26
 	VLD1 (R26), V10.S[2]
-	B loaded2710
+	B loaded2802
 
-single2709:
+single2801:
 	FMOVS 0(R10), F10
 
-loaded2710:
+loaded2802:
 	ADD R12, R10
 	WORD $0x4fa1195f // FMLA V31.4S, V10.4S, V1.S[3]
 	WORD $0x4fa2195e // FMLA V30.4S, V10.4S, V2.S[3]
@@ -56670,17 +56620,17 @@ single:
 	ADD $4, R5
 	FMOVS (R6), F7
 	ADD $4, R6
-	TBZ $1, R20, single2711
+	TBZ $1, R20, single2803
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2712
+	TBZ $0, R20, loaded2804
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2712
+	B loaded2804
 
-single2711:
+single2803:
 	FMOVS 0(R10), F0
 
-loaded2712:
+loaded2804:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -56700,118 +56650,118 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2713
+	TBZ $1, R20, single2805
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2714
+	TBZ $0, R20, loaded2806
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2714
+	B loaded2806
 
-single2713:
+single2805:
 	FMOVS 0(R21), F0
 
-loaded2714:
+loaded2806:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2715
+	TBZ $1, R20, single2807
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2716
+	TBZ $0, R20, loaded2808
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2716
+	B loaded2808
 
-single2715:
+single2807:
 	FMOVS 0(R21), F0
 
-loaded2716:
+loaded2808:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2717
+	TBZ $1, R20, single2809
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2718
+	TBZ $0, R20, loaded2810
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2718
+	B loaded2810
 
-single2717:
+single2809:
 	FMOVS 0(R21), F0
 
-loaded2718:
+loaded2810:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2719
+	TBZ $1, R20, single2811
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2720
+	TBZ $0, R20, loaded2812
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2720
+	B loaded2812
 
-single2719:
+single2811:
 	FMOVS 0(R21), F0
 
-loaded2720:
+loaded2812:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2721
+	TBZ $1, R20, single2813
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2722
+	TBZ $0, R20, loaded2814
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2722
+	B loaded2814
 
-single2721:
+single2813:
 	FMOVS 0(R21), F0
 
-loaded2722:
+loaded2814:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2723
+	TBZ $1, R20, single2815
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2724
+	TBZ $0, R20, loaded2816
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2724
+	B loaded2816
 
-single2723:
+single2815:
 	FMOVS 0(R21), F0
 
-loaded2724:
+loaded2816:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single2725
+	TBZ $1, R20, single2817
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2726
+	TBZ $0, R20, loaded2818
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2726
+	B loaded2818
 
-single2725:
+single2817:
 	FMOVS 0(R21), F0
 
-loaded2726:
+loaded2818:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2727
+	TBZ $1, R20, single2819
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2728
+	TBZ $0, R20, loaded2820
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2728
+	B loaded2820
 
-single2727:
+single2819:
 	FMOVS 0(R21), F0
 
-loaded2728:
+loaded2820:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -56841,89 +56791,89 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2729
+	TBZ $1, R20, single2821
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2730
+	TBZ $0, R20, stored2822
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2730
+	B stored2822
 
-single2729:
+single2821:
 	FMOVS F31, 0(R21)
 
-stored2730:
+stored2822:
 	ADD R13, R21
-	TBZ $1, R20, single2731
+	TBZ $1, R20, single2823
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2732
+	TBZ $0, R20, stored2824
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2732
+	B stored2824
 
-single2731:
+single2823:
 	FMOVS F30, 0(R21)
 
-stored2732:
+stored2824:
 	ADD R13, R21
-	TBZ $1, R20, single2733
+	TBZ $1, R20, single2825
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2734
+	TBZ $0, R20, stored2826
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2734
+	B stored2826
 
-single2733:
+single2825:
 	FMOVS F29, 0(R21)
 
-stored2734:
+stored2826:
 	ADD R13, R21
-	TBZ $1, R20, single2735
+	TBZ $1, R20, single2827
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2736
+	TBZ $0, R20, stored2828
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2736
+	B stored2828
 
-single2735:
+single2827:
 	FMOVS F28, 0(R21)
 
-stored2736:
+stored2828:
 	ADD R13, R21
-	TBZ $1, R20, single2737
+	TBZ $1, R20, single2829
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2738
+	TBZ $0, R20, stored2830
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2738
+	B stored2830
 
-single2737:
+single2829:
 	FMOVS F27, 0(R21)
 
-stored2738:
+stored2830:
 	ADD R13, R21
-	TBZ $1, R20, single2739
+	TBZ $1, R20, single2831
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2740
+	TBZ $0, R20, stored2832
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2740
+	B stored2832
 
-single2739:
+single2831:
 	FMOVS F26, 0(R21)
 
-stored2740:
+stored2832:
 	ADD R13, R21
-	TBZ $1, R20, single2741
+	TBZ $1, R20, single2833
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2742
+	TBZ $0, R20, stored2834
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2742
+	B stored2834
 
-single2741:
+single2833:
 	FMOVS F25, 0(R21)
 
-stored2742:
+stored2834:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -57346,17 +57296,17 @@ unrolled:
 	VLD1.P 16(R5), [V7.B16]
 	VLD1.P 16(R6), [V8.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2743
+	TBZ $1, R20, single2835
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2744
+	TBZ $0, R20, loaded2836
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2744
+	B loaded2836
 
-single2743:
+single2835:
 	FMOVS 16(R10), F1
 
-loaded2744:
+loaded2836:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -57373,17 +57323,17 @@ loaded2744:
 	WORD $0x4f881013 // FMLA V19.4S, V0.4S, V8.S[0]
 	WORD $0x4f881032 // FMLA V18.4S, V1.4S, V8.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2745
+	TBZ $1, R20, single2837
 	FMOVD 16(R10), F9
-	TBZ $0, R20, loaded2746
+	TBZ $0, R20, loaded2838
 	ADD $24, R10, R26
 	VLD1 (R26), V9.S[2]
-	B loaded2746
+	B loaded2838
 
-single2745:
+single2837:
 	FMOVS 16(R10), F9
 
-loaded2746:
+loaded2838:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2113e // FMLA V30.4S, V9.4S, V2.S[1]
@@ -57400,17 +57350,17 @@ loaded2746:
 	WORD $0x4fa81013 // FMLA V19.4S, V0.4S, V8.S[1]
 	WORD $0x4fa81132 // FMLA V18.4S, V9.4S, V8.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2747
+	TBZ $1, R20, single2839
 	FMOVD 16(R10), F10
-	TBZ $0, R20, loaded2748
+	TBZ $0, R20, loaded2840
 	ADD $24, R10, R26
 	VLD1 (R26), V10.S[2]
-	B loaded2748
+	B loaded2840
 
-single2747:
+single2839:
 	FMOVS 16(R10), F10
 
-loaded2748:
+loaded2840:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82195e // FMLA V30.4S, V10.4S, V2.S[2]
@@ -57427,17 +57377,17 @@ loaded2748:
 	WORD $0x4f881813 // FMLA V19.4S, V0.4S, V8.S[2]
 	WORD $0x4f881952 // FMLA V18.4S, V10.4S, V8.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2749
+	TBZ $1, R20, single2841
 	FMOVD 16(R10), F11
-	TBZ $0, R20, loaded2750
+	TBZ $0, R20, loaded2842
 	ADD $24, R10, R26
 	VLD1 (R26), V11.S[2]
-	B loaded2750
+	B loaded2842
 
-single2749:
+single2841:
 	FMOVS 16(R10), F11
 
-loaded2750:
+loaded2842:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2197e // FMLA V30.4S, V11.4S, V2.S[3]
@@ -57476,17 +57426,17 @@ single:
 	FMOVS (R6), F8
 	ADD $4, R6
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2751
+	TBZ $1, R20, single2843
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2752
+	TBZ $0, R20, loaded2844
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2752
+	B loaded2844
 
-single2751:
+single2843:
 	FMOVS 16(R10), F1
 
-loaded2752:
+loaded2844:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -57516,119 +57466,119 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2753
+	TBZ $1, R20, single2845
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2754
+	TBZ $0, R20, loaded2846
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2754
+	B loaded2846
 
-single2753:
+single2845:
 	FMOVS 16(R21), F0
 
-loaded2754:
+loaded2846:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2755
+	TBZ $1, R20, single2847
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2756
+	TBZ $0, R20, loaded2848
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2756
+	B loaded2848
 
-single2755:
+single2847:
 	FMOVS 16(R21), F0
 
-loaded2756:
+loaded2848:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2757
+	TBZ $1, R20, single2849
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2758
+	TBZ $0, R20, loaded2850
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2758
+	B loaded2850
 
-single2757:
+single2849:
 	FMOVS 16(R21), F0
 
-loaded2758:
+loaded2850:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2759
+	TBZ $1, R20, single2851
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2760
+	TBZ $0, R20, loaded2852
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2760
+	B loaded2852
 
-single2759:
+single2851:
 	FMOVS 16(R21), F0
 
-loaded2760:
+loaded2852:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2761
+	TBZ $1, R20, single2853
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2762
+	TBZ $0, R20, loaded2854
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2762
+	B loaded2854
 
-single2761:
+single2853:
 	FMOVS 16(R21), F0
 
-loaded2762:
+loaded2854:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2763
+	TBZ $1, R20, single2855
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2764
+	TBZ $0, R20, loaded2856
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2764
+	B loaded2856
 
-single2763:
+single2855:
 	FMOVS 16(R21), F0
 
-loaded2764:
+loaded2856:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2765
+	TBZ $1, R20, single2857
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2766
+	TBZ $0, R20, loaded2858
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2766
+	B loaded2858
 
-single2765:
+single2857:
 	FMOVS 16(R21), F0
 
-loaded2766:
+loaded2858:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -57643,17 +57593,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single2767
+	TBZ $1, R20, single2859
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2768
+	TBZ $0, R20, loaded2860
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2768
+	B loaded2860
 
-single2767:
+single2859:
 	FMOVS 16(R21), F0
 
-loaded2768:
+loaded2860:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -57698,95 +57648,95 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2769
+	TBZ $1, R20, single2861
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2770
+	TBZ $0, R20, stored2862
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2770
+	B stored2862
 
-single2769:
+single2861:
 	FMOVS F30, 16(R21)
 
-stored2770:
+stored2862:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2771
+	TBZ $1, R20, single2863
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2772
+	TBZ $0, R20, stored2864
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2772
+	B stored2864
 
-single2771:
+single2863:
 	FMOVS F28, 16(R21)
 
-stored2772:
+stored2864:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2773
+	TBZ $1, R20, single2865
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2774
+	TBZ $0, R20, stored2866
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2774
+	B stored2866
 
-single2773:
+single2865:
 	FMOVS F26, 16(R21)
 
-stored2774:
+stored2866:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2775
+	TBZ $1, R20, single2867
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2776
+	TBZ $0, R20, stored2868
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2776
+	B stored2868
 
-single2775:
+single2867:
 	FMOVS F24, 16(R21)
 
-stored2776:
+stored2868:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2777
+	TBZ $1, R20, single2869
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2778
+	TBZ $0, R20, stored2870
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2778
+	B stored2870
 
-single2777:
+single2869:
 	FMOVS F22, 16(R21)
 
-stored2778:
+stored2870:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2779
+	TBZ $1, R20, single2871
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2780
+	TBZ $0, R20, stored2872
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2780
+	B stored2872
 
-single2779:
+single2871:
 	FMOVS F20, 16(R21)
 
-stored2780:
+stored2872:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2781
+	TBZ $1, R20, single2873
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2782
+	TBZ $0, R20, stored2874
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2782
+	B stored2874
 
-single2781:
+single2873:
 	FMOVS F18, 16(R21)
 
-stored2782:
+stored2874:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -58127,17 +58077,17 @@ unrolled:
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
 	VLD1.P 16(R7), [V8.B16]
-	TBZ $1, R20, single2783
+	TBZ $1, R20, single2875
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2784
+	TBZ $0, R20, loaded2876
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2784
+	B loaded2876
 
-single2783:
+single2875:
 	FMOVS 0(R10), F0
 
-loaded2784:
+loaded2876:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -58147,17 +58097,17 @@ loaded2784:
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
 	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
 	WORD $0x4f881018 // FMLA V24.4S, V0.4S, V8.S[0]
-	TBZ $1, R20, single2785
+	TBZ $1, R20, single2877
 	FMOVD 0(R10), F9
-	TBZ $0, R20, loaded2786
+	TBZ $0, R20, loaded2878
 	ADD $8, R10, R26
 	VLD1 (R26), V9.S[2]
-	B loaded2786
+	B loaded2878
 
-single2785:
+single2877:
 	FMOVS 0(R10), F9
 
-loaded2786:
+loaded2878:
 	ADD R12, R10
 	WORD $0x4fa1113f // FMLA V31.4S, V9.4S, V1.S[1]
 	WORD $0x4fa2113e // FMLA V30.4S, V9.4S, V2.S[1]
@@ -58167,17 +58117,17 @@ loaded2786:
 	WORD $0x4fa6113a // FMLA V26.4S, V9.4S, V6.S[1]
 	WORD $0x4fa71139 // FMLA V25.4S, V9.4S, V7.S[1]
 	WORD $0x4fa81138 // FMLA V24.4S, V9.4S, V8.S[1]
-	TBZ $1, R20, single2787
+	TBZ $1, R20, single2879
 	FMOVD 0(R10), F10
-	TBZ $0, R20, loaded2788
+	TBZ $0, R20, loaded2880
 	ADD $8, R10, R26
 	VLD1 (R26), V10.S[2]
-	B loaded2788
+	B loaded2880
 
-single2787:
+single2879:
 	FMOVS 0(R10), F10
 
-loaded2788:
+loaded2880:
 	ADD R12, R10
 	WORD $0x4f81195f // FMLA V31.4S, V10.4S, V1.S[2]
 	WORD $0x4f82195e // FMLA V30.4S, V10.4S, V2.S[2]
@@ -58187,17 +58137,17 @@ loaded2788:
 	WORD $0x4f86195a // FMLA V26.4S, V10.4S, V6.S[2]
 	WORD $0x4f871959 // FMLA V25.4S, V10.4S, V7.S[2]
 	WORD $0x4f881958 // FMLA V24.4S, V10.4S, V8.S[2]
-	TBZ $1, R20, single2789
+	TBZ $1, R20, single2881
 	FMOVD 0(R10), F11
-	TBZ $0, R20, loaded2790
+	TBZ $0, R20, loaded2882
 	ADD $8, R10, R26
 	VLD1 (R26), V11.S[2]
-	B loaded2790
+	B loaded2882
 
-single2789:
+single2881:
 	FMOVS 0(R10), F11
 
-loaded2790:
+loaded2882:
 	ADD R12, R10
 	WORD $0x4fa1197f // FMLA V31.4S, V11.4S, V1.S[3]
 	WORD $0x4fa2197e // FMLA V30.4S, V11.4S, V2.S[3]
@@ -58231,17 +58181,17 @@ single:
 	ADD $4, R6
 	FMOVS (R7), F8
 	ADD $4, R7
-	TBZ $1, R20, single2791
+	TBZ $1, R20, single2883
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2792
+	TBZ $0, R20, loaded2884
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2792
+	B loaded2884
 
-single2791:
+single2883:
 	FMOVS 0(R10), F0
 
-loaded2792:
+loaded2884:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -58262,132 +58212,132 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2793
+	TBZ $1, R20, single2885
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2794
+	TBZ $0, R20, loaded2886
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2794
+	B loaded2886
 
-single2793:
+single2885:
 	FMOVS 0(R21), F0
 
-loaded2794:
+loaded2886:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2795
+	TBZ $1, R20, single2887
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2796
+	TBZ $0, R20, loaded2888
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2796
+	B loaded2888
 
-single2795:
+single2887:
 	FMOVS 0(R21), F0
 
-loaded2796:
+loaded2888:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2797
+	TBZ $1, R20, single2889
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2798
+	TBZ $0, R20, loaded2890
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2798
+	B loaded2890
 
-single2797:
+single2889:
 	FMOVS 0(R21), F0
 
-loaded2798:
+loaded2890:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2799
+	TBZ $1, R20, single2891
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2800
+	TBZ $0, R20, loaded2892
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2800
+	B loaded2892
 
-single2799:
+single2891:
 	FMOVS 0(R21), F0
 
-loaded2800:
+loaded2892:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2801
+	TBZ $1, R20, single2893
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2802
+	TBZ $0, R20, loaded2894
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2802
+	B loaded2894
 
-single2801:
+single2893:
 	FMOVS 0(R21), F0
 
-loaded2802:
+loaded2894:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2803
+	TBZ $1, R20, single2895
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2804
+	TBZ $0, R20, loaded2896
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2804
+	B loaded2896
 
-single2803:
+single2895:
 	FMOVS 0(R21), F0
 
-loaded2804:
+loaded2896:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single2805
+	TBZ $1, R20, single2897
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2806
+	TBZ $0, R20, loaded2898
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2806
+	B loaded2898
 
-single2805:
+single2897:
 	FMOVS 0(R21), F0
 
-loaded2806:
+loaded2898:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 	ADD R13, R21
-	TBZ $1, R20, single2807
+	TBZ $1, R20, single2899
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2808
+	TBZ $0, R20, loaded2900
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2808
+	B loaded2900
 
-single2807:
+single2899:
 	FMOVS 0(R21), F0
 
-loaded2808:
+loaded2900:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2809
+	TBZ $1, R20, single2901
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2810
+	TBZ $0, R20, loaded2902
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2810
+	B loaded2902
 
-single2809:
+single2901:
 	FMOVS 0(R21), F0
 
-loaded2810:
+loaded2902:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -58420,101 +58370,101 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2811
+	TBZ $1, R20, single2903
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2812
+	TBZ $0, R20, stored2904
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2812
+	B stored2904
 
-single2811:
+single2903:
 	FMOVS F31, 0(R21)
 
-stored2812:
+stored2904:
 	ADD R13, R21
-	TBZ $1, R20, single2813
+	TBZ $1, R20, single2905
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2814
+	TBZ $0, R20, stored2906
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2814
+	B stored2906
 
-single2813:
+single2905:
 	FMOVS F30, 0(R21)
 
-stored2814:
+stored2906:
 	ADD R13, R21
-	TBZ $1, R20, single2815
+	TBZ $1, R20, single2907
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2816
+	TBZ $0, R20, stored2908
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2816
+	B stored2908
 
-single2815:
+single2907:
 	FMOVS F29, 0(R21)
 
-stored2816:
+stored2908:
 	ADD R13, R21
-	TBZ $1, R20, single2817
+	TBZ $1, R20, single2909
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2818
+	TBZ $0, R20, stored2910
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2818
+	B stored2910
 
-single2817:
+single2909:
 	FMOVS F28, 0(R21)
 
-stored2818:
+stored2910:
 	ADD R13, R21
-	TBZ $1, R20, single2819
+	TBZ $1, R20, single2911
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2820
+	TBZ $0, R20, stored2912
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2820
+	B stored2912
 
-single2819:
+single2911:
 	FMOVS F27, 0(R21)
 
-stored2820:
+stored2912:
 	ADD R13, R21
-	TBZ $1, R20, single2821
+	TBZ $1, R20, single2913
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2822
+	TBZ $0, R20, stored2914
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2822
+	B stored2914
 
-single2821:
+single2913:
 	FMOVS F26, 0(R21)
 
-stored2822:
+stored2914:
 	ADD R13, R21
-	TBZ $1, R20, single2823
+	TBZ $1, R20, single2915
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2824
+	TBZ $0, R20, stored2916
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2824
+	B stored2916
 
-single2823:
+single2915:
 	FMOVS F25, 0(R21)
 
-stored2824:
+stored2916:
 	ADD R13, R21
-	TBZ $1, R20, single2825
+	TBZ $1, R20, single2917
 	FMOVD F24, 0(R21)
-	TBZ $0, R20, stored2826
+	TBZ $0, R20, stored2918
 	ADD $8, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2826
+	B stored2918
 
-single2825:
+single2917:
 	FMOVS F24, 0(R21)
 
-stored2826:
+stored2918:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -58975,17 +58925,17 @@ unrolled:
 	VLD1.P 16(R6), [V8.B16]
 	VLD1.P 16(R7), [V9.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2827
+	TBZ $1, R20, single2919
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2828
+	TBZ $0, R20, loaded2920
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2828
+	B loaded2920
 
-single2827:
+single2919:
 	FMOVS 16(R10), F1
 
-loaded2828:
+loaded2920:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -59004,17 +58954,17 @@ loaded2828:
 	WORD $0x4f891011 // FMLA V17.4S, V0.4S, V9.S[0]
 	WORD $0x4f891030 // FMLA V16.4S, V1.4S, V9.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2829
+	TBZ $1, R20, single2921
 	FMOVD 16(R10), F10
-	TBZ $0, R20, loaded2830
+	TBZ $0, R20, loaded2922
 	ADD $24, R10, R26
 	VLD1 (R26), V10.S[2]
-	B loaded2830
+	B loaded2922
 
-single2829:
+single2921:
 	FMOVS 16(R10), F10
 
-loaded2830:
+loaded2922:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2115e // FMLA V30.4S, V10.4S, V2.S[1]
@@ -59033,17 +58983,17 @@ loaded2830:
 	WORD $0x4fa91011 // FMLA V17.4S, V0.4S, V9.S[1]
 	WORD $0x4fa91150 // FMLA V16.4S, V10.4S, V9.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2831
+	TBZ $1, R20, single2923
 	FMOVD 16(R10), F11
-	TBZ $0, R20, loaded2832
+	TBZ $0, R20, loaded2924
 	ADD $24, R10, R26
 	VLD1 (R26), V11.S[2]
-	B loaded2832
+	B loaded2924
 
-single2831:
+single2923:
 	FMOVS 16(R10), F11
 
-loaded2832:
+loaded2924:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82197e // FMLA V30.4S, V11.4S, V2.S[2]
@@ -59062,17 +59012,17 @@ loaded2832:
 	WORD $0x4f891811 // FMLA V17.4S, V0.4S, V9.S[2]
 	WORD $0x4f891970 // FMLA V16.4S, V11.4S, V9.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2833
+	TBZ $1, R20, single2925
 	FMOVD 16(R10), F12
-	TBZ $0, R20, loaded2834
+	TBZ $0, R20, loaded2926
 	ADD $24, R10, R26
 	VLD1 (R26), V12.S[2]
-	B loaded2834
+	B loaded2926
 
-single2833:
+single2925:
 	FMOVS 16(R10), F12
 
-loaded2834:
+loaded2926:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2199e // FMLA V30.4S, V12.4S, V2.S[3]
@@ -59115,17 +59065,17 @@ single:
 	FMOVS (R7), F9
 	ADD $4, R7
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2835
+	TBZ $1, R20, single2927
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2836
+	TBZ $0, R20, loaded2928
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2836
+	B loaded2928
 
-single2835:
+single2927:
 	FMOVS 16(R10), F1
 
-loaded2836:
+loaded2928:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -59157,136 +59107,136 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2837
+	TBZ $1, R20, single2929
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2838
+	TBZ $0, R20, loaded2930
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2838
+	B loaded2930
 
-single2837:
+single2929:
 	FMOVS 16(R21), F0
 
-loaded2838:
+loaded2930:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2839
+	TBZ $1, R20, single2931
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2840
+	TBZ $0, R20, loaded2932
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2840
+	B loaded2932
 
-single2839:
+single2931:
 	FMOVS 16(R21), F0
 
-loaded2840:
+loaded2932:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2841
+	TBZ $1, R20, single2933
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2842
+	TBZ $0, R20, loaded2934
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2842
+	B loaded2934
 
-single2841:
+single2933:
 	FMOVS 16(R21), F0
 
-loaded2842:
+loaded2934:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2843
+	TBZ $1, R20, single2935
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2844
+	TBZ $0, R20, loaded2936
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2844
+	B loaded2936
 
-single2843:
+single2935:
 	FMOVS 16(R21), F0
 
-loaded2844:
+loaded2936:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2845
+	TBZ $1, R20, single2937
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2846
+	TBZ $0, R20, loaded2938
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2846
+	B loaded2938
 
-single2845:
+single2937:
 	FMOVS 16(R21), F0
 
-loaded2846:
+loaded2938:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2847
+	TBZ $1, R20, single2939
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2848
+	TBZ $0, R20, loaded2940
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2848
+	B loaded2940
 
-single2847:
+single2939:
 	FMOVS 16(R21), F0
 
-loaded2848:
+loaded2940:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2849
+	TBZ $1, R20, single2941
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2850
+	TBZ $0, R20, loaded2942
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2850
+	B loaded2942
 
-single2849:
+single2941:
 	FMOVS 16(R21), F0
 
-loaded2850:
+loaded2942:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
 	VMOV V0.B16, V17.B16
-	TBZ $1, R20, single2851
+	TBZ $1, R20, single2943
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2852
+	TBZ $0, R20, loaded2944
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2852
+	B loaded2944
 
-single2851:
+single2943:
 	FMOVS 16(R21), F0
 
-loaded2852:
+loaded2944:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -59302,17 +59252,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single2853
+	TBZ $1, R20, single2945
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2854
+	TBZ $0, R20, loaded2946
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2854
+	B loaded2946
 
-single2853:
+single2945:
 	FMOVS 16(R21), F0
 
-loaded2854:
+loaded2946:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -59362,108 +59312,108 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2855
+	TBZ $1, R20, single2947
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2856
+	TBZ $0, R20, stored2948
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2856
+	B stored2948
 
-single2855:
+single2947:
 	FMOVS F30, 16(R21)
 
-stored2856:
+stored2948:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2857
+	TBZ $1, R20, single2949
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2858
+	TBZ $0, R20, stored2950
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2858
+	B stored2950
 
-single2857:
+single2949:
 	FMOVS F28, 16(R21)
 
-stored2858:
+stored2950:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2859
+	TBZ $1, R20, single2951
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2860
+	TBZ $0, R20, stored2952
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2860
+	B stored2952
 
-single2859:
+single2951:
 	FMOVS F26, 16(R21)
 
-stored2860:
+stored2952:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2861
+	TBZ $1, R20, single2953
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2862
+	TBZ $0, R20, stored2954
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2862
+	B stored2954
 
-single2861:
+single2953:
 	FMOVS F24, 16(R21)
 
-stored2862:
+stored2954:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2863
+	TBZ $1, R20, single2955
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2864
+	TBZ $0, R20, stored2956
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2864
+	B stored2956
 
-single2863:
+single2955:
 	FMOVS F22, 16(R21)
 
-stored2864:
+stored2956:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2865
+	TBZ $1, R20, single2957
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2866
+	TBZ $0, R20, stored2958
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2866
+	B stored2958
 
-single2865:
+single2957:
 	FMOVS F20, 16(R21)
 
-stored2866:
+stored2958:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2867
+	TBZ $1, R20, single2959
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2868
+	TBZ $0, R20, stored2960
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2868
+	B stored2960
 
-single2867:
+single2959:
 	FMOVS F18, 16(R21)
 
-stored2868:
+stored2960:
 	ADD R13, R21
 	FMOVQ F17, 0(R21)
-	TBZ $1, R20, single2869
+	TBZ $1, R20, single2961
 	FMOVD F16, 16(R21)
-	TBZ $0, R20, stored2870
+	TBZ $0, R20, stored2962
 	ADD $24, R21, R26
 	VST1 V16.S[2], (R26)
-	B stored2870
+	B stored2962
 
-single2869:
+single2961:
 	FMOVS F16, 16(R21)
 
-stored2870:
+stored2962:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -60219,17 +60169,17 @@ tile:
 single:
 	FMOVS 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2871
+	TBZ $1, R20, single2963
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2872
+	TBZ $0, R20, loaded2964
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2872
+	B loaded2964
 
-single2871:
+single2963:
 	FMOVS 0(R10), F0
 
-loaded2872:
+loaded2964:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -60241,34 +60191,34 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2873
+	TBZ $1, R20, single2965
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2874
+	TBZ $0, R20, loaded2966
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2874
+	B loaded2966
 
-single2873:
+single2965:
 	FMOVS 0(R21), F0
 
-loaded2874:
+loaded2966:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2875
+	TBZ $1, R20, single2967
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2876
+	TBZ $0, R20, loaded2968
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2876
+	B loaded2968
 
-single2875:
+single2967:
 	FMOVS 0(R21), F0
 
-loaded2876:
+loaded2968:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 rectify:
@@ -60280,17 +60230,17 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2877
+	TBZ $1, R20, single2969
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2878
+	TBZ $0, R20, stored2970
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2878
+	B stored2970
 
-single2877:
+single2969:
 	FMOVS F31, 0(R21)
 
-stored2878:
+stored2970:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -60447,17 +60397,17 @@ single:
 	FMOVS 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2879
+	TBZ $1, R20, single2971
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2880
+	TBZ $0, R20, loaded2972
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2880
+	B loaded2972
 
-single2879:
+single2971:
 	FMOVS 16(R10), F1
 
-loaded2880:
+loaded2972:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -60473,17 +60423,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2881
+	TBZ $1, R20, single2973
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2882
+	TBZ $0, R20, loaded2974
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2882
+	B loaded2974
 
-single2881:
+single2973:
 	FMOVS 16(R21), F0
 
-loaded2882:
+loaded2974:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -60492,17 +60442,17 @@ bias:
 	CBZ R21, rectify
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single2883
+	TBZ $1, R20, single2975
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2884
+	TBZ $0, R20, loaded2976
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2884
+	B loaded2976
 
-single2883:
+single2975:
 	FMOVS 16(R21), F0
 
-loaded2884:
+loaded2976:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 rectify:
@@ -60517,17 +60467,17 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2885
+	TBZ $1, R20, single2977
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2886
+	TBZ $0, R20, stored2978
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2886
+	B stored2978
 
-single2885:
+single2977:
 	FMOVS F30, 16(R21)
 
-stored2886:
+stored2978:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -60683,17 +60633,17 @@ tile:
 single:
 	FMOVD 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2887
+	TBZ $1, R20, single2979
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2888
+	TBZ $0, R20, loaded2980
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2888
+	B loaded2980
 
-single2887:
+single2979:
 	FMOVS 0(R10), F0
 
-loaded2888:
+loaded2980:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -60706,48 +60656,48 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2889
+	TBZ $1, R20, single2981
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2890
+	TBZ $0, R20, loaded2982
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2890
+	B loaded2982
 
-single2889:
+single2981:
 	FMOVS 0(R21), F0
 
-loaded2890:
+loaded2982:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2891
+	TBZ $1, R20, single2983
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2892
+	TBZ $0, R20, loaded2984
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2892
+	B loaded2984
 
-single2891:
+single2983:
 	FMOVS 0(R21), F0
 
-loaded2892:
+loaded2984:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2893
+	TBZ $1, R20, single2985
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2894
+	TBZ $0, R20, loaded2986
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2894
+	B loaded2986
 
-single2893:
+single2985:
 	FMOVS 0(R21), F0
 
-loaded2894:
+loaded2986:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
@@ -60762,29 +60712,29 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2895
+	TBZ $1, R20, single2987
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2896
+	TBZ $0, R20, stored2988
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2896
+	B stored2988
 
-single2895:
+single2987:
 	FMOVS F31, 0(R21)
 
-stored2896:
+stored2988:
 	ADD R13, R21
-	TBZ $1, R20, single2897
+	TBZ $1, R20, single2989
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2898
+	TBZ $0, R20, stored2990
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2898
+	B stored2990
 
-single2897:
+single2989:
 	FMOVS F30, 0(R21)
 
-stored2898:
+stored2990:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -60963,17 +60913,17 @@ single:
 	FMOVD 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2899
+	TBZ $1, R20, single2991
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2900
+	TBZ $0, R20, loaded2992
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2900
+	B loaded2992
 
-single2899:
+single2991:
 	FMOVS 16(R10), F1
 
-loaded2900:
+loaded2992:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -60991,34 +60941,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2901
+	TBZ $1, R20, single2993
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2902
+	TBZ $0, R20, loaded2994
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2902
+	B loaded2994
 
-single2901:
+single2993:
 	FMOVS 16(R21), F0
 
-loaded2902:
+loaded2994:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2903
+	TBZ $1, R20, single2995
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2904
+	TBZ $0, R20, loaded2996
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2904
+	B loaded2996
 
-single2903:
+single2995:
 	FMOVS 16(R21), F0
 
-loaded2904:
+loaded2996:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -61028,17 +60978,17 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single2905
+	TBZ $1, R20, single2997
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2906
+	TBZ $0, R20, loaded2998
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2906
+	B loaded2998
 
-single2905:
+single2997:
 	FMOVS 16(R21), F0
 
-loaded2906:
+loaded2998:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
@@ -61058,30 +61008,30 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2907
+	TBZ $1, R20, single2999
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2908
+	TBZ $0, R20, stored3000
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2908
+	B stored3000
 
-single2907:
+single2999:
 	FMOVS F30, 16(R21)
 
-stored2908:
+stored3000:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2909
+	TBZ $1, R20, single3001
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2910
+	TBZ $0, R20, stored3002
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2910
+	B stored3002
 
-single2909:
+single3001:
 	FMOVS F28, 16(R21)
 
-stored2910:
+stored3002:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -61253,17 +61203,17 @@ single:
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single2911
+	TBZ $1, R20, single3003
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2912
+	TBZ $0, R20, loaded3004
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2912
+	B loaded3004
 
-single2911:
+single3003:
 	FMOVS 0(R10), F0
 
-loaded2912:
+loaded3004:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -61277,62 +61227,62 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2913
+	TBZ $1, R20, single3005
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2914
+	TBZ $0, R20, loaded3006
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2914
+	B loaded3006
 
-single2913:
+single3005:
 	FMOVS 0(R21), F0
 
-loaded2914:
+loaded3006:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2915
+	TBZ $1, R20, single3007
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2916
+	TBZ $0, R20, loaded3008
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2916
+	B loaded3008
 
-single2915:
+single3007:
 	FMOVS 0(R21), F0
 
-loaded2916:
+loaded3008:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2917
+	TBZ $1, R20, single3009
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2918
+	TBZ $0, R20, loaded3010
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2918
+	B loaded3010
 
-single2917:
+single3009:
 	FMOVS 0(R21), F0
 
-loaded2918:
+loaded3010:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2919
+	TBZ $1, R20, single3011
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2920
+	TBZ $0, R20, loaded3012
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2920
+	B loaded3012
 
-single2919:
+single3011:
 	FMOVS 0(R21), F0
 
-loaded2920:
+loaded3012:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -61350,41 +61300,41 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2921
+	TBZ $1, R20, single3013
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2922
+	TBZ $0, R20, stored3014
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2922
+	B stored3014
 
-single2921:
+single3013:
 	FMOVS F31, 0(R21)
 
-stored2922:
+stored3014:
 	ADD R13, R21
-	TBZ $1, R20, single2923
+	TBZ $1, R20, single3015
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2924
+	TBZ $0, R20, stored3016
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2924
+	B stored3016
 
-single2923:
+single3015:
 	FMOVS F30, 0(R21)
 
-stored2924:
+stored3016:
 	ADD R13, R21
-	TBZ $1, R20, single2925
+	TBZ $1, R20, single3017
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2926
+	TBZ $0, R20, stored3018
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2926
+	B stored3018
 
-single2925:
+single3017:
 	FMOVS F29, 0(R21)
 
-stored2926:
+stored3018:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -61589,17 +61539,17 @@ single:
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2927
+	TBZ $1, R20, single3019
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2928
+	TBZ $0, R20, loaded3020
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2928
+	B loaded3020
 
-single2927:
+single3019:
 	FMOVS 16(R10), F1
 
-loaded2928:
+loaded3020:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -61619,51 +61569,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2929
+	TBZ $1, R20, single3021
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2930
+	TBZ $0, R20, loaded3022
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2930
+	B loaded3022
 
-single2929:
+single3021:
 	FMOVS 16(R21), F0
 
-loaded2930:
+loaded3022:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2931
+	TBZ $1, R20, single3023
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2932
+	TBZ $0, R20, loaded3024
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2932
+	B loaded3024
 
-single2931:
+single3023:
 	FMOVS 16(R21), F0
 
-loaded2932:
+loaded3024:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2933
+	TBZ $1, R20, single3025
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2934
+	TBZ $0, R20, loaded3026
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2934
+	B loaded3026
 
-single2933:
+single3025:
 	FMOVS 16(R21), F0
 
-loaded2934:
+loaded3026:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -61674,17 +61624,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single2935
+	TBZ $1, R20, single3027
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2936
+	TBZ $0, R20, loaded3028
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2936
+	B loaded3028
 
-single2935:
+single3027:
 	FMOVS 16(R21), F0
 
-loaded2936:
+loaded3028:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -61709,43 +61659,43 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2937
+	TBZ $1, R20, single3029
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2938
+	TBZ $0, R20, stored3030
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2938
+	B stored3030
 
-single2937:
+single3029:
 	FMOVS F30, 16(R21)
 
-stored2938:
+stored3030:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2939
+	TBZ $1, R20, single3031
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2940
+	TBZ $0, R20, stored3032
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2940
+	B stored3032
 
-single2939:
+single3031:
 	FMOVS F28, 16(R21)
 
-stored2940:
+stored3032:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2941
+	TBZ $1, R20, single3033
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2942
+	TBZ $0, R20, stored3034
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2942
+	B stored3034
 
-single2941:
+single3033:
 	FMOVS F26, 16(R21)
 
-stored2942:
+stored3034:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -61925,17 +61875,17 @@ tile:
 single:
 	FMOVQ 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2943
+	TBZ $1, R20, single3035
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2944
+	TBZ $0, R20, loaded3036
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2944
+	B loaded3036
 
-single2943:
+single3035:
 	FMOVS 0(R10), F0
 
-loaded2944:
+loaded3036:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -61950,76 +61900,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2945
+	TBZ $1, R20, single3037
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2946
+	TBZ $0, R20, loaded3038
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2946
+	B loaded3038
 
-single2945:
+single3037:
 	FMOVS 0(R21), F0
 
-loaded2946:
+loaded3038:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2947
+	TBZ $1, R20, single3039
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2948
+	TBZ $0, R20, loaded3040
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2948
+	B loaded3040
 
-single2947:
+single3039:
 	FMOVS 0(R21), F0
 
-loaded2948:
+loaded3040:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2949
+	TBZ $1, R20, single3041
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2950
+	TBZ $0, R20, loaded3042
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2950
+	B loaded3042
 
-single2949:
+single3041:
 	FMOVS 0(R21), F0
 
-loaded2950:
+loaded3042:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2951
+	TBZ $1, R20, single3043
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2952
+	TBZ $0, R20, loaded3044
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2952
+	B loaded3044
 
-single2951:
+single3043:
 	FMOVS 0(R21), F0
 
-loaded2952:
+loaded3044:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2953
+	TBZ $1, R20, single3045
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2954
+	TBZ $0, R20, loaded3046
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2954
+	B loaded3046
 
-single2953:
+single3045:
 	FMOVS 0(R21), F0
 
-loaded2954:
+loaded3046:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -62040,53 +61990,53 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2955
+	TBZ $1, R20, single3047
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2956
+	TBZ $0, R20, stored3048
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2956
+	B stored3048
 
-single2955:
+single3047:
 	FMOVS F31, 0(R21)
 
-stored2956:
+stored3048:
 	ADD R13, R21
-	TBZ $1, R20, single2957
+	TBZ $1, R20, single3049
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2958
+	TBZ $0, R20, stored3050
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2958
+	B stored3050
 
-single2957:
+single3049:
 	FMOVS F30, 0(R21)
 
-stored2958:
+stored3050:
 	ADD R13, R21
-	TBZ $1, R20, single2959
+	TBZ $1, R20, single3051
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2960
+	TBZ $0, R20, stored3052
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2960
+	B stored3052
 
-single2959:
+single3051:
 	FMOVS F29, 0(R21)
 
-stored2960:
+stored3052:
 	ADD R13, R21
-	TBZ $1, R20, single2961
+	TBZ $1, R20, single3053
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2962
+	TBZ $0, R20, stored3054
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2962
+	B stored3054
 
-single2961:
+single3053:
 	FMOVS F28, 0(R21)
 
-stored2962:
+stored3054:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -62309,17 +62259,17 @@ single:
 	FMOVQ 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2963
+	TBZ $1, R20, single3055
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2964
+	TBZ $0, R20, loaded3056
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2964
+	B loaded3056
 
-single2963:
+single3055:
 	FMOVS 16(R10), F1
 
-loaded2964:
+loaded3056:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -62341,68 +62291,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2965
+	TBZ $1, R20, single3057
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2966
+	TBZ $0, R20, loaded3058
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2966
+	B loaded3058
 
-single2965:
+single3057:
 	FMOVS 16(R21), F0
 
-loaded2966:
+loaded3058:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2967
+	TBZ $1, R20, single3059
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2968
+	TBZ $0, R20, loaded3060
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2968
+	B loaded3060
 
-single2967:
+single3059:
 	FMOVS 16(R21), F0
 
-loaded2968:
+loaded3060:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2969
+	TBZ $1, R20, single3061
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2970
+	TBZ $0, R20, loaded3062
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2970
+	B loaded3062
 
-single2969:
+single3061:
 	FMOVS 16(R21), F0
 
-loaded2970:
+loaded3062:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2971
+	TBZ $1, R20, single3063
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2972
+	TBZ $0, R20, loaded3064
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2972
+	B loaded3064
 
-single2971:
+single3063:
 	FMOVS 16(R21), F0
 
-loaded2972:
+loaded3064:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -62414,17 +62364,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single2973
+	TBZ $1, R20, single3065
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2974
+	TBZ $0, R20, loaded3066
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2974
+	B loaded3066
 
-single2973:
+single3065:
 	FMOVS 16(R21), F0
 
-loaded2974:
+loaded3066:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -62454,56 +62404,56 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2975
+	TBZ $1, R20, single3067
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2976
+	TBZ $0, R20, stored3068
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2976
+	B stored3068
 
-single2975:
+single3067:
 	FMOVS F30, 16(R21)
 
-stored2976:
+stored3068:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2977
+	TBZ $1, R20, single3069
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2978
+	TBZ $0, R20, stored3070
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2978
+	B stored3070
 
-single2977:
+single3069:
 	FMOVS F28, 16(R21)
 
-stored2978:
+stored3070:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2979
+	TBZ $1, R20, single3071
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2980
+	TBZ $0, R20, stored3072
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2980
+	B stored3072
 
-single2979:
+single3071:
 	FMOVS F26, 16(R21)
 
-stored2980:
+stored3072:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2981
+	TBZ $1, R20, single3073
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2982
+	TBZ $0, R20, stored3074
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2982
+	B stored3074
 
-single2981:
+single3073:
 	FMOVS F24, 16(R21)
 
-stored2982:
+stored3074:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -62697,17 +62647,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVS 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2983
+	TBZ $1, R20, single3075
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2984
+	TBZ $0, R20, loaded3076
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2984
+	B loaded3076
 
-single2983:
+single3075:
 	FMOVS 0(R10), F0
 
-loaded2984:
+loaded3076:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -62723,90 +62673,90 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2985
+	TBZ $1, R20, single3077
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2986
+	TBZ $0, R20, loaded3078
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2986
+	B loaded3078
 
-single2985:
+single3077:
 	FMOVS 0(R21), F0
 
-loaded2986:
+loaded3078:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2987
+	TBZ $1, R20, single3079
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2988
+	TBZ $0, R20, loaded3080
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2988
+	B loaded3080
 
-single2987:
+single3079:
 	FMOVS 0(R21), F0
 
-loaded2988:
+loaded3080:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2989
+	TBZ $1, R20, single3081
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2990
+	TBZ $0, R20, loaded3082
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2990
+	B loaded3082
 
-single2989:
+single3081:
 	FMOVS 0(R21), F0
 
-loaded2990:
+loaded3082:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2991
+	TBZ $1, R20, single3083
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2992
+	TBZ $0, R20, loaded3084
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2992
+	B loaded3084
 
-single2991:
+single3083:
 	FMOVS 0(R21), F0
 
-loaded2992:
+loaded3084:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2993
+	TBZ $1, R20, single3085
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2994
+	TBZ $0, R20, loaded3086
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2994
+	B loaded3086
 
-single2993:
+single3085:
 	FMOVS 0(R21), F0
 
-loaded2994:
+loaded3086:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2995
+	TBZ $1, R20, single3087
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2996
+	TBZ $0, R20, loaded3088
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2996
+	B loaded3088
 
-single2995:
+single3087:
 	FMOVS 0(R21), F0
 
-loaded2996:
+loaded3088:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -62830,65 +62780,65 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2997
+	TBZ $1, R20, single3089
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2998
+	TBZ $0, R20, stored3090
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2998
+	B stored3090
 
-single2997:
+single3089:
 	FMOVS F31, 0(R21)
 
-stored2998:
+stored3090:
 	ADD R13, R21
-	TBZ $1, R20, single2999
+	TBZ $1, R20, single3091
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3000
+	TBZ $0, R20, stored3092
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3000
+	B stored3092
 
-single2999:
+single3091:
 	FMOVS F30, 0(R21)
 
-stored3000:
+stored3092:
 	ADD R13, R21
-	TBZ $1, R20, single3001
+	TBZ $1, R20, single3093
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3002
+	TBZ $0, R20, stored3094
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3002
+	B stored3094
 
-single3001:
+single3093:
 	FMOVS F29, 0(R21)
 
-stored3002:
+stored3094:
 	ADD R13, R21
-	TBZ $1, R20, single3003
+	TBZ $1, R20, single3095
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3004
+	TBZ $0, R20, stored3096
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3004
+	B stored3096
 
-single3003:
+single3095:
 	FMOVS F28, 0(R21)
 
-stored3004:
+stored3096:
 	ADD R13, R21
-	TBZ $1, R20, single3005
+	TBZ $1, R20, single3097
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3006
+	TBZ $0, R20, stored3098
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored3006
+	B stored3098
 
-single3005:
+single3097:
 	FMOVS F27, 0(R21)
 
-stored3006:
+stored3098:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -63135,17 +63085,17 @@ single:
 	FMOVS 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3007
+	TBZ $1, R20, single3099
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3008
+	TBZ $0, R20, loaded3100
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3008
+	B loaded3100
 
-single3007:
+single3099:
 	FMOVS 16(R10), F1
 
-loaded3008:
+loaded3100:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -63169,85 +63119,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3009
+	TBZ $1, R20, single3101
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3010
+	TBZ $0, R20, loaded3102
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3010
+	B loaded3102
 
-single3009:
+single3101:
 	FMOVS 16(R21), F0
 
-loaded3010:
+loaded3102:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3011
+	TBZ $1, R20, single3103
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3012
+	TBZ $0, R20, loaded3104
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3012
+	B loaded3104
 
-single3011:
+single3103:
 	FMOVS 16(R21), F0
 
-loaded3012:
+loaded3104:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3013
+	TBZ $1, R20, single3105
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3014
+	TBZ $0, R20, loaded3106
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3014
+	B loaded3106
 
-single3013:
+single3105:
 	FMOVS 16(R21), F0
 
-loaded3014:
+loaded3106:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3015
+	TBZ $1, R20, single3107
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3016
+	TBZ $0, R20, loaded3108
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3016
+	B loaded3108
 
-single3015:
+single3107:
 	FMOVS 16(R21), F0
 
-loaded3016:
+loaded3108:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3017
+	TBZ $1, R20, single3109
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3018
+	TBZ $0, R20, loaded3110
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3018
+	B loaded3110
 
-single3017:
+single3109:
 	FMOVS 16(R21), F0
 
-loaded3018:
+loaded3110:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -63260,17 +63210,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single3019
+	TBZ $1, R20, single3111
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3020
+	TBZ $0, R20, loaded3112
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3020
+	B loaded3112
 
-single3019:
+single3111:
 	FMOVS 16(R21), F0
 
-loaded3020:
+loaded3112:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -63305,69 +63255,69 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3021
+	TBZ $1, R20, single3113
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3022
+	TBZ $0, R20, stored3114
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3022
+	B stored3114
 
-single3021:
+single3113:
 	FMOVS F30, 16(R21)
 
-stored3022:
+stored3114:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3023
+	TBZ $1, R20, single3115
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3024
+	TBZ $0, R20, stored3116
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3024
+	B stored3116
 
-single3023:
+single3115:
 	FMOVS F28, 16(R21)
 
-stored3024:
+stored3116:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3025
+	TBZ $1, R20, single3117
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3026
+	TBZ $0, R20, stored3118
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3026
+	B stored3118
 
-single3025:
+single3117:
 	FMOVS F26, 16(R21)
 
-stored3026:
+stored3118:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3027
+	TBZ $1, R20, single3119
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3028
+	TBZ $0, R20, stored3120
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3028
+	B stored3120
 
-single3027:
+single3119:
 	FMOVS F24, 16(R21)
 
-stored3028:
+stored3120:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3029
+	TBZ $1, R20, single3121
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3030
+	TBZ $0, R20, stored3122
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored3030
+	B stored3122
 
-single3029:
+single3121:
 	FMOVS F22, 16(R21)
 
-stored3030:
+stored3122:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -63573,17 +63523,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVD 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single3031
+	TBZ $1, R20, single3123
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3032
+	TBZ $0, R20, loaded3124
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3032
+	B loaded3124
 
-single3031:
+single3123:
 	FMOVS 0(R10), F0
 
-loaded3032:
+loaded3124:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -63600,104 +63550,104 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3033
+	TBZ $1, R20, single3125
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3034
+	TBZ $0, R20, loaded3126
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3034
+	B loaded3126
 
-single3033:
+single3125:
 	FMOVS 0(R21), F0
 
-loaded3034:
+loaded3126:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3035
+	TBZ $1, R20, single3127
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3036
+	TBZ $0, R20, loaded3128
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3036
+	B loaded3128
 
-single3035:
+single3127:
 	FMOVS 0(R21), F0
 
-loaded3036:
+loaded3128:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single3037
+	TBZ $1, R20, single3129
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3038
+	TBZ $0, R20, loaded3130
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3038
+	B loaded3130
 
-single3037:
+single3129:
 	FMOVS 0(R21), F0
 
-loaded3038:
+loaded3130:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single3039
+	TBZ $1, R20, single3131
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3040
+	TBZ $0, R20, loaded3132
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3040
+	B loaded3132
 
-single3039:
+single3131:
 	FMOVS 0(R21), F0
 
-loaded3040:
+loaded3132:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single3041
+	TBZ $1, R20, single3133
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3042
+	TBZ $0, R20, loaded3134
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3042
+	B loaded3134
 
-single3041:
+single3133:
 	FMOVS 0(R21), F0
 
-loaded3042:
+loaded3134:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single3043
+	TBZ $1, R20, single3135
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3044
+	TBZ $0, R20, loaded3136
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3044
+	B loaded3136
 
-single3043:
+single3135:
 	FMOVS 0(R21), F0
 
-loaded3044:
+loaded3136:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3045
+	TBZ $1, R20, single3137
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3046
+	TBZ $0, R20, loaded3138
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3046
+	B loaded3138
 
-single3045:
+single3137:
 	FMOVS 0(R21), F0
 
-loaded3046:
+loaded3138:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -63724,77 +63674,77 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3047
+	TBZ $1, R20, single3139
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3048
+	TBZ $0, R20, stored3140
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3048
+	B stored3140
 
-single3047:
+single3139:
 	FMOVS F31, 0(R21)
 
-stored3048:
+stored3140:
 	ADD R13, R21
-	TBZ $1, R20, single3049
+	TBZ $1, R20, single3141
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3050
+	TBZ $0, R20, stored3142
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3050
+	B stored3142
 
-single3049:
+single3141:
 	FMOVS F30, 0(R21)
 
-stored3050:
+stored3142:
 	ADD R13, R21
-	TBZ $1, R20, single3051
+	TBZ $1, R20, single3143
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3052
+	TBZ $0, R20, stored3144
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3052
+	B stored3144
 
-single3051:
+single3143:
 	FMOVS F29, 0(R21)
 
-stored3052:
+stored3144:
 	ADD R13, R21
-	TBZ $1, R20, single3053
+	TBZ $1, R20, single3145
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3054
+	TBZ $0, R20, stored3146
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3054
+	B stored3146
 
-single3053:
+single3145:
 	FMOVS F28, 0(R21)
 
-stored3054:
+stored3146:
 	ADD R13, R21
-	TBZ $1, R20, single3055
+	TBZ $1, R20, single3147
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3056
+	TBZ $0, R20, stored3148
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored3056
+	B stored3148
 
-single3055:
+single3147:
 	FMOVS F27, 0(R21)
 
-stored3056:
+stored3148:
 	ADD R13, R21
-	TBZ $1, R20, single3057
+	TBZ $1, R20, single3149
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored3058
+	TBZ $0, R20, stored3150
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3058
+	B stored3150
 
-single3057:
+single3149:
 	FMOVS F26, 0(R21)
 
-stored3058:
+stored3150:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -64063,17 +64013,17 @@ single:
 	FMOVD 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3059
+	TBZ $1, R20, single3151
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3060
+	TBZ $0, R20, loaded3152
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3060
+	B loaded3152
 
-single3059:
+single3151:
 	FMOVS 16(R10), F1
 
-loaded3060:
+loaded3152:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -64099,102 +64049,102 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3061
+	TBZ $1, R20, single3153
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3062
+	TBZ $0, R20, loaded3154
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3062
+	B loaded3154
 
-single3061:
+single3153:
 	FMOVS 16(R21), F0
 
-loaded3062:
+loaded3154:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3063
+	TBZ $1, R20, single3155
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3064
+	TBZ $0, R20, loaded3156
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3064
+	B loaded3156
 
-single3063:
+single3155:
 	FMOVS 16(R21), F0
 
-loaded3064:
+loaded3156:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3065
+	TBZ $1, R20, single3157
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3066
+	TBZ $0, R20, loaded3158
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3066
+	B loaded3158
 
-single3065:
+single3157:
 	FMOVS 16(R21), F0
 
-loaded3066:
+loaded3158:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3067
+	TBZ $1, R20, single3159
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3068
+	TBZ $0, R20, loaded3160
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3068
+	B loaded3160
 
-single3067:
+single3159:
 	FMOVS 16(R21), F0
 
-loaded3068:
+loaded3160:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3069
+	TBZ $1, R20, single3161
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3070
+	TBZ $0, R20, loaded3162
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3070
+	B loaded3162
 
-single3069:
+single3161:
 	FMOVS 16(R21), F0
 
-loaded3070:
+loaded3162:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single3071
+	TBZ $1, R20, single3163
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3072
+	TBZ $0, R20, loaded3164
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3072
+	B loaded3164
 
-single3071:
+single3163:
 	FMOVS 16(R21), F0
 
-loaded3072:
+loaded3164:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -64208,17 +64158,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single3073
+	TBZ $1, R20, single3165
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3074
+	TBZ $0, R20, loaded3166
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3074
+	B loaded3166
 
-single3073:
+single3165:
 	FMOVS 16(R21), F0
 
-loaded3074:
+loaded3166:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -64258,82 +64208,82 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3075
+	TBZ $1, R20, single3167
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3076
+	TBZ $0, R20, stored3168
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3076
+	B stored3168
 
-single3075:
+single3167:
 	FMOVS F30, 16(R21)
 
-stored3076:
+stored3168:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3077
+	TBZ $1, R20, single3169
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3078
+	TBZ $0, R20, stored3170
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3078
+	B stored3170
 
-single3077:
+single3169:
 	FMOVS F28, 16(R21)
 
-stored3078:
+stored3170:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3079
+	TBZ $1, R20, single3171
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3080
+	TBZ $0, R20, stored3172
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3080
+	B stored3172
 
-single3079:
+single3171:
 	FMOVS F26, 16(R21)
 
-stored3080:
+stored3172:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3081
+	TBZ $1, R20, single3173
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3082
+	TBZ $0, R20, stored3174
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3082
+	B stored3174
 
-single3081:
+single3173:
 	FMOVS F24, 16(R21)
 
-stored3082:
+stored3174:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3083
+	TBZ $1, R20, single3175
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3084
+	TBZ $0, R20, stored3176
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored3084
+	B stored3176
 
-single3083:
+single3175:
 	FMOVS F22, 16(R21)
 
-stored3084:
+stored3176:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single3085
+	TBZ $1, R20, single3177
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored3086
+	TBZ $0, R20, stored3178
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored3086
+	B stored3178
 
-single3085:
+single3177:
 	FMOVS F20, 16(R21)
 
-stored3086:
+stored3178:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -64555,17 +64505,17 @@ single:
 	ADD $24, R0, R26
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single3087
+	TBZ $1, R20, single3179
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3088
+	TBZ $0, R20, loaded3180
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3088
+	B loaded3180
 
-single3087:
+single3179:
 	FMOVS 0(R10), F0
 
-loaded3088:
+loaded3180:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -64583,118 +64533,118 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3089
+	TBZ $1, R20, single3181
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3090
+	TBZ $0, R20, loaded3182
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3090
+	B loaded3182
 
-single3089:
+single3181:
 	FMOVS 0(R21), F0
 
-loaded3090:
+loaded3182:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3091
+	TBZ $1, R20, single3183
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3092
+	TBZ $0, R20, loaded3184
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3092
+	B loaded3184
 
-single3091:
+single3183:
 	FMOVS 0(R21), F0
 
-loaded3092:
+loaded3184:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single3093
+	TBZ $1, R20, single3185
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3094
+	TBZ $0, R20, loaded3186
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3094
+	B loaded3186
 
-single3093:
+single3185:
 	FMOVS 0(R21), F0
 
-loaded3094:
+loaded3186:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single3095
+	TBZ $1, R20, single3187
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3096
+	TBZ $0, R20, loaded3188
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3096
+	B loaded3188
 
-single3095:
+single3187:
 	FMOVS 0(R21), F0
 
-loaded3096:
+loaded3188:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single3097
+	TBZ $1, R20, single3189
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3098
+	TBZ $0, R20, loaded3190
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3098
+	B loaded3190
 
-single3097:
+single3189:
 	FMOVS 0(R21), F0
 
-loaded3098:
+loaded3190:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single3099
+	TBZ $1, R20, single3191
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3100
+	TBZ $0, R20, loaded3192
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3100
+	B loaded3192
 
-single3099:
+single3191:
 	FMOVS 0(R21), F0
 
-loaded3100:
+loaded3192:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single3101
+	TBZ $1, R20, single3193
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3102
+	TBZ $0, R20, loaded3194
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3102
+	B loaded3194
 
-single3101:
+single3193:
 	FMOVS 0(R21), F0
 
-loaded3102:
+loaded3194:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3103
+	TBZ $1, R20, single3195
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3104
+	TBZ $0, R20, loaded3196
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3104
+	B loaded3196
 
-single3103:
+single3195:
 	FMOVS 0(R21), F0
 
-loaded3104:
+loaded3196:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -64724,89 +64674,89 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3105
+	TBZ $1, R20, single3197
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3106
+	TBZ $0, R20, stored3198
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3106
+	B stored3198
 
-single3105:
+single3197:
 	FMOVS F31, 0(R21)
 
-stored3106:
+stored3198:
 	ADD R13, R21
-	TBZ $1, R20, single3107
+	TBZ $1, R20, single3199
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3108
+	TBZ $0, R20, stored3200
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3108
+	B stored3200
 
-single3107:
+single3199:
 	FMOVS F30, 0(R21)
 
-stored3108:
+stored3200:
 	ADD R13, R21
-	TBZ $1, R20, single3109
+	TBZ $1, R20, single3201
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3110
+	TBZ $0, R20, stored3202
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3110
+	B stored3202
 
-single3109:
+single3201:
 	FMOVS F29, 0(R21)
 
-stored3110:
+stored3202:
 	ADD R13, R21
-	TBZ $1, R20, single3111
+	TBZ $1, R20, single3203
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3112
+	TBZ $0, R20, stored3204
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3112
+	B stored3204
 
-single3111:
+single3203:
 	FMOVS F28, 0(R21)
 
-stored3112:
+stored3204:
 	ADD R13, R21
-	TBZ $1, R20, single3113
+	TBZ $1, R20, single3205
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3114
+	TBZ $0, R20, stored3206
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored3114
+	B stored3206
 
-single3113:
+single3205:
 	FMOVS F27, 0(R21)
 
-stored3114:
+stored3206:
 	ADD R13, R21
-	TBZ $1, R20, single3115
+	TBZ $1, R20, single3207
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored3116
+	TBZ $0, R20, stored3208
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3116
+	B stored3208
 
-single3115:
+single3207:
 	FMOVS F26, 0(R21)
 
-stored3116:
+stored3208:
 	ADD R13, R21
-	TBZ $1, R20, single3117
+	TBZ $1, R20, single3209
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored3118
+	TBZ $0, R20, stored3210
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored3118
+	B stored3210
 
-single3117:
+single3209:
 	FMOVS F25, 0(R21)
 
-stored3118:
+stored3210:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -65101,17 +65051,17 @@ single:
 	VLD1 (R26), V3.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3119
+	TBZ $1, R20, single3211
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3120
+	TBZ $0, R20, loaded3212
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3120
+	B loaded3212
 
-single3119:
+single3211:
 	FMOVS 16(R10), F1
 
-loaded3120:
+loaded3212:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -65139,119 +65089,119 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3121
+	TBZ $1, R20, single3213
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3122
+	TBZ $0, R20, loaded3214
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3122
+	B loaded3214
 
-single3121:
+single3213:
 	FMOVS 16(R21), F0
 
-loaded3122:
+loaded3214:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3123
+	TBZ $1, R20, single3215
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3124
+	TBZ $0, R20, loaded3216
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3124
+	B loaded3216
 
-single3123:
+single3215:
 	FMOVS 16(R21), F0
 
-loaded3124:
+loaded3216:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3125
+	TBZ $1, R20, single3217
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3126
+	TBZ $0, R20, loaded3218
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3126
+	B loaded3218
 
-single3125:
+single3217:
 	FMOVS 16(R21), F0
 
-loaded3126:
+loaded3218:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3127
+	TBZ $1, R20, single3219
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3128
+	TBZ $0, R20, loaded3220
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3128
+	B loaded3220
 
-single3127:
+single3219:
 	FMOVS 16(R21), F0
 
-loaded3128:
+loaded3220:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3129
+	TBZ $1, R20, single3221
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3130
+	TBZ $0, R20, loaded3222
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3130
+	B loaded3222
 
-single3129:
+single3221:
 	FMOVS 16(R21), F0
 
-loaded3130:
+loaded3222:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single3131
+	TBZ $1, R20, single3223
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3132
+	TBZ $0, R20, loaded3224
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3132
+	B loaded3224
 
-single3131:
+single3223:
 	FMOVS 16(R21), F0
 
-loaded3132:
+loaded3224:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single3133
+	TBZ $1, R20, single3225
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3134
+	TBZ $0, R20, loaded3226
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3134
+	B loaded3226
 
-single3133:
+single3225:
 	FMOVS 16(R21), F0
 
-loaded3134:
+loaded3226:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -65266,17 +65216,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single3135
+	TBZ $1, R20, single3227
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3136
+	TBZ $0, R20, loaded3228
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3136
+	B loaded3228
 
-single3135:
+single3227:
 	FMOVS 16(R21), F0
 
-loaded3136:
+loaded3228:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -65321,95 +65271,95 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3137
+	TBZ $1, R20, single3229
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3138
+	TBZ $0, R20, stored3230
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3138
+	B stored3230
 
-single3137:
+single3229:
 	FMOVS F30, 16(R21)
 
-stored3138:
+stored3230:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3139
+	TBZ $1, R20, single3231
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3140
+	TBZ $0, R20, stored3232
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3140
+	B stored3232
 
-single3139:
+single3231:
 	FMOVS F28, 16(R21)
 
-stored3140:
+stored3232:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3141
+	TBZ $1, R20, single3233
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3142
+	TBZ $0, R20, stored3234
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3142
+	B stored3234
 
-single3141:
+single3233:
 	FMOVS F26, 16(R21)
 
-stored3142:
+stored3234:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3143
+	TBZ $1, R20, single3235
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3144
+	TBZ $0, R20, stored3236
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3144
+	B stored3236
 
-single3143:
+single3235:
 	FMOVS F24, 16(R21)
 
-stored3144:
+stored3236:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3145
+	TBZ $1, R20, single3237
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3146
+	TBZ $0, R20, stored3238
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored3146
+	B stored3238
 
-single3145:
+single3237:
 	FMOVS F22, 16(R21)
 
-stored3146:
+stored3238:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single3147
+	TBZ $1, R20, single3239
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored3148
+	TBZ $0, R20, stored3240
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored3148
+	B stored3240
 
-single3147:
+single3239:
 	FMOVS F20, 16(R21)
 
-stored3148:
+stored3240:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single3149
+	TBZ $1, R20, single3241
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored3150
+	TBZ $0, R20, stored3242
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored3150
+	B stored3242
 
-single3149:
+single3241:
 	FMOVS F18, 16(R21)
 
-stored3150:
+stored3242:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -65639,17 +65589,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVQ 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single3151
+	TBZ $1, R20, single3243
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3152
+	TBZ $0, R20, loaded3244
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3152
+	B loaded3244
 
-single3151:
+single3243:
 	FMOVS 0(R10), F0
 
-loaded3152:
+loaded3244:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -65668,132 +65618,132 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3153
+	TBZ $1, R20, single3245
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3154
+	TBZ $0, R20, loaded3246
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3154
+	B loaded3246
 
-single3153:
+single3245:
 	FMOVS 0(R21), F0
 
-loaded3154:
+loaded3246:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3155
+	TBZ $1, R20, single3247
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3156
+	TBZ $0, R20, loaded3248
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3156
+	B loaded3248
 
-single3155:
+single3247:
 	FMOVS 0(R21), F0
 
-loaded3156:
+loaded3248:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single3157
+	TBZ $1, R20, single3249
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3158
+	TBZ $0, R20, loaded3250
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3158
+	B loaded3250
 
-single3157:
+single3249:
 	FMOVS 0(R21), F0
 
-loaded3158:
+loaded3250:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single3159
+	TBZ $1, R20, single3251
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3160
+	TBZ $0, R20, loaded3252
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3160
+	B loaded3252
 
-single3159:
+single3251:
 	FMOVS 0(R21), F0
 
-loaded3160:
+loaded3252:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single3161
+	TBZ $1, R20, single3253
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3162
+	TBZ $0, R20, loaded3254
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3162
+	B loaded3254
 
-single3161:
+single3253:
 	FMOVS 0(R21), F0
 
-loaded3162:
+loaded3254:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single3163
+	TBZ $1, R20, single3255
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3164
+	TBZ $0, R20, loaded3256
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3164
+	B loaded3256
 
-single3163:
+single3255:
 	FMOVS 0(R21), F0
 
-loaded3164:
+loaded3256:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single3165
+	TBZ $1, R20, single3257
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3166
+	TBZ $0, R20, loaded3258
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3166
+	B loaded3258
 
-single3165:
+single3257:
 	FMOVS 0(R21), F0
 
-loaded3166:
+loaded3258:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 	ADD R13, R21
-	TBZ $1, R20, single3167
+	TBZ $1, R20, single3259
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3168
+	TBZ $0, R20, loaded3260
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3168
+	B loaded3260
 
-single3167:
+single3259:
 	FMOVS 0(R21), F0
 
-loaded3168:
+loaded3260:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3169
+	TBZ $1, R20, single3261
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3170
+	TBZ $0, R20, loaded3262
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3170
+	B loaded3262
 
-single3169:
+single3261:
 	FMOVS 0(R21), F0
 
-loaded3170:
+loaded3262:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -65826,101 +65776,101 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3171
+	TBZ $1, R20, single3263
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3172
+	TBZ $0, R20, stored3264
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3172
+	B stored3264
 
-single3171:
+single3263:
 	FMOVS F31, 0(R21)
 
-stored3172:
+stored3264:
 	ADD R13, R21
-	TBZ $1, R20, single3173
+	TBZ $1, R20, single3265
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3174
+	TBZ $0, R20, stored3266
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3174
+	B stored3266
 
-single3173:
+single3265:
 	FMOVS F30, 0(R21)
 
-stored3174:
+stored3266:
 	ADD R13, R21
-	TBZ $1, R20, single3175
+	TBZ $1, R20, single3267
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3176
+	TBZ $0, R20, stored3268
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3176
+	B stored3268
 
-single3175:
+single3267:
 	FMOVS F29, 0(R21)
 
-stored3176:
+stored3268:
 	ADD R13, R21
-	TBZ $1, R20, single3177
+	TBZ $1, R20, single3269
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3178
+	TBZ $0, R20, stored3270
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3178
+	B stored3270
 
-single3177:
+single3269:
 	FMOVS F28, 0(R21)
 
-stored3178:
+stored3270:
 	ADD R13, R21
-	TBZ $1, R20, single3179
+	TBZ $1, R20, single3271
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3180
+	TBZ $0, R20, stored3272
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored3180
+	B stored3272
 
-single3179:
+single3271:
 	FMOVS F27, 0(R21)
 
-stored3180:
+stored3272:
 	ADD R13, R21
-	TBZ $1, R20, single3181
+	TBZ $1, R20, single3273
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored3182
+	TBZ $0, R20, stored3274
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3182
+	B stored3274
 
-single3181:
+single3273:
 	FMOVS F26, 0(R21)
 
-stored3182:
+stored3274:
 	ADD R13, R21
-	TBZ $1, R20, single3183
+	TBZ $1, R20, single3275
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored3184
+	TBZ $0, R20, stored3276
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored3184
+	B stored3276
 
-single3183:
+single3275:
 	FMOVS F25, 0(R21)
 
-stored3184:
+stored3276:
 	ADD R13, R21
-	TBZ $1, R20, single3185
+	TBZ $1, R20, single3277
 	FMOVD F24, 0(R21)
-	TBZ $0, R20, stored3186
+	TBZ $0, R20, stored3278
 	ADD $8, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3186
+	B stored3278
 
-single3185:
+single3277:
 	FMOVS F24, 0(R21)
 
-stored3186:
+stored3278:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -66233,17 +66183,17 @@ single:
 	FMOVQ 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3187
+	TBZ $1, R20, single3279
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3188
+	TBZ $0, R20, loaded3280
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3188
+	B loaded3280
 
-single3187:
+single3279:
 	FMOVS 16(R10), F1
 
-loaded3188:
+loaded3280:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -66273,136 +66223,136 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3189
+	TBZ $1, R20, single3281
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3190
+	TBZ $0, R20, loaded3282
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3190
+	B loaded3282
 
-single3189:
+single3281:
 	FMOVS 16(R21), F0
 
-loaded3190:
+loaded3282:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3191
+	TBZ $1, R20, single3283
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3192
+	TBZ $0, R20, loaded3284
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3192
+	B loaded3284
 
-single3191:
+single3283:
 	FMOVS 16(R21), F0
 
-loaded3192:
+loaded3284:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3193
+	TBZ $1, R20, single3285
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3194
+	TBZ $0, R20, loaded3286
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3194
+	B loaded3286
 
-single3193:
+single3285:
 	FMOVS 16(R21), F0
 
-loaded3194:
+loaded3286:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3195
+	TBZ $1, R20, single3287
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3196
+	TBZ $0, R20, loaded3288
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3196
+	B loaded3288
 
-single3195:
+single3287:
 	FMOVS 16(R21), F0
 
-loaded3196:
+loaded3288:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3197
+	TBZ $1, R20, single3289
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3198
+	TBZ $0, R20, loaded3290
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3198
+	B loaded3290
 
-single3197:
+single3289:
 	FMOVS 16(R21), F0
 
-loaded3198:
+loaded3290:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single3199
+	TBZ $1, R20, single3291
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3200
+	TBZ $0, R20, loaded3292
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3200
+	B loaded3292
 
-single3199:
+single3291:
 	FMOVS 16(R21), F0
 
-loaded3200:
+loaded3292:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single3201
+	TBZ $1, R20, single3293
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3202
+	TBZ $0, R20, loaded3294
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3202
+	B loaded3294
 
-single3201:
+single3293:
 	FMOVS 16(R21), F0
 
-loaded3202:
+loaded3294:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
 	VMOV V0.B16, V17.B16
-	TBZ $1, R20, single3203
+	TBZ $1, R20, single3295
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3204
+	TBZ $0, R20, loaded3296
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3204
+	B loaded3296
 
-single3203:
+single3295:
 	FMOVS 16(R21), F0
 
-loaded3204:
+loaded3296:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -66418,17 +66368,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single3205
+	TBZ $1, R20, single3297
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3206
+	TBZ $0, R20, loaded3298
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3206
+	B loaded3298
 
-single3205:
+single3297:
 	FMOVS 16(R21), F0
 
-loaded3206:
+loaded3298:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -66478,108 +66428,108 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3207
+	TBZ $1, R20, single3299
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3208
+	TBZ $0, R20, stored3300
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3208
+	B stored3300
 
-single3207:
+single3299:
 	FMOVS F30, 16(R21)
 
-stored3208:
+stored3300:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3209
+	TBZ $1, R20, single3301
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3210
+	TBZ $0, R20, stored3302
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3210
+	B stored3302
 
-single3209:
+single3301:
 	FMOVS F28, 16(R21)
 
-stored3210:
+stored3302:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3211
+	TBZ $1, R20, single3303
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3212
+	TBZ $0, R20, stored3304
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3212
+	B stored3304
 
-single3211:
+single3303:
 	FMOVS F26, 16(R21)
 
-stored3212:
+stored3304:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3213
+	TBZ $1, R20, single3305
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3214
+	TBZ $0, R20, stored3306
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3214
+	B stored3306
 
-single3213:
+single3305:
 	FMOVS F24, 16(R21)
 
-stored3214:
+stored3306:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3215
+	TBZ $1, R20, single3307
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3216
+	TBZ $0, R20, stored3308
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored3216
+	B stored3308
 
-single3215:
+single3307:
 	FMOVS F22, 16(R21)
 
-stored3216:
+stored3308:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single3217
+	TBZ $1, R20, single3309
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored3218
+	TBZ $0, R20, stored3310
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored3218
+	B stored3310
 
-single3217:
+single3309:
 	FMOVS F20, 16(R21)
 
-stored3218:
+stored3310:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single3219
+	TBZ $1, R20, single3311
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored3220
+	TBZ $0, R20, stored3312
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored3220
+	B stored3312
 
-single3219:
+single3311:
 	FMOVS F18, 16(R21)
 
-stored3220:
+stored3312:
 	ADD R13, R21
 	FMOVQ F17, 0(R21)
-	TBZ $1, R20, single3221
+	TBZ $1, R20, single3313
 	FMOVD F16, 16(R21)
-	TBZ $0, R20, stored3222
+	TBZ $0, R20, stored3314
 	ADD $24, R21, R26
 	VST1 V16.S[2], (R26)
-	B stored3222
+	B stored3314
 
-single3221:
+single3313:
 	FMOVS F16, 16(R21)
 
-stored3222:
+stored3314:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -67125,29 +67075,29 @@ tile:
 	VEOR V31.B16, V31.B16, V31.B16
 
 single:
-	TBZ $1, R20, single3223
+	TBZ $1, R20, single3315
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3224
+	TBZ $0, R20, loaded3316
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3224
+	B loaded3316
 
-single3223:
+single3315:
 	FMOVS 0(R10), F0
 
-loaded3224:
+loaded3316:
 	ADD R12, R10
-	TBZ $1, R20, single3225
+	TBZ $1, R20, single3317
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3226
+	TBZ $0, R20, loaded3318
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3226
+	B loaded3318
 
-single3225:
+single3317:
 	FMOVS 0(R0), F1
 
-loaded3226:
+loaded3318:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
 	SUBS $1, R9
@@ -67159,34 +67109,34 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3227
+	TBZ $1, R20, single3319
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3228
+	TBZ $0, R20, loaded3320
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3228
+	B loaded3320
 
-single3227:
+single3319:
 	FMOVS 0(R21), F0
 
-loaded3228:
+loaded3320:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3229
+	TBZ $1, R20, single3321
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3230
+	TBZ $0, R20, loaded3322
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3230
+	B loaded3322
 
-single3229:
+single3321:
 	FMOVS 0(R21), F0
 
-loaded3230:
+loaded3322:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 rectify:
@@ -67198,17 +67148,17 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3231
+	TBZ $1, R20, single3323
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3232
+	TBZ $0, R20, stored3324
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3232
+	B stored3324
 
-single3231:
+single3323:
 	FMOVS F31, 0(R21)
 
-stored3232:
+stored3324:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -67366,31 +67316,31 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3233
+	TBZ $1, R20, single3325
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3234
+	TBZ $0, R20, loaded3326
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3234
+	B loaded3326
 
-single3233:
+single3325:
 	FMOVS 16(R10), F1
 
-loaded3234:
+loaded3326:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3235
+	TBZ $1, R20, single3327
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3236
+	TBZ $0, R20, loaded3328
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3236
+	B loaded3328
 
-single3235:
+single3327:
 	FMOVS 16(R0), F3
 
-loaded3236:
+loaded3328:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	SUBS $1, R9
@@ -67405,17 +67355,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3237
+	TBZ $1, R20, single3329
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3238
+	TBZ $0, R20, loaded3330
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3238
+	B loaded3330
 
-single3237:
+single3329:
 	FMOVS 16(R21), F0
 
-loaded3238:
+loaded3330:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -67424,17 +67374,17 @@ bias:
 	CBZ R21, rectify
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single3239
+	TBZ $1, R20, single3331
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3240
+	TBZ $0, R20, loaded3332
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3240
+	B loaded3332
 
-single3239:
+single3331:
 	FMOVS 16(R21), F0
 
-loaded3240:
+loaded3332:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 rectify:
@@ -67449,17 +67399,17 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3241
+	TBZ $1, R20, single3333
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3242
+	TBZ $0, R20, stored3334
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3242
+	B stored3334
 
-single3241:
+single3333:
 	FMOVS F30, 16(R21)
 
-stored3242:
+stored3334:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -67620,42 +67570,42 @@ tile:
 	VEOR V30.B16, V30.B16, V30.B16
 
 single:
-	TBZ $1, R20, single3243
+	TBZ $1, R20, single3335
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3244
+	TBZ $0, R20, loaded3336
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3244
+	B loaded3336
 
-single3243:
+single3335:
 	FMOVS 0(R10), F0
 
-loaded3244:
+loaded3336:
 	ADD R12, R10
-	TBZ $1, R20, single3245
+	TBZ $1, R20, single3337
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3246
+	TBZ $0, R20, loaded3338
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3246
+	B loaded3338
 
-single3245:
+single3337:
 	FMOVS 0(R0), F1
 
-loaded3246:
+loaded3338:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3247
+	TBZ $1, R20, single3339
 	FMOVD 0(R1), F2
-	TBZ $0, R20, loaded3248
+	TBZ $0, R20, loaded3340
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded3248
+	B loaded3340
 
-single3247:
+single3339:
 	FMOVS 0(R1), F2
 
-loaded3248:
+loaded3340:
 	VFMLA V0.S4, V2.S4, V30.S4
 	ADD R24, R1
 	SUBS $1, R9
@@ -67667,48 +67617,48 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3249
+	TBZ $1, R20, single3341
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3250
+	TBZ $0, R20, loaded3342
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3250
+	B loaded3342
 
-single3249:
+single3341:
 	FMOVS 0(R21), F0
 
-loaded3250:
+loaded3342:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3251
+	TBZ $1, R20, single3343
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3252
+	TBZ $0, R20, loaded3344
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3252
+	B loaded3344
 
-single3251:
+single3343:
 	FMOVS 0(R21), F0
 
-loaded3252:
+loaded3344:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3253
+	TBZ $1, R20, single3345
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3254
+	TBZ $0, R20, loaded3346
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3254
+	B loaded3346
 
-single3253:
+single3345:
 	FMOVS 0(R21), F0
 
-loaded3254:
+loaded3346:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
@@ -67723,29 +67673,29 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3255
+	TBZ $1, R20, single3347
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3256
+	TBZ $0, R20, stored3348
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3256
+	B stored3348
 
-single3255:
+single3347:
 	FMOVS F31, 0(R21)
 
-stored3256:
+stored3348:
 	ADD R13, R21
-	TBZ $1, R20, single3257
+	TBZ $1, R20, single3349
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3258
+	TBZ $0, R20, stored3350
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3258
+	B stored3350
 
-single3257:
+single3349:
 	FMOVS F30, 0(R21)
 
-stored3258:
+stored3350:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -67932,46 +67882,46 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3259
+	TBZ $1, R20, single3351
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3260
+	TBZ $0, R20, loaded3352
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3260
+	B loaded3352
 
-single3259:
+single3351:
 	FMOVS 16(R10), F1
 
-loaded3260:
+loaded3352:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3261
+	TBZ $1, R20, single3353
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3262
+	TBZ $0, R20, loaded3354
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3262
+	B loaded3354
 
-single3261:
+single3353:
 	FMOVS 16(R0), F3
 
-loaded3262:
+loaded3354:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3263
+	TBZ $1, R20, single3355
 	FMOVD 16(R1), F4
-	TBZ $0, R20, loaded3264
+	TBZ $0, R20, loaded3356
 	ADD $24, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3264
+	B loaded3356
 
-single3263:
+single3355:
 	FMOVS 16(R1), F4
 
-loaded3264:
+loaded3356:
 	VFMLA V1.S4, V4.S4, V28.S4
 	ADD R24, R1
 	SUBS $1, R9
@@ -67986,34 +67936,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3265
+	TBZ $1, R20, single3357
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3266
+	TBZ $0, R20, loaded3358
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3266
+	B loaded3358
 
-single3265:
+single3357:
 	FMOVS 16(R21), F0
 
-loaded3266:
+loaded3358:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3267
+	TBZ $1, R20, single3359
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3268
+	TBZ $0, R20, loaded3360
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3268
+	B loaded3360
 
-single3267:
+single3359:
 	FMOVS 16(R21), F0
 
-loaded3268:
+loaded3360:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -68023,17 +67973,17 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single3269
+	TBZ $1, R20, single3361
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3270
+	TBZ $0, R20, loaded3362
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3270
+	B loaded3362
 
-single3269:
+single3361:
 	FMOVS 16(R21), F0
 
-loaded3270:
+loaded3362:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
@@ -68053,30 +68003,30 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3271
+	TBZ $1, R20, single3363
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3272
+	TBZ $0, R20, stored3364
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3272
+	B stored3364
 
-single3271:
+single3363:
 	FMOVS F30, 16(R21)
 
-stored3272:
+stored3364:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3273
+	TBZ $1, R20, single3365
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3274
+	TBZ $0, R20, stored3366
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3274
+	B stored3366
 
-single3273:
+single3365:
 	FMOVS F28, 16(R21)
 
-stored3274:
+stored3366:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -68255,55 +68205,55 @@ tile:
 	VEOR V29.B16, V29.B16, V29.B16
 
 single:
-	TBZ $1, R20, single3275
+	TBZ $1, R20, single3367
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3276
+	TBZ $0, R20, loaded3368
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3276
+	B loaded3368
 
-single3275:
+single3367:
 	FMOVS 0(R10), F0
 
-loaded3276:
+loaded3368:
 	ADD R12, R10
-	TBZ $1, R20, single3277
+	TBZ $1, R20, single3369
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3278
+	TBZ $0, R20, loaded3370
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3278
+	B loaded3370
 
-single3277:
+single3369:
 	FMOVS 0(R0), F1
 
-loaded3278:
+loaded3370:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3279
+	TBZ $1, R20, single3371
 	FMOVD 0(R1), F2
-	TBZ $0, R20, loaded3280
+	TBZ $0, R20, loaded3372
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded3280
+	B loaded3372
 
-single3279:
+single3371:
 	FMOVS 0(R1), F2
 
-loaded3280:
+loaded3372:
 	VFMLA V0.S4, V2.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single3281
+	TBZ $1, R20, single3373
 	FMOVD 0(R2), F3
-	TBZ $0, R20, loaded3282
+	TBZ $0, R20, loaded3374
 	ADD $8, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3282
+	B loaded3374
 
-single3281:
+single3373:
 	FMOVS 0(R2), F3
 
-loaded3282:
+loaded3374:
 	VFMLA V0.S4, V3.S4, V29.S4
 	ADD R24, R2
 	SUBS $1, R9
@@ -68315,62 +68265,62 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3283
+	TBZ $1, R20, single3375
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3284
+	TBZ $0, R20, loaded3376
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3284
+	B loaded3376
 
-single3283:
+single3375:
 	FMOVS 0(R21), F0
 
-loaded3284:
+loaded3376:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3285
+	TBZ $1, R20, single3377
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3286
+	TBZ $0, R20, loaded3378
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3286
+	B loaded3378
 
-single3285:
+single3377:
 	FMOVS 0(R21), F0
 
-loaded3286:
+loaded3378:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single3287
+	TBZ $1, R20, single3379
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3288
+	TBZ $0, R20, loaded3380
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3288
+	B loaded3380
 
-single3287:
+single3379:
 	FMOVS 0(R21), F0
 
-loaded3288:
+loaded3380:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3289
+	TBZ $1, R20, single3381
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3290
+	TBZ $0, R20, loaded3382
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3290
+	B loaded3382
 
-single3289:
+single3381:
 	FMOVS 0(R21), F0
 
-loaded3290:
+loaded3382:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -68388,41 +68338,41 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3291
+	TBZ $1, R20, single3383
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3292
+	TBZ $0, R20, stored3384
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3292
+	B stored3384
 
-single3291:
+single3383:
 	FMOVS F31, 0(R21)
 
-stored3292:
+stored3384:
 	ADD R13, R21
-	TBZ $1, R20, single3293
+	TBZ $1, R20, single3385
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3294
+	TBZ $0, R20, stored3386
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3294
+	B stored3386
 
-single3293:
+single3385:
 	FMOVS F30, 0(R21)
 
-stored3294:
+stored3386:
 	ADD R13, R21
-	TBZ $1, R20, single3295
+	TBZ $1, R20, single3387
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3296
+	TBZ $0, R20, stored3388
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3296
+	B stored3388
 
-single3295:
+single3387:
 	FMOVS F29, 0(R21)
 
-stored3296:
+stored3388:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -68638,61 +68588,61 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3297
+	TBZ $1, R20, single3389
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3298
+	TBZ $0, R20, loaded3390
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3298
+	B loaded3390
 
-single3297:
+single3389:
 	FMOVS 16(R10), F1
 
-loaded3298:
+loaded3390:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3299
+	TBZ $1, R20, single3391
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3300
+	TBZ $0, R20, loaded3392
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3300
+	B loaded3392
 
-single3299:
+single3391:
 	FMOVS 16(R0), F3
 
-loaded3300:
+loaded3392:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3301
+	TBZ $1, R20, single3393
 	FMOVD 16(R1), F4
-	TBZ $0, R20, loaded3302
+	TBZ $0, R20, loaded3394
 	ADD $24, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3302
+	B loaded3394
 
-single3301:
+single3393:
 	FMOVS 16(R1), F4
 
-loaded3302:
+loaded3394:
 	VFMLA V1.S4, V4.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3303
+	TBZ $1, R20, single3395
 	FMOVD 16(R2), F5
-	TBZ $0, R20, loaded3304
+	TBZ $0, R20, loaded3396
 	ADD $24, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3304
+	B loaded3396
 
-single3303:
+single3395:
 	FMOVS 16(R2), F5
 
-loaded3304:
+loaded3396:
 	VFMLA V1.S4, V5.S4, V26.S4
 	ADD R24, R2
 	SUBS $1, R9
@@ -68707,51 +68657,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3305
+	TBZ $1, R20, single3397
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3306
+	TBZ $0, R20, loaded3398
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3306
+	B loaded3398
 
-single3305:
+single3397:
 	FMOVS 16(R21), F0
 
-loaded3306:
+loaded3398:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3307
+	TBZ $1, R20, single3399
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3308
+	TBZ $0, R20, loaded3400
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3308
+	B loaded3400
 
-single3307:
+single3399:
 	FMOVS 16(R21), F0
 
-loaded3308:
+loaded3400:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3309
+	TBZ $1, R20, single3401
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3310
+	TBZ $0, R20, loaded3402
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3310
+	B loaded3402
 
-single3309:
+single3401:
 	FMOVS 16(R21), F0
 
-loaded3310:
+loaded3402:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -68762,17 +68712,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single3311
+	TBZ $1, R20, single3403
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3312
+	TBZ $0, R20, loaded3404
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3312
+	B loaded3404
 
-single3311:
+single3403:
 	FMOVS 16(R21), F0
 
-loaded3312:
+loaded3404:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -68797,43 +68747,43 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3313
+	TBZ $1, R20, single3405
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3314
+	TBZ $0, R20, stored3406
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3314
+	B stored3406
 
-single3313:
+single3405:
 	FMOVS F30, 16(R21)
 
-stored3314:
+stored3406:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3315
+	TBZ $1, R20, single3407
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3316
+	TBZ $0, R20, stored3408
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3316
+	B stored3408
 
-single3315:
+single3407:
 	FMOVS F28, 16(R21)
 
-stored3316:
+stored3408:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3317
+	TBZ $1, R20, single3409
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3318
+	TBZ $0, R20, stored3410
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3318
+	B stored3410
 
-single3317:
+single3409:
 	FMOVS F26, 16(R21)
 
-stored3318:
+stored3410:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -69030,68 +68980,68 @@ tile:
 	VEOR V28.B16, V28.B16, V28.B16
 
 single:
-	TBZ $1, R20, single3319
+	TBZ $1, R20, single3411
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3320
+	TBZ $0, R20, loaded3412
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3320
+	B loaded3412
 
-single3319:
+single3411:
 	FMOVS 0(R10), F0
 
-loaded3320:
+loaded3412:
 	ADD R12, R10
-	TBZ $1, R20, single3321
+	TBZ $1, R20, single3413
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3322
+	TBZ $0, R20, loaded3414
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3322
+	B loaded3414
 
-single3321:
+single3413:
 	FMOVS 0(R0), F1
 
-loaded3322:
+loaded3414:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3323
+	TBZ $1, R20, single3415
 	FMOVD 0(R1), F2
-	TBZ $0, R20, loaded3324
+	TBZ $0, R20, loaded3416
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded3324
+	B loaded3416
 
-single3323:
+single3415:
 	FMOVS 0(R1), F2
 
-loaded3324:
+loaded3416:
 	VFMLA V0.S4, V2.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single3325
+	TBZ $1, R20, single3417
 	FMOVD 0(R2), F3
-	TBZ $0, R20, loaded3326
+	TBZ $0, R20, loaded3418
 	ADD $8, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3326
+	B loaded3418
 
-single3325:
+single3417:
 	FMOVS 0(R2), F3
 
-loaded3326:
+loaded3418:
 	VFMLA V0.S4, V3.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single3327
+	TBZ $1, R20, single3419
 	FMOVD 0(R3), F4
-	TBZ $0, R20, loaded3328
+	TBZ $0, R20, loaded3420
 	ADD $8, R3, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3328
+	B loaded3420
 
-single3327:
+single3419:
 	FMOVS 0(R3), F4
 
-loaded3328:
+loaded3420:
 	VFMLA V0.S4, V4.S4, V28.S4
 	ADD R24, R3
 	SUBS $1, R9
@@ -69103,76 +69053,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3329
+	TBZ $1, R20, single3421
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3330
+	TBZ $0, R20, loaded3422
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3330
+	B loaded3422
 
-single3329:
+single3421:
 	FMOVS 0(R21), F0
 
-loaded3330:
+loaded3422:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3331
+	TBZ $1, R20, single3423
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3332
+	TBZ $0, R20, loaded3424
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3332
+	B loaded3424
 
-single3331:
+single3423:
 	FMOVS 0(R21), F0
 
-loaded3332:
+loaded3424:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single3333
+	TBZ $1, R20, single3425
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3334
+	TBZ $0, R20, loaded3426
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3334
+	B loaded3426
 
-single3333:
+single3425:
 	FMOVS 0(R21), F0
 
-loaded3334:
+loaded3426:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single3335
+	TBZ $1, R20, single3427
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3336
+	TBZ $0, R20, loaded3428
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3336
+	B loaded3428
 
-single3335:
+single3427:
 	FMOVS 0(R21), F0
 
-loaded3336:
+loaded3428:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3337
+	TBZ $1, R20, single3429
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3338
+	TBZ $0, R20, loaded3430
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3338
+	B loaded3430
 
-single3337:
+single3429:
 	FMOVS 0(R21), F0
 
-loaded3338:
+loaded3430:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -69193,53 +69143,53 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3339
+	TBZ $1, R20, single3431
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3340
+	TBZ $0, R20, stored3432
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3340
+	B stored3432
 
-single3339:
+single3431:
 	FMOVS F31, 0(R21)
 
-stored3340:
+stored3432:
 	ADD R13, R21
-	TBZ $1, R20, single3341
+	TBZ $1, R20, single3433
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3342
+	TBZ $0, R20, stored3434
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3342
+	B stored3434
 
-single3341:
+single3433:
 	FMOVS F30, 0(R21)
 
-stored3342:
+stored3434:
 	ADD R13, R21
-	TBZ $1, R20, single3343
+	TBZ $1, R20, single3435
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3344
+	TBZ $0, R20, stored3436
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3344
+	B stored3436
 
-single3343:
+single3435:
 	FMOVS F29, 0(R21)
 
-stored3344:
+stored3436:
 	ADD R13, R21
-	TBZ $1, R20, single3345
+	TBZ $1, R20, single3437
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3346
+	TBZ $0, R20, stored3438
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3346
+	B stored3438
 
-single3345:
+single3437:
 	FMOVS F28, 0(R21)
 
-stored3346:
+stored3438:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -69484,76 +69434,76 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3347
+	TBZ $1, R20, single3439
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3348
+	TBZ $0, R20, loaded3440
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3348
+	B loaded3440
 
-single3347:
+single3439:
 	FMOVS 16(R10), F1
 
-loaded3348:
+loaded3440:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3349
+	TBZ $1, R20, single3441
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3350
+	TBZ $0, R20, loaded3442
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3350
+	B loaded3442
 
-single3349:
+single3441:
 	FMOVS 16(R0), F3
 
-loaded3350:
+loaded3442:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3351
+	TBZ $1, R20, single3443
 	FMOVD 16(R1), F4
-	TBZ $0, R20, loaded3352
+	TBZ $0, R20, loaded3444
 	ADD $24, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3352
+	B loaded3444
 
-single3351:
+single3443:
 	FMOVS 16(R1), F4
 
-loaded3352:
+loaded3444:
 	VFMLA V1.S4, V4.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3353
+	TBZ $1, R20, single3445
 	FMOVD 16(R2), F5
-	TBZ $0, R20, loaded3354
+	TBZ $0, R20, loaded3446
 	ADD $24, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3354
+	B loaded3446
 
-single3353:
+single3445:
 	FMOVS 16(R2), F5
 
-loaded3354:
+loaded3446:
 	VFMLA V1.S4, V5.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single3355
+	TBZ $1, R20, single3447
 	FMOVD 16(R3), F6
-	TBZ $0, R20, loaded3356
+	TBZ $0, R20, loaded3448
 	ADD $24, R3, R26
 	VLD1 (R26), V6.S[2]
-	B loaded3356
+	B loaded3448
 
-single3355:
+single3447:
 	FMOVS 16(R3), F6
 
-loaded3356:
+loaded3448:
 	VFMLA V1.S4, V6.S4, V24.S4
 	ADD R24, R3
 	SUBS $1, R9
@@ -69568,68 +69518,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3357
+	TBZ $1, R20, single3449
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3358
+	TBZ $0, R20, loaded3450
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3358
+	B loaded3450
 
-single3357:
+single3449:
 	FMOVS 16(R21), F0
 
-loaded3358:
+loaded3450:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3359
+	TBZ $1, R20, single3451
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3360
+	TBZ $0, R20, loaded3452
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3360
+	B loaded3452
 
-single3359:
+single3451:
 	FMOVS 16(R21), F0
 
-loaded3360:
+loaded3452:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3361
+	TBZ $1, R20, single3453
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3362
+	TBZ $0, R20, loaded3454
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3362
+	B loaded3454
 
-single3361:
+single3453:
 	FMOVS 16(R21), F0
 
-loaded3362:
+loaded3454:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3363
+	TBZ $1, R20, single3455
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3364
+	TBZ $0, R20, loaded3456
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3364
+	B loaded3456
 
-single3363:
+single3455:
 	FMOVS 16(R21), F0
 
-loaded3364:
+loaded3456:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -69641,17 +69591,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single3365
+	TBZ $1, R20, single3457
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3366
+	TBZ $0, R20, loaded3458
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3366
+	B loaded3458
 
-single3365:
+single3457:
 	FMOVS 16(R21), F0
 
-loaded3366:
+loaded3458:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -69681,56 +69631,56 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3367
+	TBZ $1, R20, single3459
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3368
+	TBZ $0, R20, stored3460
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3368
+	B stored3460
 
-single3367:
+single3459:
 	FMOVS F30, 16(R21)
 
-stored3368:
+stored3460:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3369
+	TBZ $1, R20, single3461
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3370
+	TBZ $0, R20, stored3462
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3370
+	B stored3462
 
-single3369:
+single3461:
 	FMOVS F28, 16(R21)
 
-stored3370:
+stored3462:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3371
+	TBZ $1, R20, single3463
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3372
+	TBZ $0, R20, stored3464
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3372
+	B stored3464
 
-single3371:
+single3463:
 	FMOVS F26, 16(R21)
 
-stored3372:
+stored3464:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3373
+	TBZ $1, R20, single3465
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3374
+	TBZ $0, R20, stored3466
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3374
+	B stored3466
 
-single3373:
+single3465:
 	FMOVS F24, 16(R21)
 
-stored3374:
+stored3466:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -69945,81 +69895,81 @@ tile:
 	VEOR V27.B16, V27.B16, V27.B16
 
 single:
-	TBZ $1, R20, single3375
+	TBZ $1, R20, single3467
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3376
+	TBZ $0, R20, loaded3468
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3376
+	B loaded3468
 
-single3375:
+single3467:
 	FMOVS 0(R10), F0
 
-loaded3376:
+loaded3468:
 	ADD R12, R10
-	TBZ $1, R20, single3377
+	TBZ $1, R20, single3469
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3378
+	TBZ $0, R20, loaded3470
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3378
+	B loaded3470
 
-single3377:
+single3469:
 	FMOVS 0(R0), F1
 
-loaded3378:
+loaded3470:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3379
+	TBZ $1, R20, single3471
 	FMOVD 0(R1), F2
-	TBZ $0, R20, loaded3380
+	TBZ $0, R20, loaded3472
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded3380
+	B loaded3472
 
-single3379:
+single3471:
 	FMOVS 0(R1), F2
 
-loaded3380:
+loaded3472:
 	VFMLA V0.S4, V2.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single3381
+	TBZ $1, R20, single3473
 	FMOVD 0(R2), F3
-	TBZ $0, R20, loaded3382
+	TBZ $0, R20, loaded3474
 	ADD $8, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3382
+	B loaded3474
 
-single3381:
+single3473:
 	FMOVS 0(R2), F3
 
-loaded3382:
+loaded3474:
 	VFMLA V0.S4, V3.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single3383
+	TBZ $1, R20, single3475
 	FMOVD 0(R3), F4
-	TBZ $0, R20, loaded3384
+	TBZ $0, R20, loaded3476
 	ADD $8, R3, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3384
+	B loaded3476
 
-single3383:
+single3475:
 	FMOVS 0(R3), F4
 
-loaded3384:
+loaded3476:
 	VFMLA V0.S4, V4.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single3385
+	TBZ $1, R20, single3477
 	FMOVD 0(R4), F5
-	TBZ $0, R20, loaded3386
+	TBZ $0, R20, loaded3478
 	ADD $8, R4, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3386
+	B loaded3478
 
-single3385:
+single3477:
 	FMOVS 0(R4), F5
 
-loaded3386:
+loaded3478:
 	VFMLA V0.S4, V5.S4, V27.S4
 	ADD R24, R4
 	SUBS $1, R9
@@ -70031,90 +69981,90 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3387
+	TBZ $1, R20, single3479
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3388
+	TBZ $0, R20, loaded3480
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3388
+	B loaded3480
 
-single3387:
+single3479:
 	FMOVS 0(R21), F0
 
-loaded3388:
+loaded3480:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3389
+	TBZ $1, R20, single3481
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3390
+	TBZ $0, R20, loaded3482
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3390
+	B loaded3482
 
-single3389:
+single3481:
 	FMOVS 0(R21), F0
 
-loaded3390:
+loaded3482:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single3391
+	TBZ $1, R20, single3483
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3392
+	TBZ $0, R20, loaded3484
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3392
+	B loaded3484
 
-single3391:
+single3483:
 	FMOVS 0(R21), F0
 
-loaded3392:
+loaded3484:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single3393
+	TBZ $1, R20, single3485
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3394
+	TBZ $0, R20, loaded3486
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3394
+	B loaded3486
 
-single3393:
+single3485:
 	FMOVS 0(R21), F0
 
-loaded3394:
+loaded3486:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single3395
+	TBZ $1, R20, single3487
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3396
+	TBZ $0, R20, loaded3488
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3396
+	B loaded3488
 
-single3395:
+single3487:
 	FMOVS 0(R21), F0
 
-loaded3396:
+loaded3488:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3397
+	TBZ $1, R20, single3489
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3398
+	TBZ $0, R20, loaded3490
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3398
+	B loaded3490
 
-single3397:
+single3489:
 	FMOVS 0(R21), F0
 
-loaded3398:
+loaded3490:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -70138,65 +70088,65 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3399
+	TBZ $1, R20, single3491
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3400
+	TBZ $0, R20, stored3492
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3400
+	B stored3492
 
-single3399:
+single3491:
 	FMOVS F31, 0(R21)
 
-stored3400:
+stored3492:
 	ADD R13, R21
-	TBZ $1, R20, single3401
+	TBZ $1, R20, single3493
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3402
+	TBZ $0, R20, stored3494
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3402
+	B stored3494
 
-single3401:
+single3493:
 	FMOVS F30, 0(R21)
 
-stored3402:
+stored3494:
 	ADD R13, R21
-	TBZ $1, R20, single3403
+	TBZ $1, R20, single3495
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3404
+	TBZ $0, R20, stored3496
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3404
+	B stored3496
 
-single3403:
+single3495:
 	FMOVS F29, 0(R21)
 
-stored3404:
+stored3496:
 	ADD R13, R21
-	TBZ $1, R20, single3405
+	TBZ $1, R20, single3497
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3406
+	TBZ $0, R20, stored3498
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3406
+	B stored3498
 
-single3405:
+single3497:
 	FMOVS F28, 0(R21)
 
-stored3406:
+stored3498:
 	ADD R13, R21
-	TBZ $1, R20, single3407
+	TBZ $1, R20, single3499
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3408
+	TBZ $0, R20, stored3500
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored3408
+	B stored3500
 
-single3407:
+single3499:
 	FMOVS F27, 0(R21)
 
-stored3408:
+stored3500:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -70470,91 +70420,91 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3409
+	TBZ $1, R20, single3501
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3410
+	TBZ $0, R20, loaded3502
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3410
+	B loaded3502
 
-single3409:
+single3501:
 	FMOVS 16(R10), F1
 
-loaded3410:
+loaded3502:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3411
+	TBZ $1, R20, single3503
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3412
+	TBZ $0, R20, loaded3504
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3412
+	B loaded3504
 
-single3411:
+single3503:
 	FMOVS 16(R0), F3
 
-loaded3412:
+loaded3504:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3413
+	TBZ $1, R20, single3505
 	FMOVD 16(R1), F4
-	TBZ $0, R20, loaded3414
+	TBZ $0, R20, loaded3506
 	ADD $24, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3414
+	B loaded3506
 
-single3413:
+single3505:
 	FMOVS 16(R1), F4
 
-loaded3414:
+loaded3506:
 	VFMLA V1.S4, V4.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3415
+	TBZ $1, R20, single3507
 	FMOVD 16(R2), F5
-	TBZ $0, R20, loaded3416
+	TBZ $0, R20, loaded3508
 	ADD $24, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3416
+	B loaded3508
 
-single3415:
+single3507:
 	FMOVS 16(R2), F5
 
-loaded3416:
+loaded3508:
 	VFMLA V1.S4, V5.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single3417
+	TBZ $1, R20, single3509
 	FMOVD 16(R3), F6
-	TBZ $0, R20, loaded3418
+	TBZ $0, R20, loaded3510
 	ADD $24, R3, R26
 	VLD1 (R26), V6.S[2]
-	B loaded3418
+	B loaded3510
 
-single3417:
+single3509:
 	FMOVS 16(R3), F6
 
-loaded3418:
+loaded3510:
 	VFMLA V1.S4, V6.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single3419
+	TBZ $1, R20, single3511
 	FMOVD 16(R4), F7
-	TBZ $0, R20, loaded3420
+	TBZ $0, R20, loaded3512
 	ADD $24, R4, R26
 	VLD1 (R26), V7.S[2]
-	B loaded3420
+	B loaded3512
 
-single3419:
+single3511:
 	FMOVS 16(R4), F7
 
-loaded3420:
+loaded3512:
 	VFMLA V1.S4, V7.S4, V22.S4
 	ADD R24, R4
 	SUBS $1, R9
@@ -70569,85 +70519,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3421
+	TBZ $1, R20, single3513
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3422
+	TBZ $0, R20, loaded3514
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3422
+	B loaded3514
 
-single3421:
+single3513:
 	FMOVS 16(R21), F0
 
-loaded3422:
+loaded3514:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3423
+	TBZ $1, R20, single3515
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3424
+	TBZ $0, R20, loaded3516
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3424
+	B loaded3516
 
-single3423:
+single3515:
 	FMOVS 16(R21), F0
 
-loaded3424:
+loaded3516:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3425
+	TBZ $1, R20, single3517
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3426
+	TBZ $0, R20, loaded3518
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3426
+	B loaded3518
 
-single3425:
+single3517:
 	FMOVS 16(R21), F0
 
-loaded3426:
+loaded3518:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3427
+	TBZ $1, R20, single3519
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3428
+	TBZ $0, R20, loaded3520
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3428
+	B loaded3520
 
-single3427:
+single3519:
 	FMOVS 16(R21), F0
 
-loaded3428:
+loaded3520:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3429
+	TBZ $1, R20, single3521
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3430
+	TBZ $0, R20, loaded3522
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3430
+	B loaded3522
 
-single3429:
+single3521:
 	FMOVS 16(R21), F0
 
-loaded3430:
+loaded3522:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -70660,17 +70610,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single3431
+	TBZ $1, R20, single3523
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3432
+	TBZ $0, R20, loaded3524
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3432
+	B loaded3524
 
-single3431:
+single3523:
 	FMOVS 16(R21), F0
 
-loaded3432:
+loaded3524:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -70705,69 +70655,69 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3433
+	TBZ $1, R20, single3525
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3434
+	TBZ $0, R20, stored3526
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3434
+	B stored3526
 
-single3433:
+single3525:
 	FMOVS F30, 16(R21)
 
-stored3434:
+stored3526:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3435
+	TBZ $1, R20, single3527
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3436
+	TBZ $0, R20, stored3528
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3436
+	B stored3528
 
-single3435:
+single3527:
 	FMOVS F28, 16(R21)
 
-stored3436:
+stored3528:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3437
+	TBZ $1, R20, single3529
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3438
+	TBZ $0, R20, stored3530
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3438
+	B stored3530
 
-single3437:
+single3529:
 	FMOVS F26, 16(R21)
 
-stored3438:
+stored3530:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3439
+	TBZ $1, R20, single3531
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3440
+	TBZ $0, R20, stored3532
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3440
+	B stored3532
 
-single3439:
+single3531:
 	FMOVS F24, 16(R21)
 
-stored3440:
+stored3532:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3441
+	TBZ $1, R20, single3533
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3442
+	TBZ $0, R20, stored3534
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored3442
+	B stored3534
 
-single3441:
+single3533:
 	FMOVS F22, 16(R21)
 
-stored3442:
+stored3534:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -71000,94 +70950,94 @@ tile:
 	VEOR V26.B16, V26.B16, V26.B16
 
 single:
-	TBZ $1, R20, single3443
+	TBZ $1, R20, single3535
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3444
+	TBZ $0, R20, loaded3536
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3444
+	B loaded3536
 
-single3443:
+single3535:
 	FMOVS 0(R10), F0
 
-loaded3444:
+loaded3536:
 	ADD R12, R10
-	TBZ $1, R20, single3445
+	TBZ $1, R20, single3537
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3446
+	TBZ $0, R20, loaded3538
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3446
+	B loaded3538
 
-single3445:
+single3537:
 	FMOVS 0(R0), F1
 
-loaded3446:
+loaded3538:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3447
+	TBZ $1, R20, single3539
 	FMOVD 0(R1), F2
-	TBZ $0, R20, loaded3448
+	TBZ $0, R20, loaded3540
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded3448
+	B loaded3540
 
-single3447:
+single3539:
 	FMOVS 0(R1), F2
 
-loaded3448:
+loaded3540:
 	VFMLA V0.S4, V2.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single3449
+	TBZ $1, R20, single3541
 	FMOVD 0(R2), F3
-	TBZ $0, R20, loaded3450
+	TBZ $0, R20, loaded3542
 	ADD $8, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3450
+	B loaded3542
 
-single3449:
+single3541:
 	FMOVS 0(R2), F3
 
-loaded3450:
+loaded3542:
 	VFMLA V0.S4, V3.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single3451
+	TBZ $1, R20, single3543
 	FMOVD 0(R3), F4
-	TBZ $0, R20, loaded3452
+	TBZ $0, R20, loaded3544
 	ADD $8, R3, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3452
+	B loaded3544
 
-single3451:
+single3543:
 	FMOVS 0(R3), F4
 
-loaded3452:
+loaded3544:
 	VFMLA V0.S4, V4.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single3453
+	TBZ $1, R20, single3545
 	FMOVD 0(R4), F5
-	TBZ $0, R20, loaded3454
+	TBZ $0, R20, loaded3546
 	ADD $8, R4, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3454
+	B loaded3546
 
-single3453:
+single3545:
 	FMOVS 0(R4), F5
 
-loaded3454:
+loaded3546:
 	VFMLA V0.S4, V5.S4, V27.S4
 	ADD R24, R4
-	TBZ $1, R20, single3455
+	TBZ $1, R20, single3547
 	FMOVD 0(R5), F6
-	TBZ $0, R20, loaded3456
+	TBZ $0, R20, loaded3548
 	ADD $8, R5, R26
 	VLD1 (R26), V6.S[2]
-	B loaded3456
+	B loaded3548
 
-single3455:
+single3547:
 	FMOVS 0(R5), F6
 
-loaded3456:
+loaded3548:
 	VFMLA V0.S4, V6.S4, V26.S4
 	ADD R24, R5
 	SUBS $1, R9
@@ -71099,104 +71049,104 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3457
+	TBZ $1, R20, single3549
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3458
+	TBZ $0, R20, loaded3550
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3458
+	B loaded3550
 
-single3457:
+single3549:
 	FMOVS 0(R21), F0
 
-loaded3458:
+loaded3550:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3459
+	TBZ $1, R20, single3551
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3460
+	TBZ $0, R20, loaded3552
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3460
+	B loaded3552
 
-single3459:
+single3551:
 	FMOVS 0(R21), F0
 
-loaded3460:
+loaded3552:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single3461
+	TBZ $1, R20, single3553
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3462
+	TBZ $0, R20, loaded3554
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3462
+	B loaded3554
 
-single3461:
+single3553:
 	FMOVS 0(R21), F0
 
-loaded3462:
+loaded3554:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single3463
+	TBZ $1, R20, single3555
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3464
+	TBZ $0, R20, loaded3556
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3464
+	B loaded3556
 
-single3463:
+single3555:
 	FMOVS 0(R21), F0
 
-loaded3464:
+loaded3556:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single3465
+	TBZ $1, R20, single3557
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3466
+	TBZ $0, R20, loaded3558
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3466
+	B loaded3558
 
-single3465:
+single3557:
 	FMOVS 0(R21), F0
 
-loaded3466:
+loaded3558:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single3467
+	TBZ $1, R20, single3559
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3468
+	TBZ $0, R20, loaded3560
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3468
+	B loaded3560
 
-single3467:
+single3559:
 	FMOVS 0(R21), F0
 
-loaded3468:
+loaded3560:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3469
+	TBZ $1, R20, single3561
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3470
+	TBZ $0, R20, loaded3562
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3470
+	B loaded3562
 
-single3469:
+single3561:
 	FMOVS 0(R21), F0
 
-loaded3470:
+loaded3562:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -71223,77 +71173,77 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3471
+	TBZ $1, R20, single3563
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3472
+	TBZ $0, R20, stored3564
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3472
+	B stored3564
 
-single3471:
+single3563:
 	FMOVS F31, 0(R21)
 
-stored3472:
+stored3564:
 	ADD R13, R21
-	TBZ $1, R20, single3473
+	TBZ $1, R20, single3565
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3474
+	TBZ $0, R20, stored3566
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3474
+	B stored3566
 
-single3473:
+single3565:
 	FMOVS F30, 0(R21)
 
-stored3474:
+stored3566:
 	ADD R13, R21
-	TBZ $1, R20, single3475
+	TBZ $1, R20, single3567
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3476
+	TBZ $0, R20, stored3568
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3476
+	B stored3568
 
-single3475:
+single3567:
 	FMOVS F29, 0(R21)
 
-stored3476:
+stored3568:
 	ADD R13, R21
-	TBZ $1, R20, single3477
+	TBZ $1, R20, single3569
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3478
+	TBZ $0, R20, stored3570
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3478
+	B stored3570
 
-single3477:
+single3569:
 	FMOVS F28, 0(R21)
 
-stored3478:
+stored3570:
 	ADD R13, R21
-	TBZ $1, R20, single3479
+	TBZ $1, R20, single3571
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3480
+	TBZ $0, R20, stored3572
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored3480
+	B stored3572
 
-single3479:
+single3571:
 	FMOVS F27, 0(R21)
 
-stored3480:
+stored3572:
 	ADD R13, R21
-	TBZ $1, R20, single3481
+	TBZ $1, R20, single3573
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored3482
+	TBZ $0, R20, stored3574
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3482
+	B stored3574
 
-single3481:
+single3573:
 	FMOVS F26, 0(R21)
 
-stored3482:
+stored3574:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -71596,106 +71546,106 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3483
+	TBZ $1, R20, single3575
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3484
+	TBZ $0, R20, loaded3576
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3484
+	B loaded3576
 
-single3483:
+single3575:
 	FMOVS 16(R10), F1
 
-loaded3484:
+loaded3576:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3485
+	TBZ $1, R20, single3577
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3486
+	TBZ $0, R20, loaded3578
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3486
+	B loaded3578
 
-single3485:
+single3577:
 	FMOVS 16(R0), F3
 
-loaded3486:
+loaded3578:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3487
+	TBZ $1, R20, single3579
 	FMOVD 16(R1), F4
-	TBZ $0, R20, loaded3488
+	TBZ $0, R20, loaded3580
 	ADD $24, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3488
+	B loaded3580
 
-single3487:
+single3579:
 	FMOVS 16(R1), F4
 
-loaded3488:
+loaded3580:
 	VFMLA V1.S4, V4.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3489
+	TBZ $1, R20, single3581
 	FMOVD 16(R2), F5
-	TBZ $0, R20, loaded3490
+	TBZ $0, R20, loaded3582
 	ADD $24, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3490
+	B loaded3582
 
-single3489:
+single3581:
 	FMOVS 16(R2), F5
 
-loaded3490:
+loaded3582:
 	VFMLA V1.S4, V5.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single3491
+	TBZ $1, R20, single3583
 	FMOVD 16(R3), F6
-	TBZ $0, R20, loaded3492
+	TBZ $0, R20, loaded3584
 	ADD $24, R3, R26
 	VLD1 (R26), V6.S[2]
-	B loaded3492
+	B loaded3584
 
-single3491:
+single3583:
 	FMOVS 16(R3), F6
 
-loaded3492:
+loaded3584:
 	VFMLA V1.S4, V6.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single3493
+	TBZ $1, R20, single3585
 	FMOVD 16(R4), F7
-	TBZ $0, R20, loaded3494
+	TBZ $0, R20, loaded3586
 	ADD $24, R4, R26
 	VLD1 (R26), V7.S[2]
-	B loaded3494
+	B loaded3586
 
-single3493:
+single3585:
 	FMOVS 16(R4), F7
 
-loaded3494:
+loaded3586:
 	VFMLA V1.S4, V7.S4, V22.S4
 	ADD R24, R4
 	FMOVQ 0(R5), F2
 	VFMLA V0.S4, V2.S4, V21.S4
-	TBZ $1, R20, single3495
+	TBZ $1, R20, single3587
 	FMOVD 16(R5), F8
-	TBZ $0, R20, loaded3496
+	TBZ $0, R20, loaded3588
 	ADD $24, R5, R26
 	VLD1 (R26), V8.S[2]
-	B loaded3496
+	B loaded3588
 
-single3495:
+single3587:
 	FMOVS 16(R5), F8
 
-loaded3496:
+loaded3588:
 	VFMLA V1.S4, V8.S4, V20.S4
 	ADD R24, R5
 	SUBS $1, R9
@@ -71710,102 +71660,102 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3497
+	TBZ $1, R20, single3589
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3498
+	TBZ $0, R20, loaded3590
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3498
+	B loaded3590
 
-single3497:
+single3589:
 	FMOVS 16(R21), F0
 
-loaded3498:
+loaded3590:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3499
+	TBZ $1, R20, single3591
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3500
+	TBZ $0, R20, loaded3592
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3500
+	B loaded3592
 
-single3499:
+single3591:
 	FMOVS 16(R21), F0
 
-loaded3500:
+loaded3592:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3501
+	TBZ $1, R20, single3593
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3502
+	TBZ $0, R20, loaded3594
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3502
+	B loaded3594
 
-single3501:
+single3593:
 	FMOVS 16(R21), F0
 
-loaded3502:
+loaded3594:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3503
+	TBZ $1, R20, single3595
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3504
+	TBZ $0, R20, loaded3596
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3504
+	B loaded3596
 
-single3503:
+single3595:
 	FMOVS 16(R21), F0
 
-loaded3504:
+loaded3596:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3505
+	TBZ $1, R20, single3597
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3506
+	TBZ $0, R20, loaded3598
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3506
+	B loaded3598
 
-single3505:
+single3597:
 	FMOVS 16(R21), F0
 
-loaded3506:
+loaded3598:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single3507
+	TBZ $1, R20, single3599
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3508
+	TBZ $0, R20, loaded3600
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3508
+	B loaded3600
 
-single3507:
+single3599:
 	FMOVS 16(R21), F0
 
-loaded3508:
+loaded3600:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -71819,17 +71769,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single3509
+	TBZ $1, R20, single3601
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3510
+	TBZ $0, R20, loaded3602
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3510
+	B loaded3602
 
-single3509:
+single3601:
 	FMOVS 16(R21), F0
 
-loaded3510:
+loaded3602:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -71869,82 +71819,82 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3511
+	TBZ $1, R20, single3603
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3512
+	TBZ $0, R20, stored3604
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3512
+	B stored3604
 
-single3511:
+single3603:
 	FMOVS F30, 16(R21)
 
-stored3512:
+stored3604:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3513
+	TBZ $1, R20, single3605
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3514
+	TBZ $0, R20, stored3606
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3514
+	B stored3606
 
-single3513:
+single3605:
 	FMOVS F28, 16(R21)
 
-stored3514:
+stored3606:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3515
+	TBZ $1, R20, single3607
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3516
+	TBZ $0, R20, stored3608
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3516
+	B stored3608
 
-single3515:
+single3607:
 	FMOVS F26, 16(R21)
 
-stored3516:
+stored3608:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3517
+	TBZ $1, R20, single3609
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3518
+	TBZ $0, R20, stored3610
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3518
+	B stored3610
 
-single3517:
+single3609:
 	FMOVS F24, 16(R21)
 
-stored3518:
+stored3610:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3519
+	TBZ $1, R20, single3611
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3520
+	TBZ $0, R20, stored3612
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored3520
+	B stored3612
 
-single3519:
+single3611:
 	FMOVS F22, 16(R21)
 
-stored3520:
+stored3612:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single3521
+	TBZ $1, R20, single3613
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored3522
+	TBZ $0, R20, stored3614
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored3522
+	B stored3614
 
-single3521:
+single3613:
 	FMOVS F20, 16(R21)
 
-stored3522:
+stored3614:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -72195,107 +72145,107 @@ tile:
 	VEOR V25.B16, V25.B16, V25.B16
 
 single:
-	TBZ $1, R20, single3523
+	TBZ $1, R20, single3615
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3524
+	TBZ $0, R20, loaded3616
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3524
+	B loaded3616
 
-single3523:
+single3615:
 	FMOVS 0(R10), F0
 
-loaded3524:
+loaded3616:
 	ADD R12, R10
-	TBZ $1, R20, single3525
+	TBZ $1, R20, single3617
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3526
+	TBZ $0, R20, loaded3618
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3526
+	B loaded3618
 
-single3525:
+single3617:
 	FMOVS 0(R0), F1
 
-loaded3526:
+loaded3618:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3527
+	TBZ $1, R20, single3619
 	FMOVD 0(R1), F2
-	TBZ $0, R20, loaded3528
+	TBZ $0, R20, loaded3620
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded3528
+	B loaded3620
 
-single3527:
+single3619:
 	FMOVS 0(R1), F2
 
-loaded3528:
+loaded3620:
 	VFMLA V0.S4, V2.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single3529
+	TBZ $1, R20, single3621
 	FMOVD 0(R2), F3
-	TBZ $0, R20, loaded3530
+	TBZ $0, R20, loaded3622
 	ADD $8, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3530
+	B loaded3622
 
-single3529:
+single3621:
 	FMOVS 0(R2), F3
 
-loaded3530:
+loaded3622:
 	VFMLA V0.S4, V3.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single3531
+	TBZ $1, R20, single3623
 	FMOVD 0(R3), F4
-	TBZ $0, R20, loaded3532
+	TBZ $0, R20, loaded3624
 	ADD $8, R3, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3532
+	B loaded3624
 
-single3531:
+single3623:
 	FMOVS 0(R3), F4
 
-loaded3532:
+loaded3624:
 	VFMLA V0.S4, V4.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single3533
+	TBZ $1, R20, single3625
 	FMOVD 0(R4), F5
-	TBZ $0, R20, loaded3534
+	TBZ $0, R20, loaded3626
 	ADD $8, R4, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3534
+	B loaded3626
 
-single3533:
+single3625:
 	FMOVS 0(R4), F5
 
-loaded3534:
+loaded3626:
 	VFMLA V0.S4, V5.S4, V27.S4
 	ADD R24, R4
-	TBZ $1, R20, single3535
+	TBZ $1, R20, single3627
 	FMOVD 0(R5), F6
-	TBZ $0, R20, loaded3536
+	TBZ $0, R20, loaded3628
 	ADD $8, R5, R26
 	VLD1 (R26), V6.S[2]
-	B loaded3536
+	B loaded3628
 
-single3535:
+single3627:
 	FMOVS 0(R5), F6
 
-loaded3536:
+loaded3628:
 	VFMLA V0.S4, V6.S4, V26.S4
 	ADD R24, R5
-	TBZ $1, R20, single3537
+	TBZ $1, R20, single3629
 	FMOVD 0(R6), F7
-	TBZ $0, R20, loaded3538
+	TBZ $0, R20, loaded3630
 	ADD $8, R6, R26
 	VLD1 (R26), V7.S[2]
-	B loaded3538
+	B loaded3630
 
-single3537:
+single3629:
 	FMOVS 0(R6), F7
 
-loaded3538:
+loaded3630:
 	VFMLA V0.S4, V7.S4, V25.S4
 	ADD R24, R6
 	SUBS $1, R9
@@ -72307,118 +72257,118 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3539
+	TBZ $1, R20, single3631
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3540
+	TBZ $0, R20, loaded3632
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3540
+	B loaded3632
 
-single3539:
+single3631:
 	FMOVS 0(R21), F0
 
-loaded3540:
+loaded3632:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3541
+	TBZ $1, R20, single3633
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3542
+	TBZ $0, R20, loaded3634
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3542
+	B loaded3634
 
-single3541:
+single3633:
 	FMOVS 0(R21), F0
 
-loaded3542:
+loaded3634:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single3543
+	TBZ $1, R20, single3635
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3544
+	TBZ $0, R20, loaded3636
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3544
+	B loaded3636
 
-single3543:
+single3635:
 	FMOVS 0(R21), F0
 
-loaded3544:
+loaded3636:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single3545
+	TBZ $1, R20, single3637
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3546
+	TBZ $0, R20, loaded3638
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3546
+	B loaded3638
 
-single3545:
+single3637:
 	FMOVS 0(R21), F0
 
-loaded3546:
+loaded3638:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single3547
+	TBZ $1, R20, single3639
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3548
+	TBZ $0, R20, loaded3640
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3548
+	B loaded3640
 
-single3547:
+single3639:
 	FMOVS 0(R21), F0
 
-loaded3548:
+loaded3640:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single3549
+	TBZ $1, R20, single3641
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3550
+	TBZ $0, R20, loaded3642
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3550
+	B loaded3642
 
-single3549:
+single3641:
 	FMOVS 0(R21), F0
 
-loaded3550:
+loaded3642:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single3551
+	TBZ $1, R20, single3643
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3552
+	TBZ $0, R20, loaded3644
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3552
+	B loaded3644
 
-single3551:
+single3643:
 	FMOVS 0(R21), F0
 
-loaded3552:
+loaded3644:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3553
+	TBZ $1, R20, single3645
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3554
+	TBZ $0, R20, loaded3646
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3554
+	B loaded3646
 
-single3553:
+single3645:
 	FMOVS 0(R21), F0
 
-loaded3554:
+loaded3646:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -72448,89 +72398,89 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3555
+	TBZ $1, R20, single3647
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3556
+	TBZ $0, R20, stored3648
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3556
+	B stored3648
 
-single3555:
+single3647:
 	FMOVS F31, 0(R21)
 
-stored3556:
+stored3648:
 	ADD R13, R21
-	TBZ $1, R20, single3557
+	TBZ $1, R20, single3649
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3558
+	TBZ $0, R20, stored3650
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3558
+	B stored3650
 
-single3557:
+single3649:
 	FMOVS F30, 0(R21)
 
-stored3558:
+stored3650:
 	ADD R13, R21
-	TBZ $1, R20, single3559
+	TBZ $1, R20, single3651
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3560
+	TBZ $0, R20, stored3652
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3560
+	B stored3652
 
-single3559:
+single3651:
 	FMOVS F29, 0(R21)
 
-stored3560:
+stored3652:
 	ADD R13, R21
-	TBZ $1, R20, single3561
+	TBZ $1, R20, single3653
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3562
+	TBZ $0, R20, stored3654
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3562
+	B stored3654
 
-single3561:
+single3653:
 	FMOVS F28, 0(R21)
 
-stored3562:
+stored3654:
 	ADD R13, R21
-	TBZ $1, R20, single3563
+	TBZ $1, R20, single3655
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3564
+	TBZ $0, R20, stored3656
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored3564
+	B stored3656
 
-single3563:
+single3655:
 	FMOVS F27, 0(R21)
 
-stored3564:
+stored3656:
 	ADD R13, R21
-	TBZ $1, R20, single3565
+	TBZ $1, R20, single3657
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored3566
+	TBZ $0, R20, stored3658
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3566
+	B stored3658
 
-single3565:
+single3657:
 	FMOVS F26, 0(R21)
 
-stored3566:
+stored3658:
 	ADD R13, R21
-	TBZ $1, R20, single3567
+	TBZ $1, R20, single3659
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored3568
+	TBZ $0, R20, stored3660
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored3568
+	B stored3660
 
-single3567:
+single3659:
 	FMOVS F25, 0(R21)
 
-stored3568:
+stored3660:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -72862,121 +72812,121 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3569
+	TBZ $1, R20, single3661
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3570
+	TBZ $0, R20, loaded3662
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3570
+	B loaded3662
 
-single3569:
+single3661:
 	FMOVS 16(R10), F1
 
-loaded3570:
+loaded3662:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3571
+	TBZ $1, R20, single3663
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3572
+	TBZ $0, R20, loaded3664
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3572
+	B loaded3664
 
-single3571:
+single3663:
 	FMOVS 16(R0), F3
 
-loaded3572:
+loaded3664:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3573
+	TBZ $1, R20, single3665
 	FMOVD 16(R1), F4
-	TBZ $0, R20, loaded3574
+	TBZ $0, R20, loaded3666
 	ADD $24, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3574
+	B loaded3666
 
-single3573:
+single3665:
 	FMOVS 16(R1), F4
 
-loaded3574:
+loaded3666:
 	VFMLA V1.S4, V4.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3575
+	TBZ $1, R20, single3667
 	FMOVD 16(R2), F5
-	TBZ $0, R20, loaded3576
+	TBZ $0, R20, loaded3668
 	ADD $24, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3576
+	B loaded3668
 
-single3575:
+single3667:
 	FMOVS 16(R2), F5
 
-loaded3576:
+loaded3668:
 	VFMLA V1.S4, V5.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single3577
+	TBZ $1, R20, single3669
 	FMOVD 16(R3), F6
-	TBZ $0, R20, loaded3578
+	TBZ $0, R20, loaded3670
 	ADD $24, R3, R26
 	VLD1 (R26), V6.S[2]
-	B loaded3578
+	B loaded3670
 
-single3577:
+single3669:
 	FMOVS 16(R3), F6
 
-loaded3578:
+loaded3670:
 	VFMLA V1.S4, V6.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single3579
+	TBZ $1, R20, single3671
 	FMOVD 16(R4), F7
-	TBZ $0, R20, loaded3580
+	TBZ $0, R20, loaded3672
 	ADD $24, R4, R26
 	VLD1 (R26), V7.S[2]
-	B loaded3580
+	B loaded3672
 
-single3579:
+single3671:
 	FMOVS 16(R4), F7
 
-loaded3580:
+loaded3672:
 	VFMLA V1.S4, V7.S4, V22.S4
 	ADD R24, R4
 	FMOVQ 0(R5), F2
 	VFMLA V0.S4, V2.S4, V21.S4
-	TBZ $1, R20, single3581
+	TBZ $1, R20, single3673
 	FMOVD 16(R5), F8
-	TBZ $0, R20, loaded3582
+	TBZ $0, R20, loaded3674
 	ADD $24, R5, R26
 	VLD1 (R26), V8.S[2]
-	B loaded3582
+	B loaded3674
 
-single3581:
+single3673:
 	FMOVS 16(R5), F8
 
-loaded3582:
+loaded3674:
 	VFMLA V1.S4, V8.S4, V20.S4
 	ADD R24, R5
 	FMOVQ 0(R6), F2
 	VFMLA V0.S4, V2.S4, V19.S4
-	TBZ $1, R20, single3583
+	TBZ $1, R20, single3675
 	FMOVD 16(R6), F9
-	TBZ $0, R20, loaded3584
+	TBZ $0, R20, loaded3676
 	ADD $24, R6, R26
 	VLD1 (R26), V9.S[2]
-	B loaded3584
+	B loaded3676
 
-single3583:
+single3675:
 	FMOVS 16(R6), F9
 
-loaded3584:
+loaded3676:
 	VFMLA V1.S4, V9.S4, V18.S4
 	ADD R24, R6
 	SUBS $1, R9
@@ -72991,119 +72941,119 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3585
+	TBZ $1, R20, single3677
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3586
+	TBZ $0, R20, loaded3678
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3586
+	B loaded3678
 
-single3585:
+single3677:
 	FMOVS 16(R21), F0
 
-loaded3586:
+loaded3678:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3587
+	TBZ $1, R20, single3679
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3588
+	TBZ $0, R20, loaded3680
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3588
+	B loaded3680
 
-single3587:
+single3679:
 	FMOVS 16(R21), F0
 
-loaded3588:
+loaded3680:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3589
+	TBZ $1, R20, single3681
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3590
+	TBZ $0, R20, loaded3682
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3590
+	B loaded3682
 
-single3589:
+single3681:
 	FMOVS 16(R21), F0
 
-loaded3590:
+loaded3682:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3591
+	TBZ $1, R20, single3683
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3592
+	TBZ $0, R20, loaded3684
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3592
+	B loaded3684
 
-single3591:
+single3683:
 	FMOVS 16(R21), F0
 
-loaded3592:
+loaded3684:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3593
+	TBZ $1, R20, single3685
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3594
+	TBZ $0, R20, loaded3686
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3594
+	B loaded3686
 
-single3593:
+single3685:
 	FMOVS 16(R21), F0
 
-loaded3594:
+loaded3686:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single3595
+	TBZ $1, R20, single3687
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3596
+	TBZ $0, R20, loaded3688
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3596
+	B loaded3688
 
-single3595:
+single3687:
 	FMOVS 16(R21), F0
 
-loaded3596:
+loaded3688:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single3597
+	TBZ $1, R20, single3689
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3598
+	TBZ $0, R20, loaded3690
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3598
+	B loaded3690
 
-single3597:
+single3689:
 	FMOVS 16(R21), F0
 
-loaded3598:
+loaded3690:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -73118,17 +73068,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single3599
+	TBZ $1, R20, single3691
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3600
+	TBZ $0, R20, loaded3692
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3600
+	B loaded3692
 
-single3599:
+single3691:
 	FMOVS 16(R21), F0
 
-loaded3600:
+loaded3692:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -73173,95 +73123,95 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3601
+	TBZ $1, R20, single3693
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3602
+	TBZ $0, R20, stored3694
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3602
+	B stored3694
 
-single3601:
+single3693:
 	FMOVS F30, 16(R21)
 
-stored3602:
+stored3694:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3603
+	TBZ $1, R20, single3695
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3604
+	TBZ $0, R20, stored3696
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3604
+	B stored3696
 
-single3603:
+single3695:
 	FMOVS F28, 16(R21)
 
-stored3604:
+stored3696:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3605
+	TBZ $1, R20, single3697
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3606
+	TBZ $0, R20, stored3698
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3606
+	B stored3698
 
-single3605:
+single3697:
 	FMOVS F26, 16(R21)
 
-stored3606:
+stored3698:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3607
+	TBZ $1, R20, single3699
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3608
+	TBZ $0, R20, stored3700
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3608
+	B stored3700
 
-single3607:
+single3699:
 	FMOVS F24, 16(R21)
 
-stored3608:
+stored3700:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3609
+	TBZ $1, R20, single3701
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3610
+	TBZ $0, R20, stored3702
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored3610
+	B stored3702
 
-single3609:
+single3701:
 	FMOVS F22, 16(R21)
 
-stored3610:
+stored3702:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single3611
+	TBZ $1, R20, single3703
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored3612
+	TBZ $0, R20, stored3704
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored3612
+	B stored3704
 
-single3611:
+single3703:
 	FMOVS F20, 16(R21)
 
-stored3612:
+stored3704:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single3613
+	TBZ $1, R20, single3705
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored3614
+	TBZ $0, R20, stored3706
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored3614
+	B stored3706
 
-single3613:
+single3705:
 	FMOVS F18, 16(R21)
 
-stored3614:
+stored3706:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -73530,120 +73480,120 @@ tile:
 	VEOR V24.B16, V24.B16, V24.B16
 
 single:
-	TBZ $1, R20, single3615
+	TBZ $1, R20, single3707
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3616
+	TBZ $0, R20, loaded3708
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3616
+	B loaded3708
 
-single3615:
+single3707:
 	FMOVS 0(R10), F0
 
-loaded3616:
+loaded3708:
 	ADD R12, R10
-	TBZ $1, R20, single3617
+	TBZ $1, R20, single3709
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3618
+	TBZ $0, R20, loaded3710
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3618
+	B loaded3710
 
-single3617:
+single3709:
 	FMOVS 0(R0), F1
 
-loaded3618:
+loaded3710:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3619
+	TBZ $1, R20, single3711
 	FMOVD 0(R1), F2
-	TBZ $0, R20, loaded3620
+	TBZ $0, R20, loaded3712
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded3620
+	B loaded3712
 
-single3619:
+single3711:
 	FMOVS 0(R1), F2
 
-loaded3620:
+loaded3712:
 	VFMLA V0.S4, V2.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single3621
+	TBZ $1, R20, single3713
 	FMOVD 0(R2), F3
-	TBZ $0, R20, loaded3622
+	TBZ $0, R20, loaded3714
 	ADD $8, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3622
+	B loaded3714
 
-single3621:
+single3713:
 	FMOVS 0(R2), F3
 
-loaded3622:
+loaded3714:
 	VFMLA V0.S4, V3.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single3623
+	TBZ $1, R20, single3715
 	FMOVD 0(R3), F4
-	TBZ $0, R20, loaded3624
+	TBZ $0, R20, loaded3716
 	ADD $8, R3, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3624
+	B loaded3716
 
-single3623:
+single3715:
 	FMOVS 0(R3), F4
 
-loaded3624:
+loaded3716:
 	VFMLA V0.S4, V4.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single3625
+	TBZ $1, R20, single3717
 	FMOVD 0(R4), F5
-	TBZ $0, R20, loaded3626
+	TBZ $0, R20, loaded3718
 	ADD $8, R4, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3626
+	B loaded3718
 
-single3625:
+single3717:
 	FMOVS 0(R4), F5
 
-loaded3626:
+loaded3718:
 	VFMLA V0.S4, V5.S4, V27.S4
 	ADD R24, R4
-	TBZ $1, R20, single3627
+	TBZ $1, R20, single3719
 	FMOVD 0(R5), F6
-	TBZ $0, R20, loaded3628
+	TBZ $0, R20, loaded3720
 	ADD $8, R5, R26
 	VLD1 (R26), V6.S[2]
-	B loaded3628
+	B loaded3720
 
-single3627:
+single3719:
 	FMOVS 0(R5), F6
 
-loaded3628:
+loaded3720:
 	VFMLA V0.S4, V6.S4, V26.S4
 	ADD R24, R5
-	TBZ $1, R20, single3629
+	TBZ $1, R20, single3721
 	FMOVD 0(R6), F7
-	TBZ $0, R20, loaded3630
+	TBZ $0, R20, loaded3722
 	ADD $8, R6, R26
 	VLD1 (R26), V7.S[2]
-	B loaded3630
+	B loaded3722
 
-single3629:
+single3721:
 	FMOVS 0(R6), F7
 
-loaded3630:
+loaded3722:
 	VFMLA V0.S4, V7.S4, V25.S4
 	ADD R24, R6
-	TBZ $1, R20, single3631
+	TBZ $1, R20, single3723
 	FMOVD 0(R7), F8
-	TBZ $0, R20, loaded3632
+	TBZ $0, R20, loaded3724
 	ADD $8, R7, R26
 	VLD1 (R26), V8.S[2]
-	B loaded3632
+	B loaded3724
 
-single3631:
+single3723:
 	FMOVS 0(R7), F8
 
-loaded3632:
+loaded3724:
 	VFMLA V0.S4, V8.S4, V24.S4
 	ADD R24, R7
 	SUBS $1, R9
@@ -73655,132 +73605,132 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3633
+	TBZ $1, R20, single3725
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3634
+	TBZ $0, R20, loaded3726
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3634
+	B loaded3726
 
-single3633:
+single3725:
 	FMOVS 0(R21), F0
 
-loaded3634:
+loaded3726:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3635
+	TBZ $1, R20, single3727
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3636
+	TBZ $0, R20, loaded3728
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3636
+	B loaded3728
 
-single3635:
+single3727:
 	FMOVS 0(R21), F0
 
-loaded3636:
+loaded3728:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single3637
+	TBZ $1, R20, single3729
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3638
+	TBZ $0, R20, loaded3730
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3638
+	B loaded3730
 
-single3637:
+single3729:
 	FMOVS 0(R21), F0
 
-loaded3638:
+loaded3730:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single3639
+	TBZ $1, R20, single3731
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3640
+	TBZ $0, R20, loaded3732
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3640
+	B loaded3732
 
-single3639:
+single3731:
 	FMOVS 0(R21), F0
 
-loaded3640:
+loaded3732:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single3641
+	TBZ $1, R20, single3733
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3642
+	TBZ $0, R20, loaded3734
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3642
+	B loaded3734
 
-single3641:
+single3733:
 	FMOVS 0(R21), F0
 
-loaded3642:
+loaded3734:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single3643
+	TBZ $1, R20, single3735
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3644
+	TBZ $0, R20, loaded3736
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3644
+	B loaded3736
 
-single3643:
+single3735:
 	FMOVS 0(R21), F0
 
-loaded3644:
+loaded3736:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single3645
+	TBZ $1, R20, single3737
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3646
+	TBZ $0, R20, loaded3738
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3646
+	B loaded3738
 
-single3645:
+single3737:
 	FMOVS 0(R21), F0
 
-loaded3646:
+loaded3738:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 	ADD R13, R21
-	TBZ $1, R20, single3647
+	TBZ $1, R20, single3739
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3648
+	TBZ $0, R20, loaded3740
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3648
+	B loaded3740
 
-single3647:
+single3739:
 	FMOVS 0(R21), F0
 
-loaded3648:
+loaded3740:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3649
+	TBZ $1, R20, single3741
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3650
+	TBZ $0, R20, loaded3742
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3650
+	B loaded3742
 
-single3649:
+single3741:
 	FMOVS 0(R21), F0
 
-loaded3650:
+loaded3742:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -73813,101 +73763,101 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3651
+	TBZ $1, R20, single3743
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3652
+	TBZ $0, R20, stored3744
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3652
+	B stored3744
 
-single3651:
+single3743:
 	FMOVS F31, 0(R21)
 
-stored3652:
+stored3744:
 	ADD R13, R21
-	TBZ $1, R20, single3653
+	TBZ $1, R20, single3745
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3654
+	TBZ $0, R20, stored3746
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3654
+	B stored3746
 
-single3653:
+single3745:
 	FMOVS F30, 0(R21)
 
-stored3654:
+stored3746:
 	ADD R13, R21
-	TBZ $1, R20, single3655
+	TBZ $1, R20, single3747
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3656
+	TBZ $0, R20, stored3748
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3656
+	B stored3748
 
-single3655:
+single3747:
 	FMOVS F29, 0(R21)
 
-stored3656:
+stored3748:
 	ADD R13, R21
-	TBZ $1, R20, single3657
+	TBZ $1, R20, single3749
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3658
+	TBZ $0, R20, stored3750
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3658
+	B stored3750
 
-single3657:
+single3749:
 	FMOVS F28, 0(R21)
 
-stored3658:
+stored3750:
 	ADD R13, R21
-	TBZ $1, R20, single3659
+	TBZ $1, R20, single3751
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3660
+	TBZ $0, R20, stored3752
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored3660
+	B stored3752
 
-single3659:
+single3751:
 	FMOVS F27, 0(R21)
 
-stored3660:
+stored3752:
 	ADD R13, R21
-	TBZ $1, R20, single3661
+	TBZ $1, R20, single3753
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored3662
+	TBZ $0, R20, stored3754
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3662
+	B stored3754
 
-single3661:
+single3753:
 	FMOVS F26, 0(R21)
 
-stored3662:
+stored3754:
 	ADD R13, R21
-	TBZ $1, R20, single3663
+	TBZ $1, R20, single3755
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored3664
+	TBZ $0, R20, stored3756
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored3664
+	B stored3756
 
-single3663:
+single3755:
 	FMOVS F25, 0(R21)
 
-stored3664:
+stored3756:
 	ADD R13, R21
-	TBZ $1, R20, single3665
+	TBZ $1, R20, single3757
 	FMOVD F24, 0(R21)
-	TBZ $0, R20, stored3666
+	TBZ $0, R20, stored3758
 	ADD $8, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3666
+	B stored3758
 
-single3665:
+single3757:
 	FMOVS F24, 0(R21)
 
-stored3666:
+stored3758:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -74268,136 +74218,136 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3667
+	TBZ $1, R20, single3759
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3668
+	TBZ $0, R20, loaded3760
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3668
+	B loaded3760
 
-single3667:
+single3759:
 	FMOVS 16(R10), F1
 
-loaded3668:
+loaded3760:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3669
+	TBZ $1, R20, single3761
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3670
+	TBZ $0, R20, loaded3762
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3670
+	B loaded3762
 
-single3669:
+single3761:
 	FMOVS 16(R0), F3
 
-loaded3670:
+loaded3762:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3671
+	TBZ $1, R20, single3763
 	FMOVD 16(R1), F4
-	TBZ $0, R20, loaded3672
+	TBZ $0, R20, loaded3764
 	ADD $24, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3672
+	B loaded3764
 
-single3671:
+single3763:
 	FMOVS 16(R1), F4
 
-loaded3672:
+loaded3764:
 	VFMLA V1.S4, V4.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3673
+	TBZ $1, R20, single3765
 	FMOVD 16(R2), F5
-	TBZ $0, R20, loaded3674
+	TBZ $0, R20, loaded3766
 	ADD $24, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3674
+	B loaded3766
 
-single3673:
+single3765:
 	FMOVS 16(R2), F5
 
-loaded3674:
+loaded3766:
 	VFMLA V1.S4, V5.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single3675
+	TBZ $1, R20, single3767
 	FMOVD 16(R3), F6
-	TBZ $0, R20, loaded3676
+	TBZ $0, R20, loaded3768
 	ADD $24, R3, R26
 	VLD1 (R26), V6.S[2]
-	B loaded3676
+	B loaded3768
 
-single3675:
+single3767:
 	FMOVS 16(R3), F6
 
-loaded3676:
+loaded3768:
 	VFMLA V1.S4, V6.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single3677
+	TBZ $1, R20, single3769
 	FMOVD 16(R4), F7
-	TBZ $0, R20, loaded3678
+	TBZ $0, R20, loaded3770
 	ADD $24, R4, R26
 	VLD1 (R26), V7.S[2]
-	B loaded3678
+	B loaded3770
 
-single3677:
+single3769:
 	FMOVS 16(R4), F7
 
-loaded3678:
+loaded3770:
 	VFMLA V1.S4, V7.S4, V22.S4
 	ADD R24, R4
 	FMOVQ 0(R5), F2
 	VFMLA V0.S4, V2.S4, V21.S4
-	TBZ $1, R20, single3679
+	TBZ $1, R20, single3771
 	FMOVD 16(R5), F8
-	TBZ $0, R20, loaded3680
+	TBZ $0, R20, loaded3772
 	ADD $24, R5, R26
 	VLD1 (R26), V8.S[2]
-	B loaded3680
+	B loaded3772
 
-single3679:
+single3771:
 	FMOVS 16(R5), F8
 
-loaded3680:
+loaded3772:
 	VFMLA V1.S4, V8.S4, V20.S4
 	ADD R24, R5
 	FMOVQ 0(R6), F2
 	VFMLA V0.S4, V2.S4, V19.S4
-	TBZ $1, R20, single3681
+	TBZ $1, R20, single3773
 	FMOVD 16(R6), F9
-	TBZ $0, R20, loaded3682
+	TBZ $0, R20, loaded3774
 	ADD $24, R6, R26
 	VLD1 (R26), V9.S[2]
-	B loaded3682
+	B loaded3774
 
-single3681:
+single3773:
 	FMOVS 16(R6), F9
 
-loaded3682:
+loaded3774:
 	VFMLA V1.S4, V9.S4, V18.S4
 	ADD R24, R6
 	FMOVQ 0(R7), F2
 	VFMLA V0.S4, V2.S4, V17.S4
-	TBZ $1, R20, single3683
+	TBZ $1, R20, single3775
 	FMOVD 16(R7), F10
-	TBZ $0, R20, loaded3684
+	TBZ $0, R20, loaded3776
 	ADD $24, R7, R26
 	VLD1 (R26), V10.S[2]
-	B loaded3684
+	B loaded3776
 
-single3683:
+single3775:
 	FMOVS 16(R7), F10
 
-loaded3684:
+loaded3776:
 	VFMLA V1.S4, V10.S4, V16.S4
 	ADD R24, R7
 	SUBS $1, R9
@@ -74412,136 +74362,136 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3685
+	TBZ $1, R20, single3777
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3686
+	TBZ $0, R20, loaded3778
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3686
+	B loaded3778
 
-single3685:
+single3777:
 	FMOVS 16(R21), F0
 
-loaded3686:
+loaded3778:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3687
+	TBZ $1, R20, single3779
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3688
+	TBZ $0, R20, loaded3780
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3688
+	B loaded3780
 
-single3687:
+single3779:
 	FMOVS 16(R21), F0
 
-loaded3688:
+loaded3780:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3689
+	TBZ $1, R20, single3781
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3690
+	TBZ $0, R20, loaded3782
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3690
+	B loaded3782
 
-single3689:
+single3781:
 	FMOVS 16(R21), F0
 
-loaded3690:
+loaded3782:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3691
+	TBZ $1, R20, single3783
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3692
+	TBZ $0, R20, loaded3784
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3692
+	B loaded3784
 
-single3691:
+single3783:
 	FMOVS 16(R21), F0
 
-loaded3692:
+loaded3784:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3693
+	TBZ $1, R20, single3785
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3694
+	TBZ $0, R20, loaded3786
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3694
+	B loaded3786
 
-single3693:
+single3785:
 	FMOVS 16(R21), F0
 
-loaded3694:
+loaded3786:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single3695
+	TBZ $1, R20, single3787
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3696
+	TBZ $0, R20, loaded3788
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3696
+	B loaded3788
 
-single3695:
+single3787:
 	FMOVS 16(R21), F0
 
-loaded3696:
+loaded3788:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single3697
+	TBZ $1, R20, single3789
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3698
+	TBZ $0, R20, loaded3790
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3698
+	B loaded3790
 
-single3697:
+single3789:
 	FMOVS 16(R21), F0
 
-loaded3698:
+loaded3790:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
 	VMOV V0.B16, V17.B16
-	TBZ $1, R20, single3699
+	TBZ $1, R20, single3791
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3700
+	TBZ $0, R20, loaded3792
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3700
+	B loaded3792
 
-single3699:
+single3791:
 	FMOVS 16(R21), F0
 
-loaded3700:
+loaded3792:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -74557,17 +74507,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single3701
+	TBZ $1, R20, single3793
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3702
+	TBZ $0, R20, loaded3794
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3702
+	B loaded3794
 
-single3701:
+single3793:
 	FMOVS 16(R21), F0
 
-loaded3702:
+loaded3794:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -74617,108 +74567,108 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3703
+	TBZ $1, R20, single3795
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3704
+	TBZ $0, R20, stored3796
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3704
+	B stored3796
 
-single3703:
+single3795:
 	FMOVS F30, 16(R21)
 
-stored3704:
+stored3796:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3705
+	TBZ $1, R20, single3797
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3706
+	TBZ $0, R20, stored3798
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3706
+	B stored3798
 
-single3705:
+single3797:
 	FMOVS F28, 16(R21)
 
-stored3706:
+stored3798:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3707
+	TBZ $1, R20, single3799
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3708
+	TBZ $0, R20, stored3800
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3708
+	B stored3800
 
-single3707:
+single3799:
 	FMOVS F26, 16(R21)
 
-stored3708:
+stored3800:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3709
+	TBZ $1, R20, single3801
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3710
+	TBZ $0, R20, stored3802
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3710
+	B stored3802
 
-single3709:
+single3801:
 	FMOVS F24, 16(R21)
 
-stored3710:
+stored3802:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3711
+	TBZ $1, R20, single3803
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3712
+	TBZ $0, R20, stored3804
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored3712
+	B stored3804
 
-single3711:
+single3803:
 	FMOVS F22, 16(R21)
 
-stored3712:
+stored3804:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single3713
+	TBZ $1, R20, single3805
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored3714
+	TBZ $0, R20, stored3806
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored3714
+	B stored3806
 
-single3713:
+single3805:
 	FMOVS F20, 16(R21)
 
-stored3714:
+stored3806:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single3715
+	TBZ $1, R20, single3807
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored3716
+	TBZ $0, R20, stored3808
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored3716
+	B stored3808
 
-single3715:
+single3807:
 	FMOVS F18, 16(R21)
 
-stored3716:
+stored3808:
 	ADD R13, R21
 	FMOVQ F17, 0(R21)
-	TBZ $1, R20, single3717
+	TBZ $1, R20, single3809
 	FMOVD F16, 16(R21)
-	TBZ $0, R20, stored3718
+	TBZ $0, R20, stored3810
 	ADD $24, R21, R26
 	VST1 V16.S[2], (R26)
-	B stored3718
+	B stored3810
 
-single3717:
+single3809:
 	FMOVS F16, 16(R21)
 
-stored3718:
+stored3810:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
