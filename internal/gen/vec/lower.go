@@ -304,8 +304,8 @@ func (l *lowering) run(body []*Value, n, first int) {
 		for j := range n {
 			l.step(v, i, j, first+j)
 		}
-		for bits, r := range shared {
-			l.release(r)
+		for _, bits := range shared {
+			l.release(l.consts[bits])
 			delete(l.consts, bits)
 		}
 	}
@@ -313,7 +313,7 @@ func (l *lowering) run(body []*Value, n, first int) {
 
 // share loads constants that n copies of operation i have in memory, where registers
 // are left: a load for all of them.
-func (l *lowering) share(v *Value, i, n int) map[uint32]Reg {
+func (l *lowering) share(v *Value, i, n int) (shared []uint32) {
 	if l.dry || n < 4 || !l.t.MemoryConstants() {
 		return nil
 	}
@@ -323,14 +323,14 @@ func (l *lowering) share(v *Value, i, n int) map[uint32]Reg {
 	}) {
 		need += n
 	}
-	shared := map[uint32]Reg{}
 	for _, arg := range v.args {
 		if _, kept := l.consts[arg.bits]; arg.op != opConst || kept || len(l.free) <= need {
 			continue
 		}
 		r := l.reg()
 		l.t.Constant(r, arg.bits)
-		l.consts[arg.bits], shared[arg.bits] = r, r
+		l.consts[arg.bits] = r
+		shared = append(shared, arg.bits)
 	}
 	return shared
 }
