@@ -592,7 +592,11 @@ func adaFisherPlain(w, m, grad, row, col []float32, beta, add, step, lambda floa
 	raceRead(col)
 	switch CurrentLevel() {
 	case AVX512:
-		asm.AdaFisherPlainAVX512(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), len(row), len(col), beta, add, step, lambda)
+		if !fastDivider {
+			asm.AdaFisherPlainAVX512(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), len(row), len(col), beta, add, step, lambda)
+			return
+		}
+		fallthrough
 	case AVX2:
 		asm.AdaFisherPlainAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), len(row), len(col), beta, add, step, lambda)
 	default:
@@ -904,7 +908,11 @@ func adam(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, sca
 	raceRead(grad)
 	switch CurrentLevel() {
 	case AVX512:
-		asm.AdamAVX512(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep)
+		if !fastDivider {
+			asm.AdamAVX512(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep)
+			return
+		}
+		fallthrough
 	case AVX2:
 		asm.AdamAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep)
 	default:
@@ -960,7 +968,11 @@ func adamDecoupled(w, m, v, grad []float32, beta1, add1, beta2, add2, step, corr
 	raceRead(grad)
 	switch CurrentLevel() {
 	case AVX512:
-		asm.AdamDecoupledAVX512(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep)
+		if !fastDivider {
+			asm.AdamDecoupledAVX512(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep)
+			return
+		}
+		fallthrough
 	case AVX2:
 		asm.AdamDecoupledAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep)
 	default:
@@ -1016,7 +1028,11 @@ func adamPlain(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2
 	raceRead(grad)
 	switch CurrentLevel() {
 	case AVX512:
-		asm.AdamPlainAVX512(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, scaled2, epsilon)
+		if !fastDivider {
+			asm.AdamPlainAVX512(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, scaled2, epsilon)
+			return
+		}
+		fallthrough
 	case AVX2:
 		asm.AdamPlainAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, scaled2, epsilon)
 	default:
@@ -1073,7 +1089,11 @@ func amsGrad(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, corre
 	raceRead(grad)
 	switch CurrentLevel() {
 	case AVX512:
-		asm.AmsGradAVX512(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(top), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep)
+		if !fastDivider {
+			asm.AmsGradAVX512(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(top), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep)
+			return
+		}
+		fallthrough
 	case AVX2:
 		asm.AmsGradAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(top), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, decay, keep)
 	default:
@@ -1131,7 +1151,11 @@ func amsGradDecoupled(w, m, v, top, grad []float32, beta1, add1, beta2, add2, st
 	raceRead(grad)
 	switch CurrentLevel() {
 	case AVX512:
-		asm.AmsGradDecoupledAVX512(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(top), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep)
+		if !fastDivider {
+			asm.AmsGradDecoupledAVX512(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(top), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep)
+			return
+		}
+		fallthrough
 	case AVX2:
 		asm.AmsGradDecoupledAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(top), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, scaled2, epsilon, keep)
 	default:

@@ -4,6 +4,7 @@ package kernels
 
 import (
 	"math/rand/v2"
+	"os"
 	"strings"
 	"testing"
 
@@ -94,6 +95,35 @@ func TestAheadAgrees(t *testing.T) {
 		})
 	}
 	require.GreaterOrEqual(t, steps, 10)
+}
+
+// TestDividersAgree runs the steps with what another maker's processor takes: the divider
+// alone, or estimates besides.
+func TestDividersAgree(t *testing.T) {
+	keepLevel(t)
+	fastDivider = !fastDivider
+	defer func() { fastDivider = !fastDivider }()
+	var w workspace
+	for i := range table {
+		k := &table[i]
+		if !strings.Contains(k.name, "Step") {
+			continue
+		}
+		t.Run(k.name, func(t *testing.T) {
+			for round := range 4 {
+				agree(t, k, round, &w)
+			}
+		})
+	}
+}
+
+// TestVendor: the processor's maker, as the system knows it.
+func TestVendor(t *testing.T) {
+	text, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		t.Skip(err)
+	}
+	require.Equal(t, strings.Contains(string(text), "AuthenticAMD"), amd())
 }
 
 func TestUntilLine(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"log"
 	"os"
 
+	"github.com/mmcloughlin/avo/ir"
 	"github.com/mmcloughlin/avo/pass"
 	"github.com/mmcloughlin/avo/printer"
 
@@ -70,12 +71,17 @@ func generate() error {
 		avx2.Planes(group)
 		arm.Planes(group)
 	}
-	asm, err := assembly(file)
+	asm, err := assembly(file.Result())
+	if err != nil {
+		return err
+	}
+	vendor, err := assembly(x86.Vendor())
 	if err != nil {
 		return err
 	}
 	for name, text := range map[string][]byte{
 		"asm/kernels_amd64.s": asm,
+		"asm/vendor_amd64.s":  vendor,
 		"asm/kernels_arm64.s": arm.Bytes(),
 	} {
 		if err := os.WriteFile(name, text, 0o644); err != nil {
@@ -87,6 +93,9 @@ func generate() error {
 		"arm64": {{"NEON", arm.Tiles(), "NEON", nil, nil}},
 	}
 	if err := writeGo("asm/tile.go", tileStruct()); err != nil {
+		return err
+	}
+	if err := writeGo("asm/vendor_amd64.go", vendorStub()); err != nil {
 		return err
 	}
 	for _, a := range []arch{amd64, arm64, generic} {
@@ -106,9 +115,8 @@ func generate() error {
 	return nil
 }
 
-// assembly returns the x86 file.
-func assembly(file *x86.File) ([]byte, error) {
-	f, err := file.Result()
+// assembly returns the text of an x86 file.
+func assembly(f *ir.File, err error) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}

@@ -256,6 +256,11 @@ func (k *Kernel) Grid() *Grid { return k.grid }
 // take much of a short call.
 func (k *Kernel) Short() bool { return k.each && len(k.body) <= shortBody }
 
+// Estimates reports whether AVX-512 gets some quotients or roots from estimates.
+func (k *Kernel) Estimates() bool {
+	return slices.ContainsFunc(k.body, func(v *Value) bool { return v.op == StepQuotient || v.op == RootSum })
+}
+
 // Title is the kernel's name in package asm, without the level.
 func (k *Kernel) Title() string { return strings.ToUpper(k.Name[:1]) + k.Name[1:] }
 
