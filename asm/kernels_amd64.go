@@ -899,6 +899,42 @@ func PackHalfAVX512(dst *float32, src *uint16, stride, rows, panels int)
 func PackRoundedAVX512(dst *uint16, src *float32, stride, rows, panels int)
 
 //go:noescape
+func PackRows9AVX512(dst, src *float32, stride, tiles, k int)
+
+//go:noescape
+func PackCols9AVX512(dst, src *float32, stride, tiles, k int)
+
+//go:noescape
+func PackRows10AVX512(dst, src *float32, stride, tiles, k int)
+
+//go:noescape
+func PackCols10AVX512(dst, src *float32, stride, tiles, k int)
+
+//go:noescape
+func PackRows11AVX512(dst, src *float32, stride, tiles, k int)
+
+//go:noescape
+func PackCols11AVX512(dst, src *float32, stride, tiles, k int)
+
+//go:noescape
+func PackRows12AVX512(dst, src *float32, stride, tiles, k int)
+
+//go:noescape
+func PackCols12AVX512(dst, src *float32, stride, tiles, k int)
+
+//go:noescape
+func PackRows13AVX512(dst, src *float32, stride, tiles, k int)
+
+//go:noescape
+func PackCols13AVX512(dst, src *float32, stride, tiles, k int)
+
+//go:noescape
+func PackRows14AVX512(dst, src *float32, stride, tiles, k int)
+
+//go:noescape
+func PackCols14AVX512(dst, src *float32, stride, tiles, k int)
+
+//go:noescape
 func GemmRows1x1AVX512(t *Tile)
 
 //go:noescape

@@ -61062,11 +61062,11 @@ line:
 
 tile:
 	MOVQ 8(R13), BX
-	MOVQ DI, R9
 	CMPQ 88(R13), $+0
 	JNE  touch
 
 touched:
+	MOVQ    DI, R9
 	VPXOR   X15, X15, X15
 	VPXOR   X14, X14, X14
 	VPXOR   X13, X13, X13
@@ -61287,14 +61287,14 @@ which:
 	JMP  begin
 
 touch:
-	MOVQ       R12, AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
+	MOVQ R12, R9
+	MOVQ $+4, AX
+
+touching:
+	PREFETCHT0 (R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
 	JMP        touched
 
 ahead:
@@ -62640,11 +62640,11 @@ line:
 
 tile:
 	MOVQ 8(R13), BX
-	MOVQ DI, R9
 	CMPQ 88(R13), $+0
 	JNE  touch
 
 touched:
+	MOVQ    DI, R9
 	VPXOR   X15, X15, X15
 	VPXOR   X14, X14, X14
 	VPXOR   X13, X13, X13
@@ -62904,16 +62904,14 @@ which:
 	JMP  begin
 
 touch:
-	MOVQ       R12, AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
+	MOVQ R12, R9
+	MOVQ $+5, AX
+
+touching:
+	PREFETCHT0 (R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
 	JMP        touched
 
 ahead:
@@ -64457,11 +64455,11 @@ line:
 
 tile:
 	MOVQ 8(R13), BX
-	MOVQ DI, R9
 	CMPQ 88(R13), $+0
 	JNE  touch
 
 touched:
+	MOVQ    DI, R9
 	VPXOR   X15, X15, X15
 	VPXOR   X14, X14, X14
 	VPXOR   X13, X13, X13
@@ -64753,18 +64751,14 @@ which:
 	JMP  begin
 
 touch:
-	MOVQ       R12, AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
+	MOVQ R12, R9
+	MOVQ $+6, AX
+
+touching:
+	PREFETCHT0 (R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
 	JMP        touched
 
 ahead:
@@ -68957,11 +68951,11 @@ line:
 
 tile:
 	MOVQ 8(R13), BX
-	MOVQ DI, R9
 	CMPQ 88(R13), $+0
 	JNE  touch
 
 touched:
+	MOVQ    DI, R9
 	VPXOR   X15, X15, X15
 	VPXOR   X14, X14, X14
 	VPXOR   X13, X13, X13
@@ -69182,14 +69176,14 @@ which:
 	JMP  begin
 
 touch:
-	MOVQ       R12, AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
+	MOVQ R12, R9
+	MOVQ $+4, AX
+
+touching:
+	PREFETCHT0 (R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
 	JMP        touched
 
 ahead:
@@ -70535,11 +70529,11 @@ line:
 
 tile:
 	MOVQ 8(R13), BX
-	MOVQ DI, R9
 	CMPQ 88(R13), $+0
 	JNE  touch
 
 touched:
+	MOVQ    DI, R9
 	VPXOR   X15, X15, X15
 	VPXOR   X14, X14, X14
 	VPXOR   X13, X13, X13
@@ -70799,16 +70793,14 @@ which:
 	JMP  begin
 
 touch:
-	MOVQ       R12, AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
+	MOVQ R12, R9
+	MOVQ $+5, AX
+
+touching:
+	PREFETCHT0 (R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
 	JMP        touched
 
 ahead:
@@ -72349,11 +72341,11 @@ line:
 
 tile:
 	MOVQ 8(R13), BX
-	MOVQ DI, R9
 	CMPQ 88(R13), $+0
 	JNE  touch
 
 touched:
+	MOVQ    DI, R9
 	VPXOR   X15, X15, X15
 	VPXOR   X14, X14, X14
 	VPXOR   X13, X13, X13
@@ -72645,18 +72637,14 @@ which:
 	JMP  begin
 
 touch:
-	MOVQ       R12, AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
+	MOVQ R12, R9
+	MOVQ $+6, AX
+
+touching:
+	PREFETCHT0 (R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
 	JMP        touched
 
 ahead:
@@ -78220,11 +78208,11 @@ line:
 
 tile:
 	MOVQ 8(R13), BX
-	MOVQ DI, R9
 	CMPQ 88(R13), $+0
 	JNE  touch
 
 touched:
+	MOVQ    DI, R9
 	VPXOR   X15, X15, X15
 	VPXOR   X14, X14, X14
 	VPXOR   X13, X13, X13
@@ -78444,14 +78432,14 @@ which:
 	JMP  begin
 
 touch:
-	MOVQ       R12, AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
+	MOVQ R12, R9
+	MOVQ $+4, AX
+
+touching:
+	PREFETCHT0 (R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
 	JMP        touched
 
 ahead:
@@ -78879,11 +78867,11 @@ line:
 
 tile:
 	MOVQ 8(R13), BX
-	MOVQ DI, R9
 	CMPQ 88(R13), $+0
 	JNE  touch
 
 touched:
+	MOVQ    DI, R9
 	VPXOR   X15, X15, X15
 	VPXOR   X14, X14, X14
 	VPXOR   X13, X13, X13
@@ -79142,16 +79130,14 @@ which:
 	JMP  begin
 
 touch:
-	MOVQ       R12, AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
+	MOVQ R12, R9
+	MOVQ $+5, AX
+
+touching:
+	PREFETCHT0 (R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
 	JMP        touched
 
 ahead:
@@ -79662,11 +79648,11 @@ line:
 
 tile:
 	MOVQ 8(R13), BX
-	MOVQ DI, R9
 	CMPQ 88(R13), $+0
 	JNE  touch
 
 touched:
+	MOVQ    DI, R9
 	VPXOR   X15, X15, X15
 	VPXOR   X14, X14, X14
 	VPXOR   X13, X13, X13
@@ -79957,18 +79943,14 @@ which:
 	JMP  begin
 
 touch:
-	MOVQ       R12, AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
+	MOVQ R12, R9
+	MOVQ $+6, AX
+
+touching:
+	PREFETCHT0 (R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
 	JMP        touched
 
 ahead:
@@ -91997,12 +91979,12 @@ line:
 
 tile:
 	MOVQ 8(R13), BX
-	MOVQ DI, R9
-	MOVQ 176(R13), R11
 	CMPQ 88(R13), $+0
 	JNE  touch
 
 touched:
+	MOVQ    DI, R9
+	MOVQ    176(R13), R11
 	VPXOR   X15, X15, X15
 	VPXOR   X14, X14, X14
 	VPXOR   X13, X13, X13
@@ -92287,16 +92269,14 @@ which:
 	JMP  begin
 
 touch:
-	MOVQ       R12, AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
+	MOVQ R12, R9
+	MOVQ $+5, AX
+
+touching:
+	PREFETCHT0 (R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
 	JMP        touched
 
 segment:
@@ -92746,12 +92726,12 @@ line:
 
 tile:
 	MOVQ 8(R13), BX
-	MOVQ DI, R9
-	MOVQ 176(R13), R11
 	CMPQ 88(R13), $+0
 	JNE  touch
 
 touched:
+	MOVQ    DI, R9
+	MOVQ    176(R13), R11
 	VPXOR   X15, X15, X15
 	VPXOR   X14, X14, X14
 	VPXOR   X13, X13, X13
@@ -93068,18 +93048,14 @@ which:
 	JMP  begin
 
 touch:
-	MOVQ       R12, AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
+	MOVQ R12, R9
+	MOVQ $+6, AX
+
+touching:
+	PREFETCHT0 (R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
 	JMP        touched
 
 segment:
@@ -93578,12 +93554,12 @@ line:
 
 tile:
 	MOVQ 8(R13), BX
-	MOVQ DI, R9
-	MOVQ 176(R13), R11
 	CMPQ 88(R13), $+0
 	JNE  touch
 
 touched:
+	MOVQ    DI, R9
+	MOVQ    176(R13), R11
 	VPXOR   X15, X15, X15
 	VPXOR   X14, X14, X14
 	VPXOR   X13, X13, X13
@@ -93868,16 +93844,14 @@ which:
 	JMP  begin
 
 touch:
-	MOVQ       R12, AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
+	MOVQ R12, R9
+	MOVQ $+5, AX
+
+touching:
+	PREFETCHT0 (R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
 	JMP        touched
 
 segment:
@@ -94326,12 +94300,12 @@ line:
 
 tile:
 	MOVQ 8(R13), BX
-	MOVQ DI, R9
-	MOVQ 176(R13), R11
 	CMPQ 88(R13), $+0
 	JNE  touch
 
 touched:
+	MOVQ    DI, R9
+	MOVQ    176(R13), R11
 	VPXOR   X15, X15, X15
 	VPXOR   X14, X14, X14
 	VPXOR   X13, X13, X13
@@ -94648,18 +94622,14 @@ which:
 	JMP  begin
 
 touch:
-	MOVQ       R12, AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
-	ADDQ       56(R13), AX
-	PREFETCHT0 (AX)
+	MOVQ R12, R9
+	MOVQ $+6, AX
+
+touching:
+	PREFETCHT0 (R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
 	JMP        touched
 
 segment:
@@ -96680,7 +96650,11 @@ line:
 	MOVQ AX, (SP)
 
 tile:
-	MOVQ   8(R13), BX
+	MOVQ 8(R13), BX
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	MOVQ   DI, R9
 	MOVQ   R12, 32(SP)
 	MOVQ   24(SP), R12
@@ -96833,6 +96807,18 @@ store:
 	JG      next
 	VZEROUPPER
 	RET
+
+touch:
+	MOVQ R12, R9
+	MOVQ $+3, AX
+
+touching:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
+	JMP        touched
 
 segment:
 	MOVQ 16(SP), AX
@@ -97457,7 +97443,11 @@ line:
 	MOVQ AX, (SP)
 
 tile:
-	MOVQ   8(R13), BX
+	MOVQ 8(R13), BX
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	MOVQ   DI, R9
 	MOVQ   R12, 32(SP)
 	MOVQ   24(SP), R12
@@ -97637,6 +97627,18 @@ store:
 	JG      next
 	VZEROUPPER
 	RET
+
+touch:
+	MOVQ R12, R9
+	MOVQ $+4, AX
+
+touching:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
+	JMP        touched
 
 segment:
 	MOVQ 16(SP), AX
@@ -98324,7 +98326,11 @@ line:
 	MOVQ AX, (SP)
 
 tile:
-	MOVQ   8(R13), BX
+	MOVQ 8(R13), BX
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	MOVQ   DI, R9
 	MOVQ   R12, 32(SP)
 	MOVQ   24(SP), R12
@@ -98531,6 +98537,18 @@ store:
 	JG      next
 	VZEROUPPER
 	RET
+
+touch:
+	MOVQ R12, R9
+	MOVQ $+5, AX
+
+touching:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
+	JMP        touched
 
 segment:
 	MOVQ 16(SP), AX
@@ -99291,7 +99309,11 @@ line:
 	MOVQ AX, (SP)
 
 tile:
-	MOVQ   8(R13), BX
+	MOVQ 8(R13), BX
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	MOVQ   DI, R9
 	MOVQ   R12, 32(SP)
 	MOVQ   24(SP), R12
@@ -99529,6 +99551,18 @@ store:
 	JG      next
 	VZEROUPPER
 	RET
+
+touch:
+	MOVQ R12, R9
+	MOVQ $+6, AX
+
+touching:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
+	JMP        touched
 
 segment:
 	MOVQ 16(SP), AX
@@ -100358,7 +100392,11 @@ line:
 	MOVQ AX, (SP)
 
 tile:
-	MOVQ   8(R13), BX
+	MOVQ 8(R13), BX
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	MOVQ   DI, R9
 	MOVQ   R12, 32(SP)
 	MOVQ   24(SP), R12
@@ -100623,6 +100661,18 @@ store:
 	JG      next
 	VZEROUPPER
 	RET
+
+touch:
+	MOVQ R12, R9
+	MOVQ $+7, AX
+
+touching:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
+	JMP        touched
 
 segment:
 	MOVQ 16(SP), AX
@@ -101515,7 +101565,11 @@ line:
 	MOVQ AX, (SP)
 
 tile:
-	MOVQ   8(R13), BX
+	MOVQ 8(R13), BX
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	MOVQ   DI, R9
 	MOVQ   R12, 32(SP)
 	MOVQ   24(SP), R12
@@ -101807,6 +101861,18 @@ store:
 	JG      next
 	VZEROUPPER
 	RET
+
+touch:
+	MOVQ R12, R9
+	MOVQ $+8, AX
+
+touching:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
+	JMP        touched
 
 segment:
 	MOVQ 16(SP), AX
@@ -102762,7 +102828,11 @@ line:
 	MOVQ AX, (SP)
 
 tile:
-	MOVQ   8(R13), BX
+	MOVQ 8(R13), BX
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	MOVQ   DI, R9
 	MOVQ   R12, 32(SP)
 	MOVQ   24(SP), R12
@@ -103081,6 +103151,18 @@ store:
 	JG      next
 	VZEROUPPER
 	RET
+
+touch:
+	MOVQ R12, R9
+	MOVQ $+9, AX
+
+touching:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
+	JMP        touched
 
 segment:
 	MOVQ 16(SP), AX
@@ -104099,7 +104181,11 @@ line:
 	MOVQ AX, (SP)
 
 tile:
-	MOVQ   8(R13), BX
+	MOVQ 8(R13), BX
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	MOVQ   DI, R9
 	MOVQ   R12, 32(SP)
 	MOVQ   24(SP), R12
@@ -104445,6 +104531,18 @@ store:
 	JG      next
 	VZEROUPPER
 	RET
+
+touch:
+	MOVQ R12, R9
+	MOVQ $+10, AX
+
+touching:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
+	JMP        touched
 
 segment:
 	MOVQ 16(SP), AX
@@ -105536,7 +105634,11 @@ line:
 	MOVQ AX, (SP)
 
 tile:
-	MOVQ   8(R13), BX
+	MOVQ 8(R13), BX
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	MOVQ   DI, R9
 	MOVQ   R12, 32(SP)
 	MOVQ   24(SP), R12
@@ -105913,6 +106015,18 @@ store:
 	JG      next
 	VZEROUPPER
 	RET
+
+touch:
+	MOVQ R12, R9
+	MOVQ $+11, AX
+
+touching:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
+	JMP        touched
 
 segment:
 	MOVQ 16(SP), AX
@@ -107073,7 +107187,11 @@ line:
 	MOVQ AX, (SP)
 
 tile:
-	MOVQ   8(R13), BX
+	MOVQ 8(R13), BX
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	MOVQ   DI, R9
 	MOVQ   R12, 32(SP)
 	MOVQ   24(SP), R12
@@ -107477,6 +107595,18 @@ store:
 	JG      next
 	VZEROUPPER
 	RET
+
+touch:
+	MOVQ R12, R9
+	MOVQ $+12, AX
+
+touching:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
+	JMP        touched
 
 segment:
 	MOVQ 16(SP), AX
@@ -108700,7 +108830,11 @@ line:
 	MOVQ AX, (SP)
 
 tile:
-	MOVQ   8(R13), BX
+	MOVQ 8(R13), BX
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	MOVQ   DI, R9
 	MOVQ   R12, 32(SP)
 	MOVQ   24(SP), R12
@@ -109131,6 +109265,18 @@ store:
 	JG      next
 	VZEROUPPER
 	RET
+
+touch:
+	MOVQ R12, R9
+	MOVQ $+13, AX
+
+touching:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
+	JMP        touched
 
 segment:
 	MOVQ 16(SP), AX
@@ -110417,7 +110563,11 @@ line:
 	MOVQ AX, (SP)
 
 tile:
-	MOVQ   8(R13), BX
+	MOVQ 8(R13), BX
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	MOVQ   DI, R9
 	MOVQ   R12, 32(SP)
 	MOVQ   24(SP), R12
@@ -110875,6 +111025,18 @@ store:
 	JG      next
 	VZEROUPPER
 	RET
+
+touch:
+	MOVQ R12, R9
+	MOVQ $+14, AX
+
+touching:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
+	JMP        touched
 
 segment:
 	MOVQ 16(SP), AX
@@ -113487,7 +113649,11 @@ line:
 	MOVQ AX, (SP)
 
 tile:
-	MOVQ   8(R13), BX
+	MOVQ 8(R13), BX
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	MOVQ   DI, R9
 	MOVQ   R12, 32(SP)
 	MOVQ   24(SP), R12
@@ -113640,6 +113806,18 @@ store:
 	JG      next
 	VZEROUPPER
 	RET
+
+touch:
+	MOVQ R12, R9
+	MOVQ $+3, AX
+
+touching:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
+	JMP        touched
 
 segment:
 	MOVQ 16(SP), AX
@@ -114264,7 +114442,11 @@ line:
 	MOVQ AX, (SP)
 
 tile:
-	MOVQ   8(R13), BX
+	MOVQ 8(R13), BX
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	MOVQ   DI, R9
 	MOVQ   R12, 32(SP)
 	MOVQ   24(SP), R12
@@ -114444,6 +114626,18 @@ store:
 	JG      next
 	VZEROUPPER
 	RET
+
+touch:
+	MOVQ R12, R9
+	MOVQ $+4, AX
+
+touching:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
+	JMP        touched
 
 segment:
 	MOVQ 16(SP), AX
@@ -115131,7 +115325,11 @@ line:
 	MOVQ AX, (SP)
 
 tile:
-	MOVQ   8(R13), BX
+	MOVQ 8(R13), BX
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	MOVQ   DI, R9
 	MOVQ   R12, 32(SP)
 	MOVQ   24(SP), R12
@@ -115338,6 +115536,18 @@ store:
 	JG      next
 	VZEROUPPER
 	RET
+
+touch:
+	MOVQ R12, R9
+	MOVQ $+5, AX
+
+touching:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
+	JMP        touched
 
 segment:
 	MOVQ 16(SP), AX
@@ -116088,7 +116298,11 @@ line:
 	MOVQ AX, (SP)
 
 tile:
-	MOVQ   8(R13), BX
+	MOVQ 8(R13), BX
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	MOVQ   DI, R9
 	MOVQ   R12, 32(SP)
 	MOVQ   24(SP), R12
@@ -116322,6 +116536,18 @@ store:
 	JG      next
 	VZEROUPPER
 	RET
+
+touch:
+	MOVQ R12, R9
+	MOVQ $+6, AX
+
+touching:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
+	JMP        touched
 
 segment:
 	MOVQ 16(SP), AX
@@ -117135,7 +117361,11 @@ line:
 	MOVQ AX, (SP)
 
 tile:
-	MOVQ   8(R13), BX
+	MOVQ 8(R13), BX
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	MOVQ   DI, R9
 	MOVQ   R12, 32(SP)
 	MOVQ   24(SP), R12
@@ -117396,6 +117626,18 @@ store:
 	JG      next
 	VZEROUPPER
 	RET
+
+touch:
+	MOVQ R12, R9
+	MOVQ $+7, AX
+
+touching:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
+	JMP        touched
 
 segment:
 	MOVQ 16(SP), AX
@@ -118272,7 +118514,11 @@ line:
 	MOVQ AX, (SP)
 
 tile:
-	MOVQ   8(R13), BX
+	MOVQ 8(R13), BX
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	MOVQ   DI, R9
 	MOVQ   R12, 32(SP)
 	MOVQ   24(SP), R12
@@ -118560,6 +118806,18 @@ store:
 	JG      next
 	VZEROUPPER
 	RET
+
+touch:
+	MOVQ R12, R9
+	MOVQ $+8, AX
+
+touching:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
+	JMP        touched
 
 segment:
 	MOVQ 16(SP), AX
@@ -119499,7 +119757,11 @@ line:
 	MOVQ AX, (SP)
 
 tile:
-	MOVQ   8(R13), BX
+	MOVQ 8(R13), BX
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	MOVQ   DI, R9
 	MOVQ   R12, 32(SP)
 	MOVQ   24(SP), R12
@@ -119814,6 +120076,18 @@ store:
 	JG      next
 	VZEROUPPER
 	RET
+
+touch:
+	MOVQ R12, R9
+	MOVQ $+9, AX
+
+touching:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
+	JMP        touched
 
 segment:
 	MOVQ 16(SP), AX
@@ -120816,7 +121090,11 @@ line:
 	MOVQ AX, (SP)
 
 tile:
-	MOVQ   8(R13), BX
+	MOVQ 8(R13), BX
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	MOVQ   DI, R9
 	MOVQ   R12, 32(SP)
 	MOVQ   24(SP), R12
@@ -121158,6 +121436,18 @@ store:
 	JG      next
 	VZEROUPPER
 	RET
+
+touch:
+	MOVQ R12, R9
+	MOVQ $+10, AX
+
+touching:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
+	JMP        touched
 
 segment:
 	MOVQ 16(SP), AX
@@ -122223,7 +122513,11 @@ line:
 	MOVQ AX, (SP)
 
 tile:
-	MOVQ   8(R13), BX
+	MOVQ 8(R13), BX
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	MOVQ   DI, R9
 	MOVQ   R12, 32(SP)
 	MOVQ   24(SP), R12
@@ -122592,6 +122886,18 @@ store:
 	JG      next
 	VZEROUPPER
 	RET
+
+touch:
+	MOVQ R12, R9
+	MOVQ $+11, AX
+
+touching:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
+	JMP        touched
 
 segment:
 	MOVQ 16(SP), AX
@@ -123720,7 +124026,11 @@ line:
 	MOVQ AX, (SP)
 
 tile:
-	MOVQ   8(R13), BX
+	MOVQ 8(R13), BX
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	MOVQ   DI, R9
 	MOVQ   R12, 32(SP)
 	MOVQ   24(SP), R12
@@ -124116,6 +124426,18 @@ store:
 	JG      next
 	VZEROUPPER
 	RET
+
+touch:
+	MOVQ R12, R9
+	MOVQ $+12, AX
+
+touching:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
+	JMP        touched
 
 segment:
 	MOVQ 16(SP), AX
@@ -125307,7 +125629,11 @@ line:
 	MOVQ AX, (SP)
 
 tile:
-	MOVQ   8(R13), BX
+	MOVQ 8(R13), BX
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	MOVQ   DI, R9
 	MOVQ   R12, 32(SP)
 	MOVQ   24(SP), R12
@@ -125730,6 +126056,18 @@ store:
 	JG      next
 	VZEROUPPER
 	RET
+
+touch:
+	MOVQ R12, R9
+	MOVQ $+13, AX
+
+touching:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
+	JMP        touched
 
 segment:
 	MOVQ 16(SP), AX
@@ -126984,7 +127322,11 @@ line:
 	MOVQ AX, (SP)
 
 tile:
-	MOVQ   8(R13), BX
+	MOVQ 8(R13), BX
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	MOVQ   DI, R9
 	MOVQ   R12, 32(SP)
 	MOVQ   24(SP), R12
@@ -127434,6 +127776,18 @@ store:
 	JG      next
 	VZEROUPPER
 	RET
+
+touch:
+	MOVQ R12, R9
+	MOVQ $+14, AX
+
+touching:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
+	JMP        touched
 
 segment:
 	MOVQ 16(SP), AX
@@ -133418,7 +133772,11 @@ line:
 	MOVQ AX, (SP)
 
 tile:
-	MOVQ   8(R13), BX
+	MOVQ 8(R13), BX
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	MOVQ   DI, R9
 	MOVQ   R12, 32(SP)
 	MOVQ   24(SP), R12
@@ -133572,6 +133930,18 @@ store:
 	VZEROUPPER
 	RET
 
+touch:
+	MOVQ R12, R9
+	MOVQ $+3, AX
+
+touching:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
+	JMP        touched
+
 segment:
 	MOVQ 16(SP), AX
 	ADDQ (AX), R9
@@ -133618,7 +133988,11 @@ line:
 	MOVQ AX, (SP)
 
 tile:
-	MOVQ   8(R13), BX
+	MOVQ 8(R13), BX
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	MOVQ   DI, R9
 	MOVQ   R12, 32(SP)
 	MOVQ   24(SP), R12
@@ -133799,6 +134173,18 @@ store:
 	VZEROUPPER
 	RET
 
+touch:
+	MOVQ R12, R9
+	MOVQ $+4, AX
+
+touching:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
+	JMP        touched
+
 segment:
 	MOVQ 16(SP), AX
 	ADDQ (AX), R9
@@ -133845,7 +134231,11 @@ line:
 	MOVQ AX, (SP)
 
 tile:
-	MOVQ   8(R13), BX
+	MOVQ 8(R13), BX
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	MOVQ   DI, R9
 	MOVQ   R12, 32(SP)
 	MOVQ   24(SP), R12
@@ -134053,6 +134443,18 @@ store:
 	VZEROUPPER
 	RET
 
+touch:
+	MOVQ R12, R9
+	MOVQ $+5, AX
+
+touching:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
+	JMP        touched
+
 segment:
 	MOVQ 16(SP), AX
 	ADDQ (AX), R9
@@ -134099,7 +134501,11 @@ line:
 	MOVQ AX, (SP)
 
 tile:
-	MOVQ   8(R13), BX
+	MOVQ 8(R13), BX
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	MOVQ   DI, R9
 	MOVQ   R12, 32(SP)
 	MOVQ   24(SP), R12
@@ -134338,6 +134744,18 @@ store:
 	VZEROUPPER
 	RET
 
+touch:
+	MOVQ R12, R9
+	MOVQ $+6, AX
+
+touching:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
+	JMP        touched
+
 segment:
 	MOVQ 16(SP), AX
 	ADDQ (AX), R9
@@ -134385,7 +134803,11 @@ line:
 	MOVQ AX, (SP)
 
 tile:
-	MOVQ   8(R13), BX
+	MOVQ 8(R13), BX
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	MOVQ   DI, R9
 	MOVQ   R12, 32(SP)
 	MOVQ   24(SP), R12
@@ -134651,6 +135073,18 @@ store:
 	VZEROUPPER
 	RET
 
+touch:
+	MOVQ R12, R9
+	MOVQ $+7, AX
+
+touching:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
+	JMP        touched
+
 segment:
 	MOVQ 16(SP), AX
 	ADDQ (AX), R9
@@ -134698,7 +135132,11 @@ line:
 	MOVQ AX, (SP)
 
 tile:
-	MOVQ   8(R13), BX
+	MOVQ 8(R13), BX
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	MOVQ   DI, R9
 	MOVQ   R12, 32(SP)
 	MOVQ   24(SP), R12
@@ -134991,6 +135429,18 @@ store:
 	VZEROUPPER
 	RET
 
+touch:
+	MOVQ R12, R9
+	MOVQ $+8, AX
+
+touching:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
+	JMP        touched
+
 segment:
 	MOVQ 16(SP), AX
 	ADDQ (AX), R9
@@ -135038,7 +135488,11 @@ line:
 	MOVQ AX, (SP)
 
 tile:
-	MOVQ   8(R13), BX
+	MOVQ 8(R13), BX
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	MOVQ   DI, R9
 	MOVQ   R12, 32(SP)
 	MOVQ   24(SP), R12
@@ -135358,6 +135812,18 @@ store:
 	VZEROUPPER
 	RET
 
+touch:
+	MOVQ R12, R9
+	MOVQ $+9, AX
+
+touching:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
+	JMP        touched
+
 segment:
 	MOVQ 16(SP), AX
 	ADDQ (AX), R9
@@ -135405,7 +135871,11 @@ line:
 	MOVQ AX, (SP)
 
 tile:
-	MOVQ   8(R13), BX
+	MOVQ 8(R13), BX
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	MOVQ   DI, R9
 	MOVQ   R12, 32(SP)
 	MOVQ   24(SP), R12
@@ -135752,6 +136222,18 @@ store:
 	VZEROUPPER
 	RET
 
+touch:
+	MOVQ R12, R9
+	MOVQ $+10, AX
+
+touching:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
+	JMP        touched
+
 segment:
 	MOVQ 16(SP), AX
 	ADDQ (AX), R9
@@ -135799,7 +136281,11 @@ line:
 	MOVQ AX, (SP)
 
 tile:
-	MOVQ   8(R13), BX
+	MOVQ 8(R13), BX
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	MOVQ   DI, R9
 	MOVQ   R12, 32(SP)
 	MOVQ   24(SP), R12
@@ -136177,6 +136663,18 @@ store:
 	VZEROUPPER
 	RET
 
+touch:
+	MOVQ R12, R9
+	MOVQ $+11, AX
+
+touching:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
+	JMP        touched
+
 segment:
 	MOVQ 16(SP), AX
 	ADDQ (AX), R9
@@ -136225,7 +136723,11 @@ line:
 	MOVQ AX, (SP)
 
 tile:
-	MOVQ   8(R13), BX
+	MOVQ 8(R13), BX
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	MOVQ   DI, R9
 	MOVQ   R12, 32(SP)
 	MOVQ   24(SP), R12
@@ -136630,6 +137132,18 @@ store:
 	VZEROUPPER
 	RET
 
+touch:
+	MOVQ R12, R9
+	MOVQ $+12, AX
+
+touching:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
+	JMP        touched
+
 segment:
 	MOVQ 16(SP), AX
 	ADDQ (AX), R9
@@ -136678,7 +137192,11 @@ line:
 	MOVQ AX, (SP)
 
 tile:
-	MOVQ   8(R13), BX
+	MOVQ 8(R13), BX
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	MOVQ   DI, R9
 	MOVQ   R12, 32(SP)
 	MOVQ   24(SP), R12
@@ -137110,6 +137628,18 @@ store:
 	VZEROUPPER
 	RET
 
+touch:
+	MOVQ R12, R9
+	MOVQ $+13, AX
+
+touching:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
+	JMP        touched
+
 segment:
 	MOVQ 16(SP), AX
 	ADDQ (AX), R9
@@ -137158,7 +137688,11 @@ line:
 	MOVQ AX, (SP)
 
 tile:
-	MOVQ   8(R13), BX
+	MOVQ 8(R13), BX
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	MOVQ   DI, R9
 	MOVQ   R12, 32(SP)
 	MOVQ   24(SP), R12
@@ -137616,6 +138150,18 @@ store:
 	JG      next
 	VZEROUPPER
 	RET
+
+touch:
+	MOVQ R12, R9
+	MOVQ $+14, AX
+
+touching:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	ADDQ       56(R13), R9
+	SUBQ       $+1, AX
+	JNE        touching
+	JMP        touched
 
 segment:
 	MOVQ 16(SP), AX
@@ -139842,7 +140388,6 @@ TEXT ·PackRows4AVX2(SB), NOSPLIT, $0-40
 
 tile:
 	MOVQ AX, R10
-	LEAQ (AX)(SI*4), R11
 	MOVQ k+32(FP), DX
 	SUBQ $+8, DX
 	JL   rest
@@ -139882,7 +140427,6 @@ eight:
 	VMOVUPS   X7, 112(BX)
 	ADDQ      $+128, BX
 	ADDQ      $+32, R10
-	ADDQ      $+32, R11
 	SUBQ      $+8, DX
 	JGE       eight
 
@@ -139901,7 +140445,6 @@ one:
 	VMOVSS X3, 12(BX)
 	ADDQ   $+16, BX
 	ADDQ   $+4, R10
-	ADDQ   $+4, R11
 	SUBQ   $+1, DX
 	JNE    one
 
@@ -139953,7 +140496,7 @@ TEXT ·PackRows5AVX2(SB), NOSPLIT, $0-40
 
 tile:
 	MOVQ AX, R10
-	LEAQ (AX)(SI*4), R11
+	LEAQ (R10)(SI*4), R11
 	MOVQ k+32(FP), DX
 	SUBQ $+8, DX
 	JL   rest
@@ -140071,7 +140614,7 @@ TEXT ·PackRows6AVX2(SB), NOSPLIT, $0-40
 
 tile:
 	MOVQ AX, R10
-	LEAQ (AX)(SI*4), R11
+	LEAQ (R10)(SI*4), R11
 	MOVQ k+32(FP), DX
 	SUBQ $+8, DX
 	JL   rest
@@ -140179,6 +140722,906 @@ tile:
 	ADDQ    $+24, BX
 	SUBQ    $+1, DX
 	JNE     column
+	VZEROUPPER
+	RET
+
+// func PackRows9AVX512(dst *float32, src *float32, stride int, tiles int, k int)
+// Requires: AVX, AVX512F
+TEXT ·PackRows9AVX512(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), BX
+	MOVQ src+8(FP), AX
+	MOVQ stride+16(FP), SI
+	MOVQ tiles+24(FP), DI
+	SHLQ $0x02, SI
+	LEAQ (SI)(SI*2), R8
+
+tile:
+	MOVQ AX, R10
+	LEAQ (R10)(SI*4), R11
+	LEAQ (R11)(SI*4), R12
+	MOVQ k+32(FP), DX
+	SUBQ $+8, DX
+	JL   rest
+
+eight:
+	VMOVUPS      (R10), X0
+	VINSERTF32X4 $0x01, (R11), Z0, Z0
+	VINSERTF32X4 $0x02, (R12), Z0, Z0
+	VMOVUPS      (R10)(SI*1), X1
+	VINSERTF32X4 $0x01, (R11)(SI*1), Z1, Z1
+	VMOVUPS      (R10)(SI*2), X2
+	VINSERTF32X4 $0x01, (R11)(SI*2), Z2, Z2
+	VMOVUPS      (R10)(R8*1), X3
+	VINSERTF32X4 $0x01, (R11)(R8*1), Z3, Z3
+	VMOVUPS      16(R10), X4
+	VINSERTF32X4 $0x01, 16(R11), Z4, Z4
+	VINSERTF32X4 $0x02, 16(R12), Z4, Z4
+	VMOVUPS      16(R10)(SI*1), X5
+	VINSERTF32X4 $0x01, 16(R11)(SI*1), Z5, Z5
+	VMOVUPS      16(R10)(SI*2), X6
+	VINSERTF32X4 $0x01, 16(R11)(SI*2), Z6, Z6
+	VMOVUPS      16(R10)(R8*1), X7
+	VINSERTF32X4 $0x01, 16(R11)(R8*1), Z7, Z7
+	VUNPCKLPS    Z1, Z0, Z8
+	VUNPCKHPS    Z1, Z0, Z9
+	VUNPCKLPS    Z3, Z2, Z10
+	VUNPCKHPS    Z3, Z2, Z11
+	VSHUFPS      $0x44, Z10, Z8, Z0
+	VSHUFPS      $0xee, Z10, Z8, Z1
+	VSHUFPS      $0x44, Z11, Z9, Z2
+	VSHUFPS      $0xee, Z11, Z9, Z3
+	VUNPCKLPS    Z5, Z4, Z12
+	VUNPCKHPS    Z5, Z4, Z13
+	VUNPCKLPS    Z7, Z6, Z14
+	VUNPCKHPS    Z7, Z6, Z15
+	VSHUFPS      $0x44, Z14, Z12, Z4
+	VSHUFPS      $0xee, Z14, Z12, Z5
+	VSHUFPS      $0x44, Z15, Z13, Z6
+	VSHUFPS      $0xee, Z15, Z13, Z7
+	VMOVUPS      Z0, (BX)
+	VMOVUPS      Z1, 36(BX)
+	VMOVUPS      Z2, 72(BX)
+	VMOVUPS      Z3, 108(BX)
+	VMOVUPS      Z4, 144(BX)
+	VMOVUPS      Z5, 180(BX)
+	VMOVUPS      Z6, 216(BX)
+	VMOVUPS      Z7, 252(BX)
+	ADDQ         $+288, BX
+	ADDQ         $+32, R10
+	ADDQ         $+32, R11
+	ADDQ         $+32, R12
+	SUBQ         $+8, DX
+	JGE          eight
+
+rest:
+	ADDQ $+8, DX
+	JE   next
+
+one:
+	VMOVSS (R10), X0
+	VMOVSS (R10)(SI*1), X1
+	VMOVSS (R10)(SI*2), X2
+	VMOVSS (R10)(R8*1), X3
+	VMOVSS (R11), X4
+	VMOVSS (R11)(SI*1), X5
+	VMOVSS (R11)(SI*2), X6
+	VMOVSS (R11)(R8*1), X7
+	VMOVSS (R12), X8
+	VMOVSS X0, (BX)
+	VMOVSS X1, 4(BX)
+	VMOVSS X2, 8(BX)
+	VMOVSS X3, 12(BX)
+	VMOVSS X4, 16(BX)
+	VMOVSS X5, 20(BX)
+	VMOVSS X6, 24(BX)
+	VMOVSS X7, 28(BX)
+	VMOVSS X8, 32(BX)
+	ADDQ   $+36, BX
+	ADDQ   $+4, R10
+	ADDQ   $+4, R11
+	ADDQ   $+4, R12
+	SUBQ   $+1, DX
+	JNE    one
+
+next:
+	LEAQ (AX)(SI*4), AX
+	LEAQ (AX)(SI*4), AX
+	ADDQ SI, AX
+	SUBQ $+1, DI
+	JNE  tile
+	VZEROUPPER
+	RET
+
+// func PackCols9AVX512(dst *float32, src *float32, stride int, tiles int, k int)
+// Requires: AVX, AVX512F
+TEXT ·PackCols9AVX512(SB), NOSPLIT, $0-40
+	MOVQ   dst+0(FP), BX
+	MOVQ   src+8(FP), AX
+	MOVQ   stride+16(FP), SI
+	MOVQ   k+32(FP), DX
+	SHLQ   $0x02, SI
+	IMUL3Q $+36, DX, CX
+	MOVL   $0x000001ff, DI
+	KMOVW  DI, K1
+
+column:
+	MOVQ tiles+24(FP), DI
+	MOVQ AX, R10
+	MOVQ BX, R11
+
+tile:
+	VMOVUPS.Z (R10), K1, Z0
+	VMOVUPS   Z0, K1, (R11)
+	ADDQ      $+36, R10
+	ADDQ      CX, R11
+	SUBQ      $+1, DI
+	JNE       tile
+	ADDQ      SI, AX
+	ADDQ      $+36, BX
+	SUBQ      $+1, DX
+	JNE       column
+	VZEROUPPER
+	RET
+
+// func PackRows10AVX512(dst *float32, src *float32, stride int, tiles int, k int)
+// Requires: AVX, AVX512F
+TEXT ·PackRows10AVX512(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), BX
+	MOVQ src+8(FP), AX
+	MOVQ stride+16(FP), SI
+	MOVQ tiles+24(FP), DI
+	SHLQ $0x02, SI
+	LEAQ (SI)(SI*2), R8
+
+tile:
+	MOVQ AX, R10
+	LEAQ (R10)(SI*4), R11
+	LEAQ (R11)(SI*4), R12
+	MOVQ k+32(FP), DX
+	SUBQ $+8, DX
+	JL   rest
+
+eight:
+	VMOVUPS      (R10), X0
+	VINSERTF32X4 $0x01, (R11), Z0, Z0
+	VINSERTF32X4 $0x02, (R12), Z0, Z0
+	VMOVUPS      (R10)(SI*1), X1
+	VINSERTF32X4 $0x01, (R11)(SI*1), Z1, Z1
+	VINSERTF32X4 $0x02, (R12)(SI*1), Z1, Z1
+	VMOVUPS      (R10)(SI*2), X2
+	VINSERTF32X4 $0x01, (R11)(SI*2), Z2, Z2
+	VMOVUPS      (R10)(R8*1), X3
+	VINSERTF32X4 $0x01, (R11)(R8*1), Z3, Z3
+	VMOVUPS      16(R10), X4
+	VINSERTF32X4 $0x01, 16(R11), Z4, Z4
+	VINSERTF32X4 $0x02, 16(R12), Z4, Z4
+	VMOVUPS      16(R10)(SI*1), X5
+	VINSERTF32X4 $0x01, 16(R11)(SI*1), Z5, Z5
+	VINSERTF32X4 $0x02, 16(R12)(SI*1), Z5, Z5
+	VMOVUPS      16(R10)(SI*2), X6
+	VINSERTF32X4 $0x01, 16(R11)(SI*2), Z6, Z6
+	VMOVUPS      16(R10)(R8*1), X7
+	VINSERTF32X4 $0x01, 16(R11)(R8*1), Z7, Z7
+	VUNPCKLPS    Z1, Z0, Z8
+	VUNPCKHPS    Z1, Z0, Z9
+	VUNPCKLPS    Z3, Z2, Z10
+	VUNPCKHPS    Z3, Z2, Z11
+	VSHUFPS      $0x44, Z10, Z8, Z0
+	VSHUFPS      $0xee, Z10, Z8, Z1
+	VSHUFPS      $0x44, Z11, Z9, Z2
+	VSHUFPS      $0xee, Z11, Z9, Z3
+	VUNPCKLPS    Z5, Z4, Z12
+	VUNPCKHPS    Z5, Z4, Z13
+	VUNPCKLPS    Z7, Z6, Z14
+	VUNPCKHPS    Z7, Z6, Z15
+	VSHUFPS      $0x44, Z14, Z12, Z4
+	VSHUFPS      $0xee, Z14, Z12, Z5
+	VSHUFPS      $0x44, Z15, Z13, Z6
+	VSHUFPS      $0xee, Z15, Z13, Z7
+	VMOVUPS      Z0, (BX)
+	VMOVUPS      Z1, 40(BX)
+	VMOVUPS      Z2, 80(BX)
+	VMOVUPS      Z3, 120(BX)
+	VMOVUPS      Z4, 160(BX)
+	VMOVUPS      Z5, 200(BX)
+	VMOVUPS      Z6, 240(BX)
+	VMOVUPS      Z7, 280(BX)
+	ADDQ         $+320, BX
+	ADDQ         $+32, R10
+	ADDQ         $+32, R11
+	ADDQ         $+32, R12
+	SUBQ         $+8, DX
+	JGE          eight
+
+rest:
+	ADDQ $+8, DX
+	JE   next
+
+one:
+	VMOVSS (R10), X0
+	VMOVSS (R10)(SI*1), X1
+	VMOVSS (R10)(SI*2), X2
+	VMOVSS (R10)(R8*1), X3
+	VMOVSS (R11), X4
+	VMOVSS (R11)(SI*1), X5
+	VMOVSS (R11)(SI*2), X6
+	VMOVSS (R11)(R8*1), X7
+	VMOVSS (R12), X8
+	VMOVSS (R12)(SI*1), X9
+	VMOVSS X0, (BX)
+	VMOVSS X1, 4(BX)
+	VMOVSS X2, 8(BX)
+	VMOVSS X3, 12(BX)
+	VMOVSS X4, 16(BX)
+	VMOVSS X5, 20(BX)
+	VMOVSS X6, 24(BX)
+	VMOVSS X7, 28(BX)
+	VMOVSS X8, 32(BX)
+	VMOVSS X9, 36(BX)
+	ADDQ   $+40, BX
+	ADDQ   $+4, R10
+	ADDQ   $+4, R11
+	ADDQ   $+4, R12
+	SUBQ   $+1, DX
+	JNE    one
+
+next:
+	LEAQ (AX)(SI*4), AX
+	LEAQ (AX)(SI*4), AX
+	ADDQ SI, AX
+	ADDQ SI, AX
+	SUBQ $+1, DI
+	JNE  tile
+	VZEROUPPER
+	RET
+
+// func PackCols10AVX512(dst *float32, src *float32, stride int, tiles int, k int)
+// Requires: AVX, AVX512F
+TEXT ·PackCols10AVX512(SB), NOSPLIT, $0-40
+	MOVQ   dst+0(FP), BX
+	MOVQ   src+8(FP), AX
+	MOVQ   stride+16(FP), SI
+	MOVQ   k+32(FP), DX
+	SHLQ   $0x02, SI
+	IMUL3Q $+40, DX, CX
+	MOVL   $0x000003ff, DI
+	KMOVW  DI, K1
+
+column:
+	MOVQ tiles+24(FP), DI
+	MOVQ AX, R10
+	MOVQ BX, R11
+
+tile:
+	VMOVUPS.Z (R10), K1, Z0
+	VMOVUPS   Z0, K1, (R11)
+	ADDQ      $+40, R10
+	ADDQ      CX, R11
+	SUBQ      $+1, DI
+	JNE       tile
+	ADDQ      SI, AX
+	ADDQ      $+40, BX
+	SUBQ      $+1, DX
+	JNE       column
+	VZEROUPPER
+	RET
+
+// func PackRows11AVX512(dst *float32, src *float32, stride int, tiles int, k int)
+// Requires: AVX, AVX512F
+TEXT ·PackRows11AVX512(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), BX
+	MOVQ src+8(FP), AX
+	MOVQ stride+16(FP), SI
+	MOVQ tiles+24(FP), DI
+	SHLQ $0x02, SI
+	LEAQ (SI)(SI*2), R8
+
+tile:
+	MOVQ AX, R10
+	LEAQ (R10)(SI*4), R11
+	LEAQ (R11)(SI*4), R12
+	MOVQ k+32(FP), DX
+	SUBQ $+8, DX
+	JL   rest
+
+eight:
+	VMOVUPS      (R10), X0
+	VINSERTF32X4 $0x01, (R11), Z0, Z0
+	VINSERTF32X4 $0x02, (R12), Z0, Z0
+	VMOVUPS      (R10)(SI*1), X1
+	VINSERTF32X4 $0x01, (R11)(SI*1), Z1, Z1
+	VINSERTF32X4 $0x02, (R12)(SI*1), Z1, Z1
+	VMOVUPS      (R10)(SI*2), X2
+	VINSERTF32X4 $0x01, (R11)(SI*2), Z2, Z2
+	VINSERTF32X4 $0x02, (R12)(SI*2), Z2, Z2
+	VMOVUPS      (R10)(R8*1), X3
+	VINSERTF32X4 $0x01, (R11)(R8*1), Z3, Z3
+	VMOVUPS      16(R10), X4
+	VINSERTF32X4 $0x01, 16(R11), Z4, Z4
+	VINSERTF32X4 $0x02, 16(R12), Z4, Z4
+	VMOVUPS      16(R10)(SI*1), X5
+	VINSERTF32X4 $0x01, 16(R11)(SI*1), Z5, Z5
+	VINSERTF32X4 $0x02, 16(R12)(SI*1), Z5, Z5
+	VMOVUPS      16(R10)(SI*2), X6
+	VINSERTF32X4 $0x01, 16(R11)(SI*2), Z6, Z6
+	VINSERTF32X4 $0x02, 16(R12)(SI*2), Z6, Z6
+	VMOVUPS      16(R10)(R8*1), X7
+	VINSERTF32X4 $0x01, 16(R11)(R8*1), Z7, Z7
+	VUNPCKLPS    Z1, Z0, Z8
+	VUNPCKHPS    Z1, Z0, Z9
+	VUNPCKLPS    Z3, Z2, Z10
+	VUNPCKHPS    Z3, Z2, Z11
+	VSHUFPS      $0x44, Z10, Z8, Z0
+	VSHUFPS      $0xee, Z10, Z8, Z1
+	VSHUFPS      $0x44, Z11, Z9, Z2
+	VSHUFPS      $0xee, Z11, Z9, Z3
+	VUNPCKLPS    Z5, Z4, Z12
+	VUNPCKHPS    Z5, Z4, Z13
+	VUNPCKLPS    Z7, Z6, Z14
+	VUNPCKHPS    Z7, Z6, Z15
+	VSHUFPS      $0x44, Z14, Z12, Z4
+	VSHUFPS      $0xee, Z14, Z12, Z5
+	VSHUFPS      $0x44, Z15, Z13, Z6
+	VSHUFPS      $0xee, Z15, Z13, Z7
+	VMOVUPS      Z0, (BX)
+	VMOVUPS      Z1, 44(BX)
+	VMOVUPS      Z2, 88(BX)
+	VMOVUPS      Z3, 132(BX)
+	VMOVUPS      Z4, 176(BX)
+	VMOVUPS      Z5, 220(BX)
+	VMOVUPS      Z6, 264(BX)
+	VMOVUPS      Z7, 308(BX)
+	ADDQ         $+352, BX
+	ADDQ         $+32, R10
+	ADDQ         $+32, R11
+	ADDQ         $+32, R12
+	SUBQ         $+8, DX
+	JGE          eight
+
+rest:
+	ADDQ $+8, DX
+	JE   next
+
+one:
+	VMOVSS (R10), X0
+	VMOVSS (R10)(SI*1), X1
+	VMOVSS (R10)(SI*2), X2
+	VMOVSS (R10)(R8*1), X3
+	VMOVSS (R11), X4
+	VMOVSS (R11)(SI*1), X5
+	VMOVSS (R11)(SI*2), X6
+	VMOVSS (R11)(R8*1), X7
+	VMOVSS (R12), X8
+	VMOVSS (R12)(SI*1), X9
+	VMOVSS (R12)(SI*2), X10
+	VMOVSS X0, (BX)
+	VMOVSS X1, 4(BX)
+	VMOVSS X2, 8(BX)
+	VMOVSS X3, 12(BX)
+	VMOVSS X4, 16(BX)
+	VMOVSS X5, 20(BX)
+	VMOVSS X6, 24(BX)
+	VMOVSS X7, 28(BX)
+	VMOVSS X8, 32(BX)
+	VMOVSS X9, 36(BX)
+	VMOVSS X10, 40(BX)
+	ADDQ   $+44, BX
+	ADDQ   $+4, R10
+	ADDQ   $+4, R11
+	ADDQ   $+4, R12
+	SUBQ   $+1, DX
+	JNE    one
+
+next:
+	LEAQ (AX)(SI*4), AX
+	LEAQ (AX)(SI*4), AX
+	ADDQ SI, AX
+	ADDQ SI, AX
+	ADDQ SI, AX
+	SUBQ $+1, DI
+	JNE  tile
+	VZEROUPPER
+	RET
+
+// func PackCols11AVX512(dst *float32, src *float32, stride int, tiles int, k int)
+// Requires: AVX, AVX512F
+TEXT ·PackCols11AVX512(SB), NOSPLIT, $0-40
+	MOVQ   dst+0(FP), BX
+	MOVQ   src+8(FP), AX
+	MOVQ   stride+16(FP), SI
+	MOVQ   k+32(FP), DX
+	SHLQ   $0x02, SI
+	IMUL3Q $+44, DX, CX
+	MOVL   $0x000007ff, DI
+	KMOVW  DI, K1
+
+column:
+	MOVQ tiles+24(FP), DI
+	MOVQ AX, R10
+	MOVQ BX, R11
+
+tile:
+	VMOVUPS.Z (R10), K1, Z0
+	VMOVUPS   Z0, K1, (R11)
+	ADDQ      $+44, R10
+	ADDQ      CX, R11
+	SUBQ      $+1, DI
+	JNE       tile
+	ADDQ      SI, AX
+	ADDQ      $+44, BX
+	SUBQ      $+1, DX
+	JNE       column
+	VZEROUPPER
+	RET
+
+// func PackRows12AVX512(dst *float32, src *float32, stride int, tiles int, k int)
+// Requires: AVX, AVX512F
+TEXT ·PackRows12AVX512(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), BX
+	MOVQ src+8(FP), AX
+	MOVQ stride+16(FP), SI
+	MOVQ tiles+24(FP), DI
+	SHLQ $0x02, SI
+	LEAQ (SI)(SI*2), R8
+
+tile:
+	MOVQ AX, R10
+	LEAQ (R10)(SI*4), R11
+	LEAQ (R11)(SI*4), R12
+	MOVQ k+32(FP), DX
+	SUBQ $+8, DX
+	JL   rest
+
+eight:
+	VMOVUPS      (R10), X0
+	VINSERTF32X4 $0x01, (R11), Z0, Z0
+	VINSERTF32X4 $0x02, (R12), Z0, Z0
+	VMOVUPS      (R10)(SI*1), X1
+	VINSERTF32X4 $0x01, (R11)(SI*1), Z1, Z1
+	VINSERTF32X4 $0x02, (R12)(SI*1), Z1, Z1
+	VMOVUPS      (R10)(SI*2), X2
+	VINSERTF32X4 $0x01, (R11)(SI*2), Z2, Z2
+	VINSERTF32X4 $0x02, (R12)(SI*2), Z2, Z2
+	VMOVUPS      (R10)(R8*1), X3
+	VINSERTF32X4 $0x01, (R11)(R8*1), Z3, Z3
+	VINSERTF32X4 $0x02, (R12)(R8*1), Z3, Z3
+	VMOVUPS      16(R10), X4
+	VINSERTF32X4 $0x01, 16(R11), Z4, Z4
+	VINSERTF32X4 $0x02, 16(R12), Z4, Z4
+	VMOVUPS      16(R10)(SI*1), X5
+	VINSERTF32X4 $0x01, 16(R11)(SI*1), Z5, Z5
+	VINSERTF32X4 $0x02, 16(R12)(SI*1), Z5, Z5
+	VMOVUPS      16(R10)(SI*2), X6
+	VINSERTF32X4 $0x01, 16(R11)(SI*2), Z6, Z6
+	VINSERTF32X4 $0x02, 16(R12)(SI*2), Z6, Z6
+	VMOVUPS      16(R10)(R8*1), X7
+	VINSERTF32X4 $0x01, 16(R11)(R8*1), Z7, Z7
+	VINSERTF32X4 $0x02, 16(R12)(R8*1), Z7, Z7
+	VUNPCKLPS    Z1, Z0, Z8
+	VUNPCKHPS    Z1, Z0, Z9
+	VUNPCKLPS    Z3, Z2, Z10
+	VUNPCKHPS    Z3, Z2, Z11
+	VSHUFPS      $0x44, Z10, Z8, Z0
+	VSHUFPS      $0xee, Z10, Z8, Z1
+	VSHUFPS      $0x44, Z11, Z9, Z2
+	VSHUFPS      $0xee, Z11, Z9, Z3
+	VUNPCKLPS    Z5, Z4, Z12
+	VUNPCKHPS    Z5, Z4, Z13
+	VUNPCKLPS    Z7, Z6, Z14
+	VUNPCKHPS    Z7, Z6, Z15
+	VSHUFPS      $0x44, Z14, Z12, Z4
+	VSHUFPS      $0xee, Z14, Z12, Z5
+	VSHUFPS      $0x44, Z15, Z13, Z6
+	VSHUFPS      $0xee, Z15, Z13, Z7
+	VMOVUPS      Z0, (BX)
+	VMOVUPS      Z1, 48(BX)
+	VMOVUPS      Z2, 96(BX)
+	VMOVUPS      Z3, 144(BX)
+	VMOVUPS      Z4, 192(BX)
+	VMOVUPS      Z5, 240(BX)
+	VMOVUPS      Z6, 288(BX)
+	VMOVUPS      Z7, 336(BX)
+	ADDQ         $+384, BX
+	ADDQ         $+32, R10
+	ADDQ         $+32, R11
+	ADDQ         $+32, R12
+	SUBQ         $+8, DX
+	JGE          eight
+
+rest:
+	ADDQ $+8, DX
+	JE   next
+
+one:
+	VMOVSS (R10), X0
+	VMOVSS (R10)(SI*1), X1
+	VMOVSS (R10)(SI*2), X2
+	VMOVSS (R10)(R8*1), X3
+	VMOVSS (R11), X4
+	VMOVSS (R11)(SI*1), X5
+	VMOVSS (R11)(SI*2), X6
+	VMOVSS (R11)(R8*1), X7
+	VMOVSS (R12), X8
+	VMOVSS (R12)(SI*1), X9
+	VMOVSS (R12)(SI*2), X10
+	VMOVSS (R12)(R8*1), X11
+	VMOVSS X0, (BX)
+	VMOVSS X1, 4(BX)
+	VMOVSS X2, 8(BX)
+	VMOVSS X3, 12(BX)
+	VMOVSS X4, 16(BX)
+	VMOVSS X5, 20(BX)
+	VMOVSS X6, 24(BX)
+	VMOVSS X7, 28(BX)
+	VMOVSS X8, 32(BX)
+	VMOVSS X9, 36(BX)
+	VMOVSS X10, 40(BX)
+	VMOVSS X11, 44(BX)
+	ADDQ   $+48, BX
+	ADDQ   $+4, R10
+	ADDQ   $+4, R11
+	ADDQ   $+4, R12
+	SUBQ   $+1, DX
+	JNE    one
+
+next:
+	LEAQ (AX)(SI*4), AX
+	LEAQ (AX)(SI*4), AX
+	LEAQ (AX)(SI*4), AX
+	SUBQ $+1, DI
+	JNE  tile
+	VZEROUPPER
+	RET
+
+// func PackCols12AVX512(dst *float32, src *float32, stride int, tiles int, k int)
+// Requires: AVX, AVX512F
+TEXT ·PackCols12AVX512(SB), NOSPLIT, $0-40
+	MOVQ   dst+0(FP), BX
+	MOVQ   src+8(FP), AX
+	MOVQ   stride+16(FP), SI
+	MOVQ   k+32(FP), DX
+	SHLQ   $0x02, SI
+	IMUL3Q $+48, DX, CX
+	MOVL   $0x00000fff, DI
+	KMOVW  DI, K1
+
+column:
+	MOVQ tiles+24(FP), DI
+	MOVQ AX, R10
+	MOVQ BX, R11
+
+tile:
+	VMOVUPS.Z (R10), K1, Z0
+	VMOVUPS   Z0, K1, (R11)
+	ADDQ      $+48, R10
+	ADDQ      CX, R11
+	SUBQ      $+1, DI
+	JNE       tile
+	ADDQ      SI, AX
+	ADDQ      $+48, BX
+	SUBQ      $+1, DX
+	JNE       column
+	VZEROUPPER
+	RET
+
+// func PackRows13AVX512(dst *float32, src *float32, stride int, tiles int, k int)
+// Requires: AVX, AVX512F
+TEXT ·PackRows13AVX512(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), BX
+	MOVQ src+8(FP), AX
+	MOVQ stride+16(FP), SI
+	MOVQ tiles+24(FP), DI
+	SHLQ $0x02, SI
+	LEAQ (SI)(SI*2), R8
+
+tile:
+	MOVQ AX, R10
+	LEAQ (R10)(SI*4), R11
+	LEAQ (R11)(SI*4), R12
+	LEAQ (R12)(SI*4), R13
+	MOVQ k+32(FP), DX
+	SUBQ $+8, DX
+	JL   rest
+
+eight:
+	VMOVUPS      (R10), X0
+	VINSERTF32X4 $0x01, (R11), Z0, Z0
+	VINSERTF32X4 $0x02, (R12), Z0, Z0
+	VINSERTF32X4 $0x03, (R13), Z0, Z0
+	VMOVUPS      (R10)(SI*1), X1
+	VINSERTF32X4 $0x01, (R11)(SI*1), Z1, Z1
+	VINSERTF32X4 $0x02, (R12)(SI*1), Z1, Z1
+	VMOVUPS      (R10)(SI*2), X2
+	VINSERTF32X4 $0x01, (R11)(SI*2), Z2, Z2
+	VINSERTF32X4 $0x02, (R12)(SI*2), Z2, Z2
+	VMOVUPS      (R10)(R8*1), X3
+	VINSERTF32X4 $0x01, (R11)(R8*1), Z3, Z3
+	VINSERTF32X4 $0x02, (R12)(R8*1), Z3, Z3
+	VMOVUPS      16(R10), X4
+	VINSERTF32X4 $0x01, 16(R11), Z4, Z4
+	VINSERTF32X4 $0x02, 16(R12), Z4, Z4
+	VINSERTF32X4 $0x03, 16(R13), Z4, Z4
+	VMOVUPS      16(R10)(SI*1), X5
+	VINSERTF32X4 $0x01, 16(R11)(SI*1), Z5, Z5
+	VINSERTF32X4 $0x02, 16(R12)(SI*1), Z5, Z5
+	VMOVUPS      16(R10)(SI*2), X6
+	VINSERTF32X4 $0x01, 16(R11)(SI*2), Z6, Z6
+	VINSERTF32X4 $0x02, 16(R12)(SI*2), Z6, Z6
+	VMOVUPS      16(R10)(R8*1), X7
+	VINSERTF32X4 $0x01, 16(R11)(R8*1), Z7, Z7
+	VINSERTF32X4 $0x02, 16(R12)(R8*1), Z7, Z7
+	VUNPCKLPS    Z1, Z0, Z8
+	VUNPCKHPS    Z1, Z0, Z9
+	VUNPCKLPS    Z3, Z2, Z10
+	VUNPCKHPS    Z3, Z2, Z11
+	VSHUFPS      $0x44, Z10, Z8, Z0
+	VSHUFPS      $0xee, Z10, Z8, Z1
+	VSHUFPS      $0x44, Z11, Z9, Z2
+	VSHUFPS      $0xee, Z11, Z9, Z3
+	VUNPCKLPS    Z5, Z4, Z12
+	VUNPCKHPS    Z5, Z4, Z13
+	VUNPCKLPS    Z7, Z6, Z14
+	VUNPCKHPS    Z7, Z6, Z15
+	VSHUFPS      $0x44, Z14, Z12, Z4
+	VSHUFPS      $0xee, Z14, Z12, Z5
+	VSHUFPS      $0x44, Z15, Z13, Z6
+	VSHUFPS      $0xee, Z15, Z13, Z7
+	VMOVUPS      Z0, (BX)
+	VMOVUPS      Z1, 52(BX)
+	VMOVUPS      Z2, 104(BX)
+	VMOVUPS      Z3, 156(BX)
+	VMOVUPS      Z4, 208(BX)
+	VMOVUPS      Z5, 260(BX)
+	VMOVUPS      Z6, 312(BX)
+	VMOVUPS      Z7, 364(BX)
+	ADDQ         $+416, BX
+	ADDQ         $+32, R10
+	ADDQ         $+32, R11
+	ADDQ         $+32, R12
+	ADDQ         $+32, R13
+	SUBQ         $+8, DX
+	JGE          eight
+
+rest:
+	ADDQ $+8, DX
+	JE   next
+
+one:
+	VMOVSS (R10), X0
+	VMOVSS (R10)(SI*1), X1
+	VMOVSS (R10)(SI*2), X2
+	VMOVSS (R10)(R8*1), X3
+	VMOVSS (R11), X4
+	VMOVSS (R11)(SI*1), X5
+	VMOVSS (R11)(SI*2), X6
+	VMOVSS (R11)(R8*1), X7
+	VMOVSS (R12), X8
+	VMOVSS (R12)(SI*1), X9
+	VMOVSS (R12)(SI*2), X10
+	VMOVSS (R12)(R8*1), X11
+	VMOVSS (R13), X12
+	VMOVSS X0, (BX)
+	VMOVSS X1, 4(BX)
+	VMOVSS X2, 8(BX)
+	VMOVSS X3, 12(BX)
+	VMOVSS X4, 16(BX)
+	VMOVSS X5, 20(BX)
+	VMOVSS X6, 24(BX)
+	VMOVSS X7, 28(BX)
+	VMOVSS X8, 32(BX)
+	VMOVSS X9, 36(BX)
+	VMOVSS X10, 40(BX)
+	VMOVSS X11, 44(BX)
+	VMOVSS X12, 48(BX)
+	ADDQ   $+52, BX
+	ADDQ   $+4, R10
+	ADDQ   $+4, R11
+	ADDQ   $+4, R12
+	ADDQ   $+4, R13
+	SUBQ   $+1, DX
+	JNE    one
+
+next:
+	LEAQ (AX)(SI*4), AX
+	LEAQ (AX)(SI*4), AX
+	LEAQ (AX)(SI*4), AX
+	ADDQ SI, AX
+	SUBQ $+1, DI
+	JNE  tile
+	VZEROUPPER
+	RET
+
+// func PackCols13AVX512(dst *float32, src *float32, stride int, tiles int, k int)
+// Requires: AVX, AVX512F
+TEXT ·PackCols13AVX512(SB), NOSPLIT, $0-40
+	MOVQ   dst+0(FP), BX
+	MOVQ   src+8(FP), AX
+	MOVQ   stride+16(FP), SI
+	MOVQ   k+32(FP), DX
+	SHLQ   $0x02, SI
+	IMUL3Q $+52, DX, CX
+	MOVL   $0x00001fff, DI
+	KMOVW  DI, K1
+
+column:
+	MOVQ tiles+24(FP), DI
+	MOVQ AX, R10
+	MOVQ BX, R11
+
+tile:
+	VMOVUPS.Z (R10), K1, Z0
+	VMOVUPS   Z0, K1, (R11)
+	ADDQ      $+52, R10
+	ADDQ      CX, R11
+	SUBQ      $+1, DI
+	JNE       tile
+	ADDQ      SI, AX
+	ADDQ      $+52, BX
+	SUBQ      $+1, DX
+	JNE       column
+	VZEROUPPER
+	RET
+
+// func PackRows14AVX512(dst *float32, src *float32, stride int, tiles int, k int)
+// Requires: AVX, AVX512F
+TEXT ·PackRows14AVX512(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), BX
+	MOVQ src+8(FP), AX
+	MOVQ stride+16(FP), SI
+	MOVQ tiles+24(FP), DI
+	SHLQ $0x02, SI
+	LEAQ (SI)(SI*2), R8
+
+tile:
+	MOVQ AX, R10
+	LEAQ (R10)(SI*4), R11
+	LEAQ (R11)(SI*4), R12
+	LEAQ (R12)(SI*4), R13
+	MOVQ k+32(FP), DX
+	SUBQ $+8, DX
+	JL   rest
+
+eight:
+	VMOVUPS      (R10), X0
+	VINSERTF32X4 $0x01, (R11), Z0, Z0
+	VINSERTF32X4 $0x02, (R12), Z0, Z0
+	VINSERTF32X4 $0x03, (R13), Z0, Z0
+	VMOVUPS      (R10)(SI*1), X1
+	VINSERTF32X4 $0x01, (R11)(SI*1), Z1, Z1
+	VINSERTF32X4 $0x02, (R12)(SI*1), Z1, Z1
+	VINSERTF32X4 $0x03, (R13)(SI*1), Z1, Z1
+	VMOVUPS      (R10)(SI*2), X2
+	VINSERTF32X4 $0x01, (R11)(SI*2), Z2, Z2
+	VINSERTF32X4 $0x02, (R12)(SI*2), Z2, Z2
+	VMOVUPS      (R10)(R8*1), X3
+	VINSERTF32X4 $0x01, (R11)(R8*1), Z3, Z3
+	VINSERTF32X4 $0x02, (R12)(R8*1), Z3, Z3
+	VMOVUPS      16(R10), X4
+	VINSERTF32X4 $0x01, 16(R11), Z4, Z4
+	VINSERTF32X4 $0x02, 16(R12), Z4, Z4
+	VINSERTF32X4 $0x03, 16(R13), Z4, Z4
+	VMOVUPS      16(R10)(SI*1), X5
+	VINSERTF32X4 $0x01, 16(R11)(SI*1), Z5, Z5
+	VINSERTF32X4 $0x02, 16(R12)(SI*1), Z5, Z5
+	VINSERTF32X4 $0x03, 16(R13)(SI*1), Z5, Z5
+	VMOVUPS      16(R10)(SI*2), X6
+	VINSERTF32X4 $0x01, 16(R11)(SI*2), Z6, Z6
+	VINSERTF32X4 $0x02, 16(R12)(SI*2), Z6, Z6
+	VMOVUPS      16(R10)(R8*1), X7
+	VINSERTF32X4 $0x01, 16(R11)(R8*1), Z7, Z7
+	VINSERTF32X4 $0x02, 16(R12)(R8*1), Z7, Z7
+	VUNPCKLPS    Z1, Z0, Z8
+	VUNPCKHPS    Z1, Z0, Z9
+	VUNPCKLPS    Z3, Z2, Z10
+	VUNPCKHPS    Z3, Z2, Z11
+	VSHUFPS      $0x44, Z10, Z8, Z0
+	VSHUFPS      $0xee, Z10, Z8, Z1
+	VSHUFPS      $0x44, Z11, Z9, Z2
+	VSHUFPS      $0xee, Z11, Z9, Z3
+	VUNPCKLPS    Z5, Z4, Z12
+	VUNPCKHPS    Z5, Z4, Z13
+	VUNPCKLPS    Z7, Z6, Z14
+	VUNPCKHPS    Z7, Z6, Z15
+	VSHUFPS      $0x44, Z14, Z12, Z4
+	VSHUFPS      $0xee, Z14, Z12, Z5
+	VSHUFPS      $0x44, Z15, Z13, Z6
+	VSHUFPS      $0xee, Z15, Z13, Z7
+	VMOVUPS      Z0, (BX)
+	VMOVUPS      Z1, 56(BX)
+	VMOVUPS      Z2, 112(BX)
+	VMOVUPS      Z3, 168(BX)
+	VMOVUPS      Z4, 224(BX)
+	VMOVUPS      Z5, 280(BX)
+	VMOVUPS      Z6, 336(BX)
+	VMOVUPS      Z7, 392(BX)
+	ADDQ         $+448, BX
+	ADDQ         $+32, R10
+	ADDQ         $+32, R11
+	ADDQ         $+32, R12
+	ADDQ         $+32, R13
+	SUBQ         $+8, DX
+	JGE          eight
+
+rest:
+	ADDQ $+8, DX
+	JE   next
+
+one:
+	VMOVSS (R10), X0
+	VMOVSS (R10)(SI*1), X1
+	VMOVSS (R10)(SI*2), X2
+	VMOVSS (R10)(R8*1), X3
+	VMOVSS (R11), X4
+	VMOVSS (R11)(SI*1), X5
+	VMOVSS (R11)(SI*2), X6
+	VMOVSS (R11)(R8*1), X7
+	VMOVSS (R12), X8
+	VMOVSS (R12)(SI*1), X9
+	VMOVSS (R12)(SI*2), X10
+	VMOVSS (R12)(R8*1), X11
+	VMOVSS (R13), X12
+	VMOVSS (R13)(SI*1), X13
+	VMOVSS X0, (BX)
+	VMOVSS X1, 4(BX)
+	VMOVSS X2, 8(BX)
+	VMOVSS X3, 12(BX)
+	VMOVSS X4, 16(BX)
+	VMOVSS X5, 20(BX)
+	VMOVSS X6, 24(BX)
+	VMOVSS X7, 28(BX)
+	VMOVSS X8, 32(BX)
+	VMOVSS X9, 36(BX)
+	VMOVSS X10, 40(BX)
+	VMOVSS X11, 44(BX)
+	VMOVSS X12, 48(BX)
+	VMOVSS X13, 52(BX)
+	ADDQ   $+56, BX
+	ADDQ   $+4, R10
+	ADDQ   $+4, R11
+	ADDQ   $+4, R12
+	ADDQ   $+4, R13
+	SUBQ   $+1, DX
+	JNE    one
+
+next:
+	LEAQ (AX)(SI*4), AX
+	LEAQ (AX)(SI*4), AX
+	LEAQ (AX)(SI*4), AX
+	ADDQ SI, AX
+	ADDQ SI, AX
+	SUBQ $+1, DI
+	JNE  tile
+	VZEROUPPER
+	RET
+
+// func PackCols14AVX512(dst *float32, src *float32, stride int, tiles int, k int)
+// Requires: AVX, AVX512F
+TEXT ·PackCols14AVX512(SB), NOSPLIT, $0-40
+	MOVQ   dst+0(FP), BX
+	MOVQ   src+8(FP), AX
+	MOVQ   stride+16(FP), SI
+	MOVQ   k+32(FP), DX
+	SHLQ   $0x02, SI
+	IMUL3Q $+56, DX, CX
+	MOVL   $0x00003fff, DI
+	KMOVW  DI, K1
+
+column:
+	MOVQ tiles+24(FP), DI
+	MOVQ AX, R10
+	MOVQ BX, R11
+
+tile:
+	VMOVUPS.Z (R10), K1, Z0
+	VMOVUPS   Z0, K1, (R11)
+	ADDQ      $+56, R10
+	ADDQ      CX, R11
+	SUBQ      $+1, DI
+	JNE       tile
+	ADDQ      SI, AX
+	ADDQ      $+56, BX
+	SUBQ      $+1, DX
+	JNE       column
 	VZEROUPPER
 	RET
 

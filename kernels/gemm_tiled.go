@@ -3,6 +3,8 @@
 package kernels
 
 import (
+	"unsafe"
+
 	"github.com/adafisher-go/adafisher/asm"
 )
 
@@ -40,7 +42,8 @@ type tiling struct {
 	block      int    // columns of a transposition block
 	aheadLines int    // cache lines that a tile prefetches every four k: with AVX2 a second one would hold up a shared core
 	halfRows   int    // most rows that a panel of float16 is converted for by each tile
-	packs      bool   // there are routines that pack A tile by tile, and B on the way
+	packsLeft  bool   // there are routines that pack A tile by tile
+	packs      bool   // and some that pack B on the way
 	leftRows   int    // of a packed block of A, which stays in the second cache
 	leftPanels int    // of B, that are too few to pack A for; half as many if it lies by columns
 	narrow     int    // columns of C up to which its transpose is computed
@@ -48,9 +51,9 @@ type tiling struct {
 }
 
 var tilings = [...]tiling{
-	AVX512: {lanes: 16, rows: 14, tall: 14, laneRows: 8, wide: [2]int{16, 8}, block: 8, aheadLines: 2, halfRows: 28, leftRows: 256, leftPanels: 2, narrow: 16},
+	AVX512: {lanes: 16, rows: 14, tall: 14, laneRows: 8, wide: [2]int{16, 8}, block: 8, aheadLines: 2, halfRows: 28, packsLeft: true, leftRows: 256, leftPanels: 2, narrow: 16},
 	AVX2: {lanes: 8, rows: 6, tall: 12, laneRows: 6, evenRows: true, onceRows: 4, wide: [2]int{8, 4}, block: 8, aheadLines: 1, halfRows: 1 << 30, // on ports that multiply-adds leave free
-		packs: true, leftRows: 192, leftPanels: 16, narrow: 12, oneRow: true},
+		packsLeft: true, packs: true, leftRows: 192, leftPanels: 16, narrow: 12, oneRow: true},
 	// A panel has 8 columns: by llvm-mca's models to pack an element of A takes as long as
 	// three of them, and to convert a panel of float16 as long as one to three tiles do.
 	NEON: {lanes: 4, rows: 8, tall: 8, laneRows: 8, wide: [2]int{8, 8}, block: 4, aheadLines: 2, halfRows: 16, leftRows: 256, leftPanels: 6, narrow: 4},
@@ -405,6 +408,12 @@ func (p *product) blocked() {
 						panel = b[q*kb:]
 					}
 					switch {
+					case block > 0 && w == width:
+						b := rightBlock{data: &panel[0], stride: 4 * width}
+						if q+width < cols {
+							b.ahead, b.lines = uintptr(unsafe.Pointer(&panel[width*kb])), width*kb/16
+						}
+						p.tiles(i, j+q, k, rows, kb, a, shapeTwo, p.t.lanes, b)
 					case block > 0:
 						p.panel(i, j+q, k, rows, w, kb, a, panel, width)
 					case p.t.packs && w == width && rows > 2*p.t.rows && !p.g.TransB:
@@ -423,7 +432,7 @@ func (p *product) blocked() {
 // packA copies a block of op(A) of some rows, so that what a tile reads is consecutive,
 // or, at a level that doesn't have that, by columns at a stride that is good for the cache.
 func (p *product) packA(dst []float32, a leftBlock, rows, kb int) leftBlock {
-	if !p.t.packs {
+	if !p.t.packsLeft {
 		if a.cols {
 			return a
 		}

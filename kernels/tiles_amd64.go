@@ -106,6 +106,18 @@ func combine(l Level, c, x, b *float32, stride, k, n, more int) {
 //go:noinline
 func packTileRows(l Level, height int, dst, src *float32, stride, tiles, k int) {
 	switch {
+	case l == AVX512 && height == 9:
+		asm.PackRows9AVX512(dst, src, stride, tiles, k)
+	case l == AVX512 && height == 10:
+		asm.PackRows10AVX512(dst, src, stride, tiles, k)
+	case l == AVX512 && height == 11:
+		asm.PackRows11AVX512(dst, src, stride, tiles, k)
+	case l == AVX512 && height == 12:
+		asm.PackRows12AVX512(dst, src, stride, tiles, k)
+	case l == AVX512 && height == 13:
+		asm.PackRows13AVX512(dst, src, stride, tiles, k)
+	case l == AVX512 && height == 14:
+		asm.PackRows14AVX512(dst, src, stride, tiles, k)
 	case l == AVX2 && height == 4:
 		asm.PackRows4AVX2(dst, src, stride, tiles, k)
 	case l == AVX2 && height == 5:
@@ -123,6 +135,18 @@ func packTileRows(l Level, height int, dst, src *float32, stride, tiles, k int) 
 //go:noinline
 func packTileCols(l Level, height int, dst, src *float32, stride, tiles, k int) {
 	switch {
+	case l == AVX512 && height == 9:
+		asm.PackCols9AVX512(dst, src, stride, tiles, k)
+	case l == AVX512 && height == 10:
+		asm.PackCols10AVX512(dst, src, stride, tiles, k)
+	case l == AVX512 && height == 11:
+		asm.PackCols11AVX512(dst, src, stride, tiles, k)
+	case l == AVX512 && height == 12:
+		asm.PackCols12AVX512(dst, src, stride, tiles, k)
+	case l == AVX512 && height == 13:
+		asm.PackCols13AVX512(dst, src, stride, tiles, k)
+	case l == AVX512 && height == 14:
+		asm.PackCols14AVX512(dst, src, stride, tiles, k)
 	case l == AVX2 && height == 4:
 		asm.PackCols4AVX2(dst, src, stride, tiles, k)
 	case l == AVX2 && height == 5:

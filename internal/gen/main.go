@@ -57,9 +57,11 @@ func generate() error {
 		t.PackHalf()
 		t.PackRounded()
 	}
-	for _, height := range avx2.PackHeights() {
-		avx2.PackRows(height)
-		avx2.PackCols(height)
+	for _, t := range []*x86.Target{avx2, avx512} {
+		for _, height := range t.PackHeights() {
+			t.PackRows(height)
+			t.PackCols(height)
+		}
 	}
 	for _, s := range avx2.DotStrips() {
 		avx2.Dots(s)
@@ -89,7 +91,7 @@ func generate() error {
 		}
 	}
 	tiles := map[string][]gemmLevel{
-		"amd64": {{"AVX512", avx512.Tiles(), "AVX2", nil, nil}, {"AVX2", avx2.Tiles(), "AVX2", avx2.PackHeights(), avx2.DotStrips()}},
+		"amd64": {{"AVX512", avx512.Tiles(), "AVX2", avx512.PackHeights(), nil}, {"AVX2", avx2.Tiles(), "AVX2", avx2.PackHeights(), avx2.DotStrips()}},
 		"arm64": {{"NEON", arm.Tiles(), "NEON", nil, nil}},
 	}
 	if err := writeGo("asm/tile.go", tileStruct()); err != nil {

@@ -20,9 +20,14 @@ func (t *Target) Tiles() []vec.Tile {
 	return slices.Concat(vec.Tiles(6, 6, 8, 4), vec.TallTiles(7, 12), vec.PackTiles(5, 6))
 }
 
-// PackHeights returns the rows of tiles that AVX2 packs A for: three tiles or more
-// that are about as high.
-func (t *Target) PackHeights() []int { return []int{4, 5, 6} }
+// PackHeights returns the rows of tiles that A is packed for: three tiles or more that
+// are about as high.
+func (t *Target) PackHeights() []int {
+	if t.Wide {
+		return []int{9, 10, 11, 12, 13, 14}
+	}
+	return []int{4, 5, 6}
+}
 
 // Registers of a micro-kernel. A row group is five rows on one pointer, at 0, 1,
 // 2, 3 (by a register of its own) and 4 strides; with AVX2 there is a sixth, at 5, and
@@ -246,6 +251,25 @@ func (t *Target) Gemm(s vec.Tile) {
 		t.LEAQ(gemmBS.at(gemmB, 4, 0), farB)
 		t.ADDQ(gemmBS.one, farB)
 	}
+	if drained > 0 || prefetches && s.Vectors == 2 && !s.Partial {
+		t.CMPQ(add, operand.I8(0))
+		t.JNE(operand.LabelRef("touch"))
+		t.rare = append(t.rare, func() {
+			t.Label("touch") // what is added to at the end, and may be far away
+			row := gemmP[0]
+			t.MOVQ(gemmC, row)
+			t.MOVQ(operand.I32(int32(s.Rows)), gemmK)
+			t.Label("touching")
+			for line := 0; line < s.Vectors*bytes; line += 64 {
+				t.PREFETCHT0(operand.Mem{Base: row, Disp: line})
+			}
+			t.ADDQ(t.field(vec.TileCStride), row)
+			t.SUBQ(operand.I8(1), gemmK)
+			t.JNE(operand.LabelRef("touching"))
+			t.JMP(operand.LabelRef("touched"))
+		})
+		t.Label("touched")
+	}
 	t.MOVQ(gemmA, gemmP[0])
 	if prefetches {
 		t.MOVQ(gemmC, c0)
@@ -253,22 +277,6 @@ func (t *Target) Gemm(s vec.Tile) {
 	}
 	if s.Pack {
 		t.MOVQ(t.field(vec.TilePack), pack)
-	}
-	if drained > 0 {
-		t.CMPQ(add, operand.I8(0))
-		t.JNE(operand.LabelRef("touch"))
-		t.rare = append(t.rare, func() {
-			t.Label("touch") // what is added to at the end, and may be far away
-			t.MOVQ(gemmC, reg.RAX)
-			for r := range s.Rows {
-				t.PREFETCHT0(operand.Mem{Base: reg.RAX})
-				if r < s.Rows-1 {
-					t.ADDQ(t.field(vec.TileCStride), reg.RAX)
-				}
-			}
-			t.JMP(operand.LabelRef("touched"))
-		})
-		t.Label("touched")
 	}
 	for g := 1; g < groups; g++ {
 		if group == 6 {
