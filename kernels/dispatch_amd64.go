@@ -20,7 +20,7 @@ func axpy(y, x []float32, alpha float32) {
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(y) >= shortLen {
+		if len(y) > shortLen {
 			asm.AxpyAVX512(unsafe.SliceData(y), unsafe.SliceData(x), len(y), alpha)
 			return
 		}
@@ -51,7 +51,7 @@ func scale(dst, x []float32, alpha float32) {
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(dst) >= shortLen {
+		if len(dst) > shortLen {
 			asm.ScaleAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), alpha)
 			return
 		}
@@ -107,7 +107,7 @@ func ema(y, x []float32, keep, add float32) {
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(y) >= shortLen {
+		if len(y) > shortLen {
 			asm.EmaAVX512(unsafe.SliceData(y), unsafe.SliceData(x), len(y), keep, add)
 			return
 		}
@@ -1513,7 +1513,7 @@ func relu(dst, x []float32) {
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(dst) >= shortLen {
+		if len(dst) > shortLen {
 			asm.ReluAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
 			return
 		}
@@ -1570,7 +1570,7 @@ func reluBackward(dx, dy, y []float32) {
 	raceRead(y)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(dx) >= shortLen {
+		if len(dx) > shortLen {
 			asm.ReluBackwardAVX512(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(y), len(dx))
 			return
 		}
@@ -1655,7 +1655,7 @@ func tanhBackward(dx, dy, y []float32) {
 	raceRead(y)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(dx) >= shortLen {
+		if len(dx) > shortLen {
 			asm.TanhBackwardAVX512(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(y), len(dx))
 			return
 		}
@@ -1796,7 +1796,7 @@ func sqrt(dst, x []float32) {
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(dst) >= shortLen {
+		if len(dst) > shortLen {
 			asm.SqrtAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
 			return
 		}
@@ -1961,7 +1961,7 @@ func sigmoidBackward(dx, dy, y []float32) {
 	raceRead(y)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(dx) >= shortLen {
+		if len(dx) > shortLen {
 			asm.SigmoidBackwardAVX512(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(y), len(dx))
 			return
 		}
@@ -2212,7 +2212,7 @@ func logSoftmax(dst, x []float32, m, l float32) {
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(dst) >= shortLen {
+		if len(dst) > shortLen {
 			asm.LogSoftmaxAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), m, l)
 			return
 		}
@@ -2297,7 +2297,7 @@ func add(dst, x, y []float32) {
 	raceRead(y)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(dst) >= shortLen {
+		if len(dst) > shortLen {
 			asm.AddAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), len(dst))
 			return
 		}
@@ -2355,7 +2355,7 @@ func sub(dst, x, y []float32) {
 	raceRead(y)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(dst) >= shortLen {
+		if len(dst) > shortLen {
 			asm.SubAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), len(dst))
 			return
 		}
@@ -2413,7 +2413,7 @@ func mul(dst, x, y []float32) {
 	raceRead(y)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(dst) >= shortLen {
+		if len(dst) > shortLen {
 			asm.MulAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), len(dst))
 			return
 		}
@@ -2471,7 +2471,7 @@ func div(dst, x, y []float32) {
 	raceRead(y)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(dst) >= shortLen {
+		if len(dst) > shortLen {
 			asm.DivAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), len(dst))
 			return
 		}
@@ -2530,7 +2530,7 @@ func mulAdd(dst, x, y, z []float32) {
 	raceRead(z)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(dst) >= shortLen {
+		if len(dst) > shortLen {
 			asm.MulAddAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), unsafe.SliceData(z), len(dst))
 			return
 		}
@@ -2589,7 +2589,7 @@ func scaleAdd(dst, x, y []float32, alpha, beta float32) {
 	raceRead(y)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(dst) >= shortLen {
+		if len(dst) > shortLen {
 			asm.ScaleAddAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), len(dst), alpha, beta)
 			return
 		}
@@ -2646,7 +2646,7 @@ func copyVector(dst, x []float32) {
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(dst) >= shortLen {
+		if len(dst) > shortLen {
 			asm.CopyVectorAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
 			return
 		}
@@ -2701,7 +2701,7 @@ func fill(dst []float32, value float32) {
 	raceWrite(dst)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(dst) >= shortLen {
+		if len(dst) > shortLen {
 			asm.FillAVX512(unsafe.SliceData(dst), len(dst), value)
 			return
 		}
@@ -2756,7 +2756,7 @@ func clamp(dst, x []float32, lo, hi float32) {
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(dst) >= shortLen {
+		if len(dst) > shortLen {
 			asm.ClampAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), lo, hi)
 			return
 		}
@@ -2812,7 +2812,7 @@ func abs(dst, x []float32) {
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(dst) >= shortLen {
+		if len(dst) > shortLen {
 			asm.AbsAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
 			return
 		}
@@ -3141,7 +3141,7 @@ func layerNorm(dst, x, gamma, beta []float32, mean, rstd float32) {
 	raceRead(beta)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(dst) >= shortLen {
+		if len(dst) > shortLen {
 			asm.LayerNormAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(gamma), unsafe.SliceData(beta), len(dst), mean, rstd)
 			return
 		}
@@ -3338,7 +3338,7 @@ func shiftedMeans(mean, lost, shift []float32, rows float32) {
 	raceRead(shift)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(mean) >= shortLen {
+		if len(mean) > shortLen {
 			asm.ShiftedMeansAVX512(unsafe.SliceData(mean), unsafe.SliceData(lost), unsafe.SliceData(shift), len(mean), rows)
 			return
 		}
@@ -3369,7 +3369,7 @@ func correctedVariances(variance, lost []float32, rows float32) {
 	raceRead(lost)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(variance) >= shortLen {
+		if len(variance) > shortLen {
 			asm.CorrectedVariancesAVX512(unsafe.SliceData(variance), unsafe.SliceData(lost), len(variance), rows)
 			return
 		}
@@ -4067,7 +4067,7 @@ func fromFloat16(dst []float32, x []uint16) {
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(dst) >= shortLen {
+		if len(dst) > shortLen {
 			asm.FromFloat16AVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
 			return
 		}
@@ -4098,7 +4098,7 @@ func toFloat16(dst []uint16, x []float32) {
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(dst) >= shortLen {
+		if len(dst) > shortLen {
 			asm.ToFloat16AVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
 			return
 		}

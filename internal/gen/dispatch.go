@@ -103,7 +103,7 @@ func dispatch(kernels []*vec.Kernel, a arch) *bytes.Buffer {
 		for i, l := range a.levels {
 			call := fmt.Sprintf("%sasm.%s%s(%s)", ret, k.Title(), l, arguments(k))
 			if l == "AVX512" && i+1 < len(a.levels) && k.Short() {
-				fmt.Fprintf(b, "case %s:\nif len(%s) >= shortLen {\n%s\nreturn\n}\nfallthrough\n", l, k.Slices[0].Name, call)
+				fmt.Fprintf(b, "case %s:\nif len(%s) > shortLen {\n%s\nreturn\n}\nfallthrough\n", l, k.Slices[0].Name, call)
 				continue
 			}
 			fmt.Fprintf(b, "case %s:\n%s\n", l, call)
