@@ -76,7 +76,7 @@ func scalePieces(dst, x []float32, alpha float32) {
 }
 
 func scaleStream(dst, x []float32, alpha float32) bool {
-	if CurrentLevel() != AVX2 || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) {
+	if CurrentLevel() == Generic || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) {
 		return false
 	}
 	head := untilLine(dst)
@@ -1538,7 +1538,7 @@ func reluPieces(dst, x []float32) {
 }
 
 func reluStream(dst, x []float32) bool {
-	if CurrentLevel() != AVX2 || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) {
+	if CurrentLevel() == Generic || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) {
 		return false
 	}
 	head := untilLine(dst)
@@ -1595,7 +1595,7 @@ func reluBackwardPieces(dx, dy, y []float32) {
 }
 
 func reluBackwardStream(dx, dy, y []float32) bool {
-	if CurrentLevel() != AVX2 || !aligned4(dx) || unsafe.SliceData(dy) == unsafe.SliceData(dx) || unsafe.SliceData(y) == unsafe.SliceData(dx) {
+	if CurrentLevel() == Generic || !aligned4(dx) || unsafe.SliceData(dy) == unsafe.SliceData(dx) || unsafe.SliceData(y) == unsafe.SliceData(dx) {
 		return false
 	}
 	head := untilLine(dx)
@@ -1680,7 +1680,7 @@ func tanhBackwardPieces(dx, dy, y []float32) {
 }
 
 func tanhBackwardStream(dx, dy, y []float32) bool {
-	if CurrentLevel() != AVX2 || !aligned4(dx) || unsafe.SliceData(dy) == unsafe.SliceData(dx) || unsafe.SliceData(y) == unsafe.SliceData(dx) {
+	if CurrentLevel() == Generic || !aligned4(dx) || unsafe.SliceData(dy) == unsafe.SliceData(dx) || unsafe.SliceData(y) == unsafe.SliceData(dx) {
 		return false
 	}
 	head := untilLine(dx)
@@ -1821,7 +1821,7 @@ func sqrtPieces(dst, x []float32) {
 }
 
 func sqrtStream(dst, x []float32) bool {
-	if CurrentLevel() != AVX2 || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) {
+	if CurrentLevel() == Generic || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) {
 		return false
 	}
 	head := untilLine(dst)
@@ -1986,7 +1986,7 @@ func sigmoidBackwardPieces(dx, dy, y []float32) {
 }
 
 func sigmoidBackwardStream(dx, dy, y []float32) bool {
-	if CurrentLevel() != AVX2 || !aligned4(dx) || unsafe.SliceData(dy) == unsafe.SliceData(dx) || unsafe.SliceData(y) == unsafe.SliceData(dx) {
+	if CurrentLevel() == Generic || !aligned4(dx) || unsafe.SliceData(dy) == unsafe.SliceData(dx) || unsafe.SliceData(y) == unsafe.SliceData(dx) {
 		return false
 	}
 	head := untilLine(dx)
@@ -2237,7 +2237,7 @@ func logSoftmaxPieces(dst, x []float32, m, l float32) {
 }
 
 func logSoftmaxStream(dst, x []float32, m, l float32) bool {
-	if CurrentLevel() != AVX2 || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) {
+	if CurrentLevel() == Generic || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) {
 		return false
 	}
 	head := untilLine(dst)
@@ -2322,7 +2322,7 @@ func addPieces(dst, x, y []float32) {
 }
 
 func addStream(dst, x, y []float32) bool {
-	if CurrentLevel() != AVX2 || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) || unsafe.SliceData(y) == unsafe.SliceData(dst) {
+	if CurrentLevel() == Generic || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) || unsafe.SliceData(y) == unsafe.SliceData(dst) {
 		return false
 	}
 	head := untilLine(dst)
@@ -2380,7 +2380,7 @@ func subPieces(dst, x, y []float32) {
 }
 
 func subStream(dst, x, y []float32) bool {
-	if CurrentLevel() != AVX2 || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) || unsafe.SliceData(y) == unsafe.SliceData(dst) {
+	if CurrentLevel() == Generic || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) || unsafe.SliceData(y) == unsafe.SliceData(dst) {
 		return false
 	}
 	head := untilLine(dst)
@@ -2438,7 +2438,7 @@ func mulPieces(dst, x, y []float32) {
 }
 
 func mulStream(dst, x, y []float32) bool {
-	if CurrentLevel() != AVX2 || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) || unsafe.SliceData(y) == unsafe.SliceData(dst) {
+	if CurrentLevel() == Generic || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) || unsafe.SliceData(y) == unsafe.SliceData(dst) {
 		return false
 	}
 	head := untilLine(dst)
@@ -2496,7 +2496,7 @@ func divPieces(dst, x, y []float32) {
 }
 
 func divStream(dst, x, y []float32) bool {
-	if CurrentLevel() != AVX2 || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) || unsafe.SliceData(y) == unsafe.SliceData(dst) {
+	if CurrentLevel() == Generic || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) || unsafe.SliceData(y) == unsafe.SliceData(dst) {
 		return false
 	}
 	head := untilLine(dst)
@@ -2555,7 +2555,7 @@ func mulAddPieces(dst, x, y, z []float32) {
 }
 
 func mulAddStream(dst, x, y, z []float32) bool {
-	if CurrentLevel() != AVX2 || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) || unsafe.SliceData(y) == unsafe.SliceData(dst) || unsafe.SliceData(z) == unsafe.SliceData(dst) {
+	if CurrentLevel() == Generic || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) || unsafe.SliceData(y) == unsafe.SliceData(dst) || unsafe.SliceData(z) == unsafe.SliceData(dst) {
 		return false
 	}
 	head := untilLine(dst)
@@ -2614,7 +2614,7 @@ func scaleAddPieces(dst, x, y []float32, alpha, beta float32) {
 }
 
 func scaleAddStream(dst, x, y []float32, alpha, beta float32) bool {
-	if CurrentLevel() != AVX2 || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) || unsafe.SliceData(y) == unsafe.SliceData(dst) {
+	if CurrentLevel() == Generic || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) || unsafe.SliceData(y) == unsafe.SliceData(dst) {
 		return false
 	}
 	head := untilLine(dst)
@@ -2671,7 +2671,7 @@ func copyVectorPieces(dst, x []float32) {
 }
 
 func copyVectorStream(dst, x []float32) bool {
-	if CurrentLevel() != AVX2 || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) {
+	if CurrentLevel() == Generic || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) {
 		return false
 	}
 	head := untilLine(dst)
@@ -2726,7 +2726,7 @@ func fillPieces(dst []float32, value float32) {
 }
 
 func fillStream(dst []float32, value float32) bool {
-	if CurrentLevel() != AVX2 || !aligned4(dst) {
+	if CurrentLevel() == Generic || !aligned4(dst) {
 		return false
 	}
 	head := untilLine(dst)
@@ -2781,7 +2781,7 @@ func clampPieces(dst, x []float32, lo, hi float32) {
 }
 
 func clampStream(dst, x []float32, lo, hi float32) bool {
-	if CurrentLevel() != AVX2 || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) {
+	if CurrentLevel() == Generic || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) {
 		return false
 	}
 	head := untilLine(dst)
@@ -2837,7 +2837,7 @@ func absPieces(dst, x []float32) {
 }
 
 func absStream(dst, x []float32) bool {
-	if CurrentLevel() != AVX2 || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) {
+	if CurrentLevel() == Generic || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) {
 		return false
 	}
 	head := untilLine(dst)
@@ -3166,7 +3166,7 @@ func layerNormPieces(dst, x, gamma, beta []float32, mean, rstd float32) {
 }
 
 func layerNormStream(dst, x, gamma, beta []float32, mean, rstd float32) bool {
-	if CurrentLevel() != AVX2 || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) || unsafe.SliceData(gamma) == unsafe.SliceData(dst) || unsafe.SliceData(beta) == unsafe.SliceData(dst) {
+	if CurrentLevel() == Generic || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) || unsafe.SliceData(gamma) == unsafe.SliceData(dst) || unsafe.SliceData(beta) == unsafe.SliceData(dst) {
 		return false
 	}
 	head := untilLine(dst)

@@ -155,7 +155,7 @@ func stream(b *bytes.Buffer, k *vec.Kernel, level, params, names string) {
 		}
 		return strings.Join(vectors, ", ") + " = " + strings.Join(rest, ", ")
 	}
-	fmt.Fprintf(b, "\nfunc %sStream(%s) bool {\nif CurrentLevel() != %s || !aligned4(%s)", k.Name, params, level, out)
+	fmt.Fprintf(b, "\nfunc %sStream(%s) bool {\nif CurrentLevel() == Generic || !aligned4(%s)", k.Name, params, out)
 	for _, s := range k.Slices[1:] {
 		fmt.Fprintf(b, " || unsafe.SliceData(%s) == unsafe.SliceData(%s)", s.Name, out)
 	}
