@@ -22391,42 +22391,52 @@ vectors:
 	JGE     vectors
 
 vectors_end:
-	ADDQ    $+8, CX
-	TESTQ   CX, CX
-	JE      done
-	CMPQ    CX, $+4
-	JL      piece4_end
-	VMOVUPS (BX), X0
-	VSQRTPS X0, X0
-	VMOVUPS X0, (AX)
-	ADDQ    $+16, AX
-	ADDQ    $+16, BX
-	ADDQ    $-4, CX
+	ADDQ       $+8, CX
+	TESTQ      CX, CX
+	JE         done
+	LEAQ       partial_masks<>+0(SB), DX
+	NEGQ       CX
+	VMOVUPS    32(DX)(CX*4), Y0
+	NEGQ       CX
+	VMASKMOVPS (BX), Y0, Y1
+	VSQRTPS    Y1, Y1
+	CMPQ       CX, $0x04
+	JL         store132_few
+	VMOVUPS    X1, (AX)
+	JE         store132_end
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	CMPQ       CX, $0x06
+	JL         store132_five
+	VMOVLPS    X1, 16(AX)
+	JE         store132_swap
+	VEXTRACTPS $0x02, X1, 24(AX)
+	JMP        store132_swap
 
-piece4_end:
-	CMPQ    CX, $+2
-	JL      piece2_end
-	VMOVSD  (BX), X0
-	VSQRTPS X0, X0
-	VMOVSD  X0, (AX)
-	ADDQ    $+8, AX
-	ADDQ    $+8, BX
-	ADDQ    $-2, CX
+store132_five:
+	VMOVSS X1, 16(AX)
 
-piece2_end:
-	CMPQ    CX, $+1
-	JL      piece1_end
-	VMOVSS  (BX), X0
-	VSQRTPS X0, X0
-	VMOVSS  X0, (AX)
+store132_swap:
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	JMP        store132_end
 
-piece1_end:
+store132_few:
+	CMPQ       CX, $0x02
+	JL         store132_one
+	VMOVLPS    X1, (AX)
+	JE         store132_end
+	VEXTRACTPS $0x02, X1, 8(AX)
+	JMP        store132_end
+
+store132_one:
+	VMOVSS X1, (AX)
+
+store132_end:
 done:
 	VZEROUPPER
 	RET
 
 // func SqrtAVX512(dst *float32, x *float32, n int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, BMI2
 TEXT ·SqrtAVX512(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), BX
@@ -22458,46 +22468,16 @@ vectors:
 	JGE     vectors
 
 vectors_end:
-	ADDQ    $+16, CX
-	TESTQ   CX, CX
-	JE      done
-	CMPQ    CX, $+8
-	JL      piece8_end
-	VMOVUPS (BX), Y0
-	VSQRTPS Y0, Y0
-	VMOVUPS Y0, (AX)
-	ADDQ    $+32, AX
-	ADDQ    $+32, BX
-	ADDQ    $-8, CX
+	ADDQ      $+16, CX
+	TESTQ     CX, CX
+	JE        done
+	MOVL      $0x0000ffff, DX
+	BZHIL     CX, DX, DX
+	KMOVW     DX, K1
+	VMOVUPS.Z (BX), K1, Z0
+	VSQRTPS   Z0, Z0
+	VMOVUPS   Z0, K1, (AX)
 
-piece8_end:
-	CMPQ    CX, $+4
-	JL      piece4_end
-	VMOVUPS (BX), X0
-	VSQRTPS X0, X0
-	VMOVUPS X0, (AX)
-	ADDQ    $+16, AX
-	ADDQ    $+16, BX
-	ADDQ    $-4, CX
-
-piece4_end:
-	CMPQ    CX, $+2
-	JL      piece2_end
-	VMOVSD  (BX), X0
-	VSQRTPS X0, X0
-	VMOVSD  X0, (AX)
-	ADDQ    $+8, AX
-	ADDQ    $+8, BX
-	ADDQ    $-2, CX
-
-piece2_end:
-	CMPQ    CX, $+1
-	JL      piece1_end
-	VMOVSS  (BX), X0
-	VSQRTPS X0, X0
-	VMOVSS  X0, (AX)
-
-piece1_end:
 done:
 	VZEROUPPER
 	RET
@@ -22643,36 +22623,36 @@ vectors_end:
 	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Y7, Y7
 	VBLENDVPS    Y7, Y9, Y8, Y8
 	CMPQ         CX, $0x04
-	JL           store132_few
+	JL           store133_few
 	VMOVUPS      X8, (AX)
-	JE           store132_end
+	JE           store133_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         CX, $0x06
-	JL           store132_five
+	JL           store133_five
 	VMOVLPS      X8, 16(AX)
-	JE           store132_swap
+	JE           store133_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store132_swap
+	JMP          store133_swap
 
-store132_five:
+store133_five:
 	VMOVSS X8, 16(AX)
 
-store132_swap:
+store133_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store132_end
+	JMP        store133_end
 
-store132_few:
+store133_few:
 	CMPQ       CX, $0x02
-	JL         store132_one
+	JL         store133_one
 	VMOVLPS    X8, (AX)
-	JE         store132_end
+	JE         store133_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store132_end
+	JMP        store133_end
 
-store132_one:
+store133_one:
 	VMOVSS X8, (AX)
 
-store132_end:
+store133_end:
 done:
 	VZEROUPPER
 	RET
@@ -23133,36 +23113,36 @@ vectors_end:
 	VANDPS       Y1, Y6, Y9
 	VORPS        Y9, Y8, Y8
 	CMPQ         CX, $0x04
-	JL           store133_few
+	JL           store134_few
 	VMOVUPS      X8, (AX)
-	JE           store133_end
+	JE           store134_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         CX, $0x06
-	JL           store133_five
+	JL           store134_five
 	VMOVLPS      X8, 16(AX)
-	JE           store133_swap
+	JE           store134_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store133_swap
+	JMP          store134_swap
 
-store133_five:
+store134_five:
 	VMOVSS X8, 16(AX)
 
-store133_swap:
+store134_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store133_end
+	JMP        store134_end
 
-store133_few:
+store134_few:
 	CMPQ       CX, $0x02
-	JL         store133_one
+	JL         store134_one
 	VMOVLPS    X8, (AX)
-	JE         store133_end
+	JE         store134_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store133_end
+	JMP        store134_end
 
-store133_one:
+store134_one:
 	VMOVSS X8, (AX)
 
-store133_end:
+store134_end:
 done:
 	VZEROUPPER
 	RET
@@ -23782,36 +23762,36 @@ vectors_end:
 	VMAXPS       Y9, Y7, Y9
 	VADDPS       Y8, Y9, Y8
 	CMPQ         CX, $0x04
-	JL           store134_few
+	JL           store135_few
 	VMOVUPS      X8, (AX)
-	JE           store134_end
+	JE           store135_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         CX, $0x06
-	JL           store134_five
+	JL           store135_five
 	VMOVLPS      X8, 16(AX)
-	JE           store134_swap
+	JE           store135_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store134_swap
+	JMP          store135_swap
 
-store134_five:
+store135_five:
 	VMOVSS X8, 16(AX)
 
-store134_swap:
+store135_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store134_end
+	JMP        store135_end
 
-store134_few:
+store135_few:
 	CMPQ       CX, $0x02
-	JL         store134_one
+	JL         store135_one
 	VMOVLPS    X8, (AX)
-	JE         store134_end
+	JE         store135_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store134_end
+	JMP        store135_end
 
-store134_one:
+store135_one:
 	VMOVSS X8, (AX)
 
-store134_end:
+store135_end:
 done:
 	VZEROUPPER
 	RET
@@ -24301,36 +24281,36 @@ vectors_end:
 	VADDPS       lanes_3f800000<>+0(SB), Y8, Y8
 	VDIVPS       Y8, Y9, Y8
 	CMPQ         CX, $0x04
-	JL           store135_few
+	JL           store136_few
 	VMOVUPS      X8, (AX)
-	JE           store135_end
+	JE           store136_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         CX, $0x06
-	JL           store135_five
+	JL           store136_five
 	VMOVLPS      X8, 16(AX)
-	JE           store135_swap
+	JE           store136_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store135_swap
+	JMP          store136_swap
 
-store135_five:
+store136_five:
 	VMOVSS X8, 16(AX)
 
-store135_swap:
+store136_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store135_end
+	JMP        store136_end
 
-store135_few:
+store136_few:
 	CMPQ       CX, $0x02
-	JL         store135_one
+	JL         store136_one
 	VMOVLPS    X8, (AX)
-	JE         store135_end
+	JE         store136_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store135_end
+	JMP        store136_end
 
-store135_one:
+store136_one:
 	VMOVSS X8, (AX)
 
-store135_end:
+store136_end:
 done:
 	VZEROUPPER
 	RET
@@ -24877,36 +24857,36 @@ vectors_end:
 	VADDPS       lanes_3f800000<>+0(SB), Y0, Y0
 	VDIVPS       Y0, Y7, Y0
 	CMPQ         CX, $0x04
-	JL           store136_few
+	JL           store137_few
 	VMOVUPS      X0, (AX)
-	JE           store136_end
+	JE           store137_end
 	VPERM2F128   $0x01, Y0, Y0, Y0
 	CMPQ         CX, $0x06
-	JL           store136_five
+	JL           store137_five
 	VMOVLPS      X0, 16(AX)
-	JE           store136_swap
+	JE           store137_swap
 	VEXTRACTPS   $0x02, X0, 24(AX)
-	JMP          store136_swap
+	JMP          store137_swap
 
-store136_five:
+store137_five:
 	VMOVSS X0, 16(AX)
 
-store136_swap:
+store137_swap:
 	VPERM2F128 $0x01, Y0, Y0, Y0
-	JMP        store136_end
+	JMP        store137_end
 
-store136_few:
+store137_few:
 	CMPQ       CX, $0x02
-	JL         store136_one
+	JL         store137_one
 	VMOVLPS    X0, (AX)
-	JE         store136_end
+	JE         store137_end
 	VEXTRACTPS $0x02, X0, 8(AX)
-	JMP        store136_end
+	JMP        store137_end
 
-store136_one:
+store137_one:
 	VMOVSS X0, (AX)
 
-store136_end:
+store137_end:
 done:
 	VZEROUPPER
 	RET
@@ -25237,36 +25217,36 @@ vectors_end:
 	VMASKMOVPS   (BX), Y8, Y12
 	VMULPS       Y12, Y7, Y12
 	CMPQ         DX, $0x04
-	JL           store137_few
+	JL           store138_few
 	VMOVUPS      X12, (AX)
-	JE           store137_end
+	JE           store138_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         DX, $0x06
-	JL           store137_five
+	JL           store138_five
 	VMOVLPS      X12, 16(AX)
-	JE           store137_swap
+	JE           store138_swap
 	VEXTRACTPS   $0x02, X12, 24(AX)
-	JMP          store137_swap
+	JMP          store138_swap
 
-store137_five:
+store138_five:
 	VMOVSS X12, 16(AX)
 
-store137_swap:
+store138_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store137_end
+	JMP        store138_end
 
-store137_few:
+store138_few:
 	CMPQ       DX, $0x02
-	JL         store137_one
+	JL         store138_one
 	VMOVLPS    X12, (AX)
-	JE         store137_end
+	JE         store138_end
 	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store137_end
+	JMP        store138_end
 
-store137_one:
+store138_one:
 	VMOVSS X12, (AX)
 
-store137_end:
+store138_end:
 done:
 	VZEROUPPER
 	RET
@@ -25722,36 +25702,36 @@ vectors_end:
 	VBLENDVPS    Y3, Y12, Y9, Y9
 	VMULPS       Y9, Y11, Y9
 	CMPQ         CX, $0x04
-	JL           store138_few
+	JL           store139_few
 	VMOVUPS      X9, (AX)
-	JE           store138_end
+	JE           store139_end
 	VPERM2F128   $0x01, Y9, Y9, Y9
 	CMPQ         CX, $0x06
-	JL           store138_five
+	JL           store139_five
 	VMOVLPS      X9, 16(AX)
-	JE           store138_swap
+	JE           store139_swap
 	VEXTRACTPS   $0x02, X9, 24(AX)
-	JMP          store138_swap
+	JMP          store139_swap
 
-store138_five:
+store139_five:
 	VMOVSS X9, 16(AX)
 
-store138_swap:
+store139_swap:
 	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store138_end
+	JMP        store139_end
 
-store138_few:
+store139_few:
 	CMPQ       CX, $0x02
-	JL         store138_one
+	JL         store139_one
 	VMOVLPS    X9, (AX)
-	JE         store138_end
+	JE         store139_end
 	VEXTRACTPS $0x02, X9, 8(AX)
-	JMP        store138_end
+	JMP        store139_end
 
-store138_one:
+store139_one:
 	VMOVSS X9, (AX)
 
-store138_end:
+store139_end:
 done:
 	VZEROUPPER
 	RET
@@ -26349,36 +26329,36 @@ vectors_end:
 	VMASKMOVPS   (BX), Y4, Y0
 	VMULPS       Y0, Y5, Y0
 	CMPQ         DX, $0x04
-	JL           store139_few
+	JL           store140_few
 	VMOVUPS      X0, (AX)
-	JE           store139_end
+	JE           store140_end
 	VPERM2F128   $0x01, Y0, Y0, Y0
 	CMPQ         DX, $0x06
-	JL           store139_five
+	JL           store140_five
 	VMOVLPS      X0, 16(AX)
-	JE           store139_swap
+	JE           store140_swap
 	VEXTRACTPS   $0x02, X0, 24(AX)
-	JMP          store139_swap
+	JMP          store140_swap
 
-store139_five:
+store140_five:
 	VMOVSS X0, 16(AX)
 
-store139_swap:
+store140_swap:
 	VPERM2F128 $0x01, Y0, Y0, Y0
-	JMP        store139_end
+	JMP        store140_end
 
-store139_few:
+store140_few:
 	CMPQ       DX, $0x02
-	JL         store139_one
+	JL         store140_one
 	VMOVLPS    X0, (AX)
-	JE         store139_end
+	JE         store140_end
 	VEXTRACTPS $0x02, X0, 8(AX)
-	JMP        store139_end
+	JMP        store140_end
 
-store139_one:
+store140_one:
 	VMOVSS X0, (AX)
 
-store139_end:
+store140_end:
 done:
 	VZEROUPPER
 	RET
@@ -26941,36 +26921,36 @@ vectors_end:
 	VADDPS       lanes_3f800000<>+0(SB), Y3, Y3
 	VDIVPS       Y3, Y7, Y3
 	CMPQ         CX, $0x04
-	JL           store140_few
+	JL           store141_few
 	VMOVUPS      X3, (AX)
-	JE           store140_end
+	JE           store141_end
 	VPERM2F128   $0x01, Y3, Y3, Y3
 	CMPQ         CX, $0x06
-	JL           store140_five
+	JL           store141_five
 	VMOVLPS      X3, 16(AX)
-	JE           store140_swap
+	JE           store141_swap
 	VEXTRACTPS   $0x02, X3, 24(AX)
-	JMP          store140_swap
+	JMP          store141_swap
 
-store140_five:
+store141_five:
 	VMOVSS X3, 16(AX)
 
-store140_swap:
+store141_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store140_end
+	JMP        store141_end
 
-store140_few:
+store141_few:
 	CMPQ       CX, $0x02
-	JL         store140_one
+	JL         store141_one
 	VMOVLPS    X3, (AX)
-	JE         store140_end
+	JE         store141_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store140_end
+	JMP        store141_end
 
-store140_one:
+store141_one:
 	VMOVSS X3, (AX)
 
-store140_end:
+store141_end:
 done:
 	VZEROUPPER
 	RET
@@ -27487,36 +27467,36 @@ vectors_end:
 	VMASKMOVPS   (BX), Y5, Y13
 	VMULPS       Y13, Y8, Y13
 	CMPQ         DX, $0x04
-	JL           store141_few
+	JL           store142_few
 	VMOVUPS      X13, (AX)
-	JE           store141_end
+	JE           store142_end
 	VPERM2F128   $0x01, Y13, Y13, Y13
 	CMPQ         DX, $0x06
-	JL           store141_five
+	JL           store142_five
 	VMOVLPS      X13, 16(AX)
-	JE           store141_swap
+	JE           store142_swap
 	VEXTRACTPS   $0x02, X13, 24(AX)
-	JMP          store141_swap
+	JMP          store142_swap
 
-store141_five:
+store142_five:
 	VMOVSS X13, 16(AX)
 
-store141_swap:
+store142_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store141_end
+	JMP        store142_end
 
-store141_few:
+store142_few:
 	CMPQ       DX, $0x02
-	JL         store141_one
+	JL         store142_one
 	VMOVLPS    X13, (AX)
-	JE         store141_end
+	JE         store142_end
 	VEXTRACTPS $0x02, X13, 8(AX)
-	JMP        store141_end
+	JMP        store142_end
 
-store141_one:
+store142_one:
 	VMOVSS X13, (AX)
 
-store141_end:
+store142_end:
 done:
 	VZEROUPPER
 	RET
@@ -29352,36 +29332,36 @@ vectors_end:
 	VMASKMOVPS   (BX), Y8, Y1
 	VFNMADD231PS Y0, Y9, Y1
 	CMPQ         DX, $0x04
-	JL           store142_few
+	JL           store143_few
 	VMOVUPS      X1, (AX)
-	JE           store142_end
+	JE           store143_end
 	VPERM2F128   $0x01, Y1, Y1, Y1
 	CMPQ         DX, $0x06
-	JL           store142_five
+	JL           store143_five
 	VMOVLPS      X1, 16(AX)
-	JE           store142_swap
+	JE           store143_swap
 	VEXTRACTPS   $0x02, X1, 24(AX)
-	JMP          store142_swap
+	JMP          store143_swap
 
-store142_five:
+store143_five:
 	VMOVSS X1, 16(AX)
 
-store142_swap:
+store143_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store142_end
+	JMP        store143_end
 
-store142_few:
+store143_few:
 	CMPQ       DX, $0x02
-	JL         store142_one
+	JL         store143_one
 	VMOVLPS    X1, (AX)
-	JE         store142_end
+	JE         store143_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store142_end
+	JMP        store143_end
 
-store142_one:
+store143_one:
 	VMOVSS X1, (AX)
 
-store142_end:
+store143_end:
 done:
 	VZEROUPPER
 	RET
@@ -30201,47 +30181,53 @@ vectors:
 	JGE     vectors
 
 vectors_end:
-	ADDQ    $+8, DX
-	TESTQ   DX, DX
-	JE      done
-	CMPQ    DX, $+4
-	JL      piece4_end
-	VMOVUPS (BX), X0
-	VMOVUPS (CX), X1
-	VDIVPS  X1, X0, X1
-	VMOVUPS X1, (AX)
-	ADDQ    $+16, AX
-	ADDQ    $+16, BX
-	ADDQ    $+16, CX
-	ADDQ    $-4, DX
+	ADDQ       $+8, DX
+	TESTQ      DX, DX
+	JE         done
+	LEAQ       partial_masks<>+0(SB), SI
+	NEGQ       DX
+	VMOVUPS    32(SI)(DX*4), Y0
+	NEGQ       DX
+	VMASKMOVPS (BX), Y0, Y1
+	VMASKMOVPS (CX), Y0, Y2
+	VDIVPS     Y2, Y1, Y2
+	CMPQ       DX, $0x04
+	JL         store144_few
+	VMOVUPS    X2, (AX)
+	JE         store144_end
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	CMPQ       DX, $0x06
+	JL         store144_five
+	VMOVLPS    X2, 16(AX)
+	JE         store144_swap
+	VEXTRACTPS $0x02, X2, 24(AX)
+	JMP        store144_swap
 
-piece4_end:
-	CMPQ   DX, $+2
-	JL     piece2_end
-	VMOVSD (BX), X1
-	VMOVSD (CX), X0
-	VDIVPS X0, X1, X0
-	VMOVSD X0, (AX)
-	ADDQ   $+8, AX
-	ADDQ   $+8, BX
-	ADDQ   $+8, CX
-	ADDQ   $-2, DX
+store144_five:
+	VMOVSS X2, 16(AX)
 
-piece2_end:
-	CMPQ   DX, $+1
-	JL     piece1_end
-	VMOVSS (BX), X0
-	VMOVSS (CX), X1
-	VDIVPS X1, X0, X1
-	VMOVSS X1, (AX)
+store144_swap:
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	JMP        store144_end
 
-piece1_end:
+store144_few:
+	CMPQ       DX, $0x02
+	JL         store144_one
+	VMOVLPS    X2, (AX)
+	JE         store144_end
+	VEXTRACTPS $0x02, X2, 8(AX)
+	JMP        store144_end
+
+store144_one:
+	VMOVSS X2, (AX)
+
+store144_end:
 done:
 	VZEROUPPER
 	RET
 
 // func DivAVX512(dst *float32, x *float32, y *float32, n int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, BMI2
 TEXT ·DivAVX512(SB), NOSPLIT, $0-32
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), BX
@@ -30279,53 +30265,17 @@ vectors:
 	JGE     vectors
 
 vectors_end:
-	ADDQ    $+16, DX
-	TESTQ   DX, DX
-	JE      done
-	CMPQ    DX, $+8
-	JL      piece8_end
-	VMOVUPS (BX), Y0
-	VMOVUPS (CX), Y1
-	VDIVPS  Y1, Y0, Y1
-	VMOVUPS Y1, (AX)
-	ADDQ    $+32, AX
-	ADDQ    $+32, BX
-	ADDQ    $+32, CX
-	ADDQ    $-8, DX
+	ADDQ      $+16, DX
+	TESTQ     DX, DX
+	JE        done
+	MOVL      $0x0000ffff, SI
+	BZHIL     DX, SI, SI
+	KMOVW     SI, K1
+	VMOVUPS.Z (BX), K1, Z0
+	VMOVUPS.Z (CX), K1, Z1
+	VDIVPS    Z1, Z0, Z1
+	VMOVUPS   Z1, K1, (AX)
 
-piece8_end:
-	CMPQ    DX, $+4
-	JL      piece4_end
-	VMOVUPS (BX), X1
-	VMOVUPS (CX), X0
-	VDIVPS  X0, X1, X0
-	VMOVUPS X0, (AX)
-	ADDQ    $+16, AX
-	ADDQ    $+16, BX
-	ADDQ    $+16, CX
-	ADDQ    $-4, DX
-
-piece4_end:
-	CMPQ   DX, $+2
-	JL     piece2_end
-	VMOVSD (BX), X0
-	VMOVSD (CX), X1
-	VDIVPS X1, X0, X1
-	VMOVSD X1, (AX)
-	ADDQ   $+8, AX
-	ADDQ   $+8, BX
-	ADDQ   $+8, CX
-	ADDQ   $-2, DX
-
-piece2_end:
-	CMPQ   DX, $+1
-	JL     piece1_end
-	VMOVSS (BX), X1
-	VMOVSS (CX), X0
-	VDIVPS X0, X1, X0
-	VMOVSS X0, (AX)
-
-piece1_end:
 done:
 	VZEROUPPER
 	RET
@@ -35785,36 +35735,36 @@ pass2_vectors_end:
 	VMASKMOVPS  (DI), Y0, Y5
 	VFMADD231PS Y3, Y4, Y5
 	CMPQ        R10, $0x04
-	JL          store143_few
+	JL          store145_few
 	VMOVUPS     X5, (AX)
-	JE          store143_end
+	JE          store145_end
 	VPERM2F128  $0x01, Y5, Y5, Y5
 	CMPQ        R10, $0x06
-	JL          store143_five
+	JL          store145_five
 	VMOVLPS     X5, 16(AX)
-	JE          store143_swap
+	JE          store145_swap
 	VEXTRACTPS  $0x02, X5, 24(AX)
-	JMP         store143_swap
+	JMP         store145_swap
 
-store143_five:
+store145_five:
 	VMOVSS X5, 16(AX)
 
-store143_swap:
+store145_swap:
 	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store143_end
+	JMP        store145_end
 
-store143_few:
+store145_few:
 	CMPQ       R10, $0x02
-	JL         store143_one
+	JL         store145_one
 	VMOVLPS    X5, (AX)
-	JE         store143_end
+	JE         store145_end
 	VEXTRACTPS $0x02, X5, 8(AX)
-	JMP        store143_end
+	JMP        store145_end
 
-store143_one:
+store145_one:
 	VMOVSS X5, (AX)
 
-store143_end:
+store145_end:
 pass2_end:
 	SUBQ R11, BX
 	MOVQ gamma+32(FP), SI
@@ -36882,98 +36832,98 @@ pass4_vectors_end:
 	VFNMADD231PS Y1, Y7, Y10
 	VMULPS       Y10, Y3, Y10
 	CMPQ         R11, $0x04
-	JL           store144_few
+	JL           store146_few
 	VMOVUPS      X12, (BX)
-	JE           store144_end
+	JE           store146_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         R11, $0x06
-	JL           store144_five
+	JL           store146_five
 	VMOVLPS      X12, 16(BX)
-	JE           store144_swap
+	JE           store146_swap
 	VEXTRACTPS   $0x02, X12, 24(BX)
-	JMP          store144_swap
-
-store144_five:
-	VMOVSS X12, 16(BX)
-
-store144_swap:
-	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store144_end
-
-store144_few:
-	CMPQ       R11, $0x02
-	JL         store144_one
-	VMOVLPS    X12, (BX)
-	JE         store144_end
-	VEXTRACTPS $0x02, X12, 8(BX)
-	JMP        store144_end
-
-store144_one:
-	VMOVSS X12, (BX)
-
-store144_end:
-	CMPQ       R11, $0x04
-	JL         store145_few
-	VMOVUPS    X8, (CX)
-	JE         store145_end
-	VPERM2F128 $0x01, Y8, Y8, Y8
-	CMPQ       R11, $0x06
-	JL         store145_five
-	VMOVLPS    X8, 16(CX)
-	JE         store145_swap
-	VEXTRACTPS $0x02, X8, 24(CX)
-	JMP        store145_swap
-
-store145_five:
-	VMOVSS X8, 16(CX)
-
-store145_swap:
-	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store145_end
-
-store145_few:
-	CMPQ       R11, $0x02
-	JL         store145_one
-	VMOVLPS    X8, (CX)
-	JE         store145_end
-	VEXTRACTPS $0x02, X8, 8(CX)
-	JMP        store145_end
-
-store145_one:
-	VMOVSS X8, (CX)
-
-store145_end:
-	CMPQ       R11, $0x04
-	JL         store146_few
-	VMOVUPS    X10, (AX)
-	JE         store146_end
-	VPERM2F128 $0x01, Y10, Y10, Y10
-	CMPQ       R11, $0x06
-	JL         store146_five
-	VMOVLPS    X10, 16(AX)
-	JE         store146_swap
-	VEXTRACTPS $0x02, X10, 24(AX)
-	JMP        store146_swap
+	JMP          store146_swap
 
 store146_five:
-	VMOVSS X10, 16(AX)
+	VMOVSS X12, 16(BX)
 
 store146_swap:
-	VPERM2F128 $0x01, Y10, Y10, Y10
+	VPERM2F128 $0x01, Y12, Y12, Y12
 	JMP        store146_end
 
 store146_few:
 	CMPQ       R11, $0x02
 	JL         store146_one
-	VMOVLPS    X10, (AX)
+	VMOVLPS    X12, (BX)
 	JE         store146_end
-	VEXTRACTPS $0x02, X10, 8(AX)
+	VEXTRACTPS $0x02, X12, 8(BX)
 	JMP        store146_end
 
 store146_one:
-	VMOVSS X10, (AX)
+	VMOVSS X12, (BX)
 
 store146_end:
+	CMPQ       R11, $0x04
+	JL         store147_few
+	VMOVUPS    X8, (CX)
+	JE         store147_end
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	CMPQ       R11, $0x06
+	JL         store147_five
+	VMOVLPS    X8, 16(CX)
+	JE         store147_swap
+	VEXTRACTPS $0x02, X8, 24(CX)
+	JMP        store147_swap
+
+store147_five:
+	VMOVSS X8, 16(CX)
+
+store147_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store147_end
+
+store147_few:
+	CMPQ       R11, $0x02
+	JL         store147_one
+	VMOVLPS    X8, (CX)
+	JE         store147_end
+	VEXTRACTPS $0x02, X8, 8(CX)
+	JMP        store147_end
+
+store147_one:
+	VMOVSS X8, (CX)
+
+store147_end:
+	CMPQ       R11, $0x04
+	JL         store148_few
+	VMOVUPS    X10, (AX)
+	JE         store148_end
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	CMPQ       R11, $0x06
+	JL         store148_five
+	VMOVLPS    X10, 16(AX)
+	JE         store148_swap
+	VEXTRACTPS $0x02, X10, 24(AX)
+	JMP        store148_swap
+
+store148_five:
+	VMOVSS X10, 16(AX)
+
+store148_swap:
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	JMP        store148_end
+
+store148_few:
+	CMPQ       R11, $0x02
+	JL         store148_one
+	VMOVLPS    X10, (AX)
+	JE         store148_end
+	VEXTRACTPS $0x02, X10, 8(AX)
+	JMP        store148_end
+
+store148_one:
+	VMOVSS X10, (AX)
+
+store148_end:
 pass4_end:
 	SUBQ R12, SI
 	SUBQ R12, DX
@@ -38184,36 +38134,36 @@ vectors_end:
 	VFNMADD231PS Y3, Y11, Y8
 	VMULPS       Y8, Y1, Y8
 	CMPQ         SI, $0x04
-	JL           store147_few
+	JL           store149_few
 	VMOVUPS      X8, (AX)
-	JE           store147_end
+	JE           store149_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         SI, $0x06
-	JL           store147_five
+	JL           store149_five
 	VMOVLPS      X8, 16(AX)
-	JE           store147_swap
+	JE           store149_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store147_swap
+	JMP          store149_swap
 
-store147_five:
+store149_five:
 	VMOVSS X8, 16(AX)
 
-store147_swap:
+store149_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store147_end
+	JMP        store149_end
 
-store147_few:
+store149_few:
 	CMPQ       SI, $0x02
-	JL         store147_one
+	JL         store149_one
 	VMOVLPS    X8, (AX)
-	JE         store147_end
+	JE         store149_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store147_end
+	JMP        store149_end
 
-store147_one:
+store149_one:
 	VMOVSS X8, (AX)
 
-store147_end:
+store149_end:
 done:
 	VZEROUPPER
 	RET
@@ -38606,67 +38556,67 @@ partial_rows:
 
 partial_store:
 	CMPQ       R8, $0x04
-	JL         store148_few
+	JL         store150_few
 	VMOVUPS    X5, (AX)
-	JE         store148_end
+	JE         store150_end
 	VPERM2F128 $0x01, Y5, Y5, Y5
 	CMPQ       R8, $0x06
-	JL         store148_five
+	JL         store150_five
 	VMOVLPS    X5, 16(AX)
-	JE         store148_swap
+	JE         store150_swap
 	VEXTRACTPS $0x02, X5, 24(AX)
-	JMP        store148_swap
+	JMP        store150_swap
 
-store148_five:
+store150_five:
 	VMOVSS X5, 16(AX)
 
-store148_swap:
+store150_swap:
 	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store148_end
+	JMP        store150_end
 
-store148_few:
+store150_few:
 	CMPQ       R8, $0x02
-	JL         store148_one
+	JL         store150_one
 	VMOVLPS    X5, (AX)
-	JE         store148_end
+	JE         store150_end
 	VEXTRACTPS $0x02, X5, 8(AX)
-	JMP        store148_end
+	JMP        store150_end
 
-store148_one:
+store150_one:
 	VMOVSS X5, (AX)
 
-store148_end:
+store150_end:
 	CMPQ       R8, $0x04
-	JL         store149_few
+	JL         store151_few
 	VMOVUPS    X3, (BX)
-	JE         store149_end
+	JE         store151_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R8, $0x06
-	JL         store149_five
+	JL         store151_five
 	VMOVLPS    X3, 16(BX)
-	JE         store149_swap
+	JE         store151_swap
 	VEXTRACTPS $0x02, X3, 24(BX)
-	JMP        store149_swap
+	JMP        store151_swap
 
-store149_five:
+store151_five:
 	VMOVSS X3, 16(BX)
 
-store149_swap:
+store151_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store149_end
+	JMP        store151_end
 
-store149_few:
+store151_few:
 	CMPQ       R8, $0x02
-	JL         store149_one
+	JL         store151_one
 	VMOVLPS    X3, (BX)
-	JE         store149_end
+	JE         store151_end
 	VEXTRACTPS $0x02, X3, 8(BX)
-	JMP        store149_end
+	JMP        store151_end
 
-store149_one:
+store151_one:
 	VMOVSS X3, (BX)
 
-store149_end:
+store151_end:
 done:
 	VZEROUPPER
 	RET
@@ -39157,36 +39107,36 @@ partial_rows:
 
 partial_store:
 	CMPQ       DX, $0x04
-	JL         store150_few
+	JL         store152_few
 	VMOVUPS    X14, (AX)
-	JE         store150_end
+	JE         store152_end
 	VPERM2F128 $0x01, Y14, Y14, Y14
 	CMPQ       DX, $0x06
-	JL         store150_five
+	JL         store152_five
 	VMOVLPS    X14, 16(AX)
-	JE         store150_swap
+	JE         store152_swap
 	VEXTRACTPS $0x02, X14, 24(AX)
-	JMP        store150_swap
+	JMP        store152_swap
 
-store150_five:
+store152_five:
 	VMOVSS X14, 16(AX)
 
-store150_swap:
+store152_swap:
 	VPERM2F128 $0x01, Y14, Y14, Y14
-	JMP        store150_end
+	JMP        store152_end
 
-store150_few:
+store152_few:
 	CMPQ       DX, $0x02
-	JL         store150_one
+	JL         store152_one
 	VMOVLPS    X14, (AX)
-	JE         store150_end
+	JE         store152_end
 	VEXTRACTPS $0x02, X14, 8(AX)
-	JMP        store150_end
+	JMP        store152_end
 
-store150_one:
+store152_one:
 	VMOVSS X14, (AX)
 
-store150_end:
+store152_end:
 done:
 	VZEROUPPER
 	RET
@@ -39615,36 +39565,36 @@ partial_store:
 	VADDPS     Y3, Y1, Y1
 	VADDPS     Y4, Y1, Y1
 	CMPQ       CX, $0x04
-	JL         store151_few
+	JL         store153_few
 	VMOVUPS    X1, (AX)
-	JE         store151_end
+	JE         store153_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       CX, $0x06
-	JL         store151_five
+	JL         store153_five
 	VMOVLPS    X1, 16(AX)
-	JE         store151_swap
+	JE         store153_swap
 	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store151_swap
+	JMP        store153_swap
 
-store151_five:
+store153_five:
 	VMOVSS X1, 16(AX)
 
-store151_swap:
+store153_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store151_end
+	JMP        store153_end
 
-store151_few:
+store153_few:
 	CMPQ       CX, $0x02
-	JL         store151_one
+	JL         store153_one
 	VMOVLPS    X1, (AX)
-	JE         store151_end
+	JE         store153_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store151_end
+	JMP        store153_end
 
-store151_one:
+store153_one:
 	VMOVSS X1, (AX)
 
-store151_end:
+store153_end:
 done:
 	VZEROUPPER
 	RET
@@ -39972,36 +39922,36 @@ partial_rows:
 
 partial_store:
 	CMPQ       DX, $0x04
-	JL         store152_few
+	JL         store154_few
 	VMOVUPS    X14, (AX)
-	JE         store152_end
+	JE         store154_end
 	VPERM2F128 $0x01, Y14, Y14, Y14
 	CMPQ       DX, $0x06
-	JL         store152_five
+	JL         store154_five
 	VMOVLPS    X14, 16(AX)
-	JE         store152_swap
+	JE         store154_swap
 	VEXTRACTPS $0x02, X14, 24(AX)
-	JMP        store152_swap
+	JMP        store154_swap
 
-store152_five:
+store154_five:
 	VMOVSS X14, 16(AX)
 
-store152_swap:
+store154_swap:
 	VPERM2F128 $0x01, Y14, Y14, Y14
-	JMP        store152_end
+	JMP        store154_end
 
-store152_few:
+store154_few:
 	CMPQ       DX, $0x02
-	JL         store152_one
+	JL         store154_one
 	VMOVLPS    X14, (AX)
-	JE         store152_end
+	JE         store154_end
 	VEXTRACTPS $0x02, X14, 8(AX)
-	JMP        store152_end
+	JMP        store154_end
 
-store152_one:
+store154_one:
 	VMOVSS X14, (AX)
 
-store152_end:
+store154_end:
 done:
 	VZEROUPPER
 	RET
@@ -40430,36 +40380,36 @@ partial_store:
 	VADDPS     Y3, Y1, Y1
 	VADDPS     Y4, Y1, Y1
 	CMPQ       CX, $0x04
-	JL         store153_few
+	JL         store155_few
 	VMOVUPS    X1, (AX)
-	JE         store153_end
+	JE         store155_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       CX, $0x06
-	JL         store153_five
+	JL         store155_five
 	VMOVLPS    X1, 16(AX)
-	JE         store153_swap
+	JE         store155_swap
 	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store153_swap
+	JMP        store155_swap
 
-store153_five:
+store155_five:
 	VMOVSS X1, 16(AX)
 
-store153_swap:
+store155_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store153_end
+	JMP        store155_end
 
-store153_few:
+store155_few:
 	CMPQ       CX, $0x02
-	JL         store153_one
+	JL         store155_one
 	VMOVLPS    X1, (AX)
-	JE         store153_end
+	JE         store155_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store153_end
+	JMP        store155_end
 
-store153_one:
+store155_one:
 	VMOVSS X1, (AX)
 
-store153_end:
+store155_end:
 done:
 	VZEROUPPER
 	RET
@@ -40646,59 +40596,87 @@ vectors:
 	JGE     vectors
 
 vectors_end:
-	ADDQ    $+8, DX
-	TESTQ   DX, DX
-	JE      done
-	CMPQ    DX, $+4
-	JL      piece4_end
-	VMOVUPS (CX), X1
-	VMOVUPS (AX), X2
-	VDIVPS  X0, X2, X2
-	VADDPS  X2, X1, X3
-	VMOVUPS X3, (AX)
-	VSUBPS  X1, X3, X1
-	VSUBPS  X1, X2, X1
-	VMOVUPS X1, (BX)
-	ADDQ    $+16, AX
-	ADDQ    $+16, BX
-	ADDQ    $+16, CX
-	ADDQ    $-4, DX
+	ADDQ       $+8, DX
+	TESTQ      DX, DX
+	JE         done
+	LEAQ       partial_masks<>+0(SB), SI
+	NEGQ       DX
+	VMOVUPS    32(SI)(DX*4), Y1
+	NEGQ       DX
+	VMASKMOVPS (CX), Y1, Y2
+	VMASKMOVPS (AX), Y1, Y3
+	VDIVPS     Y0, Y3, Y3
+	VADDPS     Y3, Y2, Y4
+	CMPQ       DX, $0x04
+	JL         store156_few
+	VMOVUPS    X4, (AX)
+	JE         store156_end
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	CMPQ       DX, $0x06
+	JL         store156_five
+	VMOVLPS    X4, 16(AX)
+	JE         store156_swap
+	VEXTRACTPS $0x02, X4, 24(AX)
+	JMP        store156_swap
 
-piece4_end:
-	CMPQ   DX, $+2
-	JL     piece2_end
-	VMOVSD (CX), X1
-	VMOVSD (AX), X2
-	VDIVPS X0, X2, X2
-	VADDPS X2, X1, X3
-	VMOVSD X3, (AX)
-	VSUBPS X1, X3, X1
-	VSUBPS X1, X2, X1
-	VMOVSD X1, (BX)
-	ADDQ   $+8, AX
-	ADDQ   $+8, BX
-	ADDQ   $+8, CX
-	ADDQ   $-2, DX
+store156_five:
+	VMOVSS X4, 16(AX)
 
-piece2_end:
-	CMPQ   DX, $+1
-	JL     piece1_end
-	VMOVSS (CX), X1
-	VMOVSS (AX), X2
-	VDIVPS X0, X2, X2
-	VADDPS X2, X1, X3
-	VMOVSS X3, (AX)
-	VSUBPS X1, X3, X1
-	VSUBPS X1, X2, X1
-	VMOVSS X1, (BX)
+store156_swap:
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	JMP        store156_end
 
-piece1_end:
+store156_few:
+	CMPQ       DX, $0x02
+	JL         store156_one
+	VMOVLPS    X4, (AX)
+	JE         store156_end
+	VEXTRACTPS $0x02, X4, 8(AX)
+	JMP        store156_end
+
+store156_one:
+	VMOVSS X4, (AX)
+
+store156_end:
+	VSUBPS     Y2, Y4, Y2
+	VSUBPS     Y2, Y3, Y2
+	CMPQ       DX, $0x04
+	JL         store157_few
+	VMOVUPS    X2, (BX)
+	JE         store157_end
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	CMPQ       DX, $0x06
+	JL         store157_five
+	VMOVLPS    X2, 16(BX)
+	JE         store157_swap
+	VEXTRACTPS $0x02, X2, 24(BX)
+	JMP        store157_swap
+
+store157_five:
+	VMOVSS X2, 16(BX)
+
+store157_swap:
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	JMP        store157_end
+
+store157_few:
+	CMPQ       DX, $0x02
+	JL         store157_one
+	VMOVLPS    X2, (BX)
+	JE         store157_end
+	VEXTRACTPS $0x02, X2, 8(BX)
+	JMP        store157_end
+
+store157_one:
+	VMOVSS X2, (BX)
+
+store157_end:
 done:
 	VZEROUPPER
 	RET
 
 // func ShiftedMeansAVX512(mean *float32, lost *float32, shift *float32, n int, rows float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, BMI2
 TEXT ·ShiftedMeansAVX512(SB), NOSPLIT, $0-36
 	MOVQ         mean+0(FP), AX
 	MOVQ         lost+8(FP), BX
@@ -40724,69 +40702,21 @@ vectors:
 	JGE     vectors
 
 vectors_end:
-	ADDQ    $+16, DX
-	TESTQ   DX, DX
-	JE      done
-	CMPQ    DX, $+8
-	JL      piece8_end
-	VMOVUPS (CX), Y1
-	VMOVUPS (AX), Y2
-	VDIVPS  Y0, Y2, Y2
-	VADDPS  Y2, Y1, Y3
-	VMOVUPS Y3, (AX)
-	VSUBPS  Y1, Y3, Y1
-	VSUBPS  Y1, Y2, Y1
-	VMOVUPS Y1, (BX)
-	ADDQ    $+32, AX
-	ADDQ    $+32, BX
-	ADDQ    $+32, CX
-	ADDQ    $-8, DX
+	ADDQ      $+16, DX
+	TESTQ     DX, DX
+	JE        done
+	MOVL      $0x0000ffff, SI
+	BZHIL     DX, SI, SI
+	KMOVW     SI, K1
+	VMOVUPS.Z (CX), K1, Z1
+	VMOVUPS.Z (AX), K1, Z2
+	VDIVPS    Z0, Z2, Z2
+	VADDPS    Z2, Z1, Z3
+	VMOVUPS   Z3, K1, (AX)
+	VSUBPS    Z1, Z3, Z1
+	VSUBPS    Z1, Z2, Z1
+	VMOVUPS   Z1, K1, (BX)
 
-piece8_end:
-	CMPQ    DX, $+4
-	JL      piece4_end
-	VMOVUPS (CX), X1
-	VMOVUPS (AX), X2
-	VDIVPS  X0, X2, X2
-	VADDPS  X2, X1, X3
-	VMOVUPS X3, (AX)
-	VSUBPS  X1, X3, X1
-	VSUBPS  X1, X2, X1
-	VMOVUPS X1, (BX)
-	ADDQ    $+16, AX
-	ADDQ    $+16, BX
-	ADDQ    $+16, CX
-	ADDQ    $-4, DX
-
-piece4_end:
-	CMPQ   DX, $+2
-	JL     piece2_end
-	VMOVSD (CX), X1
-	VMOVSD (AX), X2
-	VDIVPS X0, X2, X2
-	VADDPS X2, X1, X3
-	VMOVSD X3, (AX)
-	VSUBPS X1, X3, X1
-	VSUBPS X1, X2, X1
-	VMOVSD X1, (BX)
-	ADDQ   $+8, AX
-	ADDQ   $+8, BX
-	ADDQ   $+8, CX
-	ADDQ   $-2, DX
-
-piece2_end:
-	CMPQ   DX, $+1
-	JL     piece1_end
-	VMOVSS (CX), X1
-	VMOVSS (AX), X2
-	VDIVPS X0, X2, X2
-	VADDPS X2, X1, X3
-	VMOVSS X3, (AX)
-	VSUBPS X1, X3, X1
-	VSUBPS X1, X2, X1
-	VMOVSS X1, (BX)
-
-piece1_end:
 done:
 	VZEROUPPER
 	RET
@@ -40841,54 +40771,56 @@ vectors:
 	JGE     vectors
 
 vectors_end:
-	ADDQ    $+8, CX
-	TESTQ   CX, CX
-	JE      done
-	CMPQ    CX, $+4
-	JL      piece4_end
-	VMOVUPS (BX), X1
-	VMOVUPS (AX), X3
-	VDIVPS  X0, X3, X3
-	VMULPS  X1, X1, X1
-	VSUBPS  X1, X3, X1
-	VMAXPS  X1, X2, X1
-	VMOVUPS X1, (AX)
-	ADDQ    $+16, AX
-	ADDQ    $+16, BX
-	ADDQ    $-4, CX
+	ADDQ       $+8, CX
+	TESTQ      CX, CX
+	JE         done
+	LEAQ       partial_masks<>+0(SB), DX
+	NEGQ       CX
+	VMOVUPS    32(DX)(CX*4), Y1
+	NEGQ       CX
+	VMASKMOVPS (BX), Y1, Y3
+	VMASKMOVPS (AX), Y1, Y4
+	VDIVPS     Y0, Y4, Y4
+	VMULPS     Y3, Y3, Y3
+	VSUBPS     Y3, Y4, Y3
+	VMAXPS     Y3, Y2, Y3
+	CMPQ       CX, $0x04
+	JL         store158_few
+	VMOVUPS    X3, (AX)
+	JE         store158_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	CMPQ       CX, $0x06
+	JL         store158_five
+	VMOVLPS    X3, 16(AX)
+	JE         store158_swap
+	VEXTRACTPS $0x02, X3, 24(AX)
+	JMP        store158_swap
 
-piece4_end:
-	CMPQ   CX, $+2
-	JL     piece2_end
-	VMOVSD (BX), X1
-	VMOVSD (AX), X3
-	VDIVPS X0, X3, X3
-	VMULPS X1, X1, X1
-	VSUBPS X1, X3, X1
-	VMAXPS X1, X2, X1
-	VMOVSD X1, (AX)
-	ADDQ   $+8, AX
-	ADDQ   $+8, BX
-	ADDQ   $-2, CX
+store158_five:
+	VMOVSS X3, 16(AX)
 
-piece2_end:
-	CMPQ   CX, $+1
-	JL     piece1_end
-	VMOVSS (BX), X1
-	VMOVSS (AX), X3
-	VDIVPS X0, X3, X3
-	VMULPS X1, X1, X1
-	VSUBPS X1, X3, X1
-	VMAXPS X1, X2, X1
-	VMOVSS X1, (AX)
+store158_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store158_end
 
-piece1_end:
+store158_few:
+	CMPQ       CX, $0x02
+	JL         store158_one
+	VMOVLPS    X3, (AX)
+	JE         store158_end
+	VEXTRACTPS $0x02, X3, 8(AX)
+	JMP        store158_end
+
+store158_one:
+	VMOVSS X3, (AX)
+
+store158_end:
 done:
 	VZEROUPPER
 	RET
 
 // func CorrectedVariancesAVX512(variance *float32, lost *float32, n int, rows float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, BMI2
 TEXT ·CorrectedVariancesAVX512(SB), NOSPLIT, $0-28
 	MOVQ         variance+0(FP), AX
 	MOVQ         lost+8(FP), BX
@@ -40912,62 +40844,20 @@ vectors:
 	JGE     vectors
 
 vectors_end:
-	ADDQ    $+16, CX
-	TESTQ   CX, CX
-	JE      done
-	CMPQ    CX, $+8
-	JL      piece8_end
-	VMOVUPS (BX), Y1
-	VMOVUPS (AX), Y3
-	VDIVPS  Y0, Y3, Y3
-	VMULPS  Y1, Y1, Y1
-	VSUBPS  Y1, Y3, Y1
-	VMAXPS  Y1, Y2, Y1
-	VMOVUPS Y1, (AX)
-	ADDQ    $+32, AX
-	ADDQ    $+32, BX
-	ADDQ    $-8, CX
+	ADDQ      $+16, CX
+	TESTQ     CX, CX
+	JE        done
+	MOVL      $0x0000ffff, DX
+	BZHIL     CX, DX, DX
+	KMOVW     DX, K1
+	VMOVUPS.Z (BX), K1, Z1
+	VMOVUPS.Z (AX), K1, Z3
+	VDIVPS    Z0, Z3, Z3
+	VMULPS    Z1, Z1, Z1
+	VSUBPS    Z1, Z3, Z1
+	VMAXPS    Z1, Z2, Z1
+	VMOVUPS   Z1, K1, (AX)
 
-piece8_end:
-	CMPQ    CX, $+4
-	JL      piece4_end
-	VMOVUPS (BX), X1
-	VMOVUPS (AX), X3
-	VDIVPS  X0, X3, X3
-	VMULPS  X1, X1, X1
-	VSUBPS  X1, X3, X1
-	VMAXPS  X1, X2, X1
-	VMOVUPS X1, (AX)
-	ADDQ    $+16, AX
-	ADDQ    $+16, BX
-	ADDQ    $-4, CX
-
-piece4_end:
-	CMPQ   CX, $+2
-	JL     piece2_end
-	VMOVSD (BX), X1
-	VMOVSD (AX), X3
-	VDIVPS X0, X3, X3
-	VMULPS X1, X1, X1
-	VSUBPS X1, X3, X1
-	VMAXPS X1, X2, X1
-	VMOVSD X1, (AX)
-	ADDQ   $+8, AX
-	ADDQ   $+8, BX
-	ADDQ   $-2, CX
-
-piece2_end:
-	CMPQ   CX, $+1
-	JL     piece1_end
-	VMOVSS (BX), X1
-	VMOVSS (AX), X3
-	VDIVPS X0, X3, X3
-	VMULPS X1, X1, X1
-	VSUBPS X1, X3, X1
-	VMAXPS X1, X2, X1
-	VMOVSS X1, (AX)
-
-piece1_end:
 done:
 	VZEROUPPER
 	RET
@@ -41045,36 +40935,36 @@ vectors_end:
 	VMASKMOVPS  (DX), Y0, Y3
 	VFMADD231PS Y1, Y2, Y3
 	CMPQ        R8, $0x04
-	JL          store154_few
+	JL          store159_few
 	VMOVUPS     X3, (AX)
-	JE          store154_end
+	JE          store159_end
 	VPERM2F128  $0x01, Y3, Y3, Y3
 	CMPQ        R8, $0x06
-	JL          store154_five
+	JL          store159_five
 	VMOVLPS     X3, 16(AX)
-	JE          store154_swap
+	JE          store159_swap
 	VEXTRACTPS  $0x02, X3, 24(AX)
-	JMP         store154_swap
+	JMP         store159_swap
 
-store154_five:
+store159_five:
 	VMOVSS X3, 16(AX)
 
-store154_swap:
+store159_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store154_end
+	JMP        store159_end
 
-store154_few:
+store159_few:
 	CMPQ       R8, $0x02
-	JL         store154_one
+	JL         store159_one
 	VMOVLPS    X3, (AX)
-	JE         store154_end
+	JE         store159_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store154_end
+	JMP        store159_end
 
-store154_one:
+store159_one:
 	VMOVSS X3, (AX)
 
-store154_end:
+store159_end:
 	SHLQ $0x02, R8
 	ADDQ R8, AX
 	ADDQ R8, BX
@@ -41239,36 +41129,36 @@ vectors_end:
 	VFMADD231PS Y1, Y3, Y4
 	VMAXPS      Y4, Y2, Y4
 	CMPQ        R8, $0x04
-	JL          store155_few
+	JL          store160_few
 	VMOVUPS     X4, (AX)
-	JE          store155_end
+	JE          store160_end
 	VPERM2F128  $0x01, Y4, Y4, Y4
 	CMPQ        R8, $0x06
-	JL          store155_five
+	JL          store160_five
 	VMOVLPS     X4, 16(AX)
-	JE          store155_swap
+	JE          store160_swap
 	VEXTRACTPS  $0x02, X4, 24(AX)
-	JMP         store155_swap
+	JMP         store160_swap
 
-store155_five:
+store160_five:
 	VMOVSS X4, 16(AX)
 
-store155_swap:
+store160_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store155_end
+	JMP        store160_end
 
-store155_few:
+store160_few:
 	CMPQ       R8, $0x02
-	JL         store155_one
+	JL         store160_one
 	VMOVLPS    X4, (AX)
-	JE         store155_end
+	JE         store160_end
 	VEXTRACTPS $0x02, X4, 8(AX)
-	JMP        store155_end
+	JMP        store160_end
 
-store155_one:
+store160_one:
 	VMOVSS X4, (AX)
 
-store155_end:
+store160_end:
 	SHLQ $0x02, R8
 	ADDQ R8, AX
 	ADDQ R8, BX
@@ -41428,36 +41318,36 @@ vectors_end:
 	VADDPS     Y3, Y1, Y3
 	VMAXPS     Y3, Y2, Y3
 	CMPQ       DI, $0x04
-	JL         store156_few
+	JL         store161_few
 	VMOVUPS    X3, (AX)
-	JE         store156_end
+	JE         store161_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       DI, $0x06
-	JL         store156_five
+	JL         store161_five
 	VMOVLPS    X3, 16(AX)
-	JE         store156_swap
+	JE         store161_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store156_swap
+	JMP        store161_swap
 
-store156_five:
+store161_five:
 	VMOVSS X3, 16(AX)
 
-store156_swap:
+store161_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store156_end
+	JMP        store161_end
 
-store156_few:
+store161_few:
 	CMPQ       DI, $0x02
-	JL         store156_one
+	JL         store161_one
 	VMOVLPS    X3, (AX)
-	JE         store156_end
+	JE         store161_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store156_end
+	JMP        store161_end
 
-store156_one:
+store161_one:
 	VMOVSS X3, (AX)
 
-store156_end:
+store161_end:
 	SHLQ $0x02, DI
 	ADDQ DI, AX
 	ADDQ DI, BX
@@ -41696,36 +41586,36 @@ vectors_end:
 	VANDPS       Y2, Y13, Y12
 	VORPS        Y12, Y6, Y6
 	CMPQ         DI, $0x04
-	JL           store157_few
+	JL           store162_few
 	VMOVUPS      X6, (AX)
-	JE           store157_end
+	JE           store162_end
 	VPERM2F128   $0x01, Y6, Y6, Y6
 	CMPQ         DI, $0x06
-	JL           store157_five
+	JL           store162_five
 	VMOVLPS      X6, 16(AX)
-	JE           store157_swap
+	JE           store162_swap
 	VEXTRACTPS   $0x02, X6, 24(AX)
-	JMP          store157_swap
+	JMP          store162_swap
 
-store157_five:
+store162_five:
 	VMOVSS X6, 16(AX)
 
-store157_swap:
+store162_swap:
 	VPERM2F128 $0x01, Y6, Y6, Y6
-	JMP        store157_end
+	JMP        store162_end
 
-store157_few:
+store162_few:
 	CMPQ       DI, $0x02
-	JL         store157_one
+	JL         store162_one
 	VMOVLPS    X6, (AX)
-	JE         store157_end
+	JE         store162_end
 	VEXTRACTPS $0x02, X6, 8(AX)
-	JMP        store157_end
+	JMP        store162_end
 
-store157_one:
+store162_one:
 	VMOVSS X6, (AX)
 
-store157_end:
+store162_end:
 	SHLQ $0x02, DI
 	ADDQ DI, AX
 	ADDQ DI, BX
@@ -42083,36 +41973,36 @@ vectors_end:
 	VMULPS     Y12, Y4, Y12
 	VANDNPS    Y12, Y10, Y12
 	CMPQ       CX, $0x04
-	JL         store158_few
+	JL         store163_few
 	VMOVUPS    X12, (AX)
-	JE         store158_end
+	JE         store163_end
 	VPERM2F128 $0x01, Y12, Y12, Y12
 	CMPQ       CX, $0x06
-	JL         store158_five
+	JL         store163_five
 	VMOVLPS    X12, 16(AX)
-	JE         store158_swap
+	JE         store163_swap
 	VEXTRACTPS $0x02, X12, 24(AX)
-	JMP        store158_swap
+	JMP        store163_swap
 
-store158_five:
+store163_five:
 	VMOVSS X12, 16(AX)
 
-store158_swap:
+store163_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store158_end
+	JMP        store163_end
 
-store158_few:
+store163_few:
 	CMPQ       CX, $0x02
-	JL         store158_one
+	JL         store163_one
 	VMOVLPS    X12, (AX)
-	JE         store158_end
+	JE         store163_end
 	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store158_end
+	JMP        store163_end
 
-store158_one:
+store163_one:
 	VMOVSS X12, (AX)
 
-store158_end:
+store163_end:
 done:
 	VZEROUPPER
 	RET
@@ -42539,67 +42429,67 @@ partial_rows:
 
 partial_store:
 	CMPQ       DI, $0x04
-	JL         store159_few
+	JL         store164_few
 	VMOVUPS    X5, (AX)
-	JE         store159_end
+	JE         store164_end
 	VPERM2F128 $0x01, Y5, Y5, Y5
 	CMPQ       DI, $0x06
-	JL         store159_five
+	JL         store164_five
 	VMOVLPS    X5, 16(AX)
-	JE         store159_swap
+	JE         store164_swap
 	VEXTRACTPS $0x02, X5, 24(AX)
-	JMP        store159_swap
+	JMP        store164_swap
 
-store159_five:
+store164_five:
 	VMOVSS X5, 16(AX)
 
-store159_swap:
+store164_swap:
 	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store159_end
+	JMP        store164_end
 
-store159_few:
+store164_few:
 	CMPQ       DI, $0x02
-	JL         store159_one
+	JL         store164_one
 	VMOVLPS    X5, (AX)
-	JE         store159_end
+	JE         store164_end
 	VEXTRACTPS $0x02, X5, 8(AX)
-	JMP        store159_end
+	JMP        store164_end
 
-store159_one:
+store164_one:
 	VMOVSS X5, (AX)
 
-store159_end:
+store164_end:
 	CMPQ       DI, $0x04
-	JL         store160_few
+	JL         store165_few
 	VMOVUPS    X2, (BX)
-	JE         store160_end
+	JE         store165_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       DI, $0x06
-	JL         store160_five
+	JL         store165_five
 	VMOVLPS    X2, 16(BX)
-	JE         store160_swap
+	JE         store165_swap
 	VEXTRACTPS $0x02, X2, 24(BX)
-	JMP        store160_swap
+	JMP        store165_swap
 
-store160_five:
+store165_five:
 	VMOVSS X2, 16(BX)
 
-store160_swap:
+store165_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store160_end
+	JMP        store165_end
 
-store160_few:
+store165_few:
 	CMPQ       DI, $0x02
-	JL         store160_one
+	JL         store165_one
 	VMOVLPS    X2, (BX)
-	JE         store160_end
+	JE         store165_end
 	VEXTRACTPS $0x02, X2, 8(BX)
-	JMP        store160_end
+	JMP        store165_end
 
-store160_one:
+store165_one:
 	VMOVSS X2, (BX)
 
-store160_end:
+store165_end:
 done:
 	VZEROUPPER
 	RET
@@ -43001,68 +42891,68 @@ partial_rows:
 partial_store:
 	VADDPS     Y2, Y1, Y1
 	CMPQ       SI, $0x04
-	JL         store161_few
+	JL         store166_few
 	VMOVUPS    X1, (AX)
-	JE         store161_end
+	JE         store166_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       SI, $0x06
-	JL         store161_five
+	JL         store166_five
 	VMOVLPS    X1, 16(AX)
-	JE         store161_swap
+	JE         store166_swap
 	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store161_swap
+	JMP        store166_swap
 
-store161_five:
+store166_five:
 	VMOVSS X1, 16(AX)
 
-store161_swap:
+store166_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store161_end
+	JMP        store166_end
 
-store161_few:
+store166_few:
 	CMPQ       SI, $0x02
-	JL         store161_one
+	JL         store166_one
 	VMOVLPS    X1, (AX)
-	JE         store161_end
+	JE         store166_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store161_end
+	JMP        store166_end
 
-store161_one:
+store166_one:
 	VMOVSS X1, (AX)
 
-store161_end:
+store166_end:
 	VADDPS     Y4, Y3, Y3
 	CMPQ       SI, $0x04
-	JL         store162_few
+	JL         store167_few
 	VMOVUPS    X3, (BX)
-	JE         store162_end
+	JE         store167_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       SI, $0x06
-	JL         store162_five
+	JL         store167_five
 	VMOVLPS    X3, 16(BX)
-	JE         store162_swap
+	JE         store167_swap
 	VEXTRACTPS $0x02, X3, 24(BX)
-	JMP        store162_swap
+	JMP        store167_swap
 
-store162_five:
+store167_five:
 	VMOVSS X3, 16(BX)
 
-store162_swap:
+store167_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store162_end
+	JMP        store167_end
 
-store162_few:
+store167_few:
 	CMPQ       SI, $0x02
-	JL         store162_one
+	JL         store167_one
 	VMOVLPS    X3, (BX)
-	JE         store162_end
+	JE         store167_end
 	VEXTRACTPS $0x02, X3, 8(BX)
-	JMP        store162_end
+	JMP        store167_end
 
-store162_one:
+store167_one:
 	VMOVSS X3, (BX)
 
-store162_end:
+store167_end:
 done:
 	VZEROUPPER
 	RET
@@ -43286,98 +43176,98 @@ vectors_end:
 	VDIVPS     Y0, Y4, Y4
 	VMULPS     Y6, Y4, Y6
 	CMPQ       R9, $0x04
-	JL         store163_few
+	JL         store168_few
 	VMOVUPS    X1, (AX)
-	JE         store163_end
+	JE         store168_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       R9, $0x06
-	JL         store163_five
+	JL         store168_five
 	VMOVLPS    X1, 16(AX)
-	JE         store163_swap
+	JE         store168_swap
 	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store163_swap
+	JMP        store168_swap
 
-store163_five:
+store168_five:
 	VMOVSS X1, 16(AX)
 
-store163_swap:
+store168_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store163_end
+	JMP        store168_end
 
-store163_few:
+store168_few:
 	CMPQ       R9, $0x02
-	JL         store163_one
+	JL         store168_one
 	VMOVLPS    X1, (AX)
-	JE         store163_end
+	JE         store168_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store163_end
+	JMP        store168_end
 
-store163_one:
+store168_one:
 	VMOVSS X1, (AX)
 
-store163_end:
+store168_end:
 	CMPQ       R9, $0x04
-	JL         store164_few
+	JL         store169_few
 	VMOVUPS    X5, (BX)
-	JE         store164_end
+	JE         store169_end
 	VPERM2F128 $0x01, Y5, Y5, Y5
 	CMPQ       R9, $0x06
-	JL         store164_five
+	JL         store169_five
 	VMOVLPS    X5, 16(BX)
-	JE         store164_swap
+	JE         store169_swap
 	VEXTRACTPS $0x02, X5, 24(BX)
-	JMP        store164_swap
+	JMP        store169_swap
 
-store164_five:
+store169_five:
 	VMOVSS X5, 16(BX)
 
-store164_swap:
+store169_swap:
 	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store164_end
+	JMP        store169_end
 
-store164_few:
+store169_few:
 	CMPQ       R9, $0x02
-	JL         store164_one
+	JL         store169_one
 	VMOVLPS    X5, (BX)
-	JE         store164_end
+	JE         store169_end
 	VEXTRACTPS $0x02, X5, 8(BX)
-	JMP        store164_end
+	JMP        store169_end
 
-store164_one:
+store169_one:
 	VMOVSS X5, (BX)
 
-store164_end:
+store169_end:
 	CMPQ       R9, $0x04
-	JL         store165_few
+	JL         store170_few
 	VMOVUPS    X6, (CX)
-	JE         store165_end
+	JE         store170_end
 	VPERM2F128 $0x01, Y6, Y6, Y6
 	CMPQ       R9, $0x06
-	JL         store165_five
+	JL         store170_five
 	VMOVLPS    X6, 16(CX)
-	JE         store165_swap
+	JE         store170_swap
 	VEXTRACTPS $0x02, X6, 24(CX)
-	JMP        store165_swap
+	JMP        store170_swap
 
-store165_five:
+store170_five:
 	VMOVSS X6, 16(CX)
 
-store165_swap:
+store170_swap:
 	VPERM2F128 $0x01, Y6, Y6, Y6
-	JMP        store165_end
+	JMP        store170_end
 
-store165_few:
+store170_few:
 	CMPQ       R9, $0x02
-	JL         store165_one
+	JL         store170_one
 	VMOVLPS    X6, (CX)
-	JE         store165_end
+	JE         store170_end
 	VEXTRACTPS $0x02, X6, 8(CX)
-	JMP        store165_end
+	JMP        store170_end
 
-store165_one:
+store170_one:
 	VMOVSS X6, (CX)
 
-store165_end:
+store170_end:
 done:
 	VZEROUPPER
 	RET
@@ -43582,36 +43472,36 @@ vectors_end:
 	VMASKMOVPS   (SI), Y0, Y7
 	VMULPS       Y7, Y5, Y7
 	CMPQ         R11, $0x04
-	JL           store166_few
+	JL           store171_few
 	VMOVUPS      X7, (AX)
-	JE           store166_end
+	JE           store171_end
 	VPERM2F128   $0x01, Y7, Y7, Y7
 	CMPQ         R11, $0x06
-	JL           store166_five
+	JL           store171_five
 	VMOVLPS      X7, 16(AX)
-	JE           store166_swap
+	JE           store171_swap
 	VEXTRACTPS   $0x02, X7, 24(AX)
-	JMP          store166_swap
+	JMP          store171_swap
 
-store166_five:
+store171_five:
 	VMOVSS X7, 16(AX)
 
-store166_swap:
+store171_swap:
 	VPERM2F128 $0x01, Y7, Y7, Y7
-	JMP        store166_end
+	JMP        store171_end
 
-store166_few:
+store171_few:
 	CMPQ       R11, $0x02
-	JL         store166_one
+	JL         store171_one
 	VMOVLPS    X7, (AX)
-	JE         store166_end
+	JE         store171_end
 	VEXTRACTPS $0x02, X7, 8(AX)
-	JMP        store166_end
+	JMP        store171_end
 
-store166_one:
+store171_one:
 	VMOVSS X7, (AX)
 
-store166_end:
+store171_end:
 	SHLQ $0x02, R11
 	ADDQ R11, AX
 	ADDQ R11, BX
@@ -43948,67 +43838,67 @@ partial_rows:
 
 partial_store:
 	CMPQ       R9, $0x04
-	JL         store167_few
+	JL         store172_few
 	VMOVUPS    X0, (AX)
-	JE         store167_end
+	JE         store172_end
 	VPERM2F128 $0x01, Y0, Y0, Y0
 	CMPQ       R9, $0x06
-	JL         store167_five
+	JL         store172_five
 	VMOVLPS    X0, 16(AX)
-	JE         store167_swap
+	JE         store172_swap
 	VEXTRACTPS $0x02, X0, 24(AX)
-	JMP        store167_swap
+	JMP        store172_swap
 
-store167_five:
+store172_five:
 	VMOVSS X0, 16(AX)
 
-store167_swap:
+store172_swap:
 	VPERM2F128 $0x01, Y0, Y0, Y0
-	JMP        store167_end
+	JMP        store172_end
 
-store167_few:
+store172_few:
 	CMPQ       R9, $0x02
-	JL         store167_one
+	JL         store172_one
 	VMOVLPS    X0, (AX)
-	JE         store167_end
+	JE         store172_end
 	VEXTRACTPS $0x02, X0, 8(AX)
-	JMP        store167_end
+	JMP        store172_end
 
-store167_one:
+store172_one:
 	VMOVSS X0, (AX)
 
-store167_end:
+store172_end:
 	CMPQ       R9, $0x04
-	JL         store168_few
+	JL         store173_few
 	VMOVUPS    X6, (BX)
-	JE         store168_end
+	JE         store173_end
 	VPERM2F128 $0x01, Y6, Y6, Y6
 	CMPQ       R9, $0x06
-	JL         store168_five
+	JL         store173_five
 	VMOVLPS    X6, 16(BX)
-	JE         store168_swap
+	JE         store173_swap
 	VEXTRACTPS $0x02, X6, 24(BX)
-	JMP        store168_swap
+	JMP        store173_swap
 
-store168_five:
+store173_five:
 	VMOVSS X6, 16(BX)
 
-store168_swap:
+store173_swap:
 	VPERM2F128 $0x01, Y6, Y6, Y6
-	JMP        store168_end
+	JMP        store173_end
 
-store168_few:
+store173_few:
 	CMPQ       R9, $0x02
-	JL         store168_one
+	JL         store173_one
 	VMOVLPS    X6, (BX)
-	JE         store168_end
+	JE         store173_end
 	VEXTRACTPS $0x02, X6, 8(BX)
-	JMP        store168_end
+	JMP        store173_end
 
-store168_one:
+store173_one:
 	VMOVSS X6, (BX)
 
-store168_end:
+store173_end:
 done:
 	VZEROUPPER
 	RET
@@ -44514,68 +44404,68 @@ partial_rows:
 partial_store:
 	VADDPS     Y4, Y3, Y3
 	CMPQ       SI, $0x04
-	JL         store169_few
+	JL         store174_few
 	VMOVUPS    X3, (AX)
-	JE         store169_end
+	JE         store174_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       SI, $0x06
-	JL         store169_five
+	JL         store174_five
 	VMOVLPS    X3, 16(AX)
-	JE         store169_swap
+	JE         store174_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store169_swap
+	JMP        store174_swap
 
-store169_five:
+store174_five:
 	VMOVSS X3, 16(AX)
 
-store169_swap:
+store174_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store169_end
+	JMP        store174_end
 
-store169_few:
+store174_few:
 	CMPQ       SI, $0x02
-	JL         store169_one
+	JL         store174_one
 	VMOVLPS    X3, (AX)
-	JE         store169_end
+	JE         store174_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store169_end
+	JMP        store174_end
 
-store169_one:
+store174_one:
 	VMOVSS X3, (AX)
 
-store169_end:
+store174_end:
 	VADDPS     Y6, Y5, Y5
 	CMPQ       SI, $0x04
-	JL         store170_few
+	JL         store175_few
 	VMOVUPS    X5, (BX)
-	JE         store170_end
+	JE         store175_end
 	VPERM2F128 $0x01, Y5, Y5, Y5
 	CMPQ       SI, $0x06
-	JL         store170_five
+	JL         store175_five
 	VMOVLPS    X5, 16(BX)
-	JE         store170_swap
+	JE         store175_swap
 	VEXTRACTPS $0x02, X5, 24(BX)
-	JMP        store170_swap
+	JMP        store175_swap
 
-store170_five:
+store175_five:
 	VMOVSS X5, 16(BX)
 
-store170_swap:
+store175_swap:
 	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store170_end
+	JMP        store175_end
 
-store170_few:
+store175_few:
 	CMPQ       SI, $0x02
-	JL         store170_one
+	JL         store175_one
 	VMOVLPS    X5, (BX)
-	JE         store170_end
+	JE         store175_end
 	VEXTRACTPS $0x02, X5, 8(BX)
-	JMP        store170_end
+	JMP        store175_end
 
-store170_one:
+store175_one:
 	VMOVSS X5, (BX)
 
-store170_end:
+store175_end:
 done:
 	VZEROUPPER
 	RET
@@ -44876,36 +44766,36 @@ vectors_end:
 	VMASKMOVPS   (SI), Y0, Y8
 	VMULPS       Y8, Y7, Y8
 	CMPQ         R13, $0x04
-	JL           store171_few
+	JL           store176_few
 	VMOVUPS      X8, (AX)
-	JE           store171_end
+	JE           store176_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         R13, $0x06
-	JL           store171_five
+	JL           store176_five
 	VMOVLPS      X8, 16(AX)
-	JE           store171_swap
+	JE           store176_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store171_swap
+	JMP          store176_swap
 
-store171_five:
+store176_five:
 	VMOVSS X8, 16(AX)
 
-store171_swap:
+store176_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store171_end
+	JMP        store176_end
 
-store171_few:
+store176_few:
 	CMPQ       R13, $0x02
-	JL         store171_one
+	JL         store176_one
 	VMOVLPS    X8, (AX)
-	JE         store171_end
+	JE         store176_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store171_end
+	JMP        store176_end
 
-store171_one:
+store176_one:
 	VMOVSS X8, (AX)
 
-store171_end:
+store176_end:
 	SHLQ $0x02, R13
 	ADDQ R13, AX
 	ADDQ R13, BX
@@ -45440,36 +45330,36 @@ pair_vectors1_end:
 	VORPS      Y2, Y5, Y5
 	VBLENDVPS  Y5, Y4, Y3, Y3
 	CMPQ       R11, $0x04
-	JL         store172_few
+	JL         store177_few
 	VMOVUPS    X3, (AX)
-	JE         store172_end
+	JE         store177_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R11, $0x06
-	JL         store172_five
+	JL         store177_five
 	VMOVLPS    X3, 16(AX)
-	JE         store172_swap
+	JE         store177_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store172_swap
+	JMP        store177_swap
 
-store172_five:
+store177_five:
 	VMOVSS X3, 16(AX)
 
-store172_swap:
+store177_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store172_end
+	JMP        store177_end
 
-store172_few:
+store177_few:
 	CMPQ       R11, $0x02
-	JL         store172_one
+	JL         store177_one
 	VMOVLPS    X3, (AX)
-	JE         store172_end
+	JE         store177_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store172_end
+	JMP        store177_end
 
-store172_one:
+store177_one:
 	VMOVSS X3, (AX)
 
-store172_end:
+store177_end:
 	LEAQ (BX)(R11*4), BX
 	LEAQ (AX)(R11*4), AX
 
@@ -45773,36 +45663,36 @@ partial_next:
 	SUBQ       $+1, R9
 	JNE        partial_places
 	CMPQ       R11, $0x04
-	JL         store173_few
+	JL         store178_few
 	VMOVUPS    X1, (AX)
-	JE         store173_end
+	JE         store178_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       R11, $0x06
-	JL         store173_five
+	JL         store178_five
 	VMOVLPS    X1, 16(AX)
-	JE         store173_swap
+	JE         store178_swap
 	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store173_swap
+	JMP        store178_swap
 
-store173_five:
+store178_five:
 	VMOVSS X1, 16(AX)
 
-store173_swap:
+store178_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store173_end
+	JMP        store178_end
 
-store173_few:
+store178_few:
 	CMPQ       R11, $0x02
-	JL         store173_one
+	JL         store178_one
 	VMOVLPS    X1, (AX)
-	JE         store173_end
+	JE         store178_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store173_end
+	JMP        store178_end
 
-store173_one:
+store178_one:
 	VMOVSS X1, (AX)
 
-store173_end:
+store178_end:
 	LEAQ (BX)(R11*4), BX
 	LEAQ (AX)(R11*4), AX
 
@@ -46807,67 +46697,67 @@ pair_vectors1_end:
 	VBLENDVPS  Y4, Y3, Y5, Y5
 	VBLENDVPS  Y4, Y1, Y6, Y6
 	CMPQ       R12, $0x04
-	JL         store174_few
+	JL         store179_few
 	VMOVUPS    X5, (AX)
-	JE         store174_end
+	JE         store179_end
 	VPERM2F128 $0x01, Y5, Y5, Y5
 	CMPQ       R12, $0x06
-	JL         store174_five
+	JL         store179_five
 	VMOVLPS    X5, 16(AX)
-	JE         store174_swap
+	JE         store179_swap
 	VEXTRACTPS $0x02, X5, 24(AX)
-	JMP        store174_swap
+	JMP        store179_swap
 
-store174_five:
+store179_five:
 	VMOVSS X5, 16(AX)
 
-store174_swap:
+store179_swap:
 	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store174_end
+	JMP        store179_end
 
-store174_few:
+store179_few:
 	CMPQ       R12, $0x02
-	JL         store174_one
+	JL         store179_one
 	VMOVLPS    X5, (AX)
-	JE         store174_end
+	JE         store179_end
 	VEXTRACTPS $0x02, X5, 8(AX)
-	JMP        store174_end
+	JMP        store179_end
 
-store174_one:
+store179_one:
 	VMOVSS X5, (AX)
 
-store174_end:
+store179_end:
 	CMPQ       R12, $0x04
-	JL         store175_few
+	JL         store180_few
 	VMOVUPS    X6, (BX)
-	JE         store175_end
+	JE         store180_end
 	VPERM2F128 $0x01, Y6, Y6, Y6
 	CMPQ       R12, $0x06
-	JL         store175_five
+	JL         store180_five
 	VMOVLPS    X6, 16(BX)
-	JE         store175_swap
+	JE         store180_swap
 	VEXTRACTPS $0x02, X6, 24(BX)
-	JMP        store175_swap
+	JMP        store180_swap
 
-store175_five:
+store180_five:
 	VMOVSS X6, 16(BX)
 
-store175_swap:
+store180_swap:
 	VPERM2F128 $0x01, Y6, Y6, Y6
-	JMP        store175_end
+	JMP        store180_end
 
-store175_few:
+store180_few:
 	CMPQ       R12, $0x02
-	JL         store175_one
+	JL         store180_one
 	VMOVLPS    X6, (BX)
-	JE         store175_end
+	JE         store180_end
 	VEXTRACTPS $0x02, X6, 8(BX)
-	JMP        store175_end
+	JMP        store180_end
 
-store175_one:
+store180_one:
 	VMOVSS X6, (BX)
 
-store175_end:
+store180_end:
 	LEAQ (CX)(R12*4), CX
 	LEAQ (AX)(R12*4), AX
 	LEAQ (BX)(R12*4), BX
@@ -47121,67 +47011,67 @@ partial_next:
 	SUBQ       $+1, R10
 	JNE        partial_places
 	CMPQ       R12, $0x04
-	JL         store176_few
+	JL         store181_few
 	VMOVUPS    X9, (AX)
-	JE         store176_end
+	JE         store181_end
 	VPERM2F128 $0x01, Y9, Y9, Y9
 	CMPQ       R12, $0x06
-	JL         store176_five
+	JL         store181_five
 	VMOVLPS    X9, 16(AX)
-	JE         store176_swap
+	JE         store181_swap
 	VEXTRACTPS $0x02, X9, 24(AX)
-	JMP        store176_swap
+	JMP        store181_swap
 
-store176_five:
+store181_five:
 	VMOVSS X9, 16(AX)
 
-store176_swap:
+store181_swap:
 	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store176_end
+	JMP        store181_end
 
-store176_few:
+store181_few:
 	CMPQ       R12, $0x02
-	JL         store176_one
+	JL         store181_one
 	VMOVLPS    X9, (AX)
-	JE         store176_end
+	JE         store181_end
 	VEXTRACTPS $0x02, X9, 8(AX)
-	JMP        store176_end
+	JMP        store181_end
 
-store176_one:
+store181_one:
 	VMOVSS X9, (AX)
 
-store176_end:
+store181_end:
 	CMPQ       R12, $0x04
-	JL         store177_few
+	JL         store182_few
 	VMOVUPS    X10, (BX)
-	JE         store177_end
+	JE         store182_end
 	VPERM2F128 $0x01, Y10, Y10, Y10
 	CMPQ       R12, $0x06
-	JL         store177_five
+	JL         store182_five
 	VMOVLPS    X10, 16(BX)
-	JE         store177_swap
+	JE         store182_swap
 	VEXTRACTPS $0x02, X10, 24(BX)
-	JMP        store177_swap
+	JMP        store182_swap
 
-store177_five:
+store182_five:
 	VMOVSS X10, 16(BX)
 
-store177_swap:
+store182_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store177_end
+	JMP        store182_end
 
-store177_few:
+store182_few:
 	CMPQ       R12, $0x02
-	JL         store177_one
+	JL         store182_one
 	VMOVLPS    X10, (BX)
-	JE         store177_end
+	JE         store182_end
 	VEXTRACTPS $0x02, X10, 8(BX)
-	JMP        store177_end
+	JMP        store182_end
 
-store177_one:
+store182_one:
 	VMOVSS X10, (BX)
 
-store177_end:
+store182_end:
 	LEAQ (CX)(R12*4), CX
 	LEAQ (AX)(R12*4), AX
 	LEAQ (BX)(R12*4), BX
@@ -47984,36 +47874,36 @@ pair_vectors1_end:
 	VADDPS     Y5, Y6, Y6
 	VDIVPS     Y0, Y6, Y5
 	CMPQ       R11, $0x04
-	JL         store178_few
+	JL         store183_few
 	VMOVUPS    X5, (AX)
-	JE         store178_end
+	JE         store183_end
 	VPERM2F128 $0x01, Y5, Y5, Y5
 	CMPQ       R11, $0x06
-	JL         store178_five
+	JL         store183_five
 	VMOVLPS    X5, 16(AX)
-	JE         store178_swap
+	JE         store183_swap
 	VEXTRACTPS $0x02, X5, 24(AX)
-	JMP        store178_swap
+	JMP        store183_swap
 
-store178_five:
+store183_five:
 	VMOVSS X5, 16(AX)
 
-store178_swap:
+store183_swap:
 	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store178_end
+	JMP        store183_end
 
-store178_few:
+store183_few:
 	CMPQ       R11, $0x02
-	JL         store178_one
+	JL         store183_one
 	VMOVLPS    X5, (AX)
-	JE         store178_end
+	JE         store183_end
 	VEXTRACTPS $0x02, X5, 8(AX)
-	JMP        store178_end
+	JMP        store183_end
 
-store178_one:
+store183_one:
 	VMOVSS X5, (AX)
 
-store178_end:
+store183_end:
 	LEAQ (BX)(R11*4), BX
 	LEAQ (AX)(R11*4), AX
 
@@ -48271,36 +48161,36 @@ partial_next:
 	JNE        partial_places
 	VDIVPS     Y0, Y3, Y4
 	CMPQ       R11, $0x04
-	JL         store179_few
+	JL         store184_few
 	VMOVUPS    X4, (AX)
-	JE         store179_end
+	JE         store184_end
 	VPERM2F128 $0x01, Y4, Y4, Y4
 	CMPQ       R11, $0x06
-	JL         store179_five
+	JL         store184_five
 	VMOVLPS    X4, 16(AX)
-	JE         store179_swap
+	JE         store184_swap
 	VEXTRACTPS $0x02, X4, 24(AX)
-	JMP        store179_swap
+	JMP        store184_swap
 
-store179_five:
+store184_five:
 	VMOVSS X4, 16(AX)
 
-store179_swap:
+store184_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store179_end
+	JMP        store184_end
 
-store179_few:
+store184_few:
 	CMPQ       R11, $0x02
-	JL         store179_one
+	JL         store184_one
 	VMOVLPS    X4, (AX)
-	JE         store179_end
+	JE         store184_end
 	VEXTRACTPS $0x02, X4, 8(AX)
-	JMP        store179_end
+	JMP        store184_end
 
-store179_one:
+store184_one:
 	VMOVSS X4, (AX)
 
-store179_end:
+store184_end:
 	LEAQ (BX)(R11*4), BX
 	LEAQ (AX)(R11*4), AX
 
@@ -48941,133 +48831,133 @@ pair_vectors1_end:
 	VDIVPS     Y0, Y4, Y4
 	VADDPS     Y5, Y4, Y3
 	CMPQ       R11, $0x04
-	JL         store180_few
+	JL         store185_few
 	VMOVUPS    X3, (DI)
-	JE         store180_end
+	JE         store185_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R11, $0x06
-	JL         store180_five
+	JL         store185_five
 	VMOVLPS    X3, 16(DI)
-	JE         store180_swap
+	JE         store185_swap
 	VEXTRACTPS $0x02, X3, 24(DI)
-	JMP        store180_swap
+	JMP        store185_swap
 
-store180_five:
+store185_five:
 	VMOVSS X3, 16(DI)
 
-store180_swap:
+store185_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store180_end
+	JMP        store185_end
 
-store180_few:
+store185_few:
 	CMPQ       R11, $0x02
-	JL         store180_one
+	JL         store185_one
 	VMOVLPS    X3, (DI)
-	JE         store180_end
+	JE         store185_end
 	VEXTRACTPS $0x02, X3, 8(DI)
-	JMP        store180_end
+	JMP        store185_end
 
-store180_one:
+store185_one:
 	VMOVSS X3, (DI)
 
-store180_end:
+store185_end:
 	ADDQ       DX, DI
 	CMPQ       R11, $0x04
-	JL         store181_few
+	JL         store186_few
 	VMOVUPS    X3, (DI)
-	JE         store181_end
+	JE         store186_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R11, $0x06
-	JL         store181_five
+	JL         store186_five
 	VMOVLPS    X3, 16(DI)
-	JE         store181_swap
+	JE         store186_swap
 	VEXTRACTPS $0x02, X3, 24(DI)
-	JMP        store181_swap
+	JMP        store186_swap
 
-store181_five:
+store186_five:
 	VMOVSS X3, 16(DI)
 
-store181_swap:
+store186_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store181_end
+	JMP        store186_end
 
-store181_few:
+store186_few:
 	CMPQ       R11, $0x02
-	JL         store181_one
+	JL         store186_one
 	VMOVLPS    X3, (DI)
-	JE         store181_end
+	JE         store186_end
 	VEXTRACTPS $0x02, X3, 8(DI)
-	JMP        store181_end
+	JMP        store186_end
 
-store181_one:
+store186_one:
 	VMOVSS X3, (DI)
 
-store181_end:
+store186_end:
 	ADDQ       DX, DI
 	ADDQ       SI, DI
 	CMPQ       R11, $0x04
-	JL         store182_few
+	JL         store187_few
 	VMOVUPS    X3, (DI)
-	JE         store182_end
+	JE         store187_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R11, $0x06
-	JL         store182_five
+	JL         store187_five
 	VMOVLPS    X3, 16(DI)
-	JE         store182_swap
+	JE         store187_swap
 	VEXTRACTPS $0x02, X3, 24(DI)
-	JMP        store182_swap
+	JMP        store187_swap
 
-store182_five:
+store187_five:
 	VMOVSS X3, 16(DI)
 
-store182_swap:
+store187_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store182_end
+	JMP        store187_end
 
-store182_few:
+store187_few:
 	CMPQ       R11, $0x02
-	JL         store182_one
+	JL         store187_one
 	VMOVLPS    X3, (DI)
-	JE         store182_end
+	JE         store187_end
 	VEXTRACTPS $0x02, X3, 8(DI)
-	JMP        store182_end
+	JMP        store187_end
 
-store182_one:
+store187_one:
 	VMOVSS X3, (DI)
 
-store182_end:
+store187_end:
 	ADDQ       DX, DI
 	CMPQ       R11, $0x04
-	JL         store183_few
+	JL         store188_few
 	VMOVUPS    X3, (DI)
-	JE         store183_end
+	JE         store188_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R11, $0x06
-	JL         store183_five
+	JL         store188_five
 	VMOVLPS    X3, 16(DI)
-	JE         store183_swap
+	JE         store188_swap
 	VEXTRACTPS $0x02, X3, 24(DI)
-	JMP        store183_swap
+	JMP        store188_swap
 
-store183_five:
+store188_five:
 	VMOVSS X3, 16(DI)
 
-store183_swap:
+store188_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store183_end
+	JMP        store188_end
 
-store183_few:
+store188_few:
 	CMPQ       R11, $0x02
-	JL         store183_one
+	JL         store188_one
 	VMOVLPS    X3, (DI)
-	JE         store183_end
+	JE         store188_end
 	VEXTRACTPS $0x02, X3, 8(DI)
-	JMP        store183_end
+	JMP        store188_end
 
-store183_one:
+store188_one:
 	VMOVSS X3, (DI)
 
-store183_end:
+store188_end:
 	LEAQ (AX)(R11*4), AX
 	LEAQ (BX)(R11*4), BX
 
@@ -49205,36 +49095,36 @@ vectors1_end:
 
 partial_places:
 	CMPQ       R11, $0x04
-	JL         store184_few
+	JL         store189_few
 	VMOVUPS    X6, (DI)
-	JE         store184_end
+	JE         store189_end
 	VPERM2F128 $0x01, Y6, Y6, Y6
 	CMPQ       R11, $0x06
-	JL         store184_five
+	JL         store189_five
 	VMOVLPS    X6, 16(DI)
-	JE         store184_swap
+	JE         store189_swap
 	VEXTRACTPS $0x02, X6, 24(DI)
-	JMP        store184_swap
+	JMP        store189_swap
 
-store184_five:
+store189_five:
 	VMOVSS X6, 16(DI)
 
-store184_swap:
+store189_swap:
 	VPERM2F128 $0x01, Y6, Y6, Y6
-	JMP        store184_end
+	JMP        store189_end
 
-store184_few:
+store189_few:
 	CMPQ       R11, $0x02
-	JL         store184_one
+	JL         store189_one
 	VMOVLPS    X6, (DI)
-	JE         store184_end
+	JE         store189_end
 	VEXTRACTPS $0x02, X6, 8(DI)
-	JMP        store184_end
+	JMP        store189_end
 
-store184_one:
+store189_one:
 	VMOVSS X6, (DI)
 
-store184_end:
+store189_end:
 	ADDQ DX, DI
 	SUBQ $+1, R10
 	JNE  partial_places
@@ -49736,139 +49626,139 @@ pair_vectors1_end:
 	VMASKMOVPS (DI), Y1, Y4
 	VADDPS     Y3, Y4, Y4
 	CMPQ       R11, $0x04
-	JL         store185_few
+	JL         store190_few
 	VMOVUPS    X4, (DI)
-	JE         store185_end
+	JE         store190_end
 	VPERM2F128 $0x01, Y4, Y4, Y4
 	CMPQ       R11, $0x06
-	JL         store185_five
+	JL         store190_five
 	VMOVLPS    X4, 16(DI)
-	JE         store185_swap
+	JE         store190_swap
 	VEXTRACTPS $0x02, X4, 24(DI)
-	JMP        store185_swap
+	JMP        store190_swap
 
-store185_five:
+store190_five:
 	VMOVSS X4, 16(DI)
 
-store185_swap:
+store190_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store185_end
+	JMP        store190_end
 
-store185_few:
+store190_few:
 	CMPQ       R11, $0x02
-	JL         store185_one
+	JL         store190_one
 	VMOVLPS    X4, (DI)
-	JE         store185_end
+	JE         store190_end
 	VEXTRACTPS $0x02, X4, 8(DI)
-	JMP        store185_end
+	JMP        store190_end
 
-store185_one:
+store190_one:
 	VMOVSS X4, (DI)
 
-store185_end:
+store190_end:
 	ADDQ       DX, DI
 	VMASKMOVPS (DI), Y1, Y4
 	VADDPS     Y3, Y4, Y4
 	CMPQ       R11, $0x04
-	JL         store186_few
+	JL         store191_few
 	VMOVUPS    X4, (DI)
-	JE         store186_end
+	JE         store191_end
 	VPERM2F128 $0x01, Y4, Y4, Y4
 	CMPQ       R11, $0x06
-	JL         store186_five
+	JL         store191_five
 	VMOVLPS    X4, 16(DI)
-	JE         store186_swap
+	JE         store191_swap
 	VEXTRACTPS $0x02, X4, 24(DI)
-	JMP        store186_swap
+	JMP        store191_swap
 
-store186_five:
+store191_five:
 	VMOVSS X4, 16(DI)
 
-store186_swap:
+store191_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store186_end
+	JMP        store191_end
 
-store186_few:
+store191_few:
 	CMPQ       R11, $0x02
-	JL         store186_one
+	JL         store191_one
 	VMOVLPS    X4, (DI)
-	JE         store186_end
+	JE         store191_end
 	VEXTRACTPS $0x02, X4, 8(DI)
-	JMP        store186_end
+	JMP        store191_end
 
-store186_one:
+store191_one:
 	VMOVSS X4, (DI)
 
-store186_end:
+store191_end:
 	ADDQ       DX, DI
 	ADDQ       SI, DI
 	VMASKMOVPS (DI), Y1, Y4
 	VADDPS     Y3, Y4, Y4
 	CMPQ       R11, $0x04
-	JL         store187_few
+	JL         store192_few
 	VMOVUPS    X4, (DI)
-	JE         store187_end
+	JE         store192_end
 	VPERM2F128 $0x01, Y4, Y4, Y4
 	CMPQ       R11, $0x06
-	JL         store187_five
+	JL         store192_five
 	VMOVLPS    X4, 16(DI)
-	JE         store187_swap
+	JE         store192_swap
 	VEXTRACTPS $0x02, X4, 24(DI)
-	JMP        store187_swap
+	JMP        store192_swap
 
-store187_five:
+store192_five:
 	VMOVSS X4, 16(DI)
 
-store187_swap:
+store192_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store187_end
+	JMP        store192_end
 
-store187_few:
+store192_few:
 	CMPQ       R11, $0x02
-	JL         store187_one
+	JL         store192_one
 	VMOVLPS    X4, (DI)
-	JE         store187_end
+	JE         store192_end
 	VEXTRACTPS $0x02, X4, 8(DI)
-	JMP        store187_end
+	JMP        store192_end
 
-store187_one:
+store192_one:
 	VMOVSS X4, (DI)
 
-store187_end:
+store192_end:
 	ADDQ       DX, DI
 	VMASKMOVPS (DI), Y1, Y4
 	VADDPS     Y3, Y4, Y4
 	CMPQ       R11, $0x04
-	JL         store188_few
+	JL         store193_few
 	VMOVUPS    X4, (DI)
-	JE         store188_end
+	JE         store193_end
 	VPERM2F128 $0x01, Y4, Y4, Y4
 	CMPQ       R11, $0x06
-	JL         store188_five
+	JL         store193_five
 	VMOVLPS    X4, 16(DI)
-	JE         store188_swap
+	JE         store193_swap
 	VEXTRACTPS $0x02, X4, 24(DI)
-	JMP        store188_swap
+	JMP        store193_swap
 
-store188_five:
+store193_five:
 	VMOVSS X4, 16(DI)
 
-store188_swap:
+store193_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store188_end
+	JMP        store193_end
 
-store188_few:
+store193_few:
 	CMPQ       R11, $0x02
-	JL         store188_one
+	JL         store193_one
 	VMOVLPS    X4, (DI)
-	JE         store188_end
+	JE         store193_end
 	VEXTRACTPS $0x02, X4, 8(DI)
-	JMP        store188_end
+	JMP        store193_end
 
-store188_one:
+store193_one:
 	VMOVSS X4, (DI)
 
-store188_end:
+store193_end:
 	LEAQ (AX)(R11*4), AX
 	LEAQ (BX)(R11*4), BX
 
@@ -50015,36 +49905,36 @@ partial_places:
 	VMASKMOVPS (DI), Y1, Y2
 	VADDPS     Y6, Y2, Y2
 	CMPQ       R11, $0x04
-	JL         store189_few
+	JL         store194_few
 	VMOVUPS    X2, (DI)
-	JE         store189_end
+	JE         store194_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       R11, $0x06
-	JL         store189_five
+	JL         store194_five
 	VMOVLPS    X2, 16(DI)
-	JE         store189_swap
+	JE         store194_swap
 	VEXTRACTPS $0x02, X2, 24(DI)
-	JMP        store189_swap
+	JMP        store194_swap
 
-store189_five:
+store194_five:
 	VMOVSS X2, 16(DI)
 
-store189_swap:
+store194_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store189_end
+	JMP        store194_end
 
-store189_few:
+store194_few:
 	CMPQ       R11, $0x02
-	JL         store189_one
+	JL         store194_one
 	VMOVLPS    X2, (DI)
-	JE         store189_end
+	JE         store194_end
 	VEXTRACTPS $0x02, X2, 8(DI)
-	JMP        store189_end
+	JMP        store194_end
 
-store189_one:
+store194_one:
 	VMOVSS X2, (DI)
 
-store189_end:
+store194_end:
 	ADDQ DX, DI
 	SUBQ $+1, R10
 	JNE  partial_places
@@ -50629,142 +50519,142 @@ pair_vectors1_end:
 	VPCMPEQD   Y1, Y6, Y8
 	VANDPS     Y7, Y8, Y8
 	CMPQ       R12, $0x04
-	JL         store190_few
+	JL         store195_few
 	VMOVUPS    X8, (R8)
-	JE         store190_end
+	JE         store195_end
 	VPERM2F128 $0x01, Y8, Y8, Y8
 	CMPQ       R12, $0x06
-	JL         store190_five
+	JL         store195_five
 	VMOVLPS    X8, 16(R8)
-	JE         store190_swap
+	JE         store195_swap
 	VEXTRACTPS $0x02, X8, 24(R8)
-	JMP        store190_swap
+	JMP        store195_swap
 
-store190_five:
+store195_five:
 	VMOVSS X8, 16(R8)
 
-store190_swap:
+store195_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store190_end
+	JMP        store195_end
 
-store190_few:
+store195_few:
 	CMPQ       R12, $0x02
-	JL         store190_one
+	JL         store195_one
 	VMOVLPS    X8, (R8)
-	JE         store190_end
+	JE         store195_end
 	VEXTRACTPS $0x02, X8, 8(R8)
-	JMP        store190_end
+	JMP        store195_end
 
-store190_one:
+store195_one:
 	VMOVSS X8, (R8)
 
-store190_end:
+store195_end:
 	VPADDD     lanes_00000001<>+0(SB), Y1, Y1
 	ADDQ       SI, R8
 	VPCMPEQD   Y1, Y6, Y8
 	VANDPS     Y7, Y8, Y8
 	CMPQ       R12, $0x04
-	JL         store191_few
+	JL         store196_few
 	VMOVUPS    X8, (R8)
-	JE         store191_end
+	JE         store196_end
 	VPERM2F128 $0x01, Y8, Y8, Y8
 	CMPQ       R12, $0x06
-	JL         store191_five
+	JL         store196_five
 	VMOVLPS    X8, 16(R8)
-	JE         store191_swap
+	JE         store196_swap
 	VEXTRACTPS $0x02, X8, 24(R8)
-	JMP        store191_swap
+	JMP        store196_swap
 
-store191_five:
+store196_five:
 	VMOVSS X8, 16(R8)
 
-store191_swap:
+store196_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store191_end
+	JMP        store196_end
 
-store191_few:
+store196_few:
 	CMPQ       R12, $0x02
-	JL         store191_one
+	JL         store196_one
 	VMOVLPS    X8, (R8)
-	JE         store191_end
+	JE         store196_end
 	VEXTRACTPS $0x02, X8, 8(R8)
-	JMP        store191_end
+	JMP        store196_end
 
-store191_one:
+store196_one:
 	VMOVSS X8, (R8)
 
-store191_end:
+store196_end:
 	VPADDD     lanes_00000001<>+0(SB), Y1, Y1
 	ADDQ       SI, R8
 	ADDQ       DI, R8
 	VPCMPEQD   Y1, Y6, Y8
 	VANDPS     Y7, Y8, Y8
 	CMPQ       R12, $0x04
-	JL         store192_few
+	JL         store197_few
 	VMOVUPS    X8, (R8)
-	JE         store192_end
+	JE         store197_end
 	VPERM2F128 $0x01, Y8, Y8, Y8
 	CMPQ       R12, $0x06
-	JL         store192_five
+	JL         store197_five
 	VMOVLPS    X8, 16(R8)
-	JE         store192_swap
+	JE         store197_swap
 	VEXTRACTPS $0x02, X8, 24(R8)
-	JMP        store192_swap
+	JMP        store197_swap
 
-store192_five:
+store197_five:
 	VMOVSS X8, 16(R8)
 
-store192_swap:
+store197_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store192_end
+	JMP        store197_end
 
-store192_few:
+store197_few:
 	CMPQ       R12, $0x02
-	JL         store192_one
+	JL         store197_one
 	VMOVLPS    X8, (R8)
-	JE         store192_end
+	JE         store197_end
 	VEXTRACTPS $0x02, X8, 8(R8)
-	JMP        store192_end
+	JMP        store197_end
 
-store192_one:
+store197_one:
 	VMOVSS X8, (R8)
 
-store192_end:
+store197_end:
 	VPADDD     lanes_00000001<>+0(SB), Y1, Y1
 	ADDQ       SI, R8
 	VPCMPEQD   Y1, Y6, Y8
 	VANDPS     Y7, Y8, Y8
 	CMPQ       R12, $0x04
-	JL         store193_few
+	JL         store198_few
 	VMOVUPS    X8, (R8)
-	JE         store193_end
+	JE         store198_end
 	VPERM2F128 $0x01, Y8, Y8, Y8
 	CMPQ       R12, $0x06
-	JL         store193_five
+	JL         store198_five
 	VMOVLPS    X8, 16(R8)
-	JE         store193_swap
+	JE         store198_swap
 	VEXTRACTPS $0x02, X8, 24(R8)
-	JMP        store193_swap
+	JMP        store198_swap
 
-store193_five:
+store198_five:
 	VMOVSS X8, 16(R8)
 
-store193_swap:
+store198_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store193_end
+	JMP        store198_end
 
-store193_few:
+store198_few:
 	CMPQ       R12, $0x02
-	JL         store193_one
+	JL         store198_one
 	VMOVLPS    X8, (R8)
-	JE         store193_end
+	JE         store198_end
 	VEXTRACTPS $0x02, X8, 8(R8)
-	JMP        store193_end
+	JMP        store198_end
 
-store193_one:
+store198_one:
 	VMOVSS X8, (R8)
 
-store193_end:
+store198_end:
 	LEAQ (AX)(R12*4), AX
 	LEAQ (BX)(R12*4), BX
 	LEAQ (CX)(R12*4), CX
@@ -50924,36 +50814,36 @@ partial_places:
 	VPCMPEQD   Y1, Y5, Y3
 	VANDPS     Y4, Y3, Y3
 	CMPQ       R12, $0x04
-	JL         store194_few
+	JL         store199_few
 	VMOVUPS    X3, (R8)
-	JE         store194_end
+	JE         store199_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R12, $0x06
-	JL         store194_five
+	JL         store199_five
 	VMOVLPS    X3, 16(R8)
-	JE         store194_swap
+	JE         store199_swap
 	VEXTRACTPS $0x02, X3, 24(R8)
-	JMP        store194_swap
+	JMP        store199_swap
 
-store194_five:
+store199_five:
 	VMOVSS X3, 16(R8)
 
-store194_swap:
+store199_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store194_end
+	JMP        store199_end
 
-store194_few:
+store199_few:
 	CMPQ       R12, $0x02
-	JL         store194_one
+	JL         store199_one
 	VMOVLPS    X3, (R8)
-	JE         store194_end
+	JE         store199_end
 	VEXTRACTPS $0x02, X3, 8(R8)
-	JMP        store194_end
+	JMP        store199_end
 
-store194_one:
+store199_one:
 	VMOVSS X3, (R8)
 
-store194_end:
+store199_end:
 	VPADDD lanes_00000001<>+0(SB), Y1, Y1
 	ADDQ   SI, R8
 	SUBQ   $+1, R11
@@ -51630,36 +51520,36 @@ pair_vectors1_end:
 	VMASKMOVPS (R8), Y2, Y9
 	VADDPS     Y8, Y9, Y8
 	CMPQ       R12, $0x04
-	JL         store195_few
+	JL         store200_few
 	VMOVUPS    X8, (R8)
-	JE         store195_end
+	JE         store200_end
 	VPERM2F128 $0x01, Y8, Y8, Y8
 	CMPQ       R12, $0x06
-	JL         store195_five
+	JL         store200_five
 	VMOVLPS    X8, 16(R8)
-	JE         store195_swap
+	JE         store200_swap
 	VEXTRACTPS $0x02, X8, 24(R8)
-	JMP        store195_swap
+	JMP        store200_swap
 
-store195_five:
+store200_five:
 	VMOVSS X8, 16(R8)
 
-store195_swap:
+store200_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store195_end
+	JMP        store200_end
 
-store195_few:
+store200_few:
 	CMPQ       R12, $0x02
-	JL         store195_one
+	JL         store200_one
 	VMOVLPS    X8, (R8)
-	JE         store195_end
+	JE         store200_end
 	VEXTRACTPS $0x02, X8, 8(R8)
-	JMP        store195_end
+	JMP        store200_end
 
-store195_one:
+store200_one:
 	VMOVSS X8, (R8)
 
-store195_end:
+store200_end:
 	VPADDD     lanes_00000001<>+0(SB), Y1, Y1
 	ADDQ       SI, R8
 	VPCMPEQD   Y1, Y6, Y8
@@ -51667,36 +51557,36 @@ store195_end:
 	VMASKMOVPS (R8), Y2, Y9
 	VADDPS     Y8, Y9, Y8
 	CMPQ       R12, $0x04
-	JL         store196_few
+	JL         store201_few
 	VMOVUPS    X8, (R8)
-	JE         store196_end
+	JE         store201_end
 	VPERM2F128 $0x01, Y8, Y8, Y8
 	CMPQ       R12, $0x06
-	JL         store196_five
+	JL         store201_five
 	VMOVLPS    X8, 16(R8)
-	JE         store196_swap
+	JE         store201_swap
 	VEXTRACTPS $0x02, X8, 24(R8)
-	JMP        store196_swap
+	JMP        store201_swap
 
-store196_five:
+store201_five:
 	VMOVSS X8, 16(R8)
 
-store196_swap:
+store201_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store196_end
+	JMP        store201_end
 
-store196_few:
+store201_few:
 	CMPQ       R12, $0x02
-	JL         store196_one
+	JL         store201_one
 	VMOVLPS    X8, (R8)
-	JE         store196_end
+	JE         store201_end
 	VEXTRACTPS $0x02, X8, 8(R8)
-	JMP        store196_end
+	JMP        store201_end
 
-store196_one:
+store201_one:
 	VMOVSS X8, (R8)
 
-store196_end:
+store201_end:
 	VPADDD     lanes_00000001<>+0(SB), Y1, Y1
 	ADDQ       SI, R8
 	ADDQ       DI, R8
@@ -51705,36 +51595,36 @@ store196_end:
 	VMASKMOVPS (R8), Y2, Y9
 	VADDPS     Y8, Y9, Y8
 	CMPQ       R12, $0x04
-	JL         store197_few
+	JL         store202_few
 	VMOVUPS    X8, (R8)
-	JE         store197_end
+	JE         store202_end
 	VPERM2F128 $0x01, Y8, Y8, Y8
 	CMPQ       R12, $0x06
-	JL         store197_five
+	JL         store202_five
 	VMOVLPS    X8, 16(R8)
-	JE         store197_swap
+	JE         store202_swap
 	VEXTRACTPS $0x02, X8, 24(R8)
-	JMP        store197_swap
+	JMP        store202_swap
 
-store197_five:
+store202_five:
 	VMOVSS X8, 16(R8)
 
-store197_swap:
+store202_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store197_end
+	JMP        store202_end
 
-store197_few:
+store202_few:
 	CMPQ       R12, $0x02
-	JL         store197_one
+	JL         store202_one
 	VMOVLPS    X8, (R8)
-	JE         store197_end
+	JE         store202_end
 	VEXTRACTPS $0x02, X8, 8(R8)
-	JMP        store197_end
+	JMP        store202_end
 
-store197_one:
+store202_one:
 	VMOVSS X8, (R8)
 
-store197_end:
+store202_end:
 	VPADDD     lanes_00000001<>+0(SB), Y1, Y1
 	ADDQ       SI, R8
 	VPCMPEQD   Y1, Y6, Y8
@@ -51742,36 +51632,36 @@ store197_end:
 	VMASKMOVPS (R8), Y2, Y9
 	VADDPS     Y8, Y9, Y8
 	CMPQ       R12, $0x04
-	JL         store198_few
+	JL         store203_few
 	VMOVUPS    X8, (R8)
-	JE         store198_end
+	JE         store203_end
 	VPERM2F128 $0x01, Y8, Y8, Y8
 	CMPQ       R12, $0x06
-	JL         store198_five
+	JL         store203_five
 	VMOVLPS    X8, 16(R8)
-	JE         store198_swap
+	JE         store203_swap
 	VEXTRACTPS $0x02, X8, 24(R8)
-	JMP        store198_swap
+	JMP        store203_swap
 
-store198_five:
+store203_five:
 	VMOVSS X8, 16(R8)
 
-store198_swap:
+store203_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store198_end
+	JMP        store203_end
 
-store198_few:
+store203_few:
 	CMPQ       R12, $0x02
-	JL         store198_one
+	JL         store203_one
 	VMOVLPS    X8, (R8)
-	JE         store198_end
+	JE         store203_end
 	VEXTRACTPS $0x02, X8, 8(R8)
-	JMP        store198_end
+	JMP        store203_end
 
-store198_one:
+store203_one:
 	VMOVSS X8, (R8)
 
-store198_end:
+store203_end:
 	LEAQ (AX)(R12*4), AX
 	LEAQ (BX)(R12*4), BX
 	LEAQ (CX)(R12*4), CX
@@ -51940,36 +51830,36 @@ partial_places:
 	VMASKMOVPS (R8), Y2, Y11
 	VADDPS     Y3, Y11, Y3
 	CMPQ       R12, $0x04
-	JL         store199_few
+	JL         store204_few
 	VMOVUPS    X3, (R8)
-	JE         store199_end
+	JE         store204_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R12, $0x06
-	JL         store199_five
+	JL         store204_five
 	VMOVLPS    X3, 16(R8)
-	JE         store199_swap
+	JE         store204_swap
 	VEXTRACTPS $0x02, X3, 24(R8)
-	JMP        store199_swap
+	JMP        store204_swap
 
-store199_five:
+store204_five:
 	VMOVSS X3, 16(R8)
 
-store199_swap:
+store204_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store199_end
+	JMP        store204_end
 
-store199_few:
+store204_few:
 	CMPQ       R12, $0x02
-	JL         store199_one
+	JL         store204_one
 	VMOVLPS    X3, (R8)
-	JE         store199_end
+	JE         store204_end
 	VEXTRACTPS $0x02, X3, 8(R8)
-	JMP        store199_end
+	JMP        store204_end
 
-store199_one:
+store204_one:
 	VMOVSS X3, (R8)
 
-store199_end:
+store204_end:
 	VPADDD lanes_00000001<>+0(SB), Y1, Y1
 	ADDQ   SI, R8
 	SUBQ   $+1, R11
@@ -52888,36 +52778,36 @@ pass1_vectors_end:
 	VMULPS       Y7, Y8, Y11
 	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
 	CMPQ         R8, $0x04
-	JL           store200_few
+	JL           store205_few
 	VMOVUPS      X11, (AX)
-	JE           store200_end
+	JE           store205_end
 	VPERM2F128   $0x01, Y11, Y11, Y11
 	CMPQ         R8, $0x06
-	JL           store200_five
+	JL           store205_five
 	VMOVLPS      X11, 16(AX)
-	JE           store200_swap
+	JE           store205_swap
 	VEXTRACTPS   $0x02, X11, 24(AX)
-	JMP          store200_swap
+	JMP          store205_swap
 
-store200_five:
+store205_five:
 	VMOVSS X11, 16(AX)
 
-store200_swap:
+store205_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store200_end
+	JMP        store205_end
 
-store200_few:
+store205_few:
 	CMPQ       R8, $0x02
-	JL         store200_one
+	JL         store205_one
 	VMOVLPS    X11, (AX)
-	JE         store200_end
+	JE         store205_end
 	VEXTRACTPS $0x02, X11, 8(AX)
-	JMP        store200_end
+	JMP        store205_end
 
-store200_one:
+store205_one:
 	VMOVSS X11, (AX)
 
-store200_end:
+store205_end:
 pass1_end:
 	SUBQ  R9, BX
 	SUBQ  R9, AX
@@ -53227,36 +53117,36 @@ pass1_vectors_end:
 	VMASKMOVPS (BX), Y0, Y2
 	VMULPS     Y1, Y2, Y2
 	CMPQ       R8, $0x04
-	JL         store201_few
+	JL         store206_few
 	VMOVUPS    X2, (AX)
-	JE         store201_end
+	JE         store206_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       R8, $0x06
-	JL         store201_five
+	JL         store206_five
 	VMOVLPS    X2, 16(AX)
-	JE         store201_swap
+	JE         store206_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store201_swap
+	JMP        store206_swap
 
-store201_five:
+store206_five:
 	VMOVSS X2, 16(AX)
 
-store201_swap:
+store206_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store201_end
+	JMP        store206_end
 
-store201_few:
+store206_few:
 	CMPQ       R8, $0x02
-	JL         store201_one
+	JL         store206_one
 	VMOVLPS    X2, (AX)
-	JE         store201_end
+	JE         store206_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store201_end
+	JMP        store206_end
 
-store201_one:
+store206_one:
 	VMOVSS X2, (AX)
 
-store201_end:
+store206_end:
 pass1_end:
 	SUBQ  R9, BX
 	SUBQ  R9, AX
@@ -53287,36 +53177,36 @@ clear_dst_vectors_end:
 	VMOVUPS    32(R10)(R8*4), Y0
 	NEGQ       R8
 	CMPQ       R8, $0x04
-	JL         store202_few
+	JL         store207_few
 	VMOVUPS    X1, (R9)
-	JE         store202_end
+	JE         store207_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       R8, $0x06
-	JL         store202_five
+	JL         store207_five
 	VMOVLPS    X1, 16(R9)
-	JE         store202_swap
+	JE         store207_swap
 	VEXTRACTPS $0x02, X1, 24(R9)
-	JMP        store202_swap
+	JMP        store207_swap
 
-store202_five:
+store207_five:
 	VMOVSS X1, 16(R9)
 
-store202_swap:
+store207_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store202_end
+	JMP        store207_end
 
-store202_few:
+store207_few:
 	CMPQ       R8, $0x02
-	JL         store202_one
+	JL         store207_one
 	VMOVLPS    X1, (R9)
-	JE         store202_end
+	JE         store207_end
 	VEXTRACTPS $0x02, X1, 8(R9)
-	JMP        store202_end
+	JMP        store207_end
 
-store202_one:
+store207_one:
 	VMOVSS X1, (R9)
 
-store202_end:
+store207_end:
 clear_dst_end:
 	MOVQ  dstStride+40(FP), R8
 	LEAQ  (AX)(R8*4), AX
@@ -53964,36 +53854,36 @@ pass1_vectors_end:
 	VMULPS     Y4, Y3, Y4
 	VMULPS     Y4, Y0, Y4
 	CMPQ       R9, $0x04
-	JL         store203_few
+	JL         store208_few
 	VMOVUPS    X4, (AX)
-	JE         store203_end
+	JE         store208_end
 	VPERM2F128 $0x01, Y4, Y4, Y4
 	CMPQ       R9, $0x06
-	JL         store203_five
+	JL         store208_five
 	VMOVLPS    X4, 16(AX)
-	JE         store203_swap
+	JE         store208_swap
 	VEXTRACTPS $0x02, X4, 24(AX)
-	JMP        store203_swap
+	JMP        store208_swap
 
-store203_five:
+store208_five:
 	VMOVSS X4, 16(AX)
 
-store203_swap:
+store208_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store203_end
+	JMP        store208_end
 
-store203_few:
+store208_few:
 	CMPQ       R9, $0x02
-	JL         store203_one
+	JL         store208_one
 	VMOVLPS    X4, (AX)
-	JE         store203_end
+	JE         store208_end
 	VEXTRACTPS $0x02, X4, 8(AX)
-	JMP        store203_end
+	JMP        store208_end
 
-store203_one:
+store208_one:
 	VMOVSS X4, (AX)
 
-store203_end:
+store208_end:
 pass1_end:
 	SUBQ  R10, CX
 	SUBQ  R10, BX
@@ -54025,36 +53915,36 @@ clear_dx_vectors_end:
 	VMOVUPS    32(R11)(R9*4), Y1
 	NEGQ       R9
 	CMPQ       R9, $0x04
-	JL         store204_few
+	JL         store209_few
 	VMOVUPS    X2, (R10)
-	JE         store204_end
+	JE         store209_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       R9, $0x06
-	JL         store204_five
+	JL         store209_five
 	VMOVLPS    X2, 16(R10)
-	JE         store204_swap
+	JE         store209_swap
 	VEXTRACTPS $0x02, X2, 24(R10)
-	JMP        store204_swap
+	JMP        store209_swap
 
-store204_five:
+store209_five:
 	VMOVSS X2, 16(R10)
 
-store204_swap:
+store209_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store204_end
+	JMP        store209_end
 
-store204_few:
+store209_few:
 	CMPQ       R9, $0x02
-	JL         store204_one
+	JL         store209_one
 	VMOVLPS    X2, (R10)
-	JE         store204_end
+	JE         store209_end
 	VEXTRACTPS $0x02, X2, 8(R10)
-	JMP        store204_end
+	JMP        store209_end
 
-store204_one:
+store209_one:
 	VMOVSS X2, (R10)
 
-store204_end:
+store209_end:
 clear_dx_end:
 	MOVQ  dxStride+48(FP), R9
 	LEAQ  (AX)(R9*4), AX
@@ -54321,36 +54211,36 @@ pass2_vectors_end:
 	VSUBPS     Y2, Y3, Y3
 	VSUBPS     Y1, Y3, Y3
 	CMPQ       R9, $0x04
-	JL         store205_few
+	JL         store210_few
 	VMOVUPS    X3, (AX)
-	JE         store205_end
+	JE         store210_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R9, $0x06
-	JL         store205_five
+	JL         store210_five
 	VMOVLPS    X3, 16(AX)
-	JE         store205_swap
+	JE         store210_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store205_swap
+	JMP        store210_swap
 
-store205_five:
+store210_five:
 	VMOVSS X3, 16(AX)
 
-store205_swap:
+store210_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store205_end
+	JMP        store210_end
 
-store205_few:
+store210_few:
 	CMPQ       R9, $0x02
-	JL         store205_one
+	JL         store210_one
 	VMOVLPS    X3, (AX)
-	JE         store205_end
+	JE         store210_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store205_end
+	JMP        store210_end
 
-store205_one:
+store210_one:
 	VMOVSS X3, (AX)
 
-store205_end:
+store210_end:
 pass2_end:
 	SUBQ  R10, BX
 	SUBQ  R10, AX
@@ -54642,36 +54532,36 @@ pass1_vectors_end:
 	VMASKMOVPS   (BX), Y0, Y9
 	VFNMADD231PS Y1, Y11, Y9
 	CMPQ         R9, $0x04
-	JL           store206_few
+	JL           store211_few
 	VMOVUPS      X9, (AX)
-	JE           store206_end
+	JE           store211_end
 	VPERM2F128   $0x01, Y9, Y9, Y9
 	CMPQ         R9, $0x06
-	JL           store206_five
+	JL           store211_five
 	VMOVLPS      X9, 16(AX)
-	JE           store206_swap
+	JE           store211_swap
 	VEXTRACTPS   $0x02, X9, 24(AX)
-	JMP          store206_swap
+	JMP          store211_swap
 
-store206_five:
+store211_five:
 	VMOVSS X9, 16(AX)
 
-store206_swap:
+store211_swap:
 	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store206_end
+	JMP        store211_end
 
-store206_few:
+store211_few:
 	CMPQ       R9, $0x02
-	JL         store206_one
+	JL         store211_one
 	VMOVLPS    X9, (AX)
-	JE         store206_end
+	JE         store211_end
 	VEXTRACTPS $0x02, X9, 8(AX)
-	JMP        store206_end
+	JMP        store211_end
 
-store206_one:
+store211_one:
 	VMOVSS X9, (AX)
 
-store206_end:
+store211_end:
 pass1_end:
 	SUBQ  R10, CX
 	SUBQ  R10, BX
@@ -55566,72 +55456,72 @@ vectors_end:
 	VMASKMOVPS   (SI), Y13, Y14
 	VMULPS       Y14, Y15, Y14
 	CMPQ         R8, $0x04
-	JL           store207_few
+	JL           store212_few
 	VMOVUPS      X14, (BX)
-	JE           store207_end
+	JE           store212_end
 	VPERM2F128   $0x01, Y14, Y14, Y14
 	CMPQ         R8, $0x06
-	JL           store207_five
+	JL           store212_five
 	VMOVLPS      X14, 16(BX)
-	JE           store207_swap
+	JE           store212_swap
 	VEXTRACTPS   $0x02, X14, 24(BX)
-	JMP          store207_swap
+	JMP          store212_swap
 
-store207_five:
+store212_five:
 	VMOVSS X14, 16(BX)
 
-store207_swap:
+store212_swap:
 	VPERM2F128 $0x01, Y14, Y14, Y14
-	JMP        store207_end
+	JMP        store212_end
 
-store207_few:
+store212_few:
 	CMPQ       R8, $0x02
-	JL         store207_one
+	JL         store212_one
 	VMOVLPS    X14, (BX)
-	JE         store207_end
+	JE         store212_end
 	VEXTRACTPS $0x02, X14, 8(BX)
-	JMP        store207_end
+	JMP        store212_end
 
-store207_one:
+store212_one:
 	VMOVSS X14, (BX)
 
-store207_end:
+store212_end:
 	VMULPS      Y12, Y11, Y12
 	VFMSUB231PS Y1, Y9, Y12
 	VMASKMOVPS  (SI), Y13, Y1
 	VMULPS      Y1, Y0, Y1
 	VMULPS      Y1, Y12, Y1
 	CMPQ        R8, $0x04
-	JL          store208_few
+	JL          store213_few
 	VMOVUPS     X1, (AX)
-	JE          store208_end
+	JE          store213_end
 	VPERM2F128  $0x01, Y1, Y1, Y1
 	CMPQ        R8, $0x06
-	JL          store208_five
+	JL          store213_five
 	VMOVLPS     X1, 16(AX)
-	JE          store208_swap
+	JE          store213_swap
 	VEXTRACTPS  $0x02, X1, 24(AX)
-	JMP         store208_swap
+	JMP         store213_swap
 
-store208_five:
+store213_five:
 	VMOVSS X1, 16(AX)
 
-store208_swap:
+store213_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store208_end
+	JMP        store213_end
 
-store208_few:
+store213_few:
 	CMPQ       R8, $0x02
-	JL         store208_one
+	JL         store213_one
 	VMOVLPS    X1, (AX)
-	JE         store208_end
+	JE         store213_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store208_end
+	JMP        store213_end
 
-store208_one:
+store213_one:
 	VMOVSS X1, (AX)
 
-store208_end:
+store213_end:
 done:
 	VZEROUPPER
 	RET
@@ -56425,36 +56315,36 @@ vectors_end:
 	JE         row_end
 	VMASKMOVPS (BX), Y1, Y2
 	CMPQ       R9, $0x04
-	JL         store209_few
+	JL         store214_few
 	VMOVUPS    X2, (AX)
-	JE         store209_end
+	JE         store214_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       R9, $0x06
-	JL         store209_five
+	JL         store214_five
 	VMOVLPS    X2, 16(AX)
-	JE         store209_swap
+	JE         store214_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store209_swap
+	JMP        store214_swap
 
-store209_five:
+store214_five:
 	VMOVSS X2, 16(AX)
 
-store209_swap:
+store214_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store209_end
+	JMP        store214_end
 
-store209_few:
+store214_few:
 	CMPQ       R9, $0x02
-	JL         store209_one
+	JL         store214_one
 	VMOVLPS    X2, (AX)
-	JE         store209_end
+	JE         store214_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store209_end
+	JMP        store214_end
 
-store209_one:
+store214_one:
 	VMOVSS X2, (AX)
 
-store209_end:
+store214_end:
 row_end:
 	SUBQ $+1, DX
 	JNE  row
@@ -56600,36 +56490,36 @@ vectors_end:
 	VMASKMOVPS (BX), Y1, Y3
 	VADDPS     Y3, Y2, Y3
 	CMPQ       R9, $0x04
-	JL         store210_few
+	JL         store215_few
 	VMOVUPS    X3, (AX)
-	JE         store210_end
+	JE         store215_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R9, $0x06
-	JL         store210_five
+	JL         store215_five
 	VMOVLPS    X3, 16(AX)
-	JE         store210_swap
+	JE         store215_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store210_swap
+	JMP        store215_swap
 
-store210_five:
+store215_five:
 	VMOVSS X3, 16(AX)
 
-store210_swap:
+store215_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store210_end
+	JMP        store215_end
 
-store210_few:
+store215_few:
 	CMPQ       R9, $0x02
-	JL         store210_one
+	JL         store215_one
 	VMOVLPS    X3, (AX)
-	JE         store210_end
+	JE         store215_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store210_end
+	JMP        store215_end
 
-store210_one:
+store215_one:
 	VMOVSS X3, (AX)
 
-store210_end:
+store215_end:
 row_end:
 	SUBQ $+1, DX
 	JNE  row
@@ -56771,36 +56661,36 @@ vectors_end:
 	VMASKMOVPS (CX), Y0, Y2
 	VMULPS     Y2, Y1, Y2
 	CMPQ       DI, $0x04
-	JL         store211_few
+	JL         store216_few
 	VMOVUPS    X2, (AX)
-	JE         store211_end
+	JE         store216_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       DI, $0x06
-	JL         store211_five
+	JL         store216_five
 	VMOVLPS    X2, 16(AX)
-	JE         store211_swap
+	JE         store216_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store211_swap
+	JMP        store216_swap
 
-store211_five:
+store216_five:
 	VMOVSS X2, 16(AX)
 
-store211_swap:
+store216_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store211_end
+	JMP        store216_end
 
-store211_few:
+store216_few:
 	CMPQ       DI, $0x02
-	JL         store211_one
+	JL         store216_one
 	VMOVLPS    X2, (AX)
-	JE         store211_end
+	JE         store216_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store211_end
+	JMP        store216_end
 
-store211_one:
+store216_one:
 	VMOVSS X2, (AX)
 
-store211_end:
+store216_end:
 	SHLQ $0x02, DI
 	ADDQ DI, AX
 	ADDQ DI, BX
@@ -57148,36 +57038,36 @@ partial_rows:
 
 partial_store:
 	CMPQ       DX, $0x04
-	JL         store212_few
+	JL         store217_few
 	VMOVUPS    X3, (AX)
-	JE         store212_end
+	JE         store217_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       DX, $0x06
-	JL         store212_five
+	JL         store217_five
 	VMOVLPS    X3, 16(AX)
-	JE         store212_swap
+	JE         store217_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store212_swap
+	JMP        store217_swap
 
-store212_five:
+store217_five:
 	VMOVSS X3, 16(AX)
 
-store212_swap:
+store217_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store212_end
+	JMP        store217_end
 
-store212_few:
+store217_few:
 	CMPQ       DX, $0x02
-	JL         store212_one
+	JL         store217_one
 	VMOVLPS    X3, (AX)
-	JE         store212_end
+	JE         store217_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store212_end
+	JMP        store217_end
 
-store212_one:
+store217_one:
 	VMOVSS X3, (AX)
 
-store212_end:
+store217_end:
 done:
 	VZEROUPPER
 	RET
@@ -57504,57 +57394,57 @@ vectors_end:
 	VPXOR   X1, X1, X1
 	VPINSRW $0x00, (BX), X1, X1
 	CMPQ    CX, $0x01
-	JE      half213
+	JE      half218
 	VPINSRW $0x01, 2(BX), X1, X1
 	CMPQ    CX, $0x02
-	JE      half213
+	JE      half218
 	VPINSRW $0x02, 4(BX), X1, X1
 	CMPQ    CX, $0x03
-	JE      half213
+	JE      half218
 	VPINSRW $0x03, 6(BX), X1, X1
 	CMPQ    CX, $0x04
-	JE      half213
+	JE      half218
 	VPINSRW $0x04, 8(BX), X1, X1
 	CMPQ    CX, $0x05
-	JE      half213
+	JE      half218
 	VPINSRW $0x05, 10(BX), X1, X1
 	CMPQ    CX, $0x06
-	JE      half213
+	JE      half218
 	VPINSRW $0x06, 12(BX), X1, X1
 
-half213:
+half218:
 	VCVTPH2PS  X1, Y1
 	CMPQ       CX, $0x04
-	JL         store214_few
+	JL         store219_few
 	VMOVUPS    X1, (AX)
-	JE         store214_end
+	JE         store219_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       CX, $0x06
-	JL         store214_five
+	JL         store219_five
 	VMOVLPS    X1, 16(AX)
-	JE         store214_swap
+	JE         store219_swap
 	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store214_swap
+	JMP        store219_swap
 
-store214_five:
+store219_five:
 	VMOVSS X1, 16(AX)
 
-store214_swap:
+store219_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store214_end
+	JMP        store219_end
 
-store214_few:
+store219_few:
 	CMPQ       CX, $0x02
-	JL         store214_one
+	JL         store219_one
 	VMOVLPS    X1, (AX)
-	JE         store214_end
+	JE         store219_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store214_end
+	JMP        store219_end
 
-store214_one:
+store219_one:
 	VMOVSS X1, (AX)
 
-store214_end:
+store219_end:
 done:
 	VZEROUPPER
 	RET
@@ -57658,25 +57548,25 @@ vectors_end:
 	VCVTPS2PH  $0x00, Y1, X2
 	VPEXTRW    $0x00, X2, (AX)
 	CMPQ       CX, $0x01
-	JE         half215
+	JE         half220
 	VPEXTRW    $0x01, X2, 2(AX)
 	CMPQ       CX, $0x02
-	JE         half215
+	JE         half220
 	VPEXTRW    $0x02, X2, 4(AX)
 	CMPQ       CX, $0x03
-	JE         half215
+	JE         half220
 	VPEXTRW    $0x03, X2, 6(AX)
 	CMPQ       CX, $0x04
-	JE         half215
+	JE         half220
 	VPEXTRW    $0x04, X2, 8(AX)
 	CMPQ       CX, $0x05
-	JE         half215
+	JE         half220
 	VPEXTRW    $0x05, X2, 10(AX)
 	CMPQ       CX, $0x06
-	JE         half215
+	JE         half220
 	VPEXTRW    $0x06, X2, 12(AX)
 
-half215:
+half220:
 done:
 	VZEROUPPER
 	RET
