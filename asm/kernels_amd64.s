@@ -50,108 +50,71 @@ vectors_end:
 	ADDQ        $+8, CX
 	TESTQ       CX, CX
 	JE          done
-	LEAQ        partial_masks<>+0(SB), DX
-	NEGQ        CX
-	VMOVUPS     32(DX)(CX*4), Y1
-	NEGQ        CX
-	VMASKMOVPS  (BX), Y1, Y2
-	VMASKMOVPS  (AX), Y1, Y3
-	VFMADD231PS Y2, Y0, Y3
-	CMPQ        CX, $0x04
-	JL          store1_few
-	VMOVUPS     X3, (AX)
-	JE          store1_end
-	VPERM2F128  $0x01, Y3, Y3, Y3
-	CMPQ        CX, $0x06
-	JL          store1_five
-	VMOVLPS     X3, 16(AX)
-	JE          store1_swap
-	VEXTRACTPS  $0x02, X3, 24(AX)
-	JMP         store1_swap
+	CMPQ        CX, $+4
+	JL          piece4_end
+	VMOVUPS     (BX), X1
+	VMOVUPS     (AX), X2
+	VFMADD231PS X1, X0, X2
+	VMOVUPS     X2, (AX)
+	ADDQ        $+16, AX
+	ADDQ        $+16, BX
+	ADDQ        $-4, CX
 
-store1_five:
-	VMOVSS X3, 16(AX)
+piece4_end:
+	CMPQ        CX, $+2
+	JL          piece2_end
+	VMOVSD      (BX), X2
+	VMOVSD      (AX), X1
+	VFMADD231PS X2, X0, X1
+	VMOVSD      X1, (AX)
+	ADDQ        $+8, AX
+	ADDQ        $+8, BX
+	ADDQ        $-2, CX
 
-store1_swap:
-	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store1_end
+piece2_end:
+	CMPQ        CX, $+1
+	JL          piece1_end
+	VMOVSS      (BX), X1
+	VMOVSS      (AX), X2
+	VFMADD231PS X1, X0, X2
+	VMOVSS      X2, (AX)
 
-store1_few:
-	CMPQ       CX, $0x02
-	JL         store1_one
-	VMOVLPS    X3, (AX)
-	JE         store1_end
-	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store1_end
-
-store1_one:
-	VMOVSS X3, (AX)
-
-store1_end:
+piece1_end:
 done:
 	VZEROUPPER
 	RET
 
-DATA partial_masks<>+0(SB)/4, $0xffffffff
-DATA partial_masks<>+4(SB)/4, $0xffffffff
-DATA partial_masks<>+8(SB)/4, $0xffffffff
-DATA partial_masks<>+12(SB)/4, $0xffffffff
-DATA partial_masks<>+16(SB)/4, $0xffffffff
-DATA partial_masks<>+20(SB)/4, $0xffffffff
-DATA partial_masks<>+24(SB)/4, $0xffffffff
-DATA partial_masks<>+28(SB)/4, $0xffffffff
-DATA partial_masks<>+32(SB)/4, $0x00000000
-DATA partial_masks<>+36(SB)/4, $0x00000000
-DATA partial_masks<>+40(SB)/4, $0x00000000
-DATA partial_masks<>+44(SB)/4, $0x00000000
-DATA partial_masks<>+48(SB)/4, $0x00000000
-DATA partial_masks<>+52(SB)/4, $0x00000000
-DATA partial_masks<>+56(SB)/4, $0x00000000
-DATA partial_masks<>+60(SB)/4, $0x00000000
-GLOBL partial_masks<>(SB), RODATA|NOPTR, $64
-
 // func AxpyAVX512(y *float32, x *float32, n int, alpha float32)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, FMA3
 TEXT ·AxpyAVX512(SB), NOSPLIT, $0-28
 	MOVQ         y+0(FP), AX
 	MOVQ         x+8(FP), BX
 	MOVQ         n+16(FP), CX
 	VBROADCASTSS alpha+24(FP), Z0
-	SUBQ         $+64, CX
+	SUBQ         $+32, CX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS     (BX), Z1
-	VMOVUPS     64(BX), Z2
-	VMOVUPS     128(BX), Z3
-	VMOVUPS     192(BX), Z4
-	VMOVUPS     (AX), Z5
-	VMOVUPS     64(AX), Z6
-	VMOVUPS     128(AX), Z7
-	VMOVUPS     192(AX), Z8
-	VFMADD231PS Z1, Z0, Z5
-	VFMADD231PS Z2, Z0, Z6
-	VFMADD231PS Z3, Z0, Z7
-	VFMADD231PS Z4, Z0, Z8
-	VMOVUPS     Z5, (AX)
-	VMOVUPS     Z6, 64(AX)
-	VMOVUPS     Z7, 128(AX)
-	VMOVUPS     Z8, 192(AX)
-	ADDQ        $+256, AX
-	ADDQ        $+256, BX
-	SUBQ        $+64, CX
+	VMOVUPS     (AX), Z1
+	VFMADD231PS (BX), Z0, Z1
+	VMOVUPS     Z1, (AX)
+	VMOVUPS     64(AX), Z1
+	VFMADD231PS 64(BX), Z0, Z1
+	VMOVUPS     Z1, 64(AX)
+	ADDQ        $+128, AX
+	ADDQ        $+128, BX
+	SUBQ        $+32, CX
 	JGE         blocks
 
 blocks_end:
-	ADDQ $+64, CX
+	ADDQ $+32, CX
 	SUBQ $+16, CX
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (BX), Z8
-	VMOVUPS     (AX), Z7
-	VFMADD231PS Z8, Z0, Z7
-	VMOVUPS     Z7, (AX)
+	VMOVUPS     (AX), Z1
+	VFMADD231PS (BX), Z0, Z1
+	VMOVUPS     Z1, (AX)
 	ADDQ        $+64, AX
 	ADDQ        $+64, BX
 	SUBQ        $+16, CX
@@ -161,14 +124,47 @@ vectors_end:
 	ADDQ        $+16, CX
 	TESTQ       CX, CX
 	JE          done
-	MOVL        $0x0000ffff, DX
-	BZHIL       CX, DX, DX
-	KMOVW       DX, K1
-	VMOVUPS.Z   (BX), K1, Z7
-	VMOVUPS.Z   (AX), K1, Z8
-	VFMADD231PS Z7, Z0, Z8
-	VMOVUPS     Z8, K1, (AX)
+	CMPQ        CX, $+8
+	JL          piece8_end
+	VMOVUPS     (BX), Y1
+	VMOVUPS     (AX), Y2
+	VFMADD231PS Y1, Y0, Y2
+	VMOVUPS     Y2, (AX)
+	ADDQ        $+32, AX
+	ADDQ        $+32, BX
+	ADDQ        $-8, CX
 
+piece8_end:
+	CMPQ        CX, $+4
+	JL          piece4_end
+	VMOVUPS     (BX), X2
+	VMOVUPS     (AX), X1
+	VFMADD231PS X2, X0, X1
+	VMOVUPS     X1, (AX)
+	ADDQ        $+16, AX
+	ADDQ        $+16, BX
+	ADDQ        $-4, CX
+
+piece4_end:
+	CMPQ        CX, $+2
+	JL          piece2_end
+	VMOVSD      (BX), X1
+	VMOVSD      (AX), X2
+	VFMADD231PS X1, X0, X2
+	VMOVSD      X2, (AX)
+	ADDQ        $+8, AX
+	ADDQ        $+8, BX
+	ADDQ        $-2, CX
+
+piece2_end:
+	CMPQ        CX, $+1
+	JL          piece1_end
+	VMOVSS      (BX), X2
+	VMOVSS      (AX), X1
+	VFMADD231PS X2, X0, X1
+	VMOVSS      X1, (AX)
+
+piece1_end:
 done:
 	VZEROUPPER
 	RET
@@ -211,103 +207,114 @@ vectors:
 	JGE     vectors
 
 vectors_end:
-	ADDQ       $+8, CX
-	TESTQ      CX, CX
-	JE         done
-	LEAQ       partial_masks<>+0(SB), DX
-	NEGQ       CX
-	VMOVUPS    32(DX)(CX*4), Y1
-	NEGQ       CX
-	VMASKMOVPS (BX), Y1, Y2
-	VMULPS     Y2, Y0, Y2
-	CMPQ       CX, $0x04
-	JL         store2_few
-	VMOVUPS    X2, (AX)
-	JE         store2_end
-	VPERM2F128 $0x01, Y2, Y2, Y2
-	CMPQ       CX, $0x06
-	JL         store2_five
-	VMOVLPS    X2, 16(AX)
-	JE         store2_swap
-	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store2_swap
+	ADDQ    $+8, CX
+	TESTQ   CX, CX
+	JE      done
+	CMPQ    CX, $+4
+	JL      piece4_end
+	VMOVUPS (BX), X1
+	VMULPS  X1, X0, X1
+	VMOVUPS X1, (AX)
+	ADDQ    $+16, AX
+	ADDQ    $+16, BX
+	ADDQ    $-4, CX
 
-store2_five:
-	VMOVSS X2, 16(AX)
+piece4_end:
+	CMPQ   CX, $+2
+	JL     piece2_end
+	VMOVSD (BX), X1
+	VMULPS X1, X0, X1
+	VMOVSD X1, (AX)
+	ADDQ   $+8, AX
+	ADDQ   $+8, BX
+	ADDQ   $-2, CX
 
-store2_swap:
-	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store2_end
+piece2_end:
+	CMPQ   CX, $+1
+	JL     piece1_end
+	VMOVSS (BX), X1
+	VMULPS X1, X0, X1
+	VMOVSS X1, (AX)
 
-store2_few:
-	CMPQ       CX, $0x02
-	JL         store2_one
-	VMOVLPS    X2, (AX)
-	JE         store2_end
-	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store2_end
-
-store2_one:
-	VMOVSS X2, (AX)
-
-store2_end:
+piece1_end:
 done:
 	VZEROUPPER
 	RET
 
 // func ScaleAVX512(dst *float32, x *float32, n int, alpha float32)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F
 TEXT ·ScaleAVX512(SB), NOSPLIT, $0-28
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), BX
 	MOVQ         n+16(FP), CX
 	VBROADCASTSS alpha+24(FP), Z0
-	SUBQ         $+64, CX
+	SUBQ         $+32, CX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS (BX), Z1
-	VMOVUPS 64(BX), Z2
-	VMOVUPS 128(BX), Z3
-	VMOVUPS 192(BX), Z4
-	VMULPS  Z1, Z0, Z1
-	VMULPS  Z2, Z0, Z2
-	VMULPS  Z3, Z0, Z3
-	VMULPS  Z4, Z0, Z4
+	VMULPS  (BX), Z0, Z1
 	VMOVUPS Z1, (AX)
-	VMOVUPS Z2, 64(AX)
-	VMOVUPS Z3, 128(AX)
-	VMOVUPS Z4, 192(AX)
-	ADDQ    $+256, AX
-	ADDQ    $+256, BX
-	SUBQ    $+64, CX
+	VMULPS  64(BX), Z0, Z1
+	VMOVUPS Z1, 64(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	SUBQ    $+32, CX
 	JGE     blocks
 
 blocks_end:
-	ADDQ $+64, CX
+	ADDQ $+32, CX
 	SUBQ $+16, CX
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Z4
-	VMULPS  Z4, Z0, Z4
-	VMOVUPS Z4, (AX)
+	VMULPS  (BX), Z0, Z1
+	VMOVUPS Z1, (AX)
 	ADDQ    $+64, AX
 	ADDQ    $+64, BX
 	SUBQ    $+16, CX
 	JGE     vectors
 
 vectors_end:
-	ADDQ      $+16, CX
-	TESTQ     CX, CX
-	JE        done
-	MOVL      $0x0000ffff, DX
-	BZHIL     CX, DX, DX
-	KMOVW     DX, K1
-	VMOVUPS.Z (BX), K1, Z4
-	VMULPS    Z4, Z0, Z4
-	VMOVUPS   Z4, K1, (AX)
+	ADDQ    $+16, CX
+	TESTQ   CX, CX
+	JE      done
+	CMPQ    CX, $+8
+	JL      piece8_end
+	VMOVUPS (BX), Y1
+	VMULPS  Y1, Y0, Y1
+	VMOVUPS Y1, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, BX
+	ADDQ    $-8, CX
 
+piece8_end:
+	CMPQ    CX, $+4
+	JL      piece4_end
+	VMOVUPS (BX), X1
+	VMULPS  X1, X0, X1
+	VMOVUPS X1, (AX)
+	ADDQ    $+16, AX
+	ADDQ    $+16, BX
+	ADDQ    $-4, CX
+
+piece4_end:
+	CMPQ   CX, $+2
+	JL     piece2_end
+	VMOVSD (BX), X1
+	VMULPS X1, X0, X1
+	VMOVSD X1, (AX)
+	ADDQ   $+8, AX
+	ADDQ   $+8, BX
+	ADDQ   $-2, CX
+
+piece2_end:
+	CMPQ   CX, $+1
+	JL     piece1_end
+	VMOVSS (BX), X1
+	VMULPS X1, X0, X1
+	VMOVSS X1, (AX)
+
+piece1_end:
 done:
 	VZEROUPPER
 	RET
@@ -395,47 +402,45 @@ vectors_end:
 	ADDQ        $+8, CX
 	TESTQ       CX, CX
 	JE          done
-	LEAQ        partial_masks<>+0(SB), DX
-	NEGQ        CX
-	VMOVUPS     32(DX)(CX*4), Y2
-	NEGQ        CX
-	VMASKMOVPS  (AX), Y2, Y4
-	VMASKMOVPS  (BX), Y2, Y5
-	VMULPS      Y5, Y1, Y5
-	VFMADD231PS Y4, Y0, Y5
-	VANDPS      Y3, Y5, Y4
-	VPSIGND     Y4, Y5, Y5
-	CMPQ        CX, $0x04
-	JL          store3_few
-	VMOVUPS     X5, (AX)
-	JE          store3_end
-	VPERM2F128  $0x01, Y5, Y5, Y5
-	CMPQ        CX, $0x06
-	JL          store3_five
-	VMOVLPS     X5, 16(AX)
-	JE          store3_swap
-	VEXTRACTPS  $0x02, X5, 24(AX)
-	JMP         store3_swap
+	CMPQ        CX, $+4
+	JL          piece4_end
+	VMOVUPS     (AX), X2
+	VMOVUPS     (BX), X4
+	VMULPS      X4, X1, X4
+	VFMADD231PS X2, X0, X4
+	VANDPS      X3, X4, X2
+	VPSIGND     X2, X4, X4
+	VMOVUPS     X4, (AX)
+	ADDQ        $+16, AX
+	ADDQ        $+16, BX
+	ADDQ        $-4, CX
 
-store3_five:
-	VMOVSS X5, 16(AX)
+piece4_end:
+	CMPQ        CX, $+2
+	JL          piece2_end
+	VMOVSD      (AX), X4
+	VMOVSD      (BX), X2
+	VMULPS      X2, X1, X2
+	VFMADD231PS X4, X0, X2
+	VANDPS      X3, X2, X4
+	VPSIGND     X4, X2, X2
+	VMOVSD      X2, (AX)
+	ADDQ        $+8, AX
+	ADDQ        $+8, BX
+	ADDQ        $-2, CX
 
-store3_swap:
-	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store3_end
+piece2_end:
+	CMPQ        CX, $+1
+	JL          piece1_end
+	VMOVSS      (AX), X2
+	VMOVSS      (BX), X4
+	VMULPS      X4, X1, X4
+	VFMADD231PS X2, X0, X4
+	VANDPS      X3, X4, X2
+	VPSIGND     X2, X4, X4
+	VMOVSS      X4, (AX)
 
-store3_few:
-	CMPQ       CX, $0x02
-	JL         store3_one
-	VMOVLPS    X5, (AX)
-	JE         store3_end
-	VEXTRACTPS $0x02, X5, 8(AX)
-	JMP        store3_end
-
-store3_one:
-	VMOVSS X5, (AX)
-
-store3_end:
+piece1_end:
 done:
 	VZEROUPPER
 	RET
@@ -451,7 +456,7 @@ DATA lanes_7f800000<>+28(SB)/4, $0x7f800000
 GLOBL lanes_7f800000<>(SB), RODATA|NOPTR, $32
 
 // func EmaAVX512(y *float32, x *float32, n int, keep float32, add float32)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, AVX512VL, FMA3
 TEXT ·EmaAVX512(SB), NOSPLIT, $0-32
 	MOVQ         y+0(FP), AX
 	MOVQ         x+8(FP), BX
@@ -459,56 +464,36 @@ TEXT ·EmaAVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS keep+24(FP), Z0
 	VBROADCASTSS add+28(FP), Z1
 	VBROADCASTSS lanes_7f800000<>+0(SB), Z3
-	SUBQ         $+64, CX
+	SUBQ         $+32, CX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS     (AX), Z2
-	VMOVUPS     64(AX), Z4
-	VMOVUPS     128(AX), Z5
-	VMOVUPS     192(AX), Z6
-	VMOVUPS     (BX), Z7
-	VMOVUPS     64(BX), Z8
-	VMOVUPS     128(BX), Z9
-	VMOVUPS     192(BX), Z10
-	VMULPS      Z7, Z1, Z7
-	VMULPS      Z8, Z1, Z8
-	VMULPS      Z9, Z1, Z9
-	VMULPS      Z10, Z1, Z10
-	VFMADD231PS Z2, Z0, Z7
-	VFMADD231PS Z4, Z0, Z8
-	VFMADD231PS Z5, Z0, Z9
-	VFMADD231PS Z6, Z0, Z10
-	VPTESTMD    Z3, Z7, K7
-	VMOVAPS.Z   Z7, K7, Z7
-	VPTESTMD    Z3, Z8, K7
-	VMOVAPS.Z   Z8, K7, Z8
-	VPTESTMD    Z3, Z9, K7
-	VMOVAPS.Z   Z9, K7, Z9
-	VPTESTMD    Z3, Z10, K7
-	VMOVAPS.Z   Z10, K7, Z10
-	VMOVUPS     Z7, (AX)
-	VMOVUPS     Z8, 64(AX)
-	VMOVUPS     Z9, 128(AX)
-	VMOVUPS     Z10, 192(AX)
-	ADDQ        $+256, AX
-	ADDQ        $+256, BX
-	SUBQ        $+64, CX
+	VMULPS      (BX), Z1, Z2
+	VFMADD231PS (AX), Z0, Z2
+	VPTESTMD    Z3, Z2, K7
+	VMOVAPS.Z   Z2, K7, Z2
+	VMOVUPS     Z2, (AX)
+	VMULPS      64(BX), Z1, Z2
+	VFMADD231PS 64(AX), Z0, Z2
+	VPTESTMD    Z3, Z2, K7
+	VMOVAPS.Z   Z2, K7, Z2
+	VMOVUPS     Z2, 64(AX)
+	ADDQ        $+128, AX
+	ADDQ        $+128, BX
+	SUBQ        $+32, CX
 	JGE         blocks
 
 blocks_end:
-	ADDQ $+64, CX
+	ADDQ $+32, CX
 	SUBQ $+16, CX
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (AX), Z10
-	VMOVUPS     (BX), Z9
-	VMULPS      Z9, Z1, Z9
-	VFMADD231PS Z10, Z0, Z9
-	VPTESTMD    Z3, Z9, K7
-	VMOVAPS.Z   Z9, K7, Z9
-	VMOVUPS     Z9, (AX)
+	VMULPS      (BX), Z1, Z2
+	VFMADD231PS (AX), Z0, Z2
+	VPTESTMD    Z3, Z2, K7
+	VMOVAPS.Z   Z2, K7, Z2
+	VMOVUPS     Z2, (AX)
 	ADDQ        $+64, AX
 	ADDQ        $+64, BX
 	SUBQ        $+16, CX
@@ -518,17 +503,59 @@ vectors_end:
 	ADDQ        $+16, CX
 	TESTQ       CX, CX
 	JE          done
-	MOVL        $0x0000ffff, DX
-	BZHIL       CX, DX, DX
-	KMOVW       DX, K1
-	VMOVUPS.Z   (AX), K1, Z9
-	VMOVUPS.Z   (BX), K1, Z10
-	VMULPS      Z10, Z1, Z10
-	VFMADD231PS Z9, Z0, Z10
-	VPTESTMD    Z3, Z10, K7
-	VMOVAPS.Z   Z10, K7, Z10
-	VMOVUPS     Z10, K1, (AX)
+	CMPQ        CX, $+8
+	JL          piece8_end
+	VMOVUPS     (AX), Y2
+	VMOVUPS     (BX), Y4
+	VMULPS      Y4, Y1, Y4
+	VFMADD231PS Y2, Y0, Y4
+	VPTESTMD    Y3, Y4, K7
+	VMOVAPS.Z   Y4, K7, Y4
+	VMOVUPS     Y4, (AX)
+	ADDQ        $+32, AX
+	ADDQ        $+32, BX
+	ADDQ        $-8, CX
 
+piece8_end:
+	CMPQ        CX, $+4
+	JL          piece4_end
+	VMOVUPS     (AX), X4
+	VMOVUPS     (BX), X2
+	VMULPS      X2, X1, X2
+	VFMADD231PS X4, X0, X2
+	VPTESTMD    X3, X2, K7
+	VMOVAPS.Z   X2, K7, X2
+	VMOVUPS     X2, (AX)
+	ADDQ        $+16, AX
+	ADDQ        $+16, BX
+	ADDQ        $-4, CX
+
+piece4_end:
+	CMPQ        CX, $+2
+	JL          piece2_end
+	VMOVSD      (AX), X2
+	VMOVSD      (BX), X4
+	VMULPS      X4, X1, X4
+	VFMADD231PS X2, X0, X4
+	VPTESTMD    X3, X4, K7
+	VMOVAPS.Z   X4, K7, X4
+	VMOVSD      X4, (AX)
+	ADDQ        $+8, AX
+	ADDQ        $+8, BX
+	ADDQ        $-2, CX
+
+piece2_end:
+	CMPQ        CX, $+1
+	JL          piece1_end
+	VMOVSS      (AX), X4
+	VMOVSS      (BX), X2
+	VMULPS      X2, X1, X2
+	VFMADD231PS X4, X0, X2
+	VPTESTMD    X3, X2, K7
+	VMOVAPS.Z   X2, K7, X2
+	VMOVSS      X2, (AX)
+
+piece1_end:
 done:
 	VZEROUPPER
 	RET
@@ -817,6 +844,24 @@ tree:
 	VZEROUPPER
 	RET
 
+DATA partial_masks<>+0(SB)/4, $0xffffffff
+DATA partial_masks<>+4(SB)/4, $0xffffffff
+DATA partial_masks<>+8(SB)/4, $0xffffffff
+DATA partial_masks<>+12(SB)/4, $0xffffffff
+DATA partial_masks<>+16(SB)/4, $0xffffffff
+DATA partial_masks<>+20(SB)/4, $0xffffffff
+DATA partial_masks<>+24(SB)/4, $0xffffffff
+DATA partial_masks<>+28(SB)/4, $0xffffffff
+DATA partial_masks<>+32(SB)/4, $0x00000000
+DATA partial_masks<>+36(SB)/4, $0x00000000
+DATA partial_masks<>+40(SB)/4, $0x00000000
+DATA partial_masks<>+44(SB)/4, $0x00000000
+DATA partial_masks<>+48(SB)/4, $0x00000000
+DATA partial_masks<>+52(SB)/4, $0x00000000
+DATA partial_masks<>+56(SB)/4, $0x00000000
+DATA partial_masks<>+60(SB)/4, $0x00000000
+GLOBL partial_masks<>(SB), RODATA|NOPTR, $64
+
 DATA lanes_80000000<>+0(SB)/4, $0x80000000
 DATA lanes_80000000<>+4(SB)/4, $0x80000000
 DATA lanes_80000000<>+8(SB)/4, $0x80000000
@@ -843,46 +888,45 @@ TEXT ·DotAVX512(SB), NOSPLIT, $0-36
 	VPXOR       X0, X0, X0
 	CMPQ        DX, $+16
 	JL          few
-	VMOVUPS     (BX), Z1
-	VMOVUPS     (CX), Z2
-	VFMADD231PS Z2, Z1, Z0
+	VMOVUPS     (CX), Z1
+	VFMADD231PS (BX), Z1, Z0
 	JMP         few_lanes
 
 few:
 	MOVL         $0x0000ffff, SI
 	BZHIL        DX, SI, SI
 	KMOVW        SI, K1
-	VMOVUPS.Z    (BX), K1, Z2
-	VBROADCASTSS lanes_80000000<>+0(SB), Z1
-	VBLENDMPS    Z2, Z1, K1, Z2
-	VMOVUPS.Z    (CX), K1, Z1
-	VFMADD231PS  Z1, Z2, Z0
+	VMOVUPS.Z    (BX), K1, Z1
+	VBROADCASTSS lanes_80000000<>+0(SB), Z2
+	VBLENDMPS    Z1, Z2, K1, Z1
+	VMOVUPS.Z    (CX), K1, Z2
+	VFMADD231PS  Z2, Z1, Z0
 
 few_lanes:
-	VEXTRACTF64X4 $0x01, Z0, Y1
-	VADDPS        Y1, Y0, Y0
-	VEXTRACTF32X4 $0x01, Y0, X1
-	VADDPS        X1, X0, X0
-	VSHUFPS       $0x0e, X0, X0, X1
-	VADDPS        X1, X0, X0
-	VSHUFPS       $0x01, X0, X0, X1
-	VADDPS        X1, X0, X0
-	VPXOR         X1, X1, X1
-	VADDPS        X1, X0, X0
+	VEXTRACTF64X4 $0x01, Z0, Y2
+	VADDPS        Y2, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X2
+	VADDPS        X2, X0, X0
+	VSHUFPS       $0x0e, X0, X0, X2
+	VADDPS        X2, X0, X0
+	VSHUFPS       $0x01, X0, X0, X2
+	VADDPS        X2, X0, X0
+	VPXOR         X2, X2, X2
+	VADDPS        X2, X0, X0
 	VMOVSS        X0, ret+32(FP)
 	VZEROUPPER
 	RET
 
 many:
 	VPXOR   X0, X0, X0
-	VPXOR   X1, X1, X1
 	VPXOR   X2, X2, X2
+	VPXOR   X1, X1, X1
 	VPXOR   X3, X3, X3
 	TESTQ   AX, AX
 	JE      start
 	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	VMOVUPS 128(AX), Z2
+	VMOVUPS 64(AX), Z2
+	VMOVUPS 128(AX), Z1
 	VMOVUPS 192(AX), Z3
 
 start:
@@ -891,18 +935,14 @@ start:
 	JL           blocks_end
 
 blocks:
-	VMOVUPS     (BX), Z4
-	VMOVUPS     64(BX), Z6
-	VMOVUPS     128(BX), Z7
-	VMOVUPS     192(BX), Z8
-	VMOVUPS     (CX), Z9
-	VMOVUPS     64(CX), Z10
-	VMOVUPS     128(CX), Z11
-	VMOVUPS     192(CX), Z12
-	VFMADD231PS Z9, Z4, Z0
-	VFMADD231PS Z10, Z6, Z1
-	VFMADD231PS Z11, Z7, Z2
-	VFMADD231PS Z12, Z8, Z3
+	VMOVUPS     (CX), Z4
+	VMOVUPS     64(CX), Z6
+	VMOVUPS     128(CX), Z7
+	VMOVUPS     192(CX), Z8
+	VFMADD231PS (BX), Z4, Z0
+	VFMADD231PS 64(BX), Z6, Z2
+	VFMADD231PS 128(BX), Z7, Z1
+	VFMADD231PS 192(BX), Z8, Z3
 	ADDQ        $+256, BX
 	ADDQ        $+256, CX
 	SUBQ        $+64, DX
@@ -912,33 +952,29 @@ blocks_end:
 	ADDQ        $+64, DX
 	CMPQ        DX, $+16
 	JL          partial0
-	VMOVUPS     (BX), Z12
 	VMOVUPS     (CX), Z8
-	VFMADD231PS Z8, Z12, Z0
+	VFMADD231PS (BX), Z8, Z0
 	ADDQ        $+64, BX
 	ADDQ        $+64, CX
 	ADDQ        $-16, DX
 	CMPQ        DX, $+16
 	JL          partial1
-	VMOVUPS     (BX), Z8
-	VMOVUPS     (CX), Z12
-	VFMADD231PS Z12, Z8, Z1
+	VMOVUPS     (CX), Z8
+	VFMADD231PS (BX), Z8, Z2
 	ADDQ        $+64, BX
 	ADDQ        $+64, CX
 	ADDQ        $-16, DX
 	CMPQ        DX, $+16
 	JL          partial2
-	VMOVUPS     (BX), Z12
 	VMOVUPS     (CX), Z8
-	VFMADD231PS Z8, Z12, Z2
+	VFMADD231PS (BX), Z8, Z1
 	ADDQ        $+64, BX
 	ADDQ        $+64, CX
 	ADDQ        $-16, DX
 	CMPQ        DX, $+16
 	JL          partial3
-	VMOVUPS     (BX), Z8
-	VMOVUPS     (CX), Z12
-	VFMADD231PS Z12, Z8, Z3
+	VMOVUPS     (CX), Z8
+	VFMADD231PS (BX), Z8, Z3
 	ADDQ        $+64, BX
 	ADDQ        $+64, CX
 	ADDQ        $-16, DX
@@ -950,10 +986,10 @@ partial0:
 	MOVL        $0x0000ffff, SI
 	BZHIL       DX, SI, SI
 	KMOVW       SI, K1
-	VMOVUPS.Z   (BX), K1, Z12
-	VBLENDMPS   Z12, Z5, K1, Z12
-	VMOVUPS.Z   (CX), K1, Z8
-	VFMADD231PS Z8, Z12, Z0
+	VMOVUPS.Z   (BX), K1, Z8
+	VBLENDMPS   Z8, Z5, K1, Z8
+	VMOVUPS.Z   (CX), K1, Z7
+	VFMADD231PS Z7, Z8, Z0
 	JMP         fold
 
 partial1:
@@ -962,10 +998,10 @@ partial1:
 	MOVL        $0x0000ffff, SI
 	BZHIL       DX, SI, SI
 	KMOVW       SI, K1
-	VMOVUPS.Z   (BX), K1, Z8
-	VBLENDMPS   Z8, Z5, K1, Z8
-	VMOVUPS.Z   (CX), K1, Z12
-	VFMADD231PS Z12, Z8, Z1
+	VMOVUPS.Z   (BX), K1, Z7
+	VBLENDMPS   Z7, Z5, K1, Z7
+	VMOVUPS.Z   (CX), K1, Z8
+	VFMADD231PS Z8, Z7, Z2
 	JMP         fold
 
 partial2:
@@ -974,10 +1010,10 @@ partial2:
 	MOVL        $0x0000ffff, SI
 	BZHIL       DX, SI, SI
 	KMOVW       SI, K1
-	VMOVUPS.Z   (BX), K1, Z12
-	VBLENDMPS   Z12, Z5, K1, Z12
-	VMOVUPS.Z   (CX), K1, Z8
-	VFMADD231PS Z8, Z12, Z2
+	VMOVUPS.Z   (BX), K1, Z8
+	VBLENDMPS   Z8, Z5, K1, Z8
+	VMOVUPS.Z   (CX), K1, Z7
+	VFMADD231PS Z7, Z8, Z1
 	JMP         fold
 
 partial3:
@@ -986,31 +1022,31 @@ partial3:
 	MOVL        $0x0000ffff, SI
 	BZHIL       DX, SI, SI
 	KMOVW       SI, K1
-	VMOVUPS.Z   (BX), K1, Z8
-	VBLENDMPS   Z8, Z5, K1, Z8
-	VMOVUPS.Z   (CX), K1, Z12
-	VFMADD231PS Z12, Z8, Z3
+	VMOVUPS.Z   (BX), K1, Z7
+	VBLENDMPS   Z7, Z5, K1, Z7
+	VMOVUPS.Z   (CX), K1, Z8
+	VFMADD231PS Z8, Z7, Z3
 
 fold:
 	TESTQ   AX, AX
 	JE      tree
 	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z2, 64(AX)
+	VMOVUPS Z1, 128(AX)
 	VMOVUPS Z3, 192(AX)
 
 tree:
-	VADDPS        Z2, Z0, Z0
-	VADDPS        Z3, Z1, Z1
 	VADDPS        Z1, Z0, Z0
-	VEXTRACTF64X4 $0x01, Z0, Y12
-	VADDPS        Y12, Y0, Y0
-	VEXTRACTF32X4 $0x01, Y0, X12
-	VADDPS        X12, X0, X0
-	VSHUFPS       $0x0e, X0, X0, X12
-	VADDPS        X12, X0, X0
-	VSHUFPS       $0x01, X0, X0, X12
-	VADDPS        X12, X0, X0
+	VADDPS        Z3, Z2, Z2
+	VADDPS        Z2, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y8
+	VADDPS        Y8, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X8
+	VADDPS        X8, X0, X0
+	VSHUFPS       $0x0e, X0, X0, X8
+	VADDPS        X8, X0, X0
+	VSHUFPS       $0x01, X0, X0, X8
+	VADDPS        X8, X0, X0
 	VMOVSS        X0, ret+32(FP)
 	VZEROUPPER
 	RET
@@ -1255,21 +1291,20 @@ tree:
 // func SumAVX512(acc *[64]float32, x *float32, n int) float32
 // Requires: AVX, AVX512F, AVX512VL, BMI2
 TEXT ·SumAVX512(SB), NOSPLIT, $0-28
-	MOVQ    acc+0(FP), AX
-	MOVQ    x+8(FP), BX
-	MOVQ    n+16(FP), CX
-	CMPQ    CX, $+17
-	JGE     many
-	TESTQ   AX, AX
-	JNE     many
-	TESTQ   CX, CX
-	JE      many
-	VPXOR   X0, X0, X0
-	CMPQ    CX, $+16
-	JL      few
-	VMOVUPS (BX), Z1
-	VADDPS  Z1, Z0, Z0
-	JMP     few_lanes
+	MOVQ   acc+0(FP), AX
+	MOVQ   x+8(FP), BX
+	MOVQ   n+16(FP), CX
+	CMPQ   CX, $+17
+	JGE    many
+	TESTQ  AX, AX
+	JNE    many
+	TESTQ  CX, CX
+	JE     many
+	VPXOR  X0, X0, X0
+	CMPQ   CX, $+16
+	JL     few
+	VADDPS (BX), Z0, Z0
+	JMP    few_lanes
 
 few:
 	MOVL      $0x0000ffff, DX
@@ -1310,45 +1345,37 @@ start:
 	JL   blocks_end
 
 blocks:
-	VMOVUPS (BX), Z4
-	VMOVUPS 64(BX), Z5
-	VMOVUPS 128(BX), Z6
-	VMOVUPS 192(BX), Z7
-	VADDPS  Z4, Z0, Z0
-	VADDPS  Z5, Z1, Z1
-	VADDPS  Z6, Z2, Z2
-	VADDPS  Z7, Z3, Z3
-	ADDQ    $+256, BX
-	SUBQ    $+64, CX
-	JGE     blocks
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS 128(BX), Z2, Z2
+	VADDPS 192(BX), Z3, Z3
+	ADDQ   $+256, BX
+	SUBQ   $+64, CX
+	JGE    blocks
 
 blocks_end:
-	ADDQ    $+64, CX
-	CMPQ    CX, $+16
-	JL      partial0
-	VMOVUPS (BX), Z7
-	VADDPS  Z7, Z0, Z0
-	ADDQ    $+64, BX
-	ADDQ    $-16, CX
-	CMPQ    CX, $+16
-	JL      partial1
-	VMOVUPS (BX), Z7
-	VADDPS  Z7, Z1, Z1
-	ADDQ    $+64, BX
-	ADDQ    $-16, CX
-	CMPQ    CX, $+16
-	JL      partial2
-	VMOVUPS (BX), Z7
-	VADDPS  Z7, Z2, Z2
-	ADDQ    $+64, BX
-	ADDQ    $-16, CX
-	CMPQ    CX, $+16
-	JL      partial3
-	VMOVUPS (BX), Z7
-	VADDPS  Z7, Z3, Z3
-	ADDQ    $+64, BX
-	ADDQ    $-16, CX
-	JMP     fold
+	ADDQ   $+64, CX
+	CMPQ   CX, $+16
+	JL     partial0
+	VADDPS (BX), Z0, Z0
+	ADDQ   $+64, BX
+	ADDQ   $-16, CX
+	CMPQ   CX, $+16
+	JL     partial1
+	VADDPS (BX), Z1, Z1
+	ADDQ   $+64, BX
+	ADDQ   $-16, CX
+	CMPQ   CX, $+16
+	JL     partial2
+	VADDPS (BX), Z2, Z2
+	ADDQ   $+64, BX
+	ADDQ   $-16, CX
+	CMPQ   CX, $+16
+	JL     partial3
+	VADDPS (BX), Z3, Z3
+	ADDQ   $+64, BX
+	ADDQ   $-16, CX
+	JMP    fold
 
 partial0:
 	TESTQ     CX, CX
@@ -1356,8 +1383,8 @@ partial0:
 	MOVL      $0x0000ffff, DX
 	BZHIL     CX, DX, DX
 	KMOVW     DX, K1
-	VMOVUPS.Z (BX), K1, Z7
-	VADDPS    Z7, Z0, Z0
+	VMOVUPS.Z (BX), K1, Z4
+	VADDPS    Z4, Z0, Z0
 	JMP       fold
 
 partial1:
@@ -1366,8 +1393,8 @@ partial1:
 	MOVL      $0x0000ffff, DX
 	BZHIL     CX, DX, DX
 	KMOVW     DX, K1
-	VMOVUPS.Z (BX), K1, Z7
-	VADDPS    Z7, Z1, Z1
+	VMOVUPS.Z (BX), K1, Z4
+	VADDPS    Z4, Z1, Z1
 	JMP       fold
 
 partial2:
@@ -1376,8 +1403,8 @@ partial2:
 	MOVL      $0x0000ffff, DX
 	BZHIL     CX, DX, DX
 	KMOVW     DX, K1
-	VMOVUPS.Z (BX), K1, Z7
-	VADDPS    Z7, Z2, Z2
+	VMOVUPS.Z (BX), K1, Z4
+	VADDPS    Z4, Z2, Z2
 	JMP       fold
 
 partial3:
@@ -1386,8 +1413,8 @@ partial3:
 	MOVL      $0x0000ffff, DX
 	BZHIL     CX, DX, DX
 	KMOVW     DX, K1
-	VMOVUPS.Z (BX), K1, Z7
-	VADDPS    Z7, Z3, Z3
+	VMOVUPS.Z (BX), K1, Z4
+	VADDPS    Z4, Z3, Z3
 
 fold:
 	TESTQ   AX, AX
@@ -1401,14 +1428,14 @@ tree:
 	VADDPS        Z2, Z0, Z0
 	VADDPS        Z3, Z1, Z1
 	VADDPS        Z1, Z0, Z0
-	VEXTRACTF64X4 $0x01, Z0, Y7
-	VADDPS        Y7, Y0, Y0
-	VEXTRACTF32X4 $0x01, Y0, X7
-	VADDPS        X7, X0, X0
-	VSHUFPS       $0x0e, X0, X0, X7
-	VADDPS        X7, X0, X0
-	VSHUFPS       $0x01, X0, X0, X7
-	VADDPS        X7, X0, X0
+	VEXTRACTF64X4 $0x01, Z0, Y4
+	VADDPS        Y4, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X4
+	VADDPS        X4, X0, X0
+	VSHUFPS       $0x0e, X0, X0, X4
+	VADDPS        X4, X0, X0
+	VSHUFPS       $0x01, X0, X0, X4
+	VADDPS        X4, X0, X0
 	VMOVSS        X0, ret+24(FP)
 	VZEROUPPER
 	RET
@@ -2257,14 +2284,10 @@ TEXT ·FiniteSumAVX512(SB), NOSPLIT, $0-20
 	JL           blocks_end
 
 blocks:
-	VMOVUPS     (AX), Z4
-	VMOVUPS     64(AX), Z6
-	VMOVUPS     128(AX), Z7
-	VMOVUPS     192(AX), Z8
-	VFMADD231PS Z5, Z4, Z0
-	VFMADD231PS Z5, Z6, Z1
-	VFMADD231PS Z5, Z7, Z2
-	VFMADD231PS Z5, Z8, Z3
+	VFMADD231PS (AX), Z5, Z0
+	VFMADD231PS 64(AX), Z5, Z1
+	VFMADD231PS 128(AX), Z5, Z2
+	VFMADD231PS 192(AX), Z5, Z3
 	ADDQ        $+256, AX
 	SUBQ        $+64, BX
 	JGE         blocks
@@ -2273,26 +2296,22 @@ blocks_end:
 	ADDQ        $+64, BX
 	CMPQ        BX, $+16
 	JL          partial0
-	VMOVUPS     (AX), Z8
-	VFMADD231PS Z5, Z8, Z0
+	VFMADD231PS (AX), Z5, Z0
 	ADDQ        $+64, AX
 	ADDQ        $-16, BX
 	CMPQ        BX, $+16
 	JL          partial1
-	VMOVUPS     (AX), Z8
-	VFMADD231PS Z5, Z8, Z1
+	VFMADD231PS (AX), Z5, Z1
 	ADDQ        $+64, AX
 	ADDQ        $-16, BX
 	CMPQ        BX, $+16
 	JL          partial2
-	VMOVUPS     (AX), Z8
-	VFMADD231PS Z5, Z8, Z2
+	VFMADD231PS (AX), Z5, Z2
 	ADDQ        $+64, AX
 	ADDQ        $-16, BX
 	CMPQ        BX, $+16
 	JL          partial3
-	VMOVUPS     (AX), Z8
-	VFMADD231PS Z5, Z8, Z3
+	VFMADD231PS (AX), Z5, Z3
 	ADDQ        $+64, AX
 	ADDQ        $-16, BX
 	JMP         fold
@@ -2303,8 +2322,8 @@ partial0:
 	MOVL        $0x0000ffff, CX
 	BZHIL       BX, CX, CX
 	KMOVW       CX, K1
-	VMOVUPS.Z   (AX), K1, Z8
-	VFMADD231PS Z5, Z8, Z0
+	VMOVUPS.Z   (AX), K1, Z4
+	VFMADD231PS Z5, Z4, Z0
 	JMP         fold
 
 partial1:
@@ -2313,8 +2332,8 @@ partial1:
 	MOVL        $0x0000ffff, CX
 	BZHIL       BX, CX, CX
 	KMOVW       CX, K1
-	VMOVUPS.Z   (AX), K1, Z8
-	VFMADD231PS Z5, Z8, Z1
+	VMOVUPS.Z   (AX), K1, Z4
+	VFMADD231PS Z5, Z4, Z1
 	JMP         fold
 
 partial2:
@@ -2323,8 +2342,8 @@ partial2:
 	MOVL        $0x0000ffff, CX
 	BZHIL       BX, CX, CX
 	KMOVW       CX, K1
-	VMOVUPS.Z   (AX), K1, Z8
-	VFMADD231PS Z5, Z8, Z2
+	VMOVUPS.Z   (AX), K1, Z4
+	VFMADD231PS Z5, Z4, Z2
 	JMP         fold
 
 partial3:
@@ -2333,21 +2352,21 @@ partial3:
 	MOVL        $0x0000ffff, CX
 	BZHIL       BX, CX, CX
 	KMOVW       CX, K1
-	VMOVUPS.Z   (AX), K1, Z8
-	VFMADD231PS Z5, Z8, Z3
+	VMOVUPS.Z   (AX), K1, Z4
+	VFMADD231PS Z5, Z4, Z3
 
 fold:
 	VADDPS        Z2, Z0, Z0
 	VADDPS        Z3, Z1, Z1
 	VADDPS        Z1, Z0, Z0
-	VEXTRACTF64X4 $0x01, Z0, Y8
-	VADDPS        Y8, Y0, Y0
-	VEXTRACTF32X4 $0x01, Y0, X8
-	VADDPS        X8, X0, X0
-	VSHUFPS       $0x0e, X0, X0, X8
-	VADDPS        X8, X0, X0
-	VSHUFPS       $0x01, X0, X0, X8
-	VADDPS        X8, X0, X0
+	VEXTRACTF64X4 $0x01, Z0, Y4
+	VADDPS        Y4, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X4
+	VADDPS        X4, X0, X0
+	VSHUFPS       $0x0e, X0, X0, X4
+	VADDPS        X4, X0, X0
+	VSHUFPS       $0x01, X0, X0, X4
+	VADDPS        X4, X0, X0
 	VMOVSS        X0, ret+16(FP)
 	VZEROUPPER
 	RET
@@ -2449,6 +2468,138 @@ partial0:
 	VSUBPS     Y0, Y8, Y9
 	VDIVPS     Y1, Y9, Y9
 	CMPQ       CX, $0x04
+	JL         store1_few
+	VMOVUPS    X9, (AX)
+	JE         store1_end
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	CMPQ       CX, $0x06
+	JL         store1_five
+	VMOVLPS    X9, 16(AX)
+	JE         store1_swap
+	VEXTRACTPS $0x02, X9, 24(AX)
+	JMP        store1_swap
+
+store1_five:
+	VMOVSS X9, 16(AX)
+
+store1_swap:
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	JMP        store1_end
+
+store1_few:
+	CMPQ       CX, $0x02
+	JL         store1_one
+	VMOVLPS    X9, (AX)
+	JE         store1_end
+	VEXTRACTPS $0x02, X9, 8(AX)
+	JMP        store1_end
+
+store1_one:
+	VMOVSS X9, (AX)
+
+store1_end:
+	VFMADD231PS Y7, Y8, Y2
+	JMP         fold
+
+partial1:
+	TESTQ      CX, CX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), DX
+	NEGQ       CX
+	VMOVUPS    32(DX)(CX*4), Y6
+	NEGQ       CX
+	VMASKMOVPS (BX), Y6, Y8
+	VSUBPS     Y0, Y8, Y9
+	VDIVPS     Y1, Y9, Y9
+	CMPQ       CX, $0x04
+	JL         store2_few
+	VMOVUPS    X9, (AX)
+	JE         store2_end
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	CMPQ       CX, $0x06
+	JL         store2_five
+	VMOVLPS    X9, 16(AX)
+	JE         store2_swap
+	VEXTRACTPS $0x02, X9, 24(AX)
+	JMP        store2_swap
+
+store2_five:
+	VMOVSS X9, 16(AX)
+
+store2_swap:
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	JMP        store2_end
+
+store2_few:
+	CMPQ       CX, $0x02
+	JL         store2_one
+	VMOVLPS    X9, (AX)
+	JE         store2_end
+	VEXTRACTPS $0x02, X9, 8(AX)
+	JMP        store2_end
+
+store2_one:
+	VMOVSS X9, (AX)
+
+store2_end:
+	VFMADD231PS Y7, Y8, Y3
+	JMP         fold
+
+partial2:
+	TESTQ      CX, CX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), DX
+	NEGQ       CX
+	VMOVUPS    32(DX)(CX*4), Y6
+	NEGQ       CX
+	VMASKMOVPS (BX), Y6, Y8
+	VSUBPS     Y0, Y8, Y9
+	VDIVPS     Y1, Y9, Y9
+	CMPQ       CX, $0x04
+	JL         store3_few
+	VMOVUPS    X9, (AX)
+	JE         store3_end
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	CMPQ       CX, $0x06
+	JL         store3_five
+	VMOVLPS    X9, 16(AX)
+	JE         store3_swap
+	VEXTRACTPS $0x02, X9, 24(AX)
+	JMP        store3_swap
+
+store3_five:
+	VMOVSS X9, 16(AX)
+
+store3_swap:
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	JMP        store3_end
+
+store3_few:
+	CMPQ       CX, $0x02
+	JL         store3_one
+	VMOVLPS    X9, (AX)
+	JE         store3_end
+	VEXTRACTPS $0x02, X9, 8(AX)
+	JMP        store3_end
+
+store3_one:
+	VMOVSS X9, (AX)
+
+store3_end:
+	VFMADD231PS Y7, Y8, Y4
+	JMP         fold
+
+partial3:
+	TESTQ      CX, CX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), DX
+	NEGQ       CX
+	VMOVUPS    32(DX)(CX*4), Y6
+	NEGQ       CX
+	VMASKMOVPS (BX), Y6, Y8
+	VSUBPS     Y0, Y8, Y9
+	VDIVPS     Y1, Y9, Y9
+	CMPQ       CX, $0x04
 	JL         store4_few
 	VMOVUPS    X9, (AX)
 	JE         store4_end
@@ -2479,138 +2630,6 @@ store4_one:
 	VMOVSS X9, (AX)
 
 store4_end:
-	VFMADD231PS Y7, Y8, Y2
-	JMP         fold
-
-partial1:
-	TESTQ      CX, CX
-	JE         fold
-	LEAQ       partial_masks<>+0(SB), DX
-	NEGQ       CX
-	VMOVUPS    32(DX)(CX*4), Y6
-	NEGQ       CX
-	VMASKMOVPS (BX), Y6, Y8
-	VSUBPS     Y0, Y8, Y9
-	VDIVPS     Y1, Y9, Y9
-	CMPQ       CX, $0x04
-	JL         store5_few
-	VMOVUPS    X9, (AX)
-	JE         store5_end
-	VPERM2F128 $0x01, Y9, Y9, Y9
-	CMPQ       CX, $0x06
-	JL         store5_five
-	VMOVLPS    X9, 16(AX)
-	JE         store5_swap
-	VEXTRACTPS $0x02, X9, 24(AX)
-	JMP        store5_swap
-
-store5_five:
-	VMOVSS X9, 16(AX)
-
-store5_swap:
-	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store5_end
-
-store5_few:
-	CMPQ       CX, $0x02
-	JL         store5_one
-	VMOVLPS    X9, (AX)
-	JE         store5_end
-	VEXTRACTPS $0x02, X9, 8(AX)
-	JMP        store5_end
-
-store5_one:
-	VMOVSS X9, (AX)
-
-store5_end:
-	VFMADD231PS Y7, Y8, Y3
-	JMP         fold
-
-partial2:
-	TESTQ      CX, CX
-	JE         fold
-	LEAQ       partial_masks<>+0(SB), DX
-	NEGQ       CX
-	VMOVUPS    32(DX)(CX*4), Y6
-	NEGQ       CX
-	VMASKMOVPS (BX), Y6, Y8
-	VSUBPS     Y0, Y8, Y9
-	VDIVPS     Y1, Y9, Y9
-	CMPQ       CX, $0x04
-	JL         store6_few
-	VMOVUPS    X9, (AX)
-	JE         store6_end
-	VPERM2F128 $0x01, Y9, Y9, Y9
-	CMPQ       CX, $0x06
-	JL         store6_five
-	VMOVLPS    X9, 16(AX)
-	JE         store6_swap
-	VEXTRACTPS $0x02, X9, 24(AX)
-	JMP        store6_swap
-
-store6_five:
-	VMOVSS X9, 16(AX)
-
-store6_swap:
-	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store6_end
-
-store6_few:
-	CMPQ       CX, $0x02
-	JL         store6_one
-	VMOVLPS    X9, (AX)
-	JE         store6_end
-	VEXTRACTPS $0x02, X9, 8(AX)
-	JMP        store6_end
-
-store6_one:
-	VMOVSS X9, (AX)
-
-store6_end:
-	VFMADD231PS Y7, Y8, Y4
-	JMP         fold
-
-partial3:
-	TESTQ      CX, CX
-	JE         fold
-	LEAQ       partial_masks<>+0(SB), DX
-	NEGQ       CX
-	VMOVUPS    32(DX)(CX*4), Y6
-	NEGQ       CX
-	VMASKMOVPS (BX), Y6, Y8
-	VSUBPS     Y0, Y8, Y9
-	VDIVPS     Y1, Y9, Y9
-	CMPQ       CX, $0x04
-	JL         store7_few
-	VMOVUPS    X9, (AX)
-	JE         store7_end
-	VPERM2F128 $0x01, Y9, Y9, Y9
-	CMPQ       CX, $0x06
-	JL         store7_five
-	VMOVLPS    X9, 16(AX)
-	JE         store7_swap
-	VEXTRACTPS $0x02, X9, 24(AX)
-	JMP        store7_swap
-
-store7_five:
-	VMOVSS X9, 16(AX)
-
-store7_swap:
-	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store7_end
-
-store7_few:
-	CMPQ       CX, $0x02
-	JL         store7_one
-	VMOVLPS    X9, (AX)
-	JE         store7_end
-	VEXTRACTPS $0x02, X9, 8(AX)
-	JMP        store7_end
-
-store7_one:
-	VMOVSS X9, (AX)
-
-store7_end:
 	VFMADD231PS Y7, Y8, Y5
 
 fold:
@@ -2645,25 +2664,25 @@ TEXT ·NormalizeAVX512(SB), NOSPLIT, $0-36
 
 blocks:
 	VMOVUPS     (BX), Z6
-	VMOVUPS     64(BX), Z8
-	VMOVUPS     128(BX), Z9
-	VMOVUPS     192(BX), Z10
-	VSUBPS      Z0, Z6, Z11
-	VSUBPS      Z0, Z8, Z12
-	VSUBPS      Z0, Z9, Z13
-	VSUBPS      Z0, Z10, Z14
-	VDIVPS      Z1, Z11, Z11
-	VDIVPS      Z1, Z12, Z12
-	VDIVPS      Z1, Z13, Z13
-	VDIVPS      Z1, Z14, Z14
-	VMOVUPS     Z11, (AX)
-	VMOVUPS     Z12, 64(AX)
-	VMOVUPS     Z13, 128(AX)
-	VMOVUPS     Z14, 192(AX)
+	VSUBPS      Z0, Z6, Z8
+	VDIVPS      Z1, Z8, Z8
+	VMOVUPS     Z8, (AX)
 	VFMADD231PS Z7, Z6, Z2
-	VFMADD231PS Z7, Z8, Z3
-	VFMADD231PS Z7, Z9, Z4
-	VFMADD231PS Z7, Z10, Z5
+	VMOVUPS     64(BX), Z6
+	VSUBPS      Z0, Z6, Z8
+	VDIVPS      Z1, Z8, Z8
+	VMOVUPS     Z8, 64(AX)
+	VFMADD231PS Z7, Z6, Z3
+	VMOVUPS     128(BX), Z6
+	VSUBPS      Z0, Z6, Z8
+	VDIVPS      Z1, Z8, Z8
+	VMOVUPS     Z8, 128(AX)
+	VFMADD231PS Z7, Z6, Z4
+	VMOVUPS     192(BX), Z6
+	VSUBPS      Z0, Z6, Z8
+	VDIVPS      Z1, Z8, Z8
+	VMOVUPS     Z8, 192(AX)
+	VFMADD231PS Z7, Z6, Z5
 	ADDQ        $+256, AX
 	ADDQ        $+256, BX
 	SUBQ        $+64, CX
@@ -2673,41 +2692,41 @@ blocks_end:
 	ADDQ        $+64, CX
 	CMPQ        CX, $+16
 	JL          partial0
-	VMOVUPS     (BX), Z10
-	VSUBPS      Z0, Z10, Z9
-	VDIVPS      Z1, Z9, Z9
-	VMOVUPS     Z9, (AX)
-	VFMADD231PS Z7, Z10, Z2
+	VMOVUPS     (BX), Z6
+	VSUBPS      Z0, Z6, Z8
+	VDIVPS      Z1, Z8, Z8
+	VMOVUPS     Z8, (AX)
+	VFMADD231PS Z7, Z6, Z2
 	ADDQ        $+64, AX
 	ADDQ        $+64, BX
 	ADDQ        $-16, CX
 	CMPQ        CX, $+16
 	JL          partial1
-	VMOVUPS     (BX), Z10
-	VSUBPS      Z0, Z10, Z9
-	VDIVPS      Z1, Z9, Z9
-	VMOVUPS     Z9, (AX)
-	VFMADD231PS Z7, Z10, Z3
+	VMOVUPS     (BX), Z6
+	VSUBPS      Z0, Z6, Z8
+	VDIVPS      Z1, Z8, Z8
+	VMOVUPS     Z8, (AX)
+	VFMADD231PS Z7, Z6, Z3
 	ADDQ        $+64, AX
 	ADDQ        $+64, BX
 	ADDQ        $-16, CX
 	CMPQ        CX, $+16
 	JL          partial2
-	VMOVUPS     (BX), Z10
-	VSUBPS      Z0, Z10, Z9
-	VDIVPS      Z1, Z9, Z9
-	VMOVUPS     Z9, (AX)
-	VFMADD231PS Z7, Z10, Z4
+	VMOVUPS     (BX), Z6
+	VSUBPS      Z0, Z6, Z8
+	VDIVPS      Z1, Z8, Z8
+	VMOVUPS     Z8, (AX)
+	VFMADD231PS Z7, Z6, Z4
 	ADDQ        $+64, AX
 	ADDQ        $+64, BX
 	ADDQ        $-16, CX
 	CMPQ        CX, $+16
 	JL          partial3
-	VMOVUPS     (BX), Z10
-	VSUBPS      Z0, Z10, Z9
-	VDIVPS      Z1, Z9, Z9
-	VMOVUPS     Z9, (AX)
-	VFMADD231PS Z7, Z10, Z5
+	VMOVUPS     (BX), Z6
+	VSUBPS      Z0, Z6, Z8
+	VDIVPS      Z1, Z8, Z8
+	VMOVUPS     Z8, (AX)
+	VFMADD231PS Z7, Z6, Z5
 	ADDQ        $+64, AX
 	ADDQ        $+64, BX
 	ADDQ        $-16, CX
@@ -2719,11 +2738,11 @@ partial0:
 	MOVL        $0x0000ffff, DX
 	BZHIL       CX, DX, DX
 	KMOVW       DX, K1
-	VMOVUPS.Z   (BX), K1, Z10
-	VSUBPS      Z0, Z10, Z9
-	VDIVPS      Z1, Z9, Z9
-	VMOVUPS     Z9, K1, (AX)
-	VFMADD231PS Z7, Z10, Z2
+	VMOVUPS.Z   (BX), K1, Z6
+	VSUBPS      Z0, Z6, Z8
+	VDIVPS      Z1, Z8, Z8
+	VMOVUPS     Z8, K1, (AX)
+	VFMADD231PS Z7, Z6, Z2
 	JMP         fold
 
 partial1:
@@ -2732,11 +2751,11 @@ partial1:
 	MOVL        $0x0000ffff, DX
 	BZHIL       CX, DX, DX
 	KMOVW       DX, K1
-	VMOVUPS.Z   (BX), K1, Z10
-	VSUBPS      Z0, Z10, Z9
-	VDIVPS      Z1, Z9, Z9
-	VMOVUPS     Z9, K1, (AX)
-	VFMADD231PS Z7, Z10, Z3
+	VMOVUPS.Z   (BX), K1, Z6
+	VSUBPS      Z0, Z6, Z8
+	VDIVPS      Z1, Z8, Z8
+	VMOVUPS     Z8, K1, (AX)
+	VFMADD231PS Z7, Z6, Z3
 	JMP         fold
 
 partial2:
@@ -2745,11 +2764,11 @@ partial2:
 	MOVL        $0x0000ffff, DX
 	BZHIL       CX, DX, DX
 	KMOVW       DX, K1
-	VMOVUPS.Z   (BX), K1, Z10
-	VSUBPS      Z0, Z10, Z9
-	VDIVPS      Z1, Z9, Z9
-	VMOVUPS     Z9, K1, (AX)
-	VFMADD231PS Z7, Z10, Z4
+	VMOVUPS.Z   (BX), K1, Z6
+	VSUBPS      Z0, Z6, Z8
+	VDIVPS      Z1, Z8, Z8
+	VMOVUPS     Z8, K1, (AX)
+	VFMADD231PS Z7, Z6, Z4
 	JMP         fold
 
 partial3:
@@ -2758,24 +2777,24 @@ partial3:
 	MOVL        $0x0000ffff, DX
 	BZHIL       CX, DX, DX
 	KMOVW       DX, K1
-	VMOVUPS.Z   (BX), K1, Z10
-	VSUBPS      Z0, Z10, Z9
-	VDIVPS      Z1, Z9, Z9
-	VMOVUPS     Z9, K1, (AX)
-	VFMADD231PS Z7, Z10, Z5
+	VMOVUPS.Z   (BX), K1, Z6
+	VSUBPS      Z0, Z6, Z8
+	VDIVPS      Z1, Z8, Z8
+	VMOVUPS     Z8, K1, (AX)
+	VFMADD231PS Z7, Z6, Z5
 
 fold:
 	VADDPS        Z4, Z2, Z2
 	VADDPS        Z5, Z3, Z3
 	VADDPS        Z3, Z2, Z2
-	VEXTRACTF64X4 $0x01, Z2, Y10
-	VADDPS        Y10, Y2, Y2
-	VEXTRACTF32X4 $0x01, Y2, X10
-	VADDPS        X10, X2, X2
-	VSHUFPS       $0x0e, X2, X2, X10
-	VADDPS        X10, X2, X2
-	VSHUFPS       $0x01, X2, X2, X10
-	VADDPS        X10, X2, X2
+	VEXTRACTF64X4 $0x01, Z2, Y6
+	VADDPS        Y6, Y2, Y2
+	VEXTRACTF32X4 $0x01, Y2, X6
+	VADDPS        X6, X2, X2
+	VSHUFPS       $0x0e, X2, X2, X6
+	VADDPS        X6, X2, X2
+	VSHUFPS       $0x01, X2, X2, X6
+	VADDPS        X6, X2, X2
 	VMOVSS        X2, ret+32(FP)
 	VZEROUPPER
 	RET
@@ -2896,36 +2915,36 @@ partial0:
 	VFNMADD231PS Y11, Y1, Y10
 	VFMADD231PS  Y2, Y10, Y11
 	CMPQ         CX, $0x04
-	JL           store8_few
+	JL           store5_few
 	VMOVUPS      X11, (AX)
-	JE           store8_end
+	JE           store5_end
 	VPERM2F128   $0x01, Y11, Y11, Y11
 	CMPQ         CX, $0x06
-	JL           store8_five
+	JL           store5_five
 	VMOVLPS      X11, 16(AX)
-	JE           store8_swap
+	JE           store5_swap
 	VEXTRACTPS   $0x02, X11, 24(AX)
-	JMP          store8_swap
+	JMP          store5_swap
 
-store8_five:
+store5_five:
 	VMOVSS X11, 16(AX)
 
-store8_swap:
+store5_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store8_end
+	JMP        store5_end
 
-store8_few:
+store5_few:
 	CMPQ       CX, $0x02
-	JL         store8_one
+	JL         store5_one
 	VMOVLPS    X11, (AX)
-	JE         store8_end
+	JE         store5_end
 	VEXTRACTPS $0x02, X11, 8(AX)
-	JMP        store8_end
+	JMP        store5_end
 
-store8_one:
+store5_one:
 	VMOVSS X11, (AX)
 
-store8_end:
+store5_end:
 	VFMADD231PS Y8, Y9, Y3
 	JMP         fold
 
@@ -2942,36 +2961,36 @@ partial1:
 	VFNMADD231PS Y10, Y1, Y11
 	VFMADD231PS  Y2, Y11, Y10
 	CMPQ         CX, $0x04
-	JL           store9_few
+	JL           store6_few
 	VMOVUPS      X10, (AX)
-	JE           store9_end
+	JE           store6_end
 	VPERM2F128   $0x01, Y10, Y10, Y10
 	CMPQ         CX, $0x06
-	JL           store9_five
+	JL           store6_five
 	VMOVLPS      X10, 16(AX)
-	JE           store9_swap
+	JE           store6_swap
 	VEXTRACTPS   $0x02, X10, 24(AX)
-	JMP          store9_swap
+	JMP          store6_swap
 
-store9_five:
+store6_five:
 	VMOVSS X10, 16(AX)
 
-store9_swap:
+store6_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store9_end
+	JMP        store6_end
 
-store9_few:
+store6_few:
 	CMPQ       CX, $0x02
-	JL         store9_one
+	JL         store6_one
 	VMOVLPS    X10, (AX)
-	JE         store9_end
+	JE         store6_end
 	VEXTRACTPS $0x02, X10, 8(AX)
-	JMP        store9_end
+	JMP        store6_end
 
-store9_one:
+store6_one:
 	VMOVSS X10, (AX)
 
-store9_end:
+store6_end:
 	VFMADD231PS Y8, Y9, Y4
 	JMP         fold
 
@@ -2988,36 +3007,36 @@ partial2:
 	VFNMADD231PS Y11, Y1, Y10
 	VFMADD231PS  Y2, Y10, Y11
 	CMPQ         CX, $0x04
-	JL           store10_few
+	JL           store7_few
 	VMOVUPS      X11, (AX)
-	JE           store10_end
+	JE           store7_end
 	VPERM2F128   $0x01, Y11, Y11, Y11
 	CMPQ         CX, $0x06
-	JL           store10_five
+	JL           store7_five
 	VMOVLPS      X11, 16(AX)
-	JE           store10_swap
+	JE           store7_swap
 	VEXTRACTPS   $0x02, X11, 24(AX)
-	JMP          store10_swap
+	JMP          store7_swap
 
-store10_five:
+store7_five:
 	VMOVSS X11, 16(AX)
 
-store10_swap:
+store7_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store10_end
+	JMP        store7_end
 
-store10_few:
+store7_few:
 	CMPQ       CX, $0x02
-	JL         store10_one
+	JL         store7_one
 	VMOVLPS    X11, (AX)
-	JE         store10_end
+	JE         store7_end
 	VEXTRACTPS $0x02, X11, 8(AX)
-	JMP        store10_end
+	JMP        store7_end
 
-store10_one:
+store7_one:
 	VMOVSS X11, (AX)
 
-store10_end:
+store7_end:
 	VFMADD231PS Y8, Y9, Y5
 	JMP         fold
 
@@ -3034,36 +3053,36 @@ partial3:
 	VFNMADD231PS Y10, Y1, Y11
 	VFMADD231PS  Y2, Y11, Y10
 	CMPQ         CX, $0x04
-	JL           store11_few
+	JL           store8_few
 	VMOVUPS      X10, (AX)
-	JE           store11_end
+	JE           store8_end
 	VPERM2F128   $0x01, Y10, Y10, Y10
 	CMPQ         CX, $0x06
-	JL           store11_five
+	JL           store8_five
 	VMOVLPS      X10, 16(AX)
-	JE           store11_swap
+	JE           store8_swap
 	VEXTRACTPS   $0x02, X10, 24(AX)
-	JMP          store11_swap
+	JMP          store8_swap
 
-store11_five:
+store8_five:
 	VMOVSS X10, 16(AX)
 
-store11_swap:
+store8_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store11_end
+	JMP        store8_end
 
-store11_few:
+store8_few:
 	CMPQ       CX, $0x02
-	JL         store11_one
+	JL         store8_one
 	VMOVLPS    X10, (AX)
-	JE         store11_end
+	JE         store8_end
 	VEXTRACTPS $0x02, X10, 8(AX)
-	JMP        store11_end
+	JMP        store8_end
 
-store11_one:
+store8_one:
 	VMOVSS X10, (AX)
 
-store11_end:
+store8_end:
 	VFMADD231PS Y8, Y9, Y6
 
 fold:
@@ -3099,33 +3118,33 @@ TEXT ·NormalizeBoundedAVX512(SB), NOSPLIT, $0-44
 
 blocks:
 	VMOVUPS      (BX), Z7
-	VMOVUPS      64(BX), Z9
-	VMOVUPS      128(BX), Z10
-	VMOVUPS      192(BX), Z11
-	VSUBPS       Z0, Z7, Z12
-	VSUBPS       Z0, Z9, Z13
-	VSUBPS       Z0, Z10, Z14
-	VSUBPS       Z0, Z11, Z15
-	VMULPS       Z2, Z12, Z16
-	VMULPS       Z2, Z13, Z17
-	VMULPS       Z2, Z14, Z18
-	VMULPS       Z2, Z15, Z19
-	VFNMADD231PS Z16, Z1, Z12
-	VFNMADD231PS Z17, Z1, Z13
-	VFNMADD231PS Z18, Z1, Z14
-	VFNMADD231PS Z19, Z1, Z15
-	VFMADD231PS  Z2, Z12, Z16
-	VFMADD231PS  Z2, Z13, Z17
-	VFMADD231PS  Z2, Z14, Z18
-	VFMADD231PS  Z2, Z15, Z19
-	VMOVUPS      Z16, (AX)
-	VMOVUPS      Z17, 64(AX)
-	VMOVUPS      Z18, 128(AX)
-	VMOVUPS      Z19, 192(AX)
+	VSUBPS       Z0, Z7, Z9
+	VMULPS       Z2, Z9, Z10
+	VFNMADD231PS Z10, Z1, Z9
+	VFMADD231PS  Z2, Z9, Z10
+	VMOVUPS      Z10, (AX)
 	VFMADD231PS  Z8, Z7, Z3
-	VFMADD231PS  Z8, Z9, Z4
-	VFMADD231PS  Z8, Z10, Z5
-	VFMADD231PS  Z8, Z11, Z6
+	VMOVUPS      64(BX), Z7
+	VSUBPS       Z0, Z7, Z10
+	VMULPS       Z2, Z10, Z9
+	VFNMADD231PS Z9, Z1, Z10
+	VFMADD231PS  Z2, Z10, Z9
+	VMOVUPS      Z9, 64(AX)
+	VFMADD231PS  Z8, Z7, Z4
+	VMOVUPS      128(BX), Z7
+	VSUBPS       Z0, Z7, Z9
+	VMULPS       Z2, Z9, Z10
+	VFNMADD231PS Z10, Z1, Z9
+	VFMADD231PS  Z2, Z9, Z10
+	VMOVUPS      Z10, 128(AX)
+	VFMADD231PS  Z8, Z7, Z5
+	VMOVUPS      192(BX), Z7
+	VSUBPS       Z0, Z7, Z10
+	VMULPS       Z2, Z10, Z9
+	VFNMADD231PS Z9, Z1, Z10
+	VFMADD231PS  Z2, Z10, Z9
+	VMOVUPS      Z9, 192(AX)
+	VFMADD231PS  Z8, Z7, Z6
 	ADDQ         $+256, AX
 	ADDQ         $+256, BX
 	SUBQ         $+64, CX
@@ -3135,49 +3154,49 @@ blocks_end:
 	ADDQ         $+64, CX
 	CMPQ         CX, $+16
 	JL           partial0
-	VMOVUPS      (BX), Z11
-	VSUBPS       Z0, Z11, Z10
-	VMULPS       Z2, Z10, Z9
-	VFNMADD231PS Z9, Z1, Z10
-	VFMADD231PS  Z2, Z10, Z9
-	VMOVUPS      Z9, (AX)
-	VFMADD231PS  Z8, Z11, Z3
+	VMOVUPS      (BX), Z7
+	VSUBPS       Z0, Z7, Z9
+	VMULPS       Z2, Z9, Z10
+	VFNMADD231PS Z10, Z1, Z9
+	VFMADD231PS  Z2, Z9, Z10
+	VMOVUPS      Z10, (AX)
+	VFMADD231PS  Z8, Z7, Z3
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $-16, CX
 	CMPQ         CX, $+16
 	JL           partial1
-	VMOVUPS      (BX), Z11
-	VSUBPS       Z0, Z11, Z9
-	VMULPS       Z2, Z9, Z10
-	VFNMADD231PS Z10, Z1, Z9
-	VFMADD231PS  Z2, Z9, Z10
-	VMOVUPS      Z10, (AX)
-	VFMADD231PS  Z8, Z11, Z4
+	VMOVUPS      (BX), Z7
+	VSUBPS       Z0, Z7, Z10
+	VMULPS       Z2, Z10, Z9
+	VFNMADD231PS Z9, Z1, Z10
+	VFMADD231PS  Z2, Z10, Z9
+	VMOVUPS      Z9, (AX)
+	VFMADD231PS  Z8, Z7, Z4
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $-16, CX
 	CMPQ         CX, $+16
 	JL           partial2
-	VMOVUPS      (BX), Z11
-	VSUBPS       Z0, Z11, Z10
-	VMULPS       Z2, Z10, Z9
-	VFNMADD231PS Z9, Z1, Z10
-	VFMADD231PS  Z2, Z10, Z9
-	VMOVUPS      Z9, (AX)
-	VFMADD231PS  Z8, Z11, Z5
+	VMOVUPS      (BX), Z7
+	VSUBPS       Z0, Z7, Z9
+	VMULPS       Z2, Z9, Z10
+	VFNMADD231PS Z10, Z1, Z9
+	VFMADD231PS  Z2, Z9, Z10
+	VMOVUPS      Z10, (AX)
+	VFMADD231PS  Z8, Z7, Z5
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $-16, CX
 	CMPQ         CX, $+16
 	JL           partial3
-	VMOVUPS      (BX), Z11
-	VSUBPS       Z0, Z11, Z9
-	VMULPS       Z2, Z9, Z10
-	VFNMADD231PS Z10, Z1, Z9
-	VFMADD231PS  Z2, Z9, Z10
-	VMOVUPS      Z10, (AX)
-	VFMADD231PS  Z8, Z11, Z6
+	VMOVUPS      (BX), Z7
+	VSUBPS       Z0, Z7, Z10
+	VMULPS       Z2, Z10, Z9
+	VFNMADD231PS Z9, Z1, Z10
+	VFMADD231PS  Z2, Z10, Z9
+	VMOVUPS      Z9, (AX)
+	VFMADD231PS  Z8, Z7, Z6
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $-16, CX
@@ -3189,13 +3208,13 @@ partial0:
 	MOVL         $0x0000ffff, DX
 	BZHIL        CX, DX, DX
 	KMOVW        DX, K1
-	VMOVUPS.Z    (BX), K1, Z11
-	VSUBPS       Z0, Z11, Z10
-	VMULPS       Z2, Z10, Z9
-	VFNMADD231PS Z9, Z1, Z10
-	VFMADD231PS  Z2, Z10, Z9
-	VMOVUPS      Z9, K1, (AX)
-	VFMADD231PS  Z8, Z11, Z3
+	VMOVUPS.Z    (BX), K1, Z7
+	VSUBPS       Z0, Z7, Z9
+	VMULPS       Z2, Z9, Z10
+	VFNMADD231PS Z10, Z1, Z9
+	VFMADD231PS  Z2, Z9, Z10
+	VMOVUPS      Z10, K1, (AX)
+	VFMADD231PS  Z8, Z7, Z3
 	JMP          fold
 
 partial1:
@@ -3204,13 +3223,13 @@ partial1:
 	MOVL         $0x0000ffff, DX
 	BZHIL        CX, DX, DX
 	KMOVW        DX, K1
-	VMOVUPS.Z    (BX), K1, Z11
-	VSUBPS       Z0, Z11, Z9
-	VMULPS       Z2, Z9, Z10
-	VFNMADD231PS Z10, Z1, Z9
-	VFMADD231PS  Z2, Z9, Z10
-	VMOVUPS      Z10, K1, (AX)
-	VFMADD231PS  Z8, Z11, Z4
+	VMOVUPS.Z    (BX), K1, Z7
+	VSUBPS       Z0, Z7, Z10
+	VMULPS       Z2, Z10, Z9
+	VFNMADD231PS Z9, Z1, Z10
+	VFMADD231PS  Z2, Z10, Z9
+	VMOVUPS      Z9, K1, (AX)
+	VFMADD231PS  Z8, Z7, Z4
 	JMP          fold
 
 partial2:
@@ -3219,13 +3238,13 @@ partial2:
 	MOVL         $0x0000ffff, DX
 	BZHIL        CX, DX, DX
 	KMOVW        DX, K1
-	VMOVUPS.Z    (BX), K1, Z11
-	VSUBPS       Z0, Z11, Z10
-	VMULPS       Z2, Z10, Z9
-	VFNMADD231PS Z9, Z1, Z10
-	VFMADD231PS  Z2, Z10, Z9
-	VMOVUPS      Z9, K1, (AX)
-	VFMADD231PS  Z8, Z11, Z5
+	VMOVUPS.Z    (BX), K1, Z7
+	VSUBPS       Z0, Z7, Z9
+	VMULPS       Z2, Z9, Z10
+	VFNMADD231PS Z10, Z1, Z9
+	VFMADD231PS  Z2, Z9, Z10
+	VMOVUPS      Z10, K1, (AX)
+	VFMADD231PS  Z8, Z7, Z5
 	JMP          fold
 
 partial3:
@@ -3234,26 +3253,26 @@ partial3:
 	MOVL         $0x0000ffff, DX
 	BZHIL        CX, DX, DX
 	KMOVW        DX, K1
-	VMOVUPS.Z    (BX), K1, Z11
-	VSUBPS       Z0, Z11, Z9
-	VMULPS       Z2, Z9, Z10
-	VFNMADD231PS Z10, Z1, Z9
-	VFMADD231PS  Z2, Z9, Z10
-	VMOVUPS      Z10, K1, (AX)
-	VFMADD231PS  Z8, Z11, Z6
+	VMOVUPS.Z    (BX), K1, Z7
+	VSUBPS       Z0, Z7, Z10
+	VMULPS       Z2, Z10, Z9
+	VFNMADD231PS Z9, Z1, Z10
+	VFMADD231PS  Z2, Z10, Z9
+	VMOVUPS      Z9, K1, (AX)
+	VFMADD231PS  Z8, Z7, Z6
 
 fold:
 	VADDPS        Z5, Z3, Z3
 	VADDPS        Z6, Z4, Z4
 	VADDPS        Z4, Z3, Z3
-	VEXTRACTF64X4 $0x01, Z3, Y11
-	VADDPS        Y11, Y3, Y3
-	VEXTRACTF32X4 $0x01, Y3, X11
-	VADDPS        X11, X3, X3
-	VSHUFPS       $0x0e, X3, X3, X11
-	VADDPS        X11, X3, X3
-	VSHUFPS       $0x01, X3, X3, X11
-	VADDPS        X11, X3, X3
+	VEXTRACTF64X4 $0x01, Z3, Y7
+	VADDPS        Y7, Y3, Y3
+	VEXTRACTF32X4 $0x01, Y3, X7
+	VADDPS        X7, X3, X3
+	VSHUFPS       $0x0e, X3, X3, X7
+	VADDPS        X7, X3, X3
+	VSHUFPS       $0x01, X3, X3, X7
+	VADDPS        X7, X3, X3
 	VMOVSS        X3, ret+40(FP)
 	VZEROUPPER
 	RET
@@ -3395,6 +3414,153 @@ partial0:
 	VANDPS      Y9, Y12, Y13
 	VPSIGND     Y13, Y12, Y12
 	CMPQ        CX, $0x04
+	JL          store9_few
+	VMOVUPS     X12, (AX)
+	JE          store9_end
+	VPERM2F128  $0x01, Y12, Y12, Y12
+	CMPQ        CX, $0x06
+	JL          store9_five
+	VMOVLPS     X12, 16(AX)
+	JE          store9_swap
+	VEXTRACTPS  $0x02, X12, 24(AX)
+	JMP         store9_swap
+
+store9_five:
+	VMOVSS X12, 16(AX)
+
+store9_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store9_end
+
+store9_few:
+	CMPQ       CX, $0x02
+	JL         store9_one
+	VMOVLPS    X12, (AX)
+	JE         store9_end
+	VEXTRACTPS $0x02, X12, 8(AX)
+	JMP        store9_end
+
+store9_one:
+	VMOVSS X12, (AX)
+
+store9_end:
+	VFMADD231PS Y10, Y11, Y4
+	JMP         fold
+
+partial1:
+	TESTQ       CX, CX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), DX
+	NEGQ        CX
+	VMOVUPS     32(DX)(CX*4), Y8
+	NEGQ        CX
+	VMASKMOVPS  (BX), Y8, Y11
+	VSUBPS      Y0, Y11, Y12
+	VDIVPS      Y1, Y12, Y12
+	VMASKMOVPS  (AX), Y8, Y13
+	VMULPS      Y12, Y3, Y12
+	VFMADD231PS Y13, Y2, Y12
+	VANDPS      Y9, Y12, Y13
+	VPSIGND     Y13, Y12, Y12
+	CMPQ        CX, $0x04
+	JL          store10_few
+	VMOVUPS     X12, (AX)
+	JE          store10_end
+	VPERM2F128  $0x01, Y12, Y12, Y12
+	CMPQ        CX, $0x06
+	JL          store10_five
+	VMOVLPS     X12, 16(AX)
+	JE          store10_swap
+	VEXTRACTPS  $0x02, X12, 24(AX)
+	JMP         store10_swap
+
+store10_five:
+	VMOVSS X12, 16(AX)
+
+store10_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store10_end
+
+store10_few:
+	CMPQ       CX, $0x02
+	JL         store10_one
+	VMOVLPS    X12, (AX)
+	JE         store10_end
+	VEXTRACTPS $0x02, X12, 8(AX)
+	JMP        store10_end
+
+store10_one:
+	VMOVSS X12, (AX)
+
+store10_end:
+	VFMADD231PS Y10, Y11, Y5
+	JMP         fold
+
+partial2:
+	TESTQ       CX, CX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), DX
+	NEGQ        CX
+	VMOVUPS     32(DX)(CX*4), Y8
+	NEGQ        CX
+	VMASKMOVPS  (BX), Y8, Y11
+	VSUBPS      Y0, Y11, Y12
+	VDIVPS      Y1, Y12, Y12
+	VMASKMOVPS  (AX), Y8, Y13
+	VMULPS      Y12, Y3, Y12
+	VFMADD231PS Y13, Y2, Y12
+	VANDPS      Y9, Y12, Y13
+	VPSIGND     Y13, Y12, Y12
+	CMPQ        CX, $0x04
+	JL          store11_few
+	VMOVUPS     X12, (AX)
+	JE          store11_end
+	VPERM2F128  $0x01, Y12, Y12, Y12
+	CMPQ        CX, $0x06
+	JL          store11_five
+	VMOVLPS     X12, 16(AX)
+	JE          store11_swap
+	VEXTRACTPS  $0x02, X12, 24(AX)
+	JMP         store11_swap
+
+store11_five:
+	VMOVSS X12, 16(AX)
+
+store11_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store11_end
+
+store11_few:
+	CMPQ       CX, $0x02
+	JL         store11_one
+	VMOVLPS    X12, (AX)
+	JE         store11_end
+	VEXTRACTPS $0x02, X12, 8(AX)
+	JMP        store11_end
+
+store11_one:
+	VMOVSS X12, (AX)
+
+store11_end:
+	VFMADD231PS Y10, Y11, Y6
+	JMP         fold
+
+partial3:
+	TESTQ       CX, CX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), DX
+	NEGQ        CX
+	VMOVUPS     32(DX)(CX*4), Y8
+	NEGQ        CX
+	VMASKMOVPS  (BX), Y8, Y11
+	VSUBPS      Y0, Y11, Y12
+	VDIVPS      Y1, Y12, Y12
+	VMASKMOVPS  (AX), Y8, Y13
+	VMULPS      Y12, Y3, Y12
+	VFMADD231PS Y13, Y2, Y12
+	VANDPS      Y9, Y12, Y13
+	VPSIGND     Y13, Y12, Y12
+	CMPQ        CX, $0x04
 	JL          store12_few
 	VMOVUPS     X12, (AX)
 	JE          store12_end
@@ -3425,153 +3591,6 @@ store12_one:
 	VMOVSS X12, (AX)
 
 store12_end:
-	VFMADD231PS Y10, Y11, Y4
-	JMP         fold
-
-partial1:
-	TESTQ       CX, CX
-	JE          fold
-	LEAQ        partial_masks<>+0(SB), DX
-	NEGQ        CX
-	VMOVUPS     32(DX)(CX*4), Y8
-	NEGQ        CX
-	VMASKMOVPS  (BX), Y8, Y11
-	VSUBPS      Y0, Y11, Y12
-	VDIVPS      Y1, Y12, Y12
-	VMASKMOVPS  (AX), Y8, Y13
-	VMULPS      Y12, Y3, Y12
-	VFMADD231PS Y13, Y2, Y12
-	VANDPS      Y9, Y12, Y13
-	VPSIGND     Y13, Y12, Y12
-	CMPQ        CX, $0x04
-	JL          store13_few
-	VMOVUPS     X12, (AX)
-	JE          store13_end
-	VPERM2F128  $0x01, Y12, Y12, Y12
-	CMPQ        CX, $0x06
-	JL          store13_five
-	VMOVLPS     X12, 16(AX)
-	JE          store13_swap
-	VEXTRACTPS  $0x02, X12, 24(AX)
-	JMP         store13_swap
-
-store13_five:
-	VMOVSS X12, 16(AX)
-
-store13_swap:
-	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store13_end
-
-store13_few:
-	CMPQ       CX, $0x02
-	JL         store13_one
-	VMOVLPS    X12, (AX)
-	JE         store13_end
-	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store13_end
-
-store13_one:
-	VMOVSS X12, (AX)
-
-store13_end:
-	VFMADD231PS Y10, Y11, Y5
-	JMP         fold
-
-partial2:
-	TESTQ       CX, CX
-	JE          fold
-	LEAQ        partial_masks<>+0(SB), DX
-	NEGQ        CX
-	VMOVUPS     32(DX)(CX*4), Y8
-	NEGQ        CX
-	VMASKMOVPS  (BX), Y8, Y11
-	VSUBPS      Y0, Y11, Y12
-	VDIVPS      Y1, Y12, Y12
-	VMASKMOVPS  (AX), Y8, Y13
-	VMULPS      Y12, Y3, Y12
-	VFMADD231PS Y13, Y2, Y12
-	VANDPS      Y9, Y12, Y13
-	VPSIGND     Y13, Y12, Y12
-	CMPQ        CX, $0x04
-	JL          store14_few
-	VMOVUPS     X12, (AX)
-	JE          store14_end
-	VPERM2F128  $0x01, Y12, Y12, Y12
-	CMPQ        CX, $0x06
-	JL          store14_five
-	VMOVLPS     X12, 16(AX)
-	JE          store14_swap
-	VEXTRACTPS  $0x02, X12, 24(AX)
-	JMP         store14_swap
-
-store14_five:
-	VMOVSS X12, 16(AX)
-
-store14_swap:
-	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store14_end
-
-store14_few:
-	CMPQ       CX, $0x02
-	JL         store14_one
-	VMOVLPS    X12, (AX)
-	JE         store14_end
-	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store14_end
-
-store14_one:
-	VMOVSS X12, (AX)
-
-store14_end:
-	VFMADD231PS Y10, Y11, Y6
-	JMP         fold
-
-partial3:
-	TESTQ       CX, CX
-	JE          fold
-	LEAQ        partial_masks<>+0(SB), DX
-	NEGQ        CX
-	VMOVUPS     32(DX)(CX*4), Y8
-	NEGQ        CX
-	VMASKMOVPS  (BX), Y8, Y11
-	VSUBPS      Y0, Y11, Y12
-	VDIVPS      Y1, Y12, Y12
-	VMASKMOVPS  (AX), Y8, Y13
-	VMULPS      Y12, Y3, Y12
-	VFMADD231PS Y13, Y2, Y12
-	VANDPS      Y9, Y12, Y13
-	VPSIGND     Y13, Y12, Y12
-	CMPQ        CX, $0x04
-	JL          store15_few
-	VMOVUPS     X12, (AX)
-	JE          store15_end
-	VPERM2F128  $0x01, Y12, Y12, Y12
-	CMPQ        CX, $0x06
-	JL          store15_five
-	VMOVLPS     X12, 16(AX)
-	JE          store15_swap
-	VEXTRACTPS  $0x02, X12, 24(AX)
-	JMP         store15_swap
-
-store15_five:
-	VMOVSS X12, 16(AX)
-
-store15_swap:
-	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store15_end
-
-store15_few:
-	CMPQ       CX, $0x02
-	JL         store15_one
-	VMOVLPS    X12, (AX)
-	JE         store15_end
-	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store15_end
-
-store15_one:
-	VMOVSS X12, (AX)
-
-store15_end:
 	VFMADD231PS Y10, Y11, Y7
 
 fold:
@@ -3620,18 +3639,14 @@ blocks:
 	VDIVPS      Z1, Z15, Z15
 	VDIVPS      Z1, Z16, Z16
 	VDIVPS      Z1, Z17, Z17
-	VMOVUPS     (AX), Z18
-	VMOVUPS     64(AX), Z19
-	VMOVUPS     128(AX), Z20
-	VMOVUPS     192(AX), Z21
 	VMULPS      Z14, Z3, Z14
 	VMULPS      Z15, Z3, Z15
 	VMULPS      Z16, Z3, Z16
 	VMULPS      Z17, Z3, Z17
-	VFMADD231PS Z18, Z2, Z14
-	VFMADD231PS Z19, Z2, Z15
-	VFMADD231PS Z20, Z2, Z16
-	VFMADD231PS Z21, Z2, Z17
+	VFMADD231PS (AX), Z2, Z14
+	VFMADD231PS 64(AX), Z2, Z15
+	VFMADD231PS 128(AX), Z2, Z16
+	VFMADD231PS 192(AX), Z2, Z17
 	VPTESTMD    Z9, Z14, K7
 	VMOVAPS.Z   Z14, K7, Z14
 	VPTESTMD    Z9, Z15, K7
@@ -3660,9 +3675,8 @@ blocks_end:
 	VMOVUPS     (BX), Z13
 	VSUBPS      Z0, Z13, Z12
 	VDIVPS      Z1, Z12, Z12
-	VMOVUPS     (AX), Z11
 	VMULPS      Z12, Z3, Z12
-	VFMADD231PS Z11, Z2, Z12
+	VFMADD231PS (AX), Z2, Z12
 	VPTESTMD    Z9, Z12, K7
 	VMOVAPS.Z   Z12, K7, Z12
 	VMOVUPS     Z12, (AX)
@@ -3675,9 +3689,8 @@ blocks_end:
 	VMOVUPS     (BX), Z13
 	VSUBPS      Z0, Z13, Z12
 	VDIVPS      Z1, Z12, Z12
-	VMOVUPS     (AX), Z11
 	VMULPS      Z12, Z3, Z12
-	VFMADD231PS Z11, Z2, Z12
+	VFMADD231PS (AX), Z2, Z12
 	VPTESTMD    Z9, Z12, K7
 	VMOVAPS.Z   Z12, K7, Z12
 	VMOVUPS     Z12, (AX)
@@ -3690,9 +3703,8 @@ blocks_end:
 	VMOVUPS     (BX), Z13
 	VSUBPS      Z0, Z13, Z12
 	VDIVPS      Z1, Z12, Z12
-	VMOVUPS     (AX), Z11
 	VMULPS      Z12, Z3, Z12
-	VFMADD231PS Z11, Z2, Z12
+	VFMADD231PS (AX), Z2, Z12
 	VPTESTMD    Z9, Z12, K7
 	VMOVAPS.Z   Z12, K7, Z12
 	VMOVUPS     Z12, (AX)
@@ -3705,9 +3717,8 @@ blocks_end:
 	VMOVUPS     (BX), Z13
 	VSUBPS      Z0, Z13, Z12
 	VDIVPS      Z1, Z12, Z12
-	VMOVUPS     (AX), Z11
 	VMULPS      Z12, Z3, Z12
-	VFMADD231PS Z11, Z2, Z12
+	VFMADD231PS (AX), Z2, Z12
 	VPTESTMD    Z9, Z12, K7
 	VMOVAPS.Z   Z12, K7, Z12
 	VMOVUPS     Z12, (AX)
@@ -3869,36 +3880,36 @@ vectors_end:
 	VMASKMOVPS  (AX), Y1, Y5
 	VFMADD231PS Y4, Y3, Y5
 	CMPQ        DI, $0x04
-	JL          store16_few
+	JL          store13_few
 	VMOVUPS     X5, (AX)
-	JE          store16_end
+	JE          store13_end
 	VPERM2F128  $0x01, Y5, Y5, Y5
 	CMPQ        DI, $0x06
-	JL          store16_five
+	JL          store13_five
 	VMOVLPS     X5, 16(AX)
-	JE          store16_swap
+	JE          store13_swap
 	VEXTRACTPS  $0x02, X5, 24(AX)
-	JMP         store16_swap
+	JMP         store13_swap
 
-store16_five:
+store13_five:
 	VMOVSS X5, 16(AX)
 
-store16_swap:
+store13_swap:
 	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store16_end
+	JMP        store13_end
 
-store16_few:
+store13_few:
 	CMPQ       DI, $0x02
-	JL         store16_one
+	JL         store13_one
 	VMOVLPS    X5, (AX)
-	JE         store16_end
+	JE         store13_end
 	VEXTRACTPS $0x02, X5, 8(AX)
-	JMP        store16_end
+	JMP        store13_end
 
-store16_one:
+store13_one:
 	VMOVSS X5, (AX)
 
-store16_end:
+store13_end:
 	SHLQ $0x02, DI
 	ADDQ DI, AX
 
@@ -3929,41 +3940,30 @@ row:
 	VMULPS       Z1, Z0, Z2
 	MOVQ         SI, DI
 	MOVQ         y+16(FP), CX
-	SUBQ         $+64, DI
+	SUBQ         $+32, DI
 	JL           blocks_end
 
 blocks:
-	VMOVUPS     (CX), Z3
-	VMOVUPS     64(CX), Z4
-	VMOVUPS     128(CX), Z5
-	VMOVUPS     192(CX), Z6
-	VMOVUPS     (AX), Z7
-	VMOVUPS     64(AX), Z8
-	VMOVUPS     128(AX), Z9
-	VMOVUPS     192(AX), Z10
-	VFMADD231PS Z3, Z2, Z7
-	VFMADD231PS Z4, Z2, Z8
-	VFMADD231PS Z5, Z2, Z9
-	VFMADD231PS Z6, Z2, Z10
-	VMOVUPS     Z7, (AX)
-	VMOVUPS     Z8, 64(AX)
-	VMOVUPS     Z9, 128(AX)
-	VMOVUPS     Z10, 192(AX)
-	ADDQ        $+256, AX
-	ADDQ        $+256, CX
-	SUBQ        $+64, DI
+	VMOVUPS     (AX), Z3
+	VFMADD231PS (CX), Z2, Z3
+	VMOVUPS     Z3, (AX)
+	VMOVUPS     64(AX), Z3
+	VFMADD231PS 64(CX), Z2, Z3
+	VMOVUPS     Z3, 64(AX)
+	ADDQ        $+128, AX
+	ADDQ        $+128, CX
+	SUBQ        $+32, DI
 	JGE         blocks
 
 blocks_end:
-	ADDQ $+64, DI
+	ADDQ $+32, DI
 	SUBQ $+16, DI
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (CX), Z10
-	VMOVUPS     (AX), Z9
-	VFMADD231PS Z10, Z2, Z9
-	VMOVUPS     Z9, (AX)
+	VMOVUPS     (AX), Z3
+	VFMADD231PS (CX), Z2, Z3
+	VMOVUPS     Z3, (AX)
 	ADDQ        $+64, AX
 	ADDQ        $+64, CX
 	SUBQ        $+16, DI
@@ -3973,10 +3973,10 @@ vectors_end:
 	ADDQ        $+16, DI
 	TESTQ       DI, DI
 	JE          row_end
-	VMOVUPS.Z   (CX), K1, Z9
-	VMOVUPS.Z   (AX), K1, Z10
-	VFMADD231PS Z9, Z2, Z10
-	VMOVUPS     Z10, K1, (AX)
+	VMOVUPS.Z   (CX), K1, Z3
+	VMOVUPS.Z   (AX), K1, Z4
+	VFMADD231PS Z3, Z2, Z4
+	VMOVUPS     Z4, K1, (AX)
 	SHLQ        $0x02, DI
 	ADDQ        DI, AX
 
@@ -4049,36 +4049,36 @@ vectors_end:
 	VMASKMOVPS  (CX), Y0, Y2
 	VFMADD213PS Y3, Y1, Y2
 	CMPQ        DI, $0x04
-	JL          store17_few
+	JL          store14_few
 	VMOVUPS     X2, (AX)
-	JE          store17_end
+	JE          store14_end
 	VPERM2F128  $0x01, Y2, Y2, Y2
 	CMPQ        DI, $0x06
-	JL          store17_five
+	JL          store14_five
 	VMOVLPS     X2, 16(AX)
-	JE          store17_swap
+	JE          store14_swap
 	VEXTRACTPS  $0x02, X2, 24(AX)
-	JMP         store17_swap
+	JMP         store14_swap
 
-store17_five:
+store14_five:
 	VMOVSS X2, 16(AX)
 
-store17_swap:
+store14_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store17_end
+	JMP        store14_end
 
-store17_few:
+store14_few:
 	CMPQ       DI, $0x02
-	JL         store17_one
+	JL         store14_one
 	VMOVLPS    X2, (AX)
-	JE         store17_end
+	JE         store14_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store17_end
+	JMP        store14_end
 
-store17_one:
+store14_one:
 	VMOVSS X2, (AX)
 
-store17_end:
+store14_end:
 	SHLQ $0x02, DI
 	ADDQ DI, AX
 
@@ -4108,36 +4108,30 @@ row:
 	ADDQ         $+4, BX
 	MOVQ         SI, DI
 	MOVQ         y+16(FP), CX
-	SUBQ         $+64, DI
+	SUBQ         $+32, DI
 	JL           blocks_end
 
 blocks:
 	VMOVUPS     (CX), Z1
-	VMOVUPS     64(CX), Z3
-	VMOVUPS     128(CX), Z4
-	VMOVUPS     192(CX), Z5
 	VFMADD213PS Z2, Z0, Z1
-	VFMADD213PS Z2, Z0, Z3
-	VFMADD213PS Z2, Z0, Z4
-	VFMADD213PS Z2, Z0, Z5
 	VMOVUPS     Z1, (AX)
-	VMOVUPS     Z3, 64(AX)
-	VMOVUPS     Z4, 128(AX)
-	VMOVUPS     Z5, 192(AX)
-	ADDQ        $+256, AX
-	ADDQ        $+256, CX
-	SUBQ        $+64, DI
+	VMOVUPS     64(CX), Z1
+	VFMADD213PS Z2, Z0, Z1
+	VMOVUPS     Z1, 64(AX)
+	ADDQ        $+128, AX
+	ADDQ        $+128, CX
+	SUBQ        $+32, DI
 	JGE         blocks
 
 blocks_end:
-	ADDQ $+64, DI
+	ADDQ $+32, DI
 	SUBQ $+16, DI
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (CX), Z5
-	VFMADD213PS Z2, Z0, Z5
-	VMOVUPS     Z5, (AX)
+	VMOVUPS     (CX), Z1
+	VFMADD213PS Z2, Z0, Z1
+	VMOVUPS     Z1, (AX)
 	ADDQ        $+64, AX
 	ADDQ        $+64, CX
 	SUBQ        $+16, DI
@@ -4147,9 +4141,9 @@ vectors_end:
 	ADDQ        $+16, DI
 	TESTQ       DI, DI
 	JE          row_end
-	VMOVUPS.Z   (CX), K1, Z5
-	VFMADD213PS Z2, Z0, Z5
-	VMOVUPS     Z5, K1, (AX)
+	VMOVUPS.Z   (CX), K1, Z1
+	VFMADD213PS Z2, Z0, Z1
+	VMOVUPS     Z1, K1, (AX)
 	SHLQ        $0x02, DI
 	ADDQ        DI, AX
 
@@ -4230,36 +4224,36 @@ vectors_end:
 	VMASKMOVPS  (AX), Y1, Y5
 	VFMADD231PS Y3, Y0, Y5
 	CMPQ        DI, $0x04
-	JL          store18_few
+	JL          store15_few
 	VMOVUPS     X5, (AX)
-	JE          store18_end
+	JE          store15_end
 	VPERM2F128  $0x01, Y5, Y5, Y5
 	CMPQ        DI, $0x06
-	JL          store18_five
+	JL          store15_five
 	VMOVLPS     X5, 16(AX)
-	JE          store18_swap
+	JE          store15_swap
 	VEXTRACTPS  $0x02, X5, 24(AX)
-	JMP         store18_swap
+	JMP         store15_swap
 
-store18_five:
+store15_five:
 	VMOVSS X5, 16(AX)
 
-store18_swap:
+store15_swap:
 	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store18_end
+	JMP        store15_end
 
-store18_few:
+store15_few:
 	CMPQ       DI, $0x02
-	JL         store18_one
+	JL         store15_one
 	VMOVLPS    X5, (AX)
-	JE         store18_end
+	JE         store15_end
 	VEXTRACTPS $0x02, X5, 8(AX)
-	JMP        store18_end
+	JMP        store15_end
 
-store18_one:
+store15_one:
 	VMOVSS X5, (AX)
 
-store18_end:
+store15_end:
 	SHLQ $0x02, DI
 	ADDQ DI, AX
 
@@ -4290,46 +4284,33 @@ row:
 	ADDQ         $+4, BX
 	MOVQ         SI, DI
 	MOVQ         y+16(FP), CX
-	SUBQ         $+64, DI
+	SUBQ         $+32, DI
 	JL           blocks_end
 
 blocks:
 	VMOVUPS     (CX), Z2
-	VMOVUPS     64(CX), Z4
-	VMOVUPS     128(CX), Z5
-	VMOVUPS     192(CX), Z6
 	VFMADD213PS Z3, Z1, Z2
-	VFMADD213PS Z3, Z1, Z4
-	VFMADD213PS Z3, Z1, Z5
-	VFMADD213PS Z3, Z1, Z6
-	VMOVUPS     (AX), Z7
-	VMOVUPS     64(AX), Z8
-	VMOVUPS     128(AX), Z9
-	VMOVUPS     192(AX), Z10
-	VFMADD231PS Z2, Z0, Z7
-	VFMADD231PS Z4, Z0, Z8
-	VFMADD231PS Z5, Z0, Z9
-	VFMADD231PS Z6, Z0, Z10
-	VMOVUPS     Z7, (AX)
-	VMOVUPS     Z8, 64(AX)
-	VMOVUPS     Z9, 128(AX)
-	VMOVUPS     Z10, 192(AX)
-	ADDQ        $+256, AX
-	ADDQ        $+256, CX
-	SUBQ        $+64, DI
+	VFMADD213PS (AX), Z0, Z2
+	VMOVUPS     Z2, (AX)
+	VMOVUPS     64(CX), Z2
+	VFMADD213PS Z3, Z1, Z2
+	VFMADD213PS 64(AX), Z0, Z2
+	VMOVUPS     Z2, 64(AX)
+	ADDQ        $+128, AX
+	ADDQ        $+128, CX
+	SUBQ        $+32, DI
 	JGE         blocks
 
 blocks_end:
-	ADDQ $+64, DI
+	ADDQ $+32, DI
 	SUBQ $+16, DI
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (CX), Z10
-	VFMADD213PS Z3, Z1, Z10
-	VMOVUPS     (AX), Z9
-	VFMADD231PS Z10, Z0, Z9
-	VMOVUPS     Z9, (AX)
+	VMOVUPS     (CX), Z2
+	VFMADD213PS Z3, Z1, Z2
+	VFMADD213PS (AX), Z0, Z2
+	VMOVUPS     Z2, (AX)
 	ADDQ        $+64, AX
 	ADDQ        $+64, CX
 	SUBQ        $+16, DI
@@ -4339,11 +4320,11 @@ vectors_end:
 	ADDQ        $+16, DI
 	TESTQ       DI, DI
 	JE          row_end
-	VMOVUPS.Z   (CX), K1, Z9
-	VFMADD213PS Z3, Z1, Z9
-	VMOVUPS.Z   (AX), K1, Z10
-	VFMADD231PS Z9, Z0, Z10
-	VMOVUPS     Z10, K1, (AX)
+	VMOVUPS.Z   (CX), K1, Z2
+	VFMADD213PS Z3, Z1, Z2
+	VMOVUPS.Z   (AX), K1, Z4
+	VFMADD231PS Z2, Z0, Z4
+	VMOVUPS     Z4, K1, (AX)
 	SHLQ        $0x02, DI
 	ADDQ        DI, AX
 
@@ -4431,36 +4412,36 @@ vectors_end:
 	VFMADD213PS Y0, Y2, Y3
 	VDIVPS      Y3, Y4, Y3
 	CMPQ        R8, $0x04
-	JL          store19_few
+	JL          store16_few
 	VMOVUPS     X3, (AX)
-	JE          store19_end
+	JE          store16_end
 	VPERM2F128  $0x01, Y3, Y3, Y3
 	CMPQ        R8, $0x06
-	JL          store19_five
+	JL          store16_five
 	VMOVLPS     X3, 16(AX)
-	JE          store19_swap
+	JE          store16_swap
 	VEXTRACTPS  $0x02, X3, 24(AX)
-	JMP         store19_swap
+	JMP         store16_swap
 
-store19_five:
+store16_five:
 	VMOVSS X3, 16(AX)
 
-store19_swap:
+store16_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store19_end
+	JMP        store16_end
 
-store19_few:
+store16_few:
 	CMPQ       R8, $0x02
-	JL         store19_one
+	JL         store16_one
 	VMOVLPS    X3, (AX)
-	JE         store19_end
+	JE         store16_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store19_end
+	JMP        store16_end
 
-store19_one:
+store16_one:
 	VMOVSS X3, (AX)
 
-store19_end:
+store16_end:
 	SHLQ $0x02, R8
 	ADDQ R8, AX
 	ADDQ R8, BX
@@ -4492,47 +4473,37 @@ row:
 	ADDQ         $+4, CX
 	MOVQ         DI, R8
 	MOVQ         col+24(FP), DX
-	SUBQ         $+64, R8
+	SUBQ         $+32, R8
 	JL           blocks_end
 
 blocks:
 	VMOVUPS     (BX), Z2
+	VMOVUPS     (DX), Z3
+	VFMADD213PS Z0, Z1, Z3
+	VDIVPS      Z3, Z2, Z3
+	VMOVUPS     Z3, (AX)
 	VMOVUPS     64(BX), Z3
-	VMOVUPS     128(BX), Z4
-	VMOVUPS     192(BX), Z5
-	VMOVUPS     (DX), Z6
-	VMOVUPS     64(DX), Z7
-	VMOVUPS     128(DX), Z8
-	VMOVUPS     192(DX), Z9
-	VFMADD213PS Z0, Z1, Z6
-	VFMADD213PS Z0, Z1, Z7
-	VFMADD213PS Z0, Z1, Z8
-	VFMADD213PS Z0, Z1, Z9
-	VDIVPS      Z6, Z2, Z6
-	VDIVPS      Z7, Z3, Z7
-	VDIVPS      Z8, Z4, Z8
-	VDIVPS      Z9, Z5, Z9
-	VMOVUPS     Z6, (AX)
-	VMOVUPS     Z7, 64(AX)
-	VMOVUPS     Z8, 128(AX)
-	VMOVUPS     Z9, 192(AX)
-	ADDQ        $+256, AX
-	ADDQ        $+256, BX
-	ADDQ        $+256, DX
-	SUBQ        $+64, R8
+	VMOVUPS     64(DX), Z2
+	VFMADD213PS Z0, Z1, Z2
+	VDIVPS      Z2, Z3, Z2
+	VMOVUPS     Z2, 64(AX)
+	ADDQ        $+128, AX
+	ADDQ        $+128, BX
+	ADDQ        $+128, DX
+	SUBQ        $+32, R8
 	JGE         blocks
 
 blocks_end:
-	ADDQ $+64, R8
+	ADDQ $+32, R8
 	SUBQ $+16, R8
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (BX), Z9
-	VMOVUPS     (DX), Z8
-	VFMADD213PS Z0, Z1, Z8
-	VDIVPS      Z8, Z9, Z8
-	VMOVUPS     Z8, (AX)
+	VMOVUPS     (BX), Z2
+	VMOVUPS     (DX), Z3
+	VFMADD213PS Z0, Z1, Z3
+	VDIVPS      Z3, Z2, Z3
+	VMOVUPS     Z3, (AX)
 	ADDQ        $+64, AX
 	ADDQ        $+64, BX
 	ADDQ        $+64, DX
@@ -4543,11 +4514,11 @@ vectors_end:
 	ADDQ        $+16, R8
 	TESTQ       R8, R8
 	JE          row_end
-	VMOVUPS.Z   (BX), K1, Z8
-	VMOVUPS.Z   (DX), K1, Z9
-	VFMADD213PS Z0, Z1, Z9
-	VDIVPS      Z9, Z8, Z9
-	VMOVUPS     Z9, K1, (AX)
+	VMOVUPS.Z   (BX), K1, Z3
+	VMOVUPS.Z   (DX), K1, Z2
+	VFMADD213PS Z0, Z1, Z2
+	VDIVPS      Z2, Z3, Z2
+	VMOVUPS     Z2, K1, (AX)
 	SHLQ        $0x02, R8
 	ADDQ        R8, AX
 	ADDQ        R8, BX
@@ -4797,36 +4768,36 @@ partial_rows:
 
 partial_store:
 	CMPQ       CX, $0x04
-	JL         store20_few
+	JL         store17_few
 	VMOVUPS    X3, (AX)
-	JE         store20_end
+	JE         store17_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       CX, $0x06
-	JL         store20_five
+	JL         store17_five
 	VMOVLPS    X3, 16(AX)
-	JE         store20_swap
+	JE         store17_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store20_swap
+	JMP        store17_swap
 
-store20_five:
+store17_five:
 	VMOVSS X3, 16(AX)
 
-store20_swap:
+store17_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store20_end
+	JMP        store17_end
 
-store20_few:
+store17_few:
 	CMPQ       CX, $0x02
-	JL         store20_one
+	JL         store17_one
 	VMOVLPS    X3, (AX)
-	JE         store20_end
+	JE         store17_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store20_end
+	JMP        store17_end
 
-store20_one:
+store17_one:
 	VMOVSS X3, (AX)
 
-store20_end:
+store17_end:
 done:
 	VZEROUPPER
 	RET
@@ -4870,44 +4841,36 @@ columns8_begin:
 	MOVQ rows+24(FP), DI
 
 columns8_rows:
-	VMOVUPS (BX), Z8
-	VMOVUPS 64(BX), Z9
-	VMOVUPS 128(BX), Z10
-	VMOVUPS 192(BX), Z11
-	VMOVUPS 256(BX), Z12
-	VMOVUPS 320(BX), Z13
-	VMOVUPS 384(BX), Z14
-	VMOVUPS 448(BX), Z15
-	VADDPS  Z8, Z7, Z7
-	VADDPS  Z9, Z6, Z6
-	VADDPS  Z10, Z5, Z5
-	VADDPS  Z11, Z4, Z4
-	VADDPS  Z12, Z3, Z3
-	VADDPS  Z13, Z2, Z2
-	VADDPS  Z14, Z1, Z1
-	VADDPS  Z15, Z0, Z0
+	VADDPS  (BX), Z7, Z7
+	VADDPS  64(BX), Z6, Z6
+	VADDPS  128(BX), Z5, Z5
+	VADDPS  192(BX), Z4, Z4
+	VADDPS  256(BX), Z3, Z3
+	VADDPS  320(BX), Z2, Z2
+	VADDPS  384(BX), Z1, Z1
+	VADDPS  448(BX), Z0, Z0
 	ADDQ    DX, BX
 	SUBQ    $+1, DI
 	JNE     columns8_rows
 	MOVQ    add+40(FP), DI
 	CMPQ    DI, $+1
 	JNE     columns8_store
-	VMOVUPS (AX), Z15
-	VADDPS  Z7, Z15, Z7
-	VMOVUPS 64(AX), Z15
-	VADDPS  Z6, Z15, Z6
-	VMOVUPS 128(AX), Z15
-	VADDPS  Z5, Z15, Z5
-	VMOVUPS 192(AX), Z15
-	VADDPS  Z4, Z15, Z4
-	VMOVUPS 256(AX), Z15
-	VADDPS  Z3, Z15, Z3
-	VMOVUPS 320(AX), Z15
-	VADDPS  Z2, Z15, Z2
-	VMOVUPS 384(AX), Z15
-	VADDPS  Z1, Z15, Z1
-	VMOVUPS 448(AX), Z15
-	VADDPS  Z0, Z15, Z0
+	VMOVUPS (AX), Z8
+	VADDPS  Z7, Z8, Z7
+	VMOVUPS 64(AX), Z8
+	VADDPS  Z6, Z8, Z6
+	VMOVUPS 128(AX), Z8
+	VADDPS  Z5, Z8, Z5
+	VMOVUPS 192(AX), Z8
+	VADDPS  Z4, Z8, Z4
+	VMOVUPS 256(AX), Z8
+	VADDPS  Z3, Z8, Z3
+	VMOVUPS 320(AX), Z8
+	VADDPS  Z2, Z8, Z2
+	VMOVUPS 384(AX), Z8
+	VADDPS  Z1, Z8, Z1
+	VMOVUPS 448(AX), Z8
+	VADDPS  Z0, Z8, Z0
 
 columns8_store:
 	VMOVUPS Z7, (AX)
@@ -4945,28 +4908,24 @@ columns4_begin:
 	MOVQ rows+24(FP), DI
 
 columns4_rows:
-	VMOVUPS (BX), Z4
-	VMOVUPS 64(BX), Z5
-	VMOVUPS 128(BX), Z6
-	VMOVUPS 192(BX), Z7
-	VADDPS  Z4, Z0, Z0
-	VADDPS  Z5, Z1, Z1
-	VADDPS  Z6, Z2, Z2
-	VADDPS  Z7, Z3, Z3
+	VADDPS  (BX), Z0, Z0
+	VADDPS  64(BX), Z1, Z1
+	VADDPS  128(BX), Z2, Z2
+	VADDPS  192(BX), Z3, Z3
 	ADDQ    DX, BX
 	SUBQ    $+1, DI
 	JNE     columns4_rows
 	MOVQ    add+40(FP), DI
 	CMPQ    DI, $+1
 	JNE     columns4_store
-	VMOVUPS (AX), Z7
-	VADDPS  Z0, Z7, Z0
-	VMOVUPS 64(AX), Z7
-	VADDPS  Z1, Z7, Z1
-	VMOVUPS 128(AX), Z7
-	VADDPS  Z2, Z7, Z2
-	VMOVUPS 192(AX), Z7
-	VADDPS  Z3, Z7, Z3
+	VMOVUPS (AX), Z4
+	VADDPS  Z0, Z4, Z0
+	VMOVUPS 64(AX), Z4
+	VADDPS  Z1, Z4, Z1
+	VMOVUPS 128(AX), Z4
+	VADDPS  Z2, Z4, Z2
+	VMOVUPS 192(AX), Z4
+	VADDPS  Z3, Z4, Z3
 
 columns4_store:
 	VMOVUPS Z0, (AX)
@@ -4996,20 +4955,18 @@ columns2_begin:
 	MOVQ rows+24(FP), DI
 
 columns2_rows:
-	VMOVUPS (BX), Z1
-	VMOVUPS 64(BX), Z0
-	VADDPS  Z1, Z3, Z3
-	VADDPS  Z0, Z2, Z2
+	VADDPS  (BX), Z3, Z3
+	VADDPS  64(BX), Z2, Z2
 	ADDQ    DX, BX
 	SUBQ    $+1, DI
 	JNE     columns2_rows
 	MOVQ    add+40(FP), DI
 	CMPQ    DI, $+1
 	JNE     columns2_store
-	VMOVUPS (AX), Z0
-	VADDPS  Z3, Z0, Z3
-	VMOVUPS 64(AX), Z0
-	VADDPS  Z2, Z0, Z2
+	VMOVUPS (AX), Z1
+	VADDPS  Z3, Z1, Z3
+	VMOVUPS 64(AX), Z1
+	VADDPS  Z2, Z1, Z2
 
 columns2_store:
 	VMOVUPS Z3, (AX)
@@ -5035,8 +4992,7 @@ columns1_begin:
 	MOVQ rows+24(FP), DI
 
 columns1_rows:
-	VMOVUPS (BX), Z3
-	VADDPS  Z3, Z2, Z2
+	VADDPS  (BX), Z2, Z2
 	ADDQ    DX, BX
 	SUBQ    $+1, DI
 	JNE     columns1_rows
@@ -5194,36 +5150,36 @@ partial_store:
 	VADDPS     Y2, Y0, Y0
 	VADDPS     Y3, Y0, Y0
 	CMPQ       CX, $0x04
-	JL         store21_few
+	JL         store18_few
 	VMOVUPS    X0, (AX)
-	JE         store21_end
+	JE         store18_end
 	VPERM2F128 $0x01, Y0, Y0, Y0
 	CMPQ       CX, $0x06
-	JL         store21_five
+	JL         store18_five
 	VMOVLPS    X0, 16(AX)
-	JE         store21_swap
+	JE         store18_swap
 	VEXTRACTPS $0x02, X0, 24(AX)
-	JMP        store21_swap
+	JMP        store18_swap
 
-store21_five:
+store18_five:
 	VMOVSS X0, 16(AX)
 
-store21_swap:
+store18_swap:
 	VPERM2F128 $0x01, Y0, Y0, Y0
-	JMP        store21_end
+	JMP        store18_end
 
-store21_few:
+store18_few:
 	CMPQ       CX, $0x02
-	JL         store21_one
+	JL         store18_one
 	VMOVLPS    X0, (AX)
-	JE         store21_end
+	JE         store18_end
 	VEXTRACTPS $0x02, X0, 8(AX)
-	JMP        store21_end
+	JMP        store18_end
 
-store21_one:
+store18_one:
 	VMOVSS X0, (AX)
 
-store21_end:
+store18_end:
 done:
 	VZEROUPPER
 	RET
@@ -5258,14 +5214,10 @@ columns:
 	MOVQ  rows+24(FP), DI
 
 whole_rows:
-	VMOVUPS (BX), Z4
-	VMOVUPS (R8), Z5
-	VMOVUPS (R9), Z6
-	VMOVUPS (R10), Z7
-	VADDPS  Z4, Z0, Z0
-	VADDPS  Z5, Z1, Z1
-	VADDPS  Z6, Z2, Z2
-	VADDPS  Z7, Z3, Z3
+	VADDPS  (BX), Z0, Z0
+	VADDPS  (R8), Z1, Z1
+	VADDPS  (R9), Z2, Z2
+	VADDPS  (R10), Z3, Z3
 	ADDQ    DX, BX
 	ADDQ    DX, R8
 	ADDQ    DX, R9
@@ -5275,8 +5227,8 @@ whole_rows:
 	MOVQ    add+48(FP), DI
 	TESTQ   DI, DI
 	JE      whole_store
-	VMOVUPS (AX), Z7
-	VADDPS  Z0, Z7, Z0
+	VMOVUPS (AX), Z4
+	VADDPS  Z0, Z4, Z0
 
 whole_store:
 	VADDPS  Z1, Z0, Z0
@@ -5311,14 +5263,14 @@ columns_end:
 	MOVQ  rows+24(FP), DI
 
 partial_rows:
-	VMOVUPS.Z (BX), K1, Z7
-	VMOVUPS.Z (R8), K1, Z6
-	VMOVUPS.Z (R9), K1, Z5
-	VMOVUPS.Z (R10), K1, Z4
-	VADDPS    Z7, Z0, Z0
-	VADDPS    Z6, Z1, Z1
-	VADDPS    Z5, Z2, Z2
-	VADDPS    Z4, Z3, Z3
+	VMOVUPS.Z (BX), K1, Z4
+	VMOVUPS.Z (R8), K1, Z5
+	VMOVUPS.Z (R9), K1, Z6
+	VMOVUPS.Z (R10), K1, Z7
+	VADDPS    Z4, Z0, Z0
+	VADDPS    Z5, Z1, Z1
+	VADDPS    Z6, Z2, Z2
+	VADDPS    Z7, Z3, Z3
 	ADDQ      DX, BX
 	ADDQ      DX, R8
 	ADDQ      DX, R9
@@ -5328,8 +5280,8 @@ partial_rows:
 	MOVQ      add+48(FP), DI
 	TESTQ     DI, DI
 	JE        partial_store
-	VMOVUPS.Z (AX), K1, Z4
-	VADDPS    Z0, Z4, Z0
+	VMOVUPS.Z (AX), K1, Z7
+	VADDPS    Z0, Z7, Z0
 
 partial_store:
 	VADDPS  Z1, Z0, Z0
@@ -5595,36 +5547,36 @@ partial_rows:
 
 partial_store:
 	CMPQ       CX, $0x04
-	JL         store22_few
+	JL         store19_few
 	VMOVUPS    X3, (AX)
-	JE         store22_end
+	JE         store19_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       CX, $0x06
-	JL         store22_five
+	JL         store19_five
 	VMOVLPS    X3, 16(AX)
-	JE         store22_swap
+	JE         store19_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store22_swap
+	JMP        store19_swap
 
-store22_five:
+store19_five:
 	VMOVSS X3, 16(AX)
 
-store22_swap:
+store19_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store22_end
+	JMP        store19_end
 
-store22_few:
+store19_few:
 	CMPQ       CX, $0x02
-	JL         store22_one
+	JL         store19_one
 	VMOVLPS    X3, (AX)
-	JE         store22_end
+	JE         store19_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store22_end
+	JMP        store19_end
 
-store22_one:
+store19_one:
 	VMOVSS X3, (AX)
 
-store22_end:
+store19_end:
 done:
 	VZEROUPPER
 	RET
@@ -6023,72 +5975,72 @@ vectors_end:
 	VANDPS      Y9, Y11, Y10
 	VPSIGND     Y10, Y11, Y11
 	CMPQ        R9, $0x04
-	JL          store23_few
+	JL          store20_few
 	VMOVUPS     X11, (BX)
-	JE          store23_end
+	JE          store20_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        R9, $0x06
-	JL          store23_five
+	JL          store20_five
 	VMOVLPS     X11, 16(BX)
-	JE          store23_swap
+	JE          store20_swap
 	VEXTRACTPS  $0x02, X11, 24(BX)
-	JMP         store23_swap
+	JMP         store20_swap
 
-store23_five:
+store20_five:
 	VMOVSS X11, 16(BX)
 
-store23_swap:
+store20_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store23_end
+	JMP        store20_end
 
-store23_few:
+store20_few:
 	CMPQ       R9, $0x02
-	JL         store23_one
+	JL         store20_one
 	VMOVLPS    X11, (BX)
-	JE         store23_end
+	JE         store20_end
 	VEXTRACTPS $0x02, X11, 8(BX)
-	JMP        store23_end
+	JMP        store20_end
 
-store23_one:
+store20_one:
 	VMOVSS X11, (BX)
 
-store23_end:
+store20_end:
 	VMASKMOVPS   (SI), Y6, Y10
 	VFMADD213PS  Y3, Y7, Y10
 	VDIVPS       Y10, Y11, Y10
 	VMULPS       Y8, Y5, Y8
 	VFNMADD231PS Y10, Y2, Y8
 	CMPQ         R9, $0x04
-	JL           store24_few
+	JL           store21_few
 	VMOVUPS      X8, (AX)
-	JE           store24_end
+	JE           store21_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         R9, $0x06
-	JL           store24_five
+	JL           store21_five
 	VMOVLPS      X8, 16(AX)
-	JE           store24_swap
+	JE           store21_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store24_swap
+	JMP          store21_swap
 
-store24_five:
+store21_five:
 	VMOVSS X8, 16(AX)
 
-store24_swap:
+store21_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store24_end
+	JMP        store21_end
 
-store24_few:
+store21_few:
 	CMPQ       R9, $0x02
-	JL         store24_one
+	JL         store21_one
 	VMOVLPS    X8, (AX)
-	JE         store24_end
+	JE         store21_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store24_end
+	JMP        store21_end
 
-store24_one:
+store21_one:
 	VMOVSS X8, (AX)
 
-store24_end:
+store21_end:
 	SHLQ $0x02, R9
 	ADDQ R9, AX
 	ADDQ R9, BX
@@ -6144,18 +6096,14 @@ blocks:
 	VFMADD231PS  Z9, Z4, Z13
 	VFMADD231PS  Z10, Z4, Z14
 	VFMADD231PS  Z11, Z4, Z15
-	VMOVUPS      (BX), Z16
-	VMOVUPS      64(BX), Z17
-	VMOVUPS      128(BX), Z18
-	VMOVUPS      192(BX), Z19
 	VMULPS       Z12, Z1, Z12
 	VMULPS       Z13, Z1, Z13
 	VMULPS       Z14, Z1, Z14
 	VMULPS       Z15, Z1, Z15
-	VFMADD231PS  Z16, Z0, Z12
-	VFMADD231PS  Z17, Z0, Z13
-	VFMADD231PS  Z18, Z0, Z14
-	VFMADD231PS  Z19, Z0, Z15
+	VFMADD231PS  (BX), Z0, Z12
+	VFMADD231PS  64(BX), Z0, Z13
+	VFMADD231PS  128(BX), Z0, Z14
+	VFMADD231PS  192(BX), Z0, Z15
 	VPTESTMD     Z8, Z12, K7
 	VMOVAPS.Z    Z12, K7, Z12
 	VPTESTMD     Z8, Z13, K7
@@ -6168,26 +6116,26 @@ blocks:
 	VMOVUPS      Z13, 64(BX)
 	VMOVUPS      Z14, 128(BX)
 	VMOVUPS      Z15, 192(BX)
-	VMOVUPS      (SI), Z19
-	VMOVUPS      64(SI), Z18
-	VMOVUPS      128(SI), Z17
-	VMOVUPS      192(SI), Z16
-	VFMADD213PS  Z3, Z6, Z19
-	VFMADD213PS  Z3, Z6, Z18
-	VFMADD213PS  Z3, Z6, Z17
+	VMOVUPS      (SI), Z16
+	VMOVUPS      64(SI), Z17
+	VMOVUPS      128(SI), Z18
+	VMOVUPS      192(SI), Z19
 	VFMADD213PS  Z3, Z6, Z16
-	VDIVPS       Z19, Z12, Z19
-	VDIVPS       Z18, Z13, Z18
-	VDIVPS       Z17, Z14, Z17
-	VDIVPS       Z16, Z15, Z16
+	VFMADD213PS  Z3, Z6, Z17
+	VFMADD213PS  Z3, Z6, Z18
+	VFMADD213PS  Z3, Z6, Z19
+	VDIVPS       Z16, Z12, Z16
+	VDIVPS       Z17, Z13, Z17
+	VDIVPS       Z18, Z14, Z18
+	VDIVPS       Z19, Z15, Z19
 	VMULPS       Z7, Z5, Z7
 	VMULPS       Z9, Z5, Z9
 	VMULPS       Z10, Z5, Z10
 	VMULPS       Z11, Z5, Z11
-	VFNMADD231PS Z19, Z2, Z7
-	VFNMADD231PS Z18, Z2, Z9
-	VFNMADD231PS Z17, Z2, Z10
-	VFNMADD231PS Z16, Z2, Z11
+	VFNMADD231PS Z16, Z2, Z7
+	VFNMADD231PS Z17, Z2, Z9
+	VFNMADD231PS Z18, Z2, Z10
+	VFNMADD231PS Z19, Z2, Z11
 	VMOVUPS      Z7, (AX)
 	VMOVUPS      Z9, 64(AX)
 	VMOVUPS      Z10, 128(AX)
@@ -6208,9 +6156,8 @@ vectors:
 	VMOVUPS      (AX), Z11
 	VMOVUPS      (CX), Z10
 	VFMADD231PS  Z11, Z4, Z10
-	VMOVUPS      (BX), Z9
 	VMULPS       Z10, Z1, Z10
-	VFMADD231PS  Z9, Z0, Z10
+	VFMADD231PS  (BX), Z0, Z10
 	VPTESTMD     Z8, Z10, K7
 	VMOVAPS.Z    Z10, K7, Z10
 	VMOVUPS      Z10, (BX)
@@ -6401,72 +6348,72 @@ vectors_end:
 	VANDPS      Y9, Y11, Y10
 	VPSIGND     Y10, Y11, Y11
 	CMPQ        R10, $0x04
-	JL          store25_few
+	JL          store22_few
 	VMOVUPS     X11, (BX)
-	JE          store25_end
+	JE          store22_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        R10, $0x06
-	JL          store25_five
+	JL          store22_five
 	VMOVLPS     X11, 16(BX)
-	JE          store25_swap
+	JE          store22_swap
 	VEXTRACTPS  $0x02, X11, 24(BX)
-	JMP         store25_swap
+	JMP         store22_swap
 
-store25_five:
+store22_five:
 	VMOVSS X11, 16(BX)
 
-store25_swap:
+store22_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store25_end
+	JMP        store22_end
 
-store25_few:
+store22_few:
 	CMPQ       R10, $0x02
-	JL         store25_one
+	JL         store22_one
 	VMOVLPS    X11, (BX)
-	JE         store25_end
+	JE         store22_end
 	VEXTRACTPS $0x02, X11, 8(BX)
-	JMP        store25_end
+	JMP        store22_end
 
-store25_one:
+store22_one:
 	VMOVSS X11, (BX)
 
-store25_end:
+store22_end:
 	VMASKMOVPS   (SI), Y6, Y10
 	VFMADD213PS  Y3, Y7, Y10
 	VDIVPS       Y10, Y11, Y10
 	VMULPS       Y8, Y5, Y8
 	VFNMADD231PS Y10, Y2, Y8
 	CMPQ         R10, $0x04
-	JL           store26_few
+	JL           store23_few
 	VMOVUPS      X8, (AX)
-	JE           store26_end
+	JE           store23_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         R10, $0x06
-	JL           store26_five
+	JL           store23_five
 	VMOVLPS      X8, 16(AX)
-	JE           store26_swap
+	JE           store23_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store26_swap
+	JMP          store23_swap
 
-store26_five:
+store23_five:
 	VMOVSS X8, 16(AX)
 
-store26_swap:
+store23_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store26_end
+	JMP        store23_end
 
-store26_few:
+store23_few:
 	CMPQ       R10, $0x02
-	JL         store26_one
+	JL         store23_one
 	VMOVLPS    X8, (AX)
-	JE         store26_end
+	JE         store23_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store26_end
+	JMP        store23_end
 
-store26_one:
+store23_one:
 	VMOVSS X8, (AX)
 
-store26_end:
+store23_end:
 	SHLQ $0x02, R10
 	ADDQ R10, AX
 	ADDQ R10, BX
@@ -6602,72 +6549,72 @@ vectors_end:
 	VANDPS      Y8, Y10, Y9
 	VPSIGND     Y9, Y10, Y10
 	CMPQ        R9, $0x04
-	JL          store27_few
+	JL          store24_few
 	VMOVUPS     X10, (BX)
-	JE          store27_end
+	JE          store24_end
 	VPERM2F128  $0x01, Y10, Y10, Y10
 	CMPQ        R9, $0x06
-	JL          store27_five
+	JL          store24_five
 	VMOVLPS     X10, 16(BX)
-	JE          store27_swap
+	JE          store24_swap
 	VEXTRACTPS  $0x02, X10, 24(BX)
-	JMP         store27_swap
+	JMP         store24_swap
 
-store27_five:
+store24_five:
 	VMOVSS X10, 16(BX)
 
-store27_swap:
+store24_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store27_end
+	JMP        store24_end
 
-store27_few:
+store24_few:
 	CMPQ       R9, $0x02
-	JL         store27_one
+	JL         store24_one
 	VMOVLPS    X10, (BX)
-	JE         store27_end
+	JE         store24_end
 	VEXTRACTPS $0x02, X10, 8(BX)
-	JMP        store27_end
+	JMP        store24_end
 
-store27_one:
+store24_one:
 	VMOVSS X10, (BX)
 
-store27_end:
+store24_end:
 	VMASKMOVPS   (SI), Y5, Y9
 	VFMADD213PS  Y3, Y6, Y9
 	VDIVPS       Y9, Y10, Y9
 	VMULPS       Y7, Y4, Y7
 	VFNMADD231PS Y9, Y2, Y7
 	CMPQ         R9, $0x04
-	JL           store28_few
+	JL           store25_few
 	VMOVUPS      X7, (AX)
-	JE           store28_end
+	JE           store25_end
 	VPERM2F128   $0x01, Y7, Y7, Y7
 	CMPQ         R9, $0x06
-	JL           store28_five
+	JL           store25_five
 	VMOVLPS      X7, 16(AX)
-	JE           store28_swap
+	JE           store25_swap
 	VEXTRACTPS   $0x02, X7, 24(AX)
-	JMP          store28_swap
+	JMP          store25_swap
 
-store28_five:
+store25_five:
 	VMOVSS X7, 16(AX)
 
-store28_swap:
+store25_swap:
 	VPERM2F128 $0x01, Y7, Y7, Y7
-	JMP        store28_end
+	JMP        store25_end
 
-store28_few:
+store25_few:
 	CMPQ       R9, $0x02
-	JL         store28_one
+	JL         store25_one
 	VMOVLPS    X7, (AX)
-	JE         store28_end
+	JE         store25_end
 	VEXTRACTPS $0x02, X7, 8(AX)
-	JMP        store28_end
+	JMP        store25_end
 
-store28_one:
+store25_one:
 	VMOVSS X7, (AX)
 
-store28_end:
+store25_end:
 	SHLQ $0x02, R9
 	ADDQ R9, AX
 	ADDQ R9, BX
@@ -6714,22 +6661,14 @@ blocks:
 	VMOVUPS      64(AX), Z8
 	VMOVUPS      128(AX), Z9
 	VMOVUPS      192(AX), Z10
-	VMOVUPS      (CX), Z11
-	VMOVUPS      64(CX), Z12
-	VMOVUPS      128(CX), Z13
-	VMOVUPS      192(CX), Z14
-	VMOVUPS      (BX), Z15
-	VMOVUPS      64(BX), Z16
-	VMOVUPS      128(BX), Z17
-	VMOVUPS      192(BX), Z18
-	VMULPS       Z11, Z1, Z11
-	VMULPS       Z12, Z1, Z12
-	VMULPS       Z13, Z1, Z13
-	VMULPS       Z14, Z1, Z14
-	VFMADD231PS  Z15, Z0, Z11
-	VFMADD231PS  Z16, Z0, Z12
-	VFMADD231PS  Z17, Z0, Z13
-	VFMADD231PS  Z18, Z0, Z14
+	VMULPS       (CX), Z1, Z11
+	VMULPS       64(CX), Z1, Z12
+	VMULPS       128(CX), Z1, Z13
+	VMULPS       192(CX), Z1, Z14
+	VFMADD231PS  (BX), Z0, Z11
+	VFMADD231PS  64(BX), Z0, Z12
+	VFMADD231PS  128(BX), Z0, Z13
+	VFMADD231PS  192(BX), Z0, Z14
 	VPTESTMD     Z7, Z11, K7
 	VMOVAPS.Z    Z11, K7, Z11
 	VPTESTMD     Z7, Z12, K7
@@ -6742,26 +6681,26 @@ blocks:
 	VMOVUPS      Z12, 64(BX)
 	VMOVUPS      Z13, 128(BX)
 	VMOVUPS      Z14, 192(BX)
-	VMOVUPS      (SI), Z18
-	VMOVUPS      64(SI), Z17
-	VMOVUPS      128(SI), Z16
-	VMOVUPS      192(SI), Z15
-	VFMADD213PS  Z3, Z5, Z18
-	VFMADD213PS  Z3, Z5, Z17
-	VFMADD213PS  Z3, Z5, Z16
+	VMOVUPS      (SI), Z15
+	VMOVUPS      64(SI), Z16
+	VMOVUPS      128(SI), Z17
+	VMOVUPS      192(SI), Z18
 	VFMADD213PS  Z3, Z5, Z15
-	VDIVPS       Z18, Z11, Z18
-	VDIVPS       Z17, Z12, Z17
-	VDIVPS       Z16, Z13, Z16
-	VDIVPS       Z15, Z14, Z15
+	VFMADD213PS  Z3, Z5, Z16
+	VFMADD213PS  Z3, Z5, Z17
+	VFMADD213PS  Z3, Z5, Z18
+	VDIVPS       Z15, Z11, Z15
+	VDIVPS       Z16, Z12, Z16
+	VDIVPS       Z17, Z13, Z17
+	VDIVPS       Z18, Z14, Z18
 	VMULPS       Z6, Z4, Z6
 	VMULPS       Z8, Z4, Z8
 	VMULPS       Z9, Z4, Z9
 	VMULPS       Z10, Z4, Z10
-	VFNMADD231PS Z18, Z2, Z6
-	VFNMADD231PS Z17, Z2, Z8
-	VFNMADD231PS Z16, Z2, Z9
-	VFNMADD231PS Z15, Z2, Z10
+	VFNMADD231PS Z15, Z2, Z6
+	VFNMADD231PS Z16, Z2, Z8
+	VFNMADD231PS Z17, Z2, Z9
+	VFNMADD231PS Z18, Z2, Z10
 	VMOVUPS      Z6, (AX)
 	VMOVUPS      Z8, 64(AX)
 	VMOVUPS      Z9, 128(AX)
@@ -6780,10 +6719,8 @@ blocks_end:
 
 vectors:
 	VMOVUPS      (AX), Z10
-	VMOVUPS      (CX), Z9
-	VMOVUPS      (BX), Z8
-	VMULPS       Z9, Z1, Z9
-	VFMADD231PS  Z8, Z0, Z9
+	VMULPS       (CX), Z1, Z9
+	VFMADD231PS  (BX), Z0, Z9
 	VPTESTMD     Z7, Z9, K7
 	VMOVAPS.Z    Z9, K7, Z9
 	VMOVUPS      Z9, (BX)
@@ -6961,72 +6898,72 @@ vectors_end:
 	VANDPS      Y8, Y10, Y9
 	VPSIGND     Y9, Y10, Y10
 	CMPQ        R10, $0x04
-	JL          store29_few
+	JL          store26_few
 	VMOVUPS     X10, (BX)
-	JE          store29_end
+	JE          store26_end
 	VPERM2F128  $0x01, Y10, Y10, Y10
 	CMPQ        R10, $0x06
-	JL          store29_five
+	JL          store26_five
 	VMOVLPS     X10, 16(BX)
-	JE          store29_swap
+	JE          store26_swap
 	VEXTRACTPS  $0x02, X10, 24(BX)
-	JMP         store29_swap
+	JMP         store26_swap
 
-store29_five:
+store26_five:
 	VMOVSS X10, 16(BX)
 
-store29_swap:
+store26_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store29_end
+	JMP        store26_end
 
-store29_few:
+store26_few:
 	CMPQ       R10, $0x02
-	JL         store29_one
+	JL         store26_one
 	VMOVLPS    X10, (BX)
-	JE         store29_end
+	JE         store26_end
 	VEXTRACTPS $0x02, X10, 8(BX)
-	JMP        store29_end
+	JMP        store26_end
 
-store29_one:
+store26_one:
 	VMOVSS X10, (BX)
 
-store29_end:
+store26_end:
 	VMASKMOVPS   (SI), Y5, Y9
 	VFMADD213PS  Y3, Y6, Y9
 	VDIVPS       Y9, Y10, Y9
 	VMULPS       Y7, Y4, Y7
 	VFNMADD231PS Y9, Y2, Y7
 	CMPQ         R10, $0x04
-	JL           store30_few
+	JL           store27_few
 	VMOVUPS      X7, (AX)
-	JE           store30_end
+	JE           store27_end
 	VPERM2F128   $0x01, Y7, Y7, Y7
 	CMPQ         R10, $0x06
-	JL           store30_five
+	JL           store27_five
 	VMOVLPS      X7, 16(AX)
-	JE           store30_swap
+	JE           store27_swap
 	VEXTRACTPS   $0x02, X7, 24(AX)
-	JMP          store30_swap
+	JMP          store27_swap
 
-store30_five:
+store27_five:
 	VMOVSS X7, 16(AX)
 
-store30_swap:
+store27_swap:
 	VPERM2F128 $0x01, Y7, Y7, Y7
-	JMP        store30_end
+	JMP        store27_end
 
-store30_few:
+store27_few:
 	CMPQ       R10, $0x02
-	JL         store30_one
+	JL         store27_one
 	VMOVLPS    X7, (AX)
-	JE         store30_end
+	JE         store27_end
 	VEXTRACTPS $0x02, X7, 8(AX)
-	JMP        store30_end
+	JMP        store27_end
 
-store30_one:
+store27_one:
 	VMOVSS X7, (AX)
 
-store30_end:
+store27_end:
 	SHLQ $0x02, R10
 	ADDQ R10, AX
 	ADDQ R10, BX
@@ -7146,71 +7083,71 @@ vectors_end:
 	VANDPS      Y8, Y9, Y10
 	VPSIGND     Y10, Y9, Y9
 	CMPQ        R9, $0x04
-	JL          store31_few
+	JL          store28_few
 	VMOVUPS     X9, (BX)
-	JE          store31_end
+	JE          store28_end
 	VPERM2F128  $0x01, Y9, Y9, Y9
 	CMPQ        R9, $0x06
-	JL          store31_five
+	JL          store28_five
 	VMOVLPS     X9, 16(BX)
-	JE          store31_swap
+	JE          store28_swap
 	VEXTRACTPS  $0x02, X9, 24(BX)
-	JMP         store31_swap
+	JMP         store28_swap
 
-store31_five:
+store28_five:
 	VMOVSS X9, 16(BX)
 
-store31_swap:
+store28_swap:
 	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store31_end
+	JMP        store28_end
 
-store31_few:
+store28_few:
 	CMPQ       R9, $0x02
-	JL         store31_one
+	JL         store28_one
 	VMOVLPS    X9, (BX)
-	JE         store31_end
+	JE         store28_end
 	VEXTRACTPS $0x02, X9, 8(BX)
-	JMP        store31_end
+	JMP        store28_end
 
-store31_one:
+store28_one:
 	VMOVSS X9, (BX)
 
-store31_end:
+store28_end:
 	VMASKMOVPS   (SI), Y4, Y10
 	VFMADD213PS  Y3, Y5, Y10
 	VDIVPS       Y10, Y9, Y11
 	VFNMADD231PS Y11, Y2, Y7
 	CMPQ         R9, $0x04
-	JL           store32_few
+	JL           store29_few
 	VMOVUPS      X7, (AX)
-	JE           store32_end
+	JE           store29_end
 	VPERM2F128   $0x01, Y7, Y7, Y7
 	CMPQ         R9, $0x06
-	JL           store32_five
+	JL           store29_five
 	VMOVLPS      X7, 16(AX)
-	JE           store32_swap
+	JE           store29_swap
 	VEXTRACTPS   $0x02, X7, 24(AX)
-	JMP          store32_swap
+	JMP          store29_swap
 
-store32_five:
+store29_five:
 	VMOVSS X7, 16(AX)
 
-store32_swap:
+store29_swap:
 	VPERM2F128 $0x01, Y7, Y7, Y7
-	JMP        store32_end
+	JMP        store29_end
 
-store32_few:
+store29_few:
 	CMPQ       R9, $0x02
-	JL         store32_one
+	JL         store29_one
 	VMOVLPS    X7, (AX)
-	JE         store32_end
+	JE         store29_end
 	VEXTRACTPS $0x02, X7, 8(AX)
-	JMP        store32_end
+	JMP        store29_end
 
-store32_one:
+store29_one:
 	VMOVSS X7, (AX)
 
-store32_end:
+store29_end:
 	SHLQ $0x02, R9
 	ADDQ R9, AX
 	ADDQ R9, BX
@@ -7266,18 +7203,12 @@ blocks:
 	VMOVUPS        (AX), Z6
 	VMOVUPS        64(AX), Z8
 	VMOVUPS        128(AX), Z9
-	VMOVUPS        (CX), Z10
-	VMOVUPS        64(CX), Z11
-	VMOVUPS        128(CX), Z12
-	VMOVUPS        (BX), Z13
-	VMOVUPS        64(BX), Z14
-	VMOVUPS        128(BX), Z15
-	VMULPS         Z10, Z1, Z10
-	VMULPS         Z11, Z1, Z11
-	VMULPS         Z12, Z1, Z12
-	VFMADD231PS    Z13, Z0, Z10
-	VFMADD231PS    Z14, Z0, Z11
-	VFMADD231PS    Z15, Z0, Z12
+	VMULPS         (CX), Z1, Z10
+	VMULPS         64(CX), Z1, Z11
+	VMULPS         128(CX), Z1, Z12
+	VFMADD231PS    (BX), Z0, Z10
+	VFMADD231PS    64(BX), Z0, Z11
+	VFMADD231PS    128(BX), Z0, Z12
 	VPTESTMD       Z7, Z10, K7
 	VMOVAPS.Z      Z10, K7, Z10
 	VPTESTMD       Z7, Z11, K7
@@ -7287,30 +7218,30 @@ blocks:
 	VMOVUPS        Z10, (BX)
 	VMOVUPS        Z11, 64(BX)
 	VMOVUPS        Z12, 128(BX)
-	VMOVUPS        (SI), Z15
+	VMOVUPS        (SI), Z13
 	VMOVUPS        64(SI), Z14
-	VMOVUPS        128(SI), Z13
-	VFMADD213PS    Z3, Z4, Z15
-	VFMADD213PS    Z3, Z4, Z14
+	VMOVUPS        128(SI), Z15
 	VFMADD213PS    Z3, Z4, Z13
-	VDIVPS         Z15, Z10, Z16
+	VFMADD213PS    Z3, Z4, Z14
+	VFMADD213PS    Z3, Z4, Z15
+	VDIVPS         Z13, Z10, Z16
 	VFNMADD231PS   Z16, Z2, Z6
-	VDIVPS         Z14, Z11, Z15
-	VFNMADD231PS   Z15, Z2, Z8
+	VDIVPS         Z14, Z11, Z13
+	VFNMADD231PS   Z13, Z2, Z8
 	VMULPS.BCST    lanes_4b800000<>+0(SB), Z12, Z11
-	VRCP14PS       Z13, Z14
+	VRCP14PS       Z15, Z14
 	VBROADCASTSS   lanes_3f800000<>+0(SB), Z10
-	VFNMADD231PS   Z14, Z13, Z10
-	VMOVAPS        Z10, Z15
-	VFMADD213PS    Z10, Z10, Z15
-	VFMADD213PS    Z14, Z14, Z15
-	VMULPS         Z15, Z11, Z14
-	VFNMADD231PS   Z14, Z13, Z11
-	VFMADD231PS    Z15, Z11, Z14
-	VPTESTNMD.BCST lanes_007fffc0<>+0(SB), Z15, K6
+	VFNMADD231PS   Z14, Z15, Z10
+	VMOVAPS        Z10, Z13
+	VFMADD213PS    Z10, Z10, Z13
+	VFMADD213PS    Z14, Z14, Z13
+	VMULPS         Z13, Z11, Z14
+	VFNMADD231PS   Z14, Z15, Z11
+	VFMADD231PS    Z13, Z11, Z14
+	VPTESTNMD.BCST lanes_007fffc0<>+0(SB), Z13, K6
 	VFPCLASSPSZ    $0x99, Z14, K7
 	KORW           K6, K7, K7
-	VPSUBD.BCST    lanes_35800000<>+0(SB), Z13, Z10
+	VPSUBD.BCST    lanes_35800000<>+0(SB), Z15, Z10
 	VPCMPUD.BCST   $0x06, lanes_0a000000<>+0(SB), Z10, K6
 	KORTESTW       K6, K7
 	JNE            quotient_again1
@@ -7334,17 +7265,15 @@ blocks_end:
 
 vectors:
 	VMOVUPS      (AX), Z9
-	VMOVUPS      (CX), Z8
-	VMOVUPS      (BX), Z6
-	VMULPS       Z8, Z1, Z8
-	VFMADD231PS  Z6, Z0, Z8
+	VMULPS       (CX), Z1, Z8
+	VFMADD231PS  (BX), Z0, Z8
 	VPTESTMD     Z7, Z8, K7
 	VMOVAPS.Z    Z8, K7, Z8
 	VMOVUPS      Z8, (BX)
 	VMOVUPS      (SI), Z6
 	VFMADD213PS  Z3, Z4, Z6
-	VDIVPS       Z6, Z8, Z13
-	VFNMADD231PS Z13, Z2, Z9
+	VDIVPS       Z6, Z8, Z15
+	VFNMADD231PS Z15, Z2, Z9
 	VMOVUPS      Z9, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
@@ -7367,8 +7296,8 @@ vectors_end:
 	VMOVUPS      Z6, K1, (BX)
 	VMOVUPS.Z    (SI), K1, Z8
 	VFMADD213PS  Z3, Z4, Z8
-	VDIVPS       Z8, Z6, Z13
-	VFNMADD231PS Z13, Z2, Z9
+	VDIVPS       Z8, Z6, Z15
+	VFNMADD231PS Z15, Z2, Z9
 	VMOVUPS      Z9, K1, (AX)
 	SHLQ         $0x02, R9
 	ADDQ         R9, AX
@@ -7382,7 +7311,7 @@ row_end:
 	RET
 
 quotient_again1:
-	VDIVPS       Z13, Z12, Z14
+	VDIVPS       Z15, Z12, Z14
 	VFNMADD231PS Z14, Z2, Z9
 	JMP          quotient_done1
 
@@ -7552,71 +7481,71 @@ vectors_end:
 	VANDPS      Y8, Y9, Y10
 	VPSIGND     Y10, Y9, Y9
 	CMPQ        R10, $0x04
-	JL          store33_few
+	JL          store30_few
 	VMOVUPS     X9, (BX)
-	JE          store33_end
+	JE          store30_end
 	VPERM2F128  $0x01, Y9, Y9, Y9
 	CMPQ        R10, $0x06
-	JL          store33_five
+	JL          store30_five
 	VMOVLPS     X9, 16(BX)
-	JE          store33_swap
+	JE          store30_swap
 	VEXTRACTPS  $0x02, X9, 24(BX)
-	JMP         store33_swap
+	JMP         store30_swap
 
-store33_five:
+store30_five:
 	VMOVSS X9, 16(BX)
 
-store33_swap:
+store30_swap:
 	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store33_end
+	JMP        store30_end
 
-store33_few:
+store30_few:
 	CMPQ       R10, $0x02
-	JL         store33_one
+	JL         store30_one
 	VMOVLPS    X9, (BX)
-	JE         store33_end
+	JE         store30_end
 	VEXTRACTPS $0x02, X9, 8(BX)
-	JMP        store33_end
+	JMP        store30_end
 
-store33_one:
+store30_one:
 	VMOVSS X9, (BX)
 
-store33_end:
+store30_end:
 	VMASKMOVPS   (SI), Y4, Y10
 	VFMADD213PS  Y3, Y5, Y10
 	VDIVPS       Y10, Y9, Y11
 	VFNMADD231PS Y11, Y2, Y7
 	CMPQ         R10, $0x04
-	JL           store34_few
+	JL           store31_few
 	VMOVUPS      X7, (AX)
-	JE           store34_end
+	JE           store31_end
 	VPERM2F128   $0x01, Y7, Y7, Y7
 	CMPQ         R10, $0x06
-	JL           store34_five
+	JL           store31_five
 	VMOVLPS      X7, 16(AX)
-	JE           store34_swap
+	JE           store31_swap
 	VEXTRACTPS   $0x02, X7, 24(AX)
-	JMP          store34_swap
+	JMP          store31_swap
 
-store34_five:
+store31_five:
 	VMOVSS X7, 16(AX)
 
-store34_swap:
+store31_swap:
 	VPERM2F128 $0x01, Y7, Y7, Y7
-	JMP        store34_end
+	JMP        store31_end
 
-store34_few:
+store31_few:
 	CMPQ       R10, $0x02
-	JL         store34_one
+	JL         store31_one
 	VMOVLPS    X7, (AX)
-	JE         store34_end
+	JE         store31_end
 	VEXTRACTPS $0x02, X7, 8(AX)
-	JMP        store34_end
+	JMP        store31_end
 
-store34_one:
+store31_one:
 	VMOVSS X7, (AX)
 
-store34_end:
+store31_end:
 	SHLQ $0x02, R10
 	ADDQ R10, AX
 	ADDQ R10, BX
@@ -7752,72 +7681,72 @@ vectors_end:
 	VANDPS      lanes_7f800000<>+0(SB), Y10, Y11
 	VPSIGND     Y11, Y10, Y10
 	CMPQ        R9, $0x04
-	JL          store35_few
+	JL          store32_few
 	VMOVUPS     X10, (BX)
-	JE          store35_end
+	JE          store32_end
 	VPERM2F128  $0x01, Y10, Y10, Y10
 	CMPQ        R9, $0x06
-	JL          store35_five
+	JL          store32_five
 	VMOVLPS     X10, 16(BX)
-	JE          store35_swap
+	JE          store32_swap
 	VEXTRACTPS  $0x02, X10, 24(BX)
-	JMP         store35_swap
+	JMP         store32_swap
 
-store35_five:
+store32_five:
 	VMOVSS X10, 16(BX)
 
-store35_swap:
+store32_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store35_end
+	JMP        store32_end
 
-store35_few:
+store32_few:
 	CMPQ       R9, $0x02
-	JL         store35_one
+	JL         store32_one
 	VMOVLPS    X10, (BX)
-	JE         store35_end
+	JE         store32_end
 	VEXTRACTPS $0x02, X10, 8(BX)
-	JMP        store35_end
+	JMP        store32_end
 
-store35_one:
+store32_one:
 	VMOVSS X10, (BX)
 
-store35_end:
+store32_end:
 	VFMADD231PS Y10, Y2, Y8
 	VMULPS      Y8, Y7, Y8
 	VMASKMOVPS  (SI), Y5, Y10
 	VMULPS      Y10, Y8, Y10
 	VFMSUB231PS Y9, Y4, Y10
 	CMPQ        R9, $0x04
-	JL          store36_few
+	JL          store33_few
 	VMOVUPS     X10, (AX)
-	JE          store36_end
+	JE          store33_end
 	VPERM2F128  $0x01, Y10, Y10, Y10
 	CMPQ        R9, $0x06
-	JL          store36_five
+	JL          store33_five
 	VMOVLPS     X10, 16(AX)
-	JE          store36_swap
+	JE          store33_swap
 	VEXTRACTPS  $0x02, X10, 24(AX)
-	JMP         store36_swap
+	JMP         store33_swap
 
-store36_five:
+store33_five:
 	VMOVSS X10, 16(AX)
 
-store36_swap:
+store33_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store36_end
+	JMP        store33_end
 
-store36_few:
+store33_few:
 	CMPQ       R9, $0x02
-	JL         store36_one
+	JL         store33_one
 	VMOVLPS    X10, (AX)
-	JE         store36_end
+	JE         store33_end
 	VEXTRACTPS $0x02, X10, 8(AX)
-	JMP        store36_end
+	JMP        store33_end
 
-store36_one:
+store33_one:
 	VMOVSS X10, (AX)
 
-store36_end:
+store33_end:
 	SHLQ $0x02, R9
 	ADDQ R9, AX
 	ADDQ R9, BX
@@ -7865,14 +7794,10 @@ blocks:
 	VMOVUPS     64(AX), Z9
 	VMOVUPS     128(AX), Z10
 	VMOVUPS     192(AX), Z11
-	VMOVUPS     (CX), Z12
-	VMOVUPS     64(CX), Z13
-	VMOVUPS     128(CX), Z14
-	VMOVUPS     192(CX), Z15
-	VMULPS      Z12, Z1, Z12
-	VMULPS      Z13, Z1, Z13
-	VMULPS      Z14, Z1, Z14
-	VMULPS      Z15, Z1, Z15
+	VMULPS      (CX), Z1, Z12
+	VMULPS      64(CX), Z1, Z13
+	VMULPS      128(CX), Z1, Z14
+	VMULPS      192(CX), Z1, Z15
 	VMOVUPS     (BX), Z16
 	VMOVUPS     64(BX), Z17
 	VMOVUPS     128(BX), Z18
@@ -7901,22 +7826,18 @@ blocks:
 	VMULPS      Z13, Z6, Z13
 	VMULPS      Z14, Z6, Z14
 	VMULPS      Z15, Z6, Z15
-	VMOVUPS     (SI), Z19
-	VMOVUPS     64(SI), Z18
-	VMOVUPS     128(SI), Z17
-	VMOVUPS     192(SI), Z16
-	VMULPS      Z19, Z12, Z19
-	VMULPS      Z18, Z13, Z18
-	VMULPS      Z17, Z14, Z17
-	VMULPS      Z16, Z15, Z16
-	VFMSUB231PS Z7, Z4, Z19
-	VFMSUB231PS Z9, Z4, Z18
-	VFMSUB231PS Z10, Z4, Z17
-	VFMSUB231PS Z11, Z4, Z16
-	VMOVUPS     Z19, (AX)
-	VMOVUPS     Z18, 64(AX)
-	VMOVUPS     Z17, 128(AX)
-	VMOVUPS     Z16, 192(AX)
+	VMULPS      (SI), Z12, Z12
+	VMULPS      64(SI), Z13, Z13
+	VMULPS      128(SI), Z14, Z14
+	VMULPS      192(SI), Z15, Z15
+	VFMSUB231PS Z7, Z4, Z12
+	VFMSUB231PS Z9, Z4, Z13
+	VFMSUB231PS Z10, Z4, Z14
+	VFMSUB231PS Z11, Z4, Z15
+	VMOVUPS     Z12, (AX)
+	VMOVUPS     Z13, 64(AX)
+	VMOVUPS     Z14, 128(AX)
+	VMOVUPS     Z15, 192(AX)
 	ADDQ        $+256, AX
 	ADDQ        $+256, BX
 	ADDQ        $+256, CX
@@ -7930,20 +7851,18 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (AX), Z16
-	VMOVUPS     (CX), Z17
-	VMULPS      Z17, Z1, Z17
-	VMOVUPS     (BX), Z18
-	VFMADD213PS Z17, Z0, Z18
-	VPTESTMD    Z8, Z18, K7
-	VMOVAPS.Z   Z18, K7, Z18
-	VMOVUPS     Z18, (BX)
-	VFMADD231PS Z18, Z2, Z17
-	VMULPS      Z17, Z6, Z17
-	VMOVUPS     (SI), Z18
-	VMULPS      Z18, Z17, Z18
-	VFMSUB231PS Z16, Z4, Z18
-	VMOVUPS     Z18, (AX)
+	VMOVUPS     (AX), Z15
+	VMULPS      (CX), Z1, Z14
+	VMOVUPS     (BX), Z13
+	VFMADD213PS Z14, Z0, Z13
+	VPTESTMD    Z8, Z13, K7
+	VMOVAPS.Z   Z13, K7, Z13
+	VMOVUPS     Z13, (BX)
+	VFMADD231PS Z13, Z2, Z14
+	VMULPS      Z14, Z6, Z14
+	VMULPS      (SI), Z14, Z14
+	VFMSUB231PS Z15, Z4, Z14
+	VMOVUPS     Z14, (AX)
 	ADDQ        $+64, AX
 	ADDQ        $+64, BX
 	ADDQ        $+64, CX
@@ -7955,20 +7874,20 @@ vectors_end:
 	ADDQ        $+16, R9
 	TESTQ       R9, R9
 	JE          row_end
-	VMOVUPS.Z   (AX), K1, Z18
-	VMOVUPS.Z   (CX), K1, Z16
-	VMULPS      Z16, Z1, Z16
-	VMOVUPS.Z   (BX), K1, Z17
-	VFMADD213PS Z16, Z0, Z17
-	VPTESTMD    Z8, Z17, K7
-	VMOVAPS.Z   Z17, K7, Z17
-	VMOVUPS     Z17, K1, (BX)
-	VFMADD231PS Z17, Z2, Z16
-	VMULPS      Z16, Z6, Z16
-	VMOVUPS.Z   (SI), K1, Z17
-	VMULPS      Z17, Z16, Z17
-	VFMSUB231PS Z18, Z4, Z17
-	VMOVUPS     Z17, K1, (AX)
+	VMOVUPS.Z   (AX), K1, Z14
+	VMOVUPS.Z   (CX), K1, Z15
+	VMULPS      Z15, Z1, Z15
+	VMOVUPS.Z   (BX), K1, Z13
+	VFMADD213PS Z15, Z0, Z13
+	VPTESTMD    Z8, Z13, K7
+	VMOVAPS.Z   Z13, K7, Z13
+	VMOVUPS     Z13, K1, (BX)
+	VFMADD231PS Z13, Z2, Z15
+	VMULPS      Z15, Z6, Z15
+	VMOVUPS.Z   (SI), K1, Z13
+	VMULPS      Z13, Z15, Z13
+	VFMSUB231PS Z14, Z4, Z13
+	VMOVUPS     Z13, K1, (AX)
 	SHLQ        $0x02, R9
 	ADDQ        R9, AX
 	ADDQ        R9, BX
@@ -8112,72 +8031,72 @@ vectors_end:
 	VANDPS      lanes_7f800000<>+0(SB), Y10, Y11
 	VPSIGND     Y11, Y10, Y10
 	CMPQ        R10, $0x04
-	JL          store37_few
+	JL          store34_few
 	VMOVUPS     X10, (BX)
-	JE          store37_end
+	JE          store34_end
 	VPERM2F128  $0x01, Y10, Y10, Y10
 	CMPQ        R10, $0x06
-	JL          store37_five
+	JL          store34_five
 	VMOVLPS     X10, 16(BX)
-	JE          store37_swap
+	JE          store34_swap
 	VEXTRACTPS  $0x02, X10, 24(BX)
-	JMP         store37_swap
+	JMP         store34_swap
 
-store37_five:
+store34_five:
 	VMOVSS X10, 16(BX)
 
-store37_swap:
+store34_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store37_end
+	JMP        store34_end
 
-store37_few:
+store34_few:
 	CMPQ       R10, $0x02
-	JL         store37_one
+	JL         store34_one
 	VMOVLPS    X10, (BX)
-	JE         store37_end
+	JE         store34_end
 	VEXTRACTPS $0x02, X10, 8(BX)
-	JMP        store37_end
+	JMP        store34_end
 
-store37_one:
+store34_one:
 	VMOVSS X10, (BX)
 
-store37_end:
+store34_end:
 	VFMADD231PS Y10, Y2, Y8
 	VMULPS      Y8, Y7, Y8
 	VMASKMOVPS  (SI), Y5, Y10
 	VMULPS      Y10, Y8, Y10
 	VFMSUB231PS Y9, Y4, Y10
 	CMPQ        R10, $0x04
-	JL          store38_few
+	JL          store35_few
 	VMOVUPS     X10, (AX)
-	JE          store38_end
+	JE          store35_end
 	VPERM2F128  $0x01, Y10, Y10, Y10
 	CMPQ        R10, $0x06
-	JL          store38_five
+	JL          store35_five
 	VMOVLPS     X10, 16(AX)
-	JE          store38_swap
+	JE          store35_swap
 	VEXTRACTPS  $0x02, X10, 24(AX)
-	JMP         store38_swap
+	JMP         store35_swap
 
-store38_five:
+store35_five:
 	VMOVSS X10, 16(AX)
 
-store38_swap:
+store35_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store38_end
+	JMP        store35_end
 
-store38_few:
+store35_few:
 	CMPQ       R10, $0x02
-	JL         store38_one
+	JL         store35_one
 	VMOVLPS    X10, (AX)
-	JE         store38_end
+	JE         store35_end
 	VEXTRACTPS $0x02, X10, 8(AX)
-	JMP        store38_end
+	JMP        store35_end
 
-store38_one:
+store35_one:
 	VMOVSS X10, (AX)
 
-store38_end:
+store35_end:
 	SHLQ $0x02, R10
 	ADDQ R10, AX
 	ADDQ R10, BX
@@ -8318,36 +8237,36 @@ vectors_end:
 	VANDPS       Y10, Y12, Y13
 	VPSIGND      Y13, Y12, Y12
 	CMPQ         R12, $0x04
-	JL           store39_few
+	JL           store36_few
 	VMOVUPS      X12, (BX)
-	JE           store39_end
+	JE           store36_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         R12, $0x06
-	JL           store39_five
+	JL           store36_five
 	VMOVLPS      X12, 16(BX)
-	JE           store39_swap
+	JE           store36_swap
 	VEXTRACTPS   $0x02, X12, 24(BX)
-	JMP          store39_swap
+	JMP          store36_swap
 
-store39_five:
+store36_five:
 	VMOVSS X12, 16(BX)
 
-store39_swap:
+store36_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store39_end
+	JMP        store36_end
 
-store39_few:
+store36_few:
 	CMPQ       R12, $0x02
-	JL         store39_one
+	JL         store36_one
 	VMOVLPS    X12, (BX)
-	JE         store39_end
+	JE         store36_end
 	VEXTRACTPS $0x02, X12, 8(BX)
-	JMP        store39_end
+	JMP        store36_end
 
-store39_one:
+store36_one:
 	VMOVSS X12, (BX)
 
-store39_end:
+store36_end:
 	VFMADD231PS Y12, Y2, Y9
 	VMULPS      Y9, Y8, Y9
 	VMASKMOVPS  (SI), Y5, Y12
@@ -8355,68 +8274,68 @@ store39_end:
 	VMASKMOVPS  (R9), Y5, Y9
 	VFMADD231PS Y12, Y6, Y9
 	CMPQ        R12, $0x04
-	JL          store40_few
+	JL          store37_few
 	VMOVUPS     X9, (R9)
-	JE          store40_end
+	JE          store37_end
 	VPERM2F128  $0x01, Y9, Y9, Y9
 	CMPQ        R12, $0x06
-	JL          store40_five
+	JL          store37_five
 	VMOVLPS     X9, 16(R9)
-	JE          store40_swap
+	JE          store37_swap
 	VEXTRACTPS  $0x02, X9, 24(R9)
-	JMP         store40_swap
+	JMP         store37_swap
 
-store40_five:
+store37_five:
 	VMOVSS X9, 16(R9)
 
-store40_swap:
+store37_swap:
 	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store40_end
+	JMP        store37_end
 
-store40_few:
+store37_few:
 	CMPQ       R12, $0x02
-	JL         store40_one
+	JL         store37_one
 	VMOVLPS    X9, (R9)
-	JE         store40_end
+	JE         store37_end
 	VEXTRACTPS $0x02, X9, 8(R9)
-	JMP        store40_end
+	JMP        store37_end
 
-store40_one:
+store37_one:
 	VMOVSS X9, (R9)
 
-store40_end:
+store37_end:
 	VFMSUB231PS Y11, Y4, Y12
 	CMPQ        R12, $0x04
-	JL          store41_few
+	JL          store38_few
 	VMOVUPS     X12, (AX)
-	JE          store41_end
+	JE          store38_end
 	VPERM2F128  $0x01, Y12, Y12, Y12
 	CMPQ        R12, $0x06
-	JL          store41_five
+	JL          store38_five
 	VMOVLPS     X12, 16(AX)
-	JE          store41_swap
+	JE          store38_swap
 	VEXTRACTPS  $0x02, X12, 24(AX)
-	JMP         store41_swap
+	JMP         store38_swap
 
-store41_five:
+store38_five:
 	VMOVSS X12, 16(AX)
 
-store41_swap:
+store38_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store41_end
+	JMP        store38_end
 
-store41_few:
+store38_few:
 	CMPQ       R12, $0x02
-	JL         store41_one
+	JL         store38_one
 	VMOVLPS    X12, (AX)
-	JE         store41_end
+	JE         store38_end
 	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store41_end
+	JMP        store38_end
 
-store41_one:
+store38_one:
 	VMOVSS X12, (AX)
 
-store41_end:
+store38_end:
 	SHLQ $0x02, R12
 	ADDQ R12, AX
 	ADDQ R12, BX
@@ -8471,78 +8390,70 @@ blocks:
 	VMOVUPS      64(AX), Z10
 	VMOVUPS      128(AX), Z11
 	VMOVUPS      192(AX), Z12
-	VMOVUPS      (CX), Z13
-	VMOVUPS      64(CX), Z14
-	VMOVUPS      128(CX), Z15
-	VMOVUPS      192(CX), Z16
-	VMOVUPS      (R8), Z17
-	VMOVUPS      64(R8), Z18
-	VMOVUPS      128(R8), Z19
-	VMOVUPS      192(R8), Z20
-	VFNMADD231PS Z17, Z5, Z13
-	VFNMADD231PS Z18, Z5, Z14
-	VFNMADD231PS Z19, Z5, Z15
-	VFNMADD231PS Z20, Z5, Z16
+	VMOVUPS      (R8), Z13
+	VMOVUPS      64(R8), Z14
+	VMOVUPS      128(R8), Z15
+	VMOVUPS      192(R8), Z16
+	VFNMADD213PS (CX), Z5, Z13
+	VFNMADD213PS 64(CX), Z5, Z14
+	VFNMADD213PS 128(CX), Z5, Z15
+	VFNMADD213PS 192(CX), Z5, Z16
 	VMULPS       Z13, Z1, Z13
 	VMULPS       Z14, Z1, Z14
 	VMULPS       Z15, Z1, Z15
 	VMULPS       Z16, Z1, Z16
-	VMOVUPS      (BX), Z20
-	VMOVUPS      64(BX), Z19
-	VMOVUPS      128(BX), Z18
-	VMOVUPS      192(BX), Z17
-	VFMADD213PS  Z13, Z0, Z20
-	VFMADD213PS  Z14, Z0, Z19
-	VFMADD213PS  Z15, Z0, Z18
-	VFMADD213PS  Z16, Z0, Z17
-	VPTESTMD     Z9, Z20, K7
-	VMOVAPS.Z    Z20, K7, Z20
-	VPTESTMD     Z9, Z19, K7
-	VMOVAPS.Z    Z19, K7, Z19
-	VPTESTMD     Z9, Z18, K7
-	VMOVAPS.Z    Z18, K7, Z18
+	VMOVUPS      (BX), Z17
+	VMOVUPS      64(BX), Z18
+	VMOVUPS      128(BX), Z19
+	VMOVUPS      192(BX), Z20
+	VFMADD213PS  Z13, Z0, Z17
+	VFMADD213PS  Z14, Z0, Z18
+	VFMADD213PS  Z15, Z0, Z19
+	VFMADD213PS  Z16, Z0, Z20
 	VPTESTMD     Z9, Z17, K7
 	VMOVAPS.Z    Z17, K7, Z17
-	VMOVUPS      Z20, (BX)
-	VMOVUPS      Z19, 64(BX)
-	VMOVUPS      Z18, 128(BX)
-	VMOVUPS      Z17, 192(BX)
-	VFMADD231PS  Z20, Z2, Z13
-	VFMADD231PS  Z19, Z2, Z14
-	VFMADD231PS  Z18, Z2, Z15
-	VFMADD231PS  Z17, Z2, Z16
+	VPTESTMD     Z9, Z18, K7
+	VMOVAPS.Z    Z18, K7, Z18
+	VPTESTMD     Z9, Z19, K7
+	VMOVAPS.Z    Z19, K7, Z19
+	VPTESTMD     Z9, Z20, K7
+	VMOVAPS.Z    Z20, K7, Z20
+	VMOVUPS      Z17, (BX)
+	VMOVUPS      Z18, 64(BX)
+	VMOVUPS      Z19, 128(BX)
+	VMOVUPS      Z20, 192(BX)
+	VFMADD231PS  Z17, Z2, Z13
+	VFMADD231PS  Z18, Z2, Z14
+	VFMADD231PS  Z19, Z2, Z15
+	VFMADD231PS  Z20, Z2, Z16
 	VMULPS       Z13, Z7, Z13
 	VMULPS       Z14, Z7, Z14
 	VMULPS       Z15, Z7, Z15
 	VMULPS       Z16, Z7, Z16
-	VMOVUPS      (SI), Z17
-	VMOVUPS      64(SI), Z18
-	VMOVUPS      128(SI), Z19
-	VMOVUPS      192(SI), Z20
-	VMULPS       Z17, Z13, Z17
-	VMULPS       Z18, Z14, Z18
-	VMULPS       Z19, Z15, Z19
-	VMULPS       Z20, Z16, Z20
-	VMOVUPS      (R9), Z16
-	VMOVUPS      64(R9), Z15
-	VMOVUPS      128(R9), Z14
-	VMOVUPS      192(R9), Z13
-	VFMADD231PS  Z17, Z5, Z16
-	VFMADD231PS  Z18, Z5, Z15
-	VFMADD231PS  Z19, Z5, Z14
-	VFMADD231PS  Z20, Z5, Z13
-	VMOVUPS      Z16, (R9)
-	VMOVUPS      Z15, 64(R9)
-	VMOVUPS      Z14, 128(R9)
-	VMOVUPS      Z13, 192(R9)
-	VFMSUB231PS  Z8, Z4, Z17
-	VFMSUB231PS  Z10, Z4, Z18
-	VFMSUB231PS  Z11, Z4, Z19
-	VFMSUB231PS  Z12, Z4, Z20
-	VMOVUPS      Z17, (AX)
-	VMOVUPS      Z18, 64(AX)
-	VMOVUPS      Z19, 128(AX)
-	VMOVUPS      Z20, 192(AX)
+	VMULPS       (SI), Z13, Z13
+	VMULPS       64(SI), Z14, Z14
+	VMULPS       128(SI), Z15, Z15
+	VMULPS       192(SI), Z16, Z16
+	VMOVUPS      (R9), Z20
+	VMOVUPS      64(R9), Z19
+	VMOVUPS      128(R9), Z18
+	VMOVUPS      192(R9), Z17
+	VFMADD231PS  Z13, Z5, Z20
+	VFMADD231PS  Z14, Z5, Z19
+	VFMADD231PS  Z15, Z5, Z18
+	VFMADD231PS  Z16, Z5, Z17
+	VMOVUPS      Z20, (R9)
+	VMOVUPS      Z19, 64(R9)
+	VMOVUPS      Z18, 128(R9)
+	VMOVUPS      Z17, 192(R9)
+	VFMSUB231PS  Z8, Z4, Z13
+	VFMSUB231PS  Z10, Z4, Z14
+	VFMSUB231PS  Z11, Z4, Z15
+	VFMSUB231PS  Z12, Z4, Z16
+	VMOVUPS      Z13, (AX)
+	VMOVUPS      Z14, 64(AX)
+	VMOVUPS      Z15, 128(AX)
+	VMOVUPS      Z16, 192(AX)
 	ADDQ         $+256, AX
 	ADDQ         $+256, BX
 	ADDQ         $+256, CX
@@ -8558,25 +8469,23 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (AX), Z20
-	VMOVUPS      (CX), Z19
-	VMOVUPS      (R8), Z18
-	VFNMADD231PS Z18, Z5, Z19
-	VMULPS       Z19, Z1, Z19
-	VMOVUPS      (BX), Z18
-	VFMADD213PS  Z19, Z0, Z18
-	VPTESTMD     Z9, Z18, K7
-	VMOVAPS.Z    Z18, K7, Z18
-	VMOVUPS      Z18, (BX)
-	VFMADD231PS  Z18, Z2, Z19
-	VMULPS       Z19, Z7, Z19
-	VMOVUPS      (SI), Z18
-	VMULPS       Z18, Z19, Z18
-	VMOVUPS      (R9), Z19
-	VFMADD231PS  Z18, Z5, Z19
-	VMOVUPS      Z19, (R9)
-	VFMSUB231PS  Z20, Z4, Z18
-	VMOVUPS      Z18, (AX)
+	VMOVUPS      (AX), Z16
+	VMOVUPS      (R8), Z15
+	VFNMADD213PS (CX), Z5, Z15
+	VMULPS       Z15, Z1, Z15
+	VMOVUPS      (BX), Z14
+	VFMADD213PS  Z15, Z0, Z14
+	VPTESTMD     Z9, Z14, K7
+	VMOVAPS.Z    Z14, K7, Z14
+	VMOVUPS      Z14, (BX)
+	VFMADD231PS  Z14, Z2, Z15
+	VMULPS       Z15, Z7, Z15
+	VMULPS       (SI), Z15, Z15
+	VMOVUPS      (R9), Z14
+	VFMADD231PS  Z15, Z5, Z14
+	VMOVUPS      Z14, (R9)
+	VFMSUB231PS  Z16, Z4, Z15
+	VMOVUPS      Z15, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
@@ -8590,25 +8499,25 @@ vectors_end:
 	ADDQ         $+16, R12
 	TESTQ        R12, R12
 	JE           row_end
-	VMOVUPS.Z    (AX), K1, Z18
-	VMOVUPS.Z    (CX), K1, Z20
-	VMOVUPS.Z    (R8), K1, Z19
-	VFNMADD231PS Z19, Z5, Z20
-	VMULPS       Z20, Z1, Z20
-	VMOVUPS.Z    (BX), K1, Z19
-	VFMADD213PS  Z20, Z0, Z19
-	VPTESTMD     Z9, Z19, K7
-	VMOVAPS.Z    Z19, K7, Z19
-	VMOVUPS      Z19, K1, (BX)
-	VFMADD231PS  Z19, Z2, Z20
-	VMULPS       Z20, Z7, Z20
-	VMOVUPS.Z    (SI), K1, Z19
-	VMULPS       Z19, Z20, Z19
-	VMOVUPS.Z    (R9), K1, Z20
-	VFMADD231PS  Z19, Z5, Z20
-	VMOVUPS      Z20, K1, (R9)
-	VFMSUB231PS  Z18, Z4, Z19
-	VMOVUPS      Z19, K1, (AX)
+	VMOVUPS.Z    (AX), K1, Z15
+	VMOVUPS.Z    (CX), K1, Z16
+	VMOVUPS.Z    (R8), K1, Z14
+	VFNMADD231PS Z14, Z5, Z16
+	VMULPS       Z16, Z1, Z16
+	VMOVUPS.Z    (BX), K1, Z14
+	VFMADD213PS  Z16, Z0, Z14
+	VPTESTMD     Z9, Z14, K7
+	VMOVAPS.Z    Z14, K7, Z14
+	VMOVUPS      Z14, K1, (BX)
+	VFMADD231PS  Z14, Z2, Z16
+	VMULPS       Z16, Z7, Z16
+	VMOVUPS.Z    (SI), K1, Z14
+	VMULPS       Z14, Z16, Z14
+	VMOVUPS.Z    (R9), K1, Z16
+	VFMADD231PS  Z14, Z5, Z16
+	VMOVUPS      Z16, K1, (R9)
+	VFMSUB231PS  Z15, Z4, Z14
+	VMOVUPS      Z14, K1, (AX)
 	SHLQ         $0x02, R12
 	ADDQ         R12, AX
 	ADDQ         R12, BX
@@ -8754,36 +8663,36 @@ vectors_end:
 	VANDPS       Y10, Y12, Y13
 	VPSIGND      Y13, Y12, Y12
 	CMPQ         R13, $0x04
-	JL           store42_few
+	JL           store39_few
 	VMOVUPS      X12, (BX)
-	JE           store42_end
+	JE           store39_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         R13, $0x06
-	JL           store42_five
+	JL           store39_five
 	VMOVLPS      X12, 16(BX)
-	JE           store42_swap
+	JE           store39_swap
 	VEXTRACTPS   $0x02, X12, 24(BX)
-	JMP          store42_swap
+	JMP          store39_swap
 
-store42_five:
+store39_five:
 	VMOVSS X12, 16(BX)
 
-store42_swap:
+store39_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store42_end
+	JMP        store39_end
 
-store42_few:
+store39_few:
 	CMPQ       R13, $0x02
-	JL         store42_one
+	JL         store39_one
 	VMOVLPS    X12, (BX)
-	JE         store42_end
+	JE         store39_end
 	VEXTRACTPS $0x02, X12, 8(BX)
-	JMP        store42_end
+	JMP        store39_end
 
-store42_one:
+store39_one:
 	VMOVSS X12, (BX)
 
-store42_end:
+store39_end:
 	VFMADD231PS Y12, Y2, Y9
 	VMULPS      Y9, Y8, Y9
 	VMASKMOVPS  (SI), Y5, Y12
@@ -8791,68 +8700,68 @@ store42_end:
 	VMASKMOVPS  (R9), Y5, Y9
 	VFMADD231PS Y12, Y6, Y9
 	CMPQ        R13, $0x04
-	JL          store43_few
+	JL          store40_few
 	VMOVUPS     X9, (R9)
-	JE          store43_end
+	JE          store40_end
 	VPERM2F128  $0x01, Y9, Y9, Y9
 	CMPQ        R13, $0x06
-	JL          store43_five
+	JL          store40_five
 	VMOVLPS     X9, 16(R9)
-	JE          store43_swap
+	JE          store40_swap
 	VEXTRACTPS  $0x02, X9, 24(R9)
-	JMP         store43_swap
+	JMP         store40_swap
 
-store43_five:
+store40_five:
 	VMOVSS X9, 16(R9)
 
-store43_swap:
+store40_swap:
 	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store43_end
+	JMP        store40_end
 
-store43_few:
+store40_few:
 	CMPQ       R13, $0x02
-	JL         store43_one
+	JL         store40_one
 	VMOVLPS    X9, (R9)
-	JE         store43_end
+	JE         store40_end
 	VEXTRACTPS $0x02, X9, 8(R9)
-	JMP        store43_end
+	JMP        store40_end
 
-store43_one:
+store40_one:
 	VMOVSS X9, (R9)
 
-store43_end:
+store40_end:
 	VFMSUB231PS Y11, Y4, Y12
 	CMPQ        R13, $0x04
-	JL          store44_few
+	JL          store41_few
 	VMOVUPS     X12, (AX)
-	JE          store44_end
+	JE          store41_end
 	VPERM2F128  $0x01, Y12, Y12, Y12
 	CMPQ        R13, $0x06
-	JL          store44_five
+	JL          store41_five
 	VMOVLPS     X12, 16(AX)
-	JE          store44_swap
+	JE          store41_swap
 	VEXTRACTPS  $0x02, X12, 24(AX)
-	JMP         store44_swap
+	JMP         store41_swap
 
-store44_five:
+store41_five:
 	VMOVSS X12, 16(AX)
 
-store44_swap:
+store41_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store44_end
+	JMP        store41_end
 
-store44_few:
+store41_few:
 	CMPQ       R13, $0x02
-	JL         store44_one
+	JL         store41_one
 	VMOVLPS    X12, (AX)
-	JE         store44_end
+	JE         store41_end
 	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store44_end
+	JMP        store41_end
 
-store44_one:
+store41_one:
 	VMOVSS X12, (AX)
 
-store44_end:
+store41_end:
 	SHLQ $0x02, R13
 	ADDQ R13, AX
 	ADDQ R13, BX
@@ -9139,22 +9048,18 @@ row:
 	JL    pass0_blocks_end
 
 pass0_blocks:
-	VMOVUPS     (BX), Z4
-	VMOVUPS     64(BX), Z5
-	VMOVUPS     128(BX), Z6
-	VMOVUPS     192(BX), Z7
-	VMOVUPS     (DX), Z8
-	VMOVUPS     64(DX), Z9
-	VMOVUPS     128(DX), Z10
-	VMOVUPS     192(DX), Z11
-	VMULPS      Z8, Z4, Z8
-	VMULPS      Z9, Z5, Z9
-	VMULPS      Z10, Z6, Z10
-	VMULPS      Z11, Z7, Z11
-	VFMADD231PS Z8, Z8, Z0
-	VFMADD231PS Z9, Z9, Z1
-	VFMADD231PS Z10, Z10, Z2
-	VFMADD231PS Z11, Z11, Z3
+	VMOVUPS     (DX), Z4
+	VMOVUPS     64(DX), Z5
+	VMOVUPS     128(DX), Z6
+	VMOVUPS     192(DX), Z7
+	VMULPS      (BX), Z4, Z4
+	VMULPS      64(BX), Z5, Z5
+	VMULPS      128(BX), Z6, Z6
+	VMULPS      192(BX), Z7, Z7
+	VFMADD231PS Z4, Z4, Z0
+	VFMADD231PS Z5, Z5, Z1
+	VFMADD231PS Z6, Z6, Z2
+	VFMADD231PS Z7, Z7, Z3
 	ADDQ        $+256, BX
 	ADDQ        $+256, DX
 	SUBQ        $+64, R8
@@ -9164,37 +9069,33 @@ pass0_blocks_end:
 	ADDQ        $+64, R8
 	CMPQ        R8, $+16
 	JL          pass0_partial0
-	VMOVUPS     (BX), Z11
-	VMOVUPS     (DX), Z10
-	VMULPS      Z10, Z11, Z10
-	VFMADD231PS Z10, Z10, Z0
+	VMOVUPS     (DX), Z7
+	VMULPS      (BX), Z7, Z7
+	VFMADD231PS Z7, Z7, Z0
 	ADDQ        $+64, BX
 	ADDQ        $+64, DX
 	ADDQ        $-16, R8
 	CMPQ        R8, $+16
 	JL          pass0_partial1
-	VMOVUPS     (BX), Z10
-	VMOVUPS     (DX), Z11
-	VMULPS      Z11, Z10, Z11
-	VFMADD231PS Z11, Z11, Z1
+	VMOVUPS     (DX), Z7
+	VMULPS      (BX), Z7, Z7
+	VFMADD231PS Z7, Z7, Z1
 	ADDQ        $+64, BX
 	ADDQ        $+64, DX
 	ADDQ        $-16, R8
 	CMPQ        R8, $+16
 	JL          pass0_partial2
-	VMOVUPS     (BX), Z11
-	VMOVUPS     (DX), Z10
-	VMULPS      Z10, Z11, Z10
-	VFMADD231PS Z10, Z10, Z2
+	VMOVUPS     (DX), Z7
+	VMULPS      (BX), Z7, Z7
+	VFMADD231PS Z7, Z7, Z2
 	ADDQ        $+64, BX
 	ADDQ        $+64, DX
 	ADDQ        $-16, R8
 	CMPQ        R8, $+16
 	JL          pass0_partial3
-	VMOVUPS     (BX), Z10
-	VMOVUPS     (DX), Z11
-	VMULPS      Z11, Z10, Z11
-	VFMADD231PS Z11, Z11, Z3
+	VMOVUPS     (DX), Z7
+	VMULPS      (BX), Z7, Z7
+	VFMADD231PS Z7, Z7, Z3
 	ADDQ        $+64, BX
 	ADDQ        $+64, DX
 	ADDQ        $-16, R8
@@ -9203,58 +9104,58 @@ pass0_blocks_end:
 pass0_partial0:
 	TESTQ        R8, R8
 	JE           pass0_fold
-	VMOVUPS.Z    (BX), K1, Z11
-	VMOVUPS.Z    (DX), K1, Z10
-	VMULPS       Z10, Z11, Z10
-	VBROADCASTSS lanes_00000000<>+0(SB), Z11
-	VBLENDMPS    Z10, Z11, K1, Z10
-	VFMADD231PS  Z10, Z10, Z0
+	VMOVUPS.Z    (BX), K1, Z7
+	VMOVUPS.Z    (DX), K1, Z6
+	VMULPS       Z6, Z7, Z6
+	VBROADCASTSS lanes_00000000<>+0(SB), Z7
+	VBLENDMPS    Z6, Z7, K1, Z6
+	VFMADD231PS  Z6, Z6, Z0
 	JMP          pass0_fold
 
 pass0_partial1:
 	TESTQ        R8, R8
 	JE           pass0_fold
-	VMOVUPS.Z    (BX), K1, Z10
-	VMOVUPS.Z    (DX), K1, Z11
-	VMULPS       Z11, Z10, Z11
-	VBROADCASTSS lanes_00000000<>+0(SB), Z10
-	VBLENDMPS    Z11, Z10, K1, Z11
-	VFMADD231PS  Z11, Z11, Z1
+	VMOVUPS.Z    (BX), K1, Z6
+	VMOVUPS.Z    (DX), K1, Z7
+	VMULPS       Z7, Z6, Z7
+	VBROADCASTSS lanes_00000000<>+0(SB), Z6
+	VBLENDMPS    Z7, Z6, K1, Z7
+	VFMADD231PS  Z7, Z7, Z1
 	JMP          pass0_fold
 
 pass0_partial2:
 	TESTQ        R8, R8
 	JE           pass0_fold
-	VMOVUPS.Z    (BX), K1, Z11
-	VMOVUPS.Z    (DX), K1, Z10
-	VMULPS       Z10, Z11, Z10
-	VBROADCASTSS lanes_00000000<>+0(SB), Z11
-	VBLENDMPS    Z10, Z11, K1, Z10
-	VFMADD231PS  Z10, Z10, Z2
+	VMOVUPS.Z    (BX), K1, Z7
+	VMOVUPS.Z    (DX), K1, Z6
+	VMULPS       Z6, Z7, Z6
+	VBROADCASTSS lanes_00000000<>+0(SB), Z7
+	VBLENDMPS    Z6, Z7, K1, Z6
+	VFMADD231PS  Z6, Z6, Z2
 	JMP          pass0_fold
 
 pass0_partial3:
 	TESTQ        R8, R8
 	JE           pass0_fold
-	VMOVUPS.Z    (BX), K1, Z10
-	VMOVUPS.Z    (DX), K1, Z11
-	VMULPS       Z11, Z10, Z11
-	VBROADCASTSS lanes_00000000<>+0(SB), Z10
-	VBLENDMPS    Z11, Z10, K1, Z11
-	VFMADD231PS  Z11, Z11, Z3
+	VMOVUPS.Z    (BX), K1, Z6
+	VMOVUPS.Z    (DX), K1, Z7
+	VMULPS       Z7, Z6, Z7
+	VBROADCASTSS lanes_00000000<>+0(SB), Z6
+	VBLENDMPS    Z7, Z6, K1, Z7
+	VFMADD231PS  Z7, Z7, Z3
 
 pass0_fold:
 	VADDPS        Z2, Z0, Z0
 	VADDPS        Z3, Z1, Z1
 	VADDPS        Z1, Z0, Z0
-	VEXTRACTF64X4 $0x01, Z0, Y11
-	VADDPS        Y11, Y0, Y0
-	VEXTRACTF32X4 $0x01, Y0, X11
-	VADDPS        X11, X0, X0
-	VSHUFPS       $0x0e, X0, X0, X11
-	VADDPS        X11, X0, X0
-	VSHUFPS       $0x01, X0, X0, X11
-	VADDPS        X11, X0, X0
+	VEXTRACTF64X4 $0x01, Z0, Y7
+	VADDPS        Y7, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X7
+	VADDPS        X7, X0, X0
+	VSHUFPS       $0x0e, X0, X0, X7
+	VADDPS        X7, X0, X0
+	VSHUFPS       $0x01, X0, X0, X7
+	VADDPS        X7, X0, X0
 	SUBQ          R9, BX
 	MOVQ          col+24(FP), DX
 	VBROADCASTSS  (CX), Z3
@@ -9594,30 +9495,22 @@ row:
 	JL           pass1_blocks_end
 
 pass1_blocks:
-	VMOVUPS      (BX), Z5
-	VMOVUPS      64(BX), Z6
-	VMOVUPS      128(BX), Z7
-	VMOVUPS      192(BX), Z8
-	VMOVUPS      (DI), Z9
-	VMOVUPS      64(DI), Z10
-	VMOVUPS      128(DI), Z11
-	VMOVUPS      192(DI), Z12
-	VFNMADD231PS Z9, Z0, Z5
-	VFNMADD231PS Z10, Z0, Z6
-	VFNMADD231PS Z11, Z0, Z7
-	VFNMADD231PS Z12, Z0, Z8
-	VMOVUPS      (DX), Z12
-	VMOVUPS      64(DX), Z11
-	VMOVUPS      128(DX), Z10
-	VMOVUPS      192(DX), Z9
-	VMULPS       Z12, Z5, Z12
-	VMULPS       Z11, Z6, Z11
-	VMULPS       Z10, Z7, Z10
-	VMULPS       Z9, Z8, Z9
-	VFMADD231PS  Z12, Z12, Z1
-	VFMADD231PS  Z11, Z11, Z2
-	VFMADD231PS  Z10, Z10, Z3
-	VFMADD231PS  Z9, Z9, Z4
+	VMOVUPS      (DI), Z5
+	VMOVUPS      64(DI), Z6
+	VMOVUPS      128(DI), Z7
+	VMOVUPS      192(DI), Z8
+	VFNMADD213PS (BX), Z0, Z5
+	VFNMADD213PS 64(BX), Z0, Z6
+	VFNMADD213PS 128(BX), Z0, Z7
+	VFNMADD213PS 192(BX), Z0, Z8
+	VMULPS       (DX), Z5, Z5
+	VMULPS       64(DX), Z6, Z6
+	VMULPS       128(DX), Z7, Z7
+	VMULPS       192(DX), Z8, Z8
+	VFMADD231PS  Z5, Z5, Z1
+	VFMADD231PS  Z6, Z6, Z2
+	VFMADD231PS  Z7, Z7, Z3
+	VFMADD231PS  Z8, Z8, Z4
 	ADDQ         $+256, BX
 	ADDQ         $+256, DI
 	ADDQ         $+256, DX
@@ -9628,48 +9521,40 @@ pass1_blocks_end:
 	ADDQ         $+64, R10
 	CMPQ         R10, $+16
 	JL           pass1_partial0
-	VMOVUPS      (BX), Z9
-	VMOVUPS      (DI), Z10
-	VFNMADD231PS Z10, Z0, Z9
-	VMOVUPS      (DX), Z10
-	VMULPS       Z10, Z9, Z10
-	VFMADD231PS  Z10, Z10, Z1
+	VMOVUPS      (DI), Z8
+	VFNMADD213PS (BX), Z0, Z8
+	VMULPS       (DX), Z8, Z8
+	VFMADD231PS  Z8, Z8, Z1
 	ADDQ         $+64, BX
 	ADDQ         $+64, DI
 	ADDQ         $+64, DX
 	ADDQ         $-16, R10
 	CMPQ         R10, $+16
 	JL           pass1_partial1
-	VMOVUPS      (BX), Z10
-	VMOVUPS      (DI), Z9
-	VFNMADD231PS Z9, Z0, Z10
-	VMOVUPS      (DX), Z9
-	VMULPS       Z9, Z10, Z9
-	VFMADD231PS  Z9, Z9, Z2
+	VMOVUPS      (DI), Z8
+	VFNMADD213PS (BX), Z0, Z8
+	VMULPS       (DX), Z8, Z8
+	VFMADD231PS  Z8, Z8, Z2
 	ADDQ         $+64, BX
 	ADDQ         $+64, DI
 	ADDQ         $+64, DX
 	ADDQ         $-16, R10
 	CMPQ         R10, $+16
 	JL           pass1_partial2
-	VMOVUPS      (BX), Z9
-	VMOVUPS      (DI), Z10
-	VFNMADD231PS Z10, Z0, Z9
-	VMOVUPS      (DX), Z10
-	VMULPS       Z10, Z9, Z10
-	VFMADD231PS  Z10, Z10, Z3
+	VMOVUPS      (DI), Z8
+	VFNMADD213PS (BX), Z0, Z8
+	VMULPS       (DX), Z8, Z8
+	VFMADD231PS  Z8, Z8, Z3
 	ADDQ         $+64, BX
 	ADDQ         $+64, DI
 	ADDQ         $+64, DX
 	ADDQ         $-16, R10
 	CMPQ         R10, $+16
 	JL           pass1_partial3
-	VMOVUPS      (BX), Z10
-	VMOVUPS      (DI), Z9
-	VFNMADD231PS Z9, Z0, Z10
-	VMOVUPS      (DX), Z9
-	VMULPS       Z9, Z10, Z9
-	VFMADD231PS  Z9, Z9, Z4
+	VMOVUPS      (DI), Z8
+	VFNMADD213PS (BX), Z0, Z8
+	VMULPS       (DX), Z8, Z8
+	VFMADD231PS  Z8, Z8, Z4
 	ADDQ         $+64, BX
 	ADDQ         $+64, DI
 	ADDQ         $+64, DX
@@ -9679,66 +9564,66 @@ pass1_blocks_end:
 pass1_partial0:
 	TESTQ        R10, R10
 	JE           pass1_fold
-	VMOVUPS.Z    (BX), K1, Z9
-	VMOVUPS.Z    (DI), K1, Z10
-	VFNMADD231PS Z10, Z0, Z9
-	VMOVUPS.Z    (DX), K1, Z10
-	VMULPS       Z10, Z9, Z10
-	VBROADCASTSS lanes_00000000<>+0(SB), Z9
-	VBLENDMPS    Z10, Z9, K1, Z10
-	VFMADD231PS  Z10, Z10, Z1
+	VMOVUPS.Z    (BX), K1, Z8
+	VMOVUPS.Z    (DI), K1, Z7
+	VFNMADD231PS Z7, Z0, Z8
+	VMOVUPS.Z    (DX), K1, Z7
+	VMULPS       Z7, Z8, Z7
+	VBROADCASTSS lanes_00000000<>+0(SB), Z8
+	VBLENDMPS    Z7, Z8, K1, Z7
+	VFMADD231PS  Z7, Z7, Z1
 	JMP          pass1_fold
 
 pass1_partial1:
 	TESTQ        R10, R10
 	JE           pass1_fold
-	VMOVUPS.Z    (BX), K1, Z10
-	VMOVUPS.Z    (DI), K1, Z9
-	VFNMADD231PS Z9, Z0, Z10
-	VMOVUPS.Z    (DX), K1, Z9
-	VMULPS       Z9, Z10, Z9
-	VBROADCASTSS lanes_00000000<>+0(SB), Z10
-	VBLENDMPS    Z9, Z10, K1, Z9
-	VFMADD231PS  Z9, Z9, Z2
+	VMOVUPS.Z    (BX), K1, Z7
+	VMOVUPS.Z    (DI), K1, Z8
+	VFNMADD231PS Z8, Z0, Z7
+	VMOVUPS.Z    (DX), K1, Z8
+	VMULPS       Z8, Z7, Z8
+	VBROADCASTSS lanes_00000000<>+0(SB), Z7
+	VBLENDMPS    Z8, Z7, K1, Z8
+	VFMADD231PS  Z8, Z8, Z2
 	JMP          pass1_fold
 
 pass1_partial2:
 	TESTQ        R10, R10
 	JE           pass1_fold
-	VMOVUPS.Z    (BX), K1, Z9
-	VMOVUPS.Z    (DI), K1, Z10
-	VFNMADD231PS Z10, Z0, Z9
-	VMOVUPS.Z    (DX), K1, Z10
-	VMULPS       Z10, Z9, Z10
-	VBROADCASTSS lanes_00000000<>+0(SB), Z9
-	VBLENDMPS    Z10, Z9, K1, Z10
-	VFMADD231PS  Z10, Z10, Z3
+	VMOVUPS.Z    (BX), K1, Z8
+	VMOVUPS.Z    (DI), K1, Z7
+	VFNMADD231PS Z7, Z0, Z8
+	VMOVUPS.Z    (DX), K1, Z7
+	VMULPS       Z7, Z8, Z7
+	VBROADCASTSS lanes_00000000<>+0(SB), Z8
+	VBLENDMPS    Z7, Z8, K1, Z7
+	VFMADD231PS  Z7, Z7, Z3
 	JMP          pass1_fold
 
 pass1_partial3:
 	TESTQ        R10, R10
 	JE           pass1_fold
-	VMOVUPS.Z    (BX), K1, Z10
-	VMOVUPS.Z    (DI), K1, Z9
-	VFNMADD231PS Z9, Z0, Z10
-	VMOVUPS.Z    (DX), K1, Z9
-	VMULPS       Z9, Z10, Z9
-	VBROADCASTSS lanes_00000000<>+0(SB), Z10
-	VBLENDMPS    Z9, Z10, K1, Z9
-	VFMADD231PS  Z9, Z9, Z4
+	VMOVUPS.Z    (BX), K1, Z7
+	VMOVUPS.Z    (DI), K1, Z8
+	VFNMADD231PS Z8, Z0, Z7
+	VMOVUPS.Z    (DX), K1, Z8
+	VMULPS       Z8, Z7, Z8
+	VBROADCASTSS lanes_00000000<>+0(SB), Z7
+	VBLENDMPS    Z8, Z7, K1, Z8
+	VFMADD231PS  Z8, Z8, Z4
 
 pass1_fold:
 	VADDPS        Z3, Z1, Z1
 	VADDPS        Z4, Z2, Z2
 	VADDPS        Z2, Z1, Z1
-	VEXTRACTF64X4 $0x01, Z1, Y9
-	VADDPS        Y9, Y1, Y1
-	VEXTRACTF32X4 $0x01, Y1, X9
-	VADDPS        X9, X1, X1
-	VSHUFPS       $0x0e, X1, X1, X9
-	VADDPS        X9, X1, X1
-	VSHUFPS       $0x01, X1, X1, X9
-	VADDPS        X9, X1, X1
+	VEXTRACTF64X4 $0x01, Z1, Y8
+	VADDPS        Y8, Y1, Y1
+	VEXTRACTF32X4 $0x01, Y1, X8
+	VADDPS        X8, X1, X1
+	VSHUFPS       $0x0e, X1, X1, X8
+	VADDPS        X8, X1, X1
+	VSHUFPS       $0x01, X1, X1, X8
+	VADDPS        X8, X1, X1
 	SUBQ          R11, BX
 	MOVQ          shift+40(FP), DI
 	MOVQ          col+24(FP), DX
@@ -10176,14 +10061,10 @@ row:
 	JL    pass0_blocks_end
 
 pass0_blocks:
-	VMOVUPS      (CX), Z7
-	VMOVUPS      64(CX), Z8
-	VMOVUPS      128(CX), Z9
-	VMOVUPS      192(CX), Z10
-	VMULPS       Z7, Z1, Z7
-	VMULPS       Z8, Z1, Z8
-	VMULPS       Z9, Z1, Z9
-	VMULPS       Z10, Z1, Z10
+	VMULPS       (CX), Z1, Z7
+	VMULPS       64(CX), Z1, Z8
+	VMULPS       128(CX), Z1, Z9
+	VMULPS       192(CX), Z1, Z10
 	VMOVUPS      (BX), Z11
 	VMOVUPS      64(BX), Z12
 	VMOVUPS      128(BX), Z13
@@ -10205,18 +10086,14 @@ pass0_blocks:
 	VFMADD231PS  Z12, Z2, Z8
 	VFMADD231PS  Z13, Z2, Z9
 	VFMADD231PS  Z14, Z2, Z10
-	VMOVUPS      (SI), Z14
-	VMOVUPS      64(SI), Z13
-	VMOVUPS      128(SI), Z12
-	VMOVUPS      192(SI), Z11
-	VMULPS       Z14, Z7, Z14
-	VMULPS       Z13, Z8, Z13
-	VMULPS       Z12, Z9, Z12
-	VMULPS       Z11, Z10, Z11
-	VFMADD231PS  Z14, Z14, Z3
-	VFMADD231PS  Z13, Z13, Z4
-	VFMADD231PS  Z12, Z12, Z5
-	VFMADD231PS  Z11, Z11, Z6
+	VMULPS       (SI), Z7, Z7
+	VMULPS       64(SI), Z8, Z8
+	VMULPS       128(SI), Z9, Z9
+	VMULPS       192(SI), Z10, Z10
+	VFMADD231PS  Z7, Z7, Z3
+	VFMADD231PS  Z8, Z8, Z4
+	VFMADD231PS  Z9, Z9, Z5
+	VFMADD231PS  Z10, Z10, Z6
 	ADDQ         $+256, CX
 	ADDQ         $+256, BX
 	ADDQ         $+256, SI
@@ -10227,64 +10104,56 @@ pass0_blocks_end:
 	ADDQ          $+64, R9
 	CMPQ          R9, $+16
 	JL            pass0_partial0
-	VMOVUPS       (CX), Z11
-	VMULPS        Z11, Z1, Z11
-	VMOVUPS       (BX), Z12
-	VFMADD213PS   Z11, Z0, Z12
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
-	VMOVAPS.Z     Z12, K7, Z12
-	VFMADD231PS   Z12, Z2, Z11
-	VMOVUPS       (SI), Z12
-	VMULPS        Z12, Z11, Z12
-	VFMADD231PS   Z12, Z12, Z3
+	VMULPS        (CX), Z1, Z10
+	VMOVUPS       (BX), Z9
+	VFMADD213PS   Z10, Z0, Z9
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z9, K7
+	VMOVAPS.Z     Z9, K7, Z9
+	VFMADD231PS   Z9, Z2, Z10
+	VMULPS        (SI), Z10, Z10
+	VFMADD231PS   Z10, Z10, Z3
 	ADDQ          $+64, CX
 	ADDQ          $+64, BX
 	ADDQ          $+64, SI
 	ADDQ          $-16, R9
 	CMPQ          R9, $+16
 	JL            pass0_partial1
-	VMOVUPS       (CX), Z12
-	VMULPS        Z12, Z1, Z12
-	VMOVUPS       (BX), Z11
-	VFMADD213PS   Z12, Z0, Z11
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z11, K7
-	VMOVAPS.Z     Z11, K7, Z11
-	VFMADD231PS   Z11, Z2, Z12
-	VMOVUPS       (SI), Z11
-	VMULPS        Z11, Z12, Z11
-	VFMADD231PS   Z11, Z11, Z4
+	VMULPS        (CX), Z1, Z10
+	VMOVUPS       (BX), Z9
+	VFMADD213PS   Z10, Z0, Z9
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z9, K7
+	VMOVAPS.Z     Z9, K7, Z9
+	VFMADD231PS   Z9, Z2, Z10
+	VMULPS        (SI), Z10, Z10
+	VFMADD231PS   Z10, Z10, Z4
 	ADDQ          $+64, CX
 	ADDQ          $+64, BX
 	ADDQ          $+64, SI
 	ADDQ          $-16, R9
 	CMPQ          R9, $+16
 	JL            pass0_partial2
-	VMOVUPS       (CX), Z11
-	VMULPS        Z11, Z1, Z11
-	VMOVUPS       (BX), Z12
-	VFMADD213PS   Z11, Z0, Z12
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
-	VMOVAPS.Z     Z12, K7, Z12
-	VFMADD231PS   Z12, Z2, Z11
-	VMOVUPS       (SI), Z12
-	VMULPS        Z12, Z11, Z12
-	VFMADD231PS   Z12, Z12, Z5
+	VMULPS        (CX), Z1, Z10
+	VMOVUPS       (BX), Z9
+	VFMADD213PS   Z10, Z0, Z9
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z9, K7
+	VMOVAPS.Z     Z9, K7, Z9
+	VFMADD231PS   Z9, Z2, Z10
+	VMULPS        (SI), Z10, Z10
+	VFMADD231PS   Z10, Z10, Z5
 	ADDQ          $+64, CX
 	ADDQ          $+64, BX
 	ADDQ          $+64, SI
 	ADDQ          $-16, R9
 	CMPQ          R9, $+16
 	JL            pass0_partial3
-	VMOVUPS       (CX), Z12
-	VMULPS        Z12, Z1, Z12
-	VMOVUPS       (BX), Z11
-	VFMADD213PS   Z12, Z0, Z11
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z11, K7
-	VMOVAPS.Z     Z11, K7, Z11
-	VFMADD231PS   Z11, Z2, Z12
-	VMOVUPS       (SI), Z11
-	VMULPS        Z11, Z12, Z11
-	VFMADD231PS   Z11, Z11, Z6
+	VMULPS        (CX), Z1, Z10
+	VMOVUPS       (BX), Z9
+	VFMADD213PS   Z10, Z0, Z9
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z9, K7
+	VMOVAPS.Z     Z9, K7, Z9
+	VFMADD231PS   Z9, Z2, Z10
+	VMULPS        (SI), Z10, Z10
+	VFMADD231PS   Z10, Z10, Z6
 	ADDQ          $+64, CX
 	ADDQ          $+64, BX
 	ADDQ          $+64, SI
@@ -10294,82 +10163,82 @@ pass0_blocks_end:
 pass0_partial0:
 	TESTQ         R9, R9
 	JE            pass0_fold
-	VMOVUPS.Z     (CX), K1, Z11
-	VMULPS        Z11, Z1, Z11
-	VMOVUPS.Z     (BX), K1, Z12
-	VFMADD213PS   Z11, Z0, Z12
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
-	VMOVAPS.Z     Z12, K7, Z12
-	VFMADD231PS   Z12, Z2, Z11
-	VMOVUPS.Z     (SI), K1, Z12
-	VMULPS        Z12, Z11, Z12
-	VBROADCASTSS  lanes_00000000<>+0(SB), Z11
-	VBLENDMPS     Z12, Z11, K1, Z12
-	VFMADD231PS   Z12, Z12, Z3
+	VMOVUPS.Z     (CX), K1, Z10
+	VMULPS        Z10, Z1, Z10
+	VMOVUPS.Z     (BX), K1, Z9
+	VFMADD213PS   Z10, Z0, Z9
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z9, K7
+	VMOVAPS.Z     Z9, K7, Z9
+	VFMADD231PS   Z9, Z2, Z10
+	VMOVUPS.Z     (SI), K1, Z9
+	VMULPS        Z9, Z10, Z9
+	VBROADCASTSS  lanes_00000000<>+0(SB), Z10
+	VBLENDMPS     Z9, Z10, K1, Z9
+	VFMADD231PS   Z9, Z9, Z3
 	JMP           pass0_fold
 
 pass0_partial1:
 	TESTQ         R9, R9
 	JE            pass0_fold
-	VMOVUPS.Z     (CX), K1, Z12
-	VMULPS        Z12, Z1, Z12
-	VMOVUPS.Z     (BX), K1, Z11
-	VFMADD213PS   Z12, Z0, Z11
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z11, K7
-	VMOVAPS.Z     Z11, K7, Z11
-	VFMADD231PS   Z11, Z2, Z12
-	VMOVUPS.Z     (SI), K1, Z11
-	VMULPS        Z11, Z12, Z11
-	VBROADCASTSS  lanes_00000000<>+0(SB), Z12
-	VBLENDMPS     Z11, Z12, K1, Z11
-	VFMADD231PS   Z11, Z11, Z4
+	VMOVUPS.Z     (CX), K1, Z9
+	VMULPS        Z9, Z1, Z9
+	VMOVUPS.Z     (BX), K1, Z10
+	VFMADD213PS   Z9, Z0, Z10
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z10, K7
+	VMOVAPS.Z     Z10, K7, Z10
+	VFMADD231PS   Z10, Z2, Z9
+	VMOVUPS.Z     (SI), K1, Z10
+	VMULPS        Z10, Z9, Z10
+	VBROADCASTSS  lanes_00000000<>+0(SB), Z9
+	VBLENDMPS     Z10, Z9, K1, Z10
+	VFMADD231PS   Z10, Z10, Z4
 	JMP           pass0_fold
 
 pass0_partial2:
 	TESTQ         R9, R9
 	JE            pass0_fold
-	VMOVUPS.Z     (CX), K1, Z11
-	VMULPS        Z11, Z1, Z11
-	VMOVUPS.Z     (BX), K1, Z12
-	VFMADD213PS   Z11, Z0, Z12
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
-	VMOVAPS.Z     Z12, K7, Z12
-	VFMADD231PS   Z12, Z2, Z11
-	VMOVUPS.Z     (SI), K1, Z12
-	VMULPS        Z12, Z11, Z12
-	VBROADCASTSS  lanes_00000000<>+0(SB), Z11
-	VBLENDMPS     Z12, Z11, K1, Z12
-	VFMADD231PS   Z12, Z12, Z5
+	VMOVUPS.Z     (CX), K1, Z10
+	VMULPS        Z10, Z1, Z10
+	VMOVUPS.Z     (BX), K1, Z9
+	VFMADD213PS   Z10, Z0, Z9
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z9, K7
+	VMOVAPS.Z     Z9, K7, Z9
+	VFMADD231PS   Z9, Z2, Z10
+	VMOVUPS.Z     (SI), K1, Z9
+	VMULPS        Z9, Z10, Z9
+	VBROADCASTSS  lanes_00000000<>+0(SB), Z10
+	VBLENDMPS     Z9, Z10, K1, Z9
+	VFMADD231PS   Z9, Z9, Z5
 	JMP           pass0_fold
 
 pass0_partial3:
 	TESTQ         R9, R9
 	JE            pass0_fold
-	VMOVUPS.Z     (CX), K1, Z12
-	VMULPS        Z12, Z1, Z12
-	VMOVUPS.Z     (BX), K1, Z11
-	VFMADD213PS   Z12, Z0, Z11
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z11, K7
-	VMOVAPS.Z     Z11, K7, Z11
-	VFMADD231PS   Z11, Z2, Z12
-	VMOVUPS.Z     (SI), K1, Z11
-	VMULPS        Z11, Z12, Z11
-	VBROADCASTSS  lanes_00000000<>+0(SB), Z12
-	VBLENDMPS     Z11, Z12, K1, Z11
-	VFMADD231PS   Z11, Z11, Z6
+	VMOVUPS.Z     (CX), K1, Z9
+	VMULPS        Z9, Z1, Z9
+	VMOVUPS.Z     (BX), K1, Z10
+	VFMADD213PS   Z9, Z0, Z10
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z10, K7
+	VMOVAPS.Z     Z10, K7, Z10
+	VFMADD231PS   Z10, Z2, Z9
+	VMOVUPS.Z     (SI), K1, Z10
+	VMULPS        Z10, Z9, Z10
+	VBROADCASTSS  lanes_00000000<>+0(SB), Z9
+	VBLENDMPS     Z10, Z9, K1, Z10
+	VFMADD231PS   Z10, Z10, Z6
 
 pass0_fold:
 	VADDPS        Z5, Z3, Z3
 	VADDPS        Z6, Z4, Z4
 	VADDPS        Z4, Z3, Z3
-	VEXTRACTF64X4 $0x01, Z3, Y11
-	VADDPS        Y11, Y3, Y3
-	VEXTRACTF32X4 $0x01, Y3, X11
-	VADDPS        X11, X3, X3
-	VSHUFPS       $0x0e, X3, X3, X11
-	VADDPS        X11, X3, X3
-	VSHUFPS       $0x01, X3, X3, X11
-	VADDPS        X11, X3, X3
+	VEXTRACTF64X4 $0x01, Z3, Y10
+	VADDPS        Y10, Y3, Y3
+	VEXTRACTF32X4 $0x01, Y3, X10
+	VADDPS        X10, X3, X3
+	VSHUFPS       $0x0e, X3, X3, X10
+	VADDPS        X10, X3, X3
+	VSHUFPS       $0x01, X3, X3, X10
+	VADDPS        X10, X3, X3
 	SUBQ          R10, CX
 	SUBQ          R10, BX
 	MOVQ          col+32(FP), SI
@@ -10874,55 +10743,47 @@ row:
 	JL           pass1_blocks_end
 
 pass1_blocks:
-	VMOVUPS      (CX), Z8
-	VMOVUPS      64(CX), Z9
-	VMOVUPS      128(CX), Z10
-	VMOVUPS      192(CX), Z11
-	VMOVUPS      (R8), Z12
-	VMOVUPS      64(R8), Z13
-	VMOVUPS      128(R8), Z14
-	VMOVUPS      192(R8), Z15
-	VFNMADD231PS Z12, Z3, Z8
-	VFNMADD231PS Z13, Z3, Z9
-	VFNMADD231PS Z14, Z3, Z10
-	VFNMADD231PS Z15, Z3, Z11
+	VMOVUPS      (R8), Z8
+	VMOVUPS      64(R8), Z9
+	VMOVUPS      128(R8), Z10
+	VMOVUPS      192(R8), Z11
+	VFNMADD213PS (CX), Z3, Z8
+	VFNMADD213PS 64(CX), Z3, Z9
+	VFNMADD213PS 128(CX), Z3, Z10
+	VFNMADD213PS 192(CX), Z3, Z11
 	VMULPS       Z8, Z1, Z8
 	VMULPS       Z9, Z1, Z9
 	VMULPS       Z10, Z1, Z10
 	VMULPS       Z11, Z1, Z11
-	VMOVUPS      (BX), Z15
-	VMOVUPS      64(BX), Z14
-	VMOVUPS      128(BX), Z13
-	VMOVUPS      192(BX), Z12
-	VFMADD213PS  Z8, Z0, Z15
-	VFMADD213PS  Z9, Z0, Z14
-	VFMADD213PS  Z10, Z0, Z13
-	VFMADD213PS  Z11, Z0, Z12
+	VMOVUPS      (BX), Z12
+	VMOVUPS      64(BX), Z13
+	VMOVUPS      128(BX), Z14
+	VMOVUPS      192(BX), Z15
+	VFMADD213PS  Z8, Z0, Z12
+	VFMADD213PS  Z9, Z0, Z13
+	VFMADD213PS  Z10, Z0, Z14
+	VFMADD213PS  Z11, Z0, Z15
 	VBROADCASTSS lanes_7f800000<>+0(SB), Z16
-	VPTESTMD     Z16, Z15, K7
-	VMOVAPS.Z    Z15, K7, Z15
-	VPTESTMD     Z16, Z14, K7
-	VMOVAPS.Z    Z14, K7, Z14
-	VPTESTMD     Z16, Z13, K7
-	VMOVAPS.Z    Z13, K7, Z13
 	VPTESTMD     Z16, Z12, K7
 	VMOVAPS.Z    Z12, K7, Z12
-	VFMADD231PS  Z15, Z2, Z8
-	VFMADD231PS  Z14, Z2, Z9
-	VFMADD231PS  Z13, Z2, Z10
-	VFMADD231PS  Z12, Z2, Z11
-	VMOVUPS      (SI), Z12
-	VMOVUPS      64(SI), Z13
-	VMOVUPS      128(SI), Z14
-	VMOVUPS      192(SI), Z15
-	VMULPS       Z12, Z8, Z12
-	VMULPS       Z13, Z9, Z13
-	VMULPS       Z14, Z10, Z14
-	VMULPS       Z15, Z11, Z15
-	VFMADD231PS  Z12, Z12, Z4
-	VFMADD231PS  Z13, Z13, Z5
-	VFMADD231PS  Z14, Z14, Z6
-	VFMADD231PS  Z15, Z15, Z7
+	VPTESTMD     Z16, Z13, K7
+	VMOVAPS.Z    Z13, K7, Z13
+	VPTESTMD     Z16, Z14, K7
+	VMOVAPS.Z    Z14, K7, Z14
+	VPTESTMD     Z16, Z15, K7
+	VMOVAPS.Z    Z15, K7, Z15
+	VFMADD231PS  Z12, Z2, Z8
+	VFMADD231PS  Z13, Z2, Z9
+	VFMADD231PS  Z14, Z2, Z10
+	VFMADD231PS  Z15, Z2, Z11
+	VMULPS       (SI), Z8, Z8
+	VMULPS       64(SI), Z9, Z9
+	VMULPS       128(SI), Z10, Z10
+	VMULPS       192(SI), Z11, Z11
+	VFMADD231PS  Z8, Z8, Z4
+	VFMADD231PS  Z9, Z9, Z5
+	VFMADD231PS  Z10, Z10, Z6
+	VFMADD231PS  Z11, Z11, Z7
 	ADDQ         $+256, CX
 	ADDQ         $+256, R8
 	ADDQ         $+256, BX
@@ -10934,18 +10795,16 @@ pass1_blocks_end:
 	ADDQ          $+64, R11
 	CMPQ          R11, $+16
 	JL            pass1_partial0
-	VMOVUPS       (CX), Z15
-	VMOVUPS       (R8), Z14
-	VFNMADD231PS  Z14, Z3, Z15
-	VMULPS        Z15, Z1, Z15
-	VMOVUPS       (BX), Z14
-	VFMADD213PS   Z15, Z0, Z14
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z14, K7
-	VMOVAPS.Z     Z14, K7, Z14
-	VFMADD231PS   Z14, Z2, Z15
-	VMOVUPS       (SI), Z14
-	VMULPS        Z14, Z15, Z14
-	VFMADD231PS   Z14, Z14, Z4
+	VMOVUPS       (R8), Z11
+	VFNMADD213PS  (CX), Z3, Z11
+	VMULPS        Z11, Z1, Z11
+	VMOVUPS       (BX), Z10
+	VFMADD213PS   Z11, Z0, Z10
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z10, K7
+	VMOVAPS.Z     Z10, K7, Z10
+	VFMADD231PS   Z10, Z2, Z11
+	VMULPS        (SI), Z11, Z11
+	VFMADD231PS   Z11, Z11, Z4
 	ADDQ          $+64, CX
 	ADDQ          $+64, R8
 	ADDQ          $+64, BX
@@ -10953,18 +10812,16 @@ pass1_blocks_end:
 	ADDQ          $-16, R11
 	CMPQ          R11, $+16
 	JL            pass1_partial1
-	VMOVUPS       (CX), Z14
-	VMOVUPS       (R8), Z15
-	VFNMADD231PS  Z15, Z3, Z14
-	VMULPS        Z14, Z1, Z14
-	VMOVUPS       (BX), Z15
-	VFMADD213PS   Z14, Z0, Z15
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z15, K7
-	VMOVAPS.Z     Z15, K7, Z15
-	VFMADD231PS   Z15, Z2, Z14
-	VMOVUPS       (SI), Z15
-	VMULPS        Z15, Z14, Z15
-	VFMADD231PS   Z15, Z15, Z5
+	VMOVUPS       (R8), Z11
+	VFNMADD213PS  (CX), Z3, Z11
+	VMULPS        Z11, Z1, Z11
+	VMOVUPS       (BX), Z10
+	VFMADD213PS   Z11, Z0, Z10
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z10, K7
+	VMOVAPS.Z     Z10, K7, Z10
+	VFMADD231PS   Z10, Z2, Z11
+	VMULPS        (SI), Z11, Z11
+	VFMADD231PS   Z11, Z11, Z5
 	ADDQ          $+64, CX
 	ADDQ          $+64, R8
 	ADDQ          $+64, BX
@@ -10972,18 +10829,16 @@ pass1_blocks_end:
 	ADDQ          $-16, R11
 	CMPQ          R11, $+16
 	JL            pass1_partial2
-	VMOVUPS       (CX), Z15
-	VMOVUPS       (R8), Z14
-	VFNMADD231PS  Z14, Z3, Z15
-	VMULPS        Z15, Z1, Z15
-	VMOVUPS       (BX), Z14
-	VFMADD213PS   Z15, Z0, Z14
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z14, K7
-	VMOVAPS.Z     Z14, K7, Z14
-	VFMADD231PS   Z14, Z2, Z15
-	VMOVUPS       (SI), Z14
-	VMULPS        Z14, Z15, Z14
-	VFMADD231PS   Z14, Z14, Z6
+	VMOVUPS       (R8), Z11
+	VFNMADD213PS  (CX), Z3, Z11
+	VMULPS        Z11, Z1, Z11
+	VMOVUPS       (BX), Z10
+	VFMADD213PS   Z11, Z0, Z10
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z10, K7
+	VMOVAPS.Z     Z10, K7, Z10
+	VFMADD231PS   Z10, Z2, Z11
+	VMULPS        (SI), Z11, Z11
+	VFMADD231PS   Z11, Z11, Z6
 	ADDQ          $+64, CX
 	ADDQ          $+64, R8
 	ADDQ          $+64, BX
@@ -10991,18 +10846,16 @@ pass1_blocks_end:
 	ADDQ          $-16, R11
 	CMPQ          R11, $+16
 	JL            pass1_partial3
-	VMOVUPS       (CX), Z14
-	VMOVUPS       (R8), Z15
-	VFNMADD231PS  Z15, Z3, Z14
-	VMULPS        Z14, Z1, Z14
-	VMOVUPS       (BX), Z15
-	VFMADD213PS   Z14, Z0, Z15
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z15, K7
-	VMOVAPS.Z     Z15, K7, Z15
-	VFMADD231PS   Z15, Z2, Z14
-	VMOVUPS       (SI), Z15
-	VMULPS        Z15, Z14, Z15
-	VFMADD231PS   Z15, Z15, Z7
+	VMOVUPS       (R8), Z11
+	VFNMADD213PS  (CX), Z3, Z11
+	VMULPS        Z11, Z1, Z11
+	VMOVUPS       (BX), Z10
+	VFMADD213PS   Z11, Z0, Z10
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z10, K7
+	VMOVAPS.Z     Z10, K7, Z10
+	VFMADD231PS   Z10, Z2, Z11
+	VMULPS        (SI), Z11, Z11
+	VFMADD231PS   Z11, Z11, Z7
 	ADDQ          $+64, CX
 	ADDQ          $+64, R8
 	ADDQ          $+64, BX
@@ -11013,90 +10866,90 @@ pass1_blocks_end:
 pass1_partial0:
 	TESTQ         R11, R11
 	JE            pass1_fold
-	VMOVUPS.Z     (CX), K1, Z15
-	VMOVUPS.Z     (R8), K1, Z14
-	VFNMADD231PS  Z14, Z3, Z15
-	VMULPS        Z15, Z1, Z15
-	VMOVUPS.Z     (BX), K1, Z14
-	VFMADD213PS   Z15, Z0, Z14
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z14, K7
-	VMOVAPS.Z     Z14, K7, Z14
-	VFMADD231PS   Z14, Z2, Z15
-	VMOVUPS.Z     (SI), K1, Z14
-	VMULPS        Z14, Z15, Z14
-	VBROADCASTSS  lanes_00000000<>+0(SB), Z15
-	VBLENDMPS     Z14, Z15, K1, Z14
-	VFMADD231PS   Z14, Z14, Z4
+	VMOVUPS.Z     (CX), K1, Z11
+	VMOVUPS.Z     (R8), K1, Z10
+	VFNMADD231PS  Z10, Z3, Z11
+	VMULPS        Z11, Z1, Z11
+	VMOVUPS.Z     (BX), K1, Z10
+	VFMADD213PS   Z11, Z0, Z10
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z10, K7
+	VMOVAPS.Z     Z10, K7, Z10
+	VFMADD231PS   Z10, Z2, Z11
+	VMOVUPS.Z     (SI), K1, Z10
+	VMULPS        Z10, Z11, Z10
+	VBROADCASTSS  lanes_00000000<>+0(SB), Z11
+	VBLENDMPS     Z10, Z11, K1, Z10
+	VFMADD231PS   Z10, Z10, Z4
 	JMP           pass1_fold
 
 pass1_partial1:
 	TESTQ         R11, R11
 	JE            pass1_fold
-	VMOVUPS.Z     (CX), K1, Z14
-	VMOVUPS.Z     (R8), K1, Z15
-	VFNMADD231PS  Z15, Z3, Z14
-	VMULPS        Z14, Z1, Z14
-	VMOVUPS.Z     (BX), K1, Z15
-	VFMADD213PS   Z14, Z0, Z15
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z15, K7
-	VMOVAPS.Z     Z15, K7, Z15
-	VFMADD231PS   Z15, Z2, Z14
-	VMOVUPS.Z     (SI), K1, Z15
-	VMULPS        Z15, Z14, Z15
-	VBROADCASTSS  lanes_00000000<>+0(SB), Z14
-	VBLENDMPS     Z15, Z14, K1, Z15
-	VFMADD231PS   Z15, Z15, Z5
+	VMOVUPS.Z     (CX), K1, Z10
+	VMOVUPS.Z     (R8), K1, Z11
+	VFNMADD231PS  Z11, Z3, Z10
+	VMULPS        Z10, Z1, Z10
+	VMOVUPS.Z     (BX), K1, Z11
+	VFMADD213PS   Z10, Z0, Z11
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z11, K7
+	VMOVAPS.Z     Z11, K7, Z11
+	VFMADD231PS   Z11, Z2, Z10
+	VMOVUPS.Z     (SI), K1, Z11
+	VMULPS        Z11, Z10, Z11
+	VBROADCASTSS  lanes_00000000<>+0(SB), Z10
+	VBLENDMPS     Z11, Z10, K1, Z11
+	VFMADD231PS   Z11, Z11, Z5
 	JMP           pass1_fold
 
 pass1_partial2:
 	TESTQ         R11, R11
 	JE            pass1_fold
-	VMOVUPS.Z     (CX), K1, Z15
-	VMOVUPS.Z     (R8), K1, Z14
-	VFNMADD231PS  Z14, Z3, Z15
-	VMULPS        Z15, Z1, Z15
-	VMOVUPS.Z     (BX), K1, Z14
-	VFMADD213PS   Z15, Z0, Z14
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z14, K7
-	VMOVAPS.Z     Z14, K7, Z14
-	VFMADD231PS   Z14, Z2, Z15
-	VMOVUPS.Z     (SI), K1, Z14
-	VMULPS        Z14, Z15, Z14
-	VBROADCASTSS  lanes_00000000<>+0(SB), Z15
-	VBLENDMPS     Z14, Z15, K1, Z14
-	VFMADD231PS   Z14, Z14, Z6
+	VMOVUPS.Z     (CX), K1, Z11
+	VMOVUPS.Z     (R8), K1, Z10
+	VFNMADD231PS  Z10, Z3, Z11
+	VMULPS        Z11, Z1, Z11
+	VMOVUPS.Z     (BX), K1, Z10
+	VFMADD213PS   Z11, Z0, Z10
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z10, K7
+	VMOVAPS.Z     Z10, K7, Z10
+	VFMADD231PS   Z10, Z2, Z11
+	VMOVUPS.Z     (SI), K1, Z10
+	VMULPS        Z10, Z11, Z10
+	VBROADCASTSS  lanes_00000000<>+0(SB), Z11
+	VBLENDMPS     Z10, Z11, K1, Z10
+	VFMADD231PS   Z10, Z10, Z6
 	JMP           pass1_fold
 
 pass1_partial3:
 	TESTQ         R11, R11
 	JE            pass1_fold
-	VMOVUPS.Z     (CX), K1, Z14
-	VMOVUPS.Z     (R8), K1, Z15
-	VFNMADD231PS  Z15, Z3, Z14
-	VMULPS        Z14, Z1, Z14
-	VMOVUPS.Z     (BX), K1, Z15
-	VFMADD213PS   Z14, Z0, Z15
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z15, K7
-	VMOVAPS.Z     Z15, K7, Z15
-	VFMADD231PS   Z15, Z2, Z14
-	VMOVUPS.Z     (SI), K1, Z15
-	VMULPS        Z15, Z14, Z15
-	VBROADCASTSS  lanes_00000000<>+0(SB), Z14
-	VBLENDMPS     Z15, Z14, K1, Z15
-	VFMADD231PS   Z15, Z15, Z7
+	VMOVUPS.Z     (CX), K1, Z10
+	VMOVUPS.Z     (R8), K1, Z11
+	VFNMADD231PS  Z11, Z3, Z10
+	VMULPS        Z10, Z1, Z10
+	VMOVUPS.Z     (BX), K1, Z11
+	VFMADD213PS   Z10, Z0, Z11
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z11, K7
+	VMOVAPS.Z     Z11, K7, Z11
+	VFMADD231PS   Z11, Z2, Z10
+	VMOVUPS.Z     (SI), K1, Z11
+	VMULPS        Z11, Z10, Z11
+	VBROADCASTSS  lanes_00000000<>+0(SB), Z10
+	VBLENDMPS     Z11, Z10, K1, Z11
+	VFMADD231PS   Z11, Z11, Z7
 
 pass1_fold:
 	VADDPS        Z6, Z4, Z4
 	VADDPS        Z7, Z5, Z5
 	VADDPS        Z5, Z4, Z4
-	VEXTRACTF64X4 $0x01, Z4, Y15
-	VADDPS        Y15, Y4, Y4
-	VEXTRACTF32X4 $0x01, Y4, X15
-	VADDPS        X15, X4, X4
-	VSHUFPS       $0x0e, X4, X4, X15
-	VADDPS        X15, X4, X4
-	VSHUFPS       $0x01, X4, X4, X15
-	VADDPS        X15, X4, X4
+	VEXTRACTF64X4 $0x01, Z4, Y11
+	VADDPS        Y11, Y4, Y4
+	VEXTRACTF32X4 $0x01, Y4, X11
+	VADDPS        X11, X4, X4
+	VSHUFPS       $0x0e, X4, X4, X11
+	VADDPS        X11, X4, X4
+	VSHUFPS       $0x01, X4, X4, X11
+	VADDPS        X11, X4, X4
 	SUBQ          R12, CX
 	MOVQ          shift+48(FP), R8
 	SUBQ          R12, BX
@@ -11227,70 +11080,70 @@ vectors_end:
 	VANDPS      Y7, Y11, Y10
 	VPSIGND     Y10, Y11, Y11
 	CMPQ        DX, $0x04
-	JL          store45_few
+	JL          store42_few
 	VMOVUPS     X11, (BX)
-	JE          store45_end
+	JE          store42_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        DX, $0x06
-	JL          store45_five
+	JL          store42_five
 	VMOVLPS     X11, 16(BX)
-	JE          store45_swap
+	JE          store42_swap
 	VEXTRACTPS  $0x02, X11, 24(BX)
-	JMP         store45_swap
+	JMP         store42_swap
 
-store45_five:
+store42_five:
 	VMOVSS X11, 16(BX)
 
-store45_swap:
+store42_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store45_end
+	JMP        store42_end
 
-store45_few:
+store42_few:
 	CMPQ       DX, $0x02
-	JL         store45_one
+	JL         store42_one
 	VMOVLPS    X11, (BX)
-	JE         store45_end
+	JE         store42_end
 	VEXTRACTPS $0x02, X11, 8(BX)
-	JMP        store45_end
+	JMP        store42_end
 
-store45_one:
+store42_one:
 	VMOVSS X11, (BX)
 
-store45_end:
+store42_end:
 	VMULPS       Y9, Y2, Y9
 	VFMADD231PS  Y11, Y3, Y9
 	VFNMADD231PS Y9, Y4, Y8
 	CMPQ         DX, $0x04
-	JL           store46_few
+	JL           store43_few
 	VMOVUPS      X8, (AX)
-	JE           store46_end
+	JE           store43_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         DX, $0x06
-	JL           store46_five
+	JL           store43_five
 	VMOVLPS      X8, 16(AX)
-	JE           store46_swap
+	JE           store43_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store46_swap
+	JMP          store43_swap
 
-store46_five:
+store43_five:
 	VMOVSS X8, 16(AX)
 
-store46_swap:
+store43_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store46_end
+	JMP        store43_end
 
-store46_few:
+store43_few:
 	CMPQ       DX, $0x02
-	JL         store46_one
+	JL         store43_one
 	VMOVLPS    X8, (AX)
-	JE         store46_end
+	JE         store43_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store46_end
+	JMP        store43_end
 
-store46_one:
+store43_one:
 	VMOVSS X8, (AX)
 
-store46_end:
+store43_end:
 done:
 	VZEROUPPER
 	RET
@@ -11325,38 +11178,34 @@ blocks:
 	VFMADD231PS  Z8, Z5, Z12
 	VFMADD231PS  Z9, Z5, Z13
 	VFMADD231PS  Z10, Z5, Z14
-	VMOVUPS      (BX), Z15
-	VMOVUPS      64(BX), Z16
-	VMOVUPS      128(BX), Z17
-	VMOVUPS      192(BX), Z18
-	VMULPS       Z11, Z1, Z19
-	VMULPS       Z12, Z1, Z20
-	VMULPS       Z13, Z1, Z21
-	VMULPS       Z14, Z1, Z22
-	VFMADD231PS  Z15, Z0, Z19
-	VFMADD231PS  Z16, Z0, Z20
-	VFMADD231PS  Z17, Z0, Z21
-	VFMADD231PS  Z18, Z0, Z22
-	VPTESTMD     Z7, Z19, K7
-	VMOVAPS.Z    Z19, K7, Z19
-	VPTESTMD     Z7, Z20, K7
-	VMOVAPS.Z    Z20, K7, Z20
-	VPTESTMD     Z7, Z21, K7
-	VMOVAPS.Z    Z21, K7, Z21
-	VPTESTMD     Z7, Z22, K7
-	VMOVAPS.Z    Z22, K7, Z22
-	VMOVUPS      Z19, (BX)
-	VMOVUPS      Z20, 64(BX)
-	VMOVUPS      Z21, 128(BX)
-	VMOVUPS      Z22, 192(BX)
+	VMULPS       Z11, Z1, Z15
+	VMULPS       Z12, Z1, Z16
+	VMULPS       Z13, Z1, Z17
+	VMULPS       Z14, Z1, Z18
+	VFMADD231PS  (BX), Z0, Z15
+	VFMADD231PS  64(BX), Z0, Z16
+	VFMADD231PS  128(BX), Z0, Z17
+	VFMADD231PS  192(BX), Z0, Z18
+	VPTESTMD     Z7, Z15, K7
+	VMOVAPS.Z    Z15, K7, Z15
+	VPTESTMD     Z7, Z16, K7
+	VMOVAPS.Z    Z16, K7, Z16
+	VPTESTMD     Z7, Z17, K7
+	VMOVAPS.Z    Z17, K7, Z17
+	VPTESTMD     Z7, Z18, K7
+	VMOVAPS.Z    Z18, K7, Z18
+	VMOVUPS      Z15, (BX)
+	VMOVUPS      Z16, 64(BX)
+	VMOVUPS      Z17, 128(BX)
+	VMOVUPS      Z18, 192(BX)
 	VMULPS       Z11, Z2, Z11
 	VMULPS       Z12, Z2, Z12
 	VMULPS       Z13, Z2, Z13
 	VMULPS       Z14, Z2, Z14
-	VFMADD231PS  Z19, Z3, Z11
-	VFMADD231PS  Z20, Z3, Z12
-	VFMADD231PS  Z21, Z3, Z13
-	VFMADD231PS  Z22, Z3, Z14
+	VFMADD231PS  Z15, Z3, Z11
+	VFMADD231PS  Z16, Z3, Z12
+	VFMADD231PS  Z17, Z3, Z13
+	VFMADD231PS  Z18, Z3, Z14
 	VFNMADD231PS Z11, Z4, Z6
 	VFNMADD231PS Z12, Z4, Z8
 	VFNMADD231PS Z13, Z4, Z9
@@ -11380,14 +11229,13 @@ vectors:
 	VMOVUPS      (AX), Z10
 	VMOVUPS      (CX), Z9
 	VFMADD231PS  Z10, Z5, Z9
-	VMOVUPS      (BX), Z8
-	VMULPS       Z9, Z1, Z6
-	VFMADD231PS  Z8, Z0, Z6
-	VPTESTMD     Z7, Z6, K7
-	VMOVAPS.Z    Z6, K7, Z6
-	VMOVUPS      Z6, (BX)
+	VMULPS       Z9, Z1, Z8
+	VFMADD231PS  (BX), Z0, Z8
+	VPTESTMD     Z7, Z8, K7
+	VMOVAPS.Z    Z8, K7, Z8
+	VMOVUPS      Z8, (BX)
 	VMULPS       Z9, Z2, Z9
-	VFMADD231PS  Z6, Z3, Z9
+	VFMADD231PS  Z8, Z3, Z9
 	VFNMADD231PS Z9, Z4, Z10
 	VMOVUPS      Z10, (AX)
 	ADDQ         $+64, AX
@@ -11406,14 +11254,14 @@ vectors_end:
 	VMOVUPS.Z    (AX), K1, Z10
 	VMOVUPS.Z    (CX), K1, Z9
 	VFMADD231PS  Z10, Z5, Z9
-	VMOVUPS.Z    (BX), K1, Z6
-	VMULPS       Z9, Z1, Z8
-	VFMADD231PS  Z6, Z0, Z8
-	VPTESTMD     Z7, Z8, K7
-	VMOVAPS.Z    Z8, K7, Z8
-	VMOVUPS      Z8, K1, (BX)
+	VMOVUPS.Z    (BX), K1, Z8
+	VMULPS       Z9, Z1, Z6
+	VFMADD231PS  Z8, Z0, Z6
+	VPTESTMD     Z7, Z6, K7
+	VMOVAPS.Z    Z6, K7, Z6
+	VMOVUPS      Z6, K1, (BX)
 	VMULPS       Z9, Z2, Z9
-	VFMADD231PS  Z8, Z3, Z9
+	VFMADD231PS  Z6, Z3, Z9
 	VFNMADD231PS Z9, Z4, Z10
 	VMOVUPS      Z10, K1, (AX)
 
@@ -11542,70 +11390,70 @@ vectors_end:
 	VANDPS      Y7, Y11, Y10
 	VPSIGND     Y10, Y11, Y11
 	CMPQ        DX, $0x04
-	JL          store47_few
+	JL          store44_few
 	VMOVUPS     X11, (BX)
-	JE          store47_end
+	JE          store44_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        DX, $0x06
-	JL          store47_five
+	JL          store44_five
 	VMOVLPS     X11, 16(BX)
-	JE          store47_swap
+	JE          store44_swap
 	VEXTRACTPS  $0x02, X11, 24(BX)
-	JMP         store47_swap
+	JMP         store44_swap
 
-store47_five:
+store44_five:
 	VMOVSS X11, 16(BX)
 
-store47_swap:
+store44_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store47_end
+	JMP        store44_end
 
-store47_few:
+store44_few:
 	CMPQ       DX, $0x02
-	JL         store47_one
+	JL         store44_one
 	VMOVLPS    X11, (BX)
-	JE         store47_end
+	JE         store44_end
 	VEXTRACTPS $0x02, X11, 8(BX)
-	JMP        store47_end
+	JMP        store44_end
 
-store47_one:
+store44_one:
 	VMOVSS X11, (BX)
 
-store47_end:
+store44_end:
 	VMULPS       Y9, Y2, Y9
 	VFMADD231PS  Y11, Y3, Y9
 	VFNMADD231PS Y9, Y4, Y8
 	CMPQ         DX, $0x04
-	JL           store48_few
+	JL           store45_few
 	VMOVUPS      X8, (AX)
-	JE           store48_end
+	JE           store45_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         DX, $0x06
-	JL           store48_five
+	JL           store45_five
 	VMOVLPS      X8, 16(AX)
-	JE           store48_swap
+	JE           store45_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store48_swap
+	JMP          store45_swap
 
-store48_five:
+store45_five:
 	VMOVSS X8, 16(AX)
 
-store48_swap:
+store45_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store48_end
+	JMP        store45_end
 
-store48_few:
+store45_few:
 	CMPQ       DX, $0x02
-	JL         store48_one
+	JL         store45_one
 	VMOVLPS    X8, (AX)
-	JE         store48_end
+	JE         store45_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store48_end
+	JMP        store45_end
 
-store48_one:
+store45_one:
 	VMOVSS X8, (AX)
 
-store48_end:
+store45_end:
 done:
 	VZEROUPPER
 	RET
@@ -11732,36 +11580,36 @@ vectors_end:
 	VANDPS      lanes_7f800000<>+0(SB), Y14, Y11
 	VPSIGND     Y11, Y14, Y14
 	CMPQ        SI, $0x04
-	JL          store49_few
+	JL          store46_few
 	VMOVUPS     X14, (BX)
-	JE          store49_end
+	JE          store46_end
 	VPERM2F128  $0x01, Y14, Y14, Y14
 	CMPQ        SI, $0x06
-	JL          store49_five
+	JL          store46_five
 	VMOVLPS     X14, 16(BX)
-	JE          store49_swap
+	JE          store46_swap
 	VEXTRACTPS  $0x02, X14, 24(BX)
-	JMP         store49_swap
+	JMP         store46_swap
 
-store49_five:
+store46_five:
 	VMOVSS X14, 16(BX)
 
-store49_swap:
+store46_swap:
 	VPERM2F128 $0x01, Y14, Y14, Y14
-	JMP        store49_end
+	JMP        store46_end
 
-store49_few:
+store46_few:
 	CMPQ       SI, $0x02
-	JL         store49_one
+	JL         store46_one
 	VMOVLPS    X14, (BX)
-	JE         store49_end
+	JE         store46_end
 	VEXTRACTPS $0x02, X14, 8(BX)
-	JMP        store49_end
+	JMP        store46_end
 
-store49_one:
+store46_one:
 	VMOVSS X14, (BX)
 
-store49_end:
+store46_end:
 	VMASKMOVPS  (CX), Y10, Y11
 	VMULPS      Y12, Y3, Y15
 	VMULPS      Y12, Y15, Y12
@@ -11769,36 +11617,36 @@ store49_end:
 	VCMPPS      $0x01, lanes_00800000<>+0(SB), Y12, Y11
 	VANDNPS     Y12, Y11, Y12
 	CMPQ        SI, $0x04
-	JL          store50_few
+	JL          store47_few
 	VMOVUPS     X12, (CX)
-	JE          store50_end
+	JE          store47_end
 	VPERM2F128  $0x01, Y12, Y12, Y12
 	CMPQ        SI, $0x06
-	JL          store50_five
+	JL          store47_five
 	VMOVLPS     X12, 16(CX)
-	JE          store50_swap
+	JE          store47_swap
 	VEXTRACTPS  $0x02, X12, 24(CX)
-	JMP         store50_swap
+	JMP         store47_swap
 
-store50_five:
+store47_five:
 	VMOVSS X12, 16(CX)
 
-store50_swap:
+store47_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store50_end
+	JMP        store47_end
 
-store50_few:
+store47_few:
 	CMPQ       SI, $0x02
-	JL         store50_one
+	JL         store47_one
 	VMOVLPS    X12, (CX)
-	JE         store50_end
+	JE         store47_end
 	VEXTRACTPS $0x02, X12, 8(CX)
-	JMP        store50_end
+	JMP        store47_end
 
-store50_one:
+store47_one:
 	VMOVSS X12, (CX)
 
-store50_end:
+store47_end:
 	VMULPS       Y5, Y12, Y11
 	VSQRTPS      Y11, Y11
 	VADDPS       Y7, Y11, Y11
@@ -11806,36 +11654,36 @@ store50_end:
 	VMULPS       Y13, Y9, Y13
 	VFNMADD231PS Y11, Y4, Y13
 	CMPQ         SI, $0x04
-	JL           store51_few
+	JL           store48_few
 	VMOVUPS      X13, (AX)
-	JE           store51_end
+	JE           store48_end
 	VPERM2F128   $0x01, Y13, Y13, Y13
 	CMPQ         SI, $0x06
-	JL           store51_five
+	JL           store48_five
 	VMOVLPS      X13, 16(AX)
-	JE           store51_swap
+	JE           store48_swap
 	VEXTRACTPS   $0x02, X13, 24(AX)
-	JMP          store51_swap
+	JMP          store48_swap
 
-store51_five:
+store48_five:
 	VMOVSS X13, 16(AX)
 
-store51_swap:
+store48_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store51_end
+	JMP        store48_end
 
-store51_few:
+store48_few:
 	CMPQ       SI, $0x02
-	JL         store51_one
+	JL         store48_one
 	VMOVLPS    X13, (AX)
-	JE         store51_end
+	JE         store48_end
 	VEXTRACTPS $0x02, X13, 8(AX)
-	JMP        store51_end
+	JMP        store48_end
 
-store51_one:
+store48_one:
 	VMOVSS X13, (AX)
 
-store51_end:
+store48_end:
 done:
 	VZEROUPPER
 	RET
@@ -11869,155 +11717,147 @@ TEXT ·AdamAVX512(SB), NOSPLIT, $0-80
 	VBROADCASTSS decay+72(FP), Z8
 	VBROADCASTSS keep+76(FP), Z9
 	VBROADCASTSS lanes_7f800000<>+0(SB), Z11
+	VBROADCASTSS lanes_00800000<>+0(SB), Z12
 	SUBQ         $+64, SI
 	JL           blocks_end
 
 blocks:
 	VMOVUPS          (AX), Z10
-	VMOVUPS          64(AX), Z12
-	VMOVUPS          128(AX), Z13
-	VMOVUPS          192(AX), Z14
-	VMOVUPS          (DX), Z15
-	VMOVUPS          64(DX), Z16
-	VMOVUPS          128(DX), Z17
-	VMOVUPS          192(DX), Z18
-	VFMADD231PS      Z10, Z8, Z15
-	VFMADD231PS      Z12, Z8, Z16
+	VMOVUPS          64(AX), Z13
+	VMOVUPS          128(AX), Z14
+	VMOVUPS          192(AX), Z15
+	VMOVUPS          (DX), Z16
+	VMOVUPS          64(DX), Z17
+	VMOVUPS          128(DX), Z18
+	VMOVUPS          192(DX), Z19
+	VFMADD231PS      Z10, Z8, Z16
 	VFMADD231PS      Z13, Z8, Z17
 	VFMADD231PS      Z14, Z8, Z18
-	VMOVUPS          (BX), Z19
-	VMOVUPS          64(BX), Z20
-	VMOVUPS          128(BX), Z21
-	VMOVUPS          192(BX), Z22
-	VMULPS           Z15, Z1, Z23
-	VMULPS           Z16, Z1, Z24
-	VMULPS           Z17, Z1, Z25
-	VMULPS           Z18, Z1, Z26
-	VFMADD231PS      Z19, Z0, Z23
-	VFMADD231PS      Z20, Z0, Z24
-	VFMADD231PS      Z21, Z0, Z25
-	VFMADD231PS      Z22, Z0, Z26
+	VFMADD231PS      Z15, Z8, Z19
+	VMULPS           Z16, Z1, Z20
+	VMULPS           Z17, Z1, Z21
+	VMULPS           Z18, Z1, Z22
+	VMULPS           Z19, Z1, Z23
+	VFMADD231PS      (BX), Z0, Z20
+	VFMADD231PS      64(BX), Z0, Z21
+	VFMADD231PS      128(BX), Z0, Z22
+	VFMADD231PS      192(BX), Z0, Z23
+	VPTESTMD         Z11, Z20, K7
+	VMOVAPS.Z        Z20, K7, Z20
+	VPTESTMD         Z11, Z21, K7
+	VMOVAPS.Z        Z21, K7, Z21
+	VPTESTMD         Z11, Z22, K7
+	VMOVAPS.Z        Z22, K7, Z22
 	VPTESTMD         Z11, Z23, K7
 	VMOVAPS.Z        Z23, K7, Z23
-	VPTESTMD         Z11, Z24, K7
-	VMOVAPS.Z        Z24, K7, Z24
-	VPTESTMD         Z11, Z25, K7
-	VMOVAPS.Z        Z25, K7, Z25
-	VPTESTMD         Z11, Z26, K7
-	VMOVAPS.Z        Z26, K7, Z26
-	VMOVUPS          Z23, (BX)
-	VMOVUPS          Z24, 64(BX)
-	VMOVUPS          Z25, 128(BX)
-	VMOVUPS          Z26, 192(BX)
-	VMOVUPS          (CX), Z22
-	VMOVUPS          64(CX), Z21
-	VMOVUPS          128(CX), Z20
-	VMOVUPS          192(CX), Z19
-	VMULPS           Z15, Z3, Z27
-	VMULPS           Z16, Z3, Z28
-	VMULPS           Z17, Z3, Z29
-	VMULPS           Z18, Z3, Z30
-	VMULPS           Z15, Z27, Z15
-	VMULPS           Z16, Z28, Z16
-	VMULPS           Z17, Z29, Z17
-	VMULPS           Z18, Z30, Z18
-	VFMADD231PS      Z22, Z2, Z15
-	VFMADD231PS      Z21, Z2, Z16
-	VFMADD231PS      Z20, Z2, Z17
-	VFMADD231PS      Z19, Z2, Z18
-	VBROADCASTSS     lanes_00800000<>+0(SB), Z19
-	VCMPPS           $0x01, Z19, Z15, K2
-	VCMPPS           $0x01, Z19, Z16, K3
-	VCMPPS           $0x01, Z19, Z17, K4
-	VCMPPS           $0x01, Z19, Z18, K5
+	VMOVUPS          Z20, (BX)
+	VMOVUPS          Z21, 64(BX)
+	VMOVUPS          Z22, 128(BX)
+	VMOVUPS          Z23, 192(BX)
+	VMULPS           Z16, Z3, Z24
+	VMULPS           Z17, Z3, Z25
+	VMULPS           Z18, Z3, Z26
+	VMULPS           Z19, Z3, Z27
+	VMULPS           Z16, Z24, Z16
+	VMULPS           Z17, Z25, Z17
+	VMULPS           Z18, Z26, Z18
+	VMULPS           Z19, Z27, Z19
+	VFMADD231PS      (CX), Z2, Z16
+	VFMADD231PS      64(CX), Z2, Z17
+	VFMADD231PS      128(CX), Z2, Z18
+	VFMADD231PS      192(CX), Z2, Z19
+	VCMPPS           $0x01, Z12, Z16, K2
+	VCMPPS           $0x01, Z12, Z17, K3
+	VCMPPS           $0x01, Z12, Z18, K4
+	VCMPPS           $0x01, Z12, Z19, K5
 	KNOTW            K2, K7
-	VMOVAPS.Z        Z15, K7, Z15
-	KNOTW            K3, K7
 	VMOVAPS.Z        Z16, K7, Z16
-	KNOTW            K4, K7
+	KNOTW            K3, K7
 	VMOVAPS.Z        Z17, K7, Z17
-	KNOTW            K5, K7
+	KNOTW            K4, K7
 	VMOVAPS.Z        Z18, K7, Z18
-	VMOVUPS          Z15, (CX)
-	VMOVUPS          Z16, 64(CX)
-	VMOVUPS          Z17, 128(CX)
-	VMOVUPS          Z18, 192(CX)
-	VMULPS           Z5, Z15, Z19
-	VSQRTPS          Z19, Z19
-	VADDPS           Z7, Z19, Z19
-	VMULPS           Z6, Z16, Z20
-	VRSQRT14PS       Z20, Z22
-	VMULPS           Z22, Z20, Z21
-	VMULPS.BCST      lanes_3f000000<>+0(SB), Z22, Z22
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z30
-	VFNMADD231PS     Z21, Z22, Z30
-	VFMADD231PS      Z30, Z21, Z21
-	VFMADD231PS      Z30, Z22, Z22
-	VFNMADD231PS     Z21, Z21, Z20
-	VPTESTMD         Z16, Z16, K7
-	VFMADD213PS.Z    Z21, Z22, K7, Z20
-	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z20, K7, K6
-	VFPCLASSPSZ      $0x99, Z20, K7
+	KNOTW            K5, K7
+	VMOVAPS.Z        Z19, K7, Z19
+	VMOVUPS          Z16, (CX)
+	VMOVUPS          Z17, 64(CX)
+	VMOVUPS          Z18, 128(CX)
+	VMOVUPS          Z19, 192(CX)
+	VMULPS           Z5, Z16, Z27
+	VSQRTPS          Z27, Z27
+	VADDPS           Z7, Z27, Z27
+	VMULPS           Z6, Z17, Z26
+	VRSQRT14PS       Z26, Z24
+	VMULPS           Z24, Z26, Z25
+	VMULPS.BCST      lanes_3f000000<>+0(SB), Z24, Z24
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z28
+	VFNMADD231PS     Z25, Z24, Z28
+	VFMADD231PS      Z28, Z25, Z25
+	VFMADD231PS      Z28, Z24, Z24
+	VFNMADD231PS     Z25, Z25, Z26
+	VPTESTMD         Z17, Z17, K7
+	VFMADD213PS.Z    Z25, Z24, K7, Z26
+	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z26, K7, K6
+	VFPCLASSPSZ      $0x99, Z26, K7
 	KORTESTW         K6, K7
 	JNE              root_again2
-	VMOVAPS          Z7, Z15
-	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z20, Z15
+	VMOVAPS          Z7, Z16
+	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z26, Z16
 
 root_done2:
-	VMULPS           Z6, Z17, Z30
-	VRSQRT14PS       Z30, Z21
-	VMULPS           Z21, Z30, Z22
-	VMULPS.BCST      lanes_3f000000<>+0(SB), Z21, Z21
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z20
-	VFNMADD231PS     Z22, Z21, Z20
-	VFMADD231PS      Z20, Z22, Z22
-	VFMADD231PS      Z20, Z21, Z21
-	VFNMADD231PS     Z22, Z22, Z30
-	VPTESTMD         Z17, Z17, K7
-	VFMADD213PS.Z    Z22, Z21, K7, Z30
-	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z30, K7, K6
-	VFPCLASSPSZ      $0x99, Z30, K7
+	VMULPS           Z6, Z18, Z28
+	VRSQRT14PS       Z28, Z25
+	VMULPS           Z25, Z28, Z24
+	VMULPS.BCST      lanes_3f000000<>+0(SB), Z25, Z25
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z26
+	VFNMADD231PS     Z24, Z25, Z26
+	VFMADD231PS      Z26, Z24, Z24
+	VFMADD231PS      Z26, Z25, Z25
+	VFNMADD231PS     Z24, Z24, Z28
+	VPTESTMD         Z18, Z18, K7
+	VFMADD213PS.Z    Z24, Z25, K7, Z28
+	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z28, K7, K6
+	VFPCLASSPSZ      $0x99, Z28, K7
 	KORTESTW         K6, K7
 	JNE              root_again3
-	VMOVAPS          Z7, Z16
-	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z30, Z16
+	VMOVAPS          Z7, Z17
+	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z28, Z17
 
 root_done3:
-	VMULPS           Z6, Z18, Z20
-	VRSQRT14PS       Z20, Z22
-	VMULPS           Z22, Z20, Z21
-	VMULPS.BCST      lanes_3f000000<>+0(SB), Z22, Z22
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z30
-	VFNMADD231PS     Z21, Z22, Z30
-	VFMADD231PS      Z30, Z21, Z21
-	VFMADD231PS      Z30, Z22, Z22
-	VFNMADD231PS     Z21, Z21, Z20
-	VPTESTMD         Z18, Z18, K7
-	VFMADD213PS.Z    Z21, Z22, K7, Z20
-	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z20, K7, K6
-	VFPCLASSPSZ      $0x99, Z20, K7
+	VMULPS           Z6, Z19, Z26
+	VRSQRT14PS       Z26, Z24
+	VMULPS           Z24, Z26, Z25
+	VMULPS.BCST      lanes_3f000000<>+0(SB), Z24, Z24
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z28
+	VFNMADD231PS     Z25, Z24, Z28
+	VFMADD231PS      Z28, Z25, Z25
+	VFMADD231PS      Z28, Z24, Z24
+	VFNMADD231PS     Z25, Z25, Z26
+	VPTESTMD         Z19, Z19, K7
+	VFMADD213PS.Z    Z25, Z24, K7, Z26
+	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z26, K7, K6
+	VFPCLASSPSZ      $0x99, Z26, K7
 	KORTESTW         K6, K7
 	JNE              root_again4
-	VMOVAPS          Z7, Z17
-	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z20, Z17
+	VMOVAPS          Z7, Z18
+	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z26, Z18
 
 root_done4:
-	VDIVPS       Z19, Z23, Z19
-	VDIVPS       Z15, Z24, Z15
-	VDIVPS       Z16, Z25, Z16
-	VDIVPS       Z17, Z26, Z17
+	VDIVPS       Z27, Z20, Z27
+	VDIVPS       Z16, Z21, Z16
+	VDIVPS       Z17, Z22, Z17
+	VDIVPS       Z18, Z23, Z18
 	VMULPS       Z10, Z9, Z10
-	VMULPS       Z12, Z9, Z12
 	VMULPS       Z13, Z9, Z13
 	VMULPS       Z14, Z9, Z14
-	VFNMADD231PS Z19, Z4, Z10
-	VFNMADD231PS Z15, Z4, Z12
+	VMULPS       Z15, Z9, Z15
+	VFNMADD231PS Z27, Z4, Z10
 	VFNMADD231PS Z16, Z4, Z13
 	VFNMADD231PS Z17, Z4, Z14
+	VFNMADD231PS Z18, Z4, Z15
 	VMOVUPS      Z10, (AX)
-	VMOVUPS      Z12, 64(AX)
-	VMOVUPS      Z13, 128(AX)
-	VMOVUPS      Z14, 192(AX)
+	VMOVUPS      Z13, 64(AX)
+	VMOVUPS      Z14, 128(AX)
+	VMOVUPS      Z15, 192(AX)
 	ADDQ         $+256, AX
 	ADDQ         $+256, BX
 	ADDQ         $+256, CX
@@ -12031,30 +11871,28 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (AX), Z14
-	VMOVUPS      (DX), Z13
-	VFMADD231PS  Z14, Z8, Z13
-	VMOVUPS      (BX), Z12
-	VMULPS       Z13, Z1, Z10
-	VFMADD231PS  Z12, Z0, Z10
-	VPTESTMD     Z11, Z10, K7
-	VMOVAPS.Z    Z10, K7, Z10
-	VMOVUPS      Z10, (BX)
-	VMOVUPS      (CX), Z12
-	VMULPS       Z13, Z3, Z17
-	VMULPS       Z13, Z17, Z13
-	VFMADD231PS  Z12, Z2, Z13
-	VCMPPS.BCST  $0x01, lanes_00800000<>+0(SB), Z13, K5
-	KNOTW        K5, K7
+	VMOVUPS      (AX), Z15
+	VMOVUPS      (DX), Z14
+	VFMADD231PS  Z15, Z8, Z14
+	VMULPS       Z14, Z1, Z13
+	VFMADD231PS  (BX), Z0, Z13
+	VPTESTMD     Z11, Z13, K7
 	VMOVAPS.Z    Z13, K7, Z13
-	VMOVUPS      Z13, (CX)
-	VMULPS       Z5, Z13, Z12
-	VSQRTPS      Z12, Z12
-	VADDPS       Z7, Z12, Z12
-	VDIVPS       Z12, Z10, Z12
-	VMULPS       Z14, Z9, Z14
-	VFNMADD231PS Z12, Z4, Z14
-	VMOVUPS      Z14, (AX)
+	VMOVUPS      Z13, (BX)
+	VMULPS       Z14, Z3, Z10
+	VMULPS       Z14, Z10, Z14
+	VFMADD231PS  (CX), Z2, Z14
+	VCMPPS       $0x01, Z12, Z14, K5
+	KNOTW        K5, K7
+	VMOVAPS.Z    Z14, K7, Z14
+	VMOVUPS      Z14, (CX)
+	VMULPS       Z5, Z14, Z10
+	VSQRTPS      Z10, Z10
+	VADDPS       Z7, Z10, Z10
+	VDIVPS       Z10, Z13, Z10
+	VMULPS       Z15, Z9, Z15
+	VFNMADD231PS Z10, Z4, Z15
+	VMOVUPS      Z15, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
@@ -12069,51 +11907,51 @@ vectors_end:
 	MOVL         $0x0000ffff, DI
 	BZHIL        SI, DI, DI
 	KMOVW        DI, K1
-	VMOVUPS.Z    (AX), K1, Z14
-	VMOVUPS.Z    (DX), K1, Z12
-	VFMADD231PS  Z14, Z8, Z12
-	VMOVUPS.Z    (BX), K1, Z10
-	VMULPS       Z12, Z1, Z13
-	VFMADD231PS  Z10, Z0, Z13
-	VPTESTMD     Z11, Z13, K7
-	VMOVAPS.Z    Z13, K7, Z13
-	VMOVUPS      Z13, K1, (BX)
-	VMOVUPS.Z    (CX), K1, Z10
-	VMULPS       Z12, Z3, Z17
-	VMULPS       Z12, Z17, Z12
-	VFMADD231PS  Z10, Z2, Z12
-	VCMPPS.BCST  $0x01, lanes_00800000<>+0(SB), Z12, K5
+	VMOVUPS.Z    (AX), K1, Z15
+	VMOVUPS.Z    (DX), K1, Z10
+	VFMADD231PS  Z15, Z8, Z10
+	VMOVUPS.Z    (BX), K1, Z13
+	VMULPS       Z10, Z1, Z14
+	VFMADD231PS  Z13, Z0, Z14
+	VPTESTMD     Z11, Z14, K7
+	VMOVAPS.Z    Z14, K7, Z14
+	VMOVUPS      Z14, K1, (BX)
+	VMOVUPS.Z    (CX), K1, Z13
+	VMULPS       Z10, Z3, Z18
+	VMULPS       Z10, Z18, Z10
+	VFMADD231PS  Z13, Z2, Z10
+	VCMPPS       $0x01, Z12, Z10, K5
 	KNOTW        K5, K7
-	VMOVAPS.Z    Z12, K7, Z12
-	VMOVUPS      Z12, K1, (CX)
-	VMULPS       Z5, Z12, Z10
-	VSQRTPS      Z10, Z10
-	VADDPS       Z7, Z10, Z10
-	VDIVPS       Z10, Z13, Z10
-	VMULPS       Z14, Z9, Z14
-	VFNMADD231PS Z10, Z4, Z14
-	VMOVUPS      Z14, K1, (AX)
+	VMOVAPS.Z    Z10, K7, Z10
+	VMOVUPS      Z10, K1, (CX)
+	VMULPS       Z5, Z10, Z13
+	VSQRTPS      Z13, Z13
+	VADDPS       Z7, Z13, Z13
+	VDIVPS       Z13, Z14, Z13
+	VMULPS       Z15, Z9, Z15
+	VFNMADD231PS Z13, Z4, Z15
+	VMOVUPS      Z15, K1, (AX)
 
 done:
 	VZEROUPPER
 	RET
 
 root_again2:
-	VMULPS  Z5, Z16, Z15
-	VSQRTPS Z15, Z15
-	VADDPS  Z7, Z15, Z15
-	JMP     root_done2
-
-root_again3:
 	VMULPS  Z5, Z17, Z16
 	VSQRTPS Z16, Z16
 	VADDPS  Z7, Z16, Z16
-	JMP     root_done3
+	JMP     root_done2
 
-root_again4:
+root_again3:
 	VMULPS  Z5, Z18, Z17
 	VSQRTPS Z17, Z17
 	VADDPS  Z7, Z17, Z17
+	JMP     root_done3
+
+root_again4:
+	VMULPS  Z5, Z19, Z18
+	VSQRTPS Z18, Z18
+	VADDPS  Z7, Z18, Z18
 	JMP     root_done4
 
 DATA lanes_3f000000<>+0(SB)/4, $0x3f000000
@@ -12274,36 +12112,36 @@ vectors_end:
 	VANDPS      lanes_7f800000<>+0(SB), Y14, Y11
 	VPSIGND     Y11, Y14, Y14
 	CMPQ        SI, $0x04
-	JL          store52_few
+	JL          store49_few
 	VMOVUPS     X14, (BX)
-	JE          store52_end
+	JE          store49_end
 	VPERM2F128  $0x01, Y14, Y14, Y14
 	CMPQ        SI, $0x06
-	JL          store52_five
+	JL          store49_five
 	VMOVLPS     X14, 16(BX)
-	JE          store52_swap
+	JE          store49_swap
 	VEXTRACTPS  $0x02, X14, 24(BX)
-	JMP         store52_swap
+	JMP         store49_swap
 
-store52_five:
+store49_five:
 	VMOVSS X14, 16(BX)
 
-store52_swap:
+store49_swap:
 	VPERM2F128 $0x01, Y14, Y14, Y14
-	JMP        store52_end
+	JMP        store49_end
 
-store52_few:
+store49_few:
 	CMPQ       SI, $0x02
-	JL         store52_one
+	JL         store49_one
 	VMOVLPS    X14, (BX)
-	JE         store52_end
+	JE         store49_end
 	VEXTRACTPS $0x02, X14, 8(BX)
-	JMP        store52_end
+	JMP        store49_end
 
-store52_one:
+store49_one:
 	VMOVSS X14, (BX)
 
-store52_end:
+store49_end:
 	VMASKMOVPS  (CX), Y10, Y11
 	VMULPS      Y12, Y3, Y15
 	VMULPS      Y12, Y15, Y12
@@ -12311,36 +12149,36 @@ store52_end:
 	VCMPPS      $0x01, lanes_00800000<>+0(SB), Y12, Y11
 	VANDNPS     Y12, Y11, Y12
 	CMPQ        SI, $0x04
-	JL          store53_few
+	JL          store50_few
 	VMOVUPS     X12, (CX)
-	JE          store53_end
+	JE          store50_end
 	VPERM2F128  $0x01, Y12, Y12, Y12
 	CMPQ        SI, $0x06
-	JL          store53_five
+	JL          store50_five
 	VMOVLPS     X12, 16(CX)
-	JE          store53_swap
+	JE          store50_swap
 	VEXTRACTPS  $0x02, X12, 24(CX)
-	JMP         store53_swap
+	JMP         store50_swap
 
-store53_five:
+store50_five:
 	VMOVSS X12, 16(CX)
 
-store53_swap:
+store50_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store53_end
+	JMP        store50_end
 
-store53_few:
+store50_few:
 	CMPQ       SI, $0x02
-	JL         store53_one
+	JL         store50_one
 	VMOVLPS    X12, (CX)
-	JE         store53_end
+	JE         store50_end
 	VEXTRACTPS $0x02, X12, 8(CX)
-	JMP        store53_end
+	JMP        store50_end
 
-store53_one:
+store50_one:
 	VMOVSS X12, (CX)
 
-store53_end:
+store50_end:
 	VMULPS       Y5, Y12, Y11
 	VSQRTPS      Y11, Y11
 	VADDPS       Y7, Y11, Y11
@@ -12348,36 +12186,36 @@ store53_end:
 	VMULPS       Y13, Y9, Y13
 	VFNMADD231PS Y11, Y4, Y13
 	CMPQ         SI, $0x04
-	JL           store54_few
+	JL           store51_few
 	VMOVUPS      X13, (AX)
-	JE           store54_end
+	JE           store51_end
 	VPERM2F128   $0x01, Y13, Y13, Y13
 	CMPQ         SI, $0x06
-	JL           store54_five
+	JL           store51_five
 	VMOVLPS      X13, 16(AX)
-	JE           store54_swap
+	JE           store51_swap
 	VEXTRACTPS   $0x02, X13, 24(AX)
-	JMP          store54_swap
+	JMP          store51_swap
 
-store54_five:
+store51_five:
 	VMOVSS X13, 16(AX)
 
-store54_swap:
+store51_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store54_end
+	JMP        store51_end
 
-store54_few:
+store51_few:
 	CMPQ       SI, $0x02
-	JL         store54_one
+	JL         store51_one
 	VMOVLPS    X13, (AX)
-	JE         store54_end
+	JE         store51_end
 	VEXTRACTPS $0x02, X13, 8(AX)
-	JMP        store54_end
+	JMP        store51_end
 
-store54_one:
+store51_one:
 	VMOVSS X13, (AX)
 
-store54_end:
+store51_end:
 done:
 	VZEROUPPER
 	RET
@@ -12499,36 +12337,36 @@ vectors_end:
 	VANDPS      lanes_7f800000<>+0(SB), Y13, Y10
 	VPSIGND     Y10, Y13, Y13
 	CMPQ        SI, $0x04
-	JL          store55_few
+	JL          store52_few
 	VMOVUPS     X13, (BX)
-	JE          store55_end
+	JE          store52_end
 	VPERM2F128  $0x01, Y13, Y13, Y13
 	CMPQ        SI, $0x06
-	JL          store55_five
+	JL          store52_five
 	VMOVLPS     X13, 16(BX)
-	JE          store55_swap
+	JE          store52_swap
 	VEXTRACTPS  $0x02, X13, 24(BX)
-	JMP         store55_swap
+	JMP         store52_swap
 
-store55_five:
+store52_five:
 	VMOVSS X13, 16(BX)
 
-store55_swap:
+store52_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store55_end
+	JMP        store52_end
 
-store55_few:
+store52_few:
 	CMPQ       SI, $0x02
-	JL         store55_one
+	JL         store52_one
 	VMOVLPS    X13, (BX)
-	JE         store55_end
+	JE         store52_end
 	VEXTRACTPS $0x02, X13, 8(BX)
-	JMP        store55_end
+	JMP        store52_end
 
-store55_one:
+store52_one:
 	VMOVSS X13, (BX)
 
-store55_end:
+store52_end:
 	VMASKMOVPS  (CX), Y9, Y10
 	VMULPS      Y11, Y3, Y14
 	VMULPS      Y11, Y14, Y11
@@ -12536,36 +12374,36 @@ store55_end:
 	VCMPPS      $0x01, lanes_00800000<>+0(SB), Y11, Y10
 	VANDNPS     Y11, Y10, Y11
 	CMPQ        SI, $0x04
-	JL          store56_few
+	JL          store53_few
 	VMOVUPS     X11, (CX)
-	JE          store56_end
+	JE          store53_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        SI, $0x06
-	JL          store56_five
+	JL          store53_five
 	VMOVLPS     X11, 16(CX)
-	JE          store56_swap
+	JE          store53_swap
 	VEXTRACTPS  $0x02, X11, 24(CX)
-	JMP         store56_swap
+	JMP         store53_swap
 
-store56_five:
+store53_five:
 	VMOVSS X11, 16(CX)
 
-store56_swap:
+store53_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store56_end
+	JMP        store53_end
 
-store56_few:
+store53_few:
 	CMPQ       SI, $0x02
-	JL         store56_one
+	JL         store53_one
 	VMOVLPS    X11, (CX)
-	JE         store56_end
+	JE         store53_end
 	VEXTRACTPS $0x02, X11, 8(CX)
-	JMP        store56_end
+	JMP        store53_end
 
-store56_one:
+store53_one:
 	VMOVSS X11, (CX)
 
-store56_end:
+store53_end:
 	VMULPS       Y5, Y11, Y10
 	VSQRTPS      Y10, Y10
 	VADDPS       Y7, Y10, Y10
@@ -12573,36 +12411,36 @@ store56_end:
 	VMULPS       Y12, Y8, Y12
 	VFNMADD231PS Y10, Y4, Y12
 	CMPQ         SI, $0x04
-	JL           store57_few
+	JL           store54_few
 	VMOVUPS      X12, (AX)
-	JE           store57_end
+	JE           store54_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         SI, $0x06
-	JL           store57_five
+	JL           store54_five
 	VMOVLPS      X12, 16(AX)
-	JE           store57_swap
+	JE           store54_swap
 	VEXTRACTPS   $0x02, X12, 24(AX)
-	JMP          store57_swap
+	JMP          store54_swap
 
-store57_five:
+store54_five:
 	VMOVSS X12, 16(AX)
 
-store57_swap:
+store54_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store57_end
+	JMP        store54_end
 
-store57_few:
+store54_few:
 	CMPQ       SI, $0x02
-	JL         store57_one
+	JL         store54_one
 	VMOVLPS    X12, (AX)
-	JE         store57_end
+	JE         store54_end
 	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store57_end
+	JMP        store54_end
 
-store57_one:
+store54_one:
 	VMOVSS X12, (AX)
 
-store57_end:
+store54_end:
 done:
 	VZEROUPPER
 	RET
@@ -12638,46 +12476,38 @@ blocks:
 	VMOVUPS          64(DX), Z16
 	VMOVUPS          128(DX), Z17
 	VMOVUPS          192(DX), Z18
-	VMOVUPS          (BX), Z19
-	VMOVUPS          64(BX), Z20
-	VMOVUPS          128(BX), Z21
-	VMOVUPS          192(BX), Z22
-	VMULPS           Z15, Z1, Z23
-	VMULPS           Z16, Z1, Z24
-	VMULPS           Z17, Z1, Z25
-	VMULPS           Z18, Z1, Z26
-	VFMADD231PS      Z19, Z0, Z23
-	VFMADD231PS      Z20, Z0, Z24
-	VFMADD231PS      Z21, Z0, Z25
-	VFMADD231PS      Z22, Z0, Z26
-	VPTESTMD         Z10, Z23, K7
-	VMOVAPS.Z        Z23, K7, Z23
-	VPTESTMD         Z10, Z24, K7
-	VMOVAPS.Z        Z24, K7, Z24
-	VPTESTMD         Z10, Z25, K7
-	VMOVAPS.Z        Z25, K7, Z25
-	VPTESTMD         Z10, Z26, K7
-	VMOVAPS.Z        Z26, K7, Z26
-	VMOVUPS          Z23, (BX)
-	VMOVUPS          Z24, 64(BX)
-	VMOVUPS          Z25, 128(BX)
-	VMOVUPS          Z26, 192(BX)
-	VMOVUPS          (CX), Z22
-	VMOVUPS          64(CX), Z21
-	VMOVUPS          128(CX), Z20
-	VMOVUPS          192(CX), Z19
-	VMULPS           Z15, Z3, Z27
-	VMULPS           Z16, Z3, Z28
-	VMULPS           Z17, Z3, Z29
-	VMULPS           Z18, Z3, Z30
-	VMULPS           Z15, Z27, Z15
-	VMULPS           Z16, Z28, Z16
-	VMULPS           Z17, Z29, Z17
-	VMULPS           Z18, Z30, Z18
-	VFMADD231PS      Z22, Z2, Z15
-	VFMADD231PS      Z21, Z2, Z16
-	VFMADD231PS      Z20, Z2, Z17
-	VFMADD231PS      Z19, Z2, Z18
+	VMULPS           Z15, Z1, Z19
+	VMULPS           Z16, Z1, Z20
+	VMULPS           Z17, Z1, Z21
+	VMULPS           Z18, Z1, Z22
+	VFMADD231PS      (BX), Z0, Z19
+	VFMADD231PS      64(BX), Z0, Z20
+	VFMADD231PS      128(BX), Z0, Z21
+	VFMADD231PS      192(BX), Z0, Z22
+	VPTESTMD         Z10, Z19, K7
+	VMOVAPS.Z        Z19, K7, Z19
+	VPTESTMD         Z10, Z20, K7
+	VMOVAPS.Z        Z20, K7, Z20
+	VPTESTMD         Z10, Z21, K7
+	VMOVAPS.Z        Z21, K7, Z21
+	VPTESTMD         Z10, Z22, K7
+	VMOVAPS.Z        Z22, K7, Z22
+	VMOVUPS          Z19, (BX)
+	VMOVUPS          Z20, 64(BX)
+	VMOVUPS          Z21, 128(BX)
+	VMOVUPS          Z22, 192(BX)
+	VMULPS           Z15, Z3, Z23
+	VMULPS           Z16, Z3, Z24
+	VMULPS           Z17, Z3, Z25
+	VMULPS           Z18, Z3, Z26
+	VMULPS           Z15, Z23, Z15
+	VMULPS           Z16, Z24, Z16
+	VMULPS           Z17, Z25, Z17
+	VMULPS           Z18, Z26, Z18
+	VFMADD231PS      (CX), Z2, Z15
+	VFMADD231PS      64(CX), Z2, Z16
+	VFMADD231PS      128(CX), Z2, Z17
+	VFMADD231PS      192(CX), Z2, Z18
 	VCMPPS           $0x01, Z11, Z15, K2
 	VCMPPS           $0x01, Z11, Z16, K3
 	VCMPPS           $0x01, Z11, Z17, K4
@@ -12694,75 +12524,75 @@ blocks:
 	VMOVUPS          Z16, 64(CX)
 	VMOVUPS          Z17, 128(CX)
 	VMOVUPS          Z18, 192(CX)
-	VMULPS           Z5, Z15, Z19
-	VSQRTPS          Z19, Z19
-	VADDPS           Z7, Z19, Z19
-	VMULPS           Z6, Z16, Z20
-	VRSQRT14PS       Z20, Z22
-	VMULPS           Z22, Z20, Z21
-	VMULPS.BCST      lanes_3f000000<>+0(SB), Z22, Z22
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z30
-	VFNMADD231PS     Z21, Z22, Z30
-	VFMADD231PS      Z30, Z21, Z21
-	VFMADD231PS      Z30, Z22, Z22
-	VFNMADD231PS     Z21, Z21, Z20
+	VMULPS           Z5, Z15, Z26
+	VSQRTPS          Z26, Z26
+	VADDPS           Z7, Z26, Z26
+	VMULPS           Z6, Z16, Z25
+	VRSQRT14PS       Z25, Z23
+	VMULPS           Z23, Z25, Z24
+	VMULPS.BCST      lanes_3f000000<>+0(SB), Z23, Z23
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z27
+	VFNMADD231PS     Z24, Z23, Z27
+	VFMADD231PS      Z27, Z24, Z24
+	VFMADD231PS      Z27, Z23, Z23
+	VFNMADD231PS     Z24, Z24, Z25
 	VPTESTMD         Z16, Z16, K7
-	VFMADD213PS.Z    Z21, Z22, K7, Z20
-	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z20, K7, K6
-	VFPCLASSPSZ      $0x99, Z20, K7
+	VFMADD213PS.Z    Z24, Z23, K7, Z25
+	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z25, K7, K6
+	VFPCLASSPSZ      $0x99, Z25, K7
 	KORTESTW         K6, K7
 	JNE              root_again5
 	VMOVAPS          Z7, Z15
-	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z20, Z15
+	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z25, Z15
 
 root_done5:
-	VMULPS           Z6, Z17, Z30
-	VRSQRT14PS       Z30, Z21
-	VMULPS           Z21, Z30, Z22
-	VMULPS.BCST      lanes_3f000000<>+0(SB), Z21, Z21
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z20
-	VFNMADD231PS     Z22, Z21, Z20
-	VFMADD231PS      Z20, Z22, Z22
-	VFMADD231PS      Z20, Z21, Z21
-	VFNMADD231PS     Z22, Z22, Z30
+	VMULPS           Z6, Z17, Z27
+	VRSQRT14PS       Z27, Z24
+	VMULPS           Z24, Z27, Z23
+	VMULPS.BCST      lanes_3f000000<>+0(SB), Z24, Z24
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z25
+	VFNMADD231PS     Z23, Z24, Z25
+	VFMADD231PS      Z25, Z23, Z23
+	VFMADD231PS      Z25, Z24, Z24
+	VFNMADD231PS     Z23, Z23, Z27
 	VPTESTMD         Z17, Z17, K7
-	VFMADD213PS.Z    Z22, Z21, K7, Z30
-	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z30, K7, K6
-	VFPCLASSPSZ      $0x99, Z30, K7
+	VFMADD213PS.Z    Z23, Z24, K7, Z27
+	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z27, K7, K6
+	VFPCLASSPSZ      $0x99, Z27, K7
 	KORTESTW         K6, K7
 	JNE              root_again6
 	VMOVAPS          Z7, Z16
-	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z30, Z16
+	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z27, Z16
 
 root_done6:
-	VMULPS           Z6, Z18, Z20
-	VRSQRT14PS       Z20, Z22
-	VMULPS           Z22, Z20, Z21
-	VMULPS.BCST      lanes_3f000000<>+0(SB), Z22, Z22
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z30
-	VFNMADD231PS     Z21, Z22, Z30
-	VFMADD231PS      Z30, Z21, Z21
-	VFMADD231PS      Z30, Z22, Z22
-	VFNMADD231PS     Z21, Z21, Z20
+	VMULPS           Z6, Z18, Z25
+	VRSQRT14PS       Z25, Z23
+	VMULPS           Z23, Z25, Z24
+	VMULPS.BCST      lanes_3f000000<>+0(SB), Z23, Z23
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z27
+	VFNMADD231PS     Z24, Z23, Z27
+	VFMADD231PS      Z27, Z24, Z24
+	VFMADD231PS      Z27, Z23, Z23
+	VFNMADD231PS     Z24, Z24, Z25
 	VPTESTMD         Z18, Z18, K7
-	VFMADD213PS.Z    Z21, Z22, K7, Z20
-	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z20, K7, K6
-	VFPCLASSPSZ      $0x99, Z20, K7
+	VFMADD213PS.Z    Z24, Z23, K7, Z25
+	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z25, K7, K6
+	VFPCLASSPSZ      $0x99, Z25, K7
 	KORTESTW         K6, K7
 	JNE              root_again7
 	VMOVAPS          Z7, Z17
-	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z20, Z17
+	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z25, Z17
 
 root_done7:
-	VDIVPS       Z19, Z23, Z19
-	VDIVPS       Z15, Z24, Z15
-	VDIVPS       Z16, Z25, Z16
-	VDIVPS       Z17, Z26, Z17
+	VDIVPS       Z26, Z19, Z26
+	VDIVPS       Z15, Z20, Z15
+	VDIVPS       Z16, Z21, Z16
+	VDIVPS       Z17, Z22, Z17
 	VMULPS       Z9, Z8, Z9
 	VMULPS       Z12, Z8, Z12
 	VMULPS       Z13, Z8, Z13
 	VMULPS       Z14, Z8, Z14
-	VFNMADD231PS Z19, Z4, Z9
+	VFNMADD231PS Z26, Z4, Z9
 	VFNMADD231PS Z15, Z4, Z12
 	VFNMADD231PS Z16, Z4, Z13
 	VFNMADD231PS Z17, Z4, Z14
@@ -12785,26 +12615,24 @@ blocks_end:
 vectors:
 	VMOVUPS      (AX), Z14
 	VMOVUPS      (DX), Z13
-	VMOVUPS      (BX), Z12
-	VMULPS       Z13, Z1, Z9
-	VFMADD231PS  Z12, Z0, Z9
-	VPTESTMD     Z10, Z9, K7
-	VMOVAPS.Z    Z9, K7, Z9
-	VMOVUPS      Z9, (BX)
-	VMOVUPS      (CX), Z12
-	VMULPS       Z13, Z3, Z17
-	VMULPS       Z13, Z17, Z13
-	VFMADD231PS  Z12, Z2, Z13
+	VMULPS       Z13, Z1, Z12
+	VFMADD231PS  (BX), Z0, Z12
+	VPTESTMD     Z10, Z12, K7
+	VMOVAPS.Z    Z12, K7, Z12
+	VMOVUPS      Z12, (BX)
+	VMULPS       Z13, Z3, Z9
+	VMULPS       Z13, Z9, Z13
+	VFMADD231PS  (CX), Z2, Z13
 	VCMPPS       $0x01, Z11, Z13, K5
 	KNOTW        K5, K7
 	VMOVAPS.Z    Z13, K7, Z13
 	VMOVUPS      Z13, (CX)
-	VMULPS       Z5, Z13, Z12
-	VSQRTPS      Z12, Z12
-	VADDPS       Z7, Z12, Z12
-	VDIVPS       Z12, Z9, Z12
+	VMULPS       Z5, Z13, Z9
+	VSQRTPS      Z9, Z9
+	VADDPS       Z7, Z9, Z9
+	VDIVPS       Z9, Z12, Z9
 	VMULPS       Z14, Z8, Z14
-	VFNMADD231PS Z12, Z4, Z14
+	VFNMADD231PS Z9, Z4, Z14
 	VMOVUPS      Z14, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
@@ -12821,27 +12649,27 @@ vectors_end:
 	BZHIL        SI, DI, DI
 	KMOVW        DI, K1
 	VMOVUPS.Z    (AX), K1, Z14
-	VMOVUPS.Z    (DX), K1, Z12
-	VMOVUPS.Z    (BX), K1, Z9
-	VMULPS       Z12, Z1, Z13
-	VFMADD231PS  Z9, Z0, Z13
+	VMOVUPS.Z    (DX), K1, Z9
+	VMOVUPS.Z    (BX), K1, Z12
+	VMULPS       Z9, Z1, Z13
+	VFMADD231PS  Z12, Z0, Z13
 	VPTESTMD     Z10, Z13, K7
 	VMOVAPS.Z    Z13, K7, Z13
 	VMOVUPS      Z13, K1, (BX)
-	VMOVUPS.Z    (CX), K1, Z9
-	VMULPS       Z12, Z3, Z17
-	VMULPS       Z12, Z17, Z12
-	VFMADD231PS  Z9, Z2, Z12
-	VCMPPS       $0x01, Z11, Z12, K5
+	VMOVUPS.Z    (CX), K1, Z12
+	VMULPS       Z9, Z3, Z17
+	VMULPS       Z9, Z17, Z9
+	VFMADD231PS  Z12, Z2, Z9
+	VCMPPS       $0x01, Z11, Z9, K5
 	KNOTW        K5, K7
-	VMOVAPS.Z    Z12, K7, Z12
-	VMOVUPS      Z12, K1, (CX)
-	VMULPS       Z5, Z12, Z9
-	VSQRTPS      Z9, Z9
-	VADDPS       Z7, Z9, Z9
-	VDIVPS       Z9, Z13, Z9
+	VMOVAPS.Z    Z9, K7, Z9
+	VMOVUPS      Z9, K1, (CX)
+	VMULPS       Z5, Z9, Z12
+	VSQRTPS      Z12, Z12
+	VADDPS       Z7, Z12, Z12
+	VDIVPS       Z12, Z13, Z12
 	VMULPS       Z14, Z8, Z14
-	VFNMADD231PS Z9, Z4, Z14
+	VFNMADD231PS Z12, Z4, Z14
 	VMOVUPS      Z14, K1, (AX)
 
 done:
@@ -12989,36 +12817,36 @@ vectors_end:
 	VANDPS      lanes_7f800000<>+0(SB), Y13, Y10
 	VPSIGND     Y10, Y13, Y13
 	CMPQ        SI, $0x04
-	JL          store58_few
+	JL          store55_few
 	VMOVUPS     X13, (BX)
-	JE          store58_end
+	JE          store55_end
 	VPERM2F128  $0x01, Y13, Y13, Y13
 	CMPQ        SI, $0x06
-	JL          store58_five
+	JL          store55_five
 	VMOVLPS     X13, 16(BX)
-	JE          store58_swap
+	JE          store55_swap
 	VEXTRACTPS  $0x02, X13, 24(BX)
-	JMP         store58_swap
+	JMP         store55_swap
 
-store58_five:
+store55_five:
 	VMOVSS X13, 16(BX)
 
-store58_swap:
+store55_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store58_end
+	JMP        store55_end
 
-store58_few:
+store55_few:
 	CMPQ       SI, $0x02
-	JL         store58_one
+	JL         store55_one
 	VMOVLPS    X13, (BX)
-	JE         store58_end
+	JE         store55_end
 	VEXTRACTPS $0x02, X13, 8(BX)
-	JMP        store58_end
+	JMP        store55_end
 
-store58_one:
+store55_one:
 	VMOVSS X13, (BX)
 
-store58_end:
+store55_end:
 	VMASKMOVPS  (CX), Y9, Y10
 	VMULPS      Y11, Y3, Y14
 	VMULPS      Y11, Y14, Y11
@@ -13026,36 +12854,36 @@ store58_end:
 	VCMPPS      $0x01, lanes_00800000<>+0(SB), Y11, Y10
 	VANDNPS     Y11, Y10, Y11
 	CMPQ        SI, $0x04
-	JL          store59_few
+	JL          store56_few
 	VMOVUPS     X11, (CX)
-	JE          store59_end
+	JE          store56_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        SI, $0x06
-	JL          store59_five
+	JL          store56_five
 	VMOVLPS     X11, 16(CX)
-	JE          store59_swap
+	JE          store56_swap
 	VEXTRACTPS  $0x02, X11, 24(CX)
-	JMP         store59_swap
+	JMP         store56_swap
 
-store59_five:
+store56_five:
 	VMOVSS X11, 16(CX)
 
-store59_swap:
+store56_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store59_end
+	JMP        store56_end
 
-store59_few:
+store56_few:
 	CMPQ       SI, $0x02
-	JL         store59_one
+	JL         store56_one
 	VMOVLPS    X11, (CX)
-	JE         store59_end
+	JE         store56_end
 	VEXTRACTPS $0x02, X11, 8(CX)
-	JMP        store59_end
+	JMP        store56_end
 
-store59_one:
+store56_one:
 	VMOVSS X11, (CX)
 
-store59_end:
+store56_end:
 	VMULPS       Y5, Y11, Y10
 	VSQRTPS      Y10, Y10
 	VADDPS       Y7, Y10, Y10
@@ -13063,36 +12891,36 @@ store59_end:
 	VMULPS       Y12, Y8, Y12
 	VFNMADD231PS Y10, Y4, Y12
 	CMPQ         SI, $0x04
-	JL           store60_few
+	JL           store57_few
 	VMOVUPS      X12, (AX)
-	JE           store60_end
+	JE           store57_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         SI, $0x06
-	JL           store60_five
+	JL           store57_five
 	VMOVLPS      X12, 16(AX)
-	JE           store60_swap
+	JE           store57_swap
 	VEXTRACTPS   $0x02, X12, 24(AX)
-	JMP          store60_swap
+	JMP          store57_swap
 
-store60_five:
+store57_five:
 	VMOVSS X12, 16(AX)
 
-store60_swap:
+store57_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store60_end
+	JMP        store57_end
 
-store60_few:
+store57_few:
 	CMPQ       SI, $0x02
-	JL         store60_one
+	JL         store57_one
 	VMOVLPS    X12, (AX)
-	JE         store60_end
+	JE         store57_end
 	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store60_end
+	JMP        store57_end
 
-store60_one:
+store57_one:
 	VMOVSS X12, (AX)
 
-store60_end:
+store57_end:
 done:
 	VZEROUPPER
 	RET
@@ -13210,36 +13038,36 @@ vectors_end:
 	VANDPS      lanes_7f800000<>+0(SB), Y12, Y9
 	VPSIGND     Y9, Y12, Y12
 	CMPQ        SI, $0x04
-	JL          store61_few
+	JL          store58_few
 	VMOVUPS     X12, (BX)
-	JE          store61_end
+	JE          store58_end
 	VPERM2F128  $0x01, Y12, Y12, Y12
 	CMPQ        SI, $0x06
-	JL          store61_five
+	JL          store58_five
 	VMOVLPS     X12, 16(BX)
-	JE          store61_swap
+	JE          store58_swap
 	VEXTRACTPS  $0x02, X12, 24(BX)
-	JMP         store61_swap
+	JMP         store58_swap
 
-store61_five:
+store58_five:
 	VMOVSS X12, 16(BX)
 
-store61_swap:
+store58_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store61_end
+	JMP        store58_end
 
-store61_few:
+store58_few:
 	CMPQ       SI, $0x02
-	JL         store61_one
+	JL         store58_one
 	VMOVLPS    X12, (BX)
-	JE         store61_end
+	JE         store58_end
 	VEXTRACTPS $0x02, X12, 8(BX)
-	JMP        store61_end
+	JMP        store58_end
 
-store61_one:
+store58_one:
 	VMOVSS X12, (BX)
 
-store61_end:
+store58_end:
 	VMASKMOVPS  (CX), Y8, Y9
 	VMULPS      Y10, Y3, Y13
 	VMULPS      Y10, Y13, Y10
@@ -13247,72 +13075,72 @@ store61_end:
 	VCMPPS      $0x01, lanes_00800000<>+0(SB), Y10, Y9
 	VANDNPS     Y10, Y9, Y10
 	CMPQ        SI, $0x04
-	JL          store62_few
+	JL          store59_few
 	VMOVUPS     X10, (CX)
-	JE          store62_end
+	JE          store59_end
 	VPERM2F128  $0x01, Y10, Y10, Y10
 	CMPQ        SI, $0x06
-	JL          store62_five
+	JL          store59_five
 	VMOVLPS     X10, 16(CX)
-	JE          store62_swap
+	JE          store59_swap
 	VEXTRACTPS  $0x02, X10, 24(CX)
-	JMP         store62_swap
+	JMP         store59_swap
 
-store62_five:
+store59_five:
 	VMOVSS X10, 16(CX)
 
-store62_swap:
+store59_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store62_end
+	JMP        store59_end
 
-store62_few:
+store59_few:
 	CMPQ       SI, $0x02
-	JL         store62_one
+	JL         store59_one
 	VMOVLPS    X10, (CX)
-	JE         store62_end
+	JE         store59_end
 	VEXTRACTPS $0x02, X10, 8(CX)
-	JMP        store62_end
+	JMP        store59_end
 
-store62_one:
+store59_one:
 	VMOVSS X10, (CX)
 
-store62_end:
+store59_end:
 	VMULPS       Y5, Y10, Y9
 	VSQRTPS      Y9, Y9
 	VADDPS       Y7, Y9, Y9
 	VDIVPS       Y9, Y12, Y9
 	VFNMADD231PS Y9, Y4, Y11
 	CMPQ         SI, $0x04
-	JL           store63_few
+	JL           store60_few
 	VMOVUPS      X11, (AX)
-	JE           store63_end
+	JE           store60_end
 	VPERM2F128   $0x01, Y11, Y11, Y11
 	CMPQ         SI, $0x06
-	JL           store63_five
+	JL           store60_five
 	VMOVLPS      X11, 16(AX)
-	JE           store63_swap
+	JE           store60_swap
 	VEXTRACTPS   $0x02, X11, 24(AX)
-	JMP          store63_swap
+	JMP          store60_swap
 
-store63_five:
+store60_five:
 	VMOVSS X11, 16(AX)
 
-store63_swap:
+store60_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store63_end
+	JMP        store60_end
 
-store63_few:
+store60_few:
 	CMPQ       SI, $0x02
-	JL         store63_one
+	JL         store60_one
 	VMOVLPS    X11, (AX)
-	JE         store63_end
+	JE         store60_end
 	VEXTRACTPS $0x02, X11, 8(AX)
-	JMP        store63_end
+	JMP        store60_end
 
-store63_one:
+store60_one:
 	VMOVSS X11, (AX)
 
-store63_end:
+store60_end:
 done:
 	VZEROUPPER
 	RET
@@ -13347,46 +13175,38 @@ blocks:
 	VMOVUPS          64(DX), Z15
 	VMOVUPS          128(DX), Z16
 	VMOVUPS          192(DX), Z17
-	VMOVUPS          (BX), Z18
-	VMOVUPS          64(BX), Z19
-	VMOVUPS          128(BX), Z20
-	VMOVUPS          192(BX), Z21
-	VMULPS           Z14, Z1, Z22
-	VMULPS           Z15, Z1, Z23
-	VMULPS           Z16, Z1, Z24
-	VMULPS           Z17, Z1, Z25
-	VFMADD231PS      Z18, Z0, Z22
-	VFMADD231PS      Z19, Z0, Z23
-	VFMADD231PS      Z20, Z0, Z24
-	VFMADD231PS      Z21, Z0, Z25
-	VPTESTMD         Z9, Z22, K7
-	VMOVAPS.Z        Z22, K7, Z22
-	VPTESTMD         Z9, Z23, K7
-	VMOVAPS.Z        Z23, K7, Z23
-	VPTESTMD         Z9, Z24, K7
-	VMOVAPS.Z        Z24, K7, Z24
-	VPTESTMD         Z9, Z25, K7
-	VMOVAPS.Z        Z25, K7, Z25
-	VMOVUPS          Z22, (BX)
-	VMOVUPS          Z23, 64(BX)
-	VMOVUPS          Z24, 128(BX)
-	VMOVUPS          Z25, 192(BX)
-	VMOVUPS          (CX), Z21
-	VMOVUPS          64(CX), Z20
-	VMOVUPS          128(CX), Z19
-	VMOVUPS          192(CX), Z18
-	VMULPS           Z14, Z3, Z26
-	VMULPS           Z15, Z3, Z27
-	VMULPS           Z16, Z3, Z28
-	VMULPS           Z17, Z3, Z29
-	VMULPS           Z14, Z26, Z14
-	VMULPS           Z15, Z27, Z15
-	VMULPS           Z16, Z28, Z16
-	VMULPS           Z17, Z29, Z17
-	VFMADD231PS      Z21, Z2, Z14
-	VFMADD231PS      Z20, Z2, Z15
-	VFMADD231PS      Z19, Z2, Z16
-	VFMADD231PS      Z18, Z2, Z17
+	VMULPS           Z14, Z1, Z18
+	VMULPS           Z15, Z1, Z19
+	VMULPS           Z16, Z1, Z20
+	VMULPS           Z17, Z1, Z21
+	VFMADD231PS      (BX), Z0, Z18
+	VFMADD231PS      64(BX), Z0, Z19
+	VFMADD231PS      128(BX), Z0, Z20
+	VFMADD231PS      192(BX), Z0, Z21
+	VPTESTMD         Z9, Z18, K7
+	VMOVAPS.Z        Z18, K7, Z18
+	VPTESTMD         Z9, Z19, K7
+	VMOVAPS.Z        Z19, K7, Z19
+	VPTESTMD         Z9, Z20, K7
+	VMOVAPS.Z        Z20, K7, Z20
+	VPTESTMD         Z9, Z21, K7
+	VMOVAPS.Z        Z21, K7, Z21
+	VMOVUPS          Z18, (BX)
+	VMOVUPS          Z19, 64(BX)
+	VMOVUPS          Z20, 128(BX)
+	VMOVUPS          Z21, 192(BX)
+	VMULPS           Z14, Z3, Z22
+	VMULPS           Z15, Z3, Z23
+	VMULPS           Z16, Z3, Z24
+	VMULPS           Z17, Z3, Z25
+	VMULPS           Z14, Z22, Z14
+	VMULPS           Z15, Z23, Z15
+	VMULPS           Z16, Z24, Z16
+	VMULPS           Z17, Z25, Z17
+	VFMADD231PS      (CX), Z2, Z14
+	VFMADD231PS      64(CX), Z2, Z15
+	VFMADD231PS      128(CX), Z2, Z16
+	VFMADD231PS      192(CX), Z2, Z17
 	VCMPPS           $0x01, Z10, Z14, K2
 	VCMPPS           $0x01, Z10, Z15, K3
 	VCMPPS           $0x01, Z10, Z16, K4
@@ -13403,71 +13223,71 @@ blocks:
 	VMOVUPS          Z15, 64(CX)
 	VMOVUPS          Z16, 128(CX)
 	VMOVUPS          Z17, 192(CX)
-	VMULPS           Z5, Z14, Z18
-	VSQRTPS          Z18, Z18
-	VADDPS           Z7, Z18, Z18
-	VMULPS           Z6, Z15, Z19
-	VRSQRT14PS       Z19, Z21
-	VMULPS           Z21, Z19, Z20
-	VMULPS.BCST      lanes_3f000000<>+0(SB), Z21, Z21
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z29
-	VFNMADD231PS     Z20, Z21, Z29
-	VFMADD231PS      Z29, Z20, Z20
-	VFMADD231PS      Z29, Z21, Z21
-	VFNMADD231PS     Z20, Z20, Z19
+	VMULPS           Z5, Z14, Z25
+	VSQRTPS          Z25, Z25
+	VADDPS           Z7, Z25, Z25
+	VMULPS           Z6, Z15, Z24
+	VRSQRT14PS       Z24, Z22
+	VMULPS           Z22, Z24, Z23
+	VMULPS.BCST      lanes_3f000000<>+0(SB), Z22, Z22
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z26
+	VFNMADD231PS     Z23, Z22, Z26
+	VFMADD231PS      Z26, Z23, Z23
+	VFMADD231PS      Z26, Z22, Z22
+	VFNMADD231PS     Z23, Z23, Z24
 	VPTESTMD         Z15, Z15, K7
-	VFMADD213PS.Z    Z20, Z21, K7, Z19
-	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z19, K7, K6
-	VFPCLASSPSZ      $0x99, Z19, K7
+	VFMADD213PS.Z    Z23, Z22, K7, Z24
+	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z24, K7, K6
+	VFPCLASSPSZ      $0x99, Z24, K7
 	KORTESTW         K6, K7
 	JNE              root_again8
 	VMOVAPS          Z7, Z14
-	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z19, Z14
+	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z24, Z14
 
 root_done8:
-	VMULPS           Z6, Z16, Z29
-	VRSQRT14PS       Z29, Z20
-	VMULPS           Z20, Z29, Z21
-	VMULPS.BCST      lanes_3f000000<>+0(SB), Z20, Z20
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z19
-	VFNMADD231PS     Z21, Z20, Z19
-	VFMADD231PS      Z19, Z21, Z21
-	VFMADD231PS      Z19, Z20, Z20
-	VFNMADD231PS     Z21, Z21, Z29
+	VMULPS           Z6, Z16, Z26
+	VRSQRT14PS       Z26, Z23
+	VMULPS           Z23, Z26, Z22
+	VMULPS.BCST      lanes_3f000000<>+0(SB), Z23, Z23
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z24
+	VFNMADD231PS     Z22, Z23, Z24
+	VFMADD231PS      Z24, Z22, Z22
+	VFMADD231PS      Z24, Z23, Z23
+	VFNMADD231PS     Z22, Z22, Z26
 	VPTESTMD         Z16, Z16, K7
-	VFMADD213PS.Z    Z21, Z20, K7, Z29
-	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z29, K7, K6
-	VFPCLASSPSZ      $0x99, Z29, K7
+	VFMADD213PS.Z    Z22, Z23, K7, Z26
+	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z26, K7, K6
+	VFPCLASSPSZ      $0x99, Z26, K7
 	KORTESTW         K6, K7
 	JNE              root_again9
 	VMOVAPS          Z7, Z15
-	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z29, Z15
+	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z26, Z15
 
 root_done9:
-	VMULPS           Z6, Z17, Z19
-	VRSQRT14PS       Z19, Z21
-	VMULPS           Z21, Z19, Z20
-	VMULPS.BCST      lanes_3f000000<>+0(SB), Z21, Z21
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z29
-	VFNMADD231PS     Z20, Z21, Z29
-	VFMADD231PS      Z29, Z20, Z20
-	VFMADD231PS      Z29, Z21, Z21
-	VFNMADD231PS     Z20, Z20, Z19
+	VMULPS           Z6, Z17, Z24
+	VRSQRT14PS       Z24, Z22
+	VMULPS           Z22, Z24, Z23
+	VMULPS.BCST      lanes_3f000000<>+0(SB), Z22, Z22
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z26
+	VFNMADD231PS     Z23, Z22, Z26
+	VFMADD231PS      Z26, Z23, Z23
+	VFMADD231PS      Z26, Z22, Z22
+	VFNMADD231PS     Z23, Z23, Z24
 	VPTESTMD         Z17, Z17, K7
-	VFMADD213PS.Z    Z20, Z21, K7, Z19
-	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z19, K7, K6
-	VFPCLASSPSZ      $0x99, Z19, K7
+	VFMADD213PS.Z    Z23, Z22, K7, Z24
+	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z24, K7, K6
+	VFPCLASSPSZ      $0x99, Z24, K7
 	KORTESTW         K6, K7
 	JNE              root_again10
 	VMOVAPS          Z7, Z16
-	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z19, Z16
+	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z24, Z16
 
 root_done10:
-	VDIVPS       Z18, Z22, Z18
-	VDIVPS       Z14, Z23, Z14
-	VDIVPS       Z15, Z24, Z15
-	VDIVPS       Z16, Z25, Z16
-	VFNMADD231PS Z18, Z4, Z8
+	VDIVPS       Z25, Z18, Z25
+	VDIVPS       Z14, Z19, Z14
+	VDIVPS       Z15, Z20, Z15
+	VDIVPS       Z16, Z21, Z16
+	VFNMADD231PS Z25, Z4, Z8
 	VFNMADD231PS Z14, Z4, Z11
 	VFNMADD231PS Z15, Z4, Z12
 	VFNMADD231PS Z16, Z4, Z13
@@ -13490,25 +13310,23 @@ blocks_end:
 vectors:
 	VMOVUPS      (AX), Z13
 	VMOVUPS      (DX), Z12
-	VMOVUPS      (BX), Z11
-	VMULPS       Z12, Z1, Z8
-	VFMADD231PS  Z11, Z0, Z8
-	VPTESTMD     Z9, Z8, K7
-	VMOVAPS.Z    Z8, K7, Z8
-	VMOVUPS      Z8, (BX)
-	VMOVUPS      (CX), Z11
-	VMULPS       Z12, Z3, Z16
-	VMULPS       Z12, Z16, Z12
-	VFMADD231PS  Z11, Z2, Z12
+	VMULPS       Z12, Z1, Z11
+	VFMADD231PS  (BX), Z0, Z11
+	VPTESTMD     Z9, Z11, K7
+	VMOVAPS.Z    Z11, K7, Z11
+	VMOVUPS      Z11, (BX)
+	VMULPS       Z12, Z3, Z8
+	VMULPS       Z12, Z8, Z12
+	VFMADD231PS  (CX), Z2, Z12
 	VCMPPS       $0x01, Z10, Z12, K5
 	KNOTW        K5, K7
 	VMOVAPS.Z    Z12, K7, Z12
 	VMOVUPS      Z12, (CX)
-	VMULPS       Z5, Z12, Z11
-	VSQRTPS      Z11, Z11
-	VADDPS       Z7, Z11, Z11
-	VDIVPS       Z11, Z8, Z11
-	VFNMADD231PS Z11, Z4, Z13
+	VMULPS       Z5, Z12, Z8
+	VSQRTPS      Z8, Z8
+	VADDPS       Z7, Z8, Z8
+	VDIVPS       Z8, Z11, Z8
+	VFNMADD231PS Z8, Z4, Z13
 	VMOVUPS      Z13, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
@@ -13525,26 +13343,26 @@ vectors_end:
 	BZHIL        SI, DI, DI
 	KMOVW        DI, K1
 	VMOVUPS.Z    (AX), K1, Z13
-	VMOVUPS.Z    (DX), K1, Z11
-	VMOVUPS.Z    (BX), K1, Z8
-	VMULPS       Z11, Z1, Z12
-	VFMADD231PS  Z8, Z0, Z12
+	VMOVUPS.Z    (DX), K1, Z8
+	VMOVUPS.Z    (BX), K1, Z11
+	VMULPS       Z8, Z1, Z12
+	VFMADD231PS  Z11, Z0, Z12
 	VPTESTMD     Z9, Z12, K7
 	VMOVAPS.Z    Z12, K7, Z12
 	VMOVUPS      Z12, K1, (BX)
-	VMOVUPS.Z    (CX), K1, Z8
-	VMULPS       Z11, Z3, Z16
-	VMULPS       Z11, Z16, Z11
-	VFMADD231PS  Z8, Z2, Z11
-	VCMPPS       $0x01, Z10, Z11, K5
+	VMOVUPS.Z    (CX), K1, Z11
+	VMULPS       Z8, Z3, Z16
+	VMULPS       Z8, Z16, Z8
+	VFMADD231PS  Z11, Z2, Z8
+	VCMPPS       $0x01, Z10, Z8, K5
 	KNOTW        K5, K7
-	VMOVAPS.Z    Z11, K7, Z11
-	VMOVUPS      Z11, K1, (CX)
-	VMULPS       Z5, Z11, Z8
-	VSQRTPS      Z8, Z8
-	VADDPS       Z7, Z8, Z8
-	VDIVPS       Z8, Z12, Z8
-	VFNMADD231PS Z8, Z4, Z13
+	VMOVAPS.Z    Z8, K7, Z8
+	VMOVUPS      Z8, K1, (CX)
+	VMULPS       Z5, Z8, Z11
+	VSQRTPS      Z11, Z11
+	VADDPS       Z7, Z11, Z11
+	VDIVPS       Z11, Z12, Z11
+	VFNMADD231PS Z11, Z4, Z13
 	VMOVUPS      Z13, K1, (AX)
 
 done:
@@ -13688,36 +13506,36 @@ vectors_end:
 	VANDPS      lanes_7f800000<>+0(SB), Y12, Y9
 	VPSIGND     Y9, Y12, Y12
 	CMPQ        SI, $0x04
-	JL          store64_few
+	JL          store61_few
 	VMOVUPS     X12, (BX)
-	JE          store64_end
+	JE          store61_end
 	VPERM2F128  $0x01, Y12, Y12, Y12
 	CMPQ        SI, $0x06
-	JL          store64_five
+	JL          store61_five
 	VMOVLPS     X12, 16(BX)
-	JE          store64_swap
+	JE          store61_swap
 	VEXTRACTPS  $0x02, X12, 24(BX)
-	JMP         store64_swap
+	JMP         store61_swap
 
-store64_five:
+store61_five:
 	VMOVSS X12, 16(BX)
 
-store64_swap:
+store61_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store64_end
+	JMP        store61_end
 
-store64_few:
+store61_few:
 	CMPQ       SI, $0x02
-	JL         store64_one
+	JL         store61_one
 	VMOVLPS    X12, (BX)
-	JE         store64_end
+	JE         store61_end
 	VEXTRACTPS $0x02, X12, 8(BX)
-	JMP        store64_end
+	JMP        store61_end
 
-store64_one:
+store61_one:
 	VMOVSS X12, (BX)
 
-store64_end:
+store61_end:
 	VMASKMOVPS  (CX), Y8, Y9
 	VMULPS      Y10, Y3, Y13
 	VMULPS      Y10, Y13, Y10
@@ -13725,72 +13543,72 @@ store64_end:
 	VCMPPS      $0x01, lanes_00800000<>+0(SB), Y10, Y9
 	VANDNPS     Y10, Y9, Y10
 	CMPQ        SI, $0x04
-	JL          store65_few
+	JL          store62_few
 	VMOVUPS     X10, (CX)
-	JE          store65_end
+	JE          store62_end
 	VPERM2F128  $0x01, Y10, Y10, Y10
 	CMPQ        SI, $0x06
-	JL          store65_five
+	JL          store62_five
 	VMOVLPS     X10, 16(CX)
-	JE          store65_swap
+	JE          store62_swap
 	VEXTRACTPS  $0x02, X10, 24(CX)
-	JMP         store65_swap
+	JMP         store62_swap
 
-store65_five:
+store62_five:
 	VMOVSS X10, 16(CX)
 
-store65_swap:
+store62_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store65_end
+	JMP        store62_end
 
-store65_few:
+store62_few:
 	CMPQ       SI, $0x02
-	JL         store65_one
+	JL         store62_one
 	VMOVLPS    X10, (CX)
-	JE         store65_end
+	JE         store62_end
 	VEXTRACTPS $0x02, X10, 8(CX)
-	JMP        store65_end
+	JMP        store62_end
 
-store65_one:
+store62_one:
 	VMOVSS X10, (CX)
 
-store65_end:
+store62_end:
 	VMULPS       Y5, Y10, Y9
 	VSQRTPS      Y9, Y9
 	VADDPS       Y7, Y9, Y9
 	VDIVPS       Y9, Y12, Y9
 	VFNMADD231PS Y9, Y4, Y11
 	CMPQ         SI, $0x04
-	JL           store66_few
+	JL           store63_few
 	VMOVUPS      X11, (AX)
-	JE           store66_end
+	JE           store63_end
 	VPERM2F128   $0x01, Y11, Y11, Y11
 	CMPQ         SI, $0x06
-	JL           store66_five
+	JL           store63_five
 	VMOVLPS      X11, 16(AX)
-	JE           store66_swap
+	JE           store63_swap
 	VEXTRACTPS   $0x02, X11, 24(AX)
-	JMP          store66_swap
+	JMP          store63_swap
 
-store66_five:
+store63_five:
 	VMOVSS X11, 16(AX)
 
-store66_swap:
+store63_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store66_end
+	JMP        store63_end
 
-store66_few:
+store63_few:
 	CMPQ       SI, $0x02
-	JL         store66_one
+	JL         store63_one
 	VMOVLPS    X11, (AX)
-	JE         store66_end
+	JE         store63_end
 	VEXTRACTPS $0x02, X11, 8(AX)
-	JMP        store66_end
+	JMP        store63_end
 
-store66_one:
+store63_one:
 	VMOVSS X11, (AX)
 
-store66_end:
+store63_end:
 done:
 	VZEROUPPER
 	RET
@@ -13932,36 +13750,36 @@ vectors_end:
 	VANDPS      lanes_7f800000<>+0(SB), Y14, Y11
 	VPSIGND     Y11, Y14, Y14
 	CMPQ        DI, $0x04
-	JL          store67_few
+	JL          store64_few
 	VMOVUPS     X14, (BX)
-	JE          store67_end
+	JE          store64_end
 	VPERM2F128  $0x01, Y14, Y14, Y14
 	CMPQ        DI, $0x06
-	JL          store67_five
+	JL          store64_five
 	VMOVLPS     X14, 16(BX)
-	JE          store67_swap
+	JE          store64_swap
 	VEXTRACTPS  $0x02, X14, 24(BX)
-	JMP         store67_swap
+	JMP         store64_swap
 
-store67_five:
+store64_five:
 	VMOVSS X14, 16(BX)
 
-store67_swap:
+store64_swap:
 	VPERM2F128 $0x01, Y14, Y14, Y14
-	JMP        store67_end
+	JMP        store64_end
 
-store67_few:
+store64_few:
 	CMPQ       DI, $0x02
-	JL         store67_one
+	JL         store64_one
 	VMOVLPS    X14, (BX)
-	JE         store67_end
+	JE         store64_end
 	VEXTRACTPS $0x02, X14, 8(BX)
-	JMP        store67_end
+	JMP        store64_end
 
-store67_one:
+store64_one:
 	VMOVSS X14, (BX)
 
-store67_end:
+store64_end:
 	VMASKMOVPS  (CX), Y10, Y11
 	VMULPS      Y12, Y3, Y15
 	VMULPS      Y12, Y15, Y12
@@ -13969,71 +13787,71 @@ store67_end:
 	VCMPPS      $0x01, lanes_00800000<>+0(SB), Y12, Y11
 	VANDNPS     Y12, Y11, Y12
 	CMPQ        DI, $0x04
-	JL          store68_few
+	JL          store65_few
 	VMOVUPS     X12, (CX)
-	JE          store68_end
+	JE          store65_end
 	VPERM2F128  $0x01, Y12, Y12, Y12
 	CMPQ        DI, $0x06
-	JL          store68_five
+	JL          store65_five
 	VMOVLPS     X12, 16(CX)
-	JE          store68_swap
+	JE          store65_swap
 	VEXTRACTPS  $0x02, X12, 24(CX)
-	JMP         store68_swap
+	JMP         store65_swap
 
-store68_five:
+store65_five:
 	VMOVSS X12, 16(CX)
 
-store68_swap:
+store65_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store68_end
+	JMP        store65_end
 
-store68_few:
+store65_few:
 	CMPQ       DI, $0x02
-	JL         store68_one
+	JL         store65_one
 	VMOVLPS    X12, (CX)
-	JE         store68_end
+	JE         store65_end
 	VEXTRACTPS $0x02, X12, 8(CX)
-	JMP        store68_end
+	JMP        store65_end
 
-store68_one:
+store65_one:
 	VMOVSS X12, (CX)
 
-store68_end:
+store65_end:
 	VMASKMOVPS (DX), Y10, Y11
 	VMAXPS     Y11, Y12, Y11
 	VCMPPS     $0x01, lanes_00800000<>+0(SB), Y11, Y12
 	VANDNPS    Y11, Y12, Y11
 	CMPQ       DI, $0x04
-	JL         store69_few
+	JL         store66_few
 	VMOVUPS    X11, (DX)
-	JE         store69_end
+	JE         store66_end
 	VPERM2F128 $0x01, Y11, Y11, Y11
 	CMPQ       DI, $0x06
-	JL         store69_five
+	JL         store66_five
 	VMOVLPS    X11, 16(DX)
-	JE         store69_swap
+	JE         store66_swap
 	VEXTRACTPS $0x02, X11, 24(DX)
-	JMP        store69_swap
+	JMP        store66_swap
 
-store69_five:
+store66_five:
 	VMOVSS X11, 16(DX)
 
-store69_swap:
+store66_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store69_end
+	JMP        store66_end
 
-store69_few:
+store66_few:
 	CMPQ       DI, $0x02
-	JL         store69_one
+	JL         store66_one
 	VMOVLPS    X11, (DX)
-	JE         store69_end
+	JE         store66_end
 	VEXTRACTPS $0x02, X11, 8(DX)
-	JMP        store69_end
+	JMP        store66_end
 
-store69_one:
+store66_one:
 	VMOVSS X11, (DX)
 
-store69_end:
+store66_end:
 	VMULPS       Y5, Y11, Y12
 	VSQRTPS      Y12, Y12
 	VADDPS       Y7, Y12, Y12
@@ -14041,36 +13859,36 @@ store69_end:
 	VMULPS       Y13, Y9, Y13
 	VFNMADD231PS Y12, Y4, Y13
 	CMPQ         DI, $0x04
-	JL           store70_few
+	JL           store67_few
 	VMOVUPS      X13, (AX)
-	JE           store70_end
+	JE           store67_end
 	VPERM2F128   $0x01, Y13, Y13, Y13
 	CMPQ         DI, $0x06
-	JL           store70_five
+	JL           store67_five
 	VMOVLPS      X13, 16(AX)
-	JE           store70_swap
+	JE           store67_swap
 	VEXTRACTPS   $0x02, X13, 24(AX)
-	JMP          store70_swap
+	JMP          store67_swap
 
-store70_five:
+store67_five:
 	VMOVSS X13, 16(AX)
 
-store70_swap:
+store67_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store70_end
+	JMP        store67_end
 
-store70_few:
+store67_few:
 	CMPQ       DI, $0x02
-	JL         store70_one
+	JL         store67_one
 	VMOVLPS    X13, (AX)
-	JE         store70_end
+	JE         store67_end
 	VEXTRACTPS $0x02, X13, 8(AX)
-	JMP        store70_end
+	JMP        store67_end
 
-store70_one:
+store67_one:
 	VMOVSS X13, (AX)
 
-store70_end:
+store67_end:
 done:
 	VZEROUPPER
 	RET
@@ -14095,180 +13913,167 @@ TEXT ·AmsGradAVX512(SB), NOSPLIT, $0-88
 	VBROADCASTSS decay+80(FP), Z8
 	VBROADCASTSS keep+84(FP), Z9
 	VBROADCASTSS lanes_7f800000<>+0(SB), Z11
+	VBROADCASTSS lanes_00800000<>+0(SB), Z12
 	SUBQ         $+64, DI
 	JL           blocks_end
 
 blocks:
 	VMOVUPS          (AX), Z10
-	VMOVUPS          64(AX), Z12
-	VMOVUPS          128(AX), Z13
-	VMOVUPS          192(AX), Z14
-	VMOVUPS          (SI), Z15
-	VMOVUPS          64(SI), Z16
-	VMOVUPS          128(SI), Z17
-	VMOVUPS          192(SI), Z18
-	VFMADD231PS      Z10, Z8, Z15
-	VFMADD231PS      Z12, Z8, Z16
+	VMOVUPS          64(AX), Z13
+	VMOVUPS          128(AX), Z14
+	VMOVUPS          192(AX), Z15
+	VMOVUPS          (SI), Z16
+	VMOVUPS          64(SI), Z17
+	VMOVUPS          128(SI), Z18
+	VMOVUPS          192(SI), Z19
+	VFMADD231PS      Z10, Z8, Z16
 	VFMADD231PS      Z13, Z8, Z17
 	VFMADD231PS      Z14, Z8, Z18
-	VMOVUPS          (BX), Z19
-	VMOVUPS          64(BX), Z20
-	VMOVUPS          128(BX), Z21
-	VMOVUPS          192(BX), Z22
-	VMULPS           Z15, Z1, Z23
-	VMULPS           Z16, Z1, Z24
-	VMULPS           Z17, Z1, Z25
-	VMULPS           Z18, Z1, Z26
-	VFMADD231PS      Z19, Z0, Z23
-	VFMADD231PS      Z20, Z0, Z24
-	VFMADD231PS      Z21, Z0, Z25
-	VFMADD231PS      Z22, Z0, Z26
+	VFMADD231PS      Z15, Z8, Z19
+	VMULPS           Z16, Z1, Z20
+	VMULPS           Z17, Z1, Z21
+	VMULPS           Z18, Z1, Z22
+	VMULPS           Z19, Z1, Z23
+	VFMADD231PS      (BX), Z0, Z20
+	VFMADD231PS      64(BX), Z0, Z21
+	VFMADD231PS      128(BX), Z0, Z22
+	VFMADD231PS      192(BX), Z0, Z23
+	VPTESTMD         Z11, Z20, K7
+	VMOVAPS.Z        Z20, K7, Z20
+	VPTESTMD         Z11, Z21, K7
+	VMOVAPS.Z        Z21, K7, Z21
+	VPTESTMD         Z11, Z22, K7
+	VMOVAPS.Z        Z22, K7, Z22
 	VPTESTMD         Z11, Z23, K7
 	VMOVAPS.Z        Z23, K7, Z23
-	VPTESTMD         Z11, Z24, K7
-	VMOVAPS.Z        Z24, K7, Z24
-	VPTESTMD         Z11, Z25, K7
-	VMOVAPS.Z        Z25, K7, Z25
-	VPTESTMD         Z11, Z26, K7
-	VMOVAPS.Z        Z26, K7, Z26
-	VMOVUPS          Z23, (BX)
-	VMOVUPS          Z24, 64(BX)
-	VMOVUPS          Z25, 128(BX)
-	VMOVUPS          Z26, 192(BX)
-	VMOVUPS          (CX), Z22
-	VMOVUPS          64(CX), Z21
-	VMOVUPS          128(CX), Z20
-	VMOVUPS          192(CX), Z19
-	VMULPS           Z15, Z3, Z27
-	VMULPS           Z16, Z3, Z28
-	VMULPS           Z17, Z3, Z29
-	VMULPS           Z18, Z3, Z30
-	VMULPS           Z15, Z27, Z15
-	VMULPS           Z16, Z28, Z16
-	VMULPS           Z17, Z29, Z17
-	VMULPS           Z18, Z30, Z18
-	VFMADD231PS      Z22, Z2, Z15
-	VFMADD231PS      Z21, Z2, Z16
-	VFMADD231PS      Z20, Z2, Z17
-	VFMADD231PS      Z19, Z2, Z18
-	VBROADCASTSS     lanes_00800000<>+0(SB), Z19
-	VCMPPS           $0x01, Z19, Z15, K2
-	VCMPPS           $0x01, Z19, Z16, K3
-	VCMPPS           $0x01, Z19, Z17, K4
-	VCMPPS           $0x01, Z19, Z18, K5
+	VMOVUPS          Z20, (BX)
+	VMOVUPS          Z21, 64(BX)
+	VMOVUPS          Z22, 128(BX)
+	VMOVUPS          Z23, 192(BX)
+	VMULPS           Z16, Z3, Z24
+	VMULPS           Z17, Z3, Z25
+	VMULPS           Z18, Z3, Z26
+	VMULPS           Z19, Z3, Z27
+	VMULPS           Z16, Z24, Z16
+	VMULPS           Z17, Z25, Z17
+	VMULPS           Z18, Z26, Z18
+	VMULPS           Z19, Z27, Z19
+	VFMADD231PS      (CX), Z2, Z16
+	VFMADD231PS      64(CX), Z2, Z17
+	VFMADD231PS      128(CX), Z2, Z18
+	VFMADD231PS      192(CX), Z2, Z19
+	VCMPPS           $0x01, Z12, Z16, K2
+	VCMPPS           $0x01, Z12, Z17, K3
+	VCMPPS           $0x01, Z12, Z18, K4
+	VCMPPS           $0x01, Z12, Z19, K5
 	KNOTW            K2, K7
-	VMOVAPS.Z        Z15, K7, Z15
+	VMOVAPS.Z        Z16, K7, Z16
 	KNOTW            K3, K7
+	VMOVAPS.Z        Z17, K7, Z17
+	KNOTW            K4, K7
+	VMOVAPS.Z        Z18, K7, Z18
+	KNOTW            K5, K7
+	VMOVAPS.Z        Z19, K7, Z19
+	VMOVUPS          Z16, (CX)
+	VMOVUPS          Z17, 64(CX)
+	VMOVUPS          Z18, 128(CX)
+	VMOVUPS          Z19, 192(CX)
+	VMAXPS           (DX), Z16, Z16
+	VMAXPS           64(DX), Z17, Z17
+	VMAXPS           128(DX), Z18, Z18
+	VMAXPS           192(DX), Z19, Z19
+	VCMPPS           $0x01, Z12, Z16, K5
+	VCMPPS           $0x01, Z12, Z17, K4
+	VCMPPS           $0x01, Z12, Z18, K3
+	VCMPPS           $0x01, Z12, Z19, K2
+	KNOTW            K5, K7
 	VMOVAPS.Z        Z16, K7, Z16
 	KNOTW            K4, K7
 	VMOVAPS.Z        Z17, K7, Z17
-	KNOTW            K5, K7
-	VMOVAPS.Z        Z18, K7, Z18
-	VMOVUPS          Z15, (CX)
-	VMOVUPS          Z16, 64(CX)
-	VMOVUPS          Z17, 128(CX)
-	VMOVUPS          Z18, 192(CX)
-	VMOVUPS          (DX), Z19
-	VMOVUPS          64(DX), Z20
-	VMOVUPS          128(DX), Z21
-	VMOVUPS          192(DX), Z22
-	VMAXPS           Z19, Z15, Z19
-	VMAXPS           Z20, Z16, Z20
-	VMAXPS           Z21, Z17, Z21
-	VMAXPS           Z22, Z18, Z22
-	VBROADCASTSS     lanes_00800000<>+0(SB), Z18
-	VCMPPS           $0x01, Z18, Z19, K5
-	VCMPPS           $0x01, Z18, Z20, K4
-	VCMPPS           $0x01, Z18, Z21, K3
-	VCMPPS           $0x01, Z18, Z22, K2
-	KNOTW            K5, K7
-	VMOVAPS.Z        Z19, K7, Z19
-	KNOTW            K4, K7
-	VMOVAPS.Z        Z20, K7, Z20
 	KNOTW            K3, K7
-	VMOVAPS.Z        Z21, K7, Z21
+	VMOVAPS.Z        Z18, K7, Z18
 	KNOTW            K2, K7
-	VMOVAPS.Z        Z22, K7, Z22
-	VMOVUPS          Z19, (DX)
-	VMOVUPS          Z20, 64(DX)
-	VMOVUPS          Z21, 128(DX)
-	VMOVUPS          Z22, 192(DX)
-	VMULPS           Z5, Z19, Z18
-	VSQRTPS          Z18, Z18
-	VADDPS           Z7, Z18, Z18
-	VMULPS           Z6, Z20, Z17
-	VRSQRT14PS       Z17, Z15
-	VMULPS           Z15, Z17, Z16
-	VMULPS.BCST      lanes_3f000000<>+0(SB), Z15, Z15
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z30
-	VFNMADD231PS     Z16, Z15, Z30
-	VFMADD231PS      Z30, Z16, Z16
-	VFMADD231PS      Z30, Z15, Z15
-	VFNMADD231PS     Z16, Z16, Z17
-	VPTESTMD         Z20, Z20, K7
-	VFMADD213PS.Z    Z16, Z15, K7, Z17
-	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z17, K7, K6
-	VFPCLASSPSZ      $0x99, Z17, K7
+	VMOVAPS.Z        Z19, K7, Z19
+	VMOVUPS          Z16, (DX)
+	VMOVUPS          Z17, 64(DX)
+	VMOVUPS          Z18, 128(DX)
+	VMOVUPS          Z19, 192(DX)
+	VMULPS           Z5, Z16, Z27
+	VSQRTPS          Z27, Z27
+	VADDPS           Z7, Z27, Z27
+	VMULPS           Z6, Z17, Z26
+	VRSQRT14PS       Z26, Z24
+	VMULPS           Z24, Z26, Z25
+	VMULPS.BCST      lanes_3f000000<>+0(SB), Z24, Z24
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z28
+	VFNMADD231PS     Z25, Z24, Z28
+	VFMADD231PS      Z28, Z25, Z25
+	VFMADD231PS      Z28, Z24, Z24
+	VFNMADD231PS     Z25, Z25, Z26
+	VPTESTMD         Z17, Z17, K7
+	VFMADD213PS.Z    Z25, Z24, K7, Z26
+	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z26, K7, K6
+	VFPCLASSPSZ      $0x99, Z26, K7
 	KORTESTW         K6, K7
 	JNE              root_again11
-	VMOVAPS          Z7, Z19
-	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z17, Z19
+	VMOVAPS          Z7, Z16
+	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z26, Z16
 
 root_done11:
-	VMULPS           Z6, Z21, Z30
-	VRSQRT14PS       Z30, Z16
-	VMULPS           Z16, Z30, Z15
-	VMULPS.BCST      lanes_3f000000<>+0(SB), Z16, Z16
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z17
-	VFNMADD231PS     Z15, Z16, Z17
-	VFMADD231PS      Z17, Z15, Z15
-	VFMADD231PS      Z17, Z16, Z16
-	VFNMADD231PS     Z15, Z15, Z30
-	VPTESTMD         Z21, Z21, K7
-	VFMADD213PS.Z    Z15, Z16, K7, Z30
-	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z30, K7, K6
-	VFPCLASSPSZ      $0x99, Z30, K7
+	VMULPS           Z6, Z18, Z28
+	VRSQRT14PS       Z28, Z25
+	VMULPS           Z25, Z28, Z24
+	VMULPS.BCST      lanes_3f000000<>+0(SB), Z25, Z25
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z26
+	VFNMADD231PS     Z24, Z25, Z26
+	VFMADD231PS      Z26, Z24, Z24
+	VFMADD231PS      Z26, Z25, Z25
+	VFNMADD231PS     Z24, Z24, Z28
+	VPTESTMD         Z18, Z18, K7
+	VFMADD213PS.Z    Z24, Z25, K7, Z28
+	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z28, K7, K6
+	VFPCLASSPSZ      $0x99, Z28, K7
 	KORTESTW         K6, K7
 	JNE              root_again12
-	VMOVAPS          Z7, Z20
-	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z30, Z20
+	VMOVAPS          Z7, Z17
+	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z28, Z17
 
 root_done12:
-	VMULPS           Z6, Z22, Z17
-	VRSQRT14PS       Z17, Z15
-	VMULPS           Z15, Z17, Z16
-	VMULPS.BCST      lanes_3f000000<>+0(SB), Z15, Z15
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z30
-	VFNMADD231PS     Z16, Z15, Z30
-	VFMADD231PS      Z30, Z16, Z16
-	VFMADD231PS      Z30, Z15, Z15
-	VFNMADD231PS     Z16, Z16, Z17
-	VPTESTMD         Z22, Z22, K7
-	VFMADD213PS.Z    Z16, Z15, K7, Z17
-	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z17, K7, K6
-	VFPCLASSPSZ      $0x99, Z17, K7
+	VMULPS           Z6, Z19, Z26
+	VRSQRT14PS       Z26, Z24
+	VMULPS           Z24, Z26, Z25
+	VMULPS.BCST      lanes_3f000000<>+0(SB), Z24, Z24
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z28
+	VFNMADD231PS     Z25, Z24, Z28
+	VFMADD231PS      Z28, Z25, Z25
+	VFMADD231PS      Z28, Z24, Z24
+	VFNMADD231PS     Z25, Z25, Z26
+	VPTESTMD         Z19, Z19, K7
+	VFMADD213PS.Z    Z25, Z24, K7, Z26
+	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z26, K7, K6
+	VFPCLASSPSZ      $0x99, Z26, K7
 	KORTESTW         K6, K7
 	JNE              root_again13
-	VMOVAPS          Z7, Z21
-	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z17, Z21
+	VMOVAPS          Z7, Z18
+	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z26, Z18
 
 root_done13:
+	VDIVPS       Z27, Z20, Z27
+	VDIVPS       Z16, Z21, Z16
+	VDIVPS       Z17, Z22, Z17
 	VDIVPS       Z18, Z23, Z18
-	VDIVPS       Z19, Z24, Z19
-	VDIVPS       Z20, Z25, Z20
-	VDIVPS       Z21, Z26, Z21
 	VMULPS       Z10, Z9, Z10
-	VMULPS       Z12, Z9, Z12
 	VMULPS       Z13, Z9, Z13
 	VMULPS       Z14, Z9, Z14
-	VFNMADD231PS Z18, Z4, Z10
-	VFNMADD231PS Z19, Z4, Z12
-	VFNMADD231PS Z20, Z4, Z13
-	VFNMADD231PS Z21, Z4, Z14
+	VMULPS       Z15, Z9, Z15
+	VFNMADD231PS Z27, Z4, Z10
+	VFNMADD231PS Z16, Z4, Z13
+	VFNMADD231PS Z17, Z4, Z14
+	VFNMADD231PS Z18, Z4, Z15
 	VMOVUPS      Z10, (AX)
-	VMOVUPS      Z12, 64(AX)
-	VMOVUPS      Z13, 128(AX)
-	VMOVUPS      Z14, 192(AX)
+	VMOVUPS      Z13, 64(AX)
+	VMOVUPS      Z14, 128(AX)
+	VMOVUPS      Z15, 192(AX)
 	ADDQ         $+256, AX
 	ADDQ         $+256, BX
 	ADDQ         $+256, CX
@@ -14283,36 +14088,33 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (AX), Z14
-	VMOVUPS      (SI), Z13
-	VFMADD231PS  Z14, Z8, Z13
-	VMOVUPS      (BX), Z12
-	VMULPS       Z13, Z1, Z10
-	VFMADD231PS  Z12, Z0, Z10
-	VPTESTMD     Z11, Z10, K7
-	VMOVAPS.Z    Z10, K7, Z10
-	VMOVUPS      Z10, (BX)
-	VMOVUPS      (CX), Z12
-	VMULPS       Z13, Z3, Z21
-	VMULPS       Z13, Z21, Z13
-	VFMADD231PS  Z12, Z2, Z13
-	VCMPPS.BCST  $0x01, lanes_00800000<>+0(SB), Z13, K2
-	KNOTW        K2, K7
+	VMOVUPS      (AX), Z15
+	VMOVUPS      (SI), Z14
+	VFMADD231PS  Z15, Z8, Z14
+	VMULPS       Z14, Z1, Z13
+	VFMADD231PS  (BX), Z0, Z13
+	VPTESTMD     Z11, Z13, K7
 	VMOVAPS.Z    Z13, K7, Z13
-	VMOVUPS      Z13, (CX)
-	VMOVUPS      (DX), Z12
-	VMAXPS       Z12, Z13, Z12
-	VCMPPS.BCST  $0x01, lanes_00800000<>+0(SB), Z12, K2
+	VMOVUPS      Z13, (BX)
+	VMULPS       Z14, Z3, Z10
+	VMULPS       Z14, Z10, Z14
+	VFMADD231PS  (CX), Z2, Z14
+	VCMPPS       $0x01, Z12, Z14, K2
 	KNOTW        K2, K7
-	VMOVAPS.Z    Z12, K7, Z12
-	VMOVUPS      Z12, (DX)
-	VMULPS       Z5, Z12, Z13
-	VSQRTPS      Z13, Z13
-	VADDPS       Z7, Z13, Z13
-	VDIVPS       Z13, Z10, Z13
-	VMULPS       Z14, Z9, Z14
-	VFNMADD231PS Z13, Z4, Z14
-	VMOVUPS      Z14, (AX)
+	VMOVAPS.Z    Z14, K7, Z14
+	VMOVUPS      Z14, (CX)
+	VMAXPS       (DX), Z14, Z14
+	VCMPPS       $0x01, Z12, Z14, K2
+	KNOTW        K2, K7
+	VMOVAPS.Z    Z14, K7, Z14
+	VMOVUPS      Z14, (DX)
+	VMULPS       Z5, Z14, Z10
+	VSQRTPS      Z10, Z10
+	VADDPS       Z7, Z10, Z10
+	VDIVPS       Z10, Z13, Z10
+	VMULPS       Z15, Z9, Z15
+	VFNMADD231PS Z10, Z4, Z15
+	VMOVUPS      Z15, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
@@ -14328,57 +14130,57 @@ vectors_end:
 	MOVL         $0x0000ffff, R8
 	BZHIL        DI, R8, R8
 	KMOVW        R8, K1
-	VMOVUPS.Z    (AX), K1, Z14
-	VMOVUPS.Z    (SI), K1, Z13
-	VFMADD231PS  Z14, Z8, Z13
-	VMOVUPS.Z    (BX), K1, Z10
-	VMULPS       Z13, Z1, Z12
-	VFMADD231PS  Z10, Z0, Z12
-	VPTESTMD     Z11, Z12, K7
-	VMOVAPS.Z    Z12, K7, Z12
-	VMOVUPS      Z12, K1, (BX)
-	VMOVUPS.Z    (CX), K1, Z10
-	VMULPS       Z13, Z3, Z21
-	VMULPS       Z13, Z21, Z13
-	VFMADD231PS  Z10, Z2, Z13
-	VCMPPS.BCST  $0x01, lanes_00800000<>+0(SB), Z13, K2
-	KNOTW        K2, K7
-	VMOVAPS.Z    Z13, K7, Z13
-	VMOVUPS      Z13, K1, (CX)
-	VMOVUPS.Z    (DX), K1, Z10
-	VMAXPS       Z10, Z13, Z10
-	VCMPPS.BCST  $0x01, lanes_00800000<>+0(SB), Z10, K2
+	VMOVUPS.Z    (AX), K1, Z15
+	VMOVUPS.Z    (SI), K1, Z10
+	VFMADD231PS  Z15, Z8, Z10
+	VMOVUPS.Z    (BX), K1, Z13
+	VMULPS       Z10, Z1, Z14
+	VFMADD231PS  Z13, Z0, Z14
+	VPTESTMD     Z11, Z14, K7
+	VMOVAPS.Z    Z14, K7, Z14
+	VMOVUPS      Z14, K1, (BX)
+	VMOVUPS.Z    (CX), K1, Z13
+	VMULPS       Z10, Z3, Z18
+	VMULPS       Z10, Z18, Z10
+	VFMADD231PS  Z13, Z2, Z10
+	VCMPPS       $0x01, Z12, Z10, K2
 	KNOTW        K2, K7
 	VMOVAPS.Z    Z10, K7, Z10
-	VMOVUPS      Z10, K1, (DX)
-	VMULPS       Z5, Z10, Z13
-	VSQRTPS      Z13, Z13
-	VADDPS       Z7, Z13, Z13
-	VDIVPS       Z13, Z12, Z13
-	VMULPS       Z14, Z9, Z14
-	VFNMADD231PS Z13, Z4, Z14
-	VMOVUPS      Z14, K1, (AX)
+	VMOVUPS      Z10, K1, (CX)
+	VMOVUPS.Z    (DX), K1, Z13
+	VMAXPS       Z13, Z10, Z13
+	VCMPPS       $0x01, Z12, Z13, K2
+	KNOTW        K2, K7
+	VMOVAPS.Z    Z13, K7, Z13
+	VMOVUPS      Z13, K1, (DX)
+	VMULPS       Z5, Z13, Z10
+	VSQRTPS      Z10, Z10
+	VADDPS       Z7, Z10, Z10
+	VDIVPS       Z10, Z14, Z10
+	VMULPS       Z15, Z9, Z15
+	VFNMADD231PS Z10, Z4, Z15
+	VMOVUPS      Z15, K1, (AX)
 
 done:
 	VZEROUPPER
 	RET
 
 root_again11:
-	VMULPS  Z5, Z20, Z19
-	VSQRTPS Z19, Z19
-	VADDPS  Z7, Z19, Z19
+	VMULPS  Z5, Z17, Z16
+	VSQRTPS Z16, Z16
+	VADDPS  Z7, Z16, Z16
 	JMP     root_done11
 
 root_again12:
-	VMULPS  Z5, Z21, Z20
-	VSQRTPS Z20, Z20
-	VADDPS  Z7, Z20, Z20
+	VMULPS  Z5, Z18, Z17
+	VSQRTPS Z17, Z17
+	VADDPS  Z7, Z17, Z17
 	JMP     root_done12
 
 root_again13:
-	VMULPS  Z5, Z22, Z21
-	VSQRTPS Z21, Z21
-	VADDPS  Z7, Z21, Z21
+	VMULPS  Z5, Z19, Z18
+	VSQRTPS Z18, Z18
+	VADDPS  Z7, Z18, Z18
 	JMP     root_done13
 
 // func AmsGradAheadAVX2(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, distance int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, scaled2 float32, epsilon float32, decay float32, keep float32)
@@ -14525,36 +14327,36 @@ vectors_end:
 	VANDPS      lanes_7f800000<>+0(SB), Y14, Y11
 	VPSIGND     Y11, Y14, Y14
 	CMPQ        DI, $0x04
-	JL          store71_few
+	JL          store68_few
 	VMOVUPS     X14, (BX)
-	JE          store71_end
+	JE          store68_end
 	VPERM2F128  $0x01, Y14, Y14, Y14
 	CMPQ        DI, $0x06
-	JL          store71_five
+	JL          store68_five
 	VMOVLPS     X14, 16(BX)
-	JE          store71_swap
+	JE          store68_swap
 	VEXTRACTPS  $0x02, X14, 24(BX)
-	JMP         store71_swap
+	JMP         store68_swap
 
-store71_five:
+store68_five:
 	VMOVSS X14, 16(BX)
 
-store71_swap:
+store68_swap:
 	VPERM2F128 $0x01, Y14, Y14, Y14
-	JMP        store71_end
+	JMP        store68_end
 
-store71_few:
+store68_few:
 	CMPQ       DI, $0x02
-	JL         store71_one
+	JL         store68_one
 	VMOVLPS    X14, (BX)
-	JE         store71_end
+	JE         store68_end
 	VEXTRACTPS $0x02, X14, 8(BX)
-	JMP        store71_end
+	JMP        store68_end
 
-store71_one:
+store68_one:
 	VMOVSS X14, (BX)
 
-store71_end:
+store68_end:
 	VMASKMOVPS  (CX), Y10, Y11
 	VMULPS      Y12, Y3, Y15
 	VMULPS      Y12, Y15, Y12
@@ -14562,71 +14364,71 @@ store71_end:
 	VCMPPS      $0x01, lanes_00800000<>+0(SB), Y12, Y11
 	VANDNPS     Y12, Y11, Y12
 	CMPQ        DI, $0x04
-	JL          store72_few
+	JL          store69_few
 	VMOVUPS     X12, (CX)
-	JE          store72_end
+	JE          store69_end
 	VPERM2F128  $0x01, Y12, Y12, Y12
 	CMPQ        DI, $0x06
-	JL          store72_five
+	JL          store69_five
 	VMOVLPS     X12, 16(CX)
-	JE          store72_swap
+	JE          store69_swap
 	VEXTRACTPS  $0x02, X12, 24(CX)
-	JMP         store72_swap
+	JMP         store69_swap
 
-store72_five:
+store69_five:
 	VMOVSS X12, 16(CX)
 
-store72_swap:
+store69_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store72_end
+	JMP        store69_end
 
-store72_few:
+store69_few:
 	CMPQ       DI, $0x02
-	JL         store72_one
+	JL         store69_one
 	VMOVLPS    X12, (CX)
-	JE         store72_end
+	JE         store69_end
 	VEXTRACTPS $0x02, X12, 8(CX)
-	JMP        store72_end
+	JMP        store69_end
 
-store72_one:
+store69_one:
 	VMOVSS X12, (CX)
 
-store72_end:
+store69_end:
 	VMASKMOVPS (DX), Y10, Y11
 	VMAXPS     Y11, Y12, Y11
 	VCMPPS     $0x01, lanes_00800000<>+0(SB), Y11, Y12
 	VANDNPS    Y11, Y12, Y11
 	CMPQ       DI, $0x04
-	JL         store73_few
+	JL         store70_few
 	VMOVUPS    X11, (DX)
-	JE         store73_end
+	JE         store70_end
 	VPERM2F128 $0x01, Y11, Y11, Y11
 	CMPQ       DI, $0x06
-	JL         store73_five
+	JL         store70_five
 	VMOVLPS    X11, 16(DX)
-	JE         store73_swap
+	JE         store70_swap
 	VEXTRACTPS $0x02, X11, 24(DX)
-	JMP        store73_swap
+	JMP        store70_swap
 
-store73_five:
+store70_five:
 	VMOVSS X11, 16(DX)
 
-store73_swap:
+store70_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store73_end
+	JMP        store70_end
 
-store73_few:
+store70_few:
 	CMPQ       DI, $0x02
-	JL         store73_one
+	JL         store70_one
 	VMOVLPS    X11, (DX)
-	JE         store73_end
+	JE         store70_end
 	VEXTRACTPS $0x02, X11, 8(DX)
-	JMP        store73_end
+	JMP        store70_end
 
-store73_one:
+store70_one:
 	VMOVSS X11, (DX)
 
-store73_end:
+store70_end:
 	VMULPS       Y5, Y11, Y12
 	VSQRTPS      Y12, Y12
 	VADDPS       Y7, Y12, Y12
@@ -14634,36 +14436,36 @@ store73_end:
 	VMULPS       Y13, Y9, Y13
 	VFNMADD231PS Y12, Y4, Y13
 	CMPQ         DI, $0x04
-	JL           store74_few
+	JL           store71_few
 	VMOVUPS      X13, (AX)
-	JE           store74_end
+	JE           store71_end
 	VPERM2F128   $0x01, Y13, Y13, Y13
 	CMPQ         DI, $0x06
-	JL           store74_five
+	JL           store71_five
 	VMOVLPS      X13, 16(AX)
-	JE           store74_swap
+	JE           store71_swap
 	VEXTRACTPS   $0x02, X13, 24(AX)
-	JMP          store74_swap
+	JMP          store71_swap
 
-store74_five:
+store71_five:
 	VMOVSS X13, 16(AX)
 
-store74_swap:
+store71_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store74_end
+	JMP        store71_end
 
-store74_few:
+store71_few:
 	CMPQ       DI, $0x02
-	JL         store74_one
+	JL         store71_one
 	VMOVLPS    X13, (AX)
-	JE         store74_end
+	JE         store71_end
 	VEXTRACTPS $0x02, X13, 8(AX)
-	JMP        store74_end
+	JMP        store71_end
 
-store74_one:
+store71_one:
 	VMOVSS X13, (AX)
 
-store74_end:
+store71_end:
 done:
 	VZEROUPPER
 	RET
@@ -14800,36 +14602,36 @@ vectors_end:
 	VANDPS      lanes_7f800000<>+0(SB), Y13, Y10
 	VPSIGND     Y10, Y13, Y13
 	CMPQ        DI, $0x04
-	JL          store75_few
+	JL          store72_few
 	VMOVUPS     X13, (BX)
-	JE          store75_end
+	JE          store72_end
 	VPERM2F128  $0x01, Y13, Y13, Y13
 	CMPQ        DI, $0x06
-	JL          store75_five
+	JL          store72_five
 	VMOVLPS     X13, 16(BX)
-	JE          store75_swap
+	JE          store72_swap
 	VEXTRACTPS  $0x02, X13, 24(BX)
-	JMP         store75_swap
+	JMP         store72_swap
 
-store75_five:
+store72_five:
 	VMOVSS X13, 16(BX)
 
-store75_swap:
+store72_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store75_end
+	JMP        store72_end
 
-store75_few:
+store72_few:
 	CMPQ       DI, $0x02
-	JL         store75_one
+	JL         store72_one
 	VMOVLPS    X13, (BX)
-	JE         store75_end
+	JE         store72_end
 	VEXTRACTPS $0x02, X13, 8(BX)
-	JMP        store75_end
+	JMP        store72_end
 
-store75_one:
+store72_one:
 	VMOVSS X13, (BX)
 
-store75_end:
+store72_end:
 	VMASKMOVPS  (CX), Y9, Y10
 	VMULPS      Y11, Y3, Y14
 	VMULPS      Y11, Y14, Y11
@@ -14837,71 +14639,71 @@ store75_end:
 	VCMPPS      $0x01, lanes_00800000<>+0(SB), Y11, Y10
 	VANDNPS     Y11, Y10, Y11
 	CMPQ        DI, $0x04
-	JL          store76_few
+	JL          store73_few
 	VMOVUPS     X11, (CX)
-	JE          store76_end
+	JE          store73_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        DI, $0x06
-	JL          store76_five
+	JL          store73_five
 	VMOVLPS     X11, 16(CX)
-	JE          store76_swap
+	JE          store73_swap
 	VEXTRACTPS  $0x02, X11, 24(CX)
-	JMP         store76_swap
+	JMP         store73_swap
 
-store76_five:
+store73_five:
 	VMOVSS X11, 16(CX)
 
-store76_swap:
+store73_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store76_end
+	JMP        store73_end
 
-store76_few:
+store73_few:
 	CMPQ       DI, $0x02
-	JL         store76_one
+	JL         store73_one
 	VMOVLPS    X11, (CX)
-	JE         store76_end
+	JE         store73_end
 	VEXTRACTPS $0x02, X11, 8(CX)
-	JMP        store76_end
+	JMP        store73_end
 
-store76_one:
+store73_one:
 	VMOVSS X11, (CX)
 
-store76_end:
+store73_end:
 	VMASKMOVPS (DX), Y9, Y10
 	VMAXPS     Y10, Y11, Y10
 	VCMPPS     $0x01, lanes_00800000<>+0(SB), Y10, Y11
 	VANDNPS    Y10, Y11, Y10
 	CMPQ       DI, $0x04
-	JL         store77_few
+	JL         store74_few
 	VMOVUPS    X10, (DX)
-	JE         store77_end
+	JE         store74_end
 	VPERM2F128 $0x01, Y10, Y10, Y10
 	CMPQ       DI, $0x06
-	JL         store77_five
+	JL         store74_five
 	VMOVLPS    X10, 16(DX)
-	JE         store77_swap
+	JE         store74_swap
 	VEXTRACTPS $0x02, X10, 24(DX)
-	JMP        store77_swap
+	JMP        store74_swap
 
-store77_five:
+store74_five:
 	VMOVSS X10, 16(DX)
 
-store77_swap:
+store74_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store77_end
+	JMP        store74_end
 
-store77_few:
+store74_few:
 	CMPQ       DI, $0x02
-	JL         store77_one
+	JL         store74_one
 	VMOVLPS    X10, (DX)
-	JE         store77_end
+	JE         store74_end
 	VEXTRACTPS $0x02, X10, 8(DX)
-	JMP        store77_end
+	JMP        store74_end
 
-store77_one:
+store74_one:
 	VMOVSS X10, (DX)
 
-store77_end:
+store74_end:
 	VMULPS       Y5, Y10, Y11
 	VSQRTPS      Y11, Y11
 	VADDPS       Y7, Y11, Y11
@@ -14909,36 +14711,36 @@ store77_end:
 	VMULPS       Y12, Y8, Y12
 	VFNMADD231PS Y11, Y4, Y12
 	CMPQ         DI, $0x04
-	JL           store78_few
+	JL           store75_few
 	VMOVUPS      X12, (AX)
-	JE           store78_end
+	JE           store75_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         DI, $0x06
-	JL           store78_five
+	JL           store75_five
 	VMOVLPS      X12, 16(AX)
-	JE           store78_swap
+	JE           store75_swap
 	VEXTRACTPS   $0x02, X12, 24(AX)
-	JMP          store78_swap
+	JMP          store75_swap
 
-store78_five:
+store75_five:
 	VMOVSS X12, 16(AX)
 
-store78_swap:
+store75_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store78_end
+	JMP        store75_end
 
-store78_few:
+store75_few:
 	CMPQ       DI, $0x02
-	JL         store78_one
+	JL         store75_one
 	VMOVLPS    X12, (AX)
-	JE         store78_end
+	JE         store75_end
 	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store78_end
+	JMP        store75_end
 
-store78_one:
+store75_one:
 	VMOVSS X12, (AX)
 
-store78_end:
+store75_end:
 done:
 	VZEROUPPER
 	RET
@@ -14975,46 +14777,38 @@ blocks:
 	VMOVUPS          64(SI), Z16
 	VMOVUPS          128(SI), Z17
 	VMOVUPS          192(SI), Z18
-	VMOVUPS          (BX), Z19
-	VMOVUPS          64(BX), Z20
-	VMOVUPS          128(BX), Z21
-	VMOVUPS          192(BX), Z22
-	VMULPS           Z15, Z1, Z23
-	VMULPS           Z16, Z1, Z24
-	VMULPS           Z17, Z1, Z25
-	VMULPS           Z18, Z1, Z26
-	VFMADD231PS      Z19, Z0, Z23
-	VFMADD231PS      Z20, Z0, Z24
-	VFMADD231PS      Z21, Z0, Z25
-	VFMADD231PS      Z22, Z0, Z26
-	VPTESTMD         Z10, Z23, K7
-	VMOVAPS.Z        Z23, K7, Z23
-	VPTESTMD         Z10, Z24, K7
-	VMOVAPS.Z        Z24, K7, Z24
-	VPTESTMD         Z10, Z25, K7
-	VMOVAPS.Z        Z25, K7, Z25
-	VPTESTMD         Z10, Z26, K7
-	VMOVAPS.Z        Z26, K7, Z26
-	VMOVUPS          Z23, (BX)
-	VMOVUPS          Z24, 64(BX)
-	VMOVUPS          Z25, 128(BX)
-	VMOVUPS          Z26, 192(BX)
-	VMOVUPS          (CX), Z22
-	VMOVUPS          64(CX), Z21
-	VMOVUPS          128(CX), Z20
-	VMOVUPS          192(CX), Z19
-	VMULPS           Z15, Z3, Z27
-	VMULPS           Z16, Z3, Z28
-	VMULPS           Z17, Z3, Z29
-	VMULPS           Z18, Z3, Z30
-	VMULPS           Z15, Z27, Z15
-	VMULPS           Z16, Z28, Z16
-	VMULPS           Z17, Z29, Z17
-	VMULPS           Z18, Z30, Z18
-	VFMADD231PS      Z22, Z2, Z15
-	VFMADD231PS      Z21, Z2, Z16
-	VFMADD231PS      Z20, Z2, Z17
-	VFMADD231PS      Z19, Z2, Z18
+	VMULPS           Z15, Z1, Z19
+	VMULPS           Z16, Z1, Z20
+	VMULPS           Z17, Z1, Z21
+	VMULPS           Z18, Z1, Z22
+	VFMADD231PS      (BX), Z0, Z19
+	VFMADD231PS      64(BX), Z0, Z20
+	VFMADD231PS      128(BX), Z0, Z21
+	VFMADD231PS      192(BX), Z0, Z22
+	VPTESTMD         Z10, Z19, K7
+	VMOVAPS.Z        Z19, K7, Z19
+	VPTESTMD         Z10, Z20, K7
+	VMOVAPS.Z        Z20, K7, Z20
+	VPTESTMD         Z10, Z21, K7
+	VMOVAPS.Z        Z21, K7, Z21
+	VPTESTMD         Z10, Z22, K7
+	VMOVAPS.Z        Z22, K7, Z22
+	VMOVUPS          Z19, (BX)
+	VMOVUPS          Z20, 64(BX)
+	VMOVUPS          Z21, 128(BX)
+	VMOVUPS          Z22, 192(BX)
+	VMULPS           Z15, Z3, Z23
+	VMULPS           Z16, Z3, Z24
+	VMULPS           Z17, Z3, Z25
+	VMULPS           Z18, Z3, Z26
+	VMULPS           Z15, Z23, Z15
+	VMULPS           Z16, Z24, Z16
+	VMULPS           Z17, Z25, Z17
+	VMULPS           Z18, Z26, Z18
+	VFMADD231PS      (CX), Z2, Z15
+	VFMADD231PS      64(CX), Z2, Z16
+	VFMADD231PS      128(CX), Z2, Z17
+	VFMADD231PS      192(CX), Z2, Z18
 	VCMPPS           $0x01, Z11, Z15, K2
 	VCMPPS           $0x01, Z11, Z16, K3
 	VCMPPS           $0x01, Z11, Z17, K4
@@ -15031,102 +14825,98 @@ blocks:
 	VMOVUPS          Z16, 64(CX)
 	VMOVUPS          Z17, 128(CX)
 	VMOVUPS          Z18, 192(CX)
-	VMOVUPS          (DX), Z19
-	VMOVUPS          64(DX), Z20
-	VMOVUPS          128(DX), Z21
-	VMOVUPS          192(DX), Z22
-	VMAXPS           Z19, Z15, Z19
-	VMAXPS           Z20, Z16, Z20
-	VMAXPS           Z21, Z17, Z21
-	VMAXPS           Z22, Z18, Z22
-	VCMPPS           $0x01, Z11, Z19, K5
-	VCMPPS           $0x01, Z11, Z20, K4
-	VCMPPS           $0x01, Z11, Z21, K3
-	VCMPPS           $0x01, Z11, Z22, K2
+	VMAXPS           (DX), Z15, Z15
+	VMAXPS           64(DX), Z16, Z16
+	VMAXPS           128(DX), Z17, Z17
+	VMAXPS           192(DX), Z18, Z18
+	VCMPPS           $0x01, Z11, Z15, K5
+	VCMPPS           $0x01, Z11, Z16, K4
+	VCMPPS           $0x01, Z11, Z17, K3
+	VCMPPS           $0x01, Z11, Z18, K2
 	KNOTW            K5, K7
-	VMOVAPS.Z        Z19, K7, Z19
+	VMOVAPS.Z        Z15, K7, Z15
 	KNOTW            K4, K7
-	VMOVAPS.Z        Z20, K7, Z20
+	VMOVAPS.Z        Z16, K7, Z16
 	KNOTW            K3, K7
-	VMOVAPS.Z        Z21, K7, Z21
+	VMOVAPS.Z        Z17, K7, Z17
 	KNOTW            K2, K7
-	VMOVAPS.Z        Z22, K7, Z22
-	VMOVUPS          Z19, (DX)
-	VMOVUPS          Z20, 64(DX)
-	VMOVUPS          Z21, 128(DX)
-	VMOVUPS          Z22, 192(DX)
-	VMULPS           Z5, Z19, Z18
-	VSQRTPS          Z18, Z18
-	VADDPS           Z7, Z18, Z18
-	VMULPS           Z6, Z20, Z17
-	VRSQRT14PS       Z17, Z15
-	VMULPS           Z15, Z17, Z16
-	VMULPS.BCST      lanes_3f000000<>+0(SB), Z15, Z15
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z30
-	VFNMADD231PS     Z16, Z15, Z30
-	VFMADD231PS      Z30, Z16, Z16
-	VFMADD231PS      Z30, Z15, Z15
-	VFNMADD231PS     Z16, Z16, Z17
-	VPTESTMD         Z20, Z20, K7
-	VFMADD213PS.Z    Z16, Z15, K7, Z17
-	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z17, K7, K6
-	VFPCLASSPSZ      $0x99, Z17, K7
+	VMOVAPS.Z        Z18, K7, Z18
+	VMOVUPS          Z15, (DX)
+	VMOVUPS          Z16, 64(DX)
+	VMOVUPS          Z17, 128(DX)
+	VMOVUPS          Z18, 192(DX)
+	VMULPS           Z5, Z15, Z26
+	VSQRTPS          Z26, Z26
+	VADDPS           Z7, Z26, Z26
+	VMULPS           Z6, Z16, Z25
+	VRSQRT14PS       Z25, Z23
+	VMULPS           Z23, Z25, Z24
+	VMULPS.BCST      lanes_3f000000<>+0(SB), Z23, Z23
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z27
+	VFNMADD231PS     Z24, Z23, Z27
+	VFMADD231PS      Z27, Z24, Z24
+	VFMADD231PS      Z27, Z23, Z23
+	VFNMADD231PS     Z24, Z24, Z25
+	VPTESTMD         Z16, Z16, K7
+	VFMADD213PS.Z    Z24, Z23, K7, Z25
+	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z25, K7, K6
+	VFPCLASSPSZ      $0x99, Z25, K7
 	KORTESTW         K6, K7
 	JNE              root_again14
-	VMOVAPS          Z7, Z19
-	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z17, Z19
+	VMOVAPS          Z7, Z15
+	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z25, Z15
 
 root_done14:
-	VMULPS           Z6, Z21, Z30
-	VRSQRT14PS       Z30, Z16
-	VMULPS           Z16, Z30, Z15
-	VMULPS.BCST      lanes_3f000000<>+0(SB), Z16, Z16
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z17
-	VFNMADD231PS     Z15, Z16, Z17
-	VFMADD231PS      Z17, Z15, Z15
-	VFMADD231PS      Z17, Z16, Z16
-	VFNMADD231PS     Z15, Z15, Z30
-	VPTESTMD         Z21, Z21, K7
-	VFMADD213PS.Z    Z15, Z16, K7, Z30
-	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z30, K7, K6
-	VFPCLASSPSZ      $0x99, Z30, K7
+	VMULPS           Z6, Z17, Z27
+	VRSQRT14PS       Z27, Z24
+	VMULPS           Z24, Z27, Z23
+	VMULPS.BCST      lanes_3f000000<>+0(SB), Z24, Z24
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z25
+	VFNMADD231PS     Z23, Z24, Z25
+	VFMADD231PS      Z25, Z23, Z23
+	VFMADD231PS      Z25, Z24, Z24
+	VFNMADD231PS     Z23, Z23, Z27
+	VPTESTMD         Z17, Z17, K7
+	VFMADD213PS.Z    Z23, Z24, K7, Z27
+	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z27, K7, K6
+	VFPCLASSPSZ      $0x99, Z27, K7
 	KORTESTW         K6, K7
 	JNE              root_again15
-	VMOVAPS          Z7, Z20
-	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z30, Z20
+	VMOVAPS          Z7, Z16
+	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z27, Z16
 
 root_done15:
-	VMULPS           Z6, Z22, Z17
-	VRSQRT14PS       Z17, Z15
-	VMULPS           Z15, Z17, Z16
-	VMULPS.BCST      lanes_3f000000<>+0(SB), Z15, Z15
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z30
-	VFNMADD231PS     Z16, Z15, Z30
-	VFMADD231PS      Z30, Z16, Z16
-	VFMADD231PS      Z30, Z15, Z15
-	VFNMADD231PS     Z16, Z16, Z17
-	VPTESTMD         Z22, Z22, K7
-	VFMADD213PS.Z    Z16, Z15, K7, Z17
-	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z17, K7, K6
-	VFPCLASSPSZ      $0x99, Z17, K7
+	VMULPS           Z6, Z18, Z25
+	VRSQRT14PS       Z25, Z23
+	VMULPS           Z23, Z25, Z24
+	VMULPS.BCST      lanes_3f000000<>+0(SB), Z23, Z23
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z27
+	VFNMADD231PS     Z24, Z23, Z27
+	VFMADD231PS      Z27, Z24, Z24
+	VFMADD231PS      Z27, Z23, Z23
+	VFNMADD231PS     Z24, Z24, Z25
+	VPTESTMD         Z18, Z18, K7
+	VFMADD213PS.Z    Z24, Z23, K7, Z25
+	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z25, K7, K6
+	VFPCLASSPSZ      $0x99, Z25, K7
 	KORTESTW         K6, K7
 	JNE              root_again16
-	VMOVAPS          Z7, Z21
-	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z17, Z21
+	VMOVAPS          Z7, Z17
+	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z25, Z17
 
 root_done16:
-	VDIVPS       Z18, Z23, Z18
-	VDIVPS       Z19, Z24, Z19
-	VDIVPS       Z20, Z25, Z20
-	VDIVPS       Z21, Z26, Z21
+	VDIVPS       Z26, Z19, Z26
+	VDIVPS       Z15, Z20, Z15
+	VDIVPS       Z16, Z21, Z16
+	VDIVPS       Z17, Z22, Z17
 	VMULPS       Z9, Z8, Z9
 	VMULPS       Z12, Z8, Z12
 	VMULPS       Z13, Z8, Z13
 	VMULPS       Z14, Z8, Z14
-	VFNMADD231PS Z18, Z4, Z9
-	VFNMADD231PS Z19, Z4, Z12
-	VFNMADD231PS Z20, Z4, Z13
-	VFNMADD231PS Z21, Z4, Z14
+	VFNMADD231PS Z26, Z4, Z9
+	VFNMADD231PS Z15, Z4, Z12
+	VFNMADD231PS Z16, Z4, Z13
+	VFNMADD231PS Z17, Z4, Z14
 	VMOVUPS      Z9, (AX)
 	VMOVUPS      Z12, 64(AX)
 	VMOVUPS      Z13, 128(AX)
@@ -15147,32 +14937,29 @@ blocks_end:
 vectors:
 	VMOVUPS      (AX), Z14
 	VMOVUPS      (SI), Z13
-	VMOVUPS      (BX), Z12
-	VMULPS       Z13, Z1, Z9
-	VFMADD231PS  Z12, Z0, Z9
-	VPTESTMD     Z10, Z9, K7
-	VMOVAPS.Z    Z9, K7, Z9
-	VMOVUPS      Z9, (BX)
-	VMOVUPS      (CX), Z12
-	VMULPS       Z13, Z3, Z21
-	VMULPS       Z13, Z21, Z13
-	VFMADD231PS  Z12, Z2, Z13
+	VMULPS       Z13, Z1, Z12
+	VFMADD231PS  (BX), Z0, Z12
+	VPTESTMD     Z10, Z12, K7
+	VMOVAPS.Z    Z12, K7, Z12
+	VMOVUPS      Z12, (BX)
+	VMULPS       Z13, Z3, Z9
+	VMULPS       Z13, Z9, Z13
+	VFMADD231PS  (CX), Z2, Z13
 	VCMPPS       $0x01, Z11, Z13, K2
 	KNOTW        K2, K7
 	VMOVAPS.Z    Z13, K7, Z13
 	VMOVUPS      Z13, (CX)
-	VMOVUPS      (DX), Z12
-	VMAXPS       Z12, Z13, Z12
-	VCMPPS       $0x01, Z11, Z12, K2
+	VMAXPS       (DX), Z13, Z13
+	VCMPPS       $0x01, Z11, Z13, K2
 	KNOTW        K2, K7
-	VMOVAPS.Z    Z12, K7, Z12
-	VMOVUPS      Z12, (DX)
-	VMULPS       Z5, Z12, Z13
-	VSQRTPS      Z13, Z13
-	VADDPS       Z7, Z13, Z13
-	VDIVPS       Z13, Z9, Z13
+	VMOVAPS.Z    Z13, K7, Z13
+	VMOVUPS      Z13, (DX)
+	VMULPS       Z5, Z13, Z9
+	VSQRTPS      Z9, Z9
+	VADDPS       Z7, Z9, Z9
+	VDIVPS       Z9, Z12, Z9
 	VMULPS       Z14, Z8, Z14
-	VFNMADD231PS Z13, Z4, Z14
+	VFNMADD231PS Z9, Z4, Z14
 	VMOVUPS      Z14, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
@@ -15190,33 +14977,33 @@ vectors_end:
 	BZHIL        DI, R8, R8
 	KMOVW        R8, K1
 	VMOVUPS.Z    (AX), K1, Z14
-	VMOVUPS.Z    (SI), K1, Z13
-	VMOVUPS.Z    (BX), K1, Z9
-	VMULPS       Z13, Z1, Z12
-	VFMADD231PS  Z9, Z0, Z12
-	VPTESTMD     Z10, Z12, K7
-	VMOVAPS.Z    Z12, K7, Z12
-	VMOVUPS      Z12, K1, (BX)
-	VMOVUPS.Z    (CX), K1, Z9
-	VMULPS       Z13, Z3, Z21
-	VMULPS       Z13, Z21, Z13
-	VFMADD231PS  Z9, Z2, Z13
-	VCMPPS       $0x01, Z11, Z13, K2
-	KNOTW        K2, K7
+	VMOVUPS.Z    (SI), K1, Z9
+	VMOVUPS.Z    (BX), K1, Z12
+	VMULPS       Z9, Z1, Z13
+	VFMADD231PS  Z12, Z0, Z13
+	VPTESTMD     Z10, Z13, K7
 	VMOVAPS.Z    Z13, K7, Z13
-	VMOVUPS      Z13, K1, (CX)
-	VMOVUPS.Z    (DX), K1, Z9
-	VMAXPS       Z9, Z13, Z9
+	VMOVUPS      Z13, K1, (BX)
+	VMOVUPS.Z    (CX), K1, Z12
+	VMULPS       Z9, Z3, Z17
+	VMULPS       Z9, Z17, Z9
+	VFMADD231PS  Z12, Z2, Z9
 	VCMPPS       $0x01, Z11, Z9, K2
 	KNOTW        K2, K7
 	VMOVAPS.Z    Z9, K7, Z9
-	VMOVUPS      Z9, K1, (DX)
-	VMULPS       Z5, Z9, Z13
-	VSQRTPS      Z13, Z13
-	VADDPS       Z7, Z13, Z13
-	VDIVPS       Z13, Z12, Z13
+	VMOVUPS      Z9, K1, (CX)
+	VMOVUPS.Z    (DX), K1, Z12
+	VMAXPS       Z12, Z9, Z12
+	VCMPPS       $0x01, Z11, Z12, K2
+	KNOTW        K2, K7
+	VMOVAPS.Z    Z12, K7, Z12
+	VMOVUPS      Z12, K1, (DX)
+	VMULPS       Z5, Z12, Z9
+	VSQRTPS      Z9, Z9
+	VADDPS       Z7, Z9, Z9
+	VDIVPS       Z9, Z13, Z9
 	VMULPS       Z14, Z8, Z14
-	VFNMADD231PS Z13, Z4, Z14
+	VFNMADD231PS Z9, Z4, Z14
 	VMOVUPS      Z14, K1, (AX)
 
 done:
@@ -15224,21 +15011,21 @@ done:
 	RET
 
 root_again14:
-	VMULPS  Z5, Z20, Z19
-	VSQRTPS Z19, Z19
-	VADDPS  Z7, Z19, Z19
+	VMULPS  Z5, Z16, Z15
+	VSQRTPS Z15, Z15
+	VADDPS  Z7, Z15, Z15
 	JMP     root_done14
 
 root_again15:
-	VMULPS  Z5, Z21, Z20
-	VSQRTPS Z20, Z20
-	VADDPS  Z7, Z20, Z20
+	VMULPS  Z5, Z17, Z16
+	VSQRTPS Z16, Z16
+	VADDPS  Z7, Z16, Z16
 	JMP     root_done15
 
 root_again16:
-	VMULPS  Z5, Z22, Z21
-	VSQRTPS Z21, Z21
-	VADDPS  Z7, Z21, Z21
+	VMULPS  Z5, Z18, Z17
+	VSQRTPS Z17, Z17
+	VADDPS  Z7, Z17, Z17
 	JMP     root_done16
 
 // func AmsGradDecoupledAheadAVX2(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, distance int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, scaled2 float32, epsilon float32, keep float32)
@@ -15380,36 +15167,36 @@ vectors_end:
 	VANDPS      lanes_7f800000<>+0(SB), Y13, Y10
 	VPSIGND     Y10, Y13, Y13
 	CMPQ        DI, $0x04
-	JL          store79_few
+	JL          store76_few
 	VMOVUPS     X13, (BX)
-	JE          store79_end
+	JE          store76_end
 	VPERM2F128  $0x01, Y13, Y13, Y13
 	CMPQ        DI, $0x06
-	JL          store79_five
+	JL          store76_five
 	VMOVLPS     X13, 16(BX)
-	JE          store79_swap
+	JE          store76_swap
 	VEXTRACTPS  $0x02, X13, 24(BX)
-	JMP         store79_swap
+	JMP         store76_swap
 
-store79_five:
+store76_five:
 	VMOVSS X13, 16(BX)
 
-store79_swap:
+store76_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store79_end
+	JMP        store76_end
 
-store79_few:
+store76_few:
 	CMPQ       DI, $0x02
-	JL         store79_one
+	JL         store76_one
 	VMOVLPS    X13, (BX)
-	JE         store79_end
+	JE         store76_end
 	VEXTRACTPS $0x02, X13, 8(BX)
-	JMP        store79_end
+	JMP        store76_end
 
-store79_one:
+store76_one:
 	VMOVSS X13, (BX)
 
-store79_end:
+store76_end:
 	VMASKMOVPS  (CX), Y9, Y10
 	VMULPS      Y11, Y3, Y14
 	VMULPS      Y11, Y14, Y11
@@ -15417,71 +15204,71 @@ store79_end:
 	VCMPPS      $0x01, lanes_00800000<>+0(SB), Y11, Y10
 	VANDNPS     Y11, Y10, Y11
 	CMPQ        DI, $0x04
-	JL          store80_few
+	JL          store77_few
 	VMOVUPS     X11, (CX)
-	JE          store80_end
+	JE          store77_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        DI, $0x06
-	JL          store80_five
+	JL          store77_five
 	VMOVLPS     X11, 16(CX)
-	JE          store80_swap
+	JE          store77_swap
 	VEXTRACTPS  $0x02, X11, 24(CX)
-	JMP         store80_swap
+	JMP         store77_swap
 
-store80_five:
+store77_five:
 	VMOVSS X11, 16(CX)
 
-store80_swap:
+store77_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store80_end
+	JMP        store77_end
 
-store80_few:
+store77_few:
 	CMPQ       DI, $0x02
-	JL         store80_one
+	JL         store77_one
 	VMOVLPS    X11, (CX)
-	JE         store80_end
+	JE         store77_end
 	VEXTRACTPS $0x02, X11, 8(CX)
-	JMP        store80_end
+	JMP        store77_end
 
-store80_one:
+store77_one:
 	VMOVSS X11, (CX)
 
-store80_end:
+store77_end:
 	VMASKMOVPS (DX), Y9, Y10
 	VMAXPS     Y10, Y11, Y10
 	VCMPPS     $0x01, lanes_00800000<>+0(SB), Y10, Y11
 	VANDNPS    Y10, Y11, Y10
 	CMPQ       DI, $0x04
-	JL         store81_few
+	JL         store78_few
 	VMOVUPS    X10, (DX)
-	JE         store81_end
+	JE         store78_end
 	VPERM2F128 $0x01, Y10, Y10, Y10
 	CMPQ       DI, $0x06
-	JL         store81_five
+	JL         store78_five
 	VMOVLPS    X10, 16(DX)
-	JE         store81_swap
+	JE         store78_swap
 	VEXTRACTPS $0x02, X10, 24(DX)
-	JMP        store81_swap
+	JMP        store78_swap
 
-store81_five:
+store78_five:
 	VMOVSS X10, 16(DX)
 
-store81_swap:
+store78_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store81_end
+	JMP        store78_end
 
-store81_few:
+store78_few:
 	CMPQ       DI, $0x02
-	JL         store81_one
+	JL         store78_one
 	VMOVLPS    X10, (DX)
-	JE         store81_end
+	JE         store78_end
 	VEXTRACTPS $0x02, X10, 8(DX)
-	JMP        store81_end
+	JMP        store78_end
 
-store81_one:
+store78_one:
 	VMOVSS X10, (DX)
 
-store81_end:
+store78_end:
 	VMULPS       Y5, Y10, Y11
 	VSQRTPS      Y11, Y11
 	VADDPS       Y7, Y11, Y11
@@ -15489,36 +15276,36 @@ store81_end:
 	VMULPS       Y12, Y8, Y12
 	VFNMADD231PS Y11, Y4, Y12
 	CMPQ         DI, $0x04
-	JL           store82_few
+	JL           store79_few
 	VMOVUPS      X12, (AX)
-	JE           store82_end
+	JE           store79_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         DI, $0x06
-	JL           store82_five
+	JL           store79_five
 	VMOVLPS      X12, 16(AX)
-	JE           store82_swap
+	JE           store79_swap
 	VEXTRACTPS   $0x02, X12, 24(AX)
-	JMP          store82_swap
+	JMP          store79_swap
 
-store82_five:
+store79_five:
 	VMOVSS X12, 16(AX)
 
-store82_swap:
+store79_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store82_end
+	JMP        store79_end
 
-store82_few:
+store79_few:
 	CMPQ       DI, $0x02
-	JL         store82_one
+	JL         store79_one
 	VMOVLPS    X12, (AX)
-	JE         store82_end
+	JE         store79_end
 	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store82_end
+	JMP        store79_end
 
-store82_one:
+store79_one:
 	VMOVSS X12, (AX)
 
-store82_end:
+store79_end:
 done:
 	VZEROUPPER
 	RET
@@ -15637,71 +15424,71 @@ vectors_end:
 	VCMPPS      $0x01, Y4, Y7, Y8
 	VANDNPS     Y7, Y8, Y7
 	CMPQ        DX, $0x04
-	JL          store83_few
+	JL          store80_few
 	VMOVUPS     X7, (BX)
-	JE          store83_end
+	JE          store80_end
 	VPERM2F128  $0x01, Y7, Y7, Y7
 	CMPQ        DX, $0x06
-	JL          store83_five
+	JL          store80_five
 	VMOVLPS     X7, 16(BX)
-	JE          store83_swap
+	JE          store80_swap
 	VEXTRACTPS  $0x02, X7, 24(BX)
-	JMP         store83_swap
+	JMP         store80_swap
 
-store83_five:
+store80_five:
 	VMOVSS X7, 16(BX)
 
-store83_swap:
+store80_swap:
 	VPERM2F128 $0x01, Y7, Y7, Y7
-	JMP        store83_end
+	JMP        store80_end
 
-store83_few:
+store80_few:
 	CMPQ       DX, $0x02
-	JL         store83_one
+	JL         store80_one
 	VMOVLPS    X7, (BX)
-	JE         store83_end
+	JE         store80_end
 	VEXTRACTPS $0x02, X7, 8(BX)
-	JMP        store83_end
+	JMP        store80_end
 
-store83_one:
+store80_one:
 	VMOVSS X7, (BX)
 
-store83_end:
+store80_end:
 	VSQRTPS      Y7, Y7
 	VADDPS       Y1, Y7, Y7
 	VDIVPS       Y7, Y5, Y7
 	VFNMADD231PS Y7, Y0, Y6
 	CMPQ         DX, $0x04
-	JL           store84_few
+	JL           store81_few
 	VMOVUPS      X6, (AX)
-	JE           store84_end
+	JE           store81_end
 	VPERM2F128   $0x01, Y6, Y6, Y6
 	CMPQ         DX, $0x06
-	JL           store84_five
+	JL           store81_five
 	VMOVLPS      X6, 16(AX)
-	JE           store84_swap
+	JE           store81_swap
 	VEXTRACTPS   $0x02, X6, 24(AX)
-	JMP          store84_swap
+	JMP          store81_swap
 
-store84_five:
+store81_five:
 	VMOVSS X6, 16(AX)
 
-store84_swap:
+store81_swap:
 	VPERM2F128 $0x01, Y6, Y6, Y6
-	JMP        store84_end
+	JMP        store81_end
 
-store84_few:
+store81_few:
 	CMPQ       DX, $0x02
-	JL         store84_one
+	JL         store81_one
 	VMOVLPS    X6, (AX)
-	JE         store84_end
+	JE         store81_end
 	VEXTRACTPS $0x02, X6, 8(AX)
-	JMP        store84_end
+	JMP        store81_end
 
-store84_one:
+store81_one:
 	VMOVSS X6, (AX)
 
-store84_end:
+store81_end:
 done:
 	VZEROUPPER
 	RET
@@ -15957,71 +15744,71 @@ vectors_end:
 	VCMPPS      $0x01, Y4, Y7, Y8
 	VANDNPS     Y7, Y8, Y7
 	CMPQ        DX, $0x04
-	JL          store85_few
+	JL          store82_few
 	VMOVUPS     X7, (BX)
-	JE          store85_end
+	JE          store82_end
 	VPERM2F128  $0x01, Y7, Y7, Y7
 	CMPQ        DX, $0x06
-	JL          store85_five
+	JL          store82_five
 	VMOVLPS     X7, 16(BX)
-	JE          store85_swap
+	JE          store82_swap
 	VEXTRACTPS  $0x02, X7, 24(BX)
-	JMP         store85_swap
+	JMP         store82_swap
 
-store85_five:
+store82_five:
 	VMOVSS X7, 16(BX)
 
-store85_swap:
+store82_swap:
 	VPERM2F128 $0x01, Y7, Y7, Y7
-	JMP        store85_end
+	JMP        store82_end
 
-store85_few:
+store82_few:
 	CMPQ       DX, $0x02
-	JL         store85_one
+	JL         store82_one
 	VMOVLPS    X7, (BX)
-	JE         store85_end
+	JE         store82_end
 	VEXTRACTPS $0x02, X7, 8(BX)
-	JMP        store85_end
+	JMP        store82_end
 
-store85_one:
+store82_one:
 	VMOVSS X7, (BX)
 
-store85_end:
+store82_end:
 	VSQRTPS      Y7, Y7
 	VADDPS       Y1, Y7, Y7
 	VDIVPS       Y7, Y5, Y7
 	VFNMADD231PS Y7, Y0, Y6
 	CMPQ         DX, $0x04
-	JL           store86_few
+	JL           store83_few
 	VMOVUPS      X6, (AX)
-	JE           store86_end
+	JE           store83_end
 	VPERM2F128   $0x01, Y6, Y6, Y6
 	CMPQ         DX, $0x06
-	JL           store86_five
+	JL           store83_five
 	VMOVLPS      X6, 16(AX)
-	JE           store86_swap
+	JE           store83_swap
 	VEXTRACTPS   $0x02, X6, 24(AX)
-	JMP          store86_swap
+	JMP          store83_swap
 
-store86_five:
+store83_five:
 	VMOVSS X6, 16(AX)
 
-store86_swap:
+store83_swap:
 	VPERM2F128 $0x01, Y6, Y6, Y6
-	JMP        store86_end
+	JMP        store83_end
 
-store86_few:
+store83_few:
 	CMPQ       DX, $0x02
-	JL         store86_one
+	JL         store83_one
 	VMOVLPS    X6, (AX)
-	JE         store86_end
+	JE         store83_end
 	VEXTRACTPS $0x02, X6, 8(AX)
-	JMP        store86_end
+	JMP        store83_end
 
-store86_one:
+store83_one:
 	VMOVSS X6, (AX)
 
-store86_end:
+store83_end:
 done:
 	VZEROUPPER
 	RET
@@ -16121,71 +15908,71 @@ vectors_end:
 	VCMPPS      $0x01, Y6, Y10, Y9
 	VANDNPS     Y10, Y9, Y10
 	CMPQ        DX, $0x04
-	JL          store87_few
+	JL          store84_few
 	VMOVUPS     X10, (BX)
-	JE          store87_end
+	JE          store84_end
 	VPERM2F128  $0x01, Y10, Y10, Y10
 	CMPQ        DX, $0x06
-	JL          store87_five
+	JL          store84_five
 	VMOVLPS     X10, 16(BX)
-	JE          store87_swap
+	JE          store84_swap
 	VEXTRACTPS  $0x02, X10, 24(BX)
-	JMP         store87_swap
+	JMP         store84_swap
 
-store87_five:
+store84_five:
 	VMOVSS X10, 16(BX)
 
-store87_swap:
+store84_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store87_end
+	JMP        store84_end
 
-store87_few:
+store84_few:
 	CMPQ       DX, $0x02
-	JL         store87_one
+	JL         store84_one
 	VMOVLPS    X10, (BX)
-	JE         store87_end
+	JE         store84_end
 	VEXTRACTPS $0x02, X10, 8(BX)
-	JMP        store87_end
+	JMP        store84_end
 
-store87_one:
+store84_one:
 	VMOVSS X10, (BX)
 
-store87_end:
+store84_end:
 	VSQRTPS      Y10, Y10
 	VADDPS       Y2, Y10, Y10
 	VDIVPS       Y10, Y5, Y10
 	VFNMADD231PS Y10, Y3, Y11
 	CMPQ         DX, $0x04
-	JL           store88_few
+	JL           store85_few
 	VMOVUPS      X11, (AX)
-	JE           store88_end
+	JE           store85_end
 	VPERM2F128   $0x01, Y11, Y11, Y11
 	CMPQ         DX, $0x06
-	JL           store88_five
+	JL           store85_five
 	VMOVLPS      X11, 16(AX)
-	JE           store88_swap
+	JE           store85_swap
 	VEXTRACTPS   $0x02, X11, 24(AX)
-	JMP          store88_swap
+	JMP          store85_swap
 
-store88_five:
+store85_five:
 	VMOVSS X11, 16(AX)
 
-store88_swap:
+store85_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store88_end
+	JMP        store85_end
 
-store88_few:
+store85_few:
 	CMPQ       DX, $0x02
-	JL         store88_one
+	JL         store85_one
 	VMOVLPS    X11, (AX)
-	JE         store88_end
+	JE         store85_end
 	VEXTRACTPS $0x02, X11, 8(AX)
-	JMP        store88_end
+	JMP        store85_end
 
-store88_one:
+store85_one:
 	VMOVSS X11, (AX)
 
-store88_end:
+store85_end:
 done:
 	VZEROUPPER
 	RET
@@ -16223,18 +16010,14 @@ blocks:
 	VMULPS       Z11, Z1, Z15
 	VMULPS       Z12, Z1, Z16
 	VMULPS       Z13, Z1, Z17
-	VMOVUPS      (BX), Z18
-	VMOVUPS      64(BX), Z19
-	VMOVUPS      128(BX), Z20
-	VMOVUPS      192(BX), Z21
 	VMULPS       Z10, Z14, Z14
 	VMULPS       Z11, Z15, Z15
 	VMULPS       Z12, Z16, Z16
 	VMULPS       Z13, Z17, Z17
-	VFMADD231PS  Z18, Z0, Z14
-	VFMADD231PS  Z19, Z0, Z15
-	VFMADD231PS  Z20, Z0, Z16
-	VFMADD231PS  Z21, Z0, Z17
+	VFMADD231PS  (BX), Z0, Z14
+	VFMADD231PS  64(BX), Z0, Z15
+	VFMADD231PS  128(BX), Z0, Z16
+	VFMADD231PS  192(BX), Z0, Z17
 	VCMPPS       $0x01, Z6, Z14, K2
 	VCMPPS       $0x01, Z6, Z15, K3
 	VCMPPS       $0x01, Z6, Z16, K4
@@ -16287,9 +16070,8 @@ vectors:
 	VMOVUPS      (CX), Z8
 	VFMADD231PS  Z9, Z4, Z8
 	VMULPS       Z8, Z1, Z7
-	VMOVUPS      (BX), Z5
 	VMULPS       Z8, Z7, Z7
-	VFMADD231PS  Z5, Z0, Z7
+	VFMADD231PS  (BX), Z0, Z7
 	VCMPPS       $0x01, Z6, Z7, K5
 	KNOTW        K5, K7
 	VMOVAPS.Z    Z7, K7, Z7
@@ -16433,71 +16215,71 @@ vectors_end:
 	VCMPPS      $0x01, Y6, Y10, Y9
 	VANDNPS     Y10, Y9, Y10
 	CMPQ        DX, $0x04
-	JL          store89_few
+	JL          store86_few
 	VMOVUPS     X10, (BX)
-	JE          store89_end
+	JE          store86_end
 	VPERM2F128  $0x01, Y10, Y10, Y10
 	CMPQ        DX, $0x06
-	JL          store89_five
+	JL          store86_five
 	VMOVLPS     X10, 16(BX)
-	JE          store89_swap
+	JE          store86_swap
 	VEXTRACTPS  $0x02, X10, 24(BX)
-	JMP         store89_swap
+	JMP         store86_swap
 
-store89_five:
+store86_five:
 	VMOVSS X10, 16(BX)
 
-store89_swap:
+store86_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store89_end
+	JMP        store86_end
 
-store89_few:
+store86_few:
 	CMPQ       DX, $0x02
-	JL         store89_one
+	JL         store86_one
 	VMOVLPS    X10, (BX)
-	JE         store89_end
+	JE         store86_end
 	VEXTRACTPS $0x02, X10, 8(BX)
-	JMP        store89_end
+	JMP        store86_end
 
-store89_one:
+store86_one:
 	VMOVSS X10, (BX)
 
-store89_end:
+store86_end:
 	VSQRTPS      Y10, Y10
 	VADDPS       Y2, Y10, Y10
 	VDIVPS       Y10, Y5, Y10
 	VFNMADD231PS Y10, Y3, Y11
 	CMPQ         DX, $0x04
-	JL           store90_few
+	JL           store87_few
 	VMOVUPS      X11, (AX)
-	JE           store90_end
+	JE           store87_end
 	VPERM2F128   $0x01, Y11, Y11, Y11
 	CMPQ         DX, $0x06
-	JL           store90_five
+	JL           store87_five
 	VMOVLPS      X11, 16(AX)
-	JE           store90_swap
+	JE           store87_swap
 	VEXTRACTPS   $0x02, X11, 24(AX)
-	JMP          store90_swap
+	JMP          store87_swap
 
-store90_five:
+store87_five:
 	VMOVSS X11, 16(AX)
 
-store90_swap:
+store87_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store90_end
+	JMP        store87_end
 
-store90_few:
+store87_few:
 	CMPQ       DX, $0x02
-	JL         store90_one
+	JL         store87_one
 	VMOVLPS    X11, (AX)
-	JE         store90_end
+	JE         store87_end
 	VEXTRACTPS $0x02, X11, 8(AX)
-	JMP        store90_end
+	JMP        store87_end
 
-store90_one:
+store87_one:
 	VMOVSS X11, (AX)
 
-store90_end:
+store87_end:
 done:
 	VZEROUPPER
 	RET
@@ -16620,71 +16402,71 @@ vectors_end:
 	VCMPPS      $0x01, Y6, Y13, Y12
 	VANDNPS     Y13, Y12, Y13
 	CMPQ        SI, $0x04
-	JL          store91_few
+	JL          store88_few
 	VMOVUPS     X13, (BX)
-	JE          store91_end
+	JE          store88_end
 	VPERM2F128  $0x01, Y13, Y13, Y13
 	CMPQ        SI, $0x06
-	JL          store91_five
+	JL          store88_five
 	VMOVLPS     X13, 16(BX)
-	JE          store91_swap
+	JE          store88_swap
 	VEXTRACTPS  $0x02, X13, 24(BX)
-	JMP         store91_swap
+	JMP         store88_swap
 
-store91_five:
+store88_five:
 	VMOVSS X13, 16(BX)
 
-store91_swap:
+store88_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store91_end
+	JMP        store88_end
 
-store91_few:
+store88_few:
 	CMPQ       SI, $0x02
-	JL         store91_one
+	JL         store88_one
 	VMOVLPS    X13, (BX)
-	JE         store91_end
+	JE         store88_end
 	VEXTRACTPS $0x02, X13, 8(BX)
-	JMP        store91_end
+	JMP        store88_end
 
-store91_one:
+store88_one:
 	VMOVSS X13, (BX)
 
-store91_end:
+store88_end:
 	VMASKMOVPS  (CX), Y5, Y12
 	VFMADD231PS Y12, Y0, Y11
 	VANDPS      Y7, Y11, Y12
 	VPSIGND     Y12, Y11, Y11
 	CMPQ        SI, $0x04
-	JL          store92_few
+	JL          store89_few
 	VMOVUPS     X11, (CX)
-	JE          store92_end
+	JE          store89_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        SI, $0x06
-	JL          store92_five
+	JL          store89_five
 	VMOVLPS     X11, 16(CX)
-	JE          store92_swap
+	JE          store89_swap
 	VEXTRACTPS  $0x02, X11, 24(CX)
-	JMP         store92_swap
+	JMP         store89_swap
 
-store92_five:
+store89_five:
 	VMOVSS X11, 16(CX)
 
-store92_swap:
+store89_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store92_end
+	JMP        store89_end
 
-store92_few:
+store89_few:
 	CMPQ       SI, $0x02
-	JL         store92_one
+	JL         store89_one
 	VMOVLPS    X11, (CX)
-	JE         store92_end
+	JE         store89_end
 	VEXTRACTPS $0x02, X11, 8(CX)
-	JMP        store92_end
+	JMP        store89_end
 
-store92_one:
+store89_one:
 	VMOVSS X11, (CX)
 
-store92_end:
+store89_end:
 	VFNMADD231PS Y11, Y11, Y13
 	VMAXPS       Y13, Y8, Y13
 	VSQRTPS      Y13, Y13
@@ -16692,36 +16474,36 @@ store92_end:
 	VDIVPS       Y13, Y10, Y13
 	VFNMADD231PS Y13, Y3, Y9
 	CMPQ         SI, $0x04
-	JL           store93_few
+	JL           store90_few
 	VMOVUPS      X9, (AX)
-	JE           store93_end
+	JE           store90_end
 	VPERM2F128   $0x01, Y9, Y9, Y9
 	CMPQ         SI, $0x06
-	JL           store93_five
+	JL           store90_five
 	VMOVLPS      X9, 16(AX)
-	JE           store93_swap
+	JE           store90_swap
 	VEXTRACTPS   $0x02, X9, 24(AX)
-	JMP          store93_swap
+	JMP          store90_swap
 
-store93_five:
+store90_five:
 	VMOVSS X9, 16(AX)
 
-store93_swap:
+store90_swap:
 	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store93_end
+	JMP        store90_end
 
-store93_few:
+store90_few:
 	CMPQ       SI, $0x02
-	JL         store93_one
+	JL         store90_one
 	VMOVLPS    X9, (AX)
-	JE         store93_end
+	JE         store90_end
 	VEXTRACTPS $0x02, X9, 8(AX)
-	JMP        store93_end
+	JMP        store90_end
 
-store93_one:
+store90_one:
 	VMOVSS X9, (AX)
 
-store93_end:
+store90_end:
 done:
 	VZEROUPPER
 	RET
@@ -16762,42 +16544,34 @@ blocks:
 	VMULPS       Z13, Z1, Z17
 	VMULPS       Z14, Z1, Z18
 	VMULPS       Z15, Z1, Z19
-	VMOVUPS      (BX), Z20
-	VMOVUPS      64(BX), Z21
-	VMOVUPS      128(BX), Z22
-	VMOVUPS      192(BX), Z23
-	VMULPS       Z12, Z16, Z24
-	VMULPS       Z13, Z17, Z25
-	VMULPS       Z14, Z18, Z26
-	VMULPS       Z15, Z19, Z27
-	VFMADD231PS  Z20, Z0, Z24
-	VFMADD231PS  Z21, Z0, Z25
-	VFMADD231PS  Z22, Z0, Z26
-	VFMADD231PS  Z23, Z0, Z27
-	VCMPPS       $0x01, Z6, Z24, K2
-	VCMPPS       $0x01, Z6, Z25, K3
-	VCMPPS       $0x01, Z6, Z26, K4
-	VCMPPS       $0x01, Z6, Z27, K5
+	VMULPS       Z12, Z16, Z20
+	VMULPS       Z13, Z17, Z21
+	VMULPS       Z14, Z18, Z22
+	VMULPS       Z15, Z19, Z23
+	VFMADD231PS  (BX), Z0, Z20
+	VFMADD231PS  64(BX), Z0, Z21
+	VFMADD231PS  128(BX), Z0, Z22
+	VFMADD231PS  192(BX), Z0, Z23
+	VCMPPS       $0x01, Z6, Z20, K2
+	VCMPPS       $0x01, Z6, Z21, K3
+	VCMPPS       $0x01, Z6, Z22, K4
+	VCMPPS       $0x01, Z6, Z23, K5
 	KNOTW        K2, K7
-	VMOVAPS.Z    Z24, K7, Z24
+	VMOVAPS.Z    Z20, K7, Z20
 	KNOTW        K3, K7
-	VMOVAPS.Z    Z25, K7, Z25
+	VMOVAPS.Z    Z21, K7, Z21
 	KNOTW        K4, K7
-	VMOVAPS.Z    Z26, K7, Z26
+	VMOVAPS.Z    Z22, K7, Z22
 	KNOTW        K5, K7
-	VMOVAPS.Z    Z27, K7, Z27
-	VMOVUPS      Z24, (BX)
-	VMOVUPS      Z25, 64(BX)
-	VMOVUPS      Z26, 128(BX)
-	VMOVUPS      Z27, 192(BX)
-	VMOVUPS      (CX), Z23
-	VMOVUPS      64(CX), Z22
-	VMOVUPS      128(CX), Z21
-	VMOVUPS      192(CX), Z20
-	VFMADD231PS  Z23, Z0, Z16
-	VFMADD231PS  Z22, Z0, Z17
-	VFMADD231PS  Z21, Z0, Z18
-	VFMADD231PS  Z20, Z0, Z19
+	VMOVAPS.Z    Z23, K7, Z23
+	VMOVUPS      Z20, (BX)
+	VMOVUPS      Z21, 64(BX)
+	VMOVUPS      Z22, 128(BX)
+	VMOVUPS      Z23, 192(BX)
+	VFMADD231PS  (CX), Z0, Z16
+	VFMADD231PS  64(CX), Z0, Z17
+	VFMADD231PS  128(CX), Z0, Z18
+	VFMADD231PS  192(CX), Z0, Z19
 	VPTESTMD     Z7, Z16, K7
 	VMOVAPS.Z    Z16, K7, Z16
 	VPTESTMD     Z7, Z17, K7
@@ -16810,30 +16584,30 @@ blocks:
 	VMOVUPS      Z17, 64(CX)
 	VMOVUPS      Z18, 128(CX)
 	VMOVUPS      Z19, 192(CX)
-	VFNMADD231PS Z16, Z16, Z24
-	VFNMADD231PS Z17, Z17, Z25
-	VFNMADD231PS Z18, Z18, Z26
-	VFNMADD231PS Z19, Z19, Z27
-	VMAXPS       Z24, Z8, Z24
-	VMAXPS       Z25, Z8, Z25
-	VMAXPS       Z26, Z8, Z26
-	VMAXPS       Z27, Z8, Z27
-	VSQRTPS      Z24, Z24
-	VSQRTPS      Z25, Z25
-	VSQRTPS      Z26, Z26
-	VSQRTPS      Z27, Z27
-	VADDPS       Z2, Z24, Z24
-	VADDPS       Z2, Z25, Z25
-	VADDPS       Z2, Z26, Z26
-	VADDPS       Z2, Z27, Z27
-	VDIVPS       Z24, Z12, Z24
-	VDIVPS       Z25, Z13, Z25
-	VDIVPS       Z26, Z14, Z26
-	VDIVPS       Z27, Z15, Z27
-	VFNMADD231PS Z24, Z3, Z5
-	VFNMADD231PS Z25, Z3, Z9
-	VFNMADD231PS Z26, Z3, Z10
-	VFNMADD231PS Z27, Z3, Z11
+	VFNMADD231PS Z16, Z16, Z20
+	VFNMADD231PS Z17, Z17, Z21
+	VFNMADD231PS Z18, Z18, Z22
+	VFNMADD231PS Z19, Z19, Z23
+	VMAXPS       Z20, Z8, Z20
+	VMAXPS       Z21, Z8, Z21
+	VMAXPS       Z22, Z8, Z22
+	VMAXPS       Z23, Z8, Z23
+	VSQRTPS      Z20, Z20
+	VSQRTPS      Z21, Z21
+	VSQRTPS      Z22, Z22
+	VSQRTPS      Z23, Z23
+	VADDPS       Z2, Z20, Z20
+	VADDPS       Z2, Z21, Z21
+	VADDPS       Z2, Z22, Z22
+	VADDPS       Z2, Z23, Z23
+	VDIVPS       Z20, Z12, Z20
+	VDIVPS       Z21, Z13, Z21
+	VDIVPS       Z22, Z14, Z22
+	VDIVPS       Z23, Z15, Z23
+	VFNMADD231PS Z20, Z3, Z5
+	VFNMADD231PS Z21, Z3, Z9
+	VFNMADD231PS Z22, Z3, Z10
+	VFNMADD231PS Z23, Z3, Z11
 	VMOVUPS      Z5, (AX)
 	VMOVUPS      Z9, 64(AX)
 	VMOVUPS      Z10, 128(AX)
@@ -16855,24 +16629,22 @@ vectors:
 	VMOVUPS      (DX), Z10
 	VFMADD231PS  Z11, Z4, Z10
 	VMULPS       Z10, Z1, Z9
-	VMOVUPS      (BX), Z5
-	VMULPS       Z10, Z9, Z27
-	VFMADD231PS  Z5, Z0, Z27
-	VCMPPS       $0x01, Z6, Z27, K5
+	VMULPS       Z10, Z9, Z5
+	VFMADD231PS  (BX), Z0, Z5
+	VCMPPS       $0x01, Z6, Z5, K5
 	KNOTW        K5, K7
-	VMOVAPS.Z    Z27, K7, Z27
-	VMOVUPS      Z27, (BX)
-	VMOVUPS      (CX), Z5
-	VFMADD231PS  Z5, Z0, Z9
+	VMOVAPS.Z    Z5, K7, Z5
+	VMOVUPS      Z5, (BX)
+	VFMADD231PS  (CX), Z0, Z9
 	VPTESTMD     Z7, Z9, K7
 	VMOVAPS.Z    Z9, K7, Z9
 	VMOVUPS      Z9, (CX)
-	VFNMADD231PS Z9, Z9, Z27
-	VMAXPS       Z27, Z8, Z27
-	VSQRTPS      Z27, Z27
-	VADDPS       Z2, Z27, Z27
-	VDIVPS       Z27, Z10, Z27
-	VFNMADD231PS Z27, Z3, Z11
+	VFNMADD231PS Z9, Z9, Z5
+	VMAXPS       Z5, Z8, Z5
+	VSQRTPS      Z5, Z5
+	VADDPS       Z2, Z5, Z5
+	VDIVPS       Z5, Z10, Z5
+	VFNMADD231PS Z5, Z3, Z11
 	VMOVUPS      Z11, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
@@ -16889,27 +16661,27 @@ vectors_end:
 	BZHIL        SI, DI, DI
 	KMOVW        DI, K1
 	VMOVUPS.Z    (AX), K1, Z11
-	VMOVUPS.Z    (DX), K1, Z27
-	VFMADD231PS  Z11, Z4, Z27
-	VMULPS       Z27, Z1, Z10
+	VMOVUPS.Z    (DX), K1, Z5
+	VFMADD231PS  Z11, Z4, Z5
+	VMULPS       Z5, Z1, Z10
 	VMOVUPS.Z    (BX), K1, Z9
-	VMULPS       Z27, Z10, Z5
-	VFMADD231PS  Z9, Z0, Z5
-	VCMPPS       $0x01, Z6, Z5, K5
+	VMULPS       Z5, Z10, Z23
+	VFMADD231PS  Z9, Z0, Z23
+	VCMPPS       $0x01, Z6, Z23, K5
 	KNOTW        K5, K7
-	VMOVAPS.Z    Z5, K7, Z5
-	VMOVUPS      Z5, K1, (BX)
+	VMOVAPS.Z    Z23, K7, Z23
+	VMOVUPS      Z23, K1, (BX)
 	VMOVUPS.Z    (CX), K1, Z9
 	VFMADD231PS  Z9, Z0, Z10
 	VPTESTMD     Z7, Z10, K7
 	VMOVAPS.Z    Z10, K7, Z10
 	VMOVUPS      Z10, K1, (CX)
-	VFNMADD231PS Z10, Z10, Z5
-	VMAXPS       Z5, Z8, Z5
-	VSQRTPS      Z5, Z5
-	VADDPS       Z2, Z5, Z5
-	VDIVPS       Z5, Z27, Z5
-	VFNMADD231PS Z5, Z3, Z11
+	VFNMADD231PS Z10, Z10, Z23
+	VMAXPS       Z23, Z8, Z23
+	VSQRTPS      Z23, Z23
+	VADDPS       Z2, Z23, Z23
+	VDIVPS       Z23, Z5, Z23
+	VFNMADD231PS Z23, Z3, Z11
 	VMOVUPS      Z11, K1, (AX)
 
 done:
@@ -17040,71 +16812,71 @@ vectors_end:
 	VCMPPS      $0x01, Y6, Y13, Y12
 	VANDNPS     Y13, Y12, Y13
 	CMPQ        SI, $0x04
-	JL          store94_few
+	JL          store91_few
 	VMOVUPS     X13, (BX)
-	JE          store94_end
+	JE          store91_end
 	VPERM2F128  $0x01, Y13, Y13, Y13
 	CMPQ        SI, $0x06
-	JL          store94_five
+	JL          store91_five
 	VMOVLPS     X13, 16(BX)
-	JE          store94_swap
+	JE          store91_swap
 	VEXTRACTPS  $0x02, X13, 24(BX)
-	JMP         store94_swap
+	JMP         store91_swap
 
-store94_five:
+store91_five:
 	VMOVSS X13, 16(BX)
 
-store94_swap:
+store91_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store94_end
+	JMP        store91_end
 
-store94_few:
+store91_few:
 	CMPQ       SI, $0x02
-	JL         store94_one
+	JL         store91_one
 	VMOVLPS    X13, (BX)
-	JE         store94_end
+	JE         store91_end
 	VEXTRACTPS $0x02, X13, 8(BX)
-	JMP        store94_end
+	JMP        store91_end
 
-store94_one:
+store91_one:
 	VMOVSS X13, (BX)
 
-store94_end:
+store91_end:
 	VMASKMOVPS  (CX), Y5, Y12
 	VFMADD231PS Y12, Y0, Y11
 	VANDPS      Y7, Y11, Y12
 	VPSIGND     Y12, Y11, Y11
 	CMPQ        SI, $0x04
-	JL          store95_few
+	JL          store92_few
 	VMOVUPS     X11, (CX)
-	JE          store95_end
+	JE          store92_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        SI, $0x06
-	JL          store95_five
+	JL          store92_five
 	VMOVLPS     X11, 16(CX)
-	JE          store95_swap
+	JE          store92_swap
 	VEXTRACTPS  $0x02, X11, 24(CX)
-	JMP         store95_swap
+	JMP         store92_swap
 
-store95_five:
+store92_five:
 	VMOVSS X11, 16(CX)
 
-store95_swap:
+store92_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store95_end
+	JMP        store92_end
 
-store95_few:
+store92_few:
 	CMPQ       SI, $0x02
-	JL         store95_one
+	JL         store92_one
 	VMOVLPS    X11, (CX)
-	JE         store95_end
+	JE         store92_end
 	VEXTRACTPS $0x02, X11, 8(CX)
-	JMP        store95_end
+	JMP        store92_end
 
-store95_one:
+store92_one:
 	VMOVSS X11, (CX)
 
-store95_end:
+store92_end:
 	VFNMADD231PS Y11, Y11, Y13
 	VMAXPS       Y13, Y8, Y13
 	VSQRTPS      Y13, Y13
@@ -17112,36 +16884,36 @@ store95_end:
 	VDIVPS       Y13, Y10, Y13
 	VFNMADD231PS Y13, Y3, Y9
 	CMPQ         SI, $0x04
-	JL           store96_few
+	JL           store93_few
 	VMOVUPS      X9, (AX)
-	JE           store96_end
+	JE           store93_end
 	VPERM2F128   $0x01, Y9, Y9, Y9
 	CMPQ         SI, $0x06
-	JL           store96_five
+	JL           store93_five
 	VMOVLPS      X9, 16(AX)
-	JE           store96_swap
+	JE           store93_swap
 	VEXTRACTPS   $0x02, X9, 24(AX)
-	JMP          store96_swap
+	JMP          store93_swap
 
-store96_five:
+store93_five:
 	VMOVSS X9, 16(AX)
 
-store96_swap:
+store93_swap:
 	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store96_end
+	JMP        store93_end
 
-store96_few:
+store93_few:
 	CMPQ       SI, $0x02
-	JL         store96_one
+	JL         store93_one
 	VMOVLPS    X9, (AX)
-	JE         store96_end
+	JE         store93_end
 	VEXTRACTPS $0x02, X9, 8(AX)
-	JMP        store96_end
+	JMP        store93_end
 
-store96_one:
+store93_one:
 	VMOVSS X9, (AX)
 
-store96_end:
+store93_end:
 done:
 	VZEROUPPER
 	RET
@@ -17257,36 +17029,36 @@ vectors_end:
 	VCMPPS      $0x01, Y7, Y11, Y10
 	VANDNPS     Y11, Y10, Y11
 	CMPQ        SI, $0x04
-	JL          store97_few
+	JL          store94_few
 	VMOVUPS     X11, (BX)
-	JE          store97_end
+	JE          store94_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        SI, $0x06
-	JL          store97_five
+	JL          store94_five
 	VMOVLPS     X11, 16(BX)
-	JE          store97_swap
+	JE          store94_swap
 	VEXTRACTPS  $0x02, X11, 24(BX)
-	JMP         store97_swap
+	JMP         store94_swap
 
-store97_five:
+store94_five:
 	VMOVSS X11, 16(BX)
 
-store97_swap:
+store94_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store97_end
+	JMP        store94_end
 
-store97_few:
+store94_few:
 	CMPQ       SI, $0x02
-	JL         store97_one
+	JL         store94_one
 	VMOVLPS    X11, (BX)
-	JE         store97_end
+	JE         store94_end
 	VEXTRACTPS $0x02, X11, 8(BX)
-	JMP        store97_end
+	JMP        store94_end
 
-store97_one:
+store94_one:
 	VMOVSS X11, (BX)
 
-store97_end:
+store94_end:
 	VSQRTPS     Y11, Y11
 	VADDPS      Y2, Y11, Y11
 	VDIVPS      Y11, Y6, Y11
@@ -17295,68 +17067,68 @@ store97_end:
 	VANDPS      lanes_7f800000<>+0(SB), Y11, Y6
 	VPSIGND     Y6, Y11, Y11
 	CMPQ        SI, $0x04
-	JL          store98_few
+	JL          store95_few
 	VMOVUPS     X11, (CX)
-	JE          store98_end
+	JE          store95_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        SI, $0x06
-	JL          store98_five
+	JL          store95_five
 	VMOVLPS     X11, 16(CX)
-	JE          store98_swap
+	JE          store95_swap
 	VEXTRACTPS  $0x02, X11, 24(CX)
-	JMP         store98_swap
+	JMP         store95_swap
 
-store98_five:
+store95_five:
 	VMOVSS X11, 16(CX)
 
-store98_swap:
+store95_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store98_end
+	JMP        store95_end
 
-store98_few:
+store95_few:
 	CMPQ       SI, $0x02
-	JL         store98_one
+	JL         store95_one
 	VMOVLPS    X11, (CX)
-	JE         store98_end
+	JE         store95_end
 	VEXTRACTPS $0x02, X11, 8(CX)
-	JMP        store98_end
+	JMP        store95_end
 
-store98_one:
+store95_one:
 	VMOVSS X11, (CX)
 
-store98_end:
+store95_end:
 	VFNMADD231PS Y11, Y4, Y12
 	CMPQ         SI, $0x04
-	JL           store99_few
+	JL           store96_few
 	VMOVUPS      X12, (AX)
-	JE           store99_end
+	JE           store96_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         SI, $0x06
-	JL           store99_five
+	JL           store96_five
 	VMOVLPS      X12, 16(AX)
-	JE           store99_swap
+	JE           store96_swap
 	VEXTRACTPS   $0x02, X12, 24(AX)
-	JMP          store99_swap
+	JMP          store96_swap
 
-store99_five:
+store96_five:
 	VMOVSS X12, 16(AX)
 
-store99_swap:
+store96_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store99_end
+	JMP        store96_end
 
-store99_few:
+store96_few:
 	CMPQ       SI, $0x02
-	JL         store99_one
+	JL         store96_one
 	VMOVLPS    X12, (AX)
-	JE         store99_end
+	JE         store96_end
 	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store99_end
+	JMP        store96_end
 
-store99_one:
+store96_one:
 	VMOVSS X12, (AX)
 
-store99_end:
+store96_end:
 done:
 	VZEROUPPER
 	RET
@@ -17397,18 +17169,14 @@ blocks:
 	VMULPS       Z13, Z1, Z17
 	VMULPS       Z14, Z1, Z18
 	VMULPS       Z15, Z1, Z19
-	VMOVUPS      (BX), Z20
-	VMOVUPS      64(BX), Z21
-	VMOVUPS      128(BX), Z22
-	VMOVUPS      192(BX), Z23
 	VMULPS       Z12, Z16, Z16
 	VMULPS       Z13, Z17, Z17
 	VMULPS       Z14, Z18, Z18
 	VMULPS       Z15, Z19, Z19
-	VFMADD231PS  Z20, Z0, Z16
-	VFMADD231PS  Z21, Z0, Z17
-	VFMADD231PS  Z22, Z0, Z18
-	VFMADD231PS  Z23, Z0, Z19
+	VFMADD231PS  (BX), Z0, Z16
+	VFMADD231PS  64(BX), Z0, Z17
+	VFMADD231PS  128(BX), Z0, Z18
+	VFMADD231PS  192(BX), Z0, Z19
 	VCMPPS       $0x01, Z7, Z16, K2
 	VCMPPS       $0x01, Z7, Z17, K3
 	VCMPPS       $0x01, Z7, Z18, K4
@@ -17437,14 +17205,10 @@ blocks:
 	VDIVPS       Z17, Z13, Z17
 	VDIVPS       Z18, Z14, Z18
 	VDIVPS       Z19, Z15, Z19
-	VMOVUPS      (CX), Z15
-	VMOVUPS      64(CX), Z14
-	VMOVUPS      128(CX), Z13
-	VMOVUPS      192(CX), Z12
-	VFMADD231PS  Z15, Z3, Z16
-	VFMADD231PS  Z14, Z3, Z17
-	VFMADD231PS  Z13, Z3, Z18
-	VFMADD231PS  Z12, Z3, Z19
+	VFMADD231PS  (CX), Z3, Z16
+	VFMADD231PS  64(CX), Z3, Z17
+	VFMADD231PS  128(CX), Z3, Z18
+	VFMADD231PS  192(CX), Z3, Z19
 	VPTESTMD     Z8, Z16, K7
 	VMOVAPS.Z    Z16, K7, Z16
 	VPTESTMD     Z8, Z17, K7
@@ -17482,9 +17246,8 @@ vectors:
 	VMOVUPS      (DX), Z10
 	VFMADD231PS  Z11, Z5, Z10
 	VMULPS       Z10, Z1, Z9
-	VMOVUPS      (BX), Z6
 	VMULPS       Z10, Z9, Z9
-	VFMADD231PS  Z6, Z0, Z9
+	VFMADD231PS  (BX), Z0, Z9
 	VCMPPS       $0x01, Z7, Z9, K5
 	KNOTW        K5, K7
 	VMOVAPS.Z    Z9, K7, Z9
@@ -17492,8 +17255,7 @@ vectors:
 	VSQRTPS      Z9, Z9
 	VADDPS       Z2, Z9, Z9
 	VDIVPS       Z9, Z10, Z9
-	VMOVUPS      (CX), Z10
-	VFMADD231PS  Z10, Z3, Z9
+	VFMADD231PS  (CX), Z3, Z9
 	VPTESTMD     Z8, Z9, K7
 	VMOVAPS.Z    Z9, K7, Z9
 	VMOVUPS      Z9, (CX)
@@ -17656,36 +17418,36 @@ vectors_end:
 	VCMPPS      $0x01, Y7, Y11, Y10
 	VANDNPS     Y11, Y10, Y11
 	CMPQ        SI, $0x04
-	JL          store100_few
+	JL          store97_few
 	VMOVUPS     X11, (BX)
-	JE          store100_end
+	JE          store97_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        SI, $0x06
-	JL          store100_five
+	JL          store97_five
 	VMOVLPS     X11, 16(BX)
-	JE          store100_swap
+	JE          store97_swap
 	VEXTRACTPS  $0x02, X11, 24(BX)
-	JMP         store100_swap
+	JMP         store97_swap
 
-store100_five:
+store97_five:
 	VMOVSS X11, 16(BX)
 
-store100_swap:
+store97_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store100_end
+	JMP        store97_end
 
-store100_few:
+store97_few:
 	CMPQ       SI, $0x02
-	JL         store100_one
+	JL         store97_one
 	VMOVLPS    X11, (BX)
-	JE         store100_end
+	JE         store97_end
 	VEXTRACTPS $0x02, X11, 8(BX)
-	JMP        store100_end
+	JMP        store97_end
 
-store100_one:
+store97_one:
 	VMOVSS X11, (BX)
 
-store100_end:
+store97_end:
 	VSQRTPS     Y11, Y11
 	VADDPS      Y2, Y11, Y11
 	VDIVPS      Y11, Y6, Y11
@@ -17694,68 +17456,68 @@ store100_end:
 	VANDPS      lanes_7f800000<>+0(SB), Y11, Y6
 	VPSIGND     Y6, Y11, Y11
 	CMPQ        SI, $0x04
-	JL          store101_few
+	JL          store98_few
 	VMOVUPS     X11, (CX)
-	JE          store101_end
+	JE          store98_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        SI, $0x06
-	JL          store101_five
+	JL          store98_five
 	VMOVLPS     X11, 16(CX)
-	JE          store101_swap
+	JE          store98_swap
 	VEXTRACTPS  $0x02, X11, 24(CX)
-	JMP         store101_swap
+	JMP         store98_swap
 
-store101_five:
+store98_five:
 	VMOVSS X11, 16(CX)
 
-store101_swap:
+store98_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store101_end
+	JMP        store98_end
 
-store101_few:
+store98_few:
 	CMPQ       SI, $0x02
-	JL         store101_one
+	JL         store98_one
 	VMOVLPS    X11, (CX)
-	JE         store101_end
+	JE         store98_end
 	VEXTRACTPS $0x02, X11, 8(CX)
-	JMP        store101_end
+	JMP        store98_end
 
-store101_one:
+store98_one:
 	VMOVSS X11, (CX)
 
-store101_end:
+store98_end:
 	VFNMADD231PS Y11, Y4, Y12
 	CMPQ         SI, $0x04
-	JL           store102_few
+	JL           store99_few
 	VMOVUPS      X12, (AX)
-	JE           store102_end
+	JE           store99_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         SI, $0x06
-	JL           store102_five
+	JL           store99_five
 	VMOVLPS      X12, 16(AX)
-	JE           store102_swap
+	JE           store99_swap
 	VEXTRACTPS   $0x02, X12, 24(AX)
-	JMP          store102_swap
+	JMP          store99_swap
 
-store102_five:
+store99_five:
 	VMOVSS X12, 16(AX)
 
-store102_swap:
+store99_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store102_end
+	JMP        store99_end
 
-store102_few:
+store99_few:
 	CMPQ       SI, $0x02
-	JL         store102_one
+	JL         store99_one
 	VMOVLPS    X12, (AX)
-	JE         store102_end
+	JE         store99_end
 	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store102_end
+	JMP        store99_end
 
-store102_one:
+store99_one:
 	VMOVSS X12, (AX)
 
-store102_end:
+store99_end:
 done:
 	VZEROUPPER
 	RET
@@ -17894,71 +17656,71 @@ vectors_end:
 	VCMPPS      $0x01, Y7, Y14, Y13
 	VANDNPS     Y14, Y13, Y14
 	CMPQ        DI, $0x04
-	JL          store103_few
+	JL          store100_few
 	VMOVUPS     X14, (BX)
-	JE          store103_end
+	JE          store100_end
 	VPERM2F128  $0x01, Y14, Y14, Y14
 	CMPQ        DI, $0x06
-	JL          store103_five
+	JL          store100_five
 	VMOVLPS     X14, 16(BX)
-	JE          store103_swap
+	JE          store100_swap
 	VEXTRACTPS  $0x02, X14, 24(BX)
-	JMP         store103_swap
+	JMP         store100_swap
 
-store103_five:
+store100_five:
 	VMOVSS X14, 16(BX)
 
-store103_swap:
+store100_swap:
 	VPERM2F128 $0x01, Y14, Y14, Y14
-	JMP        store103_end
+	JMP        store100_end
 
-store103_few:
+store100_few:
 	CMPQ       DI, $0x02
-	JL         store103_one
+	JL         store100_one
 	VMOVLPS    X14, (BX)
-	JE         store103_end
+	JE         store100_end
 	VEXTRACTPS $0x02, X14, 8(BX)
-	JMP        store103_end
+	JMP        store100_end
 
-store103_one:
+store100_one:
 	VMOVSS X14, (BX)
 
-store103_end:
+store100_end:
 	VMASKMOVPS  (CX), Y6, Y13
 	VFMADD231PS Y13, Y0, Y12
 	VANDPS      Y8, Y12, Y13
 	VPSIGND     Y13, Y12, Y12
 	CMPQ        DI, $0x04
-	JL          store104_few
+	JL          store101_few
 	VMOVUPS     X12, (CX)
-	JE          store104_end
+	JE          store101_end
 	VPERM2F128  $0x01, Y12, Y12, Y12
 	CMPQ        DI, $0x06
-	JL          store104_five
+	JL          store101_five
 	VMOVLPS     X12, 16(CX)
-	JE          store104_swap
+	JE          store101_swap
 	VEXTRACTPS  $0x02, X12, 24(CX)
-	JMP         store104_swap
+	JMP         store101_swap
 
-store104_five:
+store101_five:
 	VMOVSS X12, 16(CX)
 
-store104_swap:
+store101_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store104_end
+	JMP        store101_end
 
-store104_few:
+store101_few:
 	CMPQ       DI, $0x02
-	JL         store104_one
+	JL         store101_one
 	VMOVLPS    X12, (CX)
-	JE         store104_end
+	JE         store101_end
 	VEXTRACTPS $0x02, X12, 8(CX)
-	JMP        store104_end
+	JMP        store101_end
 
-store104_one:
+store101_one:
 	VMOVSS X12, (CX)
 
-store104_end:
+store101_end:
 	VFNMADD231PS Y12, Y12, Y14
 	VMAXPS       Y14, Y9, Y14
 	VSQRTPS      Y14, Y14
@@ -17969,68 +17731,68 @@ store104_end:
 	VANDPS       Y8, Y14, Y11
 	VPSIGND      Y11, Y14, Y14
 	CMPQ         DI, $0x04
-	JL           store105_few
+	JL           store102_few
 	VMOVUPS      X14, (DX)
-	JE           store105_end
+	JE           store102_end
 	VPERM2F128   $0x01, Y14, Y14, Y14
 	CMPQ         DI, $0x06
-	JL           store105_five
+	JL           store102_five
 	VMOVLPS      X14, 16(DX)
-	JE           store105_swap
+	JE           store102_swap
 	VEXTRACTPS   $0x02, X14, 24(DX)
-	JMP          store105_swap
+	JMP          store102_swap
 
-store105_five:
+store102_five:
 	VMOVSS X14, 16(DX)
 
-store105_swap:
+store102_swap:
 	VPERM2F128 $0x01, Y14, Y14, Y14
-	JMP        store105_end
+	JMP        store102_end
 
-store105_few:
+store102_few:
 	CMPQ       DI, $0x02
-	JL         store105_one
+	JL         store102_one
 	VMOVLPS    X14, (DX)
-	JE         store105_end
+	JE         store102_end
 	VEXTRACTPS $0x02, X14, 8(DX)
-	JMP        store105_end
+	JMP        store102_end
 
-store105_one:
+store102_one:
 	VMOVSS X14, (DX)
 
-store105_end:
+store102_end:
 	VFNMADD231PS Y14, Y4, Y10
 	CMPQ         DI, $0x04
-	JL           store106_few
+	JL           store103_few
 	VMOVUPS      X10, (AX)
-	JE           store106_end
+	JE           store103_end
 	VPERM2F128   $0x01, Y10, Y10, Y10
 	CMPQ         DI, $0x06
-	JL           store106_five
+	JL           store103_five
 	VMOVLPS      X10, 16(AX)
-	JE           store106_swap
+	JE           store103_swap
 	VEXTRACTPS   $0x02, X10, 24(AX)
-	JMP          store106_swap
+	JMP          store103_swap
 
-store106_five:
+store103_five:
 	VMOVSS X10, 16(AX)
 
-store106_swap:
+store103_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store106_end
+	JMP        store103_end
 
-store106_few:
+store103_few:
 	CMPQ       DI, $0x02
-	JL         store106_one
+	JL         store103_one
 	VMOVLPS    X10, (AX)
-	JE         store106_end
+	JE         store103_end
 	VEXTRACTPS $0x02, X10, 8(AX)
-	JMP        store106_end
+	JMP        store103_end
 
-store106_one:
+store103_one:
 	VMOVSS X10, (AX)
 
-store106_end:
+store103_end:
 done:
 	VZEROUPPER
 	RET
@@ -18073,42 +17835,34 @@ blocks:
 	VMULPS       Z14, Z1, Z18
 	VMULPS       Z15, Z1, Z19
 	VMULPS       Z16, Z1, Z20
-	VMOVUPS      (BX), Z21
-	VMOVUPS      64(BX), Z22
-	VMOVUPS      128(BX), Z23
-	VMOVUPS      192(BX), Z24
-	VMULPS       Z13, Z17, Z25
-	VMULPS       Z14, Z18, Z26
-	VMULPS       Z15, Z19, Z27
-	VMULPS       Z16, Z20, Z28
-	VFMADD231PS  Z21, Z0, Z25
-	VFMADD231PS  Z22, Z0, Z26
-	VFMADD231PS  Z23, Z0, Z27
-	VFMADD231PS  Z24, Z0, Z28
-	VCMPPS       $0x01, Z7, Z25, K2
-	VCMPPS       $0x01, Z7, Z26, K3
-	VCMPPS       $0x01, Z7, Z27, K4
-	VCMPPS       $0x01, Z7, Z28, K5
+	VMULPS       Z13, Z17, Z21
+	VMULPS       Z14, Z18, Z22
+	VMULPS       Z15, Z19, Z23
+	VMULPS       Z16, Z20, Z24
+	VFMADD231PS  (BX), Z0, Z21
+	VFMADD231PS  64(BX), Z0, Z22
+	VFMADD231PS  128(BX), Z0, Z23
+	VFMADD231PS  192(BX), Z0, Z24
+	VCMPPS       $0x01, Z7, Z21, K2
+	VCMPPS       $0x01, Z7, Z22, K3
+	VCMPPS       $0x01, Z7, Z23, K4
+	VCMPPS       $0x01, Z7, Z24, K5
 	KNOTW        K2, K7
-	VMOVAPS.Z    Z25, K7, Z25
+	VMOVAPS.Z    Z21, K7, Z21
 	KNOTW        K3, K7
-	VMOVAPS.Z    Z26, K7, Z26
+	VMOVAPS.Z    Z22, K7, Z22
 	KNOTW        K4, K7
-	VMOVAPS.Z    Z27, K7, Z27
+	VMOVAPS.Z    Z23, K7, Z23
 	KNOTW        K5, K7
-	VMOVAPS.Z    Z28, K7, Z28
-	VMOVUPS      Z25, (BX)
-	VMOVUPS      Z26, 64(BX)
-	VMOVUPS      Z27, 128(BX)
-	VMOVUPS      Z28, 192(BX)
-	VMOVUPS      (CX), Z24
-	VMOVUPS      64(CX), Z23
-	VMOVUPS      128(CX), Z22
-	VMOVUPS      192(CX), Z21
-	VFMADD231PS  Z24, Z0, Z17
-	VFMADD231PS  Z23, Z0, Z18
-	VFMADD231PS  Z22, Z0, Z19
-	VFMADD231PS  Z21, Z0, Z20
+	VMOVAPS.Z    Z24, K7, Z24
+	VMOVUPS      Z21, (BX)
+	VMOVUPS      Z22, 64(BX)
+	VMOVUPS      Z23, 128(BX)
+	VMOVUPS      Z24, 192(BX)
+	VFMADD231PS  (CX), Z0, Z17
+	VFMADD231PS  64(CX), Z0, Z18
+	VFMADD231PS  128(CX), Z0, Z19
+	VFMADD231PS  192(CX), Z0, Z20
 	VPTESTMD     Z8, Z17, K7
 	VMOVAPS.Z    Z17, K7, Z17
 	VPTESTMD     Z8, Z18, K7
@@ -18121,50 +17875,46 @@ blocks:
 	VMOVUPS      Z18, 64(CX)
 	VMOVUPS      Z19, 128(CX)
 	VMOVUPS      Z20, 192(CX)
-	VFNMADD231PS Z17, Z17, Z25
-	VFNMADD231PS Z18, Z18, Z26
-	VFNMADD231PS Z19, Z19, Z27
-	VFNMADD231PS Z20, Z20, Z28
-	VMAXPS       Z25, Z9, Z25
-	VMAXPS       Z26, Z9, Z26
-	VMAXPS       Z27, Z9, Z27
-	VMAXPS       Z28, Z9, Z28
-	VSQRTPS      Z25, Z25
-	VSQRTPS      Z26, Z26
-	VSQRTPS      Z27, Z27
-	VSQRTPS      Z28, Z28
-	VADDPS       Z2, Z25, Z25
-	VADDPS       Z2, Z26, Z26
-	VADDPS       Z2, Z27, Z27
-	VADDPS       Z2, Z28, Z28
-	VDIVPS       Z25, Z13, Z25
-	VDIVPS       Z26, Z14, Z26
-	VDIVPS       Z27, Z15, Z27
-	VDIVPS       Z28, Z16, Z28
-	VMOVUPS      (DX), Z16
-	VMOVUPS      64(DX), Z15
-	VMOVUPS      128(DX), Z14
-	VMOVUPS      192(DX), Z13
-	VFMADD231PS  Z16, Z3, Z25
-	VFMADD231PS  Z15, Z3, Z26
-	VFMADD231PS  Z14, Z3, Z27
-	VFMADD231PS  Z13, Z3, Z28
-	VPTESTMD     Z8, Z25, K7
-	VMOVAPS.Z    Z25, K7, Z25
-	VPTESTMD     Z8, Z26, K7
-	VMOVAPS.Z    Z26, K7, Z26
-	VPTESTMD     Z8, Z27, K7
-	VMOVAPS.Z    Z27, K7, Z27
-	VPTESTMD     Z8, Z28, K7
-	VMOVAPS.Z    Z28, K7, Z28
-	VMOVUPS      Z25, (DX)
-	VMOVUPS      Z26, 64(DX)
-	VMOVUPS      Z27, 128(DX)
-	VMOVUPS      Z28, 192(DX)
-	VFNMADD231PS Z25, Z4, Z6
-	VFNMADD231PS Z26, Z4, Z10
-	VFNMADD231PS Z27, Z4, Z11
-	VFNMADD231PS Z28, Z4, Z12
+	VFNMADD231PS Z17, Z17, Z21
+	VFNMADD231PS Z18, Z18, Z22
+	VFNMADD231PS Z19, Z19, Z23
+	VFNMADD231PS Z20, Z20, Z24
+	VMAXPS       Z21, Z9, Z21
+	VMAXPS       Z22, Z9, Z22
+	VMAXPS       Z23, Z9, Z23
+	VMAXPS       Z24, Z9, Z24
+	VSQRTPS      Z21, Z21
+	VSQRTPS      Z22, Z22
+	VSQRTPS      Z23, Z23
+	VSQRTPS      Z24, Z24
+	VADDPS       Z2, Z21, Z21
+	VADDPS       Z2, Z22, Z22
+	VADDPS       Z2, Z23, Z23
+	VADDPS       Z2, Z24, Z24
+	VDIVPS       Z21, Z13, Z21
+	VDIVPS       Z22, Z14, Z22
+	VDIVPS       Z23, Z15, Z23
+	VDIVPS       Z24, Z16, Z24
+	VFMADD231PS  (DX), Z3, Z21
+	VFMADD231PS  64(DX), Z3, Z22
+	VFMADD231PS  128(DX), Z3, Z23
+	VFMADD231PS  192(DX), Z3, Z24
+	VPTESTMD     Z8, Z21, K7
+	VMOVAPS.Z    Z21, K7, Z21
+	VPTESTMD     Z8, Z22, K7
+	VMOVAPS.Z    Z22, K7, Z22
+	VPTESTMD     Z8, Z23, K7
+	VMOVAPS.Z    Z23, K7, Z23
+	VPTESTMD     Z8, Z24, K7
+	VMOVAPS.Z    Z24, K7, Z24
+	VMOVUPS      Z21, (DX)
+	VMOVUPS      Z22, 64(DX)
+	VMOVUPS      Z23, 128(DX)
+	VMOVUPS      Z24, 192(DX)
+	VFNMADD231PS Z21, Z4, Z6
+	VFNMADD231PS Z22, Z4, Z10
+	VFNMADD231PS Z23, Z4, Z11
+	VFNMADD231PS Z24, Z4, Z12
 	VMOVUPS      Z6, (AX)
 	VMOVUPS      Z10, 64(AX)
 	VMOVUPS      Z11, 128(AX)
@@ -18187,29 +17937,26 @@ vectors:
 	VMOVUPS      (SI), Z11
 	VFMADD231PS  Z12, Z5, Z11
 	VMULPS       Z11, Z1, Z10
-	VMOVUPS      (BX), Z6
-	VMULPS       Z11, Z10, Z28
-	VFMADD231PS  Z6, Z0, Z28
-	VCMPPS       $0x01, Z7, Z28, K5
+	VMULPS       Z11, Z10, Z6
+	VFMADD231PS  (BX), Z0, Z6
+	VCMPPS       $0x01, Z7, Z6, K5
 	KNOTW        K5, K7
-	VMOVAPS.Z    Z28, K7, Z28
-	VMOVUPS      Z28, (BX)
-	VMOVUPS      (CX), Z6
-	VFMADD231PS  Z6, Z0, Z10
+	VMOVAPS.Z    Z6, K7, Z6
+	VMOVUPS      Z6, (BX)
+	VFMADD231PS  (CX), Z0, Z10
 	VPTESTMD     Z8, Z10, K7
 	VMOVAPS.Z    Z10, K7, Z10
 	VMOVUPS      Z10, (CX)
-	VFNMADD231PS Z10, Z10, Z28
-	VMAXPS       Z28, Z9, Z28
-	VSQRTPS      Z28, Z28
-	VADDPS       Z2, Z28, Z28
-	VDIVPS       Z28, Z11, Z28
-	VMOVUPS      (DX), Z11
-	VFMADD231PS  Z11, Z3, Z28
-	VPTESTMD     Z8, Z28, K7
-	VMOVAPS.Z    Z28, K7, Z28
-	VMOVUPS      Z28, (DX)
-	VFNMADD231PS Z28, Z4, Z12
+	VFNMADD231PS Z10, Z10, Z6
+	VMAXPS       Z6, Z9, Z6
+	VSQRTPS      Z6, Z6
+	VADDPS       Z2, Z6, Z6
+	VDIVPS       Z6, Z11, Z6
+	VFMADD231PS  (DX), Z3, Z6
+	VPTESTMD     Z8, Z6, K7
+	VMOVAPS.Z    Z6, K7, Z6
+	VMOVUPS      Z6, (DX)
+	VFNMADD231PS Z6, Z4, Z12
 	VMOVUPS      Z12, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
@@ -18227,32 +17974,32 @@ vectors_end:
 	BZHIL        DI, R8, R8
 	KMOVW        R8, K1
 	VMOVUPS.Z    (AX), K1, Z12
-	VMOVUPS.Z    (SI), K1, Z28
-	VFMADD231PS  Z12, Z5, Z28
-	VMULPS       Z28, Z1, Z11
+	VMOVUPS.Z    (SI), K1, Z6
+	VFMADD231PS  Z12, Z5, Z6
+	VMULPS       Z6, Z1, Z11
 	VMOVUPS.Z    (BX), K1, Z10
-	VMULPS       Z28, Z11, Z6
-	VFMADD231PS  Z10, Z0, Z6
-	VCMPPS       $0x01, Z7, Z6, K5
+	VMULPS       Z6, Z11, Z24
+	VFMADD231PS  Z10, Z0, Z24
+	VCMPPS       $0x01, Z7, Z24, K5
 	KNOTW        K5, K7
-	VMOVAPS.Z    Z6, K7, Z6
-	VMOVUPS      Z6, K1, (BX)
+	VMOVAPS.Z    Z24, K7, Z24
+	VMOVUPS      Z24, K1, (BX)
 	VMOVUPS.Z    (CX), K1, Z10
 	VFMADD231PS  Z10, Z0, Z11
 	VPTESTMD     Z8, Z11, K7
 	VMOVAPS.Z    Z11, K7, Z11
 	VMOVUPS      Z11, K1, (CX)
-	VFNMADD231PS Z11, Z11, Z6
-	VMAXPS       Z6, Z9, Z6
-	VSQRTPS      Z6, Z6
-	VADDPS       Z2, Z6, Z6
-	VDIVPS       Z6, Z28, Z6
-	VMOVUPS.Z    (DX), K1, Z28
-	VFMADD231PS  Z28, Z3, Z6
-	VPTESTMD     Z8, Z6, K7
-	VMOVAPS.Z    Z6, K7, Z6
-	VMOVUPS      Z6, K1, (DX)
-	VFNMADD231PS Z6, Z4, Z12
+	VFNMADD231PS Z11, Z11, Z24
+	VMAXPS       Z24, Z9, Z24
+	VSQRTPS      Z24, Z24
+	VADDPS       Z2, Z24, Z24
+	VDIVPS       Z24, Z6, Z24
+	VMOVUPS.Z    (DX), K1, Z6
+	VFMADD231PS  Z6, Z3, Z24
+	VPTESTMD     Z8, Z24, K7
+	VMOVAPS.Z    Z24, K7, Z24
+	VMOVUPS      Z24, K1, (DX)
+	VFNMADD231PS Z24, Z4, Z12
 	VMOVUPS      Z12, K1, (AX)
 
 done:
@@ -18400,71 +18147,71 @@ vectors_end:
 	VCMPPS      $0x01, Y7, Y14, Y13
 	VANDNPS     Y14, Y13, Y14
 	CMPQ        DI, $0x04
-	JL          store107_few
+	JL          store104_few
 	VMOVUPS     X14, (BX)
-	JE          store107_end
+	JE          store104_end
 	VPERM2F128  $0x01, Y14, Y14, Y14
 	CMPQ        DI, $0x06
-	JL          store107_five
+	JL          store104_five
 	VMOVLPS     X14, 16(BX)
-	JE          store107_swap
+	JE          store104_swap
 	VEXTRACTPS  $0x02, X14, 24(BX)
-	JMP         store107_swap
+	JMP         store104_swap
 
-store107_five:
+store104_five:
 	VMOVSS X14, 16(BX)
 
-store107_swap:
+store104_swap:
 	VPERM2F128 $0x01, Y14, Y14, Y14
-	JMP        store107_end
+	JMP        store104_end
 
-store107_few:
+store104_few:
 	CMPQ       DI, $0x02
-	JL         store107_one
+	JL         store104_one
 	VMOVLPS    X14, (BX)
-	JE         store107_end
+	JE         store104_end
 	VEXTRACTPS $0x02, X14, 8(BX)
-	JMP        store107_end
+	JMP        store104_end
 
-store107_one:
+store104_one:
 	VMOVSS X14, (BX)
 
-store107_end:
+store104_end:
 	VMASKMOVPS  (CX), Y6, Y13
 	VFMADD231PS Y13, Y0, Y12
 	VANDPS      Y8, Y12, Y13
 	VPSIGND     Y13, Y12, Y12
 	CMPQ        DI, $0x04
-	JL          store108_few
+	JL          store105_few
 	VMOVUPS     X12, (CX)
-	JE          store108_end
+	JE          store105_end
 	VPERM2F128  $0x01, Y12, Y12, Y12
 	CMPQ        DI, $0x06
-	JL          store108_five
+	JL          store105_five
 	VMOVLPS     X12, 16(CX)
-	JE          store108_swap
+	JE          store105_swap
 	VEXTRACTPS  $0x02, X12, 24(CX)
-	JMP         store108_swap
+	JMP         store105_swap
 
-store108_five:
+store105_five:
 	VMOVSS X12, 16(CX)
 
-store108_swap:
+store105_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store108_end
+	JMP        store105_end
 
-store108_few:
+store105_few:
 	CMPQ       DI, $0x02
-	JL         store108_one
+	JL         store105_one
 	VMOVLPS    X12, (CX)
-	JE         store108_end
+	JE         store105_end
 	VEXTRACTPS $0x02, X12, 8(CX)
-	JMP        store108_end
+	JMP        store105_end
 
-store108_one:
+store105_one:
 	VMOVSS X12, (CX)
 
-store108_end:
+store105_end:
 	VFNMADD231PS Y12, Y12, Y14
 	VMAXPS       Y14, Y9, Y14
 	VSQRTPS      Y14, Y14
@@ -18475,68 +18222,68 @@ store108_end:
 	VANDPS       Y8, Y14, Y11
 	VPSIGND      Y11, Y14, Y14
 	CMPQ         DI, $0x04
-	JL           store109_few
+	JL           store106_few
 	VMOVUPS      X14, (DX)
-	JE           store109_end
+	JE           store106_end
 	VPERM2F128   $0x01, Y14, Y14, Y14
 	CMPQ         DI, $0x06
-	JL           store109_five
+	JL           store106_five
 	VMOVLPS      X14, 16(DX)
-	JE           store109_swap
+	JE           store106_swap
 	VEXTRACTPS   $0x02, X14, 24(DX)
-	JMP          store109_swap
+	JMP          store106_swap
 
-store109_five:
+store106_five:
 	VMOVSS X14, 16(DX)
 
-store109_swap:
+store106_swap:
 	VPERM2F128 $0x01, Y14, Y14, Y14
-	JMP        store109_end
+	JMP        store106_end
 
-store109_few:
+store106_few:
 	CMPQ       DI, $0x02
-	JL         store109_one
+	JL         store106_one
 	VMOVLPS    X14, (DX)
-	JE         store109_end
+	JE         store106_end
 	VEXTRACTPS $0x02, X14, 8(DX)
-	JMP        store109_end
+	JMP        store106_end
 
-store109_one:
+store106_one:
 	VMOVSS X14, (DX)
 
-store109_end:
+store106_end:
 	VFNMADD231PS Y14, Y4, Y10
 	CMPQ         DI, $0x04
-	JL           store110_few
+	JL           store107_few
 	VMOVUPS      X10, (AX)
-	JE           store110_end
+	JE           store107_end
 	VPERM2F128   $0x01, Y10, Y10, Y10
 	CMPQ         DI, $0x06
-	JL           store110_five
+	JL           store107_five
 	VMOVLPS      X10, 16(AX)
-	JE           store110_swap
+	JE           store107_swap
 	VEXTRACTPS   $0x02, X10, 24(AX)
-	JMP          store110_swap
+	JMP          store107_swap
 
-store110_five:
+store107_five:
 	VMOVSS X10, 16(AX)
 
-store110_swap:
+store107_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store110_end
+	JMP        store107_end
 
-store110_few:
+store107_few:
 	CMPQ       DI, $0x02
-	JL         store110_one
+	JL         store107_one
 	VMOVLPS    X10, (AX)
-	JE         store110_end
+	JE         store107_end
 	VEXTRACTPS $0x02, X10, 8(AX)
-	JMP        store110_end
+	JMP        store107_end
 
-store110_one:
+store107_one:
 	VMOVSS X10, (AX)
 
-store110_end:
+store107_end:
 done:
 	VZEROUPPER
 	RET
@@ -18644,36 +18391,36 @@ vectors_end:
 	VANDPS      Y7, Y14, Y6
 	VPSIGND     Y6, Y14, Y14
 	CMPQ        DX, $0x04
-	JL          store111_few
+	JL          store108_few
 	VMOVUPS     X14, (BX)
-	JE          store111_end
+	JE          store108_end
 	VPERM2F128  $0x01, Y14, Y14, Y14
 	CMPQ        DX, $0x06
-	JL          store111_five
+	JL          store108_five
 	VMOVLPS     X14, 16(BX)
-	JE          store111_swap
+	JE          store108_swap
 	VEXTRACTPS  $0x02, X14, 24(BX)
-	JMP         store111_swap
+	JMP         store108_swap
 
-store111_five:
+store108_five:
 	VMOVSS X14, 16(BX)
 
-store111_swap:
+store108_swap:
 	VPERM2F128 $0x01, Y14, Y14, Y14
-	JMP        store111_end
+	JMP        store108_end
 
-store111_few:
+store108_few:
 	CMPQ       DX, $0x02
-	JL         store111_one
+	JL         store108_one
 	VMOVLPS    X14, (BX)
-	JE         store111_end
+	JE         store108_end
 	VEXTRACTPS $0x02, X14, 8(BX)
-	JMP        store111_end
+	JMP        store108_end
 
-store111_one:
+store108_one:
 	VMOVSS X14, (BX)
 
-store111_end:
+store108_end:
 	VCMPPS       $0x01, Y13, Y8, Y14
 	VCMPPS       $0x01, Y8, Y13, Y13
 	VANDPS       Y9, Y13, Y13
@@ -18682,36 +18429,36 @@ store111_end:
 	VMULPS       Y14, Y5, Y14
 	VFNMADD231PS Y13, Y4, Y14
 	CMPQ         DX, $0x04
-	JL           store112_few
+	JL           store109_few
 	VMOVUPS      X14, (AX)
-	JE           store112_end
+	JE           store109_end
 	VPERM2F128   $0x01, Y14, Y14, Y14
 	CMPQ         DX, $0x06
-	JL           store112_five
+	JL           store109_five
 	VMOVLPS      X14, 16(AX)
-	JE           store112_swap
+	JE           store109_swap
 	VEXTRACTPS   $0x02, X14, 24(AX)
-	JMP          store112_swap
+	JMP          store109_swap
 
-store112_five:
+store109_five:
 	VMOVSS X14, 16(AX)
 
-store112_swap:
+store109_swap:
 	VPERM2F128 $0x01, Y14, Y14, Y14
-	JMP        store112_end
+	JMP        store109_end
 
-store112_few:
+store109_few:
 	CMPQ       DX, $0x02
-	JL         store112_one
+	JL         store109_one
 	VMOVLPS    X14, (AX)
-	JE         store112_end
+	JE         store109_end
 	VEXTRACTPS $0x02, X14, 8(AX)
-	JMP        store112_end
+	JMP        store109_end
 
-store112_one:
+store109_one:
 	VMOVSS X14, (AX)
 
-store112_end:
+store109_end:
 done:
 	VZEROUPPER
 	RET
@@ -18773,10 +18520,8 @@ blocks:
 	VMOVAPS.Z    Z9, K5, Z14
 	VBLENDMPS    Z10, Z15, K2, Z15
 	VBLENDMPS    Z10, Z14, K3, Z14
-	VMOVUPS      (AX), Z11
-	VMOVUPS      64(AX), Z6
-	VMULPS       Z11, Z5, Z11
-	VMULPS       Z6, Z5, Z6
+	VMULPS       (AX), Z5, Z11
+	VMULPS       64(AX), Z5, Z6
 	VFNMADD231PS Z15, Z4, Z11
 	VFNMADD231PS Z14, Z4, Z6
 	VMOVUPS      Z11, (AX)
@@ -18806,8 +18551,7 @@ vectors:
 	VCMPPS       $0x01, Z8, Z14, K2
 	VMOVAPS.Z    Z9, K2, Z14
 	VBLENDMPS    Z10, Z14, K3, Z14
-	VMOVUPS      (AX), Z6
-	VMULPS       Z6, Z5, Z6
+	VMULPS       (AX), Z5, Z6
 	VFNMADD231PS Z14, Z4, Z6
 	VMOVUPS      Z6, (AX)
 	ADDQ         $+64, AX
@@ -18953,36 +18697,36 @@ vectors_end:
 	VANDPS      Y7, Y14, Y6
 	VPSIGND     Y6, Y14, Y14
 	CMPQ        DX, $0x04
-	JL          store113_few
+	JL          store110_few
 	VMOVUPS     X14, (BX)
-	JE          store113_end
+	JE          store110_end
 	VPERM2F128  $0x01, Y14, Y14, Y14
 	CMPQ        DX, $0x06
-	JL          store113_five
+	JL          store110_five
 	VMOVLPS     X14, 16(BX)
-	JE          store113_swap
+	JE          store110_swap
 	VEXTRACTPS  $0x02, X14, 24(BX)
-	JMP         store113_swap
+	JMP         store110_swap
 
-store113_five:
+store110_five:
 	VMOVSS X14, 16(BX)
 
-store113_swap:
+store110_swap:
 	VPERM2F128 $0x01, Y14, Y14, Y14
-	JMP        store113_end
+	JMP        store110_end
 
-store113_few:
+store110_few:
 	CMPQ       DX, $0x02
-	JL         store113_one
+	JL         store110_one
 	VMOVLPS    X14, (BX)
-	JE         store113_end
+	JE         store110_end
 	VEXTRACTPS $0x02, X14, 8(BX)
-	JMP        store113_end
+	JMP        store110_end
 
-store113_one:
+store110_one:
 	VMOVSS X14, (BX)
 
-store113_end:
+store110_end:
 	VCMPPS       $0x01, Y13, Y8, Y14
 	VCMPPS       $0x01, Y8, Y13, Y13
 	VANDPS       Y9, Y13, Y13
@@ -18991,36 +18735,36 @@ store113_end:
 	VMULPS       Y14, Y5, Y14
 	VFNMADD231PS Y13, Y4, Y14
 	CMPQ         DX, $0x04
-	JL           store114_few
+	JL           store111_few
 	VMOVUPS      X14, (AX)
-	JE           store114_end
+	JE           store111_end
 	VPERM2F128   $0x01, Y14, Y14, Y14
 	CMPQ         DX, $0x06
-	JL           store114_five
+	JL           store111_five
 	VMOVLPS      X14, 16(AX)
-	JE           store114_swap
+	JE           store111_swap
 	VEXTRACTPS   $0x02, X14, 24(AX)
-	JMP          store114_swap
+	JMP          store111_swap
 
-store114_five:
+store111_five:
 	VMOVSS X14, 16(AX)
 
-store114_swap:
+store111_swap:
 	VPERM2F128 $0x01, Y14, Y14, Y14
-	JMP        store114_end
+	JMP        store111_end
 
-store114_few:
+store111_few:
 	CMPQ       DX, $0x02
-	JL         store114_one
+	JL         store111_one
 	VMOVLPS    X14, (AX)
-	JE         store114_end
+	JE         store111_end
 	VEXTRACTPS $0x02, X14, 8(AX)
-	JMP        store114_end
+	JMP        store111_end
 
-store114_one:
+store111_one:
 	VMOVSS X14, (AX)
 
-store114_end:
+store111_end:
 done:
 	VZEROUPPER
 	RET
@@ -19063,103 +18807,114 @@ vectors:
 	JGE     vectors
 
 vectors_end:
-	ADDQ       $+8, CX
-	TESTQ      CX, CX
-	JE         done
-	LEAQ       partial_masks<>+0(SB), DX
-	NEGQ       CX
-	VMOVUPS    32(DX)(CX*4), Y0
-	NEGQ       CX
-	VMASKMOVPS (BX), Y0, Y2
-	VMAXPS     Y2, Y1, Y2
-	CMPQ       CX, $0x04
-	JL         store115_few
-	VMOVUPS    X2, (AX)
-	JE         store115_end
-	VPERM2F128 $0x01, Y2, Y2, Y2
-	CMPQ       CX, $0x06
-	JL         store115_five
-	VMOVLPS    X2, 16(AX)
-	JE         store115_swap
-	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store115_swap
+	ADDQ    $+8, CX
+	TESTQ   CX, CX
+	JE      done
+	CMPQ    CX, $+4
+	JL      piece4_end
+	VMOVUPS (BX), X0
+	VMAXPS  X0, X1, X0
+	VMOVUPS X0, (AX)
+	ADDQ    $+16, AX
+	ADDQ    $+16, BX
+	ADDQ    $-4, CX
 
-store115_five:
-	VMOVSS X2, 16(AX)
+piece4_end:
+	CMPQ   CX, $+2
+	JL     piece2_end
+	VMOVSD (BX), X0
+	VMAXPS X0, X1, X0
+	VMOVSD X0, (AX)
+	ADDQ   $+8, AX
+	ADDQ   $+8, BX
+	ADDQ   $-2, CX
 
-store115_swap:
-	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store115_end
+piece2_end:
+	CMPQ   CX, $+1
+	JL     piece1_end
+	VMOVSS (BX), X0
+	VMAXPS X0, X1, X0
+	VMOVSS X0, (AX)
 
-store115_few:
-	CMPQ       CX, $0x02
-	JL         store115_one
-	VMOVLPS    X2, (AX)
-	JE         store115_end
-	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store115_end
-
-store115_one:
-	VMOVSS X2, (AX)
-
-store115_end:
+piece1_end:
 done:
 	VZEROUPPER
 	RET
 
 // func ReluAVX512(dst *float32, x *float32, n int)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F
 TEXT ·ReluAVX512(SB), NOSPLIT, $0-24
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), BX
 	MOVQ         n+16(FP), CX
 	VBROADCASTSS lanes_00000000<>+0(SB), Z1
-	SUBQ         $+64, CX
+	SUBQ         $+32, CX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z2
-	VMOVUPS 128(BX), Z3
-	VMOVUPS 192(BX), Z4
-	VMAXPS  Z0, Z1, Z0
-	VMAXPS  Z2, Z1, Z2
-	VMAXPS  Z3, Z1, Z3
-	VMAXPS  Z4, Z1, Z4
+	VMAXPS  (BX), Z1, Z0
 	VMOVUPS Z0, (AX)
-	VMOVUPS Z2, 64(AX)
-	VMOVUPS Z3, 128(AX)
-	VMOVUPS Z4, 192(AX)
-	ADDQ    $+256, AX
-	ADDQ    $+256, BX
-	SUBQ    $+64, CX
+	VMAXPS  64(BX), Z1, Z0
+	VMOVUPS Z0, 64(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	SUBQ    $+32, CX
 	JGE     blocks
 
 blocks_end:
-	ADDQ $+64, CX
+	ADDQ $+32, CX
 	SUBQ $+16, CX
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Z4
-	VMAXPS  Z4, Z1, Z4
-	VMOVUPS Z4, (AX)
+	VMAXPS  (BX), Z1, Z0
+	VMOVUPS Z0, (AX)
 	ADDQ    $+64, AX
 	ADDQ    $+64, BX
 	SUBQ    $+16, CX
 	JGE     vectors
 
 vectors_end:
-	ADDQ      $+16, CX
-	TESTQ     CX, CX
-	JE        done
-	MOVL      $0x0000ffff, DX
-	BZHIL     CX, DX, DX
-	KMOVW     DX, K1
-	VMOVUPS.Z (BX), K1, Z4
-	VMAXPS    Z4, Z1, Z4
-	VMOVUPS   Z4, K1, (AX)
+	ADDQ    $+16, CX
+	TESTQ   CX, CX
+	JE      done
+	CMPQ    CX, $+8
+	JL      piece8_end
+	VMOVUPS (BX), Y0
+	VMAXPS  Y0, Y1, Y0
+	VMOVUPS Y0, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, BX
+	ADDQ    $-8, CX
 
+piece8_end:
+	CMPQ    CX, $+4
+	JL      piece4_end
+	VMOVUPS (BX), X0
+	VMAXPS  X0, X1, X0
+	VMOVUPS X0, (AX)
+	ADDQ    $+16, AX
+	ADDQ    $+16, BX
+	ADDQ    $-4, CX
+
+piece4_end:
+	CMPQ   CX, $+2
+	JL     piece2_end
+	VMOVSD (BX), X0
+	VMAXPS X0, X1, X0
+	VMOVSD X0, (AX)
+	ADDQ   $+8, AX
+	ADDQ   $+8, BX
+	ADDQ   $-2, CX
+
+piece2_end:
+	CMPQ   CX, $+1
+	JL     piece1_end
+	VMOVSS (BX), X0
+	VMAXPS X0, X1, X0
+	VMOVSS X0, (AX)
+
+piece1_end:
 done:
 	VZEROUPPER
 	RET
@@ -19235,100 +18990,83 @@ vectors:
 	JGE     vectors
 
 vectors_end:
-	ADDQ       $+8, DX
-	TESTQ      DX, DX
-	JE         done
-	LEAQ       partial_masks<>+0(SB), SI
-	NEGQ       DX
-	VMOVUPS    32(SI)(DX*4), Y0
-	NEGQ       DX
-	VMASKMOVPS (CX), Y0, Y2
-	VCMPPS     $0x01, Y2, Y1, Y2
-	VMASKMOVPS (BX), Y0, Y3
-	VANDPS     Y3, Y2, Y3
-	CMPQ       DX, $0x04
-	JL         store116_few
-	VMOVUPS    X3, (AX)
-	JE         store116_end
-	VPERM2F128 $0x01, Y3, Y3, Y3
-	CMPQ       DX, $0x06
-	JL         store116_five
-	VMOVLPS    X3, 16(AX)
-	JE         store116_swap
-	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store116_swap
+	ADDQ    $+8, DX
+	TESTQ   DX, DX
+	JE      done
+	CMPQ    DX, $+4
+	JL      piece4_end
+	VMOVUPS (CX), X0
+	VCMPPS  $0x01, X0, X1, X0
+	VMOVUPS (BX), X2
+	VANDPS  X2, X0, X2
+	VMOVUPS X2, (AX)
+	ADDQ    $+16, AX
+	ADDQ    $+16, BX
+	ADDQ    $+16, CX
+	ADDQ    $-4, DX
 
-store116_five:
-	VMOVSS X3, 16(AX)
+piece4_end:
+	CMPQ   DX, $+2
+	JL     piece2_end
+	VMOVSD (CX), X2
+	VCMPPS $0x01, X2, X1, X2
+	VMOVSD (BX), X0
+	VANDPS X0, X2, X0
+	VMOVSD X0, (AX)
+	ADDQ   $+8, AX
+	ADDQ   $+8, BX
+	ADDQ   $+8, CX
+	ADDQ   $-2, DX
 
-store116_swap:
-	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store116_end
+piece2_end:
+	CMPQ   DX, $+1
+	JL     piece1_end
+	VMOVSS (CX), X0
+	VCMPPS $0x01, X0, X1, X0
+	VMOVSS (BX), X2
+	VANDPS X2, X0, X2
+	VMOVSS X2, (AX)
 
-store116_few:
-	CMPQ       DX, $0x02
-	JL         store116_one
-	VMOVLPS    X3, (AX)
-	JE         store116_end
-	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store116_end
-
-store116_one:
-	VMOVSS X3, (AX)
-
-store116_end:
+piece1_end:
 done:
 	VZEROUPPER
 	RET
 
 // func ReluBackwardAVX512(dx *float32, dy *float32, y *float32, n int)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, AVX512VL
 TEXT ·ReluBackwardAVX512(SB), NOSPLIT, $0-32
 	MOVQ         dx+0(FP), AX
 	MOVQ         dy+8(FP), BX
 	MOVQ         y+16(FP), CX
 	MOVQ         n+24(FP), DX
 	VBROADCASTSS lanes_00000000<>+0(SB), Z1
-	SUBQ         $+64, DX
+	SUBQ         $+32, DX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS   (CX), Z0
-	VMOVUPS   64(CX), Z2
-	VMOVUPS   128(CX), Z3
-	VMOVUPS   192(CX), Z4
-	VCMPPS    $0x01, Z0, Z1, K2
-	VCMPPS    $0x01, Z2, Z1, K3
-	VCMPPS    $0x01, Z3, Z1, K4
-	VCMPPS    $0x01, Z4, Z1, K5
-	VMOVUPS   (BX), Z4
-	VMOVUPS   64(BX), Z3
-	VMOVUPS   128(BX), Z2
-	VMOVUPS   192(BX), Z0
-	VMOVAPS.Z Z4, K2, Z4
-	VMOVAPS.Z Z3, K3, Z3
-	VMOVAPS.Z Z2, K4, Z2
-	VMOVAPS.Z Z0, K5, Z0
-	VMOVUPS   Z4, (AX)
-	VMOVUPS   Z3, 64(AX)
-	VMOVUPS   Z2, 128(AX)
-	VMOVUPS   Z0, 192(AX)
-	ADDQ      $+256, AX
-	ADDQ      $+256, BX
-	ADDQ      $+256, CX
-	SUBQ      $+64, DX
+	VCMPPS    $0x01, (CX), Z1, K2
+	VMOVUPS   (BX), Z2
+	VMOVAPS.Z Z2, K2, Z0
+	VMOVUPS   Z0, (AX)
+	VCMPPS    $0x01, 64(CX), Z1, K2
+	VMOVUPS   64(BX), Z2
+	VMOVAPS.Z Z2, K2, Z0
+	VMOVUPS   Z0, 64(AX)
+	ADDQ      $+128, AX
+	ADDQ      $+128, BX
+	ADDQ      $+128, CX
+	SUBQ      $+32, DX
 	JGE       blocks
 
 blocks_end:
-	ADDQ $+64, DX
+	ADDQ $+32, DX
 	SUBQ $+16, DX
 	JL   vectors_end
 
 vectors:
-	VMOVUPS   (CX), Z0
-	VCMPPS    $0x01, Z0, Z1, K5
-	VMOVUPS   (BX), Z0
-	VMOVAPS.Z Z0, K5, Z0
+	VCMPPS    $0x01, (CX), Z1, K2
+	VMOVUPS   (BX), Z2
+	VMOVAPS.Z Z2, K2, Z0
 	VMOVUPS   Z0, (AX)
 	ADDQ      $+64, AX
 	ADDQ      $+64, BX
@@ -19340,15 +19078,54 @@ vectors_end:
 	ADDQ      $+16, DX
 	TESTQ     DX, DX
 	JE        done
-	MOVL      $0x0000ffff, SI
-	BZHIL     DX, SI, SI
-	KMOVW     SI, K1
-	VMOVUPS.Z (CX), K1, Z0
-	VCMPPS    $0x01, Z0, Z1, K5
-	VMOVUPS.Z (BX), K1, Z0
-	VMOVAPS.Z Z0, K5, Z0
-	VMOVUPS   Z0, K1, (AX)
+	CMPQ      DX, $+8
+	JL        piece8_end
+	VMOVUPS   (CX), Y0
+	VCMPPS    $0x01, Y0, Y1, K2
+	VMOVUPS   (BX), Y0
+	VMOVAPS.Z Y0, K2, Y0
+	VMOVUPS   Y0, (AX)
+	ADDQ      $+32, AX
+	ADDQ      $+32, BX
+	ADDQ      $+32, CX
+	ADDQ      $-8, DX
 
+piece8_end:
+	CMPQ      DX, $+4
+	JL        piece4_end
+	VMOVUPS   (CX), X0
+	VCMPPS    $0x01, X0, X1, K2
+	VMOVUPS   (BX), X0
+	VMOVAPS.Z X0, K2, X0
+	VMOVUPS   X0, (AX)
+	ADDQ      $+16, AX
+	ADDQ      $+16, BX
+	ADDQ      $+16, CX
+	ADDQ      $-4, DX
+
+piece4_end:
+	CMPQ      DX, $+2
+	JL        piece2_end
+	VMOVSD    (CX), X0
+	VCMPPS    $0x01, X0, X1, K2
+	VMOVSD    (BX), X0
+	VMOVAPS.Z X0, K2, X0
+	VMOVSD    X0, (AX)
+	ADDQ      $+8, AX
+	ADDQ      $+8, BX
+	ADDQ      $+8, CX
+	ADDQ      $-2, DX
+
+piece2_end:
+	CMPQ      DX, $+1
+	JL        piece1_end
+	VMOVSS    (CX), X0
+	VCMPPS    $0x01, X0, X1, K2
+	VMOVSS    (BX), X0
+	VMOVAPS.Z X0, K2, X0
+	VMOVSS    X0, (AX)
+
+piece1_end:
 done:
 	VZEROUPPER
 	RET
@@ -19527,36 +19304,36 @@ vectors_end:
 	VANDPS       Y1, Y13, Y6
 	VORPS        Y6, Y11, Y11
 	CMPQ         CX, $0x04
-	JL           store117_few
+	JL           store112_few
 	VMOVUPS      X11, (AX)
-	JE           store117_end
+	JE           store112_end
 	VPERM2F128   $0x01, Y11, Y11, Y11
 	CMPQ         CX, $0x06
-	JL           store117_five
+	JL           store112_five
 	VMOVLPS      X11, 16(AX)
-	JE           store117_swap
+	JE           store112_swap
 	VEXTRACTPS   $0x02, X11, 24(AX)
-	JMP          store117_swap
+	JMP          store112_swap
 
-store117_five:
+store112_five:
 	VMOVSS X11, 16(AX)
 
-store117_swap:
+store112_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store117_end
+	JMP        store112_end
 
-store117_few:
+store112_few:
 	CMPQ       CX, $0x02
-	JL         store117_one
+	JL         store112_one
 	VMOVLPS    X11, (AX)
-	JE         store117_end
+	JE         store112_end
 	VEXTRACTPS $0x02, X11, 8(AX)
-	JMP        store117_end
+	JMP        store112_end
 
-store117_one:
+store112_one:
 	VMOVSS X11, (AX)
 
-store117_end:
+store112_end:
 done:
 	VZEROUPPER
 	RET
@@ -19876,98 +19653,81 @@ vectors_end:
 	ADDQ         $+8, DX
 	TESTQ        DX, DX
 	JE           done
-	LEAQ         partial_masks<>+0(SB), SI
-	NEGQ         DX
-	VMOVUPS      32(SI)(DX*4), Y0
-	NEGQ         DX
-	VMASKMOVPS   (CX), Y0, Y2
-	VMASKMOVPS   (BX), Y0, Y3
-	VFNMADD213PS Y1, Y2, Y2
-	VMULPS       Y2, Y3, Y2
-	CMPQ         DX, $0x04
-	JL           store118_few
-	VMOVUPS      X2, (AX)
-	JE           store118_end
-	VPERM2F128   $0x01, Y2, Y2, Y2
-	CMPQ         DX, $0x06
-	JL           store118_five
-	VMOVLPS      X2, 16(AX)
-	JE           store118_swap
-	VEXTRACTPS   $0x02, X2, 24(AX)
-	JMP          store118_swap
+	CMPQ         DX, $+4
+	JL           piece4_end
+	VMOVUPS      (CX), X0
+	VMOVUPS      (BX), X2
+	VFNMADD213PS X1, X0, X0
+	VMULPS       X0, X2, X0
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	ADDQ         $+16, BX
+	ADDQ         $+16, CX
+	ADDQ         $-4, DX
 
-store118_five:
-	VMOVSS X2, 16(AX)
+piece4_end:
+	CMPQ         DX, $+2
+	JL           piece2_end
+	VMOVSD       (CX), X0
+	VMOVSD       (BX), X2
+	VFNMADD213PS X1, X0, X0
+	VMULPS       X0, X2, X0
+	VMOVSD       X0, (AX)
+	ADDQ         $+8, AX
+	ADDQ         $+8, BX
+	ADDQ         $+8, CX
+	ADDQ         $-2, DX
 
-store118_swap:
-	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store118_end
+piece2_end:
+	CMPQ         DX, $+1
+	JL           piece1_end
+	VMOVSS       (CX), X0
+	VMOVSS       (BX), X2
+	VFNMADD213PS X1, X0, X0
+	VMULPS       X0, X2, X0
+	VMOVSS       X0, (AX)
 
-store118_few:
-	CMPQ       DX, $0x02
-	JL         store118_one
-	VMOVLPS    X2, (AX)
-	JE         store118_end
-	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store118_end
-
-store118_one:
-	VMOVSS X2, (AX)
-
-store118_end:
+piece1_end:
 done:
 	VZEROUPPER
 	RET
 
 // func TanhBackwardAVX512(dx *float32, dy *float32, y *float32, n int)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, FMA3
 TEXT ·TanhBackwardAVX512(SB), NOSPLIT, $0-32
 	MOVQ         dx+0(FP), AX
 	MOVQ         dy+8(FP), BX
 	MOVQ         y+16(FP), CX
 	MOVQ         n+24(FP), DX
 	VBROADCASTSS lanes_3f800000<>+0(SB), Z1
-	SUBQ         $+64, DX
+	SUBQ         $+32, DX
 	JL           blocks_end
 
 blocks:
 	VMOVUPS      (CX), Z0
-	VMOVUPS      64(CX), Z2
-	VMOVUPS      128(CX), Z3
-	VMOVUPS      192(CX), Z4
-	VMOVUPS      (BX), Z5
-	VMOVUPS      64(BX), Z6
-	VMOVUPS      128(BX), Z7
-	VMOVUPS      192(BX), Z8
 	VFNMADD213PS Z1, Z0, Z0
-	VFNMADD213PS Z1, Z2, Z2
-	VFNMADD213PS Z1, Z3, Z3
-	VFNMADD213PS Z1, Z4, Z4
-	VMULPS       Z0, Z5, Z0
-	VMULPS       Z2, Z6, Z2
-	VMULPS       Z3, Z7, Z3
-	VMULPS       Z4, Z8, Z4
+	VMULPS       (BX), Z0, Z0
 	VMOVUPS      Z0, (AX)
-	VMOVUPS      Z2, 64(AX)
-	VMOVUPS      Z3, 128(AX)
-	VMOVUPS      Z4, 192(AX)
-	ADDQ         $+256, AX
-	ADDQ         $+256, BX
-	ADDQ         $+256, CX
-	SUBQ         $+64, DX
+	VMOVUPS      64(CX), Z0
+	VFNMADD213PS Z1, Z0, Z0
+	VMULPS       64(BX), Z0, Z0
+	VMOVUPS      Z0, 64(AX)
+	ADDQ         $+128, AX
+	ADDQ         $+128, BX
+	ADDQ         $+128, CX
+	SUBQ         $+32, DX
 	JGE          blocks
 
 blocks_end:
-	ADDQ $+64, DX
+	ADDQ $+32, DX
 	SUBQ $+16, DX
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (CX), Z4
-	VMOVUPS      (BX), Z3
-	VFNMADD213PS Z1, Z4, Z4
-	VMULPS       Z4, Z3, Z4
-	VMOVUPS      Z4, (AX)
+	VMOVUPS      (CX), Z0
+	VFNMADD213PS Z1, Z0, Z0
+	VMULPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
@@ -19978,15 +19738,54 @@ vectors_end:
 	ADDQ         $+16, DX
 	TESTQ        DX, DX
 	JE           done
-	MOVL         $0x0000ffff, SI
-	BZHIL        DX, SI, SI
-	KMOVW        SI, K1
-	VMOVUPS.Z    (CX), K1, Z4
-	VMOVUPS.Z    (BX), K1, Z3
-	VFNMADD213PS Z1, Z4, Z4
-	VMULPS       Z4, Z3, Z4
-	VMOVUPS      Z4, K1, (AX)
+	CMPQ         DX, $+8
+	JL           piece8_end
+	VMOVUPS      (CX), Y0
+	VMOVUPS      (BX), Y2
+	VFNMADD213PS Y1, Y0, Y0
+	VMULPS       Y0, Y2, Y0
+	VMOVUPS      Y0, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $-8, DX
 
+piece8_end:
+	CMPQ         DX, $+4
+	JL           piece4_end
+	VMOVUPS      (CX), X0
+	VMOVUPS      (BX), X2
+	VFNMADD213PS X1, X0, X0
+	VMULPS       X0, X2, X0
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	ADDQ         $+16, BX
+	ADDQ         $+16, CX
+	ADDQ         $-4, DX
+
+piece4_end:
+	CMPQ         DX, $+2
+	JL           piece2_end
+	VMOVSD       (CX), X0
+	VMOVSD       (BX), X2
+	VFNMADD213PS X1, X0, X0
+	VMULPS       X0, X2, X0
+	VMOVSD       X0, (AX)
+	ADDQ         $+8, AX
+	ADDQ         $+8, BX
+	ADDQ         $+8, CX
+	ADDQ         $-2, DX
+
+piece2_end:
+	CMPQ         DX, $+1
+	JL           piece1_end
+	VMOVSS       (CX), X0
+	VMOVSS       (BX), X2
+	VFNMADD213PS X1, X0, X0
+	VMULPS       X0, X2, X0
+	VMOVSS       X0, (AX)
+
+piece1_end:
 done:
 	VZEROUPPER
 	RET
@@ -20094,36 +19893,36 @@ few:
 	VMULPS       Y7, Y5, Y3
 	VMULPS       lanes_2f800000<>+0(SB), Y3, Y3
 	CMPQ         DX, $0x04
-	JL           store119_few
+	JL           store113_few
 	VMOVUPS      X3, (BX)
-	JE           store119_end
+	JE           store113_end
 	VPERM2F128   $0x01, Y3, Y3, Y3
 	CMPQ         DX, $0x06
-	JL           store119_five
+	JL           store113_five
 	VMOVLPS      X3, 16(BX)
-	JE           store119_swap
+	JE           store113_swap
 	VEXTRACTPS   $0x02, X3, 24(BX)
-	JMP          store119_swap
+	JMP          store113_swap
 
-store119_five:
+store113_five:
 	VMOVSS X3, 16(BX)
 
-store119_swap:
+store113_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store119_end
+	JMP        store113_end
 
-store119_few:
+store113_few:
 	CMPQ       DX, $0x02
-	JL         store119_one
+	JL         store113_one
 	VMOVLPS    X3, (BX)
-	JE         store119_end
+	JE         store113_end
 	VEXTRACTPS $0x02, X3, 8(BX)
-	JMP        store119_end
+	JMP        store113_end
 
-store119_one:
+store113_one:
 	VMOVSS X3, (BX)
 
-store119_end:
+store113_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y6
 	VBLENDVPS    Y4, Y3, Y6, Y3
 	VADDPS       Y3, Y2, Y2
@@ -20595,6 +20394,384 @@ partial0:
 	VMULPS       Y14, Y12, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
 	CMPQ         DX, $0x04
+	JL           store114_few
+	VMOVUPS      X10, (BX)
+	JE           store114_end
+	VPERM2F128   $0x01, Y10, Y10, Y10
+	CMPQ         DX, $0x06
+	JL           store114_five
+	VMOVLPS      X10, 16(BX)
+	JE           store114_swap
+	VEXTRACTPS   $0x02, X10, 24(BX)
+	JMP          store114_swap
+
+store114_five:
+	VMOVSS X10, 16(BX)
+
+store114_swap:
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	JMP        store114_end
+
+store114_few:
+	CMPQ       DX, $0x02
+	JL         store114_one
+	VMOVLPS    X10, (BX)
+	JE         store114_end
+	VEXTRACTPS $0x02, X10, 8(BX)
+	JMP        store114_end
+
+store114_one:
+	VMOVSS X10, (BX)
+
+store114_end:
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VBLENDVPS    Y11, Y10, Y13, Y10
+	VADDPS       Y10, Y2, Y2
+	JMP          fold
+
+partial1:
+	TESTQ        DX, DX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), SI
+	NEGQ         DX
+	VMOVUPS      32(SI)(DX*4), Y11
+	NEGQ         DX
+	VMASKMOVPS   (CX), Y11, Y10
+	VSUBPS       Y0, Y10, Y10
+	VMULPS       Y1, Y10, Y10
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y13
+	VMAXPS       Y10, Y13, Y10
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y13
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y13
+	VSUBPS       lanes_4b40009f<>+0(SB), Y13, Y12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y10
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y10
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y14
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y14
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y14
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y14
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y14, Y10
+	VPSLLD       $0x17, Y13, Y14
+	VMULPS       Y14, Y10, Y13
+	VMULPS       lanes_2f800000<>+0(SB), Y13, Y13
+	CMPQ         DX, $0x04
+	JL           store115_few
+	VMOVUPS      X13, (BX)
+	JE           store115_end
+	VPERM2F128   $0x01, Y13, Y13, Y13
+	CMPQ         DX, $0x06
+	JL           store115_five
+	VMOVLPS      X13, 16(BX)
+	JE           store115_swap
+	VEXTRACTPS   $0x02, X13, 24(BX)
+	JMP          store115_swap
+
+store115_five:
+	VMOVSS X13, 16(BX)
+
+store115_swap:
+	VPERM2F128 $0x01, Y13, Y13, Y13
+	JMP        store115_end
+
+store115_few:
+	CMPQ       DX, $0x02
+	JL         store115_one
+	VMOVLPS    X13, (BX)
+	JE         store115_end
+	VEXTRACTPS $0x02, X13, 8(BX)
+	JMP        store115_end
+
+store115_one:
+	VMOVSS X13, (BX)
+
+store115_end:
+	VBROADCASTSS lanes_00000000<>+0(SB), Y12
+	VBLENDVPS    Y11, Y13, Y12, Y13
+	VADDPS       Y13, Y4, Y4
+	JMP          fold
+
+partial2:
+	TESTQ        DX, DX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), SI
+	NEGQ         DX
+	VMOVUPS      32(SI)(DX*4), Y11
+	NEGQ         DX
+	VMASKMOVPS   (CX), Y11, Y13
+	VSUBPS       Y0, Y13, Y13
+	VMULPS       Y1, Y13, Y13
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y12
+	VMAXPS       Y13, Y12, Y13
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y12
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y13, Y12
+	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y10
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y13
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y13
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y14
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y13, Y14
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y13, Y14
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y13, Y14
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y13, Y14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y14, Y13
+	VPSLLD       $0x17, Y12, Y14
+	VMULPS       Y14, Y13, Y12
+	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
+	CMPQ         DX, $0x04
+	JL           store116_few
+	VMOVUPS      X12, (BX)
+	JE           store116_end
+	VPERM2F128   $0x01, Y12, Y12, Y12
+	CMPQ         DX, $0x06
+	JL           store116_five
+	VMOVLPS      X12, 16(BX)
+	JE           store116_swap
+	VEXTRACTPS   $0x02, X12, 24(BX)
+	JMP          store116_swap
+
+store116_five:
+	VMOVSS X12, 16(BX)
+
+store116_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store116_end
+
+store116_few:
+	CMPQ       DX, $0x02
+	JL         store116_one
+	VMOVLPS    X12, (BX)
+	JE         store116_end
+	VEXTRACTPS $0x02, X12, 8(BX)
+	JMP        store116_end
+
+store116_one:
+	VMOVSS X12, (BX)
+
+store116_end:
+	VBROADCASTSS lanes_00000000<>+0(SB), Y10
+	VBLENDVPS    Y11, Y12, Y10, Y12
+	VADDPS       Y12, Y3, Y3
+	JMP          fold
+
+partial3:
+	TESTQ        DX, DX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), SI
+	NEGQ         DX
+	VMOVUPS      32(SI)(DX*4), Y11
+	NEGQ         DX
+	VMASKMOVPS   (CX), Y11, Y12
+	VSUBPS       Y0, Y12, Y12
+	VMULPS       Y1, Y12, Y12
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
+	VMAXPS       Y12, Y10, Y12
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y10
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y12, Y10
+	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y13
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y13, Y12
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y13, Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y14
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y14, Y12
+	VPSLLD       $0x17, Y10, Y14
+	VMULPS       Y14, Y12, Y10
+	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
+	CMPQ         DX, $0x04
+	JL           store117_few
+	VMOVUPS      X10, (BX)
+	JE           store117_end
+	VPERM2F128   $0x01, Y10, Y10, Y10
+	CMPQ         DX, $0x06
+	JL           store117_five
+	VMOVLPS      X10, 16(BX)
+	JE           store117_swap
+	VEXTRACTPS   $0x02, X10, 24(BX)
+	JMP          store117_swap
+
+store117_five:
+	VMOVSS X10, 16(BX)
+
+store117_swap:
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	JMP        store117_end
+
+store117_few:
+	CMPQ       DX, $0x02
+	JL         store117_one
+	VMOVLPS    X10, (BX)
+	JE         store117_end
+	VEXTRACTPS $0x02, X10, 8(BX)
+	JMP        store117_end
+
+store117_one:
+	VMOVSS X10, (BX)
+
+store117_end:
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VBLENDVPS    Y11, Y10, Y13, Y10
+	VADDPS       Y10, Y6, Y6
+	JMP          fold
+
+partial4:
+	TESTQ        DX, DX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), SI
+	NEGQ         DX
+	VMOVUPS      32(SI)(DX*4), Y11
+	NEGQ         DX
+	VMASKMOVPS   (CX), Y11, Y10
+	VSUBPS       Y0, Y10, Y10
+	VMULPS       Y1, Y10, Y10
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y13
+	VMAXPS       Y10, Y13, Y10
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y13
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y13
+	VSUBPS       lanes_4b40009f<>+0(SB), Y13, Y12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y10
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y10
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y14
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y14
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y14
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y14
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y14, Y10
+	VPSLLD       $0x17, Y13, Y14
+	VMULPS       Y14, Y10, Y13
+	VMULPS       lanes_2f800000<>+0(SB), Y13, Y13
+	CMPQ         DX, $0x04
+	JL           store118_few
+	VMOVUPS      X13, (BX)
+	JE           store118_end
+	VPERM2F128   $0x01, Y13, Y13, Y13
+	CMPQ         DX, $0x06
+	JL           store118_five
+	VMOVLPS      X13, 16(BX)
+	JE           store118_swap
+	VEXTRACTPS   $0x02, X13, 24(BX)
+	JMP          store118_swap
+
+store118_five:
+	VMOVSS X13, 16(BX)
+
+store118_swap:
+	VPERM2F128 $0x01, Y13, Y13, Y13
+	JMP        store118_end
+
+store118_few:
+	CMPQ       DX, $0x02
+	JL         store118_one
+	VMOVLPS    X13, (BX)
+	JE         store118_end
+	VEXTRACTPS $0x02, X13, 8(BX)
+	JMP        store118_end
+
+store118_one:
+	VMOVSS X13, (BX)
+
+store118_end:
+	VBROADCASTSS lanes_00000000<>+0(SB), Y12
+	VBLENDVPS    Y11, Y13, Y12, Y13
+	VADDPS       Y13, Y5, Y5
+	JMP          fold
+
+partial5:
+	TESTQ        DX, DX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), SI
+	NEGQ         DX
+	VMOVUPS      32(SI)(DX*4), Y11
+	NEGQ         DX
+	VMASKMOVPS   (CX), Y11, Y13
+	VSUBPS       Y0, Y13, Y13
+	VMULPS       Y1, Y13, Y13
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y12
+	VMAXPS       Y13, Y12, Y13
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y12
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y13, Y12
+	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y10
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y13
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y13
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y14
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y13, Y14
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y13, Y14
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y13, Y14
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y13, Y14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y14, Y13
+	VPSLLD       $0x17, Y12, Y14
+	VMULPS       Y14, Y13, Y12
+	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
+	CMPQ         DX, $0x04
+	JL           store119_few
+	VMOVUPS      X12, (BX)
+	JE           store119_end
+	VPERM2F128   $0x01, Y12, Y12, Y12
+	CMPQ         DX, $0x06
+	JL           store119_five
+	VMOVLPS      X12, 16(BX)
+	JE           store119_swap
+	VEXTRACTPS   $0x02, X12, 24(BX)
+	JMP          store119_swap
+
+store119_five:
+	VMOVSS X12, 16(BX)
+
+store119_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store119_end
+
+store119_few:
+	CMPQ       DX, $0x02
+	JL         store119_one
+	VMOVLPS    X12, (BX)
+	JE         store119_end
+	VEXTRACTPS $0x02, X12, 8(BX)
+	JMP        store119_end
+
+store119_one:
+	VMOVSS X12, (BX)
+
+store119_end:
+	VBROADCASTSS lanes_00000000<>+0(SB), Y10
+	VBLENDVPS    Y11, Y12, Y10, Y12
+	VADDPS       Y12, Y7, Y7
+	JMP          fold
+
+partial6:
+	TESTQ        DX, DX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), SI
+	NEGQ         DX
+	VMOVUPS      32(SI)(DX*4), Y11
+	NEGQ         DX
+	VMASKMOVPS   (CX), Y11, Y12
+	VSUBPS       Y0, Y12, Y12
+	VMULPS       Y1, Y12, Y12
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
+	VMAXPS       Y12, Y10, Y12
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y10
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y12, Y10
+	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y13
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y13, Y12
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y13, Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y14
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y14, Y12
+	VPSLLD       $0x17, Y10, Y14
+	VMULPS       Y14, Y12, Y10
+	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
+	CMPQ         DX, $0x04
 	JL           store120_few
 	VMOVUPS      X10, (BX)
 	JE           store120_end
@@ -20627,10 +20804,10 @@ store120_one:
 store120_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y13
 	VBLENDVPS    Y11, Y10, Y13, Y10
-	VADDPS       Y10, Y2, Y2
+	VADDPS       Y10, Y8, Y8
 	JMP          fold
 
-partial1:
+partial7:
 	TESTQ        DX, DX
 	JE           fold
 	LEAQ         partial_masks<>+0(SB), SI
@@ -20688,384 +20865,6 @@ store121_one:
 	VMOVSS X13, (BX)
 
 store121_end:
-	VBROADCASTSS lanes_00000000<>+0(SB), Y12
-	VBLENDVPS    Y11, Y13, Y12, Y13
-	VADDPS       Y13, Y4, Y4
-	JMP          fold
-
-partial2:
-	TESTQ        DX, DX
-	JE           fold
-	LEAQ         partial_masks<>+0(SB), SI
-	NEGQ         DX
-	VMOVUPS      32(SI)(DX*4), Y11
-	NEGQ         DX
-	VMASKMOVPS   (CX), Y11, Y13
-	VSUBPS       Y0, Y13, Y13
-	VMULPS       Y1, Y13, Y13
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y12
-	VMAXPS       Y13, Y12, Y13
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y12
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y13, Y12
-	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y10
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y13
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y13
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y14
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y13, Y14
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y13, Y14
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y13, Y14
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y13, Y14
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y14
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y14, Y13
-	VPSLLD       $0x17, Y12, Y14
-	VMULPS       Y14, Y13, Y12
-	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
-	CMPQ         DX, $0x04
-	JL           store122_few
-	VMOVUPS      X12, (BX)
-	JE           store122_end
-	VPERM2F128   $0x01, Y12, Y12, Y12
-	CMPQ         DX, $0x06
-	JL           store122_five
-	VMOVLPS      X12, 16(BX)
-	JE           store122_swap
-	VEXTRACTPS   $0x02, X12, 24(BX)
-	JMP          store122_swap
-
-store122_five:
-	VMOVSS X12, 16(BX)
-
-store122_swap:
-	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store122_end
-
-store122_few:
-	CMPQ       DX, $0x02
-	JL         store122_one
-	VMOVLPS    X12, (BX)
-	JE         store122_end
-	VEXTRACTPS $0x02, X12, 8(BX)
-	JMP        store122_end
-
-store122_one:
-	VMOVSS X12, (BX)
-
-store122_end:
-	VBROADCASTSS lanes_00000000<>+0(SB), Y10
-	VBLENDVPS    Y11, Y12, Y10, Y12
-	VADDPS       Y12, Y3, Y3
-	JMP          fold
-
-partial3:
-	TESTQ        DX, DX
-	JE           fold
-	LEAQ         partial_masks<>+0(SB), SI
-	NEGQ         DX
-	VMOVUPS      32(SI)(DX*4), Y11
-	NEGQ         DX
-	VMASKMOVPS   (CX), Y11, Y12
-	VSUBPS       Y0, Y12, Y12
-	VMULPS       Y1, Y12, Y12
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
-	VMAXPS       Y12, Y10, Y12
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y10
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y12, Y10
-	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y13
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y13, Y12
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y13, Y12
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y14
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y14
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y14
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y14
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y14
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y14
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y14, Y12
-	VPSLLD       $0x17, Y10, Y14
-	VMULPS       Y14, Y12, Y10
-	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
-	CMPQ         DX, $0x04
-	JL           store123_few
-	VMOVUPS      X10, (BX)
-	JE           store123_end
-	VPERM2F128   $0x01, Y10, Y10, Y10
-	CMPQ         DX, $0x06
-	JL           store123_five
-	VMOVLPS      X10, 16(BX)
-	JE           store123_swap
-	VEXTRACTPS   $0x02, X10, 24(BX)
-	JMP          store123_swap
-
-store123_five:
-	VMOVSS X10, 16(BX)
-
-store123_swap:
-	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store123_end
-
-store123_few:
-	CMPQ       DX, $0x02
-	JL         store123_one
-	VMOVLPS    X10, (BX)
-	JE         store123_end
-	VEXTRACTPS $0x02, X10, 8(BX)
-	JMP        store123_end
-
-store123_one:
-	VMOVSS X10, (BX)
-
-store123_end:
-	VBROADCASTSS lanes_00000000<>+0(SB), Y13
-	VBLENDVPS    Y11, Y10, Y13, Y10
-	VADDPS       Y10, Y6, Y6
-	JMP          fold
-
-partial4:
-	TESTQ        DX, DX
-	JE           fold
-	LEAQ         partial_masks<>+0(SB), SI
-	NEGQ         DX
-	VMOVUPS      32(SI)(DX*4), Y11
-	NEGQ         DX
-	VMASKMOVPS   (CX), Y11, Y10
-	VSUBPS       Y0, Y10, Y10
-	VMULPS       Y1, Y10, Y10
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y13
-	VMAXPS       Y10, Y13, Y10
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y13
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y13
-	VSUBPS       lanes_4b40009f<>+0(SB), Y13, Y12
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y10
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y10
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y14
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y14
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y14
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y14
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y14
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y14
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y14, Y10
-	VPSLLD       $0x17, Y13, Y14
-	VMULPS       Y14, Y10, Y13
-	VMULPS       lanes_2f800000<>+0(SB), Y13, Y13
-	CMPQ         DX, $0x04
-	JL           store124_few
-	VMOVUPS      X13, (BX)
-	JE           store124_end
-	VPERM2F128   $0x01, Y13, Y13, Y13
-	CMPQ         DX, $0x06
-	JL           store124_five
-	VMOVLPS      X13, 16(BX)
-	JE           store124_swap
-	VEXTRACTPS   $0x02, X13, 24(BX)
-	JMP          store124_swap
-
-store124_five:
-	VMOVSS X13, 16(BX)
-
-store124_swap:
-	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store124_end
-
-store124_few:
-	CMPQ       DX, $0x02
-	JL         store124_one
-	VMOVLPS    X13, (BX)
-	JE         store124_end
-	VEXTRACTPS $0x02, X13, 8(BX)
-	JMP        store124_end
-
-store124_one:
-	VMOVSS X13, (BX)
-
-store124_end:
-	VBROADCASTSS lanes_00000000<>+0(SB), Y12
-	VBLENDVPS    Y11, Y13, Y12, Y13
-	VADDPS       Y13, Y5, Y5
-	JMP          fold
-
-partial5:
-	TESTQ        DX, DX
-	JE           fold
-	LEAQ         partial_masks<>+0(SB), SI
-	NEGQ         DX
-	VMOVUPS      32(SI)(DX*4), Y11
-	NEGQ         DX
-	VMASKMOVPS   (CX), Y11, Y13
-	VSUBPS       Y0, Y13, Y13
-	VMULPS       Y1, Y13, Y13
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y12
-	VMAXPS       Y13, Y12, Y13
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y12
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y13, Y12
-	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y10
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y13
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y13
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y14
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y13, Y14
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y13, Y14
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y13, Y14
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y13, Y14
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y14
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y14, Y13
-	VPSLLD       $0x17, Y12, Y14
-	VMULPS       Y14, Y13, Y12
-	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
-	CMPQ         DX, $0x04
-	JL           store125_few
-	VMOVUPS      X12, (BX)
-	JE           store125_end
-	VPERM2F128   $0x01, Y12, Y12, Y12
-	CMPQ         DX, $0x06
-	JL           store125_five
-	VMOVLPS      X12, 16(BX)
-	JE           store125_swap
-	VEXTRACTPS   $0x02, X12, 24(BX)
-	JMP          store125_swap
-
-store125_five:
-	VMOVSS X12, 16(BX)
-
-store125_swap:
-	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store125_end
-
-store125_few:
-	CMPQ       DX, $0x02
-	JL         store125_one
-	VMOVLPS    X12, (BX)
-	JE         store125_end
-	VEXTRACTPS $0x02, X12, 8(BX)
-	JMP        store125_end
-
-store125_one:
-	VMOVSS X12, (BX)
-
-store125_end:
-	VBROADCASTSS lanes_00000000<>+0(SB), Y10
-	VBLENDVPS    Y11, Y12, Y10, Y12
-	VADDPS       Y12, Y7, Y7
-	JMP          fold
-
-partial6:
-	TESTQ        DX, DX
-	JE           fold
-	LEAQ         partial_masks<>+0(SB), SI
-	NEGQ         DX
-	VMOVUPS      32(SI)(DX*4), Y11
-	NEGQ         DX
-	VMASKMOVPS   (CX), Y11, Y12
-	VSUBPS       Y0, Y12, Y12
-	VMULPS       Y1, Y12, Y12
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
-	VMAXPS       Y12, Y10, Y12
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y10
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y12, Y10
-	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y13
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y13, Y12
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y13, Y12
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y14
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y14
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y14
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y14
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y14
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y14
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y14, Y12
-	VPSLLD       $0x17, Y10, Y14
-	VMULPS       Y14, Y12, Y10
-	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
-	CMPQ         DX, $0x04
-	JL           store126_few
-	VMOVUPS      X10, (BX)
-	JE           store126_end
-	VPERM2F128   $0x01, Y10, Y10, Y10
-	CMPQ         DX, $0x06
-	JL           store126_five
-	VMOVLPS      X10, 16(BX)
-	JE           store126_swap
-	VEXTRACTPS   $0x02, X10, 24(BX)
-	JMP          store126_swap
-
-store126_five:
-	VMOVSS X10, 16(BX)
-
-store126_swap:
-	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store126_end
-
-store126_few:
-	CMPQ       DX, $0x02
-	JL         store126_one
-	VMOVLPS    X10, (BX)
-	JE         store126_end
-	VEXTRACTPS $0x02, X10, 8(BX)
-	JMP        store126_end
-
-store126_one:
-	VMOVSS X10, (BX)
-
-store126_end:
-	VBROADCASTSS lanes_00000000<>+0(SB), Y13
-	VBLENDVPS    Y11, Y10, Y13, Y10
-	VADDPS       Y10, Y8, Y8
-	JMP          fold
-
-partial7:
-	TESTQ        DX, DX
-	JE           fold
-	LEAQ         partial_masks<>+0(SB), SI
-	NEGQ         DX
-	VMOVUPS      32(SI)(DX*4), Y11
-	NEGQ         DX
-	VMASKMOVPS   (CX), Y11, Y10
-	VSUBPS       Y0, Y10, Y10
-	VMULPS       Y1, Y10, Y10
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y13
-	VMAXPS       Y10, Y13, Y10
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y13
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y13
-	VSUBPS       lanes_4b40009f<>+0(SB), Y13, Y12
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y10
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y10
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y14
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y14
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y14
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y14
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y14
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y14
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y14, Y10
-	VPSLLD       $0x17, Y13, Y14
-	VMULPS       Y14, Y10, Y13
-	VMULPS       lanes_2f800000<>+0(SB), Y13, Y13
-	CMPQ         DX, $0x04
-	JL           store127_few
-	VMOVUPS      X13, (BX)
-	JE           store127_end
-	VPERM2F128   $0x01, Y13, Y13, Y13
-	CMPQ         DX, $0x06
-	JL           store127_five
-	VMOVLPS      X13, 16(BX)
-	JE           store127_swap
-	VEXTRACTPS   $0x02, X13, 24(BX)
-	JMP          store127_swap
-
-store127_five:
-	VMOVSS X13, 16(BX)
-
-store127_swap:
-	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store127_end
-
-store127_few:
-	CMPQ       DX, $0x02
-	JL         store127_one
-	VMOVLPS    X13, (BX)
-	JE         store127_end
-	VEXTRACTPS $0x02, X13, 8(BX)
-	JMP        store127_end
-
-store127_one:
-	VMOVSS X13, (BX)
-
-store127_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y12
 	VBLENDVPS    Y11, Y13, Y12, Y13
 	VADDPS       Y13, Y9, Y9
@@ -21767,36 +21566,36 @@ vectors_end:
 	VMULPS       Y7, Y11, Y9
 	VMULPS       Y10, Y9, Y9
 	CMPQ         CX, $0x04
-	JL           store128_few
+	JL           store122_few
 	VMOVUPS      X9, (AX)
-	JE           store128_end
+	JE           store122_end
 	VPERM2F128   $0x01, Y9, Y9, Y9
 	CMPQ         CX, $0x06
-	JL           store128_five
+	JL           store122_five
 	VMOVLPS      X9, 16(AX)
-	JE           store128_swap
+	JE           store122_swap
 	VEXTRACTPS   $0x02, X9, 24(AX)
-	JMP          store128_swap
+	JMP          store122_swap
 
-store128_five:
+store122_five:
 	VMOVSS X9, 16(AX)
 
-store128_swap:
+store122_swap:
 	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store128_end
+	JMP        store122_end
 
-store128_few:
+store122_few:
 	CMPQ       CX, $0x02
-	JL         store128_one
+	JL         store122_one
 	VMOVLPS    X9, (AX)
-	JE         store128_end
+	JE         store122_end
 	VEXTRACTPS $0x02, X9, 8(AX)
-	JMP        store128_end
+	JMP        store122_end
 
-store128_one:
+store122_one:
 	VMOVSS X9, (AX)
 
-store128_end:
+store122_end:
 done:
 	VZEROUPPER
 	RET
@@ -21843,14 +21642,10 @@ TEXT ·ExpAVX512(SB), NOSPLIT, $0-24
 	JL           blocks_end
 
 blocks:
-	VMOVUPS      (BX), Z0
-	VMOVUPS      64(BX), Z13
-	VMOVUPS      128(BX), Z14
-	VMOVUPS      192(BX), Z15
-	VMINPS       Z0, Z1, Z0
-	VMINPS       Z13, Z1, Z13
-	VMINPS       Z14, Z1, Z14
-	VMINPS       Z15, Z1, Z15
+	VMINPS       (BX), Z1, Z0
+	VMINPS       64(BX), Z1, Z13
+	VMINPS       128(BX), Z1, Z14
+	VMINPS       192(BX), Z1, Z15
 	VMAXPS       Z0, Z2, Z0
 	VMAXPS       Z13, Z2, Z13
 	VMAXPS       Z14, Z2, Z14
@@ -21922,8 +21717,7 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (BX), Z19
-	VMINPS       Z19, Z1, Z19
+	VMINPS       (BX), Z1, Z19
 	VMAXPS       Z19, Z2, Z19
 	VMOVAPS      Z4, Z18
 	VFMADD231PS  Z3, Z19, Z18
@@ -21998,36 +21792,36 @@ blocks:
 	VPOR      Y9, Y8, Y8
 	VMOVMSKPS Y7, R13
 	TESTL     R13, R13
-	JNE       significand_odd129
+	JNE       significand_odd123
 	VPADDD    Y3, Y0, Y10
 	VPAND     Y1, Y10, Y10
 	VPSUBD    Y10, Y0, Y9
 
-significand_done129:
+significand_done123:
 	VMOVMSKPS Y8, R13
 	TESTL     R13, R13
-	JNE       significand_odd130
+	JNE       significand_odd124
 	VPADDD    Y3, Y6, Y11
 	VPAND     Y1, Y11, Y11
 	VPSUBD    Y11, Y6, Y12
 
-significand_done130:
+significand_done124:
 	VMOVMSKPS Y7, R13
 	TESTL     R13, R13
-	JNE       exponent_odd131
+	JNE       exponent_odd125
 	VPSUBD    Y9, Y0, Y7
 	VPSRAD    $0x17, Y7, Y7
 	VCVTDQ2PS Y7, Y7
 
-exponent_done131:
+exponent_done125:
 	VMOVMSKPS Y8, R13
 	TESTL     R13, R13
-	JNE       exponent_odd132
+	JNE       exponent_odd126
 	VPSUBD    Y12, Y6, Y8
 	VPSRAD    $0x17, Y8, Y8
 	VCVTDQ2PS Y8, Y8
 
-exponent_done132:
+exponent_done126:
 	VSUBPS       Y4, Y9, Y9
 	VSUBPS       Y4, Y12, Y12
 	VBROADCASTSS lanes_3dd67a96<>+0(SB), Y6
@@ -22073,20 +21867,20 @@ vectors:
 	VPOR      Y8, Y9, Y9
 	VMOVMSKPS Y9, R13
 	TESTL     R13, R13
-	JNE       significand_odd133
+	JNE       significand_odd127
 	VPADDD    Y3, Y12, Y7
 	VPAND     Y1, Y7, Y7
 	VPSUBD    Y7, Y12, Y8
 
-significand_done133:
+significand_done127:
 	VMOVMSKPS Y9, R13
 	TESTL     R13, R13
-	JNE       exponent_odd134
+	JNE       exponent_odd128
 	VPSUBD    Y8, Y12, Y9
 	VPSRAD    $0x17, Y9, Y9
 	VCVTDQ2PS Y9, Y9
 
-exponent_done134:
+exponent_done128:
 	VSUBPS       Y4, Y8, Y8
 	VBROADCASTSS lanes_3dd67a96<>+0(SB), Y12
 	VFMADD231PS  Y8, Y5, Y12
@@ -22120,20 +21914,20 @@ vectors_end:
 	VPOR       Y7, Y12, Y12
 	VMOVMSKPS  Y12, R13
 	TESTL      R13, R13
-	JNE        significand_odd135
+	JNE        significand_odd129
 	VPADDD     Y3, Y9, Y10
 	VPAND      Y1, Y10, Y10
 	VPSUBD     Y10, Y9, Y7
 
-significand_done135:
+significand_done129:
 	VMOVMSKPS Y12, R13
 	TESTL     R13, R13
-	JNE       exponent_odd136
+	JNE       exponent_odd130
 	VPSUBD    Y7, Y9, Y12
 	VPSRAD    $0x17, Y12, Y12
 	VCVTDQ2PS Y12, Y12
 
-exponent_done136:
+exponent_done130:
 	VSUBPS       Y4, Y7, Y7
 	VBROADCASTSS lanes_3dd67a96<>+0(SB), Y9
 	VFMADD231PS  Y7, Y5, Y9
@@ -22148,41 +21942,41 @@ exponent_done136:
 	VFMADD231PS  Y9, Y10, Y7
 	VFMADD231PS  lanes_3f317218<>+0(SB), Y12, Y7
 	CMPQ         CX, $0x04
-	JL           store137_few
+	JL           store131_few
 	VMOVUPS      X7, (AX)
-	JE           store137_end
+	JE           store131_end
 	VPERM2F128   $0x01, Y7, Y7, Y7
 	CMPQ         CX, $0x06
-	JL           store137_five
+	JL           store131_five
 	VMOVLPS      X7, 16(AX)
-	JE           store137_swap
+	JE           store131_swap
 	VEXTRACTPS   $0x02, X7, 24(AX)
-	JMP          store137_swap
+	JMP          store131_swap
 
-store137_five:
+store131_five:
 	VMOVSS X7, 16(AX)
 
-store137_swap:
+store131_swap:
 	VPERM2F128 $0x01, Y7, Y7, Y7
-	JMP        store137_end
+	JMP        store131_end
 
-store137_few:
+store131_few:
 	CMPQ       CX, $0x02
-	JL         store137_one
+	JL         store131_one
 	VMOVLPS    X7, (AX)
-	JE         store137_end
+	JE         store131_end
 	VEXTRACTPS $0x02, X7, 8(AX)
-	JMP        store137_end
+	JMP        store131_end
 
-store137_one:
+store131_one:
 	VMOVSS X7, (AX)
 
-store137_end:
+store131_end:
 done:
 	VZEROUPPER
 	RET
 
-significand_odd129:
+significand_odd123:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y0, Y12
 	VMULPS    lanes_4b800000<>+0(SB), Y0, Y11
 	VBLENDVPS Y12, Y11, Y0, Y11
@@ -22192,9 +21986,9 @@ significand_odd129:
 	VPAND     Y1, Y10, Y10
 	VPSUBD    Y10, Y11, Y9
 	VORPS     Y12, Y9, Y9
-	JMP       significand_done129
+	JMP       significand_done123
 
-significand_odd130:
+significand_odd124:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y6, Y13
 	VMULPS    lanes_4b800000<>+0(SB), Y6, Y10
 	VBLENDVPS Y13, Y10, Y6, Y10
@@ -22204,9 +21998,9 @@ significand_odd130:
 	VPAND     Y1, Y11, Y11
 	VPSUBD    Y11, Y10, Y12
 	VORPS     Y13, Y12, Y12
-	JMP       significand_done130
+	JMP       significand_done124
 
-exponent_odd131:
+exponent_odd125:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y0, Y11
 	VMULPS    lanes_4b800000<>+0(SB), Y0, Y10
 	VBLENDVPS Y11, Y10, Y0, Y10
@@ -22220,9 +22014,9 @@ exponent_odd131:
 	VBLENDVPS Y13, lanes_ff800000<>+0(SB), Y10, Y10
 	VCMPPS    $0x00, lanes_7f800000<>+0(SB), Y0, Y13
 	VBLENDVPS Y13, Y0, Y10, Y7
-	JMP       exponent_done131
+	JMP       exponent_done125
 
-exponent_odd132:
+exponent_odd126:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y6, Y10
 	VMULPS    lanes_4b800000<>+0(SB), Y6, Y11
 	VBLENDVPS Y10, Y11, Y6, Y11
@@ -22236,9 +22030,9 @@ exponent_odd132:
 	VBLENDVPS Y0, lanes_ff800000<>+0(SB), Y11, Y11
 	VCMPPS    $0x00, lanes_7f800000<>+0(SB), Y6, Y0
 	VBLENDVPS Y0, Y6, Y11, Y8
-	JMP       exponent_done132
+	JMP       exponent_done126
 
-significand_odd133:
+significand_odd127:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y12, Y0
 	VMULPS    lanes_4b800000<>+0(SB), Y12, Y10
 	VBLENDVPS Y0, Y10, Y12, Y10
@@ -22248,9 +22042,9 @@ significand_odd133:
 	VPAND     Y1, Y7, Y7
 	VPSUBD    Y7, Y10, Y8
 	VORPS     Y0, Y8, Y8
-	JMP       significand_done133
+	JMP       significand_done127
 
-exponent_odd134:
+exponent_odd128:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y12, Y7
 	VMULPS    lanes_4b800000<>+0(SB), Y12, Y10
 	VBLENDVPS Y7, Y10, Y12, Y10
@@ -22264,9 +22058,9 @@ exponent_odd134:
 	VBLENDVPS Y0, lanes_ff800000<>+0(SB), Y10, Y10
 	VCMPPS    $0x00, lanes_7f800000<>+0(SB), Y12, Y0
 	VBLENDVPS Y0, Y12, Y10, Y9
-	JMP       exponent_done134
+	JMP       exponent_done128
 
-significand_odd135:
+significand_odd129:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y9, Y6
 	VMULPS    lanes_4b800000<>+0(SB), Y9, Y0
 	VBLENDVPS Y6, Y0, Y9, Y0
@@ -22276,9 +22070,9 @@ significand_odd135:
 	VPAND     Y1, Y10, Y10
 	VPSUBD    Y10, Y0, Y7
 	VORPS     Y6, Y7, Y7
-	JMP       significand_done135
+	JMP       significand_done129
 
-exponent_odd136:
+exponent_odd130:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y9, Y10
 	VMULPS    lanes_4b800000<>+0(SB), Y9, Y0
 	VBLENDVPS Y10, Y0, Y9, Y0
@@ -22292,7 +22086,7 @@ exponent_odd136:
 	VBLENDVPS Y6, lanes_ff800000<>+0(SB), Y0, Y0
 	VCMPPS    $0x00, lanes_7f800000<>+0(SB), Y9, Y6
 	VBLENDVPS Y6, Y9, Y0, Y12
-	JMP       exponent_done136
+	JMP       exponent_done130
 
 DATA lanes_c0c00000<>+0(SB)/4, $0xc0c00000
 DATA lanes_c0c00000<>+4(SB)/4, $0xc0c00000
@@ -22607,36 +22401,36 @@ vectors_end:
 	VMASKMOVPS (BX), Y0, Y1
 	VSQRTPS    Y1, Y1
 	CMPQ       CX, $0x04
-	JL         store138_few
+	JL         store132_few
 	VMOVUPS    X1, (AX)
-	JE         store138_end
+	JE         store132_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       CX, $0x06
-	JL         store138_five
+	JL         store132_five
 	VMOVLPS    X1, 16(AX)
-	JE         store138_swap
+	JE         store132_swap
 	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store138_swap
+	JMP        store132_swap
 
-store138_five:
+store132_five:
 	VMOVSS X1, 16(AX)
 
-store138_swap:
+store132_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store138_end
+	JMP        store132_end
 
-store138_few:
+store132_few:
 	CMPQ       CX, $0x02
-	JL         store138_one
+	JL         store132_one
 	VMOVLPS    X1, (AX)
-	JE         store138_end
+	JE         store132_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store138_end
+	JMP        store132_end
 
-store138_one:
+store132_one:
 	VMOVSS X1, (AX)
 
-store138_end:
+store132_end:
 done:
 	VZEROUPPER
 	RET
@@ -22647,36 +22441,27 @@ TEXT ·SqrtAVX512(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), BX
 	MOVQ n+16(FP), CX
-	SUBQ $+64, CX
+	SUBQ $+32, CX
 	JL   blocks_end
 
 blocks:
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	VSQRTPS Z0, Z0
-	VSQRTPS Z1, Z1
-	VSQRTPS Z2, Z2
-	VSQRTPS Z3, Z3
+	VSQRTPS (BX), Z0
 	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	VMOVUPS Z2, 128(AX)
-	VMOVUPS Z3, 192(AX)
-	ADDQ    $+256, AX
-	ADDQ    $+256, BX
-	SUBQ    $+64, CX
+	VSQRTPS 64(BX), Z0
+	VMOVUPS Z0, 64(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	SUBQ    $+32, CX
 	JGE     blocks
 
 blocks_end:
-	ADDQ $+64, CX
+	ADDQ $+32, CX
 	SUBQ $+16, CX
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Z3
-	VSQRTPS Z3, Z3
-	VMOVUPS Z3, (AX)
+	VSQRTPS (BX), Z0
+	VMOVUPS Z0, (AX)
 	ADDQ    $+64, AX
 	ADDQ    $+64, BX
 	SUBQ    $+16, CX
@@ -22689,9 +22474,9 @@ vectors_end:
 	MOVL      $0x0000ffff, DX
 	BZHIL     CX, DX, DX
 	KMOVW     DX, K1
-	VMOVUPS.Z (BX), K1, Z3
-	VSQRTPS   Z3, Z3
-	VMOVUPS   Z3, K1, (AX)
+	VMOVUPS.Z (BX), K1, Z0
+	VSQRTPS   Z0, Z0
+	VMOVUPS   Z0, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -22838,36 +22623,36 @@ vectors_end:
 	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Y7, Y7
 	VBLENDVPS    Y7, Y9, Y8, Y8
 	CMPQ         CX, $0x04
-	JL           store139_few
+	JL           store133_few
 	VMOVUPS      X8, (AX)
-	JE           store139_end
+	JE           store133_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         CX, $0x06
-	JL           store139_five
+	JL           store133_five
 	VMOVLPS      X8, 16(AX)
-	JE           store139_swap
+	JE           store133_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store139_swap
+	JMP          store133_swap
 
-store139_five:
+store133_five:
 	VMOVSS X8, 16(AX)
 
-store139_swap:
+store133_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store139_end
+	JMP        store133_end
 
-store139_few:
+store133_few:
 	CMPQ       CX, $0x02
-	JL         store139_one
+	JL         store133_one
 	VMOVLPS    X8, (AX)
-	JE         store139_end
+	JE         store133_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store139_end
+	JMP        store133_end
 
-store139_one:
+store133_one:
 	VMOVSS X8, (AX)
 
-store139_end:
+store133_end:
 done:
 	VZEROUPPER
 	RET
@@ -23328,36 +23113,36 @@ vectors_end:
 	VANDPS       Y1, Y6, Y9
 	VORPS        Y9, Y8, Y8
 	CMPQ         CX, $0x04
-	JL           store140_few
+	JL           store134_few
 	VMOVUPS      X8, (AX)
-	JE           store140_end
+	JE           store134_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         CX, $0x06
-	JL           store140_five
+	JL           store134_five
 	VMOVLPS      X8, 16(AX)
-	JE           store140_swap
+	JE           store134_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store140_swap
+	JMP          store134_swap
 
-store140_five:
+store134_five:
 	VMOVSS X8, 16(AX)
 
-store140_swap:
+store134_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store140_end
+	JMP        store134_end
 
-store140_few:
+store134_few:
 	CMPQ       CX, $0x02
-	JL         store140_one
+	JL         store134_one
 	VMOVLPS    X8, (AX)
-	JE         store140_end
+	JE         store134_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store140_end
+	JMP        store134_end
 
-store140_one:
+store134_one:
 	VMOVSS X8, (AX)
 
-store140_end:
+store134_end:
 done:
 	VZEROUPPER
 	RET
@@ -23540,14 +23325,10 @@ TEXT ·ErfAVX512(SB), NOSPLIT, $0-24
 	JL           blocks_end
 
 blocks:
-	VMOVUPS      (BX), Z0
-	VMOVUPS      64(BX), Z19
-	VMOVUPS      128(BX), Z20
-	VMOVUPS      192(BX), Z21
-	VPANDND      Z0, Z1, Z0
-	VPANDND      Z19, Z1, Z19
-	VPANDND      Z20, Z1, Z20
-	VPANDND      Z21, Z1, Z21
+	VPANDND      (BX), Z1, Z0
+	VPANDND      64(BX), Z1, Z19
+	VPANDND      128(BX), Z1, Z20
+	VPANDND      192(BX), Z1, Z21
 	VMINPS       Z0, Z2, Z0
 	VMINPS       Z19, Z2, Z19
 	VMINPS       Z20, Z2, Z20
@@ -23673,14 +23454,10 @@ blocks:
 	VFMADD213PS  Z26, Z28, Z20
 	VFMADD213PS  Z26, Z29, Z19
 	VFMADD213PS  Z26, Z30, Z0
-	VMOVUPS      (BX), Z26
-	VMOVUPS      64(BX), Z30
-	VMOVUPS      128(BX), Z29
-	VMOVUPS      192(BX), Z28
-	VPANDND      Z26, Z1, Z26
-	VPANDND      Z30, Z1, Z30
-	VPANDND      Z29, Z1, Z29
-	VPANDND      Z28, Z1, Z28
+	VPANDND      (BX), Z1, Z26
+	VPANDND      64(BX), Z1, Z30
+	VPANDND      128(BX), Z1, Z29
+	VPANDND      192(BX), Z1, Z28
 	VFMADD213PS  Z26, Z26, Z21
 	VFMADD213PS  Z30, Z30, Z20
 	VFMADD213PS  Z29, Z29, Z19
@@ -23716,8 +23493,7 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS          (BX), Z22
-	VPANDND          Z22, Z1, Z22
+	VPANDND          (BX), Z1, Z22
 	VMINPS           Z22, Z2, Z22
 	VMOVAPS          Z4, Z23
 	VFMADD231PS      Z22, Z3, Z23
@@ -23748,8 +23524,7 @@ vectors:
 	VFMADD213PS.BCST lanes_3de70cf3<>+0(SB), Z22, Z24
 	VFMADD213PS.BCST lanes_bec09372<>+0(SB), Z22, Z24
 	VFMADD213PS.BCST lanes_3e0375d3<>+0(SB), Z24, Z22
-	VMOVUPS          (BX), Z24
-	VPANDND          Z24, Z1, Z24
+	VPANDND          (BX), Z1, Z24
 	VFMADD213PS      Z24, Z24, Z22
 	VCMPPS.BCST      $0x01, lanes_3f6d7dbf<>+0(SB), Z24, K5
 	VBLENDMPS        Z22, Z23, K5, Z23
@@ -23987,36 +23762,36 @@ vectors_end:
 	VMAXPS       Y9, Y7, Y9
 	VADDPS       Y8, Y9, Y8
 	CMPQ         CX, $0x04
-	JL           store141_few
+	JL           store135_few
 	VMOVUPS      X8, (AX)
-	JE           store141_end
+	JE           store135_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         CX, $0x06
-	JL           store141_five
+	JL           store135_five
 	VMOVLPS      X8, 16(AX)
-	JE           store141_swap
+	JE           store135_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store141_swap
+	JMP          store135_swap
 
-store141_five:
+store135_five:
 	VMOVSS X8, 16(AX)
 
-store141_swap:
+store135_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store141_end
+	JMP        store135_end
 
-store141_few:
+store135_few:
 	CMPQ       CX, $0x02
-	JL         store141_one
+	JL         store135_one
 	VMOVLPS    X8, (AX)
-	JE         store141_end
+	JE         store135_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store141_end
+	JMP        store135_end
 
-store141_one:
+store135_one:
 	VMOVSS X8, (AX)
 
-store141_end:
+store135_end:
 done:
 	VZEROUPPER
 	RET
@@ -24506,36 +24281,36 @@ vectors_end:
 	VADDPS       lanes_3f800000<>+0(SB), Y8, Y8
 	VDIVPS       Y8, Y9, Y8
 	CMPQ         CX, $0x04
-	JL           store142_few
+	JL           store136_few
 	VMOVUPS      X8, (AX)
-	JE           store142_end
+	JE           store136_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         CX, $0x06
-	JL           store142_five
+	JL           store136_five
 	VMOVLPS      X8, 16(AX)
-	JE           store142_swap
+	JE           store136_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store142_swap
+	JMP          store136_swap
 
-store142_five:
+store136_five:
 	VMOVSS X8, 16(AX)
 
-store142_swap:
+store136_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store142_end
+	JMP        store136_end
 
-store142_few:
+store136_few:
 	CMPQ       CX, $0x02
-	JL         store142_one
+	JL         store136_one
 	VMOVLPS    X8, (AX)
-	JE         store142_end
+	JE         store136_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store142_end
+	JMP        store136_end
 
-store142_one:
+store136_one:
 	VMOVSS X8, (AX)
 
-store142_end:
+store136_end:
 done:
 	VZEROUPPER
 	RET
@@ -24776,97 +24551,80 @@ vectors_end:
 	ADDQ         $+8, DX
 	TESTQ        DX, DX
 	JE           done
-	LEAQ         partial_masks<>+0(SB), SI
-	NEGQ         DX
-	VMOVUPS      32(SI)(DX*4), Y0
-	NEGQ         DX
-	VMASKMOVPS   (CX), Y0, Y1
-	VMASKMOVPS   (BX), Y0, Y2
-	VFNMADD213PS Y1, Y1, Y1
-	VMULPS       Y1, Y2, Y1
-	CMPQ         DX, $0x04
-	JL           store143_few
-	VMOVUPS      X1, (AX)
-	JE           store143_end
-	VPERM2F128   $0x01, Y1, Y1, Y1
-	CMPQ         DX, $0x06
-	JL           store143_five
-	VMOVLPS      X1, 16(AX)
-	JE           store143_swap
-	VEXTRACTPS   $0x02, X1, 24(AX)
-	JMP          store143_swap
+	CMPQ         DX, $+4
+	JL           piece4_end
+	VMOVUPS      (CX), X0
+	VMOVUPS      (BX), X1
+	VFNMADD213PS X0, X0, X0
+	VMULPS       X0, X1, X0
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	ADDQ         $+16, BX
+	ADDQ         $+16, CX
+	ADDQ         $-4, DX
 
-store143_five:
-	VMOVSS X1, 16(AX)
+piece4_end:
+	CMPQ         DX, $+2
+	JL           piece2_end
+	VMOVSD       (CX), X0
+	VMOVSD       (BX), X1
+	VFNMADD213PS X0, X0, X0
+	VMULPS       X0, X1, X0
+	VMOVSD       X0, (AX)
+	ADDQ         $+8, AX
+	ADDQ         $+8, BX
+	ADDQ         $+8, CX
+	ADDQ         $-2, DX
 
-store143_swap:
-	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store143_end
+piece2_end:
+	CMPQ         DX, $+1
+	JL           piece1_end
+	VMOVSS       (CX), X0
+	VMOVSS       (BX), X1
+	VFNMADD213PS X0, X0, X0
+	VMULPS       X0, X1, X0
+	VMOVSS       X0, (AX)
 
-store143_few:
-	CMPQ       DX, $0x02
-	JL         store143_one
-	VMOVLPS    X1, (AX)
-	JE         store143_end
-	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store143_end
-
-store143_one:
-	VMOVSS X1, (AX)
-
-store143_end:
+piece1_end:
 done:
 	VZEROUPPER
 	RET
 
 // func SigmoidBackwardAVX512(dx *float32, dy *float32, y *float32, n int)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, FMA3
 TEXT ·SigmoidBackwardAVX512(SB), NOSPLIT, $0-32
 	MOVQ dx+0(FP), AX
 	MOVQ dy+8(FP), BX
 	MOVQ y+16(FP), CX
 	MOVQ n+24(FP), DX
-	SUBQ $+64, DX
+	SUBQ $+32, DX
 	JL   blocks_end
 
 blocks:
 	VMOVUPS      (CX), Z0
-	VMOVUPS      64(CX), Z1
-	VMOVUPS      128(CX), Z2
-	VMOVUPS      192(CX), Z3
-	VMOVUPS      (BX), Z4
-	VMOVUPS      64(BX), Z5
-	VMOVUPS      128(BX), Z6
-	VMOVUPS      192(BX), Z7
 	VFNMADD213PS Z0, Z0, Z0
-	VFNMADD213PS Z1, Z1, Z1
-	VFNMADD213PS Z2, Z2, Z2
-	VFNMADD213PS Z3, Z3, Z3
-	VMULPS       Z0, Z4, Z0
-	VMULPS       Z1, Z5, Z1
-	VMULPS       Z2, Z6, Z2
-	VMULPS       Z3, Z7, Z3
+	VMULPS       (BX), Z0, Z0
 	VMOVUPS      Z0, (AX)
-	VMOVUPS      Z1, 64(AX)
-	VMOVUPS      Z2, 128(AX)
-	VMOVUPS      Z3, 192(AX)
-	ADDQ         $+256, AX
-	ADDQ         $+256, BX
-	ADDQ         $+256, CX
-	SUBQ         $+64, DX
+	VMOVUPS      64(CX), Z0
+	VFNMADD213PS Z0, Z0, Z0
+	VMULPS       64(BX), Z0, Z0
+	VMOVUPS      Z0, 64(AX)
+	ADDQ         $+128, AX
+	ADDQ         $+128, BX
+	ADDQ         $+128, CX
+	SUBQ         $+32, DX
 	JGE          blocks
 
 blocks_end:
-	ADDQ $+64, DX
+	ADDQ $+32, DX
 	SUBQ $+16, DX
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (CX), Z3
-	VMOVUPS      (BX), Z2
-	VFNMADD213PS Z3, Z3, Z3
-	VMULPS       Z3, Z2, Z3
-	VMOVUPS      Z3, (AX)
+	VMOVUPS      (CX), Z0
+	VFNMADD213PS Z0, Z0, Z0
+	VMULPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
@@ -24877,15 +24635,54 @@ vectors_end:
 	ADDQ         $+16, DX
 	TESTQ        DX, DX
 	JE           done
-	MOVL         $0x0000ffff, SI
-	BZHIL        DX, SI, SI
-	KMOVW        SI, K1
-	VMOVUPS.Z    (CX), K1, Z3
-	VMOVUPS.Z    (BX), K1, Z2
-	VFNMADD213PS Z3, Z3, Z3
-	VMULPS       Z3, Z2, Z3
-	VMOVUPS      Z3, K1, (AX)
+	CMPQ         DX, $+8
+	JL           piece8_end
+	VMOVUPS      (CX), Y0
+	VMOVUPS      (BX), Y1
+	VFNMADD213PS Y0, Y0, Y0
+	VMULPS       Y0, Y1, Y0
+	VMOVUPS      Y0, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $-8, DX
 
+piece8_end:
+	CMPQ         DX, $+4
+	JL           piece4_end
+	VMOVUPS      (CX), X0
+	VMOVUPS      (BX), X1
+	VFNMADD213PS X0, X0, X0
+	VMULPS       X0, X1, X0
+	VMOVUPS      X0, (AX)
+	ADDQ         $+16, AX
+	ADDQ         $+16, BX
+	ADDQ         $+16, CX
+	ADDQ         $-4, DX
+
+piece4_end:
+	CMPQ         DX, $+2
+	JL           piece2_end
+	VMOVSD       (CX), X0
+	VMOVSD       (BX), X1
+	VFNMADD213PS X0, X0, X0
+	VMULPS       X0, X1, X0
+	VMOVSD       X0, (AX)
+	ADDQ         $+8, AX
+	ADDQ         $+8, BX
+	ADDQ         $+8, CX
+	ADDQ         $-2, DX
+
+piece2_end:
+	CMPQ         DX, $+1
+	JL           piece1_end
+	VMOVSS       (CX), X0
+	VMOVSS       (BX), X1
+	VFNMADD213PS X0, X0, X0
+	VMULPS       X0, X1, X0
+	VMOVSS       X0, (AX)
+
+piece1_end:
 done:
 	VZEROUPPER
 	RET
@@ -25060,36 +24857,36 @@ vectors_end:
 	VADDPS       lanes_3f800000<>+0(SB), Y0, Y0
 	VDIVPS       Y0, Y7, Y0
 	CMPQ         CX, $0x04
-	JL           store144_few
+	JL           store137_few
 	VMOVUPS      X0, (AX)
-	JE           store144_end
+	JE           store137_end
 	VPERM2F128   $0x01, Y0, Y0, Y0
 	CMPQ         CX, $0x06
-	JL           store144_five
+	JL           store137_five
 	VMOVLPS      X0, 16(AX)
-	JE           store144_swap
+	JE           store137_swap
 	VEXTRACTPS   $0x02, X0, 24(AX)
-	JMP          store144_swap
+	JMP          store137_swap
 
-store144_five:
+store137_five:
 	VMOVSS X0, 16(AX)
 
-store144_swap:
+store137_swap:
 	VPERM2F128 $0x01, Y0, Y0, Y0
-	JMP        store144_end
+	JMP        store137_end
 
-store144_few:
+store137_few:
 	CMPQ       CX, $0x02
-	JL         store144_one
+	JL         store137_one
 	VMOVLPS    X0, (AX)
-	JE         store144_end
+	JE         store137_end
 	VEXTRACTPS $0x02, X0, 8(AX)
-	JMP        store144_end
+	JMP        store137_end
 
-store144_one:
+store137_one:
 	VMOVSS X0, (AX)
 
-store144_end:
+store137_end:
 done:
 	VZEROUPPER
 	RET
@@ -25420,36 +25217,36 @@ vectors_end:
 	VMASKMOVPS   (BX), Y8, Y12
 	VMULPS       Y12, Y7, Y12
 	CMPQ         DX, $0x04
-	JL           store145_few
+	JL           store138_few
 	VMOVUPS      X12, (AX)
-	JE           store145_end
+	JE           store138_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         DX, $0x06
-	JL           store145_five
+	JL           store138_five
 	VMOVLPS      X12, 16(AX)
-	JE           store145_swap
+	JE           store138_swap
 	VEXTRACTPS   $0x02, X12, 24(AX)
-	JMP          store145_swap
+	JMP          store138_swap
 
-store145_five:
+store138_five:
 	VMOVSS X12, 16(AX)
 
-store145_swap:
+store138_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store145_end
+	JMP        store138_end
 
-store145_few:
+store138_few:
 	CMPQ       DX, $0x02
-	JL         store145_one
+	JL         store138_one
 	VMOVLPS    X12, (AX)
-	JE         store145_end
+	JE         store138_end
 	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store145_end
+	JMP        store138_end
 
-store145_one:
+store138_one:
 	VMOVSS X12, (AX)
 
-store145_end:
+store138_end:
 done:
 	VZEROUPPER
 	RET
@@ -25490,14 +25287,10 @@ TEXT ·SiluBackwardAVX512(SB), NOSPLIT, $0-32
 	JL           blocks_end
 
 blocks:
-	VMOVUPS      (CX), Z0
-	VMOVUPS      64(CX), Z16
-	VMOVUPS      128(CX), Z17
-	VMOVUPS      192(CX), Z18
-	VPORD        Z1, Z0, Z0
-	VPORD        Z1, Z16, Z16
-	VPORD        Z1, Z17, Z17
-	VPORD        Z1, Z18, Z18
+	VPORD        (CX), Z1, Z0
+	VPORD        64(CX), Z1, Z16
+	VPORD        128(CX), Z1, Z17
+	VPORD        192(CX), Z1, Z18
 	VMAXPS       Z0, Z2, Z0
 	VMAXPS       Z16, Z2, Z16
 	VMAXPS       Z17, Z2, Z17
@@ -25586,14 +25379,10 @@ blocks:
 	VBLENDMPS    Z18, Z20, K3, Z20
 	VBLENDMPS    Z25, Z21, K4, Z21
 	VBLENDMPS    Z17, Z22, K5, Z22
-	VMOVUPS      (CX), Z17
-	VMOVUPS      64(CX), Z25
-	VMOVUPS      128(CX), Z18
-	VMOVUPS      192(CX), Z26
-	VMINPS       Z17, Z15, Z17
-	VMINPS       Z25, Z15, Z25
-	VMINPS       Z18, Z15, Z18
-	VMINPS       Z26, Z15, Z26
+	VMINPS       (CX), Z15, Z17
+	VMINPS       64(CX), Z15, Z25
+	VMINPS       128(CX), Z15, Z18
+	VMINPS       192(CX), Z15, Z26
 	VMAXPS       Z17, Z2, Z17
 	VMAXPS       Z25, Z2, Z25
 	VMAXPS       Z18, Z2, Z18
@@ -25606,18 +25395,14 @@ blocks:
 	VFMADD213PS  Z16, Z20, Z16
 	VFMADD213PS  Z23, Z21, Z23
 	VFMADD213PS  Z0, Z22, Z0
-	VMOVUPS      (BX), Z22
-	VMOVUPS      64(BX), Z21
-	VMOVUPS      128(BX), Z20
-	VMOVUPS      192(BX), Z19
-	VMULPS       Z22, Z24, Z22
-	VMULPS       Z21, Z16, Z21
-	VMULPS       Z20, Z23, Z20
-	VMULPS       Z19, Z0, Z19
-	VMOVUPS      Z22, (AX)
-	VMOVUPS      Z21, 64(AX)
-	VMOVUPS      Z20, 128(AX)
-	VMOVUPS      Z19, 192(AX)
+	VMULPS       (BX), Z24, Z24
+	VMULPS       64(BX), Z16, Z16
+	VMULPS       128(BX), Z23, Z23
+	VMULPS       192(BX), Z0, Z0
+	VMOVUPS      Z24, (AX)
+	VMOVUPS      Z16, 64(AX)
+	VMOVUPS      Z23, 128(AX)
+	VMOVUPS      Z0, 192(AX)
 	ADDQ         $+256, AX
 	ADDQ         $+256, BX
 	ADDQ         $+256, CX
@@ -25630,38 +25415,35 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (CX), Z19
-	VPORD        Z1, Z19, Z19
-	VMAXPS       Z19, Z2, Z19
-	VMOVAPS      Z4, Z20
-	VFMADD231PS  Z3, Z19, Z20
-	VSUBPS       Z4, Z20, Z21
-	VFNMADD231PS Z5, Z21, Z19
-	VFNMADD231PS Z6, Z21, Z19
-	VMOVAPS      Z8, Z22
-	VFMADD231PS  Z19, Z7, Z22
-	VFMADD213PS  Z9, Z19, Z22
-	VFMADD213PS  Z10, Z19, Z22
-	VFMADD213PS  Z11, Z19, Z22
-	VFMADD213PS  Z12, Z19, Z22
-	VFMADD213PS  Z12, Z22, Z19
-	VSCALEFPS    Z21, Z19, Z20
-	VMOVUPS      (CX), Z21
-	VCMPPS       $0x01, Z14, Z21, K5
-	VBLENDMPS    Z20, Z12, K5, Z21
-	VADDPS       Z12, Z20, Z19
-	VDIVPS       Z19, Z21, Z19
-	VSUBPS       Z19, Z12, Z21
-	VMULPS       Z19, Z20, Z20
-	VBLENDMPS    Z21, Z20, K5, Z20
-	VMOVUPS      (CX), Z21
-	VMINPS       Z21, Z15, Z21
-	VMAXPS       Z21, Z2, Z21
-	VMULPS       Z20, Z21, Z20
-	VFMADD213PS  Z19, Z20, Z19
-	VMOVUPS      (BX), Z20
-	VMULPS       Z20, Z19, Z20
-	VMOVUPS      Z20, (AX)
+	VPORD        (CX), Z1, Z0
+	VMAXPS       Z0, Z2, Z0
+	VMOVAPS      Z4, Z23
+	VFMADD231PS  Z3, Z0, Z23
+	VSUBPS       Z4, Z23, Z16
+	VFNMADD231PS Z5, Z16, Z0
+	VFNMADD231PS Z6, Z16, Z0
+	VMOVAPS      Z8, Z24
+	VFMADD231PS  Z0, Z7, Z24
+	VFMADD213PS  Z9, Z0, Z24
+	VFMADD213PS  Z10, Z0, Z24
+	VFMADD213PS  Z11, Z0, Z24
+	VFMADD213PS  Z12, Z0, Z24
+	VFMADD213PS  Z12, Z24, Z0
+	VSCALEFPS    Z16, Z0, Z23
+	VMOVUPS      (CX), Z16
+	VCMPPS       $0x01, Z14, Z16, K5
+	VBLENDMPS    Z23, Z12, K5, Z16
+	VADDPS       Z12, Z23, Z0
+	VDIVPS       Z0, Z16, Z0
+	VSUBPS       Z0, Z12, Z16
+	VMULPS       Z0, Z23, Z23
+	VBLENDMPS    Z16, Z23, K5, Z23
+	VMINPS       (CX), Z15, Z16
+	VMAXPS       Z16, Z2, Z16
+	VMULPS       Z23, Z16, Z23
+	VFMADD213PS  Z0, Z23, Z0
+	VMULPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
@@ -25675,38 +25457,38 @@ vectors_end:
 	MOVL         $0x0000ffff, SI
 	BZHIL        DX, SI, SI
 	KMOVW        SI, K1
-	VMOVUPS.Z    (CX), K1, Z20
-	VPORD        Z1, Z20, Z20
-	VMAXPS       Z20, Z2, Z20
-	VMOVAPS      Z4, Z19
-	VFMADD231PS  Z3, Z20, Z19
-	VSUBPS       Z4, Z19, Z21
-	VFNMADD231PS Z5, Z21, Z20
-	VFNMADD231PS Z6, Z21, Z20
-	VMOVAPS      Z8, Z22
-	VFMADD231PS  Z20, Z7, Z22
-	VFMADD213PS  Z9, Z20, Z22
-	VFMADD213PS  Z10, Z20, Z22
-	VFMADD213PS  Z11, Z20, Z22
-	VFMADD213PS  Z12, Z20, Z22
-	VFMADD213PS  Z12, Z22, Z20
-	VSCALEFPS    Z21, Z20, Z19
-	VMOVUPS.Z    (CX), K1, Z21
-	VCMPPS       $0x01, Z14, Z21, K5
-	VBLENDMPS    Z19, Z12, K5, Z21
-	VADDPS       Z12, Z19, Z20
-	VDIVPS       Z20, Z21, Z20
-	VSUBPS       Z20, Z12, Z21
-	VMULPS       Z20, Z19, Z19
-	VBLENDMPS    Z21, Z19, K5, Z19
-	VMOVUPS.Z    (CX), K1, Z21
-	VMINPS       Z21, Z15, Z21
-	VMAXPS       Z21, Z2, Z21
-	VMULPS       Z19, Z21, Z19
-	VFMADD213PS  Z20, Z19, Z20
-	VMOVUPS.Z    (BX), K1, Z19
-	VMULPS       Z19, Z20, Z19
-	VMOVUPS      Z19, K1, (AX)
+	VMOVUPS.Z    (CX), K1, Z0
+	VPORD        Z1, Z0, Z0
+	VMAXPS       Z0, Z2, Z0
+	VMOVAPS      Z4, Z23
+	VFMADD231PS  Z3, Z0, Z23
+	VSUBPS       Z4, Z23, Z16
+	VFNMADD231PS Z5, Z16, Z0
+	VFNMADD231PS Z6, Z16, Z0
+	VMOVAPS      Z8, Z24
+	VFMADD231PS  Z0, Z7, Z24
+	VFMADD213PS  Z9, Z0, Z24
+	VFMADD213PS  Z10, Z0, Z24
+	VFMADD213PS  Z11, Z0, Z24
+	VFMADD213PS  Z12, Z0, Z24
+	VFMADD213PS  Z12, Z24, Z0
+	VSCALEFPS    Z16, Z0, Z23
+	VMOVUPS.Z    (CX), K1, Z16
+	VCMPPS       $0x01, Z14, Z16, K5
+	VBLENDMPS    Z23, Z12, K5, Z16
+	VADDPS       Z12, Z23, Z0
+	VDIVPS       Z0, Z16, Z0
+	VSUBPS       Z0, Z12, Z16
+	VMULPS       Z0, Z23, Z23
+	VBLENDMPS    Z16, Z23, K5, Z23
+	VMOVUPS.Z    (CX), K1, Z16
+	VMINPS       Z16, Z15, Z16
+	VMAXPS       Z16, Z2, Z16
+	VMULPS       Z23, Z16, Z23
+	VFMADD213PS  Z0, Z23, Z0
+	VMOVUPS.Z    (BX), K1, Z23
+	VMULPS       Z23, Z0, Z23
+	VMOVUPS      Z23, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -25920,36 +25702,36 @@ vectors_end:
 	VBLENDVPS    Y3, Y12, Y9, Y9
 	VMULPS       Y9, Y11, Y9
 	CMPQ         CX, $0x04
-	JL           store146_few
+	JL           store139_few
 	VMOVUPS      X9, (AX)
-	JE           store146_end
+	JE           store139_end
 	VPERM2F128   $0x01, Y9, Y9, Y9
 	CMPQ         CX, $0x06
-	JL           store146_five
+	JL           store139_five
 	VMOVLPS      X9, 16(AX)
-	JE           store146_swap
+	JE           store139_swap
 	VEXTRACTPS   $0x02, X9, 24(AX)
-	JMP          store146_swap
+	JMP          store139_swap
 
-store146_five:
+store139_five:
 	VMOVSS X9, 16(AX)
 
-store146_swap:
+store139_swap:
 	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store146_end
+	JMP        store139_end
 
-store146_few:
+store139_few:
 	CMPQ       CX, $0x02
-	JL         store146_one
+	JL         store139_one
 	VMOVLPS    X9, (AX)
-	JE         store146_end
+	JE         store139_end
 	VEXTRACTPS $0x02, X9, 8(AX)
-	JMP        store146_end
+	JMP        store139_end
 
-store146_one:
+store139_one:
 	VMOVSS X9, (AX)
 
-store146_end:
+store139_end:
 done:
 	VZEROUPPER
 	RET
@@ -26547,36 +26329,36 @@ vectors_end:
 	VMASKMOVPS   (BX), Y4, Y0
 	VMULPS       Y0, Y5, Y0
 	CMPQ         DX, $0x04
-	JL           store147_few
+	JL           store140_few
 	VMOVUPS      X0, (AX)
-	JE           store147_end
+	JE           store140_end
 	VPERM2F128   $0x01, Y0, Y0, Y0
 	CMPQ         DX, $0x06
-	JL           store147_five
+	JL           store140_five
 	VMOVLPS      X0, 16(AX)
-	JE           store147_swap
+	JE           store140_swap
 	VEXTRACTPS   $0x02, X0, 24(AX)
-	JMP          store147_swap
+	JMP          store140_swap
 
-store147_five:
+store140_five:
 	VMOVSS X0, 16(AX)
 
-store147_swap:
+store140_swap:
 	VPERM2F128 $0x01, Y0, Y0, Y0
-	JMP        store147_end
+	JMP        store140_end
 
-store147_few:
+store140_few:
 	CMPQ       DX, $0x02
-	JL         store147_one
+	JL         store140_one
 	VMOVLPS    X0, (AX)
-	JE         store147_end
+	JE         store140_end
 	VEXTRACTPS $0x02, X0, 8(AX)
-	JMP        store147_end
+	JMP        store140_end
 
-store147_one:
+store140_one:
 	VMOVSS X0, (AX)
 
-store147_end:
+store140_end:
 done:
 	VZEROUPPER
 	RET
@@ -26619,14 +26401,10 @@ TEXT ·GeluBackwardAVX512(SB), NOSPLIT, $0-32
 	JL           blocks_end
 
 blocks:
-	VMOVUPS      (CX), Z0
-	VMOVUPS      64(CX), Z8
-	VMOVUPS      128(CX), Z9
-	VMOVUPS      192(CX), Z10
-	VPANDND      Z0, Z1, Z0
-	VPANDND      Z8, Z1, Z8
-	VPANDND      Z9, Z1, Z9
-	VPANDND      Z10, Z1, Z10
+	VPANDND      (CX), Z1, Z0
+	VPANDND      64(CX), Z1, Z8
+	VPANDND      128(CX), Z1, Z9
+	VPANDND      192(CX), Z1, Z10
 	VMINPS       Z0, Z2, Z0
 	VMINPS       Z8, Z2, Z8
 	VMINPS       Z9, Z2, Z9
@@ -26780,31 +26558,27 @@ blocks:
 	VSCALEFPS    Z25, Z13, Z15
 	VSCALEFPS    Z26, Z12, Z16
 	VSCALEFPS    Z27, Z11, Z24
+	VBROADCASTSS lanes_41800000<>+0(SB), Z30
+	VMINPS       (CX), Z30, Z27
+	VMINPS       64(CX), Z30, Z11
+	VMINPS       128(CX), Z30, Z26
+	VMINPS       192(CX), Z30, Z12
+	VBROADCASTSS lanes_c1800000<>+0(SB), Z30
+	VMAXPS       Z27, Z30, Z27
+	VMAXPS       Z11, Z30, Z11
+	VMAXPS       Z26, Z30, Z26
+	VMAXPS       Z12, Z30, Z12
+	VBROADCASTSS lanes_3ecc422a<>+0(SB), Z30
+	VMULPS       Z30, Z27, Z27
+	VMULPS       Z30, Z11, Z11
+	VMULPS       Z30, Z26, Z26
+	VMULPS       Z30, Z12, Z12
 	VMOVUPS      (CX), Z30
-	VMOVUPS      64(CX), Z27
-	VMOVUPS      128(CX), Z11
-	VMOVUPS      192(CX), Z26
-	VBROADCASTSS lanes_41800000<>+0(SB), Z12
-	VMINPS       Z30, Z12, Z30
-	VMINPS       Z27, Z12, Z27
-	VMINPS       Z11, Z12, Z11
-	VMINPS       Z26, Z12, Z26
-	VBROADCASTSS lanes_c1800000<>+0(SB), Z12
-	VMAXPS       Z30, Z12, Z30
-	VMAXPS       Z27, Z12, Z27
-	VMAXPS       Z11, Z12, Z11
-	VMAXPS       Z26, Z12, Z26
-	VBROADCASTSS lanes_3ecc422a<>+0(SB), Z12
-	VMULPS       Z12, Z30, Z30
-	VMULPS       Z12, Z27, Z27
-	VMULPS       Z12, Z11, Z11
-	VMULPS       Z12, Z26, Z26
-	VMOVUPS      (CX), Z12
 	VMOVUPS      64(CX), Z25
 	VMOVUPS      128(CX), Z13
 	VMOVUPS      192(CX), Z23
 	VBROADCASTSS lanes_00000000<>+0(SB), Z14
-	VCMPPS       $0x01, Z14, Z12, K2
+	VCMPPS       $0x01, Z14, Z30, K2
 	VCMPPS       $0x01, Z14, Z25, K3
 	VCMPPS       $0x01, Z14, Z13, K4
 	VCMPPS       $0x01, Z14, Z23, K5
@@ -26812,27 +26586,23 @@ blocks:
 	VSUBPS       Z17, Z14, Z23
 	VSUBPS       Z18, Z14, Z13
 	VSUBPS       Z19, Z14, Z25
-	VSUBPS       Z20, Z14, Z12
+	VSUBPS       Z20, Z14, Z30
 	VBLENDMPS    Z17, Z23, K2, Z23
 	VBLENDMPS    Z18, Z13, K3, Z13
 	VBLENDMPS    Z19, Z25, K4, Z25
-	VBLENDMPS    Z20, Z12, K5, Z12
-	VFMADD231PS  Z21, Z30, Z23
-	VFMADD231PS  Z15, Z27, Z13
-	VFMADD231PS  Z16, Z11, Z25
-	VFMADD231PS  Z24, Z26, Z12
-	VMOVUPS      (BX), Z24
-	VMOVUPS      64(BX), Z26
-	VMOVUPS      128(BX), Z16
-	VMOVUPS      192(BX), Z11
-	VMULPS       Z24, Z23, Z24
-	VMULPS       Z26, Z13, Z26
-	VMULPS       Z16, Z25, Z16
-	VMULPS       Z11, Z12, Z11
-	VMOVUPS      Z24, (AX)
-	VMOVUPS      Z26, 64(AX)
-	VMOVUPS      Z16, 128(AX)
-	VMOVUPS      Z11, 192(AX)
+	VBLENDMPS    Z20, Z30, K5, Z30
+	VFMADD231PS  Z21, Z27, Z23
+	VFMADD231PS  Z15, Z11, Z13
+	VFMADD231PS  Z16, Z26, Z25
+	VFMADD231PS  Z24, Z12, Z30
+	VMULPS       (BX), Z23, Z23
+	VMULPS       64(BX), Z13, Z13
+	VMULPS       128(BX), Z25, Z25
+	VMULPS       192(BX), Z30, Z30
+	VMOVUPS      Z23, (AX)
+	VMOVUPS      Z13, 64(AX)
+	VMOVUPS      Z25, 128(AX)
+	VMOVUPS      Z30, 192(AX)
 	ADDQ         $+256, AX
 	ADDQ         $+256, BX
 	ADDQ         $+256, CX
@@ -26845,56 +26615,53 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS           (CX), Z11
-	VPANDND           Z11, Z1, Z11
-	VMINPS            Z11, Z2, Z11
-	VMOVAPS           Z4, Z16
-	VFMADD231PS       Z11, Z3, Z16
-	VFMADD213PS       Z5, Z11, Z16
-	VFMADD213PS       Z6, Z11, Z16
-	VFMADD213PS       Z7, Z11, Z16
-	VBROADCASTSS      lanes_3dff46e8<>+0(SB), Z26
-	VFMADD231PS.BCST  lanes_3c60b427<>+0(SB), Z11, Z26
-	VFMADD213PS.BCST  lanes_3efa5235<>+0(SB), Z11, Z26
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z11, Z26
-	VMULPS.BCST       lanes_40206c99<>+0(SB), Z11, Z24
-	VFMADD231PS       Z16, Z24, Z26
-	VDIVPS            Z26, Z16, Z26
-	VMULPS            Z11, Z11, Z16
-	VFMSUB213PS       Z16, Z11, Z11
-	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z24
-	VFMADD231PS.BCST  lanes_bf38aa3b<>+0(SB), Z16, Z24
-	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z24, Z12
-	VMULPS.BCST       lanes_bf000000<>+0(SB), Z16, Z16
-	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z12, Z16
-	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z12, Z16
-	VFMADD231PS.BCST  lanes_bf000000<>+0(SB), Z11, Z16
-	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z11
-	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z16, Z11
-	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z16, Z11
-	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z16, Z11
-	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z16, Z11
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z16, Z11
-	VMULPS            Z26, Z16, Z25
-	VFMADD231PS       Z25, Z11, Z26
-	VSCALEFPS         Z12, Z26, Z26
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z11, Z16
-	VSCALEFPS         Z12, Z16, Z24
-	VMOVUPS           (CX), Z12
-	VBROADCASTSS      lanes_41800000<>+0(SB), Z16
-	VMINPS            Z12, Z16, Z12
-	VBROADCASTSS      lanes_c1800000<>+0(SB), Z16
-	VMAXPS            Z12, Z16, Z12
-	VMULPS.BCST       lanes_3ecc422a<>+0(SB), Z12, Z12
-	VMOVUPS           (CX), Z16
-	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z16, K5
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z11
-	VSUBPS            Z26, Z11, Z16
-	VBLENDMPS         Z26, Z16, K5, Z16
-	VFMADD231PS       Z24, Z12, Z16
-	VMOVUPS           (BX), Z24
-	VMULPS            Z24, Z16, Z24
-	VMOVUPS           Z24, (AX)
+	VPANDND           (CX), Z1, Z30
+	VMINPS            Z30, Z2, Z30
+	VMOVAPS           Z4, Z25
+	VFMADD231PS       Z30, Z3, Z25
+	VFMADD213PS       Z5, Z30, Z25
+	VFMADD213PS       Z6, Z30, Z25
+	VFMADD213PS       Z7, Z30, Z25
+	VBROADCASTSS      lanes_3dff46e8<>+0(SB), Z13
+	VFMADD231PS.BCST  lanes_3c60b427<>+0(SB), Z30, Z13
+	VFMADD213PS.BCST  lanes_3efa5235<>+0(SB), Z30, Z13
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z30, Z13
+	VMULPS.BCST       lanes_40206c99<>+0(SB), Z30, Z23
+	VFMADD231PS       Z25, Z23, Z13
+	VDIVPS            Z13, Z25, Z13
+	VMULPS            Z30, Z30, Z25
+	VFMSUB213PS       Z25, Z30, Z30
+	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z23
+	VFMADD231PS.BCST  lanes_bf38aa3b<>+0(SB), Z25, Z23
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z23, Z24
+	VMULPS.BCST       lanes_bf000000<>+0(SB), Z25, Z25
+	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z24, Z25
+	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z24, Z25
+	VFMADD231PS.BCST  lanes_bf000000<>+0(SB), Z30, Z25
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z30
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z25, Z30
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z25, Z30
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z25, Z30
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z25, Z30
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z25, Z30
+	VMULPS            Z13, Z25, Z12
+	VFMADD231PS       Z12, Z30, Z13
+	VSCALEFPS         Z24, Z13, Z13
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z30, Z25
+	VSCALEFPS         Z24, Z25, Z23
+	VBROADCASTSS      lanes_41800000<>+0(SB), Z25
+	VMINPS            (CX), Z25, Z24
+	VBROADCASTSS      lanes_c1800000<>+0(SB), Z25
+	VMAXPS            Z24, Z25, Z24
+	VMULPS.BCST       lanes_3ecc422a<>+0(SB), Z24, Z24
+	VMOVUPS           (CX), Z25
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z25, K5
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z30
+	VSUBPS            Z13, Z30, Z25
+	VBLENDMPS         Z13, Z25, K5, Z25
+	VFMADD231PS       Z23, Z24, Z25
+	VMULPS            (BX), Z25, Z25
+	VMOVUPS           Z25, (AX)
 	ADDQ              $+64, AX
 	ADDQ              $+64, BX
 	ADDQ              $+64, CX
@@ -26908,56 +26675,56 @@ vectors_end:
 	MOVL              $0x0000ffff, SI
 	BZHIL             DX, SI, SI
 	KMOVW             SI, K1
-	VMOVUPS.Z         (CX), K1, Z24
-	VPANDND           Z24, Z1, Z24
-	VMINPS            Z24, Z2, Z24
-	VMOVAPS           Z4, Z16
-	VFMADD231PS       Z24, Z3, Z16
-	VFMADD213PS       Z5, Z24, Z16
-	VFMADD213PS       Z6, Z24, Z16
-	VFMADD213PS       Z7, Z24, Z16
-	VBROADCASTSS      lanes_3dff46e8<>+0(SB), Z12
-	VFMADD231PS.BCST  lanes_3c60b427<>+0(SB), Z24, Z12
-	VFMADD213PS.BCST  lanes_3efa5235<>+0(SB), Z24, Z12
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z24, Z12
-	VMULPS.BCST       lanes_40206c99<>+0(SB), Z24, Z26
-	VFMADD231PS       Z16, Z26, Z12
-	VDIVPS            Z12, Z16, Z12
-	VMULPS            Z24, Z24, Z16
-	VFMSUB213PS       Z16, Z24, Z24
-	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z26
-	VFMADD231PS.BCST  lanes_bf38aa3b<>+0(SB), Z16, Z26
-	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z26, Z11
-	VMULPS.BCST       lanes_bf000000<>+0(SB), Z16, Z16
-	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z11, Z16
-	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z11, Z16
-	VFMADD231PS.BCST  lanes_bf000000<>+0(SB), Z24, Z16
-	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z24
-	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z16, Z24
-	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z16, Z24
-	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z16, Z24
-	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z16, Z24
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z16, Z24
-	VMULPS            Z12, Z16, Z25
-	VFMADD231PS       Z25, Z24, Z12
-	VSCALEFPS         Z11, Z12, Z12
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z24, Z16
-	VSCALEFPS         Z11, Z16, Z26
-	VMOVUPS.Z         (CX), K1, Z11
-	VBROADCASTSS      lanes_41800000<>+0(SB), Z16
-	VMINPS            Z11, Z16, Z11
-	VBROADCASTSS      lanes_c1800000<>+0(SB), Z16
-	VMAXPS            Z11, Z16, Z11
-	VMULPS.BCST       lanes_3ecc422a<>+0(SB), Z11, Z11
-	VMOVUPS.Z         (CX), K1, Z16
-	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z16, K5
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z24
-	VSUBPS            Z12, Z24, Z16
-	VBLENDMPS         Z12, Z16, K5, Z16
-	VFMADD231PS       Z26, Z11, Z16
-	VMOVUPS.Z         (BX), K1, Z26
-	VMULPS            Z26, Z16, Z26
-	VMOVUPS           Z26, K1, (AX)
+	VMOVUPS.Z         (CX), K1, Z25
+	VPANDND           Z25, Z1, Z25
+	VMINPS            Z25, Z2, Z25
+	VMOVAPS           Z4, Z23
+	VFMADD231PS       Z25, Z3, Z23
+	VFMADD213PS       Z5, Z25, Z23
+	VFMADD213PS       Z6, Z25, Z23
+	VFMADD213PS       Z7, Z25, Z23
+	VBROADCASTSS      lanes_3dff46e8<>+0(SB), Z24
+	VFMADD231PS.BCST  lanes_3c60b427<>+0(SB), Z25, Z24
+	VFMADD213PS.BCST  lanes_3efa5235<>+0(SB), Z25, Z24
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z25, Z24
+	VMULPS.BCST       lanes_40206c99<>+0(SB), Z25, Z13
+	VFMADD231PS       Z23, Z13, Z24
+	VDIVPS            Z24, Z23, Z24
+	VMULPS            Z25, Z25, Z23
+	VFMSUB213PS       Z23, Z25, Z25
+	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z13
+	VFMADD231PS.BCST  lanes_bf38aa3b<>+0(SB), Z23, Z13
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z13, Z30
+	VMULPS.BCST       lanes_bf000000<>+0(SB), Z23, Z23
+	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z30, Z23
+	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z30, Z23
+	VFMADD231PS.BCST  lanes_bf000000<>+0(SB), Z25, Z23
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z25
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z23, Z25
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z23, Z25
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z23, Z25
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z23, Z25
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z23, Z25
+	VMULPS            Z24, Z23, Z12
+	VFMADD231PS       Z12, Z25, Z24
+	VSCALEFPS         Z30, Z24, Z24
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z25, Z23
+	VSCALEFPS         Z30, Z23, Z13
+	VMOVUPS.Z         (CX), K1, Z30
+	VBROADCASTSS      lanes_41800000<>+0(SB), Z23
+	VMINPS            Z30, Z23, Z30
+	VBROADCASTSS      lanes_c1800000<>+0(SB), Z23
+	VMAXPS            Z30, Z23, Z30
+	VMULPS.BCST       lanes_3ecc422a<>+0(SB), Z30, Z30
+	VMOVUPS.Z         (CX), K1, Z23
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z23, K5
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z25
+	VSUBPS            Z24, Z25, Z23
+	VBLENDMPS         Z24, Z23, K5, Z23
+	VFMADD231PS       Z13, Z30, Z23
+	VMOVUPS.Z         (BX), K1, Z13
+	VMULPS            Z13, Z23, Z13
+	VMOVUPS           Z13, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -27154,36 +26921,36 @@ vectors_end:
 	VADDPS       lanes_3f800000<>+0(SB), Y3, Y3
 	VDIVPS       Y3, Y7, Y3
 	CMPQ         CX, $0x04
-	JL           store148_few
+	JL           store141_few
 	VMOVUPS      X3, (AX)
-	JE           store148_end
+	JE           store141_end
 	VPERM2F128   $0x01, Y3, Y3, Y3
 	CMPQ         CX, $0x06
-	JL           store148_five
+	JL           store141_five
 	VMOVLPS      X3, 16(AX)
-	JE           store148_swap
+	JE           store141_swap
 	VEXTRACTPS   $0x02, X3, 24(AX)
-	JMP          store148_swap
+	JMP          store141_swap
 
-store148_five:
+store141_five:
 	VMOVSS X3, 16(AX)
 
-store148_swap:
+store141_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store148_end
+	JMP        store141_end
 
-store148_few:
+store141_few:
 	CMPQ       CX, $0x02
-	JL         store148_one
+	JL         store141_one
 	VMOVLPS    X3, (AX)
-	JE         store148_end
+	JE         store141_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store148_end
+	JMP        store141_end
 
-store148_one:
+store141_one:
 	VMOVSS X3, (AX)
 
-store148_end:
+store141_end:
 done:
 	VZEROUPPER
 	RET
@@ -27700,36 +27467,36 @@ vectors_end:
 	VMASKMOVPS   (BX), Y5, Y13
 	VMULPS       Y13, Y8, Y13
 	CMPQ         DX, $0x04
-	JL           store149_few
+	JL           store142_few
 	VMOVUPS      X13, (AX)
-	JE           store149_end
+	JE           store142_end
 	VPERM2F128   $0x01, Y13, Y13, Y13
 	CMPQ         DX, $0x06
-	JL           store149_five
+	JL           store142_five
 	VMOVLPS      X13, 16(AX)
-	JE           store149_swap
+	JE           store142_swap
 	VEXTRACTPS   $0x02, X13, 24(AX)
-	JMP          store149_swap
+	JMP          store142_swap
 
-store149_five:
+store142_five:
 	VMOVSS X13, 16(AX)
 
-store149_swap:
+store142_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store149_end
+	JMP        store142_end
 
-store149_few:
+store142_few:
 	CMPQ       DX, $0x02
-	JL         store149_one
+	JL         store142_one
 	VMOVLPS    X13, (AX)
-	JE         store149_end
+	JE         store142_end
 	VEXTRACTPS $0x02, X13, 8(AX)
-	JMP        store149_end
+	JMP        store142_end
 
-store149_one:
+store142_one:
 	VMOVSS X13, (AX)
 
-store149_end:
+store142_end:
 done:
 	VZEROUPPER
 	RET
@@ -27782,14 +27549,10 @@ TEXT ·GeluTanhBackwardAVX512(SB), NOSPLIT, $0-32
 	JL           blocks_end
 
 blocks:
-	VMOVUPS      (CX), Z0
-	VMOVUPS      64(CX), Z8
-	VMOVUPS      128(CX), Z9
-	VMOVUPS      192(CX), Z10
-	VPORD        Z1, Z0, Z0
-	VPORD        Z1, Z8, Z8
-	VPORD        Z1, Z9, Z9
-	VPORD        Z1, Z10, Z10
+	VPORD        (CX), Z1, Z0
+	VPORD        64(CX), Z1, Z8
+	VPORD        128(CX), Z1, Z9
+	VPORD        192(CX), Z1, Z10
 	VMAXPS       Z0, Z2, Z0
 	VMAXPS       Z8, Z2, Z8
 	VMAXPS       Z9, Z2, Z9
@@ -27942,34 +27705,30 @@ blocks:
 	VBLENDMPS    Z30, Z17, K3, Z17
 	VBLENDMPS    Z11, Z16, K4, Z16
 	VBLENDMPS    Z29, Z15, K5, Z15
-	VMOVUPS      (CX), Z29
-	VMOVUPS      64(CX), Z11
-	VMOVUPS      128(CX), Z30
-	VMOVUPS      192(CX), Z27
-	VBROADCASTSS lanes_41300000<>+0(SB), Z10
-	VMINPS       Z29, Z10, Z29
-	VMINPS       Z11, Z10, Z11
-	VMINPS       Z30, Z10, Z30
-	VMINPS       Z27, Z10, Z27
-	VMAXPS       Z29, Z2, Z29
+	VBROADCASTSS lanes_41300000<>+0(SB), Z29
+	VMINPS       (CX), Z29, Z11
+	VMINPS       64(CX), Z29, Z30
+	VMINPS       128(CX), Z29, Z27
+	VMINPS       192(CX), Z29, Z10
 	VMAXPS       Z11, Z2, Z11
 	VMAXPS       Z30, Z2, Z30
 	VMAXPS       Z27, Z2, Z27
-	VMULPS       Z29, Z29, Z10
-	VMULPS       Z11, Z11, Z8
-	VMULPS       Z30, Z30, Z24
-	VMULPS       Z27, Z27, Z9
+	VMAXPS       Z10, Z2, Z10
+	VMULPS       Z11, Z11, Z29
+	VMULPS       Z30, Z30, Z8
+	VMULPS       Z27, Z27, Z24
+	VMULPS       Z10, Z10, Z9
 	VBROADCASTSS lanes_3e5b33b6<>+0(SB), Z25
 	VBROADCASTSS lanes_3fcc422a<>+0(SB), Z26
-	VFMADD213PS  Z26, Z25, Z10
+	VFMADD213PS  Z26, Z25, Z29
 	VFMADD213PS  Z26, Z25, Z8
 	VFMADD213PS  Z26, Z25, Z24
 	VFMADD213PS  Z26, Z25, Z9
-	VMULPS       Z10, Z29, Z10
-	VMULPS       Z8, Z11, Z8
-	VMULPS       Z24, Z30, Z24
-	VMULPS       Z9, Z27, Z9
-	VMULPS       Z18, Z10, Z18
+	VMULPS       Z29, Z11, Z29
+	VMULPS       Z8, Z30, Z8
+	VMULPS       Z24, Z27, Z24
+	VMULPS       Z9, Z10, Z9
+	VMULPS       Z18, Z29, Z18
 	VMULPS       Z17, Z8, Z17
 	VMULPS       Z16, Z24, Z16
 	VMULPS       Z15, Z9, Z15
@@ -27977,18 +27736,14 @@ blocks:
 	VFMADD213PS  Z28, Z17, Z28
 	VFMADD213PS  Z14, Z16, Z14
 	VFMADD213PS  Z13, Z15, Z13
-	VMOVUPS      (BX), Z15
-	VMOVUPS      64(BX), Z16
-	VMOVUPS      128(BX), Z17
-	VMOVUPS      192(BX), Z18
-	VMULPS       Z15, Z12, Z15
-	VMULPS       Z16, Z28, Z16
-	VMULPS       Z17, Z14, Z17
-	VMULPS       Z18, Z13, Z18
-	VMOVUPS      Z15, (AX)
-	VMOVUPS      Z16, 64(AX)
-	VMOVUPS      Z17, 128(AX)
-	VMOVUPS      Z18, 192(AX)
+	VMULPS       (BX), Z12, Z12
+	VMULPS       64(BX), Z28, Z28
+	VMULPS       128(BX), Z14, Z14
+	VMULPS       192(BX), Z13, Z13
+	VMOVUPS      Z12, (AX)
+	VMOVUPS      Z28, 64(AX)
+	VMOVUPS      Z14, 128(AX)
+	VMOVUPS      Z13, 192(AX)
 	ADDQ         $+256, AX
 	ADDQ         $+256, BX
 	ADDQ         $+256, CX
@@ -28001,57 +27756,54 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS           (CX), Z18
-	VPORD             Z1, Z18, Z18
-	VMAXPS            Z18, Z2, Z18
-	VMULPS            Z18, Z18, Z17
-	VMOVAPS           Z17, Z16
-	VFMSUB231PS       Z18, Z18, Z16
-	VMOVAPS           Z4, Z15
-	VFMADD231PS       Z3, Z17, Z15
-	VSUBPS            Z15, Z4, Z13
-	VFMADD231PS       Z3, Z17, Z13
-	VFMADD231PS       Z5, Z17, Z13
-	VADDPS            Z6, Z13, Z13
-	VFMADD231PS       Z3, Z16, Z13
-	VMULPS            Z15, Z18, Z16
-	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z17
-	VFMADD132PS.BCST  lanes_3fb8aa3b<>+0(SB), Z17, Z16
-	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z16, Z17
-	VMULPS            Z7, Z17, Z14
-	VFMSUB231PS       Z15, Z18, Z14
-	VFNMADD231PS.BCST lanes_35bfbe8e<>+0(SB), Z17, Z14
-	VFMADD231PS       Z13, Z18, Z14
-	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z13
-	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z14, Z13
-	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z14, Z13
-	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z14, Z13
-	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z14, Z13
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z14, Z13
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z13, Z14
-	VSCALEFPS         Z17, Z14, Z16
-	VMOVUPS           (CX), Z17
-	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z17, K5
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z14
-	VBLENDMPS         Z16, Z14, K5, Z17
-	VADDPS.BCST       lanes_3f800000<>+0(SB), Z16, Z14
-	VDIVPS            Z14, Z17, Z14
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z13
-	VSUBPS            Z14, Z13, Z17
-	VMULPS            Z14, Z16, Z16
-	VBLENDMPS         Z17, Z16, K5, Z16
-	VMOVUPS           (CX), Z17
-	VBROADCASTSS      lanes_41300000<>+0(SB), Z13
-	VMINPS            Z17, Z13, Z17
-	VMAXPS            Z17, Z2, Z17
-	VMULPS            Z17, Z17, Z13
-	VBROADCASTSS      lanes_3fcc422a<>+0(SB), Z18
-	VFMADD132PS.BCST  lanes_3e5b33b6<>+0(SB), Z18, Z13
-	VMULPS            Z13, Z17, Z13
-	VMULPS            Z16, Z13, Z16
-	VFMADD213PS       Z14, Z16, Z14
-	VMOVUPS           (BX), Z16
-	VMULPS            Z16, Z14, Z16
+	VPORD             (CX), Z1, Z13
+	VMAXPS            Z13, Z2, Z13
+	VMULPS            Z13, Z13, Z14
+	VMOVAPS           Z14, Z28
+	VFMSUB231PS       Z13, Z13, Z28
+	VMOVAPS           Z4, Z12
+	VFMADD231PS       Z3, Z14, Z12
+	VSUBPS            Z12, Z4, Z15
+	VFMADD231PS       Z3, Z14, Z15
+	VFMADD231PS       Z5, Z14, Z15
+	VADDPS            Z6, Z15, Z15
+	VFMADD231PS       Z3, Z28, Z15
+	VMULPS            Z12, Z13, Z28
+	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z14
+	VFMADD132PS.BCST  lanes_3fb8aa3b<>+0(SB), Z14, Z28
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z28, Z14
+	VMULPS            Z7, Z14, Z16
+	VFMSUB231PS       Z12, Z13, Z16
+	VFNMADD231PS.BCST lanes_35bfbe8e<>+0(SB), Z14, Z16
+	VFMADD231PS       Z15, Z13, Z16
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z15
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z16, Z15
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z16, Z15
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z16, Z15
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z16, Z15
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z16, Z15
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z15, Z16
+	VSCALEFPS         Z14, Z16, Z28
+	VMOVUPS           (CX), Z14
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z14, K5
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z16
+	VBLENDMPS         Z28, Z16, K5, Z14
+	VADDPS.BCST       lanes_3f800000<>+0(SB), Z28, Z16
+	VDIVPS            Z16, Z14, Z16
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z15
+	VSUBPS            Z16, Z15, Z14
+	VMULPS            Z16, Z28, Z28
+	VBLENDMPS         Z14, Z28, K5, Z28
+	VBROADCASTSS      lanes_41300000<>+0(SB), Z15
+	VMINPS            (CX), Z15, Z14
+	VMAXPS            Z14, Z2, Z14
+	VMULPS            Z14, Z14, Z15
+	VBROADCASTSS      lanes_3fcc422a<>+0(SB), Z13
+	VFMADD132PS.BCST  lanes_3e5b33b6<>+0(SB), Z13, Z15
+	VMULPS            Z15, Z14, Z15
+	VMULPS            Z28, Z15, Z28
+	VFMADD213PS       Z16, Z28, Z16
+	VMULPS            (BX), Z16, Z16
 	VMOVUPS           Z16, (AX)
 	ADDQ              $+64, AX
 	ADDQ              $+64, BX
@@ -28069,55 +27821,55 @@ vectors_end:
 	VMOVUPS.Z         (CX), K1, Z16
 	VPORD             Z1, Z16, Z16
 	VMAXPS            Z16, Z2, Z16
-	VMULPS            Z16, Z16, Z14
-	VMOVAPS           Z14, Z13
-	VFMSUB231PS       Z16, Z16, Z13
-	VMOVAPS           Z4, Z17
-	VFMADD231PS       Z3, Z14, Z17
-	VSUBPS            Z17, Z4, Z18
-	VFMADD231PS       Z3, Z14, Z18
-	VFMADD231PS       Z5, Z14, Z18
-	VADDPS            Z6, Z18, Z18
-	VFMADD231PS       Z3, Z13, Z18
-	VMULPS            Z17, Z16, Z13
-	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z14
-	VFMADD132PS.BCST  lanes_3fb8aa3b<>+0(SB), Z14, Z13
-	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z13, Z14
-	VMULPS            Z7, Z14, Z15
-	VFMSUB231PS       Z17, Z16, Z15
-	VFNMADD231PS.BCST lanes_35bfbe8e<>+0(SB), Z14, Z15
-	VFMADD231PS       Z18, Z16, Z15
-	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z18
-	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z15, Z18
-	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z15, Z18
-	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z15, Z18
-	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z15, Z18
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z15, Z18
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z18, Z15
-	VSCALEFPS         Z14, Z15, Z13
-	VMOVUPS.Z         (CX), K1, Z14
-	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z14, K5
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z15
-	VBLENDMPS         Z13, Z15, K5, Z14
-	VADDPS.BCST       lanes_3f800000<>+0(SB), Z13, Z15
-	VDIVPS            Z15, Z14, Z15
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z18
-	VSUBPS            Z15, Z18, Z14
-	VMULPS            Z15, Z13, Z13
-	VBLENDMPS         Z14, Z13, K5, Z13
-	VMOVUPS.Z         (CX), K1, Z14
-	VBROADCASTSS      lanes_41300000<>+0(SB), Z18
-	VMINPS            Z14, Z18, Z14
-	VMAXPS            Z14, Z2, Z14
-	VMULPS            Z14, Z14, Z18
+	VMULPS            Z16, Z16, Z28
+	VMOVAPS           Z28, Z15
+	VFMSUB231PS       Z16, Z16, Z15
+	VMOVAPS           Z4, Z14
+	VFMADD231PS       Z3, Z28, Z14
+	VSUBPS            Z14, Z4, Z13
+	VFMADD231PS       Z3, Z28, Z13
+	VFMADD231PS       Z5, Z28, Z13
+	VADDPS            Z6, Z13, Z13
+	VFMADD231PS       Z3, Z15, Z13
+	VMULPS            Z14, Z16, Z15
+	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z28
+	VFMADD132PS.BCST  lanes_3fb8aa3b<>+0(SB), Z28, Z15
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z15, Z28
+	VMULPS            Z7, Z28, Z12
+	VFMSUB231PS       Z14, Z16, Z12
+	VFNMADD231PS.BCST lanes_35bfbe8e<>+0(SB), Z28, Z12
+	VFMADD231PS       Z13, Z16, Z12
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z13
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z12, Z13
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z12, Z13
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z12, Z13
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z12, Z13
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z12, Z13
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z13, Z12
+	VSCALEFPS         Z28, Z12, Z15
+	VMOVUPS.Z         (CX), K1, Z28
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z28, K5
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z12
+	VBLENDMPS         Z15, Z12, K5, Z28
+	VADDPS.BCST       lanes_3f800000<>+0(SB), Z15, Z12
+	VDIVPS            Z12, Z28, Z12
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z13
+	VSUBPS            Z12, Z13, Z28
+	VMULPS            Z12, Z15, Z15
+	VBLENDMPS         Z28, Z15, K5, Z15
+	VMOVUPS.Z         (CX), K1, Z28
+	VBROADCASTSS      lanes_41300000<>+0(SB), Z13
+	VMINPS            Z28, Z13, Z28
+	VMAXPS            Z28, Z2, Z28
+	VMULPS            Z28, Z28, Z13
 	VBROADCASTSS      lanes_3fcc422a<>+0(SB), Z16
-	VFMADD132PS.BCST  lanes_3e5b33b6<>+0(SB), Z16, Z18
-	VMULPS            Z18, Z14, Z18
-	VMULPS            Z13, Z18, Z13
-	VFMADD213PS       Z15, Z13, Z15
-	VMOVUPS.Z         (BX), K1, Z13
-	VMULPS            Z13, Z15, Z13
-	VMOVUPS           Z13, K1, (AX)
+	VFMADD132PS.BCST  lanes_3e5b33b6<>+0(SB), Z16, Z13
+	VMULPS            Z13, Z28, Z13
+	VMULPS            Z15, Z13, Z15
+	VFMADD213PS       Z12, Z15, Z12
+	VMOVUPS.Z         (BX), K1, Z15
+	VMULPS            Z15, Z12, Z15
+	VMOVUPS           Z15, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -29287,111 +29039,128 @@ vectors:
 	JGE     vectors
 
 vectors_end:
-	ADDQ       $+8, CX
-	TESTQ      CX, CX
-	JE         done
-	LEAQ       partial_masks<>+0(SB), DX
-	NEGQ       CX
-	VMOVUPS    32(DX)(CX*4), Y2
-	NEGQ       CX
-	VMASKMOVPS (BX), Y2, Y3
-	VSUBPS     Y0, Y3, Y3
-	VSUBPS     Y1, Y3, Y3
-	CMPQ       CX, $0x04
-	JL         store150_few
-	VMOVUPS    X3, (AX)
-	JE         store150_end
-	VPERM2F128 $0x01, Y3, Y3, Y3
-	CMPQ       CX, $0x06
-	JL         store150_five
-	VMOVLPS    X3, 16(AX)
-	JE         store150_swap
-	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store150_swap
+	ADDQ    $+8, CX
+	TESTQ   CX, CX
+	JE      done
+	CMPQ    CX, $+4
+	JL      piece4_end
+	VMOVUPS (BX), X2
+	VSUBPS  X0, X2, X2
+	VSUBPS  X1, X2, X2
+	VMOVUPS X2, (AX)
+	ADDQ    $+16, AX
+	ADDQ    $+16, BX
+	ADDQ    $-4, CX
 
-store150_five:
-	VMOVSS X3, 16(AX)
+piece4_end:
+	CMPQ   CX, $+2
+	JL     piece2_end
+	VMOVSD (BX), X2
+	VSUBPS X0, X2, X2
+	VSUBPS X1, X2, X2
+	VMOVSD X2, (AX)
+	ADDQ   $+8, AX
+	ADDQ   $+8, BX
+	ADDQ   $-2, CX
 
-store150_swap:
-	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store150_end
+piece2_end:
+	CMPQ   CX, $+1
+	JL     piece1_end
+	VMOVSS (BX), X2
+	VSUBPS X0, X2, X2
+	VSUBPS X1, X2, X2
+	VMOVSS X2, (AX)
 
-store150_few:
-	CMPQ       CX, $0x02
-	JL         store150_one
-	VMOVLPS    X3, (AX)
-	JE         store150_end
-	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store150_end
-
-store150_one:
-	VMOVSS X3, (AX)
-
-store150_end:
+piece1_end:
 done:
 	VZEROUPPER
 	RET
 
 // func LogSoftmaxAVX512(dst *float32, x *float32, n int, m float32, l float32)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F
 TEXT ·LogSoftmaxAVX512(SB), NOSPLIT, $0-32
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), BX
 	MOVQ         n+16(FP), CX
 	VBROADCASTSS m+24(FP), Z0
 	VBROADCASTSS l+28(FP), Z1
-	SUBQ         $+64, CX
+	SUBQ         $+32, CX
 	JL           blocks_end
 
 blocks:
 	VMOVUPS (BX), Z2
-	VMOVUPS 64(BX), Z3
-	VMOVUPS 128(BX), Z4
-	VMOVUPS 192(BX), Z5
 	VSUBPS  Z0, Z2, Z2
-	VSUBPS  Z0, Z3, Z3
-	VSUBPS  Z0, Z4, Z4
-	VSUBPS  Z0, Z5, Z5
 	VSUBPS  Z1, Z2, Z2
-	VSUBPS  Z1, Z3, Z3
-	VSUBPS  Z1, Z4, Z4
-	VSUBPS  Z1, Z5, Z5
 	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	VMOVUPS Z4, 128(AX)
-	VMOVUPS Z5, 192(AX)
-	ADDQ    $+256, AX
-	ADDQ    $+256, BX
-	SUBQ    $+64, CX
+	VMOVUPS 64(BX), Z2
+	VSUBPS  Z0, Z2, Z2
+	VSUBPS  Z1, Z2, Z2
+	VMOVUPS Z2, 64(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	SUBQ    $+32, CX
 	JGE     blocks
 
 blocks_end:
-	ADDQ $+64, CX
+	ADDQ $+32, CX
 	SUBQ $+16, CX
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Z5
-	VSUBPS  Z0, Z5, Z5
-	VSUBPS  Z1, Z5, Z5
-	VMOVUPS Z5, (AX)
+	VMOVUPS (BX), Z2
+	VSUBPS  Z0, Z2, Z2
+	VSUBPS  Z1, Z2, Z2
+	VMOVUPS Z2, (AX)
 	ADDQ    $+64, AX
 	ADDQ    $+64, BX
 	SUBQ    $+16, CX
 	JGE     vectors
 
 vectors_end:
-	ADDQ      $+16, CX
-	TESTQ     CX, CX
-	JE        done
-	MOVL      $0x0000ffff, DX
-	BZHIL     CX, DX, DX
-	KMOVW     DX, K1
-	VMOVUPS.Z (BX), K1, Z5
-	VSUBPS    Z0, Z5, Z5
-	VSUBPS    Z1, Z5, Z5
-	VMOVUPS   Z5, K1, (AX)
+	ADDQ    $+16, CX
+	TESTQ   CX, CX
+	JE      done
+	CMPQ    CX, $+8
+	JL      piece8_end
+	VMOVUPS (BX), Y2
+	VSUBPS  Y0, Y2, Y2
+	VSUBPS  Y1, Y2, Y2
+	VMOVUPS Y2, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, BX
+	ADDQ    $-8, CX
 
+piece8_end:
+	CMPQ    CX, $+4
+	JL      piece4_end
+	VMOVUPS (BX), X2
+	VSUBPS  X0, X2, X2
+	VSUBPS  X1, X2, X2
+	VMOVUPS X2, (AX)
+	ADDQ    $+16, AX
+	ADDQ    $+16, BX
+	ADDQ    $-4, CX
+
+piece4_end:
+	CMPQ   CX, $+2
+	JL     piece2_end
+	VMOVSD (BX), X2
+	VSUBPS X0, X2, X2
+	VSUBPS X1, X2, X2
+	VMOVSD X2, (AX)
+	ADDQ   $+8, AX
+	ADDQ   $+8, BX
+	ADDQ   $-2, CX
+
+piece2_end:
+	CMPQ   CX, $+1
+	JL     piece1_end
+	VMOVSS (BX), X2
+	VSUBPS X0, X2, X2
+	VSUBPS X1, X2, X2
+	VMOVSS X2, (AX)
+
+piece1_end:
 done:
 	VZEROUPPER
 	RET
@@ -29563,36 +29332,36 @@ vectors_end:
 	VMASKMOVPS   (BX), Y8, Y1
 	VFNMADD231PS Y0, Y9, Y1
 	CMPQ         DX, $0x04
-	JL           store151_few
+	JL           store143_few
 	VMOVUPS      X1, (AX)
-	JE           store151_end
+	JE           store143_end
 	VPERM2F128   $0x01, Y1, Y1, Y1
 	CMPQ         DX, $0x06
-	JL           store151_five
+	JL           store143_five
 	VMOVLPS      X1, 16(AX)
-	JE           store151_swap
+	JE           store143_swap
 	VEXTRACTPS   $0x02, X1, 24(AX)
-	JMP          store151_swap
+	JMP          store143_swap
 
-store151_five:
+store143_five:
 	VMOVSS X1, 16(AX)
 
-store151_swap:
+store143_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store151_end
+	JMP        store143_end
 
-store151_few:
+store143_few:
 	CMPQ       DX, $0x02
-	JL         store151_one
+	JL         store143_one
 	VMOVLPS    X1, (AX)
-	JE         store151_end
+	JE         store143_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store151_end
+	JMP        store143_end
 
-store151_one:
+store143_one:
 	VMOVSS X1, (AX)
 
-store151_end:
+store143_end:
 done:
 	VZEROUPPER
 	RET
@@ -29621,14 +29390,10 @@ TEXT ·LogSoftmaxBackwardAVX512(SB), NOSPLIT, $0-36
 	JL           blocks_end
 
 blocks:
-	VMOVUPS      (CX), Z1
-	VMOVUPS      64(CX), Z14
-	VMOVUPS      128(CX), Z15
-	VMOVUPS      192(CX), Z16
-	VMINPS       Z1, Z2, Z1
-	VMINPS       Z14, Z2, Z14
-	VMINPS       Z15, Z2, Z15
-	VMINPS       Z16, Z2, Z16
+	VMINPS       (CX), Z2, Z1
+	VMINPS       64(CX), Z2, Z14
+	VMINPS       128(CX), Z2, Z15
+	VMINPS       192(CX), Z2, Z16
 	VMAXPS       Z1, Z3, Z1
 	VMAXPS       Z14, Z3, Z14
 	VMAXPS       Z15, Z3, Z15
@@ -29685,18 +29450,14 @@ blocks:
 	VSCALEFPS    Z22, Z14, Z18
 	VSCALEFPS    Z23, Z15, Z19
 	VSCALEFPS    Z24, Z16, Z20
-	VMOVUPS      (BX), Z24
-	VMOVUPS      64(BX), Z16
-	VMOVUPS      128(BX), Z23
-	VMOVUPS      192(BX), Z15
-	VFNMADD231PS Z0, Z17, Z24
-	VFNMADD231PS Z0, Z18, Z16
-	VFNMADD231PS Z0, Z19, Z23
-	VFNMADD231PS Z0, Z20, Z15
-	VMOVUPS      Z24, (AX)
-	VMOVUPS      Z16, 64(AX)
-	VMOVUPS      Z23, 128(AX)
-	VMOVUPS      Z15, 192(AX)
+	VFNMADD213PS (BX), Z0, Z17
+	VFNMADD213PS 64(BX), Z0, Z18
+	VFNMADD213PS 128(BX), Z0, Z19
+	VFNMADD213PS 192(BX), Z0, Z20
+	VMOVUPS      Z17, (AX)
+	VMOVUPS      Z18, 64(AX)
+	VMOVUPS      Z19, 128(AX)
+	VMOVUPS      Z20, 192(AX)
 	ADDQ         $+256, AX
 	ADDQ         $+256, BX
 	ADDQ         $+256, CX
@@ -29709,25 +29470,23 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (CX), Z15
-	VMINPS       Z15, Z2, Z15
-	VMAXPS       Z15, Z3, Z15
-	VMOVAPS      Z5, Z23
-	VFMADD231PS  Z4, Z15, Z23
-	VSUBPS       Z5, Z23, Z16
-	VFNMADD231PS Z6, Z16, Z15
-	VFNMADD231PS Z7, Z16, Z15
-	VMOVAPS      Z9, Z24
-	VFMADD231PS  Z15, Z8, Z24
-	VFMADD213PS  Z10, Z15, Z24
-	VFMADD213PS  Z11, Z15, Z24
-	VFMADD213PS  Z12, Z15, Z24
-	VFMADD213PS  Z13, Z15, Z24
-	VFMADD213PS  Z13, Z24, Z15
-	VSCALEFPS    Z16, Z15, Z23
-	VMOVUPS      (BX), Z16
-	VFNMADD231PS Z0, Z23, Z16
-	VMOVUPS      Z16, (AX)
+	VMINPS       (CX), Z2, Z20
+	VMAXPS       Z20, Z3, Z20
+	VMOVAPS      Z5, Z19
+	VFMADD231PS  Z4, Z20, Z19
+	VSUBPS       Z5, Z19, Z18
+	VFNMADD231PS Z6, Z18, Z20
+	VFNMADD231PS Z7, Z18, Z20
+	VMOVAPS      Z9, Z17
+	VFMADD231PS  Z20, Z8, Z17
+	VFMADD213PS  Z10, Z20, Z17
+	VFMADD213PS  Z11, Z20, Z17
+	VFMADD213PS  Z12, Z20, Z17
+	VFMADD213PS  Z13, Z20, Z17
+	VFMADD213PS  Z13, Z17, Z20
+	VSCALEFPS    Z18, Z20, Z19
+	VFNMADD213PS (BX), Z0, Z19
+	VMOVUPS      Z19, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
@@ -29741,25 +29500,25 @@ vectors_end:
 	MOVL         $0x0000ffff, SI
 	BZHIL        DX, SI, SI
 	KMOVW        SI, K1
-	VMOVUPS.Z    (CX), K1, Z16
-	VMINPS       Z16, Z2, Z16
-	VMAXPS       Z16, Z3, Z16
-	VMOVAPS      Z5, Z23
-	VFMADD231PS  Z4, Z16, Z23
-	VSUBPS       Z5, Z23, Z15
-	VFNMADD231PS Z6, Z15, Z16
-	VFNMADD231PS Z7, Z15, Z16
-	VMOVAPS      Z9, Z24
-	VFMADD231PS  Z16, Z8, Z24
-	VFMADD213PS  Z10, Z16, Z24
-	VFMADD213PS  Z11, Z16, Z24
-	VFMADD213PS  Z12, Z16, Z24
-	VFMADD213PS  Z13, Z16, Z24
-	VFMADD213PS  Z13, Z24, Z16
-	VSCALEFPS    Z15, Z16, Z23
-	VMOVUPS.Z    (BX), K1, Z15
-	VFNMADD231PS Z0, Z23, Z15
-	VMOVUPS      Z15, K1, (AX)
+	VMOVUPS.Z    (CX), K1, Z19
+	VMINPS       Z19, Z2, Z19
+	VMAXPS       Z19, Z3, Z19
+	VMOVAPS      Z5, Z18
+	VFMADD231PS  Z4, Z19, Z18
+	VSUBPS       Z5, Z18, Z20
+	VFNMADD231PS Z6, Z20, Z19
+	VFNMADD231PS Z7, Z20, Z19
+	VMOVAPS      Z9, Z17
+	VFMADD231PS  Z19, Z8, Z17
+	VFMADD213PS  Z10, Z19, Z17
+	VFMADD213PS  Z11, Z19, Z17
+	VFMADD213PS  Z12, Z19, Z17
+	VFMADD213PS  Z13, Z19, Z17
+	VFMADD213PS  Z13, Z17, Z19
+	VSCALEFPS    Z20, Z19, Z18
+	VMOVUPS.Z    (BX), K1, Z20
+	VFNMADD231PS Z0, Z18, Z20
+	VMOVUPS      Z20, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -29810,94 +29569,77 @@ vectors:
 	JGE     vectors
 
 vectors_end:
-	ADDQ       $+8, DX
-	TESTQ      DX, DX
-	JE         done
-	LEAQ       partial_masks<>+0(SB), SI
-	NEGQ       DX
-	VMOVUPS    32(SI)(DX*4), Y0
-	NEGQ       DX
-	VMASKMOVPS (BX), Y0, Y1
-	VMASKMOVPS (CX), Y0, Y2
-	VADDPS     Y2, Y1, Y2
-	CMPQ       DX, $0x04
-	JL         store152_few
-	VMOVUPS    X2, (AX)
-	JE         store152_end
-	VPERM2F128 $0x01, Y2, Y2, Y2
-	CMPQ       DX, $0x06
-	JL         store152_five
-	VMOVLPS    X2, 16(AX)
-	JE         store152_swap
-	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store152_swap
+	ADDQ    $+8, DX
+	TESTQ   DX, DX
+	JE      done
+	CMPQ    DX, $+4
+	JL      piece4_end
+	VMOVUPS (BX), X0
+	VMOVUPS (CX), X1
+	VADDPS  X1, X0, X1
+	VMOVUPS X1, (AX)
+	ADDQ    $+16, AX
+	ADDQ    $+16, BX
+	ADDQ    $+16, CX
+	ADDQ    $-4, DX
 
-store152_five:
-	VMOVSS X2, 16(AX)
+piece4_end:
+	CMPQ   DX, $+2
+	JL     piece2_end
+	VMOVSD (BX), X1
+	VMOVSD (CX), X0
+	VADDPS X0, X1, X0
+	VMOVSD X0, (AX)
+	ADDQ   $+8, AX
+	ADDQ   $+8, BX
+	ADDQ   $+8, CX
+	ADDQ   $-2, DX
 
-store152_swap:
-	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store152_end
+piece2_end:
+	CMPQ   DX, $+1
+	JL     piece1_end
+	VMOVSS (BX), X0
+	VMOVSS (CX), X1
+	VADDPS X1, X0, X1
+	VMOVSS X1, (AX)
 
-store152_few:
-	CMPQ       DX, $0x02
-	JL         store152_one
-	VMOVLPS    X2, (AX)
-	JE         store152_end
-	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store152_end
-
-store152_one:
-	VMOVSS X2, (AX)
-
-store152_end:
+piece1_end:
 done:
 	VZEROUPPER
 	RET
 
 // func AddAVX512(dst *float32, x *float32, y *float32, n int)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F
 TEXT ·AddAVX512(SB), NOSPLIT, $0-32
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), BX
 	MOVQ y+16(FP), CX
 	MOVQ n+24(FP), DX
-	SUBQ $+64, DX
+	SUBQ $+32, DX
 	JL   blocks_end
 
 blocks:
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS 128(CX), Z6
-	VMOVUPS 192(CX), Z7
-	VADDPS  Z4, Z0, Z4
-	VADDPS  Z5, Z1, Z5
-	VADDPS  Z6, Z2, Z6
-	VADDPS  Z7, Z3, Z7
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	VMOVUPS Z6, 128(AX)
-	VMOVUPS Z7, 192(AX)
-	ADDQ    $+256, AX
-	ADDQ    $+256, BX
-	ADDQ    $+256, CX
-	SUBQ    $+64, DX
+	VMOVUPS (CX), Z0
+	VADDPS  (BX), Z0, Z0
+	VMOVUPS Z0, (AX)
+	VMOVUPS 64(CX), Z0
+	VADDPS  64(BX), Z0, Z0
+	VMOVUPS Z0, 64(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	ADDQ    $+128, CX
+	SUBQ    $+32, DX
 	JGE     blocks
 
 blocks_end:
-	ADDQ $+64, DX
+	ADDQ $+32, DX
 	SUBQ $+16, DX
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Z7
-	VMOVUPS (CX), Z6
-	VADDPS  Z6, Z7, Z6
-	VMOVUPS Z6, (AX)
+	VMOVUPS (CX), Z0
+	VADDPS  (BX), Z0, Z0
+	VMOVUPS Z0, (AX)
 	ADDQ    $+64, AX
 	ADDQ    $+64, BX
 	ADDQ    $+64, CX
@@ -29905,17 +29647,53 @@ vectors:
 	JGE     vectors
 
 vectors_end:
-	ADDQ      $+16, DX
-	TESTQ     DX, DX
-	JE        done
-	MOVL      $0x0000ffff, SI
-	BZHIL     DX, SI, SI
-	KMOVW     SI, K1
-	VMOVUPS.Z (BX), K1, Z6
-	VMOVUPS.Z (CX), K1, Z7
-	VADDPS    Z7, Z6, Z7
-	VMOVUPS   Z7, K1, (AX)
+	ADDQ    $+16, DX
+	TESTQ   DX, DX
+	JE      done
+	CMPQ    DX, $+8
+	JL      piece8_end
+	VMOVUPS (BX), Y0
+	VMOVUPS (CX), Y1
+	VADDPS  Y1, Y0, Y1
+	VMOVUPS Y1, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, BX
+	ADDQ    $+32, CX
+	ADDQ    $-8, DX
 
+piece8_end:
+	CMPQ    DX, $+4
+	JL      piece4_end
+	VMOVUPS (BX), X1
+	VMOVUPS (CX), X0
+	VADDPS  X0, X1, X0
+	VMOVUPS X0, (AX)
+	ADDQ    $+16, AX
+	ADDQ    $+16, BX
+	ADDQ    $+16, CX
+	ADDQ    $-4, DX
+
+piece4_end:
+	CMPQ   DX, $+2
+	JL     piece2_end
+	VMOVSD (BX), X0
+	VMOVSD (CX), X1
+	VADDPS X1, X0, X1
+	VMOVSD X1, (AX)
+	ADDQ   $+8, AX
+	ADDQ   $+8, BX
+	ADDQ   $+8, CX
+	ADDQ   $-2, DX
+
+piece2_end:
+	CMPQ   DX, $+1
+	JL     piece1_end
+	VMOVSS (BX), X1
+	VMOVSS (CX), X0
+	VADDPS X0, X1, X0
+	VMOVSS X0, (AX)
+
+piece1_end:
 done:
 	VZEROUPPER
 	RET
@@ -29995,94 +29773,77 @@ vectors:
 	JGE     vectors
 
 vectors_end:
-	ADDQ       $+8, DX
-	TESTQ      DX, DX
-	JE         done
-	LEAQ       partial_masks<>+0(SB), SI
-	NEGQ       DX
-	VMOVUPS    32(SI)(DX*4), Y0
-	NEGQ       DX
-	VMASKMOVPS (BX), Y0, Y1
-	VMASKMOVPS (CX), Y0, Y2
-	VSUBPS     Y2, Y1, Y2
-	CMPQ       DX, $0x04
-	JL         store153_few
-	VMOVUPS    X2, (AX)
-	JE         store153_end
-	VPERM2F128 $0x01, Y2, Y2, Y2
-	CMPQ       DX, $0x06
-	JL         store153_five
-	VMOVLPS    X2, 16(AX)
-	JE         store153_swap
-	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store153_swap
+	ADDQ    $+8, DX
+	TESTQ   DX, DX
+	JE      done
+	CMPQ    DX, $+4
+	JL      piece4_end
+	VMOVUPS (BX), X0
+	VMOVUPS (CX), X1
+	VSUBPS  X1, X0, X1
+	VMOVUPS X1, (AX)
+	ADDQ    $+16, AX
+	ADDQ    $+16, BX
+	ADDQ    $+16, CX
+	ADDQ    $-4, DX
 
-store153_five:
-	VMOVSS X2, 16(AX)
+piece4_end:
+	CMPQ   DX, $+2
+	JL     piece2_end
+	VMOVSD (BX), X1
+	VMOVSD (CX), X0
+	VSUBPS X0, X1, X0
+	VMOVSD X0, (AX)
+	ADDQ   $+8, AX
+	ADDQ   $+8, BX
+	ADDQ   $+8, CX
+	ADDQ   $-2, DX
 
-store153_swap:
-	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store153_end
+piece2_end:
+	CMPQ   DX, $+1
+	JL     piece1_end
+	VMOVSS (BX), X0
+	VMOVSS (CX), X1
+	VSUBPS X1, X0, X1
+	VMOVSS X1, (AX)
 
-store153_few:
-	CMPQ       DX, $0x02
-	JL         store153_one
-	VMOVLPS    X2, (AX)
-	JE         store153_end
-	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store153_end
-
-store153_one:
-	VMOVSS X2, (AX)
-
-store153_end:
+piece1_end:
 done:
 	VZEROUPPER
 	RET
 
 // func SubAVX512(dst *float32, x *float32, y *float32, n int)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F
 TEXT ·SubAVX512(SB), NOSPLIT, $0-32
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), BX
 	MOVQ y+16(FP), CX
 	MOVQ n+24(FP), DX
-	SUBQ $+64, DX
+	SUBQ $+32, DX
 	JL   blocks_end
 
 blocks:
 	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS 128(CX), Z6
-	VMOVUPS 192(CX), Z7
-	VSUBPS  Z4, Z0, Z4
-	VSUBPS  Z5, Z1, Z5
-	VSUBPS  Z6, Z2, Z6
-	VSUBPS  Z7, Z3, Z7
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	VMOVUPS Z6, 128(AX)
-	VMOVUPS Z7, 192(AX)
-	ADDQ    $+256, AX
-	ADDQ    $+256, BX
-	ADDQ    $+256, CX
-	SUBQ    $+64, DX
+	VSUBPS  (CX), Z0, Z0
+	VMOVUPS Z0, (AX)
+	VMOVUPS 64(BX), Z0
+	VSUBPS  64(CX), Z0, Z0
+	VMOVUPS Z0, 64(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	ADDQ    $+128, CX
+	SUBQ    $+32, DX
 	JGE     blocks
 
 blocks_end:
-	ADDQ $+64, DX
+	ADDQ $+32, DX
 	SUBQ $+16, DX
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Z7
-	VMOVUPS (CX), Z6
-	VSUBPS  Z6, Z7, Z6
-	VMOVUPS Z6, (AX)
+	VMOVUPS (BX), Z0
+	VSUBPS  (CX), Z0, Z0
+	VMOVUPS Z0, (AX)
 	ADDQ    $+64, AX
 	ADDQ    $+64, BX
 	ADDQ    $+64, CX
@@ -30090,17 +29851,53 @@ vectors:
 	JGE     vectors
 
 vectors_end:
-	ADDQ      $+16, DX
-	TESTQ     DX, DX
-	JE        done
-	MOVL      $0x0000ffff, SI
-	BZHIL     DX, SI, SI
-	KMOVW     SI, K1
-	VMOVUPS.Z (BX), K1, Z6
-	VMOVUPS.Z (CX), K1, Z7
-	VSUBPS    Z7, Z6, Z7
-	VMOVUPS   Z7, K1, (AX)
+	ADDQ    $+16, DX
+	TESTQ   DX, DX
+	JE      done
+	CMPQ    DX, $+8
+	JL      piece8_end
+	VMOVUPS (BX), Y0
+	VMOVUPS (CX), Y1
+	VSUBPS  Y1, Y0, Y1
+	VMOVUPS Y1, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, BX
+	ADDQ    $+32, CX
+	ADDQ    $-8, DX
 
+piece8_end:
+	CMPQ    DX, $+4
+	JL      piece4_end
+	VMOVUPS (BX), X1
+	VMOVUPS (CX), X0
+	VSUBPS  X0, X1, X0
+	VMOVUPS X0, (AX)
+	ADDQ    $+16, AX
+	ADDQ    $+16, BX
+	ADDQ    $+16, CX
+	ADDQ    $-4, DX
+
+piece4_end:
+	CMPQ   DX, $+2
+	JL     piece2_end
+	VMOVSD (BX), X0
+	VMOVSD (CX), X1
+	VSUBPS X1, X0, X1
+	VMOVSD X1, (AX)
+	ADDQ   $+8, AX
+	ADDQ   $+8, BX
+	ADDQ   $+8, CX
+	ADDQ   $-2, DX
+
+piece2_end:
+	CMPQ   DX, $+1
+	JL     piece1_end
+	VMOVSS (BX), X1
+	VMOVSS (CX), X0
+	VSUBPS X0, X1, X0
+	VMOVSS X0, (AX)
+
+piece1_end:
 done:
 	VZEROUPPER
 	RET
@@ -30180,94 +29977,77 @@ vectors:
 	JGE     vectors
 
 vectors_end:
-	ADDQ       $+8, DX
-	TESTQ      DX, DX
-	JE         done
-	LEAQ       partial_masks<>+0(SB), SI
-	NEGQ       DX
-	VMOVUPS    32(SI)(DX*4), Y0
-	NEGQ       DX
-	VMASKMOVPS (BX), Y0, Y1
-	VMASKMOVPS (CX), Y0, Y2
-	VMULPS     Y2, Y1, Y2
-	CMPQ       DX, $0x04
-	JL         store154_few
-	VMOVUPS    X2, (AX)
-	JE         store154_end
-	VPERM2F128 $0x01, Y2, Y2, Y2
-	CMPQ       DX, $0x06
-	JL         store154_five
-	VMOVLPS    X2, 16(AX)
-	JE         store154_swap
-	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store154_swap
+	ADDQ    $+8, DX
+	TESTQ   DX, DX
+	JE      done
+	CMPQ    DX, $+4
+	JL      piece4_end
+	VMOVUPS (BX), X0
+	VMOVUPS (CX), X1
+	VMULPS  X1, X0, X1
+	VMOVUPS X1, (AX)
+	ADDQ    $+16, AX
+	ADDQ    $+16, BX
+	ADDQ    $+16, CX
+	ADDQ    $-4, DX
 
-store154_five:
-	VMOVSS X2, 16(AX)
+piece4_end:
+	CMPQ   DX, $+2
+	JL     piece2_end
+	VMOVSD (BX), X1
+	VMOVSD (CX), X0
+	VMULPS X0, X1, X0
+	VMOVSD X0, (AX)
+	ADDQ   $+8, AX
+	ADDQ   $+8, BX
+	ADDQ   $+8, CX
+	ADDQ   $-2, DX
 
-store154_swap:
-	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store154_end
+piece2_end:
+	CMPQ   DX, $+1
+	JL     piece1_end
+	VMOVSS (BX), X0
+	VMOVSS (CX), X1
+	VMULPS X1, X0, X1
+	VMOVSS X1, (AX)
 
-store154_few:
-	CMPQ       DX, $0x02
-	JL         store154_one
-	VMOVLPS    X2, (AX)
-	JE         store154_end
-	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store154_end
-
-store154_one:
-	VMOVSS X2, (AX)
-
-store154_end:
+piece1_end:
 done:
 	VZEROUPPER
 	RET
 
 // func MulAVX512(dst *float32, x *float32, y *float32, n int)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F
 TEXT ·MulAVX512(SB), NOSPLIT, $0-32
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), BX
 	MOVQ y+16(FP), CX
 	MOVQ n+24(FP), DX
-	SUBQ $+64, DX
+	SUBQ $+32, DX
 	JL   blocks_end
 
 blocks:
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS 128(CX), Z6
-	VMOVUPS 192(CX), Z7
-	VMULPS  Z4, Z0, Z4
-	VMULPS  Z5, Z1, Z5
-	VMULPS  Z6, Z2, Z6
-	VMULPS  Z7, Z3, Z7
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	VMOVUPS Z6, 128(AX)
-	VMOVUPS Z7, 192(AX)
-	ADDQ    $+256, AX
-	ADDQ    $+256, BX
-	ADDQ    $+256, CX
-	SUBQ    $+64, DX
+	VMOVUPS (CX), Z0
+	VMULPS  (BX), Z0, Z0
+	VMOVUPS Z0, (AX)
+	VMOVUPS 64(CX), Z0
+	VMULPS  64(BX), Z0, Z0
+	VMOVUPS Z0, 64(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	ADDQ    $+128, CX
+	SUBQ    $+32, DX
 	JGE     blocks
 
 blocks_end:
-	ADDQ $+64, DX
+	ADDQ $+32, DX
 	SUBQ $+16, DX
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Z7
-	VMOVUPS (CX), Z6
-	VMULPS  Z6, Z7, Z6
-	VMOVUPS Z6, (AX)
+	VMOVUPS (CX), Z0
+	VMULPS  (BX), Z0, Z0
+	VMOVUPS Z0, (AX)
 	ADDQ    $+64, AX
 	ADDQ    $+64, BX
 	ADDQ    $+64, CX
@@ -30275,17 +30055,53 @@ vectors:
 	JGE     vectors
 
 vectors_end:
-	ADDQ      $+16, DX
-	TESTQ     DX, DX
-	JE        done
-	MOVL      $0x0000ffff, SI
-	BZHIL     DX, SI, SI
-	KMOVW     SI, K1
-	VMOVUPS.Z (BX), K1, Z6
-	VMOVUPS.Z (CX), K1, Z7
-	VMULPS    Z7, Z6, Z7
-	VMOVUPS   Z7, K1, (AX)
+	ADDQ    $+16, DX
+	TESTQ   DX, DX
+	JE      done
+	CMPQ    DX, $+8
+	JL      piece8_end
+	VMOVUPS (BX), Y0
+	VMOVUPS (CX), Y1
+	VMULPS  Y1, Y0, Y1
+	VMOVUPS Y1, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, BX
+	ADDQ    $+32, CX
+	ADDQ    $-8, DX
 
+piece8_end:
+	CMPQ    DX, $+4
+	JL      piece4_end
+	VMOVUPS (BX), X1
+	VMOVUPS (CX), X0
+	VMULPS  X0, X1, X0
+	VMOVUPS X0, (AX)
+	ADDQ    $+16, AX
+	ADDQ    $+16, BX
+	ADDQ    $+16, CX
+	ADDQ    $-4, DX
+
+piece4_end:
+	CMPQ   DX, $+2
+	JL     piece2_end
+	VMOVSD (BX), X0
+	VMOVSD (CX), X1
+	VMULPS X1, X0, X1
+	VMOVSD X1, (AX)
+	ADDQ   $+8, AX
+	ADDQ   $+8, BX
+	ADDQ   $+8, CX
+	ADDQ   $-2, DX
+
+piece2_end:
+	CMPQ   DX, $+1
+	JL     piece1_end
+	VMOVSS (BX), X1
+	VMOVSS (CX), X0
+	VMULPS X0, X1, X0
+	VMOVSS X0, (AX)
+
+piece1_end:
 done:
 	VZEROUPPER
 	RET
@@ -30376,36 +30192,36 @@ vectors_end:
 	VMASKMOVPS (CX), Y0, Y2
 	VDIVPS     Y2, Y1, Y2
 	CMPQ       DX, $0x04
-	JL         store155_few
+	JL         store144_few
 	VMOVUPS    X2, (AX)
-	JE         store155_end
+	JE         store144_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       DX, $0x06
-	JL         store155_five
+	JL         store144_five
 	VMOVLPS    X2, 16(AX)
-	JE         store155_swap
+	JE         store144_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store155_swap
+	JMP        store144_swap
 
-store155_five:
+store144_five:
 	VMOVSS X2, 16(AX)
 
-store155_swap:
+store144_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store155_end
+	JMP        store144_end
 
-store155_few:
+store144_few:
 	CMPQ       DX, $0x02
-	JL         store155_one
+	JL         store144_one
 	VMOVLPS    X2, (AX)
-	JE         store155_end
+	JE         store144_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store155_end
+	JMP        store144_end
 
-store155_one:
+store144_one:
 	VMOVSS X2, (AX)
 
-store155_end:
+store144_end:
 done:
 	VZEROUPPER
 	RET
@@ -30417,42 +30233,31 @@ TEXT ·DivAVX512(SB), NOSPLIT, $0-32
 	MOVQ x+8(FP), BX
 	MOVQ y+16(FP), CX
 	MOVQ n+24(FP), DX
-	SUBQ $+64, DX
+	SUBQ $+32, DX
 	JL   blocks_end
 
 blocks:
 	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS 128(CX), Z6
-	VMOVUPS 192(CX), Z7
-	VDIVPS  Z4, Z0, Z4
-	VDIVPS  Z5, Z1, Z5
-	VDIVPS  Z6, Z2, Z6
-	VDIVPS  Z7, Z3, Z7
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	VMOVUPS Z6, 128(AX)
-	VMOVUPS Z7, 192(AX)
-	ADDQ    $+256, AX
-	ADDQ    $+256, BX
-	ADDQ    $+256, CX
-	SUBQ    $+64, DX
+	VDIVPS  (CX), Z0, Z0
+	VMOVUPS Z0, (AX)
+	VMOVUPS 64(BX), Z0
+	VDIVPS  64(CX), Z0, Z0
+	VMOVUPS Z0, 64(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	ADDQ    $+128, CX
+	SUBQ    $+32, DX
 	JGE     blocks
 
 blocks_end:
-	ADDQ $+64, DX
+	ADDQ $+32, DX
 	SUBQ $+16, DX
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Z7
-	VMOVUPS (CX), Z6
-	VDIVPS  Z6, Z7, Z6
-	VMOVUPS Z6, (AX)
+	VMOVUPS (BX), Z0
+	VDIVPS  (CX), Z0, Z0
+	VMOVUPS Z0, (AX)
 	ADDQ    $+64, AX
 	ADDQ    $+64, BX
 	ADDQ    $+64, CX
@@ -30466,10 +30271,10 @@ vectors_end:
 	MOVL      $0x0000ffff, SI
 	BZHIL     DX, SI, SI
 	KMOVW     SI, K1
-	VMOVUPS.Z (BX), K1, Z6
-	VMOVUPS.Z (CX), K1, Z7
-	VDIVPS    Z7, Z6, Z7
-	VMOVUPS   Z7, K1, (AX)
+	VMOVUPS.Z (BX), K1, Z0
+	VMOVUPS.Z (CX), K1, Z1
+	VDIVPS    Z1, Z0, Z1
+	VMOVUPS   Z1, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -30561,99 +30366,84 @@ vectors_end:
 	ADDQ        $+8, SI
 	TESTQ       SI, SI
 	JE          done
-	LEAQ        partial_masks<>+0(SB), DI
-	NEGQ        SI
-	VMOVUPS     32(DI)(SI*4), Y1
-	NEGQ        SI
-	VMASKMOVPS  (BX), Y1, Y0
-	VMASKMOVPS  (CX), Y1, Y2
-	VMASKMOVPS  (DX), Y1, Y3
-	VFMADD231PS Y2, Y0, Y3
-	CMPQ        SI, $0x04
-	JL          store156_few
-	VMOVUPS     X3, (AX)
-	JE          store156_end
-	VPERM2F128  $0x01, Y3, Y3, Y3
-	CMPQ        SI, $0x06
-	JL          store156_five
-	VMOVLPS     X3, 16(AX)
-	JE          store156_swap
-	VEXTRACTPS  $0x02, X3, 24(AX)
-	JMP         store156_swap
+	CMPQ        SI, $+4
+	JL          piece4_end
+	VMOVUPS     (BX), X1
+	VMOVUPS     (CX), X0
+	VMOVUPS     (DX), X2
+	VFMADD231PS X0, X1, X2
+	VMOVUPS     X2, (AX)
+	ADDQ        $+16, AX
+	ADDQ        $+16, BX
+	ADDQ        $+16, CX
+	ADDQ        $+16, DX
+	ADDQ        $-4, SI
 
-store156_five:
-	VMOVSS X3, 16(AX)
+piece4_end:
+	CMPQ        SI, $+2
+	JL          piece2_end
+	VMOVSD      (BX), X2
+	VMOVSD      (CX), X0
+	VMOVSD      (DX), X1
+	VFMADD231PS X0, X2, X1
+	VMOVSD      X1, (AX)
+	ADDQ        $+8, AX
+	ADDQ        $+8, BX
+	ADDQ        $+8, CX
+	ADDQ        $+8, DX
+	ADDQ        $-2, SI
 
-store156_swap:
-	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store156_end
+piece2_end:
+	CMPQ        SI, $+1
+	JL          piece1_end
+	VMOVSS      (BX), X1
+	VMOVSS      (CX), X0
+	VMOVSS      (DX), X2
+	VFMADD231PS X0, X1, X2
+	VMOVSS      X2, (AX)
 
-store156_few:
-	CMPQ       SI, $0x02
-	JL         store156_one
-	VMOVLPS    X3, (AX)
-	JE         store156_end
-	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store156_end
-
-store156_one:
-	VMOVSS X3, (AX)
-
-store156_end:
+piece1_end:
 done:
 	VZEROUPPER
 	RET
 
 // func MulAddAVX512(dst *float32, x *float32, y *float32, z *float32, n int)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, FMA3
 TEXT ·MulAddAVX512(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), BX
 	MOVQ y+16(FP), CX
 	MOVQ z+24(FP), DX
 	MOVQ n+32(FP), SI
-	SUBQ $+64, SI
+	SUBQ $+32, SI
 	JL   blocks_end
 
 blocks:
-	VMOVUPS     (BX), Z0
-	VMOVUPS     64(BX), Z1
-	VMOVUPS     128(BX), Z2
-	VMOVUPS     192(BX), Z3
-	VMOVUPS     (CX), Z4
-	VMOVUPS     64(CX), Z5
-	VMOVUPS     128(CX), Z6
-	VMOVUPS     192(CX), Z7
-	VMOVUPS     (DX), Z8
-	VMOVUPS     64(DX), Z9
-	VMOVUPS     128(DX), Z10
-	VMOVUPS     192(DX), Z11
-	VFMADD231PS Z4, Z0, Z8
-	VFMADD231PS Z5, Z1, Z9
-	VFMADD231PS Z6, Z2, Z10
-	VFMADD231PS Z7, Z3, Z11
-	VMOVUPS     Z8, (AX)
-	VMOVUPS     Z9, 64(AX)
-	VMOVUPS     Z10, 128(AX)
-	VMOVUPS     Z11, 192(AX)
-	ADDQ        $+256, AX
-	ADDQ        $+256, BX
-	ADDQ        $+256, CX
-	ADDQ        $+256, DX
-	SUBQ        $+64, SI
+	VMOVUPS     (CX), Z0
+	VMOVUPS     (DX), Z1
+	VFMADD231PS (BX), Z0, Z1
+	VMOVUPS     Z1, (AX)
+	VMOVUPS     64(CX), Z1
+	VMOVUPS     64(DX), Z0
+	VFMADD231PS 64(BX), Z1, Z0
+	VMOVUPS     Z0, 64(AX)
+	ADDQ        $+128, AX
+	ADDQ        $+128, BX
+	ADDQ        $+128, CX
+	ADDQ        $+128, DX
+	SUBQ        $+32, SI
 	JGE         blocks
 
 blocks_end:
-	ADDQ $+64, SI
+	ADDQ $+32, SI
 	SUBQ $+16, SI
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (BX), Z11
-	VMOVUPS     (CX), Z10
-	VMOVUPS     (DX), Z9
-	VFMADD231PS Z10, Z11, Z9
-	VMOVUPS     Z9, (AX)
+	VMOVUPS     (CX), Z0
+	VMOVUPS     (DX), Z1
+	VFMADD231PS (BX), Z0, Z1
+	VMOVUPS     Z1, (AX)
 	ADDQ        $+64, AX
 	ADDQ        $+64, BX
 	ADDQ        $+64, CX
@@ -30665,15 +30455,57 @@ vectors_end:
 	ADDQ        $+16, SI
 	TESTQ       SI, SI
 	JE          done
-	MOVL        $0x0000ffff, DI
-	BZHIL       SI, DI, DI
-	KMOVW       DI, K1
-	VMOVUPS.Z   (BX), K1, Z9
-	VMOVUPS.Z   (CX), K1, Z10
-	VMOVUPS.Z   (DX), K1, Z11
-	VFMADD231PS Z10, Z9, Z11
-	VMOVUPS     Z11, K1, (AX)
+	CMPQ        SI, $+8
+	JL          piece8_end
+	VMOVUPS     (BX), Y1
+	VMOVUPS     (CX), Y0
+	VMOVUPS     (DX), Y2
+	VFMADD231PS Y0, Y1, Y2
+	VMOVUPS     Y2, (AX)
+	ADDQ        $+32, AX
+	ADDQ        $+32, BX
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
+	ADDQ        $-8, SI
 
+piece8_end:
+	CMPQ        SI, $+4
+	JL          piece4_end
+	VMOVUPS     (BX), X2
+	VMOVUPS     (CX), X0
+	VMOVUPS     (DX), X1
+	VFMADD231PS X0, X2, X1
+	VMOVUPS     X1, (AX)
+	ADDQ        $+16, AX
+	ADDQ        $+16, BX
+	ADDQ        $+16, CX
+	ADDQ        $+16, DX
+	ADDQ        $-4, SI
+
+piece4_end:
+	CMPQ        SI, $+2
+	JL          piece2_end
+	VMOVSD      (BX), X1
+	VMOVSD      (CX), X0
+	VMOVSD      (DX), X2
+	VFMADD231PS X0, X1, X2
+	VMOVSD      X2, (AX)
+	ADDQ        $+8, AX
+	ADDQ        $+8, BX
+	ADDQ        $+8, CX
+	ADDQ        $+8, DX
+	ADDQ        $-2, SI
+
+piece2_end:
+	CMPQ        SI, $+1
+	JL          piece1_end
+	VMOVSS      (BX), X2
+	VMOVSS      (CX), X0
+	VMOVSS      (DX), X1
+	VFMADD231PS X0, X2, X1
+	VMOVSS      X1, (AX)
+
+piece1_end:
 done:
 	VZEROUPPER
 	RET
@@ -30764,51 +30596,47 @@ vectors_end:
 	ADDQ        $+8, DX
 	TESTQ       DX, DX
 	JE          done
-	LEAQ        partial_masks<>+0(SB), SI
-	NEGQ        DX
-	VMOVUPS     32(SI)(DX*4), Y2
-	NEGQ        DX
-	VMASKMOVPS  (BX), Y2, Y3
-	VMASKMOVPS  (CX), Y2, Y4
-	VMULPS      Y4, Y1, Y4
-	VFMADD231PS Y3, Y0, Y4
-	CMPQ        DX, $0x04
-	JL          store157_few
-	VMOVUPS     X4, (AX)
-	JE          store157_end
-	VPERM2F128  $0x01, Y4, Y4, Y4
-	CMPQ        DX, $0x06
-	JL          store157_five
-	VMOVLPS     X4, 16(AX)
-	JE          store157_swap
-	VEXTRACTPS  $0x02, X4, 24(AX)
-	JMP         store157_swap
+	CMPQ        DX, $+4
+	JL          piece4_end
+	VMOVUPS     (BX), X2
+	VMOVUPS     (CX), X3
+	VMULPS      X3, X1, X3
+	VFMADD231PS X2, X0, X3
+	VMOVUPS     X3, (AX)
+	ADDQ        $+16, AX
+	ADDQ        $+16, BX
+	ADDQ        $+16, CX
+	ADDQ        $-4, DX
 
-store157_five:
-	VMOVSS X4, 16(AX)
+piece4_end:
+	CMPQ        DX, $+2
+	JL          piece2_end
+	VMOVSD      (BX), X3
+	VMOVSD      (CX), X2
+	VMULPS      X2, X1, X2
+	VFMADD231PS X3, X0, X2
+	VMOVSD      X2, (AX)
+	ADDQ        $+8, AX
+	ADDQ        $+8, BX
+	ADDQ        $+8, CX
+	ADDQ        $-2, DX
 
-store157_swap:
-	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store157_end
+piece2_end:
+	CMPQ        DX, $+1
+	JL          piece1_end
+	VMOVSS      (BX), X2
+	VMOVSS      (CX), X3
+	VMULPS      X3, X1, X3
+	VFMADD231PS X2, X0, X3
+	VMOVSS      X3, (AX)
 
-store157_few:
-	CMPQ       DX, $0x02
-	JL         store157_one
-	VMOVLPS    X4, (AX)
-	JE         store157_end
-	VEXTRACTPS $0x02, X4, 8(AX)
-	JMP        store157_end
-
-store157_one:
-	VMOVSS X4, (AX)
-
-store157_end:
+piece1_end:
 done:
 	VZEROUPPER
 	RET
 
 // func ScaleAddAVX512(dst *float32, x *float32, y *float32, n int, alpha float32, beta float32)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, FMA3
 TEXT ·ScaleAddAVX512(SB), NOSPLIT, $0-40
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), BX
@@ -30816,47 +30644,31 @@ TEXT ·ScaleAddAVX512(SB), NOSPLIT, $0-40
 	MOVQ         n+24(FP), DX
 	VBROADCASTSS alpha+32(FP), Z0
 	VBROADCASTSS beta+36(FP), Z1
-	SUBQ         $+64, DX
+	SUBQ         $+32, DX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS     (BX), Z2
-	VMOVUPS     64(BX), Z3
-	VMOVUPS     128(BX), Z4
-	VMOVUPS     192(BX), Z5
-	VMOVUPS     (CX), Z6
-	VMOVUPS     64(CX), Z7
-	VMOVUPS     128(CX), Z8
-	VMOVUPS     192(CX), Z9
-	VMULPS      Z6, Z1, Z6
-	VMULPS      Z7, Z1, Z7
-	VMULPS      Z8, Z1, Z8
-	VMULPS      Z9, Z1, Z9
-	VFMADD231PS Z2, Z0, Z6
-	VFMADD231PS Z3, Z0, Z7
-	VFMADD231PS Z4, Z0, Z8
-	VFMADD231PS Z5, Z0, Z9
-	VMOVUPS     Z6, (AX)
-	VMOVUPS     Z7, 64(AX)
-	VMOVUPS     Z8, 128(AX)
-	VMOVUPS     Z9, 192(AX)
-	ADDQ        $+256, AX
-	ADDQ        $+256, BX
-	ADDQ        $+256, CX
-	SUBQ        $+64, DX
+	VMULPS      (CX), Z1, Z2
+	VFMADD231PS (BX), Z0, Z2
+	VMOVUPS     Z2, (AX)
+	VMULPS      64(CX), Z1, Z2
+	VFMADD231PS 64(BX), Z0, Z2
+	VMOVUPS     Z2, 64(AX)
+	ADDQ        $+128, AX
+	ADDQ        $+128, BX
+	ADDQ        $+128, CX
+	SUBQ        $+32, DX
 	JGE         blocks
 
 blocks_end:
-	ADDQ $+64, DX
+	ADDQ $+32, DX
 	SUBQ $+16, DX
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (BX), Z9
-	VMOVUPS     (CX), Z8
-	VMULPS      Z8, Z1, Z8
-	VFMADD231PS Z9, Z0, Z8
-	VMOVUPS     Z8, (AX)
+	VMULPS      (CX), Z1, Z2
+	VFMADD231PS (BX), Z0, Z2
+	VMOVUPS     Z2, (AX)
 	ADDQ        $+64, AX
 	ADDQ        $+64, BX
 	ADDQ        $+64, CX
@@ -30867,15 +30679,54 @@ vectors_end:
 	ADDQ        $+16, DX
 	TESTQ       DX, DX
 	JE          done
-	MOVL        $0x0000ffff, SI
-	BZHIL       DX, SI, SI
-	KMOVW       SI, K1
-	VMOVUPS.Z   (BX), K1, Z8
-	VMOVUPS.Z   (CX), K1, Z9
-	VMULPS      Z9, Z1, Z9
-	VFMADD231PS Z8, Z0, Z9
-	VMOVUPS     Z9, K1, (AX)
+	CMPQ        DX, $+8
+	JL          piece8_end
+	VMOVUPS     (BX), Y2
+	VMOVUPS     (CX), Y3
+	VMULPS      Y3, Y1, Y3
+	VFMADD231PS Y2, Y0, Y3
+	VMOVUPS     Y3, (AX)
+	ADDQ        $+32, AX
+	ADDQ        $+32, BX
+	ADDQ        $+32, CX
+	ADDQ        $-8, DX
 
+piece8_end:
+	CMPQ        DX, $+4
+	JL          piece4_end
+	VMOVUPS     (BX), X3
+	VMOVUPS     (CX), X2
+	VMULPS      X2, X1, X2
+	VFMADD231PS X3, X0, X2
+	VMOVUPS     X2, (AX)
+	ADDQ        $+16, AX
+	ADDQ        $+16, BX
+	ADDQ        $+16, CX
+	ADDQ        $-4, DX
+
+piece4_end:
+	CMPQ        DX, $+2
+	JL          piece2_end
+	VMOVSD      (BX), X2
+	VMOVSD      (CX), X3
+	VMULPS      X3, X1, X3
+	VFMADD231PS X2, X0, X3
+	VMOVSD      X3, (AX)
+	ADDQ        $+8, AX
+	ADDQ        $+8, BX
+	ADDQ        $+8, CX
+	ADDQ        $-2, DX
+
+piece2_end:
+	CMPQ        DX, $+1
+	JL          piece1_end
+	VMOVSS      (BX), X3
+	VMOVSS      (CX), X2
+	VMULPS      X2, X1, X2
+	VFMADD231PS X3, X0, X2
+	VMOVSS      X2, (AX)
+
+piece1_end:
 done:
 	VZEROUPPER
 	RET
@@ -30957,103 +30808,110 @@ vectors:
 	JGE     vectors
 
 vectors_end:
-	ADDQ       $+8, CX
-	TESTQ      CX, CX
-	JE         done
-	LEAQ       partial_masks<>+0(SB), DX
-	NEGQ       CX
-	VMOVUPS    32(DX)(CX*4), Y0
-	NEGQ       CX
-	VMASKMOVPS (BX), Y0, Y1
-	CMPQ       CX, $0x04
-	JL         store158_few
-	VMOVUPS    X1, (AX)
-	JE         store158_end
-	VPERM2F128 $0x01, Y1, Y1, Y1
-	CMPQ       CX, $0x06
-	JL         store158_five
-	VMOVLPS    X1, 16(AX)
-	JE         store158_swap
-	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store158_swap
+	ADDQ    $+8, CX
+	TESTQ   CX, CX
+	JE      done
+	CMPQ    CX, $+4
+	JL      piece4_end
+	VMOVUPS (BX), X0
+	VMOVUPS X0, (AX)
+	ADDQ    $+16, AX
+	ADDQ    $+16, BX
+	ADDQ    $-4, CX
 
-store158_five:
-	VMOVSS X1, 16(AX)
+piece4_end:
+	CMPQ   CX, $+2
+	JL     piece2_end
+	VMOVSD (BX), X0
+	VMOVSD X0, (AX)
+	ADDQ   $+8, AX
+	ADDQ   $+8, BX
+	ADDQ   $-2, CX
 
-store158_swap:
-	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store158_end
+piece2_end:
+	CMPQ   CX, $+1
+	JL     piece1_end
+	VMOVSS (BX), X0
+	VMOVSS X0, (AX)
 
-store158_few:
-	CMPQ       CX, $0x02
-	JL         store158_one
-	VMOVLPS    X1, (AX)
-	JE         store158_end
-	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store158_end
-
-store158_one:
-	VMOVSS X1, (AX)
-
-store158_end:
+piece1_end:
 done:
 	VZEROUPPER
 	RET
 
 // func CopyVectorAVX512(dst *float32, x *float32, n int)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F
 TEXT ·CopyVectorAVX512(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), BX
 	MOVQ n+16(FP), CX
-	SUBQ $+128, CX
+	SUBQ $+64, CX
 	JL   blocks_end
 
 blocks:
 	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	VMOVUPS 256(BX), Z4
-	VMOVUPS 320(BX), Z5
-	VMOVUPS 384(BX), Z6
-	VMOVUPS 448(BX), Z7
 	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	VMOVUPS Z2, 128(AX)
-	VMOVUPS Z3, 192(AX)
-	VMOVUPS Z4, 256(AX)
-	VMOVUPS Z5, 320(AX)
-	VMOVUPS Z6, 384(AX)
-	VMOVUPS Z7, 448(AX)
-	ADDQ    $+512, AX
-	ADDQ    $+512, BX
-	SUBQ    $+128, CX
+	VMOVUPS 64(BX), Z0
+	VMOVUPS Z0, 64(AX)
+	VMOVUPS 128(BX), Z0
+	VMOVUPS Z0, 128(AX)
+	VMOVUPS 192(BX), Z0
+	VMOVUPS Z0, 192(AX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, BX
+	SUBQ    $+64, CX
 	JGE     blocks
 
 blocks_end:
-	ADDQ $+128, CX
+	ADDQ $+64, CX
 	SUBQ $+16, CX
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Z7
-	VMOVUPS Z7, (AX)
+	VMOVUPS (BX), Z0
+	VMOVUPS Z0, (AX)
 	ADDQ    $+64, AX
 	ADDQ    $+64, BX
 	SUBQ    $+16, CX
 	JGE     vectors
 
 vectors_end:
-	ADDQ      $+16, CX
-	TESTQ     CX, CX
-	JE        done
-	MOVL      $0x0000ffff, DX
-	BZHIL     CX, DX, DX
-	KMOVW     DX, K1
-	VMOVUPS.Z (BX), K1, Z7
-	VMOVUPS   Z7, K1, (AX)
+	ADDQ    $+16, CX
+	TESTQ   CX, CX
+	JE      done
+	CMPQ    CX, $+8
+	JL      piece8_end
+	VMOVUPS (BX), Y0
+	VMOVUPS Y0, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, BX
+	ADDQ    $-8, CX
 
+piece8_end:
+	CMPQ    CX, $+4
+	JL      piece4_end
+	VMOVUPS (BX), X0
+	VMOVUPS X0, (AX)
+	ADDQ    $+16, AX
+	ADDQ    $+16, BX
+	ADDQ    $-4, CX
+
+piece4_end:
+	CMPQ   CX, $+2
+	JL     piece2_end
+	VMOVSD (BX), X0
+	VMOVSD X0, (AX)
+	ADDQ   $+8, AX
+	ADDQ   $+8, BX
+	ADDQ   $-2, CX
+
+piece2_end:
+	CMPQ   CX, $+1
+	JL     piece1_end
+	VMOVSS (BX), X0
+	VMOVSS X0, (AX)
+
+piece1_end:
 done:
 	VZEROUPPER
 	RET
@@ -31124,55 +30982,39 @@ vectors:
 	JGE     vectors
 
 vectors_end:
-	ADDQ       $+8, BX
-	TESTQ      BX, BX
-	JE         done
-	LEAQ       partial_masks<>+0(SB), CX
-	NEGQ       BX
-	VMOVUPS    32(CX)(BX*4), Y1
-	NEGQ       BX
-	CMPQ       BX, $0x04
-	JL         store159_few
-	VMOVUPS    X0, (AX)
-	JE         store159_end
-	VPERM2F128 $0x01, Y0, Y0, Y0
-	CMPQ       BX, $0x06
-	JL         store159_five
-	VMOVLPS    X0, 16(AX)
-	JE         store159_swap
-	VEXTRACTPS $0x02, X0, 24(AX)
-	JMP        store159_swap
+	ADDQ    $+8, BX
+	TESTQ   BX, BX
+	JE      done
+	CMPQ    BX, $+4
+	JL      piece4_end
+	VMOVUPS X0, (AX)
+	ADDQ    $+16, AX
+	ADDQ    $-4, BX
 
-store159_five:
-	VMOVSS X0, 16(AX)
+piece4_end:
+	CMPQ   BX, $+2
+	JL     piece2_end
+	VMOVSD X0, (AX)
+	ADDQ   $+8, AX
+	ADDQ   $-2, BX
 
-store159_swap:
-	VPERM2F128 $0x01, Y0, Y0, Y0
-	JMP        store159_end
-
-store159_few:
-	CMPQ       BX, $0x02
-	JL         store159_one
-	VMOVLPS    X0, (AX)
-	JE         store159_end
-	VEXTRACTPS $0x02, X0, 8(AX)
-	JMP        store159_end
-
-store159_one:
+piece2_end:
+	CMPQ   BX, $+1
+	JL     piece1_end
 	VMOVSS X0, (AX)
 
-store159_end:
+piece1_end:
 done:
 	VZEROUPPER
 	RET
 
 // func FillAVX512(dst *float32, n int, value float32)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F
 TEXT ·FillAVX512(SB), NOSPLIT, $0-20
 	MOVQ         dst+0(FP), AX
 	MOVQ         n+8(FP), BX
 	VBROADCASTSS value+16(FP), Z0
-	SUBQ         $+128, BX
+	SUBQ         $+64, BX
 	JL           blocks_end
 
 blocks:
@@ -31180,16 +31022,12 @@ blocks:
 	VMOVUPS Z0, 64(AX)
 	VMOVUPS Z0, 128(AX)
 	VMOVUPS Z0, 192(AX)
-	VMOVUPS Z0, 256(AX)
-	VMOVUPS Z0, 320(AX)
-	VMOVUPS Z0, 384(AX)
-	VMOVUPS Z0, 448(AX)
-	ADDQ    $+512, AX
-	SUBQ    $+128, BX
+	ADDQ    $+256, AX
+	SUBQ    $+64, BX
 	JGE     blocks
 
 blocks_end:
-	ADDQ $+128, BX
+	ADDQ $+64, BX
 	SUBQ $+16, BX
 	JL   vectors_end
 
@@ -31203,11 +31041,32 @@ vectors_end:
 	ADDQ    $+16, BX
 	TESTQ   BX, BX
 	JE      done
-	MOVL    $0x0000ffff, CX
-	BZHIL   BX, CX, CX
-	KMOVW   CX, K1
-	VMOVUPS Z0, K1, (AX)
+	CMPQ    BX, $+8
+	JL      piece8_end
+	VMOVUPS Y0, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $-8, BX
 
+piece8_end:
+	CMPQ    BX, $+4
+	JL      piece4_end
+	VMOVUPS X0, (AX)
+	ADDQ    $+16, AX
+	ADDQ    $-4, BX
+
+piece4_end:
+	CMPQ   BX, $+2
+	JL     piece2_end
+	VMOVSD X0, (AX)
+	ADDQ   $+8, AX
+	ADDQ   $-2, BX
+
+piece2_end:
+	CMPQ   BX, $+1
+	JL     piece1_end
+	VMOVSS X0, (AX)
+
+piece1_end:
 done:
 	VZEROUPPER
 	RET
@@ -31279,111 +31138,125 @@ vectors:
 	JGE     vectors
 
 vectors_end:
-	ADDQ       $+8, CX
-	TESTQ      CX, CX
-	JE         done
-	LEAQ       partial_masks<>+0(SB), DX
-	NEGQ       CX
-	VMOVUPS    32(DX)(CX*4), Y2
-	NEGQ       CX
-	VMASKMOVPS (BX), Y2, Y3
-	VMAXPS     Y3, Y0, Y3
-	VMINPS     Y3, Y1, Y3
-	CMPQ       CX, $0x04
-	JL         store160_few
-	VMOVUPS    X3, (AX)
-	JE         store160_end
-	VPERM2F128 $0x01, Y3, Y3, Y3
-	CMPQ       CX, $0x06
-	JL         store160_five
-	VMOVLPS    X3, 16(AX)
-	JE         store160_swap
-	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store160_swap
+	ADDQ    $+8, CX
+	TESTQ   CX, CX
+	JE      done
+	CMPQ    CX, $+4
+	JL      piece4_end
+	VMOVUPS (BX), X2
+	VMAXPS  X2, X0, X2
+	VMINPS  X2, X1, X2
+	VMOVUPS X2, (AX)
+	ADDQ    $+16, AX
+	ADDQ    $+16, BX
+	ADDQ    $-4, CX
 
-store160_five:
-	VMOVSS X3, 16(AX)
+piece4_end:
+	CMPQ   CX, $+2
+	JL     piece2_end
+	VMOVSD (BX), X2
+	VMAXPS X2, X0, X2
+	VMINPS X2, X1, X2
+	VMOVSD X2, (AX)
+	ADDQ   $+8, AX
+	ADDQ   $+8, BX
+	ADDQ   $-2, CX
 
-store160_swap:
-	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store160_end
+piece2_end:
+	CMPQ   CX, $+1
+	JL     piece1_end
+	VMOVSS (BX), X2
+	VMAXPS X2, X0, X2
+	VMINPS X2, X1, X2
+	VMOVSS X2, (AX)
 
-store160_few:
-	CMPQ       CX, $0x02
-	JL         store160_one
-	VMOVLPS    X3, (AX)
-	JE         store160_end
-	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store160_end
-
-store160_one:
-	VMOVSS X3, (AX)
-
-store160_end:
+piece1_end:
 done:
 	VZEROUPPER
 	RET
 
 // func ClampAVX512(dst *float32, x *float32, n int, lo float32, hi float32)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F
 TEXT ·ClampAVX512(SB), NOSPLIT, $0-32
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), BX
 	MOVQ         n+16(FP), CX
 	VBROADCASTSS lo+24(FP), Z0
 	VBROADCASTSS hi+28(FP), Z1
-	SUBQ         $+64, CX
+	SUBQ         $+32, CX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS (BX), Z2
-	VMOVUPS 64(BX), Z3
-	VMOVUPS 128(BX), Z4
-	VMOVUPS 192(BX), Z5
-	VMAXPS  Z2, Z0, Z2
-	VMAXPS  Z3, Z0, Z3
-	VMAXPS  Z4, Z0, Z4
-	VMAXPS  Z5, Z0, Z5
+	VMAXPS  (BX), Z0, Z2
 	VMINPS  Z2, Z1, Z2
-	VMINPS  Z3, Z1, Z3
-	VMINPS  Z4, Z1, Z4
-	VMINPS  Z5, Z1, Z5
 	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	VMOVUPS Z4, 128(AX)
-	VMOVUPS Z5, 192(AX)
-	ADDQ    $+256, AX
-	ADDQ    $+256, BX
-	SUBQ    $+64, CX
+	VMAXPS  64(BX), Z0, Z2
+	VMINPS  Z2, Z1, Z2
+	VMOVUPS Z2, 64(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	SUBQ    $+32, CX
 	JGE     blocks
 
 blocks_end:
-	ADDQ $+64, CX
+	ADDQ $+32, CX
 	SUBQ $+16, CX
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Z5
-	VMAXPS  Z5, Z0, Z5
-	VMINPS  Z5, Z1, Z5
-	VMOVUPS Z5, (AX)
+	VMAXPS  (BX), Z0, Z2
+	VMINPS  Z2, Z1, Z2
+	VMOVUPS Z2, (AX)
 	ADDQ    $+64, AX
 	ADDQ    $+64, BX
 	SUBQ    $+16, CX
 	JGE     vectors
 
 vectors_end:
-	ADDQ      $+16, CX
-	TESTQ     CX, CX
-	JE        done
-	MOVL      $0x0000ffff, DX
-	BZHIL     CX, DX, DX
-	KMOVW     DX, K1
-	VMOVUPS.Z (BX), K1, Z5
-	VMAXPS    Z5, Z0, Z5
-	VMINPS    Z5, Z1, Z5
-	VMOVUPS   Z5, K1, (AX)
+	ADDQ    $+16, CX
+	TESTQ   CX, CX
+	JE      done
+	CMPQ    CX, $+8
+	JL      piece8_end
+	VMOVUPS (BX), Y2
+	VMAXPS  Y2, Y0, Y2
+	VMINPS  Y2, Y1, Y2
+	VMOVUPS Y2, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, BX
+	ADDQ    $-8, CX
 
+piece8_end:
+	CMPQ    CX, $+4
+	JL      piece4_end
+	VMOVUPS (BX), X2
+	VMAXPS  X2, X0, X2
+	VMINPS  X2, X1, X2
+	VMOVUPS X2, (AX)
+	ADDQ    $+16, AX
+	ADDQ    $+16, BX
+	ADDQ    $-4, CX
+
+piece4_end:
+	CMPQ   CX, $+2
+	JL     piece2_end
+	VMOVSD (BX), X2
+	VMAXPS X2, X0, X2
+	VMINPS X2, X1, X2
+	VMOVSD X2, (AX)
+	ADDQ   $+8, AX
+	ADDQ   $+8, BX
+	ADDQ   $-2, CX
+
+piece2_end:
+	CMPQ   CX, $+1
+	JL     piece1_end
+	VMOVSS (BX), X2
+	VMAXPS X2, X0, X2
+	VMINPS X2, X1, X2
+	VMOVSS X2, (AX)
+
+piece1_end:
 done:
 	VZEROUPPER
 	RET
@@ -31456,103 +31329,114 @@ vectors:
 	JGE     vectors
 
 vectors_end:
-	ADDQ       $+8, CX
-	TESTQ      CX, CX
-	JE         done
-	LEAQ       partial_masks<>+0(SB), DX
-	NEGQ       CX
-	VMOVUPS    32(DX)(CX*4), Y0
-	NEGQ       CX
-	VMASKMOVPS (BX), Y0, Y2
-	VANDNPS    Y2, Y1, Y2
-	CMPQ       CX, $0x04
-	JL         store161_few
-	VMOVUPS    X2, (AX)
-	JE         store161_end
-	VPERM2F128 $0x01, Y2, Y2, Y2
-	CMPQ       CX, $0x06
-	JL         store161_five
-	VMOVLPS    X2, 16(AX)
-	JE         store161_swap
-	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store161_swap
+	ADDQ    $+8, CX
+	TESTQ   CX, CX
+	JE      done
+	CMPQ    CX, $+4
+	JL      piece4_end
+	VMOVUPS (BX), X0
+	VANDNPS X0, X1, X0
+	VMOVUPS X0, (AX)
+	ADDQ    $+16, AX
+	ADDQ    $+16, BX
+	ADDQ    $-4, CX
 
-store161_five:
-	VMOVSS X2, 16(AX)
+piece4_end:
+	CMPQ    CX, $+2
+	JL      piece2_end
+	VMOVSD  (BX), X0
+	VANDNPS X0, X1, X0
+	VMOVSD  X0, (AX)
+	ADDQ    $+8, AX
+	ADDQ    $+8, BX
+	ADDQ    $-2, CX
 
-store161_swap:
-	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store161_end
+piece2_end:
+	CMPQ    CX, $+1
+	JL      piece1_end
+	VMOVSS  (BX), X0
+	VANDNPS X0, X1, X0
+	VMOVSS  X0, (AX)
 
-store161_few:
-	CMPQ       CX, $0x02
-	JL         store161_one
-	VMOVLPS    X2, (AX)
-	JE         store161_end
-	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store161_end
-
-store161_one:
-	VMOVSS X2, (AX)
-
-store161_end:
+piece1_end:
 done:
 	VZEROUPPER
 	RET
 
 // func AbsAVX512(dst *float32, x *float32, n int)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, AVX512VL
 TEXT ·AbsAVX512(SB), NOSPLIT, $0-24
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), BX
 	MOVQ         n+16(FP), CX
 	VBROADCASTSS lanes_80000000<>+0(SB), Z1
-	SUBQ         $+64, CX
+	SUBQ         $+32, CX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z2
-	VMOVUPS 128(BX), Z3
-	VMOVUPS 192(BX), Z4
-	VPANDND Z0, Z1, Z0
-	VPANDND Z2, Z1, Z2
-	VPANDND Z3, Z1, Z3
-	VPANDND Z4, Z1, Z4
+	VPANDND (BX), Z1, Z0
 	VMOVUPS Z0, (AX)
-	VMOVUPS Z2, 64(AX)
-	VMOVUPS Z3, 128(AX)
-	VMOVUPS Z4, 192(AX)
-	ADDQ    $+256, AX
-	ADDQ    $+256, BX
-	SUBQ    $+64, CX
+	VPANDND 64(BX), Z1, Z0
+	VMOVUPS Z0, 64(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	SUBQ    $+32, CX
 	JGE     blocks
 
 blocks_end:
-	ADDQ $+64, CX
+	ADDQ $+32, CX
 	SUBQ $+16, CX
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Z4
-	VPANDND Z4, Z1, Z4
-	VMOVUPS Z4, (AX)
+	VPANDND (BX), Z1, Z0
+	VMOVUPS Z0, (AX)
 	ADDQ    $+64, AX
 	ADDQ    $+64, BX
 	SUBQ    $+16, CX
 	JGE     vectors
 
 vectors_end:
-	ADDQ      $+16, CX
-	TESTQ     CX, CX
-	JE        done
-	MOVL      $0x0000ffff, DX
-	BZHIL     CX, DX, DX
-	KMOVW     DX, K1
-	VMOVUPS.Z (BX), K1, Z4
-	VPANDND   Z4, Z1, Z4
-	VMOVUPS   Z4, K1, (AX)
+	ADDQ    $+16, CX
+	TESTQ   CX, CX
+	JE      done
+	CMPQ    CX, $+8
+	JL      piece8_end
+	VMOVUPS (BX), Y0
+	VPANDND Y0, Y1, Y0
+	VMOVUPS Y0, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, BX
+	ADDQ    $-8, CX
 
+piece8_end:
+	CMPQ    CX, $+4
+	JL      piece4_end
+	VMOVUPS (BX), X0
+	VPANDND X0, X1, X0
+	VMOVUPS X0, (AX)
+	ADDQ    $+16, AX
+	ADDQ    $+16, BX
+	ADDQ    $-4, CX
+
+piece4_end:
+	CMPQ    CX, $+2
+	JL      piece2_end
+	VMOVSD  (BX), X0
+	VPANDND X0, X1, X0
+	VMOVSD  X0, (AX)
+	ADDQ    $+8, AX
+	ADDQ    $+8, BX
+	ADDQ    $-2, CX
+
+piece2_end:
+	CMPQ    CX, $+1
+	JL      piece1_end
+	VMOVSS  (BX), X0
+	VPANDND X0, X1, X0
+	VMOVSS  X0, (AX)
+
+piece1_end:
 done:
 	VZEROUPPER
 	RET
@@ -31863,9 +31747,8 @@ TEXT ·SumMagnitudesAVX512(SB), NOSPLIT, $0-28
 	VPXOR        X0, X0, X0
 	CMPQ         CX, $+16
 	JL           few
-	VMOVUPS      (BX), Z1
 	VBROADCASTSS lanes_80000000<>+0(SB), Z2
-	VPANDND      Z1, Z2, Z1
+	VPANDND      (BX), Z2, Z1
 	VADDPS       Z1, Z0, Z0
 	JMP          few_lanes
 
@@ -31911,14 +31794,10 @@ start:
 	JL           blocks_end
 
 blocks:
-	VMOVUPS (BX), Z4
-	VMOVUPS 64(BX), Z6
-	VMOVUPS 128(BX), Z7
-	VMOVUPS 192(BX), Z8
-	VPANDND Z4, Z5, Z4
-	VPANDND Z6, Z5, Z6
-	VPANDND Z7, Z5, Z7
-	VPANDND Z8, Z5, Z8
+	VPANDND (BX), Z5, Z4
+	VPANDND 64(BX), Z5, Z6
+	VPANDND 128(BX), Z5, Z7
+	VPANDND 192(BX), Z5, Z8
 	VADDPS  Z4, Z0, Z0
 	VADDPS  Z6, Z1, Z1
 	VADDPS  Z7, Z2, Z2
@@ -31931,29 +31810,25 @@ blocks_end:
 	ADDQ    $+64, CX
 	CMPQ    CX, $+16
 	JL      partial0
-	VMOVUPS (BX), Z8
-	VPANDND Z8, Z5, Z8
+	VPANDND (BX), Z5, Z8
 	VADDPS  Z8, Z0, Z0
 	ADDQ    $+64, BX
 	ADDQ    $-16, CX
 	CMPQ    CX, $+16
 	JL      partial1
-	VMOVUPS (BX), Z8
-	VPANDND Z8, Z5, Z8
+	VPANDND (BX), Z5, Z8
 	VADDPS  Z8, Z1, Z1
 	ADDQ    $+64, BX
 	ADDQ    $-16, CX
 	CMPQ    CX, $+16
 	JL      partial2
-	VMOVUPS (BX), Z8
-	VPANDND Z8, Z5, Z8
+	VPANDND (BX), Z5, Z8
 	VADDPS  Z8, Z2, Z2
 	ADDQ    $+64, BX
 	ADDQ    $-16, CX
 	CMPQ    CX, $+16
 	JL      partial3
-	VMOVUPS (BX), Z8
-	VPANDND Z8, Z5, Z8
+	VPANDND (BX), Z5, Z8
 	VADDPS  Z8, Z3, Z3
 	ADDQ    $+64, BX
 	ADDQ    $-16, CX
@@ -32306,8 +32181,7 @@ TEXT ·SumSquaresScaledAVX512(SB), NOSPLIT, $0-36
 	VPXOR        X1, X1, X1
 	CMPQ         CX, $+16
 	JL           few
-	VMOVUPS      (BX), Z2
-	VMULPS       Z2, Z0, Z2
+	VMULPS       (BX), Z0, Z2
 	VFMADD231PS  Z2, Z2, Z1
 	JMP          few_lanes
 
@@ -32351,14 +32225,10 @@ start:
 	JL   blocks_end
 
 blocks:
-	VMOVUPS     (BX), Z5
-	VMOVUPS     64(BX), Z6
-	VMOVUPS     128(BX), Z7
-	VMOVUPS     192(BX), Z8
-	VMULPS      Z5, Z0, Z5
-	VMULPS      Z6, Z0, Z6
-	VMULPS      Z7, Z0, Z7
-	VMULPS      Z8, Z0, Z8
+	VMULPS      (BX), Z0, Z5
+	VMULPS      64(BX), Z0, Z6
+	VMULPS      128(BX), Z0, Z7
+	VMULPS      192(BX), Z0, Z8
 	VFMADD231PS Z5, Z5, Z1
 	VFMADD231PS Z6, Z6, Z2
 	VFMADD231PS Z7, Z7, Z3
@@ -32371,29 +32241,25 @@ blocks_end:
 	ADDQ        $+64, CX
 	CMPQ        CX, $+16
 	JL          partial0
-	VMOVUPS     (BX), Z8
-	VMULPS      Z8, Z0, Z8
+	VMULPS      (BX), Z0, Z8
 	VFMADD231PS Z8, Z8, Z1
 	ADDQ        $+64, BX
 	ADDQ        $-16, CX
 	CMPQ        CX, $+16
 	JL          partial1
-	VMOVUPS     (BX), Z8
-	VMULPS      Z8, Z0, Z8
+	VMULPS      (BX), Z0, Z8
 	VFMADD231PS Z8, Z8, Z2
 	ADDQ        $+64, BX
 	ADDQ        $-16, CX
 	CMPQ        CX, $+16
 	JL          partial2
-	VMOVUPS     (BX), Z8
-	VMULPS      Z8, Z0, Z8
+	VMULPS      (BX), Z0, Z8
 	VFMADD231PS Z8, Z8, Z3
 	ADDQ        $+64, BX
 	ADDQ        $-16, CX
 	CMPQ        CX, $+16
 	JL          partial3
-	VMOVUPS     (BX), Z8
-	VMULPS      Z8, Z0, Z8
+	VMULPS      (BX), Z0, Z8
 	VFMADD231PS Z8, Z8, Z4
 	ADDQ        $+64, BX
 	ADDQ        $-16, CX
@@ -32595,14 +32461,10 @@ TEXT ·MaxAbsAVX512(SB), NOSPLIT, $0-20
 	JL           blocks_end
 
 blocks:
-	VMOVUPS (AX), Z4
-	VMOVUPS 64(AX), Z6
-	VMOVUPS 128(AX), Z7
-	VMOVUPS 192(AX), Z8
-	VPANDND Z4, Z5, Z4
-	VPANDND Z6, Z5, Z6
-	VPANDND Z7, Z5, Z7
-	VPANDND Z8, Z5, Z8
+	VPANDND (AX), Z5, Z4
+	VPANDND 64(AX), Z5, Z6
+	VPANDND 128(AX), Z5, Z7
+	VPANDND 192(AX), Z5, Z8
 	VPMAXSD Z0, Z4, Z0
 	VPMAXSD Z1, Z6, Z1
 	VPMAXSD Z2, Z7, Z2
@@ -32615,29 +32477,25 @@ blocks_end:
 	ADDQ    $+64, BX
 	CMPQ    BX, $+16
 	JL      partial0
-	VMOVUPS (AX), Z8
-	VPANDND Z8, Z5, Z8
+	VPANDND (AX), Z5, Z8
 	VPMAXSD Z0, Z8, Z0
 	ADDQ    $+64, AX
 	ADDQ    $-16, BX
 	CMPQ    BX, $+16
 	JL      partial1
-	VMOVUPS (AX), Z8
-	VPANDND Z8, Z5, Z8
+	VPANDND (AX), Z5, Z8
 	VPMAXSD Z1, Z8, Z1
 	ADDQ    $+64, AX
 	ADDQ    $-16, BX
 	CMPQ    BX, $+16
 	JL      partial2
-	VMOVUPS (AX), Z8
-	VPANDND Z8, Z5, Z8
+	VPANDND (AX), Z5, Z8
 	VPMAXSD Z2, Z8, Z2
 	ADDQ    $+64, AX
 	ADDQ    $-16, BX
 	CMPQ    BX, $+16
 	JL      partial3
-	VMOVUPS (AX), Z8
-	VPANDND Z8, Z5, Z8
+	VPANDND (AX), Z5, Z8
 	VPMAXSD Z3, Z8, Z3
 	ADDQ    $+64, AX
 	ADDQ    $-16, BX
@@ -34540,85 +34398,77 @@ row:
 	JL    pass0_blocks_end
 
 pass0_blocks:
-	VMOVUPS (BX), Z4
-	VMOVUPS 64(BX), Z5
-	VMOVUPS 128(BX), Z6
-	VMOVUPS 192(BX), Z7
-	VADDPS  Z4, Z0, Z0
-	VADDPS  Z5, Z1, Z1
-	VADDPS  Z6, Z2, Z2
-	VADDPS  Z7, Z3, Z3
-	ADDQ    $+256, BX
-	SUBQ    $+64, DI
-	JGE     pass0_blocks
+	VADDPS (BX), Z0, Z0
+	VADDPS 64(BX), Z1, Z1
+	VADDPS 128(BX), Z2, Z2
+	VADDPS 192(BX), Z3, Z3
+	ADDQ   $+256, BX
+	SUBQ   $+64, DI
+	JGE    pass0_blocks
 
 pass0_blocks_end:
-	ADDQ    $+64, DI
-	CMPQ    DI, $+16
-	JL      pass0_partial0
-	VMOVUPS (BX), Z7
-	VADDPS  Z7, Z0, Z0
-	ADDQ    $+64, BX
-	ADDQ    $-16, DI
-	CMPQ    DI, $+16
-	JL      pass0_partial1
-	VMOVUPS (BX), Z7
-	VADDPS  Z7, Z1, Z1
-	ADDQ    $+64, BX
-	ADDQ    $-16, DI
-	CMPQ    DI, $+16
-	JL      pass0_partial2
-	VMOVUPS (BX), Z7
-	VADDPS  Z7, Z2, Z2
-	ADDQ    $+64, BX
-	ADDQ    $-16, DI
-	CMPQ    DI, $+16
-	JL      pass0_partial3
-	VMOVUPS (BX), Z7
-	VADDPS  Z7, Z3, Z3
-	ADDQ    $+64, BX
-	ADDQ    $-16, DI
-	JMP     pass0_fold
+	ADDQ   $+64, DI
+	CMPQ   DI, $+16
+	JL     pass0_partial0
+	VADDPS (BX), Z0, Z0
+	ADDQ   $+64, BX
+	ADDQ   $-16, DI
+	CMPQ   DI, $+16
+	JL     pass0_partial1
+	VADDPS (BX), Z1, Z1
+	ADDQ   $+64, BX
+	ADDQ   $-16, DI
+	CMPQ   DI, $+16
+	JL     pass0_partial2
+	VADDPS (BX), Z2, Z2
+	ADDQ   $+64, BX
+	ADDQ   $-16, DI
+	CMPQ   DI, $+16
+	JL     pass0_partial3
+	VADDPS (BX), Z3, Z3
+	ADDQ   $+64, BX
+	ADDQ   $-16, DI
+	JMP    pass0_fold
 
 pass0_partial0:
 	TESTQ     DI, DI
 	JE        pass0_fold
-	VMOVUPS.Z (BX), K1, Z7
-	VADDPS    Z7, Z0, Z0
+	VMOVUPS.Z (BX), K1, Z4
+	VADDPS    Z4, Z0, Z0
 	JMP       pass0_fold
 
 pass0_partial1:
 	TESTQ     DI, DI
 	JE        pass0_fold
-	VMOVUPS.Z (BX), K1, Z7
-	VADDPS    Z7, Z1, Z1
+	VMOVUPS.Z (BX), K1, Z4
+	VADDPS    Z4, Z1, Z1
 	JMP       pass0_fold
 
 pass0_partial2:
 	TESTQ     DI, DI
 	JE        pass0_fold
-	VMOVUPS.Z (BX), K1, Z7
-	VADDPS    Z7, Z2, Z2
+	VMOVUPS.Z (BX), K1, Z4
+	VADDPS    Z4, Z2, Z2
 	JMP       pass0_fold
 
 pass0_partial3:
 	TESTQ     DI, DI
 	JE        pass0_fold
-	VMOVUPS.Z (BX), K1, Z7
-	VADDPS    Z7, Z3, Z3
+	VMOVUPS.Z (BX), K1, Z4
+	VADDPS    Z4, Z3, Z3
 
 pass0_fold:
 	VADDPS        Z2, Z0, Z0
 	VADDPS        Z3, Z1, Z1
 	VADDPS        Z1, Z0, Z0
-	VEXTRACTF64X4 $0x01, Z0, Y7
-	VADDPS        Y7, Y0, Y0
-	VEXTRACTF32X4 $0x01, Y0, X7
-	VADDPS        X7, X0, X0
-	VSHUFPS       $0x0e, X0, X0, X7
-	VADDPS        X7, X0, X0
-	VSHUFPS       $0x01, X0, X0, X7
-	VADDPS        X7, X0, X0
+	VEXTRACTF64X4 $0x01, Z0, Y4
+	VADDPS        Y4, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X4
+	VADDPS        X4, X0, X0
+	VSHUFPS       $0x0e, X0, X0, X4
+	VADDPS        X4, X0, X0
+	VSHUFPS       $0x01, X0, X0, X4
+	VADDPS        X4, X0, X0
 	SUBQ          R8, BX
 	VMOVSS        X0, (AX)
 	ADDQ          $+4, AX
@@ -35885,36 +35735,36 @@ pass2_vectors_end:
 	VMASKMOVPS  (DI), Y0, Y5
 	VFMADD231PS Y3, Y4, Y5
 	CMPQ        R10, $0x04
-	JL          store162_few
+	JL          store145_few
 	VMOVUPS     X5, (AX)
-	JE          store162_end
+	JE          store145_end
 	VPERM2F128  $0x01, Y5, Y5, Y5
 	CMPQ        R10, $0x06
-	JL          store162_five
+	JL          store145_five
 	VMOVLPS     X5, 16(AX)
-	JE          store162_swap
+	JE          store145_swap
 	VEXTRACTPS  $0x02, X5, 24(AX)
-	JMP         store162_swap
+	JMP         store145_swap
 
-store162_five:
+store145_five:
 	VMOVSS X5, 16(AX)
 
-store162_swap:
+store145_swap:
 	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store162_end
+	JMP        store145_end
 
-store162_few:
+store145_few:
 	CMPQ       R10, $0x02
-	JL         store162_one
+	JL         store145_one
 	VMOVLPS    X5, (AX)
-	JE         store162_end
+	JE         store145_end
 	VEXTRACTPS $0x02, X5, 8(AX)
-	JMP        store162_end
+	JMP        store145_end
 
-store162_one:
+store145_one:
 	VMOVSS X5, (AX)
 
-store162_end:
+store145_end:
 pass2_end:
 	SUBQ R11, BX
 	MOVQ gamma+32(FP), SI
@@ -35954,58 +35804,41 @@ row:
 	VBROADCASTSS (DX), Z0
 	ADDQ         $+4, DX
 	MOVQ         R9, R10
-	SUBQ         $+64, R10
+	SUBQ         $+32, R10
 	JL           pass2_blocks_end
 
 pass2_blocks:
 	VMOVUPS     (BX), Z2
-	VMOVUPS     64(BX), Z3
-	VMOVUPS     128(BX), Z4
-	VMOVUPS     192(BX), Z5
 	VSUBPS      Z1, Z2, Z2
-	VSUBPS      Z1, Z3, Z3
-	VSUBPS      Z1, Z4, Z4
-	VSUBPS      Z1, Z5, Z5
 	VMULPS      Z0, Z2, Z2
+	VMOVUPS     (DI), Z3
+	VFMADD231PS (SI), Z2, Z3
+	VMOVUPS     Z3, (AX)
+	VMOVUPS     64(BX), Z3
+	VSUBPS      Z1, Z3, Z3
 	VMULPS      Z0, Z3, Z3
-	VMULPS      Z0, Z4, Z4
-	VMULPS      Z0, Z5, Z5
-	VMOVUPS     (SI), Z6
-	VMOVUPS     64(SI), Z7
-	VMOVUPS     128(SI), Z8
-	VMOVUPS     192(SI), Z9
-	VMOVUPS     (DI), Z10
-	VMOVUPS     64(DI), Z11
-	VMOVUPS     128(DI), Z12
-	VMOVUPS     192(DI), Z13
-	VFMADD231PS Z6, Z2, Z10
-	VFMADD231PS Z7, Z3, Z11
-	VFMADD231PS Z8, Z4, Z12
-	VFMADD231PS Z9, Z5, Z13
-	VMOVUPS     Z10, (AX)
-	VMOVUPS     Z11, 64(AX)
-	VMOVUPS     Z12, 128(AX)
-	VMOVUPS     Z13, 192(AX)
-	ADDQ        $+256, BX
-	ADDQ        $+256, SI
-	ADDQ        $+256, DI
-	ADDQ        $+256, AX
-	SUBQ        $+64, R10
+	VMOVUPS     64(DI), Z2
+	VFMADD231PS 64(SI), Z3, Z2
+	VMOVUPS     Z2, 64(AX)
+	ADDQ        $+128, BX
+	ADDQ        $+128, SI
+	ADDQ        $+128, DI
+	ADDQ        $+128, AX
+	SUBQ        $+32, R10
 	JGE         pass2_blocks
 
 pass2_blocks_end:
-	ADDQ $+64, R10
+	ADDQ $+32, R10
 	SUBQ $+16, R10
 	JL   pass2_vectors_end
 
 pass2_vectors:
-	VMOVUPS     (BX), Z13
-	VSUBPS      Z1, Z13, Z13
-	VMULPS      Z0, Z13, Z13
-	VMOVUPS     (SI), Z12
-	VMOVUPS     (DI), Z11
-	VFMADD231PS Z12, Z13, Z11
-	VMOVUPS     Z11, (AX)
+	VMOVUPS     (BX), Z2
+	VSUBPS      Z1, Z2, Z2
+	VMULPS      Z0, Z2, Z2
+	VMOVUPS     (DI), Z3
+	VFMADD231PS (SI), Z2, Z3
+	VMOVUPS     Z3, (AX)
 	ADDQ        $+64, BX
 	ADDQ        $+64, SI
 	ADDQ        $+64, DI
@@ -36017,13 +35850,13 @@ pass2_vectors_end:
 	ADDQ        $+16, R10
 	TESTQ       R10, R10
 	JE          pass2_end
-	VMOVUPS.Z   (BX), K1, Z11
-	VSUBPS      Z1, Z11, Z11
-	VMULPS      Z0, Z11, Z11
-	VMOVUPS.Z   (SI), K1, Z12
-	VMOVUPS.Z   (DI), K1, Z13
-	VFMADD231PS Z12, Z11, Z13
-	VMOVUPS     Z13, K1, (AX)
+	VMOVUPS.Z   (BX), K1, Z3
+	VSUBPS      Z1, Z3, Z3
+	VMULPS      Z0, Z3, Z3
+	VMOVUPS.Z   (SI), K1, Z2
+	VMOVUPS.Z   (DI), K1, Z4
+	VFMADD231PS Z2, Z3, Z4
+	VMOVUPS     Z4, K1, (AX)
 
 pass2_end:
 	SUBQ R11, BX
@@ -36602,18 +36435,14 @@ row:
 	JL           pass2_blocks_end
 
 pass2_blocks:
-	VMOVUPS     (BX), Z7
-	VMOVUPS     64(BX), Z8
-	VMOVUPS     128(BX), Z9
-	VMOVUPS     192(BX), Z10
-	VMOVUPS     (DI), Z11
-	VMOVUPS     64(DI), Z12
-	VMOVUPS     128(DI), Z13
-	VMOVUPS     192(DI), Z14
-	VFMADD231PS Z11, Z7, Z3
-	VFMADD231PS Z12, Z8, Z4
-	VFMADD231PS Z13, Z9, Z5
-	VFMADD231PS Z14, Z10, Z6
+	VMOVUPS     (DI), Z7
+	VMOVUPS     64(DI), Z8
+	VMOVUPS     128(DI), Z9
+	VMOVUPS     192(DI), Z10
+	VFMADD231PS (BX), Z7, Z3
+	VFMADD231PS 64(BX), Z8, Z4
+	VFMADD231PS 128(BX), Z9, Z5
+	VFMADD231PS 192(BX), Z10, Z6
 	ADDQ        $+256, BX
 	ADDQ        $+256, DI
 	SUBQ        $+64, R10
@@ -36623,33 +36452,29 @@ pass2_blocks_end:
 	ADDQ        $+64, R10
 	CMPQ        R10, $+16
 	JL          pass2_partial0
-	VMOVUPS     (BX), Z14
 	VMOVUPS     (DI), Z10
-	VFMADD231PS Z10, Z14, Z3
+	VFMADD231PS (BX), Z10, Z3
 	ADDQ        $+64, BX
 	ADDQ        $+64, DI
 	ADDQ        $-16, R10
 	CMPQ        R10, $+16
 	JL          pass2_partial1
-	VMOVUPS     (BX), Z10
-	VMOVUPS     (DI), Z14
-	VFMADD231PS Z14, Z10, Z4
+	VMOVUPS     (DI), Z10
+	VFMADD231PS (BX), Z10, Z4
 	ADDQ        $+64, BX
 	ADDQ        $+64, DI
 	ADDQ        $-16, R10
 	CMPQ        R10, $+16
 	JL          pass2_partial2
-	VMOVUPS     (BX), Z14
 	VMOVUPS     (DI), Z10
-	VFMADD231PS Z10, Z14, Z5
+	VFMADD231PS (BX), Z10, Z5
 	ADDQ        $+64, BX
 	ADDQ        $+64, DI
 	ADDQ        $-16, R10
 	CMPQ        R10, $+16
 	JL          pass2_partial3
-	VMOVUPS     (BX), Z10
-	VMOVUPS     (DI), Z14
-	VFMADD231PS Z14, Z10, Z6
+	VMOVUPS     (DI), Z10
+	VFMADD231PS (BX), Z10, Z6
 	ADDQ        $+64, BX
 	ADDQ        $+64, DI
 	ADDQ        $-16, R10
@@ -36658,54 +36483,54 @@ pass2_blocks_end:
 pass2_partial0:
 	TESTQ        R10, R10
 	JE           pass2_fold
-	VMOVUPS.Z    (BX), K1, Z14
-	VBROADCASTSS lanes_80000000<>+0(SB), Z10
-	VBLENDMPS    Z14, Z10, K1, Z14
-	VMOVUPS.Z    (DI), K1, Z10
-	VFMADD231PS  Z10, Z14, Z3
+	VMOVUPS.Z    (BX), K1, Z10
+	VBROADCASTSS lanes_80000000<>+0(SB), Z9
+	VBLENDMPS    Z10, Z9, K1, Z10
+	VMOVUPS.Z    (DI), K1, Z9
+	VFMADD231PS  Z9, Z10, Z3
 	JMP          pass2_fold
 
 pass2_partial1:
 	TESTQ        R10, R10
 	JE           pass2_fold
-	VMOVUPS.Z    (BX), K1, Z10
-	VBROADCASTSS lanes_80000000<>+0(SB), Z14
-	VBLENDMPS    Z10, Z14, K1, Z10
-	VMOVUPS.Z    (DI), K1, Z14
-	VFMADD231PS  Z14, Z10, Z4
+	VMOVUPS.Z    (BX), K1, Z9
+	VBROADCASTSS lanes_80000000<>+0(SB), Z10
+	VBLENDMPS    Z9, Z10, K1, Z9
+	VMOVUPS.Z    (DI), K1, Z10
+	VFMADD231PS  Z10, Z9, Z4
 	JMP          pass2_fold
 
 pass2_partial2:
 	TESTQ        R10, R10
 	JE           pass2_fold
-	VMOVUPS.Z    (BX), K1, Z14
-	VBROADCASTSS lanes_80000000<>+0(SB), Z10
-	VBLENDMPS    Z14, Z10, K1, Z14
-	VMOVUPS.Z    (DI), K1, Z10
-	VFMADD231PS  Z10, Z14, Z5
+	VMOVUPS.Z    (BX), K1, Z10
+	VBROADCASTSS lanes_80000000<>+0(SB), Z9
+	VBLENDMPS    Z10, Z9, K1, Z10
+	VMOVUPS.Z    (DI), K1, Z9
+	VFMADD231PS  Z9, Z10, Z5
 	JMP          pass2_fold
 
 pass2_partial3:
 	TESTQ        R10, R10
 	JE           pass2_fold
-	VMOVUPS.Z    (BX), K1, Z10
-	VBROADCASTSS lanes_80000000<>+0(SB), Z14
-	VBLENDMPS    Z10, Z14, K1, Z10
-	VMOVUPS.Z    (DI), K1, Z14
-	VFMADD231PS  Z14, Z10, Z6
+	VMOVUPS.Z    (BX), K1, Z9
+	VBROADCASTSS lanes_80000000<>+0(SB), Z10
+	VBLENDMPS    Z9, Z10, K1, Z9
+	VMOVUPS.Z    (DI), K1, Z10
+	VFMADD231PS  Z10, Z9, Z6
 
 pass2_fold:
 	VADDPS        Z5, Z3, Z3
 	VADDPS        Z6, Z4, Z4
 	VADDPS        Z4, Z3, Z3
-	VEXTRACTF64X4 $0x01, Z3, Y14
-	VADDPS        Y14, Y3, Y3
-	VEXTRACTF32X4 $0x01, Y3, X14
-	VADDPS        X14, X3, X3
-	VSHUFPS       $0x0e, X3, X3, X14
-	VADDPS        X14, X3, X3
-	VSHUFPS       $0x01, X3, X3, X14
-	VADDPS        X14, X3, X3
+	VEXTRACTF64X4 $0x01, Z3, Y10
+	VADDPS        Y10, Y3, Y3
+	VEXTRACTF32X4 $0x01, Y3, X10
+	VADDPS        X10, X3, X3
+	VSHUFPS       $0x0e, X3, X3, X10
+	VADDPS        X10, X3, X3
+	VSHUFPS       $0x01, X3, X3, X10
+	VADDPS        X10, X3, X3
 	SUBQ          R11, BX
 	MOVQ          gamma+40(FP), DI
 	VDIVPS        X0, X3, X6
@@ -36713,39 +36538,35 @@ pass2_fold:
 	VPXOR         X3, X3, X3
 	VPXOR         X5, X5, X5
 	VPXOR         X4, X4, X4
-	VPXOR         X14, X14, X14
+	VPXOR         X10, X10, X10
 	SUBQ          $+64, R10
 	JL            pass4_blocks_end
 
 pass4_blocks:
-	VMOVUPS     (CX), Z10
-	VMOVUPS     64(CX), Z13
-	VMOVUPS     128(CX), Z9
-	VMOVUPS     192(CX), Z12
-	VSUBPS      Z1, Z10, Z10
-	VSUBPS      Z1, Z13, Z13
+	VMOVUPS     (CX), Z9
+	VMOVUPS     64(CX), Z8
+	VMOVUPS     128(CX), Z7
+	VMOVUPS     192(CX), Z11
 	VSUBPS      Z1, Z9, Z9
-	VSUBPS      Z1, Z12, Z12
-	VMULPS      Z2, Z10, Z10
-	VMULPS      Z2, Z13, Z13
+	VSUBPS      Z1, Z8, Z8
+	VSUBPS      Z1, Z7, Z7
+	VSUBPS      Z1, Z11, Z11
 	VMULPS      Z2, Z9, Z9
-	VMULPS      Z2, Z12, Z12
-	VMOVUPS     (BX), Z8
-	VMOVUPS     64(BX), Z11
-	VMOVUPS     128(BX), Z7
-	VMOVUPS     192(BX), Z15
-	VMOVUPS     (DI), Z16
-	VMOVUPS     64(DI), Z17
-	VMOVUPS     128(DI), Z18
-	VMOVUPS     192(DI), Z19
-	VMULPS      Z16, Z8, Z16
-	VMULPS      Z17, Z11, Z17
-	VMULPS      Z18, Z7, Z18
-	VMULPS      Z19, Z15, Z19
-	VFMADD231PS Z10, Z16, Z3
-	VFMADD231PS Z13, Z17, Z5
-	VFMADD231PS Z9, Z18, Z4
-	VFMADD231PS Z12, Z19, Z14
+	VMULPS      Z2, Z8, Z8
+	VMULPS      Z2, Z7, Z7
+	VMULPS      Z2, Z11, Z11
+	VMOVUPS     (DI), Z12
+	VMOVUPS     64(DI), Z13
+	VMOVUPS     128(DI), Z14
+	VMOVUPS     192(DI), Z15
+	VMULPS      (BX), Z12, Z12
+	VMULPS      64(BX), Z13, Z13
+	VMULPS      128(BX), Z14, Z14
+	VMULPS      192(BX), Z15, Z15
+	VFMADD231PS Z9, Z12, Z3
+	VFMADD231PS Z8, Z13, Z5
+	VFMADD231PS Z7, Z14, Z4
+	VFMADD231PS Z11, Z15, Z10
 	ADDQ        $+256, CX
 	ADDQ        $+256, BX
 	ADDQ        $+256, DI
@@ -36756,52 +36577,48 @@ pass4_blocks_end:
 	ADDQ        $+64, R10
 	CMPQ        R10, $+16
 	JL          pass4_partial0
-	VMOVUPS     (CX), Z12
-	VSUBPS      Z1, Z12, Z12
-	VMULPS      Z2, Z12, Z12
-	VMOVUPS     (BX), Z19
-	VMOVUPS     (DI), Z9
-	VMULPS      Z9, Z19, Z9
-	VFMADD231PS Z12, Z9, Z3
+	VMOVUPS     (CX), Z11
+	VSUBPS      Z1, Z11, Z11
+	VMULPS      Z2, Z11, Z11
+	VMOVUPS     (DI), Z15
+	VMULPS      (BX), Z15, Z15
+	VFMADD231PS Z11, Z15, Z3
 	ADDQ        $+64, CX
 	ADDQ        $+64, BX
 	ADDQ        $+64, DI
 	ADDQ        $-16, R10
 	CMPQ        R10, $+16
 	JL          pass4_partial1
-	VMOVUPS     (CX), Z12
-	VSUBPS      Z1, Z12, Z12
-	VMULPS      Z2, Z12, Z12
-	VMOVUPS     (BX), Z9
-	VMOVUPS     (DI), Z19
-	VMULPS      Z19, Z9, Z19
-	VFMADD231PS Z12, Z19, Z5
+	VMOVUPS     (CX), Z11
+	VSUBPS      Z1, Z11, Z11
+	VMULPS      Z2, Z11, Z11
+	VMOVUPS     (DI), Z15
+	VMULPS      (BX), Z15, Z15
+	VFMADD231PS Z11, Z15, Z5
 	ADDQ        $+64, CX
 	ADDQ        $+64, BX
 	ADDQ        $+64, DI
 	ADDQ        $-16, R10
 	CMPQ        R10, $+16
 	JL          pass4_partial2
-	VMOVUPS     (CX), Z12
-	VSUBPS      Z1, Z12, Z12
-	VMULPS      Z2, Z12, Z12
-	VMOVUPS     (BX), Z19
-	VMOVUPS     (DI), Z9
-	VMULPS      Z9, Z19, Z9
-	VFMADD231PS Z12, Z9, Z4
+	VMOVUPS     (CX), Z11
+	VSUBPS      Z1, Z11, Z11
+	VMULPS      Z2, Z11, Z11
+	VMOVUPS     (DI), Z15
+	VMULPS      (BX), Z15, Z15
+	VFMADD231PS Z11, Z15, Z4
 	ADDQ        $+64, CX
 	ADDQ        $+64, BX
 	ADDQ        $+64, DI
 	ADDQ        $-16, R10
 	CMPQ        R10, $+16
 	JL          pass4_partial3
-	VMOVUPS     (CX), Z12
-	VSUBPS      Z1, Z12, Z12
-	VMULPS      Z2, Z12, Z12
-	VMOVUPS     (BX), Z9
-	VMOVUPS     (DI), Z19
-	VMULPS      Z19, Z9, Z19
-	VFMADD231PS Z12, Z19, Z14
+	VMOVUPS     (CX), Z11
+	VSUBPS      Z1, Z11, Z11
+	VMULPS      Z2, Z11, Z11
+	VMOVUPS     (DI), Z15
+	VMULPS      (BX), Z15, Z15
+	VFMADD231PS Z11, Z15, Z10
 	ADDQ        $+64, CX
 	ADDQ        $+64, BX
 	ADDQ        $+64, DI
@@ -36811,81 +36628,81 @@ pass4_blocks_end:
 pass4_partial0:
 	TESTQ        R10, R10
 	JE           pass4_fold
-	VMOVUPS.Z    (CX), K1, Z12
-	VSUBPS       Z1, Z12, Z12
-	VMULPS       Z2, Z12, Z12
-	VBROADCASTSS lanes_80000000<>+0(SB), Z19
-	VBLENDMPS    Z12, Z19, K1, Z12
-	VMOVUPS.Z    (BX), K1, Z19
-	VMOVUPS.Z    (DI), K1, Z9
-	VMULPS       Z9, Z19, Z9
-	VFMADD231PS  Z12, Z9, Z3
+	VMOVUPS.Z    (CX), K1, Z11
+	VSUBPS       Z1, Z11, Z11
+	VMULPS       Z2, Z11, Z11
+	VBROADCASTSS lanes_80000000<>+0(SB), Z15
+	VBLENDMPS    Z11, Z15, K1, Z11
+	VMOVUPS.Z    (BX), K1, Z15
+	VMOVUPS.Z    (DI), K1, Z7
+	VMULPS       Z7, Z15, Z7
+	VFMADD231PS  Z11, Z7, Z3
 	JMP          pass4_fold
 
 pass4_partial1:
 	TESTQ        R10, R10
 	JE           pass4_fold
-	VMOVUPS.Z    (CX), K1, Z12
-	VSUBPS       Z1, Z12, Z12
-	VMULPS       Z2, Z12, Z12
-	VBROADCASTSS lanes_80000000<>+0(SB), Z9
-	VBLENDMPS    Z12, Z9, K1, Z12
-	VMOVUPS.Z    (BX), K1, Z9
-	VMOVUPS.Z    (DI), K1, Z19
-	VMULPS       Z19, Z9, Z19
-	VFMADD231PS  Z12, Z19, Z5
+	VMOVUPS.Z    (CX), K1, Z11
+	VSUBPS       Z1, Z11, Z11
+	VMULPS       Z2, Z11, Z11
+	VBROADCASTSS lanes_80000000<>+0(SB), Z7
+	VBLENDMPS    Z11, Z7, K1, Z11
+	VMOVUPS.Z    (BX), K1, Z7
+	VMOVUPS.Z    (DI), K1, Z15
+	VMULPS       Z15, Z7, Z15
+	VFMADD231PS  Z11, Z15, Z5
 	JMP          pass4_fold
 
 pass4_partial2:
 	TESTQ        R10, R10
 	JE           pass4_fold
-	VMOVUPS.Z    (CX), K1, Z12
-	VSUBPS       Z1, Z12, Z12
-	VMULPS       Z2, Z12, Z12
-	VBROADCASTSS lanes_80000000<>+0(SB), Z19
-	VBLENDMPS    Z12, Z19, K1, Z12
-	VMOVUPS.Z    (BX), K1, Z19
-	VMOVUPS.Z    (DI), K1, Z9
-	VMULPS       Z9, Z19, Z9
-	VFMADD231PS  Z12, Z9, Z4
+	VMOVUPS.Z    (CX), K1, Z11
+	VSUBPS       Z1, Z11, Z11
+	VMULPS       Z2, Z11, Z11
+	VBROADCASTSS lanes_80000000<>+0(SB), Z15
+	VBLENDMPS    Z11, Z15, K1, Z11
+	VMOVUPS.Z    (BX), K1, Z15
+	VMOVUPS.Z    (DI), K1, Z7
+	VMULPS       Z7, Z15, Z7
+	VFMADD231PS  Z11, Z7, Z4
 	JMP          pass4_fold
 
 pass4_partial3:
 	TESTQ        R10, R10
 	JE           pass4_fold
-	VMOVUPS.Z    (CX), K1, Z12
-	VSUBPS       Z1, Z12, Z12
-	VMULPS       Z2, Z12, Z12
-	VBROADCASTSS lanes_80000000<>+0(SB), Z9
-	VBLENDMPS    Z12, Z9, K1, Z12
-	VMOVUPS.Z    (BX), K1, Z9
-	VMOVUPS.Z    (DI), K1, Z19
-	VMULPS       Z19, Z9, Z19
-	VFMADD231PS  Z12, Z19, Z14
+	VMOVUPS.Z    (CX), K1, Z11
+	VSUBPS       Z1, Z11, Z11
+	VMULPS       Z2, Z11, Z11
+	VBROADCASTSS lanes_80000000<>+0(SB), Z7
+	VBLENDMPS    Z11, Z7, K1, Z11
+	VMOVUPS.Z    (BX), K1, Z7
+	VMOVUPS.Z    (DI), K1, Z15
+	VMULPS       Z15, Z7, Z15
+	VFMADD231PS  Z11, Z15, Z10
 
 pass4_fold:
 	VADDPS        Z4, Z3, Z3
-	VADDPS        Z14, Z5, Z5
+	VADDPS        Z10, Z5, Z5
 	VADDPS        Z5, Z3, Z3
-	VEXTRACTF64X4 $0x01, Z3, Y12
-	VADDPS        Y12, Y3, Y3
-	VEXTRACTF32X4 $0x01, Y3, X12
-	VADDPS        X12, X3, X3
-	VSHUFPS       $0x0e, X3, X3, X12
-	VADDPS        X12, X3, X3
-	VSHUFPS       $0x01, X3, X3, X12
-	VADDPS        X12, X3, X3
+	VEXTRACTF64X4 $0x01, Z3, Y11
+	VADDPS        Y11, Y3, Y3
+	VEXTRACTF32X4 $0x01, Y3, X11
+	VADDPS        X11, X3, X3
+	VSHUFPS       $0x0e, X3, X3, X11
+	VADDPS        X11, X3, X3
+	VSHUFPS       $0x01, X3, X3, X11
+	VADDPS        X11, X3, X3
 	SUBQ          R11, CX
 	SUBQ          R11, BX
 	MOVQ          gamma+40(FP), DI
-	VDIVPS        X0, X3, X14
+	VDIVPS        X0, X3, X10
 	VMOVSS        X1, (AX)
 	ADDQ          $+4, AX
 	VMOVSS        X2, (AX)
 	ADDQ          $+4, AX
 	VMOVSS        X6, (AX)
 	ADDQ          $+4, AX
-	VMOVSS        X14, (AX)
+	VMOVSS        X10, (AX)
 	ADDQ          $+4, AX
 	LEAQ          (BX)(R9*4), BX
 	LEAQ          (CX)(R9*4), CX
@@ -37015,98 +36832,98 @@ pass4_vectors_end:
 	VFNMADD231PS Y1, Y7, Y10
 	VMULPS       Y10, Y3, Y10
 	CMPQ         R11, $0x04
-	JL           store163_few
+	JL           store146_few
 	VMOVUPS      X12, (BX)
-	JE           store163_end
+	JE           store146_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         R11, $0x06
-	JL           store163_five
+	JL           store146_five
 	VMOVLPS      X12, 16(BX)
-	JE           store163_swap
+	JE           store146_swap
 	VEXTRACTPS   $0x02, X12, 24(BX)
-	JMP          store163_swap
+	JMP          store146_swap
 
-store163_five:
+store146_five:
 	VMOVSS X12, 16(BX)
 
-store163_swap:
+store146_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store163_end
+	JMP        store146_end
 
-store163_few:
+store146_few:
 	CMPQ       R11, $0x02
-	JL         store163_one
+	JL         store146_one
 	VMOVLPS    X12, (BX)
-	JE         store163_end
+	JE         store146_end
 	VEXTRACTPS $0x02, X12, 8(BX)
-	JMP        store163_end
+	JMP        store146_end
 
-store163_one:
+store146_one:
 	VMOVSS X12, (BX)
 
-store163_end:
+store146_end:
 	CMPQ       R11, $0x04
-	JL         store164_few
+	JL         store147_few
 	VMOVUPS    X8, (CX)
-	JE         store164_end
+	JE         store147_end
 	VPERM2F128 $0x01, Y8, Y8, Y8
 	CMPQ       R11, $0x06
-	JL         store164_five
+	JL         store147_five
 	VMOVLPS    X8, 16(CX)
-	JE         store164_swap
+	JE         store147_swap
 	VEXTRACTPS $0x02, X8, 24(CX)
-	JMP        store164_swap
+	JMP        store147_swap
 
-store164_five:
+store147_five:
 	VMOVSS X8, 16(CX)
 
-store164_swap:
+store147_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store164_end
+	JMP        store147_end
 
-store164_few:
+store147_few:
 	CMPQ       R11, $0x02
-	JL         store164_one
+	JL         store147_one
 	VMOVLPS    X8, (CX)
-	JE         store164_end
+	JE         store147_end
 	VEXTRACTPS $0x02, X8, 8(CX)
-	JMP        store164_end
+	JMP        store147_end
 
-store164_one:
+store147_one:
 	VMOVSS X8, (CX)
 
-store164_end:
+store147_end:
 	CMPQ       R11, $0x04
-	JL         store165_few
+	JL         store148_few
 	VMOVUPS    X10, (AX)
-	JE         store165_end
+	JE         store148_end
 	VPERM2F128 $0x01, Y10, Y10, Y10
 	CMPQ       R11, $0x06
-	JL         store165_five
+	JL         store148_five
 	VMOVLPS    X10, 16(AX)
-	JE         store165_swap
+	JE         store148_swap
 	VEXTRACTPS $0x02, X10, 24(AX)
-	JMP        store165_swap
+	JMP        store148_swap
 
-store165_five:
+store148_five:
 	VMOVSS X10, 16(AX)
 
-store165_swap:
+store148_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store165_end
+	JMP        store148_end
 
-store165_few:
+store148_few:
 	CMPQ       R11, $0x02
-	JL         store165_one
+	JL         store148_one
 	VMOVLPS    X10, (AX)
-	JE         store165_end
+	JE         store148_end
 	VEXTRACTPS $0x02, X10, 8(AX)
-	JMP        store165_end
+	JMP        store148_end
 
-store165_one:
+store148_one:
 	VMOVSS X10, (AX)
 
-store165_end:
+store148_end:
 pass4_end:
 	SUBQ R12, SI
 	SUBQ R12, DX
@@ -37182,34 +36999,26 @@ pass4_blocks:
 	VFMADD231PS  Z5, Z9, Z13
 	VFMADD231PS  Z6, Z10, Z14
 	VFMADD231PS  Z7, Z11, Z15
-	VMOVUPS      (CX), Z16
-	VMOVUPS      64(CX), Z17
-	VMOVUPS      128(CX), Z18
-	VMOVUPS      192(CX), Z19
-	VADDPS       Z16, Z8, Z16
-	VADDPS       Z17, Z9, Z17
-	VADDPS       Z18, Z10, Z18
-	VADDPS       Z19, Z11, Z19
-	VMOVUPS      (DI), Z20
-	VMOVUPS      64(DI), Z21
-	VMOVUPS      128(DI), Z22
-	VMOVUPS      192(DI), Z23
-	VMULPS       Z20, Z8, Z20
-	VMULPS       Z21, Z9, Z21
-	VMULPS       Z22, Z10, Z22
-	VMULPS       Z23, Z11, Z23
-	VSUBPS       Z1, Z20, Z20
-	VSUBPS       Z1, Z21, Z21
-	VSUBPS       Z1, Z22, Z22
-	VSUBPS       Z1, Z23, Z23
-	VFNMADD231PS Z0, Z4, Z20
-	VFNMADD231PS Z0, Z5, Z21
-	VFNMADD231PS Z0, Z6, Z22
-	VFNMADD231PS Z0, Z7, Z23
-	VMULPS       Z20, Z2, Z20
-	VMULPS       Z21, Z2, Z21
-	VMULPS       Z22, Z2, Z22
-	VMULPS       Z23, Z2, Z23
+	VADDPS       (CX), Z8, Z16
+	VADDPS       64(CX), Z9, Z17
+	VADDPS       128(CX), Z10, Z18
+	VADDPS       192(CX), Z11, Z19
+	VMULPS       (DI), Z8, Z8
+	VMULPS       64(DI), Z9, Z9
+	VMULPS       128(DI), Z10, Z10
+	VMULPS       192(DI), Z11, Z11
+	VSUBPS       Z1, Z8, Z8
+	VSUBPS       Z1, Z9, Z9
+	VSUBPS       Z1, Z10, Z10
+	VSUBPS       Z1, Z11, Z11
+	VFNMADD231PS Z0, Z4, Z8
+	VFNMADD231PS Z0, Z5, Z9
+	VFNMADD231PS Z0, Z6, Z10
+	VFNMADD231PS Z0, Z7, Z11
+	VMULPS       Z8, Z2, Z8
+	VMULPS       Z9, Z2, Z9
+	VMULPS       Z10, Z2, Z10
+	VMULPS       Z11, Z2, Z11
 	VMOVUPS      Z12, (BX)
 	VMOVUPS      Z13, 64(BX)
 	VMOVUPS      Z14, 128(BX)
@@ -37218,10 +37027,10 @@ pass4_blocks:
 	VMOVUPS      Z17, 64(CX)
 	VMOVUPS      Z18, 128(CX)
 	VMOVUPS      Z19, 192(CX)
-	VMOVUPS      Z20, (AX)
-	VMOVUPS      Z21, 64(AX)
-	VMOVUPS      Z22, 128(AX)
-	VMOVUPS      Z23, 192(AX)
+	VMOVUPS      Z8, (AX)
+	VMOVUPS      Z9, 64(AX)
+	VMOVUPS      Z10, 128(AX)
+	VMOVUPS      Z11, 192(AX)
 	ADDQ         $+256, SI
 	ADDQ         $+256, DX
 	ADDQ         $+256, BX
@@ -37237,22 +37046,20 @@ pass4_blocks_end:
 	JL   pass4_vectors_end
 
 pass4_vectors:
-	VMOVUPS      (SI), Z23
-	VSUBPS       Z3, Z23, Z23
-	VMULPS       Z2, Z23, Z23
-	VMOVUPS      (DX), Z22
-	VMOVUPS      (BX), Z21
-	VFMADD231PS  Z23, Z22, Z21
-	VMOVUPS      (CX), Z20
-	VADDPS       Z20, Z22, Z20
-	VMOVUPS      (DI), Z19
-	VMULPS       Z19, Z22, Z19
-	VSUBPS       Z1, Z19, Z19
-	VFNMADD231PS Z0, Z23, Z19
-	VMULPS       Z19, Z2, Z19
-	VMOVUPS      Z21, (BX)
-	VMOVUPS      Z20, (CX)
-	VMOVUPS      Z19, (AX)
+	VMOVUPS      (SI), Z11
+	VSUBPS       Z3, Z11, Z11
+	VMULPS       Z2, Z11, Z11
+	VMOVUPS      (DX), Z10
+	VMOVUPS      (BX), Z9
+	VFMADD231PS  Z11, Z10, Z9
+	VADDPS       (CX), Z10, Z8
+	VMULPS       (DI), Z10, Z10
+	VSUBPS       Z1, Z10, Z10
+	VFNMADD231PS Z0, Z11, Z10
+	VMULPS       Z10, Z2, Z10
+	VMOVUPS      Z9, (BX)
+	VMOVUPS      Z8, (CX)
+	VMOVUPS      Z10, (AX)
 	ADDQ         $+64, SI
 	ADDQ         $+64, DX
 	ADDQ         $+64, BX
@@ -37266,22 +37073,22 @@ pass4_vectors_end:
 	ADDQ         $+16, R11
 	TESTQ        R11, R11
 	JE           pass4_end
-	VMOVUPS.Z    (SI), K1, Z19
-	VSUBPS       Z3, Z19, Z19
-	VMULPS       Z2, Z19, Z19
-	VMOVUPS.Z    (DX), K1, Z20
-	VMOVUPS.Z    (BX), K1, Z21
-	VFMADD231PS  Z19, Z20, Z21
-	VMOVUPS.Z    (CX), K1, Z23
-	VADDPS       Z23, Z20, Z23
-	VMOVUPS.Z    (DI), K1, Z22
-	VMULPS       Z22, Z20, Z22
-	VSUBPS       Z1, Z22, Z22
-	VFNMADD231PS Z0, Z19, Z22
-	VMULPS       Z22, Z2, Z22
-	VMOVUPS      Z21, K1, (BX)
-	VMOVUPS      Z23, K1, (CX)
-	VMOVUPS      Z22, K1, (AX)
+	VMOVUPS.Z    (SI), K1, Z10
+	VSUBPS       Z3, Z10, Z10
+	VMULPS       Z2, Z10, Z10
+	VMOVUPS.Z    (DX), K1, Z8
+	VMOVUPS.Z    (BX), K1, Z9
+	VFMADD231PS  Z10, Z8, Z9
+	VMOVUPS.Z    (CX), K1, Z11
+	VADDPS       Z11, Z8, Z11
+	VMOVUPS.Z    (DI), K1, Z19
+	VMULPS       Z19, Z8, Z19
+	VSUBPS       Z1, Z19, Z19
+	VFNMADD231PS Z0, Z10, Z19
+	VMULPS       Z19, Z2, Z19
+	VMOVUPS      Z9, K1, (BX)
+	VMOVUPS      Z11, K1, (CX)
+	VMOVUPS      Z19, K1, (AX)
 
 pass4_end:
 	SUBQ R12, SI
@@ -37366,53 +37173,55 @@ vectors_end:
 	ADDQ        $+8, SI
 	TESTQ       SI, SI
 	JE          done
-	LEAQ        partial_masks<>+0(SB), DI
-	NEGQ        SI
-	VMOVUPS     32(DI)(SI*4), Y3
-	NEGQ        SI
-	VMASKMOVPS  (BX), Y3, Y2
-	VSUBPS      Y0, Y2, Y2
-	VMULPS      Y1, Y2, Y2
-	VMASKMOVPS  (CX), Y3, Y4
-	VMASKMOVPS  (DX), Y3, Y5
-	VFMADD231PS Y4, Y2, Y5
-	CMPQ        SI, $0x04
-	JL          store166_few
-	VMOVUPS     X5, (AX)
-	JE          store166_end
-	VPERM2F128  $0x01, Y5, Y5, Y5
-	CMPQ        SI, $0x06
-	JL          store166_five
-	VMOVLPS     X5, 16(AX)
-	JE          store166_swap
-	VEXTRACTPS  $0x02, X5, 24(AX)
-	JMP         store166_swap
+	CMPQ        SI, $+4
+	JL          piece4_end
+	VMOVUPS     (BX), X3
+	VSUBPS      X0, X3, X3
+	VMULPS      X1, X3, X3
+	VMOVUPS     (CX), X2
+	VMOVUPS     (DX), X4
+	VFMADD231PS X2, X3, X4
+	VMOVUPS     X4, (AX)
+	ADDQ        $+16, AX
+	ADDQ        $+16, BX
+	ADDQ        $+16, CX
+	ADDQ        $+16, DX
+	ADDQ        $-4, SI
 
-store166_five:
-	VMOVSS X5, 16(AX)
+piece4_end:
+	CMPQ        SI, $+2
+	JL          piece2_end
+	VMOVSD      (BX), X4
+	VSUBPS      X0, X4, X4
+	VMULPS      X1, X4, X4
+	VMOVSD      (CX), X2
+	VMOVSD      (DX), X3
+	VFMADD231PS X2, X4, X3
+	VMOVSD      X3, (AX)
+	ADDQ        $+8, AX
+	ADDQ        $+8, BX
+	ADDQ        $+8, CX
+	ADDQ        $+8, DX
+	ADDQ        $-2, SI
 
-store166_swap:
-	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store166_end
+piece2_end:
+	CMPQ        SI, $+1
+	JL          piece1_end
+	VMOVSS      (BX), X3
+	VSUBPS      X0, X3, X3
+	VMULPS      X1, X3, X3
+	VMOVSS      (CX), X2
+	VMOVSS      (DX), X4
+	VFMADD231PS X2, X3, X4
+	VMOVSS      X4, (AX)
 
-store166_few:
-	CMPQ       SI, $0x02
-	JL         store166_one
-	VMOVLPS    X5, (AX)
-	JE         store166_end
-	VEXTRACTPS $0x02, X5, 8(AX)
-	JMP        store166_end
-
-store166_one:
-	VMOVSS X5, (AX)
-
-store166_end:
+piece1_end:
 done:
 	VZEROUPPER
 	RET
 
 // func LayerNormAVX512(dst *float32, x *float32, gamma *float32, beta *float32, n int, mean float32, rstd float32)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, FMA3
 TEXT ·LayerNormAVX512(SB), NOSPLIT, $0-48
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), BX
@@ -37421,58 +37230,41 @@ TEXT ·LayerNormAVX512(SB), NOSPLIT, $0-48
 	MOVQ         n+32(FP), SI
 	VBROADCASTSS mean+40(FP), Z0
 	VBROADCASTSS rstd+44(FP), Z1
-	SUBQ         $+64, SI
+	SUBQ         $+32, SI
 	JL           blocks_end
 
 blocks:
 	VMOVUPS     (BX), Z2
-	VMOVUPS     64(BX), Z3
-	VMOVUPS     128(BX), Z4
-	VMOVUPS     192(BX), Z5
 	VSUBPS      Z0, Z2, Z2
-	VSUBPS      Z0, Z3, Z3
-	VSUBPS      Z0, Z4, Z4
-	VSUBPS      Z0, Z5, Z5
 	VMULPS      Z1, Z2, Z2
+	VMOVUPS     (DX), Z3
+	VFMADD231PS (CX), Z2, Z3
+	VMOVUPS     Z3, (AX)
+	VMOVUPS     64(BX), Z3
+	VSUBPS      Z0, Z3, Z3
 	VMULPS      Z1, Z3, Z3
-	VMULPS      Z1, Z4, Z4
-	VMULPS      Z1, Z5, Z5
-	VMOVUPS     (CX), Z6
-	VMOVUPS     64(CX), Z7
-	VMOVUPS     128(CX), Z8
-	VMOVUPS     192(CX), Z9
-	VMOVUPS     (DX), Z10
-	VMOVUPS     64(DX), Z11
-	VMOVUPS     128(DX), Z12
-	VMOVUPS     192(DX), Z13
-	VFMADD231PS Z6, Z2, Z10
-	VFMADD231PS Z7, Z3, Z11
-	VFMADD231PS Z8, Z4, Z12
-	VFMADD231PS Z9, Z5, Z13
-	VMOVUPS     Z10, (AX)
-	VMOVUPS     Z11, 64(AX)
-	VMOVUPS     Z12, 128(AX)
-	VMOVUPS     Z13, 192(AX)
-	ADDQ        $+256, AX
-	ADDQ        $+256, BX
-	ADDQ        $+256, CX
-	ADDQ        $+256, DX
-	SUBQ        $+64, SI
+	VMOVUPS     64(DX), Z2
+	VFMADD231PS 64(CX), Z3, Z2
+	VMOVUPS     Z2, 64(AX)
+	ADDQ        $+128, AX
+	ADDQ        $+128, BX
+	ADDQ        $+128, CX
+	ADDQ        $+128, DX
+	SUBQ        $+32, SI
 	JGE         blocks
 
 blocks_end:
-	ADDQ $+64, SI
+	ADDQ $+32, SI
 	SUBQ $+16, SI
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (BX), Z13
-	VSUBPS      Z0, Z13, Z13
-	VMULPS      Z1, Z13, Z13
-	VMOVUPS     (CX), Z12
-	VMOVUPS     (DX), Z11
-	VFMADD231PS Z12, Z13, Z11
-	VMOVUPS     Z11, (AX)
+	VMOVUPS     (BX), Z2
+	VSUBPS      Z0, Z2, Z2
+	VMULPS      Z1, Z2, Z2
+	VMOVUPS     (DX), Z3
+	VFMADD231PS (CX), Z2, Z3
+	VMOVUPS     Z3, (AX)
 	ADDQ        $+64, AX
 	ADDQ        $+64, BX
 	ADDQ        $+64, CX
@@ -37484,17 +37276,65 @@ vectors_end:
 	ADDQ        $+16, SI
 	TESTQ       SI, SI
 	JE          done
-	MOVL        $0x0000ffff, DI
-	BZHIL       SI, DI, DI
-	KMOVW       DI, K1
-	VMOVUPS.Z   (BX), K1, Z11
-	VSUBPS      Z0, Z11, Z11
-	VMULPS      Z1, Z11, Z11
-	VMOVUPS.Z   (CX), K1, Z12
-	VMOVUPS.Z   (DX), K1, Z13
-	VFMADD231PS Z12, Z11, Z13
-	VMOVUPS     Z13, K1, (AX)
+	CMPQ        SI, $+8
+	JL          piece8_end
+	VMOVUPS     (BX), Y3
+	VSUBPS      Y0, Y3, Y3
+	VMULPS      Y1, Y3, Y3
+	VMOVUPS     (CX), Y2
+	VMOVUPS     (DX), Y4
+	VFMADD231PS Y2, Y3, Y4
+	VMOVUPS     Y4, (AX)
+	ADDQ        $+32, AX
+	ADDQ        $+32, BX
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
+	ADDQ        $-8, SI
 
+piece8_end:
+	CMPQ        SI, $+4
+	JL          piece4_end
+	VMOVUPS     (BX), X4
+	VSUBPS      X0, X4, X4
+	VMULPS      X1, X4, X4
+	VMOVUPS     (CX), X2
+	VMOVUPS     (DX), X3
+	VFMADD231PS X2, X4, X3
+	VMOVUPS     X3, (AX)
+	ADDQ        $+16, AX
+	ADDQ        $+16, BX
+	ADDQ        $+16, CX
+	ADDQ        $+16, DX
+	ADDQ        $-4, SI
+
+piece4_end:
+	CMPQ        SI, $+2
+	JL          piece2_end
+	VMOVSD      (BX), X3
+	VSUBPS      X0, X3, X3
+	VMULPS      X1, X3, X3
+	VMOVSD      (CX), X2
+	VMOVSD      (DX), X4
+	VFMADD231PS X2, X3, X4
+	VMOVSD      X4, (AX)
+	ADDQ        $+8, AX
+	ADDQ        $+8, BX
+	ADDQ        $+8, CX
+	ADDQ        $+8, DX
+	ADDQ        $-2, SI
+
+piece2_end:
+	CMPQ        SI, $+1
+	JL          piece1_end
+	VMOVSS      (BX), X4
+	VSUBPS      X0, X4, X4
+	VMULPS      X1, X4, X4
+	VMOVSS      (CX), X2
+	VMOVSS      (DX), X3
+	VFMADD231PS X2, X4, X3
+	VMOVSS      X3, (AX)
+
+piece1_end:
 done:
 	VZEROUPPER
 	RET
@@ -37974,10 +37814,9 @@ TEXT ·LayerNormDotAVX512(SB), NOSPLIT, $0-52
 	VMOVUPS      (CX), Z3
 	VSUBPS       Z0, Z3, Z3
 	VMULPS       Z1, Z3, Z3
-	VMOVUPS      (BX), Z4
-	VMOVUPS      (DX), Z5
-	VMULPS       Z5, Z4, Z5
-	VFMADD231PS  Z3, Z5, Z2
+	VMOVUPS      (DX), Z4
+	VMULPS       (BX), Z4, Z4
+	VFMADD231PS  Z3, Z4, Z2
 	JMP          few_lanes
 
 few:
@@ -37987,12 +37826,12 @@ few:
 	VMOVUPS.Z    (CX), K1, Z3
 	VSUBPS       Z0, Z3, Z3
 	VMULPS       Z1, Z3, Z3
-	VBROADCASTSS lanes_80000000<>+0(SB), Z5
-	VBLENDMPS    Z3, Z5, K1, Z3
-	VMOVUPS.Z    (BX), K1, Z5
-	VMOVUPS.Z    (DX), K1, Z4
-	VMULPS       Z4, Z5, Z4
-	VFMADD231PS  Z3, Z4, Z2
+	VBROADCASTSS lanes_80000000<>+0(SB), Z4
+	VBLENDMPS    Z3, Z4, K1, Z3
+	VMOVUPS.Z    (BX), K1, Z4
+	VMOVUPS.Z    (DX), K1, Z5
+	VMULPS       Z5, Z4, Z5
+	VFMADD231PS  Z3, Z5, Z2
 
 few_lanes:
 	VEXTRACTF64X4 $0x01, Z2, Y3
@@ -38012,14 +37851,14 @@ few_lanes:
 many:
 	VPXOR   X2, X2, X2
 	VPXOR   X3, X3, X3
-	VPXOR   X4, X4, X4
 	VPXOR   X5, X5, X5
+	VPXOR   X4, X4, X4
 	TESTQ   AX, AX
 	JE      start
 	VMOVUPS (AX), Z2
 	VMOVUPS 64(AX), Z3
-	VMOVUPS 128(AX), Z4
-	VMOVUPS 192(AX), Z5
+	VMOVUPS 128(AX), Z5
+	VMOVUPS 192(AX), Z4
 
 start:
 	VBROADCASTSS lanes_80000000<>+0(SB), Z7
@@ -38039,22 +37878,18 @@ blocks:
 	VMULPS      Z1, Z8, Z8
 	VMULPS      Z1, Z9, Z9
 	VMULPS      Z1, Z10, Z10
-	VMOVUPS     (BX), Z11
-	VMOVUPS     64(BX), Z12
-	VMOVUPS     128(BX), Z13
-	VMOVUPS     192(BX), Z14
-	VMOVUPS     (DX), Z15
-	VMOVUPS     64(DX), Z16
-	VMOVUPS     128(DX), Z17
-	VMOVUPS     192(DX), Z18
-	VMULPS      Z15, Z11, Z15
-	VMULPS      Z16, Z12, Z16
-	VMULPS      Z17, Z13, Z17
-	VMULPS      Z18, Z14, Z18
-	VFMADD231PS Z6, Z15, Z2
-	VFMADD231PS Z8, Z16, Z3
-	VFMADD231PS Z9, Z17, Z4
-	VFMADD231PS Z10, Z18, Z5
+	VMOVUPS     (DX), Z11
+	VMOVUPS     64(DX), Z12
+	VMOVUPS     128(DX), Z13
+	VMOVUPS     192(DX), Z14
+	VMULPS      (BX), Z11, Z11
+	VMULPS      64(BX), Z12, Z12
+	VMULPS      128(BX), Z13, Z13
+	VMULPS      192(BX), Z14, Z14
+	VFMADD231PS Z6, Z11, Z2
+	VFMADD231PS Z8, Z12, Z3
+	VFMADD231PS Z9, Z13, Z5
+	VFMADD231PS Z10, Z14, Z4
 	ADDQ        $+256, BX
 	ADDQ        $+256, CX
 	ADDQ        $+256, DX
@@ -38068,10 +37903,9 @@ blocks_end:
 	VMOVUPS     (CX), Z10
 	VSUBPS      Z0, Z10, Z10
 	VMULPS      Z1, Z10, Z10
-	VMOVUPS     (BX), Z18
-	VMOVUPS     (DX), Z9
-	VMULPS      Z9, Z18, Z9
-	VFMADD231PS Z10, Z9, Z2
+	VMOVUPS     (DX), Z14
+	VMULPS      (BX), Z14, Z14
+	VFMADD231PS Z10, Z14, Z2
 	ADDQ        $+64, BX
 	ADDQ        $+64, CX
 	ADDQ        $+64, DX
@@ -38081,10 +37915,9 @@ blocks_end:
 	VMOVUPS     (CX), Z10
 	VSUBPS      Z0, Z10, Z10
 	VMULPS      Z1, Z10, Z10
-	VMOVUPS     (BX), Z9
-	VMOVUPS     (DX), Z18
-	VMULPS      Z18, Z9, Z18
-	VFMADD231PS Z10, Z18, Z3
+	VMOVUPS     (DX), Z14
+	VMULPS      (BX), Z14, Z14
+	VFMADD231PS Z10, Z14, Z3
 	ADDQ        $+64, BX
 	ADDQ        $+64, CX
 	ADDQ        $+64, DX
@@ -38094,10 +37927,9 @@ blocks_end:
 	VMOVUPS     (CX), Z10
 	VSUBPS      Z0, Z10, Z10
 	VMULPS      Z1, Z10, Z10
-	VMOVUPS     (BX), Z18
-	VMOVUPS     (DX), Z9
-	VMULPS      Z9, Z18, Z9
-	VFMADD231PS Z10, Z9, Z4
+	VMOVUPS     (DX), Z14
+	VMULPS      (BX), Z14, Z14
+	VFMADD231PS Z10, Z14, Z5
 	ADDQ        $+64, BX
 	ADDQ        $+64, CX
 	ADDQ        $+64, DX
@@ -38107,10 +37939,9 @@ blocks_end:
 	VMOVUPS     (CX), Z10
 	VSUBPS      Z0, Z10, Z10
 	VMULPS      Z1, Z10, Z10
-	VMOVUPS     (BX), Z9
-	VMOVUPS     (DX), Z18
-	VMULPS      Z18, Z9, Z18
-	VFMADD231PS Z10, Z18, Z5
+	VMOVUPS     (DX), Z14
+	VMULPS      (BX), Z14, Z14
+	VFMADD231PS Z10, Z14, Z4
 	ADDQ        $+64, BX
 	ADDQ        $+64, CX
 	ADDQ        $+64, DX
@@ -38127,9 +37958,9 @@ partial0:
 	VSUBPS      Z0, Z10, Z10
 	VMULPS      Z1, Z10, Z10
 	VBLENDMPS   Z10, Z7, K1, Z10
-	VMOVUPS.Z   (BX), K1, Z18
+	VMOVUPS.Z   (BX), K1, Z14
 	VMOVUPS.Z   (DX), K1, Z9
-	VMULPS      Z9, Z18, Z9
+	VMULPS      Z9, Z14, Z9
 	VFMADD231PS Z10, Z9, Z2
 	JMP         fold
 
@@ -38144,9 +37975,9 @@ partial1:
 	VMULPS      Z1, Z10, Z10
 	VBLENDMPS   Z10, Z7, K1, Z10
 	VMOVUPS.Z   (BX), K1, Z9
-	VMOVUPS.Z   (DX), K1, Z18
-	VMULPS      Z18, Z9, Z18
-	VFMADD231PS Z10, Z18, Z3
+	VMOVUPS.Z   (DX), K1, Z14
+	VMULPS      Z14, Z9, Z14
+	VFMADD231PS Z10, Z14, Z3
 	JMP         fold
 
 partial2:
@@ -38159,10 +37990,10 @@ partial2:
 	VSUBPS      Z0, Z10, Z10
 	VMULPS      Z1, Z10, Z10
 	VBLENDMPS   Z10, Z7, K1, Z10
-	VMOVUPS.Z   (BX), K1, Z18
+	VMOVUPS.Z   (BX), K1, Z14
 	VMOVUPS.Z   (DX), K1, Z9
-	VMULPS      Z9, Z18, Z9
-	VFMADD231PS Z10, Z9, Z4
+	VMULPS      Z9, Z14, Z9
+	VFMADD231PS Z10, Z9, Z5
 	JMP         fold
 
 partial3:
@@ -38176,21 +38007,21 @@ partial3:
 	VMULPS      Z1, Z10, Z10
 	VBLENDMPS   Z10, Z7, K1, Z10
 	VMOVUPS.Z   (BX), K1, Z9
-	VMOVUPS.Z   (DX), K1, Z18
-	VMULPS      Z18, Z9, Z18
-	VFMADD231PS Z10, Z18, Z5
+	VMOVUPS.Z   (DX), K1, Z14
+	VMULPS      Z14, Z9, Z14
+	VFMADD231PS Z10, Z14, Z4
 
 fold:
 	TESTQ   AX, AX
 	JE      tree
 	VMOVUPS Z2, (AX)
 	VMOVUPS Z3, 64(AX)
-	VMOVUPS Z4, 128(AX)
-	VMOVUPS Z5, 192(AX)
+	VMOVUPS Z5, 128(AX)
+	VMOVUPS Z4, 192(AX)
 
 tree:
-	VADDPS        Z4, Z2, Z2
-	VADDPS        Z5, Z3, Z3
+	VADDPS        Z5, Z2, Z2
+	VADDPS        Z4, Z3, Z3
 	VADDPS        Z3, Z2, Z2
 	VEXTRACTF64X4 $0x01, Z2, Y10
 	VADDPS        Y10, Y2, Y2
@@ -38303,36 +38134,36 @@ vectors_end:
 	VFNMADD231PS Y3, Y11, Y8
 	VMULPS       Y8, Y1, Y8
 	CMPQ         SI, $0x04
-	JL           store167_few
+	JL           store149_few
 	VMOVUPS      X8, (AX)
-	JE           store167_end
+	JE           store149_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         SI, $0x06
-	JL           store167_five
+	JL           store149_five
 	VMOVLPS      X8, 16(AX)
-	JE           store167_swap
+	JE           store149_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store167_swap
+	JMP          store149_swap
 
-store167_five:
+store149_five:
 	VMOVSS X8, 16(AX)
 
-store167_swap:
+store149_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store167_end
+	JMP        store149_end
 
-store167_few:
+store149_few:
 	CMPQ       SI, $0x02
-	JL         store167_one
+	JL         store149_one
 	VMOVLPS    X8, (AX)
-	JE         store167_end
+	JE         store149_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store167_end
+	JMP        store149_end
 
-store167_one:
+store149_one:
 	VMOVSS X8, (AX)
 
-store167_end:
+store149_end:
 done:
 	VZEROUPPER
 	RET
@@ -38365,34 +38196,30 @@ blocks:
 	VMULPS       Z1, Z5, Z5
 	VMULPS       Z1, Z6, Z6
 	VMULPS       Z1, Z7, Z7
-	VMOVUPS      (BX), Z8
-	VMOVUPS      64(BX), Z9
-	VMOVUPS      128(BX), Z10
-	VMOVUPS      192(BX), Z11
-	VMOVUPS      (DX), Z12
-	VMOVUPS      64(DX), Z13
-	VMOVUPS      128(DX), Z14
-	VMOVUPS      192(DX), Z15
-	VMULPS       Z12, Z8, Z12
-	VMULPS       Z13, Z9, Z13
-	VMULPS       Z14, Z10, Z14
-	VMULPS       Z15, Z11, Z15
-	VSUBPS       Z2, Z12, Z12
-	VSUBPS       Z2, Z13, Z13
-	VSUBPS       Z2, Z14, Z14
-	VSUBPS       Z2, Z15, Z15
-	VFNMADD231PS Z3, Z4, Z12
-	VFNMADD231PS Z3, Z5, Z13
-	VFNMADD231PS Z3, Z6, Z14
-	VFNMADD231PS Z3, Z7, Z15
-	VMULPS       Z12, Z1, Z12
-	VMULPS       Z13, Z1, Z13
-	VMULPS       Z14, Z1, Z14
-	VMULPS       Z15, Z1, Z15
-	VMOVUPS      Z12, (AX)
-	VMOVUPS      Z13, 64(AX)
-	VMOVUPS      Z14, 128(AX)
-	VMOVUPS      Z15, 192(AX)
+	VMOVUPS      (DX), Z8
+	VMOVUPS      64(DX), Z9
+	VMOVUPS      128(DX), Z10
+	VMOVUPS      192(DX), Z11
+	VMULPS       (BX), Z8, Z8
+	VMULPS       64(BX), Z9, Z9
+	VMULPS       128(BX), Z10, Z10
+	VMULPS       192(BX), Z11, Z11
+	VSUBPS       Z2, Z8, Z8
+	VSUBPS       Z2, Z9, Z9
+	VSUBPS       Z2, Z10, Z10
+	VSUBPS       Z2, Z11, Z11
+	VFNMADD231PS Z3, Z4, Z8
+	VFNMADD231PS Z3, Z5, Z9
+	VFNMADD231PS Z3, Z6, Z10
+	VFNMADD231PS Z3, Z7, Z11
+	VMULPS       Z8, Z1, Z8
+	VMULPS       Z9, Z1, Z9
+	VMULPS       Z10, Z1, Z10
+	VMULPS       Z11, Z1, Z11
+	VMOVUPS      Z8, (AX)
+	VMOVUPS      Z9, 64(AX)
+	VMOVUPS      Z10, 128(AX)
+	VMOVUPS      Z11, 192(AX)
 	ADDQ         $+256, AX
 	ADDQ         $+256, BX
 	ADDQ         $+256, CX
@@ -38406,16 +38233,15 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (CX), Z15
-	VSUBPS       Z0, Z15, Z15
-	VMULPS       Z1, Z15, Z15
-	VMOVUPS      (BX), Z14
-	VMOVUPS      (DX), Z13
-	VMULPS       Z13, Z14, Z13
-	VSUBPS       Z2, Z13, Z13
-	VFNMADD231PS Z3, Z15, Z13
-	VMULPS       Z13, Z1, Z13
-	VMOVUPS      Z13, (AX)
+	VMOVUPS      (CX), Z11
+	VSUBPS       Z0, Z11, Z11
+	VMULPS       Z1, Z11, Z11
+	VMOVUPS      (DX), Z10
+	VMULPS       (BX), Z10, Z10
+	VSUBPS       Z2, Z10, Z10
+	VFNMADD231PS Z3, Z11, Z10
+	VMULPS       Z10, Z1, Z10
+	VMOVUPS      Z10, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
@@ -38430,16 +38256,16 @@ vectors_end:
 	MOVL         $0x0000ffff, DI
 	BZHIL        SI, DI, DI
 	KMOVW        DI, K1
-	VMOVUPS.Z    (CX), K1, Z13
-	VSUBPS       Z0, Z13, Z13
-	VMULPS       Z1, Z13, Z13
-	VMOVUPS.Z    (BX), K1, Z15
-	VMOVUPS.Z    (DX), K1, Z14
-	VMULPS       Z14, Z15, Z14
-	VSUBPS       Z2, Z14, Z14
-	VFNMADD231PS Z3, Z13, Z14
-	VMULPS       Z14, Z1, Z14
-	VMOVUPS      Z14, K1, (AX)
+	VMOVUPS.Z    (CX), K1, Z10
+	VSUBPS       Z0, Z10, Z10
+	VMULPS       Z1, Z10, Z10
+	VMOVUPS.Z    (BX), K1, Z11
+	VMOVUPS.Z    (DX), K1, Z9
+	VMULPS       Z9, Z11, Z9
+	VSUBPS       Z2, Z9, Z9
+	VFNMADD231PS Z3, Z10, Z9
+	VMULPS       Z9, Z1, Z9
+	VMOVUPS      Z9, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -38730,67 +38556,67 @@ partial_rows:
 
 partial_store:
 	CMPQ       R8, $0x04
-	JL         store168_few
+	JL         store150_few
 	VMOVUPS    X5, (AX)
-	JE         store168_end
+	JE         store150_end
 	VPERM2F128 $0x01, Y5, Y5, Y5
 	CMPQ       R8, $0x06
-	JL         store168_five
+	JL         store150_five
 	VMOVLPS    X5, 16(AX)
-	JE         store168_swap
+	JE         store150_swap
 	VEXTRACTPS $0x02, X5, 24(AX)
-	JMP        store168_swap
+	JMP        store150_swap
 
-store168_five:
+store150_five:
 	VMOVSS X5, 16(AX)
 
-store168_swap:
+store150_swap:
 	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store168_end
+	JMP        store150_end
 
-store168_few:
+store150_few:
 	CMPQ       R8, $0x02
-	JL         store168_one
+	JL         store150_one
 	VMOVLPS    X5, (AX)
-	JE         store168_end
+	JE         store150_end
 	VEXTRACTPS $0x02, X5, 8(AX)
-	JMP        store168_end
+	JMP        store150_end
 
-store168_one:
+store150_one:
 	VMOVSS X5, (AX)
 
-store168_end:
+store150_end:
 	CMPQ       R8, $0x04
-	JL         store169_few
+	JL         store151_few
 	VMOVUPS    X3, (BX)
-	JE         store169_end
+	JE         store151_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R8, $0x06
-	JL         store169_five
+	JL         store151_five
 	VMOVLPS    X3, 16(BX)
-	JE         store169_swap
+	JE         store151_swap
 	VEXTRACTPS $0x02, X3, 24(BX)
-	JMP        store169_swap
+	JMP        store151_swap
 
-store169_five:
+store151_five:
 	VMOVSS X3, 16(BX)
 
-store169_swap:
+store151_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store169_end
+	JMP        store151_end
 
-store169_few:
+store151_few:
 	CMPQ       R8, $0x02
-	JL         store169_one
+	JL         store151_one
 	VMOVLPS    X3, (BX)
-	JE         store169_end
+	JE         store151_end
 	VEXTRACTPS $0x02, X3, 8(BX)
-	JMP        store169_end
+	JMP        store151_end
 
-store169_one:
+store151_one:
 	VMOVSS X3, (BX)
 
-store169_end:
+store151_end:
 done:
 	VZEROUPPER
 	RET
@@ -39281,36 +39107,36 @@ partial_rows:
 
 partial_store:
 	CMPQ       DX, $0x04
-	JL         store170_few
+	JL         store152_few
 	VMOVUPS    X14, (AX)
-	JE         store170_end
+	JE         store152_end
 	VPERM2F128 $0x01, Y14, Y14, Y14
 	CMPQ       DX, $0x06
-	JL         store170_five
+	JL         store152_five
 	VMOVLPS    X14, 16(AX)
-	JE         store170_swap
+	JE         store152_swap
 	VEXTRACTPS $0x02, X14, 24(AX)
-	JMP        store170_swap
+	JMP        store152_swap
 
-store170_five:
+store152_five:
 	VMOVSS X14, 16(AX)
 
-store170_swap:
+store152_swap:
 	VPERM2F128 $0x01, Y14, Y14, Y14
-	JMP        store170_end
+	JMP        store152_end
 
-store170_few:
+store152_few:
 	CMPQ       DX, $0x02
-	JL         store170_one
+	JL         store152_one
 	VMOVLPS    X14, (AX)
-	JE         store170_end
+	JE         store152_end
 	VEXTRACTPS $0x02, X14, 8(AX)
-	JMP        store170_end
+	JMP        store152_end
 
-store170_one:
+store152_one:
 	VMOVSS X14, (AX)
 
-store170_end:
+store152_end:
 done:
 	VZEROUPPER
 	RET
@@ -39739,36 +39565,36 @@ partial_store:
 	VADDPS     Y3, Y1, Y1
 	VADDPS     Y4, Y1, Y1
 	CMPQ       CX, $0x04
-	JL         store171_few
+	JL         store153_few
 	VMOVUPS    X1, (AX)
-	JE         store171_end
+	JE         store153_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       CX, $0x06
-	JL         store171_five
+	JL         store153_five
 	VMOVLPS    X1, 16(AX)
-	JE         store171_swap
+	JE         store153_swap
 	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store171_swap
+	JMP        store153_swap
 
-store171_five:
+store153_five:
 	VMOVSS X1, 16(AX)
 
-store171_swap:
+store153_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store171_end
+	JMP        store153_end
 
-store171_few:
+store153_few:
 	CMPQ       CX, $0x02
-	JL         store171_one
+	JL         store153_one
 	VMOVLPS    X1, (AX)
-	JE         store171_end
+	JE         store153_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store171_end
+	JMP        store153_end
 
-store171_one:
+store153_one:
 	VMOVSS X1, (AX)
 
-store171_end:
+store153_end:
 done:
 	VZEROUPPER
 	RET
@@ -40096,36 +39922,36 @@ partial_rows:
 
 partial_store:
 	CMPQ       DX, $0x04
-	JL         store172_few
+	JL         store154_few
 	VMOVUPS    X14, (AX)
-	JE         store172_end
+	JE         store154_end
 	VPERM2F128 $0x01, Y14, Y14, Y14
 	CMPQ       DX, $0x06
-	JL         store172_five
+	JL         store154_five
 	VMOVLPS    X14, 16(AX)
-	JE         store172_swap
+	JE         store154_swap
 	VEXTRACTPS $0x02, X14, 24(AX)
-	JMP        store172_swap
+	JMP        store154_swap
 
-store172_five:
+store154_five:
 	VMOVSS X14, 16(AX)
 
-store172_swap:
+store154_swap:
 	VPERM2F128 $0x01, Y14, Y14, Y14
-	JMP        store172_end
+	JMP        store154_end
 
-store172_few:
+store154_few:
 	CMPQ       DX, $0x02
-	JL         store172_one
+	JL         store154_one
 	VMOVLPS    X14, (AX)
-	JE         store172_end
+	JE         store154_end
 	VEXTRACTPS $0x02, X14, 8(AX)
-	JMP        store172_end
+	JMP        store154_end
 
-store172_one:
+store154_one:
 	VMOVSS X14, (AX)
 
-store172_end:
+store154_end:
 done:
 	VZEROUPPER
 	RET
@@ -40554,36 +40380,36 @@ partial_store:
 	VADDPS     Y3, Y1, Y1
 	VADDPS     Y4, Y1, Y1
 	CMPQ       CX, $0x04
-	JL         store173_few
+	JL         store155_few
 	VMOVUPS    X1, (AX)
-	JE         store173_end
+	JE         store155_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       CX, $0x06
-	JL         store173_five
+	JL         store155_five
 	VMOVLPS    X1, 16(AX)
-	JE         store173_swap
+	JE         store155_swap
 	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store173_swap
+	JMP        store155_swap
 
-store173_five:
+store155_five:
 	VMOVSS X1, 16(AX)
 
-store173_swap:
+store155_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store173_end
+	JMP        store155_end
 
-store173_few:
+store155_few:
 	CMPQ       CX, $0x02
-	JL         store173_one
+	JL         store155_one
 	VMOVLPS    X1, (AX)
-	JE         store173_end
+	JE         store155_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store173_end
+	JMP        store155_end
 
-store173_one:
+store155_one:
 	VMOVSS X1, (AX)
 
-store173_end:
+store155_end:
 done:
 	VZEROUPPER
 	RET
@@ -40782,69 +40608,69 @@ vectors_end:
 	VDIVPS     Y0, Y3, Y3
 	VADDPS     Y3, Y2, Y4
 	CMPQ       DX, $0x04
-	JL         store174_few
+	JL         store156_few
 	VMOVUPS    X4, (AX)
-	JE         store174_end
+	JE         store156_end
 	VPERM2F128 $0x01, Y4, Y4, Y4
 	CMPQ       DX, $0x06
-	JL         store174_five
+	JL         store156_five
 	VMOVLPS    X4, 16(AX)
-	JE         store174_swap
+	JE         store156_swap
 	VEXTRACTPS $0x02, X4, 24(AX)
-	JMP        store174_swap
+	JMP        store156_swap
 
-store174_five:
+store156_five:
 	VMOVSS X4, 16(AX)
 
-store174_swap:
+store156_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store174_end
+	JMP        store156_end
 
-store174_few:
+store156_few:
 	CMPQ       DX, $0x02
-	JL         store174_one
+	JL         store156_one
 	VMOVLPS    X4, (AX)
-	JE         store174_end
+	JE         store156_end
 	VEXTRACTPS $0x02, X4, 8(AX)
-	JMP        store174_end
+	JMP        store156_end
 
-store174_one:
+store156_one:
 	VMOVSS X4, (AX)
 
-store174_end:
+store156_end:
 	VSUBPS     Y2, Y4, Y2
 	VSUBPS     Y2, Y3, Y2
 	CMPQ       DX, $0x04
-	JL         store175_few
+	JL         store157_few
 	VMOVUPS    X2, (BX)
-	JE         store175_end
+	JE         store157_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       DX, $0x06
-	JL         store175_five
+	JL         store157_five
 	VMOVLPS    X2, 16(BX)
-	JE         store175_swap
+	JE         store157_swap
 	VEXTRACTPS $0x02, X2, 24(BX)
-	JMP        store175_swap
+	JMP        store157_swap
 
-store175_five:
+store157_five:
 	VMOVSS X2, 16(BX)
 
-store175_swap:
+store157_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store175_end
+	JMP        store157_end
 
-store175_few:
+store157_few:
 	CMPQ       DX, $0x02
-	JL         store175_one
+	JL         store157_one
 	VMOVLPS    X2, (BX)
-	JE         store175_end
+	JE         store157_end
 	VEXTRACTPS $0x02, X2, 8(BX)
-	JMP        store175_end
+	JMP        store157_end
 
-store175_one:
+store157_one:
 	VMOVSS X2, (BX)
 
-store175_end:
+store157_end:
 done:
 	VZEROUPPER
 	RET
@@ -40857,46 +40683,18 @@ TEXT ·ShiftedMeansAVX512(SB), NOSPLIT, $0-36
 	MOVQ         shift+16(FP), CX
 	MOVQ         n+24(FP), DX
 	VBROADCASTSS rows+32(FP), Z0
-	SUBQ         $+32, DX
-	JL           blocks_end
-
-blocks:
-	VMOVUPS (CX), Z1
-	VMOVUPS 64(CX), Z2
-	VMOVUPS (AX), Z3
-	VMOVUPS 64(AX), Z4
-	VDIVPS  Z0, Z3, Z3
-	VDIVPS  Z0, Z4, Z4
-	VADDPS  Z3, Z1, Z5
-	VADDPS  Z4, Z2, Z6
-	VMOVUPS Z5, (AX)
-	VMOVUPS Z6, 64(AX)
-	VSUBPS  Z1, Z5, Z1
-	VSUBPS  Z2, Z6, Z2
-	VSUBPS  Z1, Z3, Z1
-	VSUBPS  Z2, Z4, Z2
-	VMOVUPS Z1, (BX)
-	VMOVUPS Z2, 64(BX)
-	ADDQ    $+128, AX
-	ADDQ    $+128, BX
-	ADDQ    $+128, CX
-	SUBQ    $+32, DX
-	JGE     blocks
-
-blocks_end:
-	ADDQ $+32, DX
-	SUBQ $+16, DX
-	JL   vectors_end
+	SUBQ         $+16, DX
+	JL           vectors_end
 
 vectors:
-	VMOVUPS (CX), Z2
-	VMOVUPS (AX), Z1
-	VDIVPS  Z0, Z1, Z1
-	VADDPS  Z1, Z2, Z4
-	VMOVUPS Z4, (AX)
-	VSUBPS  Z2, Z4, Z2
-	VSUBPS  Z2, Z1, Z2
-	VMOVUPS Z2, (BX)
+	VMOVUPS (CX), Z1
+	VMOVUPS (AX), Z2
+	VDIVPS  Z0, Z2, Z2
+	VADDPS  Z2, Z1, Z3
+	VMOVUPS Z3, (AX)
+	VSUBPS  Z1, Z3, Z1
+	VSUBPS  Z1, Z2, Z1
+	VMOVUPS Z1, (BX)
 	ADDQ    $+64, AX
 	ADDQ    $+64, BX
 	ADDQ    $+64, CX
@@ -40910,14 +40708,14 @@ vectors_end:
 	MOVL      $0x0000ffff, SI
 	BZHIL     DX, SI, SI
 	KMOVW     SI, K1
-	VMOVUPS.Z (CX), K1, Z2
-	VMOVUPS.Z (AX), K1, Z1
-	VDIVPS    Z0, Z1, Z1
-	VADDPS    Z1, Z2, Z4
-	VMOVUPS   Z4, K1, (AX)
-	VSUBPS    Z2, Z4, Z2
-	VSUBPS    Z2, Z1, Z2
-	VMOVUPS   Z2, K1, (BX)
+	VMOVUPS.Z (CX), K1, Z1
+	VMOVUPS.Z (AX), K1, Z2
+	VDIVPS    Z0, Z2, Z2
+	VADDPS    Z2, Z1, Z3
+	VMOVUPS   Z3, K1, (AX)
+	VSUBPS    Z1, Z3, Z1
+	VSUBPS    Z1, Z2, Z1
+	VMOVUPS   Z1, K1, (BX)
 
 done:
 	VZEROUPPER
@@ -40987,36 +40785,36 @@ vectors_end:
 	VSUBPS     Y3, Y4, Y3
 	VMAXPS     Y3, Y2, Y3
 	CMPQ       CX, $0x04
-	JL         store176_few
+	JL         store158_few
 	VMOVUPS    X3, (AX)
-	JE         store176_end
+	JE         store158_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       CX, $0x06
-	JL         store176_five
+	JL         store158_five
 	VMOVLPS    X3, 16(AX)
-	JE         store176_swap
+	JE         store158_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store176_swap
+	JMP        store158_swap
 
-store176_five:
+store158_five:
 	VMOVSS X3, 16(AX)
 
-store176_swap:
+store158_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store176_end
+	JMP        store158_end
 
-store176_few:
+store158_few:
 	CMPQ       CX, $0x02
-	JL         store176_one
+	JL         store158_one
 	VMOVLPS    X3, (AX)
-	JE         store176_end
+	JE         store158_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store176_end
+	JMP        store158_end
 
-store176_one:
+store158_one:
 	VMOVSS X3, (AX)
 
-store176_end:
+store158_end:
 done:
 	VZEROUPPER
 	RET
@@ -41029,42 +40827,17 @@ TEXT ·CorrectedVariancesAVX512(SB), NOSPLIT, $0-28
 	MOVQ         n+16(FP), CX
 	VBROADCASTSS rows+24(FP), Z0
 	VBROADCASTSS lanes_00000000<>+0(SB), Z2
-	SUBQ         $+32, CX
-	JL           blocks_end
-
-blocks:
-	VMOVUPS (BX), Z1
-	VMOVUPS 64(BX), Z3
-	VMOVUPS (AX), Z4
-	VMOVUPS 64(AX), Z5
-	VDIVPS  Z0, Z4, Z4
-	VDIVPS  Z0, Z5, Z5
-	VMULPS  Z1, Z1, Z1
-	VMULPS  Z3, Z3, Z3
-	VSUBPS  Z1, Z4, Z1
-	VSUBPS  Z3, Z5, Z3
-	VMAXPS  Z1, Z2, Z1
-	VMAXPS  Z3, Z2, Z3
-	VMOVUPS Z1, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    $+128, AX
-	ADDQ    $+128, BX
-	SUBQ    $+32, CX
-	JGE     blocks
-
-blocks_end:
-	ADDQ $+32, CX
-	SUBQ $+16, CX
-	JL   vectors_end
+	SUBQ         $+16, CX
+	JL           vectors_end
 
 vectors:
-	VMOVUPS (BX), Z3
-	VMOVUPS (AX), Z1
-	VDIVPS  Z0, Z1, Z1
-	VMULPS  Z3, Z3, Z3
-	VSUBPS  Z3, Z1, Z3
-	VMAXPS  Z3, Z2, Z3
-	VMOVUPS Z3, (AX)
+	VMOVUPS (BX), Z1
+	VMOVUPS (AX), Z3
+	VDIVPS  Z0, Z3, Z3
+	VMULPS  Z1, Z1, Z1
+	VSUBPS  Z1, Z3, Z1
+	VMAXPS  Z1, Z2, Z1
+	VMOVUPS Z1, (AX)
 	ADDQ    $+64, AX
 	ADDQ    $+64, BX
 	SUBQ    $+16, CX
@@ -41077,13 +40850,13 @@ vectors_end:
 	MOVL      $0x0000ffff, DX
 	BZHIL     CX, DX, DX
 	KMOVW     DX, K1
-	VMOVUPS.Z (BX), K1, Z3
-	VMOVUPS.Z (AX), K1, Z1
-	VDIVPS    Z0, Z1, Z1
-	VMULPS    Z3, Z3, Z3
-	VSUBPS    Z3, Z1, Z3
-	VMAXPS    Z3, Z2, Z3
-	VMOVUPS   Z3, K1, (AX)
+	VMOVUPS.Z (BX), K1, Z1
+	VMOVUPS.Z (AX), K1, Z3
+	VDIVPS    Z0, Z3, Z3
+	VMULPS    Z1, Z1, Z1
+	VSUBPS    Z1, Z3, Z1
+	VMAXPS    Z1, Z2, Z1
+	VMOVUPS   Z1, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -41162,36 +40935,36 @@ vectors_end:
 	VMASKMOVPS  (DX), Y0, Y3
 	VFMADD231PS Y1, Y2, Y3
 	CMPQ        R8, $0x04
-	JL          store177_few
+	JL          store159_few
 	VMOVUPS     X3, (AX)
-	JE          store177_end
+	JE          store159_end
 	VPERM2F128  $0x01, Y3, Y3, Y3
 	CMPQ        R8, $0x06
-	JL          store177_five
+	JL          store159_five
 	VMOVLPS     X3, 16(AX)
-	JE          store177_swap
+	JE          store159_swap
 	VEXTRACTPS  $0x02, X3, 24(AX)
-	JMP         store177_swap
+	JMP         store159_swap
 
-store177_five:
+store159_five:
 	VMOVSS X3, 16(AX)
 
-store177_swap:
+store159_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store177_end
+	JMP        store159_end
 
-store177_few:
+store159_few:
 	CMPQ       R8, $0x02
-	JL         store177_one
+	JL         store159_one
 	VMOVLPS    X3, (AX)
-	JE         store177_end
+	JE         store159_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store177_end
+	JMP        store159_end
 
-store177_one:
+store159_one:
 	VMOVSS X3, (AX)
 
-store177_end:
+store159_end:
 	SHLQ $0x02, R8
 	ADDQ R8, AX
 	ADDQ R8, BX
@@ -41221,48 +40994,35 @@ row:
 	MOVQ DI, R8
 	MOVQ scale+16(FP), CX
 	MOVQ shift+24(FP), DX
-	SUBQ $+64, R8
+	SUBQ $+32, R8
 	JL   blocks_end
 
 blocks:
-	VMOVUPS     (BX), Z0
-	VMOVUPS     64(BX), Z1
-	VMOVUPS     128(BX), Z2
-	VMOVUPS     192(BX), Z3
-	VMOVUPS     (CX), Z4
-	VMOVUPS     64(CX), Z5
-	VMOVUPS     128(CX), Z6
-	VMOVUPS     192(CX), Z7
-	VMOVUPS     (DX), Z8
-	VMOVUPS     64(DX), Z9
-	VMOVUPS     128(DX), Z10
-	VMOVUPS     192(DX), Z11
-	VFMADD231PS Z4, Z0, Z8
-	VFMADD231PS Z5, Z1, Z9
-	VFMADD231PS Z6, Z2, Z10
-	VFMADD231PS Z7, Z3, Z11
-	VMOVUPS     Z8, (AX)
-	VMOVUPS     Z9, 64(AX)
-	VMOVUPS     Z10, 128(AX)
-	VMOVUPS     Z11, 192(AX)
-	ADDQ        $+256, AX
-	ADDQ        $+256, BX
-	ADDQ        $+256, CX
-	ADDQ        $+256, DX
-	SUBQ        $+64, R8
+	VMOVUPS     (CX), Z0
+	VMOVUPS     (DX), Z1
+	VFMADD231PS (BX), Z0, Z1
+	VMOVUPS     Z1, (AX)
+	VMOVUPS     64(CX), Z1
+	VMOVUPS     64(DX), Z0
+	VFMADD231PS 64(BX), Z1, Z0
+	VMOVUPS     Z0, 64(AX)
+	ADDQ        $+128, AX
+	ADDQ        $+128, BX
+	ADDQ        $+128, CX
+	ADDQ        $+128, DX
+	SUBQ        $+32, R8
 	JGE         blocks
 
 blocks_end:
-	ADDQ $+64, R8
+	ADDQ $+32, R8
 	SUBQ $+16, R8
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (BX), Z11
-	VMOVUPS     (CX), Z10
-	VMOVUPS     (DX), Z9
-	VFMADD231PS Z10, Z11, Z9
-	VMOVUPS     Z9, (AX)
+	VMOVUPS     (CX), Z0
+	VMOVUPS     (DX), Z1
+	VFMADD231PS (BX), Z0, Z1
+	VMOVUPS     Z1, (AX)
 	ADDQ        $+64, AX
 	ADDQ        $+64, BX
 	ADDQ        $+64, CX
@@ -41274,11 +41034,11 @@ vectors_end:
 	ADDQ        $+16, R8
 	TESTQ       R8, R8
 	JE          row_end
-	VMOVUPS.Z   (BX), K1, Z9
-	VMOVUPS.Z   (CX), K1, Z10
-	VMOVUPS.Z   (DX), K1, Z11
-	VFMADD231PS Z10, Z9, Z11
-	VMOVUPS     Z11, K1, (AX)
+	VMOVUPS.Z   (BX), K1, Z1
+	VMOVUPS.Z   (CX), K1, Z0
+	VMOVUPS.Z   (DX), K1, Z2
+	VFMADD231PS Z0, Z1, Z2
+	VMOVUPS     Z2, K1, (AX)
 	SHLQ        $0x02, R8
 	ADDQ        R8, AX
 	ADDQ        R8, BX
@@ -41369,36 +41129,36 @@ vectors_end:
 	VFMADD231PS Y1, Y3, Y4
 	VMAXPS      Y4, Y2, Y4
 	CMPQ        R8, $0x04
-	JL          store178_few
+	JL          store160_few
 	VMOVUPS     X4, (AX)
-	JE          store178_end
+	JE          store160_end
 	VPERM2F128  $0x01, Y4, Y4, Y4
 	CMPQ        R8, $0x06
-	JL          store178_five
+	JL          store160_five
 	VMOVLPS     X4, 16(AX)
-	JE          store178_swap
+	JE          store160_swap
 	VEXTRACTPS  $0x02, X4, 24(AX)
-	JMP         store178_swap
+	JMP         store160_swap
 
-store178_five:
+store160_five:
 	VMOVSS X4, 16(AX)
 
-store178_swap:
+store160_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store178_end
+	JMP        store160_end
 
-store178_few:
+store160_few:
 	CMPQ       R8, $0x02
-	JL         store178_one
+	JL         store160_one
 	VMOVLPS    X4, (AX)
-	JE         store178_end
+	JE         store160_end
 	VEXTRACTPS $0x02, X4, 8(AX)
-	JMP        store178_end
+	JMP        store160_end
 
-store178_one:
+store160_one:
 	VMOVSS X4, (AX)
 
-store178_end:
+store160_end:
 	SHLQ $0x02, R8
 	ADDQ R8, AX
 	ADDQ R8, BX
@@ -41429,53 +41189,38 @@ row:
 	MOVQ DI, R8
 	MOVQ scale+16(FP), CX
 	MOVQ shift+24(FP), DX
-	SUBQ $+64, R8
+	SUBQ $+32, R8
 	JL   blocks_end
 
 blocks:
-	VMOVUPS     (BX), Z0
-	VMOVUPS     64(BX), Z2
-	VMOVUPS     128(BX), Z3
-	VMOVUPS     192(BX), Z4
-	VMOVUPS     (CX), Z5
-	VMOVUPS     64(CX), Z6
-	VMOVUPS     128(CX), Z7
-	VMOVUPS     192(CX), Z8
-	VMOVUPS     (DX), Z9
-	VMOVUPS     64(DX), Z10
-	VMOVUPS     128(DX), Z11
-	VMOVUPS     192(DX), Z12
-	VFMADD231PS Z5, Z0, Z9
-	VFMADD231PS Z6, Z2, Z10
-	VFMADD231PS Z7, Z3, Z11
-	VFMADD231PS Z8, Z4, Z12
-	VMAXPS      Z9, Z1, Z9
-	VMAXPS      Z10, Z1, Z10
-	VMAXPS      Z11, Z1, Z11
-	VMAXPS      Z12, Z1, Z12
-	VMOVUPS     Z9, (AX)
-	VMOVUPS     Z10, 64(AX)
-	VMOVUPS     Z11, 128(AX)
-	VMOVUPS     Z12, 192(AX)
-	ADDQ        $+256, AX
-	ADDQ        $+256, BX
-	ADDQ        $+256, CX
-	ADDQ        $+256, DX
-	SUBQ        $+64, R8
+	VMOVUPS     (CX), Z0
+	VMOVUPS     (DX), Z2
+	VFMADD231PS (BX), Z0, Z2
+	VMAXPS      Z2, Z1, Z2
+	VMOVUPS     Z2, (AX)
+	VMOVUPS     64(CX), Z2
+	VMOVUPS     64(DX), Z0
+	VFMADD231PS 64(BX), Z2, Z0
+	VMAXPS      Z0, Z1, Z0
+	VMOVUPS     Z0, 64(AX)
+	ADDQ        $+128, AX
+	ADDQ        $+128, BX
+	ADDQ        $+128, CX
+	ADDQ        $+128, DX
+	SUBQ        $+32, R8
 	JGE         blocks
 
 blocks_end:
-	ADDQ $+64, R8
+	ADDQ $+32, R8
 	SUBQ $+16, R8
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (BX), Z12
-	VMOVUPS     (CX), Z11
-	VMOVUPS     (DX), Z10
-	VFMADD231PS Z11, Z12, Z10
-	VMAXPS      Z10, Z1, Z10
-	VMOVUPS     Z10, (AX)
+	VMOVUPS     (CX), Z0
+	VMOVUPS     (DX), Z2
+	VFMADD231PS (BX), Z0, Z2
+	VMAXPS      Z2, Z1, Z2
+	VMOVUPS     Z2, (AX)
 	ADDQ        $+64, AX
 	ADDQ        $+64, BX
 	ADDQ        $+64, CX
@@ -41487,12 +41232,12 @@ vectors_end:
 	ADDQ        $+16, R8
 	TESTQ       R8, R8
 	JE          row_end
-	VMOVUPS.Z   (BX), K1, Z10
-	VMOVUPS.Z   (CX), K1, Z11
-	VMOVUPS.Z   (DX), K1, Z12
-	VFMADD231PS Z11, Z10, Z12
-	VMAXPS      Z12, Z1, Z12
-	VMOVUPS     Z12, K1, (AX)
+	VMOVUPS.Z   (BX), K1, Z2
+	VMOVUPS.Z   (CX), K1, Z0
+	VMOVUPS.Z   (DX), K1, Z3
+	VFMADD231PS Z0, Z2, Z3
+	VMAXPS      Z3, Z1, Z3
+	VMOVUPS     Z3, K1, (AX)
 	SHLQ        $0x02, R8
 	ADDQ        R8, AX
 	ADDQ        R8, BX
@@ -41573,36 +41318,36 @@ vectors_end:
 	VADDPS     Y3, Y1, Y3
 	VMAXPS     Y3, Y2, Y3
 	CMPQ       DI, $0x04
-	JL         store179_few
+	JL         store161_few
 	VMOVUPS    X3, (AX)
-	JE         store179_end
+	JE         store161_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       DI, $0x06
-	JL         store179_five
+	JL         store161_five
 	VMOVLPS    X3, 16(AX)
-	JE         store179_swap
+	JE         store161_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store179_swap
+	JMP        store161_swap
 
-store179_five:
+store161_five:
 	VMOVSS X3, 16(AX)
 
-store179_swap:
+store161_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store179_end
+	JMP        store161_end
 
-store179_few:
+store161_few:
 	CMPQ       DI, $0x02
-	JL         store179_one
+	JL         store161_one
 	VMOVLPS    X3, (AX)
-	JE         store179_end
+	JE         store161_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store179_end
+	JMP        store161_end
 
-store179_one:
+store161_one:
 	VMOVSS X3, (AX)
 
-store179_end:
+store161_end:
 	SHLQ $0x02, DI
 	ADDQ DI, AX
 	ADDQ DI, BX
@@ -41631,47 +41376,34 @@ TEXT ·BiasReLUAVX512(SB), NOSPLIT, $0-40
 row:
 	MOVQ SI, DI
 	MOVQ bias+16(FP), CX
-	SUBQ $+64, DI
+	SUBQ $+32, DI
 	JL   blocks_end
 
 blocks:
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z2
-	VMOVUPS 128(BX), Z3
-	VMOVUPS 192(BX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS 64(CX), Z6
-	VMOVUPS 128(CX), Z7
-	VMOVUPS 192(CX), Z8
-	VADDPS  Z5, Z0, Z5
-	VADDPS  Z6, Z2, Z6
-	VADDPS  Z7, Z3, Z7
-	VADDPS  Z8, Z4, Z8
-	VMAXPS  Z5, Z1, Z5
-	VMAXPS  Z6, Z1, Z6
-	VMAXPS  Z7, Z1, Z7
-	VMAXPS  Z8, Z1, Z8
-	VMOVUPS Z5, (AX)
-	VMOVUPS Z6, 64(AX)
-	VMOVUPS Z7, 128(AX)
-	VMOVUPS Z8, 192(AX)
-	ADDQ    $+256, AX
-	ADDQ    $+256, BX
-	ADDQ    $+256, CX
-	SUBQ    $+64, DI
+	VMOVUPS (CX), Z0
+	VADDPS  (BX), Z0, Z0
+	VMAXPS  Z0, Z1, Z0
+	VMOVUPS Z0, (AX)
+	VMOVUPS 64(CX), Z0
+	VADDPS  64(BX), Z0, Z0
+	VMAXPS  Z0, Z1, Z0
+	VMOVUPS Z0, 64(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	ADDQ    $+128, CX
+	SUBQ    $+32, DI
 	JGE     blocks
 
 blocks_end:
-	ADDQ $+64, DI
+	ADDQ $+32, DI
 	SUBQ $+16, DI
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Z8
-	VMOVUPS (CX), Z7
-	VADDPS  Z7, Z8, Z7
-	VMAXPS  Z7, Z1, Z7
-	VMOVUPS Z7, (AX)
+	VMOVUPS (CX), Z0
+	VADDPS  (BX), Z0, Z0
+	VMAXPS  Z0, Z1, Z0
+	VMOVUPS Z0, (AX)
 	ADDQ    $+64, AX
 	ADDQ    $+64, BX
 	ADDQ    $+64, CX
@@ -41682,11 +41414,11 @@ vectors_end:
 	ADDQ      $+16, DI
 	TESTQ     DI, DI
 	JE        row_end
-	VMOVUPS.Z (BX), K1, Z7
-	VMOVUPS.Z (CX), K1, Z8
-	VADDPS    Z8, Z7, Z8
-	VMAXPS    Z8, Z1, Z8
-	VMOVUPS   Z8, K1, (AX)
+	VMOVUPS.Z (BX), K1, Z0
+	VMOVUPS.Z (CX), K1, Z2
+	VADDPS    Z2, Z0, Z2
+	VMAXPS    Z2, Z1, Z2
+	VMOVUPS   Z2, K1, (AX)
 	SHLQ      $0x02, DI
 	ADDQ      DI, AX
 	ADDQ      DI, BX
@@ -41854,36 +41586,36 @@ vectors_end:
 	VANDPS       Y2, Y13, Y12
 	VORPS        Y12, Y6, Y6
 	CMPQ         DI, $0x04
-	JL           store180_few
+	JL           store162_few
 	VMOVUPS      X6, (AX)
-	JE           store180_end
+	JE           store162_end
 	VPERM2F128   $0x01, Y6, Y6, Y6
 	CMPQ         DI, $0x06
-	JL           store180_five
+	JL           store162_five
 	VMOVLPS      X6, 16(AX)
-	JE           store180_swap
+	JE           store162_swap
 	VEXTRACTPS   $0x02, X6, 24(AX)
-	JMP          store180_swap
+	JMP          store162_swap
 
-store180_five:
+store162_five:
 	VMOVSS X6, 16(AX)
 
-store180_swap:
+store162_swap:
 	VPERM2F128 $0x01, Y6, Y6, Y6
-	JMP        store180_end
+	JMP        store162_end
 
-store180_few:
+store162_few:
 	CMPQ       DI, $0x02
-	JL         store180_one
+	JL         store162_one
 	VMOVLPS    X6, (AX)
-	JE         store180_end
+	JE         store162_end
 	VEXTRACTPS $0x02, X6, 8(AX)
-	JMP        store180_end
+	JMP        store162_end
 
-store180_one:
+store162_one:
 	VMOVSS X6, (AX)
 
-store180_end:
+store162_end:
 	SHLQ $0x02, DI
 	ADDQ DI, AX
 	ADDQ DI, BX
@@ -41926,75 +41658,71 @@ row:
 	JL   blocks_end
 
 blocks:
-	VMOVUPS      (BX), Z0
-	VMOVUPS      64(BX), Z12
-	VMOVUPS      128(BX), Z13
-	VMOVUPS      192(BX), Z14
-	VMOVUPS      (CX), Z15
-	VMOVUPS      64(CX), Z16
-	VMOVUPS      128(CX), Z17
-	VMOVUPS      192(CX), Z18
-	VADDPS       Z15, Z0, Z15
-	VADDPS       Z16, Z12, Z16
-	VADDPS       Z17, Z13, Z17
-	VADDPS       Z18, Z14, Z18
-	VPORD        Z1, Z15, Z14
-	VPORD        Z1, Z16, Z13
-	VPORD        Z1, Z17, Z12
-	VPORD        Z1, Z18, Z0
-	VMAXPS       Z14, Z2, Z14
-	VMAXPS       Z13, Z2, Z13
-	VMAXPS       Z12, Z2, Z12
-	VMAXPS       Z0, Z2, Z0
+	VMOVUPS      (CX), Z0
+	VMOVUPS      64(CX), Z12
+	VMOVUPS      128(CX), Z13
+	VMOVUPS      192(CX), Z14
+	VADDPS       (BX), Z0, Z0
+	VADDPS       64(BX), Z12, Z12
+	VADDPS       128(BX), Z13, Z13
+	VADDPS       192(BX), Z14, Z14
+	VPORD        Z1, Z0, Z15
+	VPORD        Z1, Z12, Z16
+	VPORD        Z1, Z13, Z17
+	VPORD        Z1, Z14, Z18
+	VMAXPS       Z15, Z2, Z15
+	VMAXPS       Z16, Z2, Z16
+	VMAXPS       Z17, Z2, Z17
+	VMAXPS       Z18, Z2, Z18
 	VMOVAPS      Z4, Z19
-	VFMADD231PS  Z3, Z14, Z19
+	VFMADD231PS  Z3, Z15, Z19
 	VMOVAPS      Z4, Z20
-	VFMADD231PS  Z3, Z13, Z20
+	VFMADD231PS  Z3, Z16, Z20
 	VMOVAPS      Z4, Z21
-	VFMADD231PS  Z3, Z12, Z21
+	VFMADD231PS  Z3, Z17, Z21
 	VMOVAPS      Z4, Z22
-	VFMADD231PS  Z3, Z0, Z22
+	VFMADD231PS  Z3, Z18, Z22
 	VSUBPS       Z4, Z19, Z23
 	VSUBPS       Z4, Z20, Z24
 	VSUBPS       Z4, Z21, Z25
 	VSUBPS       Z4, Z22, Z26
-	VFNMADD231PS Z5, Z23, Z14
-	VFNMADD231PS Z5, Z24, Z13
-	VFNMADD231PS Z5, Z25, Z12
-	VFNMADD231PS Z5, Z26, Z0
-	VFNMADD231PS Z6, Z23, Z14
-	VFNMADD231PS Z6, Z24, Z13
-	VFNMADD231PS Z6, Z25, Z12
-	VFNMADD231PS Z6, Z26, Z0
+	VFNMADD231PS Z5, Z23, Z15
+	VFNMADD231PS Z5, Z24, Z16
+	VFNMADD231PS Z5, Z25, Z17
+	VFNMADD231PS Z5, Z26, Z18
+	VFNMADD231PS Z6, Z23, Z15
+	VFNMADD231PS Z6, Z24, Z16
+	VFNMADD231PS Z6, Z25, Z17
+	VFNMADD231PS Z6, Z26, Z18
 	VMOVAPS      Z8, Z26
-	VFMADD231PS  Z14, Z7, Z26
+	VFMADD231PS  Z15, Z7, Z26
 	VMOVAPS      Z8, Z25
-	VFMADD231PS  Z13, Z7, Z25
+	VFMADD231PS  Z16, Z7, Z25
 	VMOVAPS      Z8, Z24
-	VFMADD231PS  Z12, Z7, Z24
+	VFMADD231PS  Z17, Z7, Z24
 	VMOVAPS      Z8, Z23
-	VFMADD231PS  Z0, Z7, Z23
-	VFMADD213PS  Z9, Z14, Z26
-	VFMADD213PS  Z9, Z13, Z25
-	VFMADD213PS  Z9, Z12, Z24
-	VFMADD213PS  Z9, Z0, Z23
-	VFMADD213PS  Z10, Z14, Z26
-	VFMADD213PS  Z10, Z13, Z25
-	VFMADD213PS  Z10, Z12, Z24
-	VFMADD213PS  Z10, Z0, Z23
+	VFMADD231PS  Z18, Z7, Z23
+	VFMADD213PS  Z9, Z15, Z26
+	VFMADD213PS  Z9, Z16, Z25
+	VFMADD213PS  Z9, Z17, Z24
+	VFMADD213PS  Z9, Z18, Z23
+	VFMADD213PS  Z10, Z15, Z26
+	VFMADD213PS  Z10, Z16, Z25
+	VFMADD213PS  Z10, Z17, Z24
+	VFMADD213PS  Z10, Z18, Z23
 	VBROADCASTSS lanes_3f7ffffe<>+0(SB), Z27
-	VFMADD213PS  Z27, Z14, Z26
-	VFMADD213PS  Z27, Z13, Z25
-	VFMADD213PS  Z27, Z12, Z24
-	VFMADD213PS  Z27, Z0, Z23
-	VMULPS       Z14, Z14, Z27
-	VMULPS       Z13, Z13, Z28
-	VMULPS       Z12, Z12, Z29
-	VMULPS       Z0, Z0, Z30
-	VFMADD231PS  Z26, Z27, Z14
-	VFMADD231PS  Z25, Z28, Z13
-	VFMADD231PS  Z24, Z29, Z12
-	VFMADD231PS  Z23, Z30, Z0
+	VFMADD213PS  Z27, Z15, Z26
+	VFMADD213PS  Z27, Z16, Z25
+	VFMADD213PS  Z27, Z17, Z24
+	VFMADD213PS  Z27, Z18, Z23
+	VMULPS       Z15, Z15, Z27
+	VMULPS       Z16, Z16, Z28
+	VMULPS       Z17, Z17, Z29
+	VMULPS       Z18, Z18, Z30
+	VFMADD231PS  Z26, Z27, Z15
+	VFMADD231PS  Z25, Z28, Z16
+	VFMADD231PS  Z24, Z29, Z17
+	VFMADD231PS  Z23, Z30, Z18
 	VPSLLD       $0x17, Z19, Z19
 	VPSLLD       $0x17, Z20, Z20
 	VPSLLD       $0x17, Z21, Z21
@@ -42008,10 +41736,10 @@ blocks:
 	VFMADD231PS  Z23, Z21, Z29
 	VMOVAPS      Z11, Z25
 	VFMADD231PS  Z23, Z22, Z25
-	VFNMADD231PS Z14, Z19, Z30
-	VFNMADD231PS Z13, Z20, Z24
-	VFNMADD231PS Z12, Z21, Z29
-	VFNMADD231PS Z0, Z22, Z25
+	VFNMADD231PS Z15, Z19, Z30
+	VFNMADD231PS Z16, Z20, Z24
+	VFNMADD231PS Z17, Z21, Z29
+	VFNMADD231PS Z18, Z22, Z25
 	VMOVAPS      Z11, Z23
 	VFMADD231PS  Z11, Z19, Z23
 	VMOVAPS      Z11, Z28
@@ -42020,18 +41748,18 @@ blocks:
 	VFMADD231PS  Z11, Z21, Z26
 	VMOVAPS      Z11, Z27
 	VFMADD231PS  Z11, Z22, Z27
-	VFMADD231PS  Z14, Z19, Z23
-	VFMADD231PS  Z13, Z20, Z28
-	VFMADD231PS  Z12, Z21, Z26
-	VFMADD231PS  Z0, Z22, Z27
+	VFMADD231PS  Z15, Z19, Z23
+	VFMADD231PS  Z16, Z20, Z28
+	VFMADD231PS  Z17, Z21, Z26
+	VFMADD231PS  Z18, Z22, Z27
 	VDIVPS       Z23, Z30, Z23
 	VDIVPS       Z28, Z24, Z28
 	VDIVPS       Z26, Z29, Z26
 	VDIVPS       Z27, Z25, Z27
-	VPTERNLOGD   $0xf8, Z1, Z15, Z23
-	VPTERNLOGD   $0xf8, Z1, Z16, Z28
-	VPTERNLOGD   $0xf8, Z1, Z17, Z26
-	VPTERNLOGD   $0xf8, Z1, Z18, Z27
+	VPTERNLOGD   $0xf8, Z1, Z0, Z23
+	VPTERNLOGD   $0xf8, Z1, Z12, Z28
+	VPTERNLOGD   $0xf8, Z1, Z13, Z26
+	VPTERNLOGD   $0xf8, Z1, Z14, Z27
 	VMOVUPS      Z23, (AX)
 	VMOVUPS      Z28, 64(AX)
 	VMOVUPS      Z26, 128(AX)
@@ -42048,33 +41776,32 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS          (BX), Z27
-	VMOVUPS          (CX), Z26
-	VADDPS           Z26, Z27, Z26
-	VPORD            Z1, Z26, Z27
-	VMAXPS           Z27, Z2, Z27
+	VMOVUPS          (CX), Z27
+	VADDPS           (BX), Z27, Z27
+	VPORD            Z1, Z27, Z26
+	VMAXPS           Z26, Z2, Z26
 	VMOVAPS          Z4, Z28
-	VFMADD231PS      Z3, Z27, Z28
+	VFMADD231PS      Z3, Z26, Z28
 	VSUBPS           Z4, Z28, Z23
-	VFNMADD231PS     Z5, Z23, Z27
-	VFNMADD231PS     Z6, Z23, Z27
+	VFNMADD231PS     Z5, Z23, Z26
+	VFNMADD231PS     Z6, Z23, Z26
 	VMOVAPS          Z8, Z23
-	VFMADD231PS      Z27, Z7, Z23
-	VFMADD213PS      Z9, Z27, Z23
-	VFMADD213PS      Z10, Z27, Z23
-	VFMADD213PS.BCST lanes_3f7ffffe<>+0(SB), Z27, Z23
-	VMULPS           Z27, Z27, Z18
-	VFMADD231PS      Z23, Z18, Z27
+	VFMADD231PS      Z26, Z7, Z23
+	VFMADD213PS      Z9, Z26, Z23
+	VFMADD213PS      Z10, Z26, Z23
+	VFMADD213PS.BCST lanes_3f7ffffe<>+0(SB), Z26, Z23
+	VMULPS           Z26, Z26, Z14
+	VFMADD231PS      Z23, Z14, Z26
 	VPSLLD           $0x17, Z28, Z28
 	VMOVAPS          Z11, Z23
 	VFMADD231PS.BCST lanes_bf000000<>+0(SB), Z28, Z23
-	VFNMADD231PS     Z27, Z28, Z23
-	VMOVAPS          Z11, Z18
-	VFMADD231PS      Z11, Z28, Z18
-	VFMADD231PS      Z27, Z28, Z18
-	VDIVPS           Z18, Z23, Z18
-	VPTERNLOGD       $0xf8, Z1, Z26, Z18
-	VMOVUPS          Z18, (AX)
+	VFNMADD231PS     Z26, Z28, Z23
+	VMOVAPS          Z11, Z14
+	VFMADD231PS      Z11, Z28, Z14
+	VFMADD231PS      Z26, Z28, Z14
+	VDIVPS           Z14, Z23, Z14
+	VPTERNLOGD       $0xf8, Z1, Z27, Z14
+	VMOVUPS          Z14, (AX)
 	ADDQ             $+64, AX
 	ADDQ             $+64, BX
 	ADDQ             $+64, CX
@@ -42085,32 +41812,32 @@ vectors_end:
 	ADDQ             $+16, DI
 	TESTQ            DI, DI
 	JE               row_end
-	VMOVUPS.Z        (BX), K1, Z18
-	VMOVUPS.Z        (CX), K1, Z26
-	VADDPS           Z26, Z18, Z26
-	VPORD            Z1, Z26, Z18
-	VMAXPS           Z18, Z2, Z18
+	VMOVUPS.Z        (BX), K1, Z14
+	VMOVUPS.Z        (CX), K1, Z27
+	VADDPS           Z27, Z14, Z27
+	VPORD            Z1, Z27, Z14
+	VMAXPS           Z14, Z2, Z14
 	VMOVAPS          Z4, Z23
-	VFMADD231PS      Z3, Z18, Z23
-	VSUBPS           Z4, Z23, Z27
-	VFNMADD231PS     Z5, Z27, Z18
-	VFNMADD231PS     Z6, Z27, Z18
-	VMOVAPS          Z8, Z27
-	VFMADD231PS      Z18, Z7, Z27
-	VFMADD213PS      Z9, Z18, Z27
-	VFMADD213PS      Z10, Z18, Z27
-	VFMADD213PS.BCST lanes_3f7ffffe<>+0(SB), Z18, Z27
-	VMULPS           Z18, Z18, Z28
-	VFMADD231PS      Z27, Z28, Z18
+	VFMADD231PS      Z3, Z14, Z23
+	VSUBPS           Z4, Z23, Z26
+	VFNMADD231PS     Z5, Z26, Z14
+	VFNMADD231PS     Z6, Z26, Z14
+	VMOVAPS          Z8, Z26
+	VFMADD231PS      Z14, Z7, Z26
+	VFMADD213PS      Z9, Z14, Z26
+	VFMADD213PS      Z10, Z14, Z26
+	VFMADD213PS.BCST lanes_3f7ffffe<>+0(SB), Z14, Z26
+	VMULPS           Z14, Z14, Z28
+	VFMADD231PS      Z26, Z28, Z14
 	VPSLLD           $0x17, Z23, Z23
-	VMOVAPS          Z11, Z27
-	VFMADD231PS.BCST lanes_bf000000<>+0(SB), Z23, Z27
-	VFNMADD231PS     Z18, Z23, Z27
+	VMOVAPS          Z11, Z26
+	VFMADD231PS.BCST lanes_bf000000<>+0(SB), Z23, Z26
+	VFNMADD231PS     Z14, Z23, Z26
 	VMOVAPS          Z11, Z28
 	VFMADD231PS      Z11, Z23, Z28
-	VFMADD231PS      Z18, Z23, Z28
-	VDIVPS           Z28, Z27, Z28
-	VPTERNLOGD       $0xf8, Z1, Z26, Z28
+	VFMADD231PS      Z14, Z23, Z28
+	VDIVPS           Z28, Z26, Z28
+	VPTERNLOGD       $0xf8, Z1, Z27, Z28
 	VMOVUPS          Z28, K1, (AX)
 	SHLQ             $0x02, DI
 	ADDQ             DI, AX
@@ -42246,36 +41973,36 @@ vectors_end:
 	VMULPS     Y12, Y4, Y12
 	VANDNPS    Y12, Y10, Y12
 	CMPQ       CX, $0x04
-	JL         store181_few
+	JL         store163_few
 	VMOVUPS    X12, (AX)
-	JE         store181_end
+	JE         store163_end
 	VPERM2F128 $0x01, Y12, Y12, Y12
 	CMPQ       CX, $0x06
-	JL         store181_five
+	JL         store163_five
 	VMOVLPS    X12, 16(AX)
-	JE         store181_swap
+	JE         store163_swap
 	VEXTRACTPS $0x02, X12, 24(AX)
-	JMP        store181_swap
+	JMP        store163_swap
 
-store181_five:
+store163_five:
 	VMOVSS X12, 16(AX)
 
-store181_swap:
+store163_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store181_end
+	JMP        store163_end
 
-store181_few:
+store163_few:
 	CMPQ       CX, $0x02
-	JL         store181_one
+	JL         store163_one
 	VMOVLPS    X12, (AX)
-	JE         store181_end
+	JE         store163_end
 	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store181_end
+	JMP        store163_end
 
-store181_one:
+store163_one:
 	VMOVSS X12, (AX)
 
-store181_end:
+store163_end:
 done:
 	VZEROUPPER
 	RET
@@ -42359,14 +42086,10 @@ blocks:
 	VPCMPGTD    Z10, Z3, K3
 	VPCMPGTD    Z9, Z3, K4
 	VPCMPGTD    Z6, Z3, K5
-	VMOVUPS     (BX), Z6
-	VMOVUPS     64(BX), Z9
-	VMOVUPS     128(BX), Z10
-	VMOVUPS     192(BX), Z11
-	VMULPS      Z6, Z4, Z6
-	VMULPS      Z9, Z4, Z9
-	VMULPS      Z10, Z4, Z10
-	VMULPS      Z11, Z4, Z11
+	VMULPS      (BX), Z4, Z6
+	VMULPS      64(BX), Z4, Z9
+	VMULPS      128(BX), Z4, Z10
+	VMULPS      192(BX), Z4, Z11
 	KNOTW       K2, K7
 	VMOVAPS.Z   Z6, K7, Z6
 	KNOTW       K3, K7
@@ -42401,8 +42124,7 @@ vectors:
 	VPXORD      Z11, Z10, Z11
 	VPMULLD     Z8, Z11, Z11
 	VPCMPGTD    Z11, Z3, K5
-	VMOVUPS     (BX), Z11
-	VMULPS      Z11, Z4, Z11
+	VMULPS      (BX), Z4, Z11
 	KNOTW       K5, K7
 	VMOVAPS.Z   Z11, K7, Z11
 	VMOVUPS     Z11, (AX)
@@ -42707,67 +42429,67 @@ partial_rows:
 
 partial_store:
 	CMPQ       DI, $0x04
-	JL         store182_few
+	JL         store164_few
 	VMOVUPS    X5, (AX)
-	JE         store182_end
+	JE         store164_end
 	VPERM2F128 $0x01, Y5, Y5, Y5
 	CMPQ       DI, $0x06
-	JL         store182_five
+	JL         store164_five
 	VMOVLPS    X5, 16(AX)
-	JE         store182_swap
+	JE         store164_swap
 	VEXTRACTPS $0x02, X5, 24(AX)
-	JMP        store182_swap
+	JMP        store164_swap
 
-store182_five:
+store164_five:
 	VMOVSS X5, 16(AX)
 
-store182_swap:
+store164_swap:
 	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store182_end
+	JMP        store164_end
 
-store182_few:
+store164_few:
 	CMPQ       DI, $0x02
-	JL         store182_one
+	JL         store164_one
 	VMOVLPS    X5, (AX)
-	JE         store182_end
+	JE         store164_end
 	VEXTRACTPS $0x02, X5, 8(AX)
-	JMP        store182_end
+	JMP        store164_end
 
-store182_one:
+store164_one:
 	VMOVSS X5, (AX)
 
-store182_end:
+store164_end:
 	CMPQ       DI, $0x04
-	JL         store183_few
+	JL         store165_few
 	VMOVUPS    X2, (BX)
-	JE         store183_end
+	JE         store165_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       DI, $0x06
-	JL         store183_five
+	JL         store165_five
 	VMOVLPS    X2, 16(BX)
-	JE         store183_swap
+	JE         store165_swap
 	VEXTRACTPS $0x02, X2, 24(BX)
-	JMP        store183_swap
+	JMP        store165_swap
 
-store183_five:
+store165_five:
 	VMOVSS X2, 16(BX)
 
-store183_swap:
+store165_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store183_end
+	JMP        store165_end
 
-store183_few:
+store165_few:
 	CMPQ       DI, $0x02
-	JL         store183_one
+	JL         store165_one
 	VMOVLPS    X2, (BX)
-	JE         store183_end
+	JE         store165_end
 	VEXTRACTPS $0x02, X2, 8(BX)
-	JMP        store183_end
+	JMP        store165_end
 
-store183_one:
+store165_one:
 	VMOVSS X2, (BX)
 
-store183_end:
+store165_end:
 done:
 	VZEROUPPER
 	RET
@@ -43169,68 +42891,68 @@ partial_rows:
 partial_store:
 	VADDPS     Y2, Y1, Y1
 	CMPQ       SI, $0x04
-	JL         store184_few
+	JL         store166_few
 	VMOVUPS    X1, (AX)
-	JE         store184_end
+	JE         store166_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       SI, $0x06
-	JL         store184_five
+	JL         store166_five
 	VMOVLPS    X1, 16(AX)
-	JE         store184_swap
+	JE         store166_swap
 	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store184_swap
+	JMP        store166_swap
 
-store184_five:
+store166_five:
 	VMOVSS X1, 16(AX)
 
-store184_swap:
+store166_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store184_end
+	JMP        store166_end
 
-store184_few:
+store166_few:
 	CMPQ       SI, $0x02
-	JL         store184_one
+	JL         store166_one
 	VMOVLPS    X1, (AX)
-	JE         store184_end
+	JE         store166_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store184_end
+	JMP        store166_end
 
-store184_one:
+store166_one:
 	VMOVSS X1, (AX)
 
-store184_end:
+store166_end:
 	VADDPS     Y4, Y3, Y3
 	CMPQ       SI, $0x04
-	JL         store185_few
+	JL         store167_few
 	VMOVUPS    X3, (BX)
-	JE         store185_end
+	JE         store167_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       SI, $0x06
-	JL         store185_five
+	JL         store167_five
 	VMOVLPS    X3, 16(BX)
-	JE         store185_swap
+	JE         store167_swap
 	VEXTRACTPS $0x02, X3, 24(BX)
-	JMP        store185_swap
+	JMP        store167_swap
 
-store185_five:
+store167_five:
 	VMOVSS X3, 16(BX)
 
-store185_swap:
+store167_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store185_end
+	JMP        store167_end
 
-store185_few:
+store167_few:
 	CMPQ       SI, $0x02
-	JL         store185_one
+	JL         store167_one
 	VMOVLPS    X3, (BX)
-	JE         store185_end
+	JE         store167_end
 	VEXTRACTPS $0x02, X3, 8(BX)
-	JMP        store185_end
+	JMP        store167_end
 
-store185_one:
+store167_one:
 	VMOVSS X3, (BX)
 
-store185_end:
+store167_end:
 done:
 	VZEROUPPER
 	RET
@@ -43454,98 +43176,98 @@ vectors_end:
 	VDIVPS     Y0, Y4, Y4
 	VMULPS     Y6, Y4, Y6
 	CMPQ       R9, $0x04
-	JL         store186_few
+	JL         store168_few
 	VMOVUPS    X1, (AX)
-	JE         store186_end
+	JE         store168_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       R9, $0x06
-	JL         store186_five
+	JL         store168_five
 	VMOVLPS    X1, 16(AX)
-	JE         store186_swap
+	JE         store168_swap
 	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store186_swap
+	JMP        store168_swap
 
-store186_five:
+store168_five:
 	VMOVSS X1, 16(AX)
 
-store186_swap:
+store168_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store186_end
+	JMP        store168_end
 
-store186_few:
+store168_few:
 	CMPQ       R9, $0x02
-	JL         store186_one
+	JL         store168_one
 	VMOVLPS    X1, (AX)
-	JE         store186_end
+	JE         store168_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store186_end
+	JMP        store168_end
 
-store186_one:
+store168_one:
 	VMOVSS X1, (AX)
 
-store186_end:
+store168_end:
 	CMPQ       R9, $0x04
-	JL         store187_few
+	JL         store169_few
 	VMOVUPS    X5, (BX)
-	JE         store187_end
+	JE         store169_end
 	VPERM2F128 $0x01, Y5, Y5, Y5
 	CMPQ       R9, $0x06
-	JL         store187_five
+	JL         store169_five
 	VMOVLPS    X5, 16(BX)
-	JE         store187_swap
+	JE         store169_swap
 	VEXTRACTPS $0x02, X5, 24(BX)
-	JMP        store187_swap
+	JMP        store169_swap
 
-store187_five:
+store169_five:
 	VMOVSS X5, 16(BX)
 
-store187_swap:
+store169_swap:
 	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store187_end
+	JMP        store169_end
 
-store187_few:
+store169_few:
 	CMPQ       R9, $0x02
-	JL         store187_one
+	JL         store169_one
 	VMOVLPS    X5, (BX)
-	JE         store187_end
+	JE         store169_end
 	VEXTRACTPS $0x02, X5, 8(BX)
-	JMP        store187_end
+	JMP        store169_end
 
-store187_one:
+store169_one:
 	VMOVSS X5, (BX)
 
-store187_end:
+store169_end:
 	CMPQ       R9, $0x04
-	JL         store188_few
+	JL         store170_few
 	VMOVUPS    X6, (CX)
-	JE         store188_end
+	JE         store170_end
 	VPERM2F128 $0x01, Y6, Y6, Y6
 	CMPQ       R9, $0x06
-	JL         store188_five
+	JL         store170_five
 	VMOVLPS    X6, 16(CX)
-	JE         store188_swap
+	JE         store170_swap
 	VEXTRACTPS $0x02, X6, 24(CX)
-	JMP        store188_swap
+	JMP        store170_swap
 
-store188_five:
+store170_five:
 	VMOVSS X6, 16(CX)
 
-store188_swap:
+store170_swap:
 	VPERM2F128 $0x01, Y6, Y6, Y6
-	JMP        store188_end
+	JMP        store170_end
 
-store188_few:
+store170_few:
 	CMPQ       R9, $0x02
-	JL         store188_one
+	JL         store170_one
 	VMOVLPS    X6, (CX)
-	JE         store188_end
+	JE         store170_end
 	VEXTRACTPS $0x02, X6, 8(CX)
-	JMP        store188_end
+	JMP        store170_end
 
-store188_one:
+store170_one:
 	VMOVSS X6, (CX)
 
-store188_end:
+store170_end:
 done:
 	VZEROUPPER
 	RET
@@ -43568,10 +43290,8 @@ TEXT ·BatchNormColumnFactorsAVX512(SB), NOSPLIT, $0-68
 blocks:
 	VMOVUPS (DI), Z1
 	VMOVUPS 64(DI), Z2
-	VMOVUPS (R8), Z3
-	VMOVUPS 64(R8), Z4
-	VMULPS  Z1, Z3, Z3
-	VMULPS  Z2, Z4, Z4
+	VMULPS  (R8), Z1, Z3
+	VMULPS  64(R8), Z2, Z4
 	VMOVUPS (SI), Z5
 	VMOVUPS 64(SI), Z6
 	VDIVPS  Z0, Z5, Z5
@@ -43605,8 +43325,7 @@ blocks_end:
 
 vectors:
 	VMOVUPS (DI), Z2
-	VMOVUPS (R8), Z1
-	VMULPS  Z2, Z1, Z1
+	VMULPS  (R8), Z2, Z1
 	VMOVUPS (SI), Z6
 	VDIVPS  Z0, Z6, Z6
 	VMOVUPS (DX), Z5
@@ -43753,36 +43472,36 @@ vectors_end:
 	VMASKMOVPS   (SI), Y0, Y7
 	VMULPS       Y7, Y5, Y7
 	CMPQ         R11, $0x04
-	JL           store189_few
+	JL           store171_few
 	VMOVUPS      X7, (AX)
-	JE           store189_end
+	JE           store171_end
 	VPERM2F128   $0x01, Y7, Y7, Y7
 	CMPQ         R11, $0x06
-	JL           store189_five
+	JL           store171_five
 	VMOVLPS      X7, 16(AX)
-	JE           store189_swap
+	JE           store171_swap
 	VEXTRACTPS   $0x02, X7, 24(AX)
-	JMP          store189_swap
+	JMP          store171_swap
 
-store189_five:
+store171_five:
 	VMOVSS X7, 16(AX)
 
-store189_swap:
+store171_swap:
 	VPERM2F128 $0x01, Y7, Y7, Y7
-	JMP        store189_end
+	JMP        store171_end
 
-store189_few:
+store171_few:
 	CMPQ       R11, $0x02
-	JL         store189_one
+	JL         store171_one
 	VMOVLPS    X7, (AX)
-	JE         store189_end
+	JE         store171_end
 	VEXTRACTPS $0x02, X7, 8(AX)
-	JMP        store189_end
+	JMP        store171_end
 
-store189_one:
+store171_one:
 	VMOVSS X7, (AX)
 
-store189_end:
+store171_end:
 	SHLQ $0x02, R11
 	ADDQ R11, AX
 	ADDQ R11, BX
@@ -43830,42 +43549,26 @@ blocks:
 	VMOVUPS      64(BX), Z5
 	VMOVUPS      128(BX), Z6
 	VMOVUPS      192(BX), Z7
-	VMOVUPS      (DX), Z8
-	VMOVUPS      64(DX), Z9
-	VMOVUPS      128(DX), Z10
-	VMOVUPS      192(DX), Z11
-	VSUBPS       Z8, Z0, Z8
-	VSUBPS       Z9, Z1, Z9
-	VSUBPS       Z10, Z2, Z10
-	VSUBPS       Z11, Z3, Z11
-	VMOVUPS      (R8), Z3
-	VMOVUPS      64(R8), Z2
-	VMOVUPS      128(R8), Z1
-	VMOVUPS      192(R8), Z0
-	VMOVUPS      (DI), Z12
-	VMOVUPS      64(DI), Z13
-	VMOVUPS      128(DI), Z14
-	VMOVUPS      192(DI), Z15
-	VSUBPS       Z12, Z4, Z12
-	VSUBPS       Z13, Z5, Z13
-	VSUBPS       Z14, Z6, Z14
-	VSUBPS       Z15, Z7, Z15
-	VFNMADD231PS Z3, Z8, Z12
-	VFNMADD231PS Z2, Z9, Z13
-	VFNMADD231PS Z1, Z10, Z14
-	VFNMADD231PS Z0, Z11, Z15
-	VMOVUPS      (SI), Z0
-	VMOVUPS      64(SI), Z11
-	VMOVUPS      128(SI), Z1
-	VMOVUPS      192(SI), Z10
-	VMULPS       Z0, Z12, Z0
-	VMULPS       Z11, Z13, Z11
-	VMULPS       Z1, Z14, Z1
-	VMULPS       Z10, Z15, Z10
-	VMOVUPS      Z0, (AX)
-	VMOVUPS      Z11, 64(AX)
-	VMOVUPS      Z1, 128(AX)
-	VMOVUPS      Z10, 192(AX)
+	VSUBPS       (DX), Z0, Z0
+	VSUBPS       64(DX), Z1, Z1
+	VSUBPS       128(DX), Z2, Z2
+	VSUBPS       192(DX), Z3, Z3
+	VSUBPS       (DI), Z4, Z4
+	VSUBPS       64(DI), Z5, Z5
+	VSUBPS       128(DI), Z6, Z6
+	VSUBPS       192(DI), Z7, Z7
+	VFNMADD231PS (R8), Z0, Z4
+	VFNMADD231PS 64(R8), Z1, Z5
+	VFNMADD231PS 128(R8), Z2, Z6
+	VFNMADD231PS 192(R8), Z3, Z7
+	VMULPS       (SI), Z4, Z4
+	VMULPS       64(SI), Z5, Z5
+	VMULPS       128(SI), Z6, Z6
+	VMULPS       192(SI), Z7, Z7
+	VMOVUPS      Z4, (AX)
+	VMOVUPS      Z5, 64(AX)
+	VMOVUPS      Z6, 128(AX)
+	VMOVUPS      Z7, 192(AX)
 	ADDQ         $+256, AX
 	ADDQ         $+256, BX
 	ADDQ         $+256, CX
@@ -43882,17 +43585,13 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (CX), Z10
-	VMOVUPS      (BX), Z1
-	VMOVUPS      (DX), Z11
-	VSUBPS       Z11, Z10, Z11
-	VMOVUPS      (R8), Z10
-	VMOVUPS      (DI), Z0
-	VSUBPS       Z0, Z1, Z0
-	VFNMADD231PS Z10, Z11, Z0
-	VMOVUPS      (SI), Z10
-	VMULPS       Z10, Z0, Z10
-	VMOVUPS      Z10, (AX)
+	VMOVUPS      (CX), Z7
+	VMOVUPS      (BX), Z6
+	VSUBPS       (DX), Z7, Z7
+	VSUBPS       (DI), Z6, Z6
+	VFNMADD231PS (R8), Z7, Z6
+	VMULPS       (SI), Z6, Z6
+	VMOVUPS      Z6, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
@@ -43907,17 +43606,17 @@ vectors_end:
 	ADDQ         $+16, R11
 	TESTQ        R11, R11
 	JE           row_end
-	VMOVUPS.Z    (CX), K1, Z10
-	VMOVUPS.Z    (BX), K1, Z0
-	VMOVUPS.Z    (DX), K1, Z11
-	VSUBPS       Z11, Z10, Z11
-	VMOVUPS.Z    (R8), K1, Z10
-	VMOVUPS.Z    (DI), K1, Z1
-	VSUBPS       Z1, Z0, Z1
-	VFNMADD231PS Z10, Z11, Z1
-	VMOVUPS.Z    (SI), K1, Z10
-	VMULPS       Z10, Z1, Z10
-	VMOVUPS      Z10, K1, (AX)
+	VMOVUPS.Z    (CX), K1, Z6
+	VMOVUPS.Z    (BX), K1, Z7
+	VMOVUPS.Z    (DX), K1, Z5
+	VSUBPS       Z5, Z6, Z5
+	VMOVUPS.Z    (R8), K1, Z6
+	VMOVUPS.Z    (DI), K1, Z4
+	VSUBPS       Z4, Z7, Z4
+	VFNMADD231PS Z6, Z5, Z4
+	VMOVUPS.Z    (SI), K1, Z6
+	VMULPS       Z6, Z4, Z6
+	VMOVUPS      Z6, K1, (AX)
 	SHLQ         $0x02, R11
 	ADDQ         R11, AX
 	ADDQ         R11, BX
@@ -44139,67 +43838,67 @@ partial_rows:
 
 partial_store:
 	CMPQ       R9, $0x04
-	JL         store190_few
+	JL         store172_few
 	VMOVUPS    X0, (AX)
-	JE         store190_end
+	JE         store172_end
 	VPERM2F128 $0x01, Y0, Y0, Y0
 	CMPQ       R9, $0x06
-	JL         store190_five
+	JL         store172_five
 	VMOVLPS    X0, 16(AX)
-	JE         store190_swap
+	JE         store172_swap
 	VEXTRACTPS $0x02, X0, 24(AX)
-	JMP        store190_swap
+	JMP        store172_swap
 
-store190_five:
+store172_five:
 	VMOVSS X0, 16(AX)
 
-store190_swap:
+store172_swap:
 	VPERM2F128 $0x01, Y0, Y0, Y0
-	JMP        store190_end
+	JMP        store172_end
 
-store190_few:
+store172_few:
 	CMPQ       R9, $0x02
-	JL         store190_one
+	JL         store172_one
 	VMOVLPS    X0, (AX)
-	JE         store190_end
+	JE         store172_end
 	VEXTRACTPS $0x02, X0, 8(AX)
-	JMP        store190_end
+	JMP        store172_end
 
-store190_one:
+store172_one:
 	VMOVSS X0, (AX)
 
-store190_end:
+store172_end:
 	CMPQ       R9, $0x04
-	JL         store191_few
+	JL         store173_few
 	VMOVUPS    X6, (BX)
-	JE         store191_end
+	JE         store173_end
 	VPERM2F128 $0x01, Y6, Y6, Y6
 	CMPQ       R9, $0x06
-	JL         store191_five
+	JL         store173_five
 	VMOVLPS    X6, 16(BX)
-	JE         store191_swap
+	JE         store173_swap
 	VEXTRACTPS $0x02, X6, 24(BX)
-	JMP        store191_swap
+	JMP        store173_swap
 
-store191_five:
+store173_five:
 	VMOVSS X6, 16(BX)
 
-store191_swap:
+store173_swap:
 	VPERM2F128 $0x01, Y6, Y6, Y6
-	JMP        store191_end
+	JMP        store173_end
 
-store191_few:
+store173_few:
 	CMPQ       R9, $0x02
-	JL         store191_one
+	JL         store173_one
 	VMOVLPS    X6, (BX)
-	JE         store191_end
+	JE         store173_end
 	VEXTRACTPS $0x02, X6, 8(BX)
-	JMP        store191_end
+	JMP        store173_end
 
-store191_one:
+store173_one:
 	VMOVSS X6, (BX)
 
-store191_end:
+store173_end:
 done:
 	VZEROUPPER
 	RET
@@ -44268,46 +43967,46 @@ columns4_begin:
 	MOVQ rows+64(FP), R12
 
 columns4_rows:
-	VMOVUPS      (CX), Z20
-	VMOVUPS      64(CX), Z21
-	VMOVUPS      (DX), Z22
-	VMOVUPS      64(DX), Z23
+	VMOVUPS      (DX), Z20
+	VMOVUPS      64(DX), Z21
+	VMOVUPS      128(DX), Z22
+	VMOVUPS      192(DX), Z23
 	VMOVAPS      Z15, Z24
-	VFMADD231PS  Z19, Z22, Z24
+	VFMADD231PS  Z19, Z20, Z24
 	VMOVAPS      Z14, Z25
-	VFMADD231PS  Z18, Z23, Z25
-	VBROADCASTSS lanes_00000000<>+0(SB), Z26
-	VCMPPS       $0x01, Z24, Z26, K2
+	VFMADD231PS  Z18, Z21, Z25
+	VMOVAPS      Z13, Z26
+	VFMADD231PS  Z17, Z22, Z26
+	VMOVAPS      Z12, Z27
+	VFMADD231PS  Z16, Z23, Z27
+	VBROADCASTSS lanes_00000000<>+0(SB), Z28
+	VCMPPS       $0x01, Z24, Z28, K2
 	VBROADCASTSS lanes_00000000<>+0(SB), Z24
 	VCMPPS       $0x01, Z25, Z24, K3
-	VMOVAPS.Z    Z20, K2, Z20
-	VMOVAPS.Z    Z21, K3, Z21
-	VSUBPS       Z11, Z22, Z22
-	VSUBPS       Z10, Z23, Z23
-	VFMADD231PS  Z22, Z20, Z7
-	VFMADD231PS  Z23, Z21, Z6
-	VADDPS       Z20, Z3, Z3
-	VADDPS       Z21, Z2, Z2
-	VMOVUPS      128(CX), Z21
-	VMOVUPS      192(CX), Z20
-	VMOVUPS      128(DX), Z23
-	VMOVUPS      192(DX), Z22
-	VMOVAPS      Z13, Z25
-	VFMADD231PS  Z17, Z23, Z25
-	VMOVAPS      Z12, Z24
-	VFMADD231PS  Z16, Z22, Z24
-	VBROADCASTSS lanes_00000000<>+0(SB), Z26
-	VCMPPS       $0x01, Z25, Z26, K3
 	VBROADCASTSS lanes_00000000<>+0(SB), Z25
-	VCMPPS       $0x01, Z24, Z25, K2
-	VMOVAPS.Z    Z21, K3, Z21
-	VMOVAPS.Z    Z20, K2, Z20
-	VSUBPS       Z9, Z23, Z23
-	VSUBPS       Z8, Z22, Z22
-	VFMADD231PS  Z23, Z21, Z5
-	VFMADD231PS  Z22, Z20, Z4
-	VADDPS       Z21, Z1, Z1
-	VADDPS       Z20, Z0, Z0
+	VCMPPS       $0x01, Z26, Z25, K4
+	VBROADCASTSS lanes_00000000<>+0(SB), Z26
+	VCMPPS       $0x01, Z27, Z26, K5
+	VMOVUPS      (CX), Z26
+	VMOVAPS.Z    Z26, K2, Z27
+	VMOVUPS      64(CX), Z25
+	VMOVAPS.Z    Z25, K3, Z26
+	VMOVUPS      128(CX), Z24
+	VMOVAPS.Z    Z24, K4, Z25
+	VMOVUPS      192(CX), Z28
+	VMOVAPS.Z    Z28, K5, Z24
+	VSUBPS       Z11, Z20, Z20
+	VSUBPS       Z10, Z21, Z21
+	VSUBPS       Z9, Z22, Z22
+	VSUBPS       Z8, Z23, Z23
+	VFMADD231PS  Z20, Z27, Z7
+	VFMADD231PS  Z21, Z26, Z6
+	VFMADD231PS  Z22, Z25, Z5
+	VFMADD231PS  Z23, Z24, Z4
+	VADDPS       Z27, Z3, Z3
+	VADDPS       Z26, Z2, Z2
+	VADDPS       Z25, Z1, Z1
+	VADDPS       Z24, Z0, Z0
 	ADDQ         R10, CX
 	ADDQ         R10, DX
 	SUBQ         $+1, R12
@@ -44315,22 +44014,22 @@ columns4_rows:
 	MOVQ         add+80(FP), R12
 	CMPQ         R12, $+1
 	JNE          columns4_store
-	VMOVUPS      (AX), Z20
-	VADDPS       Z7, Z20, Z7
-	VMOVUPS      64(AX), Z20
-	VADDPS       Z6, Z20, Z6
-	VMOVUPS      128(AX), Z20
-	VADDPS       Z5, Z20, Z5
-	VMOVUPS      192(AX), Z20
-	VADDPS       Z4, Z20, Z4
-	VMOVUPS      (BX), Z20
-	VADDPS       Z3, Z20, Z3
-	VMOVUPS      64(BX), Z20
-	VADDPS       Z2, Z20, Z2
-	VMOVUPS      128(BX), Z20
-	VADDPS       Z1, Z20, Z1
-	VMOVUPS      192(BX), Z20
-	VADDPS       Z0, Z20, Z0
+	VMOVUPS      (AX), Z24
+	VADDPS       Z7, Z24, Z7
+	VMOVUPS      64(AX), Z24
+	VADDPS       Z6, Z24, Z6
+	VMOVUPS      128(AX), Z24
+	VADDPS       Z5, Z24, Z5
+	VMOVUPS      192(AX), Z24
+	VADDPS       Z4, Z24, Z4
+	VMOVUPS      (BX), Z24
+	VADDPS       Z3, Z24, Z3
+	VMOVUPS      64(BX), Z24
+	VADDPS       Z2, Z24, Z2
+	VMOVUPS      128(BX), Z24
+	VADDPS       Z1, Z24, Z1
+	VMOVUPS      192(BX), Z24
+	VADDPS       Z0, Z24, Z0
 
 columns4_store:
 	VMOVUPS Z7, (AX)
@@ -44383,26 +44082,26 @@ columns2_begin:
 	MOVQ rows+64(FP), R12
 
 columns2_rows:
-	VMOVUPS      (CX), Z10
-	VMOVUPS      64(CX), Z11
-	VMOVUPS      (DX), Z12
-	VMOVUPS      64(DX), Z13
-	VMOVAPS      Z2, Z14
-	VFMADD231PS  Z0, Z12, Z14
-	VMOVAPS      Z3, Z15
-	VFMADD231PS  Z1, Z13, Z15
-	VBROADCASTSS lanes_00000000<>+0(SB), Z16
-	VCMPPS       $0x01, Z14, Z16, K2
+	VMOVUPS      (DX), Z10
+	VMOVUPS      64(DX), Z11
+	VMOVAPS      Z2, Z12
+	VFMADD231PS  Z0, Z10, Z12
+	VMOVAPS      Z3, Z13
+	VFMADD231PS  Z1, Z11, Z13
 	VBROADCASTSS lanes_00000000<>+0(SB), Z14
-	VCMPPS       $0x01, Z15, Z14, K3
-	VMOVAPS.Z    Z10, K2, Z10
-	VMOVAPS.Z    Z11, K3, Z11
-	VSUBPS       Z4, Z12, Z12
-	VSUBPS       Z5, Z13, Z13
-	VFMADD231PS  Z12, Z10, Z6
-	VFMADD231PS  Z13, Z11, Z7
-	VADDPS       Z10, Z8, Z8
-	VADDPS       Z11, Z9, Z9
+	VCMPPS       $0x01, Z12, Z14, K5
+	VBROADCASTSS lanes_00000000<>+0(SB), Z12
+	VCMPPS       $0x01, Z13, Z12, K4
+	VMOVUPS      (CX), Z12
+	VMOVAPS.Z    Z12, K5, Z13
+	VMOVUPS      64(CX), Z14
+	VMOVAPS.Z    Z14, K4, Z12
+	VSUBPS       Z4, Z10, Z10
+	VSUBPS       Z5, Z11, Z11
+	VFMADD231PS  Z10, Z13, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VADDPS       Z13, Z8, Z8
+	VADDPS       Z12, Z9, Z9
 	ADDQ         R10, CX
 	ADDQ         R10, DX
 	SUBQ         $+1, R12
@@ -44410,14 +44109,14 @@ columns2_rows:
 	MOVQ         add+80(FP), R12
 	CMPQ         R12, $+1
 	JNE          columns2_store
-	VMOVUPS      (AX), Z11
-	VADDPS       Z6, Z11, Z6
-	VMOVUPS      64(AX), Z11
-	VADDPS       Z7, Z11, Z7
-	VMOVUPS      (BX), Z11
-	VADDPS       Z8, Z11, Z8
-	VMOVUPS      64(BX), Z11
-	VADDPS       Z9, Z11, Z9
+	VMOVUPS      (AX), Z12
+	VADDPS       Z6, Z12, Z6
+	VMOVUPS      64(AX), Z12
+	VADDPS       Z7, Z12, Z7
+	VMOVUPS      (BX), Z12
+	VADDPS       Z8, Z12, Z8
+	VMOVUPS      64(BX), Z12
+	VADDPS       Z9, Z12, Z9
 
 columns2_store:
 	VMOVUPS Z6, (AX)
@@ -44459,16 +44158,16 @@ columns1_begin:
 	MOVQ rows+64(FP), R12
 
 columns1_rows:
-	VMOVUPS      (CX), Z4
-	VMOVUPS      (DX), Z3
-	VMOVAPS      Z8, Z2
-	VFMADD231PS  Z9, Z3, Z2
-	VBROADCASTSS lanes_00000000<>+0(SB), Z1
-	VCMPPS       $0x01, Z2, Z1, K3
-	VMOVAPS.Z    Z4, K3, Z4
-	VSUBPS       Z7, Z3, Z3
-	VFMADD231PS  Z3, Z4, Z6
-	VADDPS       Z4, Z5, Z5
+	VMOVUPS      (DX), Z4
+	VMOVAPS      Z8, Z3
+	VFMADD231PS  Z9, Z4, Z3
+	VBROADCASTSS lanes_00000000<>+0(SB), Z2
+	VCMPPS       $0x01, Z3, Z2, K4
+	VMOVUPS      (CX), Z2
+	VMOVAPS.Z    Z2, K4, Z3
+	VSUBPS       Z7, Z4, Z4
+	VFMADD231PS  Z4, Z3, Z6
+	VADDPS       Z3, Z5, Z5
 	ADDQ         R10, CX
 	ADDQ         R10, DX
 	SUBQ         $+1, R12
@@ -44476,10 +44175,10 @@ columns1_rows:
 	MOVQ         add+80(FP), R12
 	CMPQ         R12, $+1
 	JNE          columns1_store
-	VMOVUPS      (AX), Z4
-	VADDPS       Z6, Z4, Z6
-	VMOVUPS      (BX), Z4
-	VADDPS       Z5, Z4, Z5
+	VMOVUPS      (AX), Z3
+	VADDPS       Z6, Z3, Z6
+	VMOVUPS      (BX), Z3
+	VADDPS       Z5, Z3, Z5
 
 columns1_store:
 	VMOVUPS Z6, (AX)
@@ -44521,16 +44220,16 @@ partial_begin:
 	MOVQ rows+64(FP), R12
 
 partial_rows:
-	VMOVUPS.Z    (CX), K1, Z4
-	VMOVUPS.Z    (DX), K1, Z3
+	VMOVUPS.Z    (CX), K1, Z3
+	VMOVUPS.Z    (DX), K1, Z4
 	VMOVAPS      Z6, Z2
-	VFMADD231PS  Z5, Z3, Z2
+	VFMADD231PS  Z5, Z4, Z2
 	VBROADCASTSS lanes_00000000<>+0(SB), Z1
-	VCMPPS       $0x01, Z2, Z1, K3
-	VMOVAPS.Z    Z4, K3, Z4
-	VSUBPS       Z7, Z3, Z3
-	VFMADD231PS  Z3, Z4, Z8
-	VADDPS       Z4, Z9, Z9
+	VCMPPS       $0x01, Z2, Z1, K4
+	VMOVAPS.Z    Z3, K4, Z3
+	VSUBPS       Z7, Z4, Z4
+	VFMADD231PS  Z4, Z3, Z8
+	VADDPS       Z3, Z9, Z9
 	ADDQ         R10, CX
 	ADDQ         R10, DX
 	SUBQ         $+1, R12
@@ -44538,10 +44237,10 @@ partial_rows:
 	MOVQ         add+80(FP), R12
 	CMPQ         R12, $+1
 	JNE          partial_store
-	VMOVUPS.Z    (AX), K1, Z4
-	VADDPS       Z8, Z4, Z8
-	VMOVUPS.Z    (BX), K1, Z4
-	VADDPS       Z9, Z4, Z9
+	VMOVUPS.Z    (AX), K1, Z3
+	VADDPS       Z8, Z3, Z8
+	VMOVUPS.Z    (BX), K1, Z3
+	VADDPS       Z9, Z3, Z9
 
 partial_store:
 	VMOVUPS Z8, K1, (AX)
@@ -44705,68 +44404,68 @@ partial_rows:
 partial_store:
 	VADDPS     Y4, Y3, Y3
 	CMPQ       SI, $0x04
-	JL         store192_few
+	JL         store174_few
 	VMOVUPS    X3, (AX)
-	JE         store192_end
+	JE         store174_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       SI, $0x06
-	JL         store192_five
+	JL         store174_five
 	VMOVLPS    X3, 16(AX)
-	JE         store192_swap
+	JE         store174_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store192_swap
+	JMP        store174_swap
 
-store192_five:
+store174_five:
 	VMOVSS X3, 16(AX)
 
-store192_swap:
+store174_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store192_end
+	JMP        store174_end
 
-store192_few:
+store174_few:
 	CMPQ       SI, $0x02
-	JL         store192_one
+	JL         store174_one
 	VMOVLPS    X3, (AX)
-	JE         store192_end
+	JE         store174_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store192_end
+	JMP        store174_end
 
-store192_one:
+store174_one:
 	VMOVSS X3, (AX)
 
-store192_end:
+store174_end:
 	VADDPS     Y6, Y5, Y5
 	CMPQ       SI, $0x04
-	JL         store193_few
+	JL         store175_few
 	VMOVUPS    X5, (BX)
-	JE         store193_end
+	JE         store175_end
 	VPERM2F128 $0x01, Y5, Y5, Y5
 	CMPQ       SI, $0x06
-	JL         store193_five
+	JL         store175_five
 	VMOVLPS    X5, 16(BX)
-	JE         store193_swap
+	JE         store175_swap
 	VEXTRACTPS $0x02, X5, 24(BX)
-	JMP        store193_swap
+	JMP        store175_swap
 
-store193_five:
+store175_five:
 	VMOVSS X5, 16(BX)
 
-store193_swap:
+store175_swap:
 	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store193_end
+	JMP        store175_end
 
-store193_few:
+store175_few:
 	CMPQ       SI, $0x02
-	JL         store193_one
+	JL         store175_one
 	VMOVLPS    X5, (BX)
-	JE         store193_end
+	JE         store175_end
 	VEXTRACTPS $0x02, X5, 8(BX)
-	JMP        store193_end
+	JMP        store175_end
 
-store193_one:
+store175_one:
 	VMOVSS X5, (BX)
 
-store193_end:
+store175_end:
 done:
 	VZEROUPPER
 	RET
@@ -44812,26 +44511,26 @@ columns:
 	MOVQ    rows+64(FP), R9
 
 whole_rows:
-	VMOVUPS      (CX), Z7
-	VMOVUPS      (R10), Z8
-	VMOVUPS      (DX), Z9
-	VMOVUPS      (R11), Z10
-	VMOVAPS      Z1, Z11
-	VFMADD231PS  Z0, Z9, Z11
-	VMOVAPS      Z1, Z12
-	VFMADD231PS  Z0, Z10, Z12
-	VBROADCASTSS lanes_00000000<>+0(SB), Z13
-	VCMPPS       $0x01, Z11, Z13, K2
+	VMOVUPS      (DX), Z7
+	VMOVUPS      (R11), Z8
+	VMOVAPS      Z1, Z9
+	VFMADD231PS  Z0, Z7, Z9
+	VMOVAPS      Z1, Z10
+	VFMADD231PS  Z0, Z8, Z10
 	VBROADCASTSS lanes_00000000<>+0(SB), Z11
-	VCMPPS       $0x01, Z12, Z11, K3
-	VMOVAPS.Z    Z7, K2, Z7
-	VMOVAPS.Z    Z8, K3, Z8
-	VSUBPS       Z2, Z9, Z9
-	VSUBPS       Z2, Z10, Z10
-	VFMADD231PS  Z9, Z7, Z3
-	VFMADD231PS  Z10, Z8, Z4
-	VADDPS       Z7, Z5, Z5
-	VADDPS       Z8, Z6, Z6
+	VCMPPS       $0x01, Z9, Z11, K2
+	VBROADCASTSS lanes_00000000<>+0(SB), Z9
+	VCMPPS       $0x01, Z10, Z9, K3
+	VMOVUPS      (CX), Z9
+	VMOVAPS.Z    Z9, K2, Z10
+	VMOVUPS      (R10), Z11
+	VMOVAPS.Z    Z11, K3, Z9
+	VSUBPS       Z2, Z7, Z7
+	VSUBPS       Z2, Z8, Z8
+	VFMADD231PS  Z7, Z10, Z3
+	VFMADD231PS  Z8, Z9, Z4
+	VADDPS       Z10, Z5, Z5
+	VADDPS       Z9, Z6, Z6
 	ADDQ         DI, CX
 	ADDQ         DI, R10
 	ADDQ         DI, DX
@@ -44841,10 +44540,10 @@ whole_rows:
 	MOVQ         add+88(FP), R9
 	TESTQ        R9, R9
 	JE           whole_store
-	VMOVUPS      (AX), Z8
-	VADDPS       Z3, Z8, Z3
-	VMOVUPS      (BX), Z8
-	VADDPS       Z5, Z8, Z5
+	VMOVUPS      (AX), Z9
+	VADDPS       Z3, Z9, Z3
+	VMOVUPS      (BX), Z9
+	VADDPS       Z5, Z9, Z5
 
 whole_store:
 	VADDPS  Z4, Z3, Z3
@@ -44889,26 +44588,26 @@ columns_end:
 	MOVQ      rows+64(FP), R9
 
 partial_rows:
-	VMOVUPS.Z    (CX), K1, Z8
-	VMOVUPS.Z    (R10), K1, Z7
-	VMOVUPS.Z    (DX), K1, Z10
-	VMOVUPS.Z    (R11), K1, Z9
-	VMOVAPS      Z1, Z12
-	VFMADD231PS  Z0, Z10, Z12
+	VMOVUPS.Z    (CX), K1, Z9
+	VMOVUPS.Z    (R10), K1, Z10
+	VMOVUPS.Z    (DX), K1, Z8
+	VMOVUPS.Z    (R11), K1, Z7
 	VMOVAPS      Z1, Z11
-	VFMADD231PS  Z0, Z9, Z11
+	VFMADD231PS  Z0, Z8, Z11
+	VMOVAPS      Z1, Z12
+	VFMADD231PS  Z0, Z7, Z12
 	VBROADCASTSS lanes_00000000<>+0(SB), Z13
-	VCMPPS       $0x01, Z12, Z13, K3
-	VBROADCASTSS lanes_00000000<>+0(SB), Z12
-	VCMPPS       $0x01, Z11, Z12, K2
-	VMOVAPS.Z    Z8, K3, Z8
-	VMOVAPS.Z    Z7, K2, Z7
-	VSUBPS       Z2, Z10, Z10
-	VSUBPS       Z2, Z9, Z9
-	VFMADD231PS  Z10, Z8, Z3
-	VFMADD231PS  Z9, Z7, Z4
-	VADDPS       Z8, Z5, Z5
-	VADDPS       Z7, Z6, Z6
+	VCMPPS       $0x01, Z11, Z13, K3
+	VBROADCASTSS lanes_00000000<>+0(SB), Z11
+	VCMPPS       $0x01, Z12, Z11, K2
+	VMOVAPS.Z    Z9, K3, Z9
+	VMOVAPS.Z    Z10, K2, Z10
+	VSUBPS       Z2, Z8, Z8
+	VSUBPS       Z2, Z7, Z7
+	VFMADD231PS  Z8, Z9, Z3
+	VFMADD231PS  Z7, Z10, Z4
+	VADDPS       Z9, Z5, Z5
+	VADDPS       Z10, Z6, Z6
 	ADDQ         DI, CX
 	ADDQ         DI, R10
 	ADDQ         DI, DX
@@ -44918,10 +44617,10 @@ partial_rows:
 	MOVQ         add+88(FP), R9
 	TESTQ        R9, R9
 	JE           partial_store
-	VMOVUPS.Z    (AX), K1, Z7
-	VADDPS       Z3, Z7, Z3
-	VMOVUPS.Z    (BX), K1, Z7
-	VADDPS       Z5, Z7, Z5
+	VMOVUPS.Z    (AX), K1, Z10
+	VADDPS       Z3, Z10, Z3
+	VMOVUPS.Z    (BX), K1, Z10
+	VADDPS       Z5, Z10, Z5
 
 partial_store:
 	VADDPS  Z4, Z3, Z3
@@ -45067,36 +44766,36 @@ vectors_end:
 	VMASKMOVPS   (SI), Y0, Y8
 	VMULPS       Y8, Y7, Y8
 	CMPQ         R13, $0x04
-	JL           store194_few
+	JL           store176_few
 	VMOVUPS      X8, (AX)
-	JE           store194_end
+	JE           store176_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         R13, $0x06
-	JL           store194_five
+	JL           store176_five
 	VMOVLPS      X8, 16(AX)
-	JE           store194_swap
+	JE           store176_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store194_swap
+	JMP          store176_swap
 
-store194_five:
+store176_five:
 	VMOVSS X8, 16(AX)
 
-store194_swap:
+store176_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store194_end
+	JMP        store176_end
 
-store194_few:
+store176_few:
 	CMPQ       R13, $0x02
-	JL         store194_one
+	JL         store176_one
 	VMOVLPS    X8, (AX)
-	JE         store194_end
+	JE         store176_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store194_end
+	JMP        store176_end
 
-store194_one:
+store176_one:
 	VMOVSS X8, (AX)
 
-store194_end:
+store176_end:
 	SHLQ $0x02, R13
 	ADDQ R13, AX
 	ADDQ R13, BX
@@ -45145,66 +44844,46 @@ blocks:
 	VMOVUPS      64(CX), Z2
 	VMOVUPS      128(CX), Z3
 	VMOVUPS      192(CX), Z4
-	VMOVUPS      (BX), Z5
+	VMOVUPS      (R10), Z5
+	VMOVUPS      64(R10), Z6
+	VMOVUPS      128(R10), Z7
+	VMOVUPS      192(R10), Z8
+	VFMADD231PS  (R9), Z0, Z5
+	VFMADD231PS  64(R9), Z2, Z6
+	VFMADD231PS  128(R9), Z3, Z7
+	VFMADD231PS  192(R9), Z4, Z8
+	VCMPPS       $0x01, Z5, Z1, K2
+	VCMPPS       $0x01, Z6, Z1, K3
+	VCMPPS       $0x01, Z7, Z1, K4
+	VCMPPS       $0x01, Z8, Z1, K5
+	VMOVUPS      (BX), Z7
+	VMOVAPS.Z    Z7, K2, Z8
 	VMOVUPS      64(BX), Z6
-	VMOVUPS      128(BX), Z7
-	VMOVUPS      192(BX), Z8
-	VMOVUPS      (R9), Z9
-	VMOVUPS      64(R9), Z10
-	VMOVUPS      128(R9), Z11
-	VMOVUPS      192(R9), Z12
-	VMOVUPS      (R10), Z13
-	VMOVUPS      64(R10), Z14
-	VMOVUPS      128(R10), Z15
-	VMOVUPS      192(R10), Z16
-	VFMADD231PS  Z9, Z0, Z13
-	VFMADD231PS  Z10, Z2, Z14
-	VFMADD231PS  Z11, Z3, Z15
-	VFMADD231PS  Z12, Z4, Z16
-	VCMPPS       $0x01, Z13, Z1, K2
-	VCMPPS       $0x01, Z14, Z1, K3
-	VCMPPS       $0x01, Z15, Z1, K4
-	VCMPPS       $0x01, Z16, Z1, K5
-	VMOVAPS.Z    Z5, K2, Z5
-	VMOVAPS.Z    Z6, K3, Z6
-	VMOVAPS.Z    Z7, K4, Z7
-	VMOVAPS.Z    Z8, K5, Z8
-	VMOVUPS      (DX), Z16
-	VMOVUPS      64(DX), Z15
-	VMOVUPS      128(DX), Z14
-	VMOVUPS      192(DX), Z13
-	VSUBPS       Z16, Z0, Z16
-	VSUBPS       Z15, Z2, Z15
-	VSUBPS       Z14, Z3, Z14
-	VSUBPS       Z13, Z4, Z13
-	VMOVUPS      (R8), Z4
-	VMOVUPS      64(R8), Z3
-	VMOVUPS      128(R8), Z2
-	VMOVUPS      192(R8), Z0
-	VMOVUPS      (DI), Z12
-	VMOVUPS      64(DI), Z11
-	VMOVUPS      128(DI), Z10
-	VMOVUPS      192(DI), Z9
-	VSUBPS       Z12, Z5, Z12
-	VSUBPS       Z11, Z6, Z11
-	VSUBPS       Z10, Z7, Z10
-	VSUBPS       Z9, Z8, Z9
-	VFNMADD231PS Z4, Z16, Z12
-	VFNMADD231PS Z3, Z15, Z11
-	VFNMADD231PS Z2, Z14, Z10
-	VFNMADD231PS Z0, Z13, Z9
-	VMOVUPS      (SI), Z0
-	VMOVUPS      64(SI), Z13
-	VMOVUPS      128(SI), Z2
-	VMOVUPS      192(SI), Z14
-	VMULPS       Z0, Z12, Z0
-	VMULPS       Z13, Z11, Z13
-	VMULPS       Z2, Z10, Z2
-	VMULPS       Z14, Z9, Z14
-	VMOVUPS      Z0, (AX)
-	VMOVUPS      Z13, 64(AX)
-	VMOVUPS      Z2, 128(AX)
-	VMOVUPS      Z14, 192(AX)
+	VMOVAPS.Z    Z6, K3, Z7
+	VMOVUPS      128(BX), Z5
+	VMOVAPS.Z    Z5, K4, Z6
+	VMOVUPS      192(BX), Z9
+	VMOVAPS.Z    Z9, K5, Z5
+	VSUBPS       (DX), Z0, Z0
+	VSUBPS       64(DX), Z2, Z2
+	VSUBPS       128(DX), Z3, Z3
+	VSUBPS       192(DX), Z4, Z4
+	VSUBPS       (DI), Z8, Z8
+	VSUBPS       64(DI), Z7, Z7
+	VSUBPS       128(DI), Z6, Z6
+	VSUBPS       192(DI), Z5, Z5
+	VFNMADD231PS (R8), Z0, Z8
+	VFNMADD231PS 64(R8), Z2, Z7
+	VFNMADD231PS 128(R8), Z3, Z6
+	VFNMADD231PS 192(R8), Z4, Z5
+	VMULPS       (SI), Z8, Z8
+	VMULPS       64(SI), Z7, Z7
+	VMULPS       128(SI), Z6, Z6
+	VMULPS       192(SI), Z5, Z5
+	VMOVUPS      Z8, (AX)
+	VMOVUPS      Z7, 64(AX)
+	VMOVUPS      Z6, 128(AX)
+	VMOVUPS      Z5, 192(AX)
 	ADDQ         $+256, AX
 	ADDQ         $+256, BX
 	ADDQ         $+256, CX
@@ -45223,22 +44902,17 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (CX), Z14
-	VMOVUPS      (BX), Z2
-	VMOVUPS      (R9), Z13
-	VMOVUPS      (R10), Z0
-	VFMADD231PS  Z13, Z14, Z0
-	VCMPPS       $0x01, Z0, Z1, K5
-	VMOVAPS.Z    Z2, K5, Z2
-	VMOVUPS      (DX), Z0
-	VSUBPS       Z0, Z14, Z0
-	VMOVUPS      (R8), Z14
-	VMOVUPS      (DI), Z13
-	VSUBPS       Z13, Z2, Z13
-	VFNMADD231PS Z14, Z0, Z13
-	VMOVUPS      (SI), Z14
-	VMULPS       Z14, Z13, Z14
-	VMOVUPS      Z14, (AX)
+	VMOVUPS      (CX), Z5
+	VMOVUPS      (R10), Z6
+	VFMADD231PS  (R9), Z5, Z6
+	VCMPPS       $0x01, Z6, Z1, K5
+	VMOVUPS      (BX), Z7
+	VMOVAPS.Z    Z7, K5, Z6
+	VSUBPS       (DX), Z5, Z5
+	VSUBPS       (DI), Z6, Z6
+	VFNMADD231PS (R8), Z5, Z6
+	VMULPS       (SI), Z6, Z6
+	VMOVUPS      Z6, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
@@ -45255,22 +44929,22 @@ vectors_end:
 	ADDQ         $+16, R13
 	TESTQ        R13, R13
 	JE           row_end
-	VMOVUPS.Z    (CX), K1, Z14
-	VMOVUPS.Z    (BX), K1, Z13
-	VMOVUPS.Z    (R9), K1, Z0
-	VMOVUPS.Z    (R10), K1, Z2
-	VFMADD231PS  Z0, Z14, Z2
-	VCMPPS       $0x01, Z2, Z1, K5
-	VMOVAPS.Z    Z13, K5, Z13
-	VMOVUPS.Z    (DX), K1, Z2
-	VSUBPS       Z2, Z14, Z2
-	VMOVUPS.Z    (R8), K1, Z14
-	VMOVUPS.Z    (DI), K1, Z0
-	VSUBPS       Z0, Z13, Z0
-	VFNMADD231PS Z14, Z2, Z0
-	VMOVUPS.Z    (SI), K1, Z14
-	VMULPS       Z14, Z0, Z14
-	VMOVUPS      Z14, K1, (AX)
+	VMOVUPS.Z    (CX), K1, Z6
+	VMOVUPS.Z    (BX), K1, Z5
+	VMOVUPS.Z    (R9), K1, Z7
+	VMOVUPS.Z    (R10), K1, Z8
+	VFMADD231PS  Z7, Z6, Z8
+	VCMPPS       $0x01, Z8, Z1, K5
+	VMOVAPS.Z    Z5, K5, Z5
+	VMOVUPS.Z    (DX), K1, Z8
+	VSUBPS       Z8, Z6, Z8
+	VMOVUPS.Z    (R8), K1, Z6
+	VMOVUPS.Z    (DI), K1, Z7
+	VSUBPS       Z7, Z5, Z7
+	VFNMADD231PS Z6, Z8, Z7
+	VMOVUPS.Z    (SI), K1, Z6
+	VMULPS       Z6, Z7, Z6
+	VMOVUPS      Z6, K1, (AX)
 	SHLQ         $0x02, R13
 	ADDQ         R13, AX
 	ADDQ         R13, BX
@@ -45656,36 +45330,36 @@ pair_vectors1_end:
 	VORPS      Y2, Y5, Y5
 	VBLENDVPS  Y5, Y4, Y3, Y3
 	CMPQ       R11, $0x04
-	JL         store195_few
+	JL         store177_few
 	VMOVUPS    X3, (AX)
-	JE         store195_end
+	JE         store177_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R11, $0x06
-	JL         store195_five
+	JL         store177_five
 	VMOVLPS    X3, 16(AX)
-	JE         store195_swap
+	JE         store177_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store195_swap
+	JMP        store177_swap
 
-store195_five:
+store177_five:
 	VMOVSS X3, 16(AX)
 
-store195_swap:
+store177_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store195_end
+	JMP        store177_end
 
-store195_few:
+store177_few:
 	CMPQ       R11, $0x02
-	JL         store195_one
+	JL         store177_one
 	VMOVLPS    X3, (AX)
-	JE         store195_end
+	JE         store177_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store195_end
+	JMP        store177_end
 
-store195_one:
+store177_one:
 	VMOVSS X3, (AX)
 
-store195_end:
+store177_end:
 	LEAQ (BX)(R11*4), BX
 	LEAQ (AX)(R11*4), AX
 
@@ -45989,36 +45663,36 @@ partial_next:
 	SUBQ       $+1, R9
 	JNE        partial_places
 	CMPQ       R11, $0x04
-	JL         store196_few
+	JL         store178_few
 	VMOVUPS    X1, (AX)
-	JE         store196_end
+	JE         store178_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       R11, $0x06
-	JL         store196_five
+	JL         store178_five
 	VMOVLPS    X1, 16(AX)
-	JE         store196_swap
+	JE         store178_swap
 	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store196_swap
+	JMP        store178_swap
 
-store196_five:
+store178_five:
 	VMOVSS X1, 16(AX)
 
-store196_swap:
+store178_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store196_end
+	JMP        store178_end
 
-store196_few:
+store178_few:
 	CMPQ       R11, $0x02
-	JL         store196_one
+	JL         store178_one
 	VMOVLPS    X1, (AX)
-	JE         store196_end
+	JE         store178_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store196_end
+	JMP        store178_end
 
-store196_one:
+store178_one:
 	VMOVSS X1, (AX)
 
-store196_end:
+store178_end:
 	LEAQ (BX)(R11*4), BX
 	LEAQ (AX)(R11*4), AX
 
@@ -47023,67 +46697,67 @@ pair_vectors1_end:
 	VBLENDVPS  Y4, Y3, Y5, Y5
 	VBLENDVPS  Y4, Y1, Y6, Y6
 	CMPQ       R12, $0x04
-	JL         store197_few
+	JL         store179_few
 	VMOVUPS    X5, (AX)
-	JE         store197_end
+	JE         store179_end
 	VPERM2F128 $0x01, Y5, Y5, Y5
 	CMPQ       R12, $0x06
-	JL         store197_five
+	JL         store179_five
 	VMOVLPS    X5, 16(AX)
-	JE         store197_swap
+	JE         store179_swap
 	VEXTRACTPS $0x02, X5, 24(AX)
-	JMP        store197_swap
+	JMP        store179_swap
 
-store197_five:
+store179_five:
 	VMOVSS X5, 16(AX)
 
-store197_swap:
+store179_swap:
 	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store197_end
+	JMP        store179_end
 
-store197_few:
+store179_few:
 	CMPQ       R12, $0x02
-	JL         store197_one
+	JL         store179_one
 	VMOVLPS    X5, (AX)
-	JE         store197_end
+	JE         store179_end
 	VEXTRACTPS $0x02, X5, 8(AX)
-	JMP        store197_end
+	JMP        store179_end
 
-store197_one:
+store179_one:
 	VMOVSS X5, (AX)
 
-store197_end:
+store179_end:
 	CMPQ       R12, $0x04
-	JL         store198_few
+	JL         store180_few
 	VMOVUPS    X6, (BX)
-	JE         store198_end
+	JE         store180_end
 	VPERM2F128 $0x01, Y6, Y6, Y6
 	CMPQ       R12, $0x06
-	JL         store198_five
+	JL         store180_five
 	VMOVLPS    X6, 16(BX)
-	JE         store198_swap
+	JE         store180_swap
 	VEXTRACTPS $0x02, X6, 24(BX)
-	JMP        store198_swap
+	JMP        store180_swap
 
-store198_five:
+store180_five:
 	VMOVSS X6, 16(BX)
 
-store198_swap:
+store180_swap:
 	VPERM2F128 $0x01, Y6, Y6, Y6
-	JMP        store198_end
+	JMP        store180_end
 
-store198_few:
+store180_few:
 	CMPQ       R12, $0x02
-	JL         store198_one
+	JL         store180_one
 	VMOVLPS    X6, (BX)
-	JE         store198_end
+	JE         store180_end
 	VEXTRACTPS $0x02, X6, 8(BX)
-	JMP        store198_end
+	JMP        store180_end
 
-store198_one:
+store180_one:
 	VMOVSS X6, (BX)
 
-store198_end:
+store180_end:
 	LEAQ (CX)(R12*4), CX
 	LEAQ (AX)(R12*4), AX
 	LEAQ (BX)(R12*4), BX
@@ -47337,67 +47011,67 @@ partial_next:
 	SUBQ       $+1, R10
 	JNE        partial_places
 	CMPQ       R12, $0x04
-	JL         store199_few
+	JL         store181_few
 	VMOVUPS    X9, (AX)
-	JE         store199_end
+	JE         store181_end
 	VPERM2F128 $0x01, Y9, Y9, Y9
 	CMPQ       R12, $0x06
-	JL         store199_five
+	JL         store181_five
 	VMOVLPS    X9, 16(AX)
-	JE         store199_swap
+	JE         store181_swap
 	VEXTRACTPS $0x02, X9, 24(AX)
-	JMP        store199_swap
+	JMP        store181_swap
 
-store199_five:
+store181_five:
 	VMOVSS X9, 16(AX)
 
-store199_swap:
+store181_swap:
 	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store199_end
+	JMP        store181_end
 
-store199_few:
+store181_few:
 	CMPQ       R12, $0x02
-	JL         store199_one
+	JL         store181_one
 	VMOVLPS    X9, (AX)
-	JE         store199_end
+	JE         store181_end
 	VEXTRACTPS $0x02, X9, 8(AX)
-	JMP        store199_end
+	JMP        store181_end
 
-store199_one:
+store181_one:
 	VMOVSS X9, (AX)
 
-store199_end:
+store181_end:
 	CMPQ       R12, $0x04
-	JL         store200_few
+	JL         store182_few
 	VMOVUPS    X10, (BX)
-	JE         store200_end
+	JE         store182_end
 	VPERM2F128 $0x01, Y10, Y10, Y10
 	CMPQ       R12, $0x06
-	JL         store200_five
+	JL         store182_five
 	VMOVLPS    X10, 16(BX)
-	JE         store200_swap
+	JE         store182_swap
 	VEXTRACTPS $0x02, X10, 24(BX)
-	JMP        store200_swap
+	JMP        store182_swap
 
-store200_five:
+store182_five:
 	VMOVSS X10, 16(BX)
 
-store200_swap:
+store182_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store200_end
+	JMP        store182_end
 
-store200_few:
+store182_few:
 	CMPQ       R12, $0x02
-	JL         store200_one
+	JL         store182_one
 	VMOVLPS    X10, (BX)
-	JE         store200_end
+	JE         store182_end
 	VEXTRACTPS $0x02, X10, 8(BX)
-	JMP        store200_end
+	JMP        store182_end
 
-store200_one:
+store182_one:
 	VMOVSS X10, (BX)
 
-store200_end:
+store182_end:
 	LEAQ (CX)(R12*4), CX
 	LEAQ (AX)(R12*4), AX
 	LEAQ (BX)(R12*4), BX
@@ -47560,12 +47234,12 @@ pair_vectors4:
 	VBLENDMPS   Z1, Z3, K4, Z3
 	VBLENDMPS   Z1, Z2, K5, Z2
 	VMOVUPS     Z9, (AX)
-	VMOVUPS     Z8, 64(AX)
-	VMOVUPS     Z7, 128(AX)
-	VMOVUPS     Z6, 192(AX)
 	VMOVUPS     Z5, (BX)
+	VMOVUPS     Z8, 64(AX)
 	VMOVUPS     Z4, 64(BX)
+	VMOVUPS     Z7, 128(AX)
 	VMOVUPS     Z3, 128(BX)
+	VMOVUPS     Z6, 192(AX)
 	VMOVUPS     Z2, 192(BX)
 	ADDQ        $+256, CX
 	ADDQ        $+256, AX
@@ -47629,8 +47303,8 @@ pair_vectors2:
 	VBLENDMPS   Z1, Z4, K5, Z4
 	VBLENDMPS   Z1, Z5, K4, Z5
 	VMOVUPS     Z2, (AX)
-	VMOVUPS     Z3, 64(AX)
 	VMOVUPS     Z4, (BX)
+	VMOVUPS     Z3, 64(AX)
 	VMOVUPS     Z5, 64(BX)
 	ADDQ        $+128, CX
 	ADDQ        $+128, AX
@@ -47815,12 +47489,12 @@ vectors4_next:
 	SUBQ        $+1, R10
 	JNE         vectors4_places
 	VMOVUPS     Z5, (AX)
-	VMOVUPS     Z4, 64(AX)
-	VMOVUPS     Z3, 128(AX)
-	VMOVUPS     Z2, 192(AX)
 	VMOVUPS     Z7, (BX)
+	VMOVUPS     Z4, 64(AX)
 	VMOVUPS     Z6, 64(BX)
+	VMOVUPS     Z3, 128(AX)
 	VMOVUPS     Z8, 128(BX)
+	VMOVUPS     Z2, 192(AX)
 	VMOVUPS     Z9, 192(BX)
 	ADDQ        $+256, CX
 	ADDQ        $+256, AX
@@ -47877,8 +47551,8 @@ vectors2_next:
 	SUBQ        $+1, R10
 	JNE         vectors2_places
 	VMOVUPS     Z9, (AX)
-	VMOVUPS     Z8, 64(AX)
 	VMOVUPS     Z6, (BX)
+	VMOVUPS     Z8, 64(AX)
 	VMOVUPS     Z7, 64(BX)
 	ADDQ        $+128, CX
 	ADDQ        $+128, AX
@@ -48200,36 +47874,36 @@ pair_vectors1_end:
 	VADDPS     Y5, Y6, Y6
 	VDIVPS     Y0, Y6, Y5
 	CMPQ       R11, $0x04
-	JL         store201_few
+	JL         store183_few
 	VMOVUPS    X5, (AX)
-	JE         store201_end
+	JE         store183_end
 	VPERM2F128 $0x01, Y5, Y5, Y5
 	CMPQ       R11, $0x06
-	JL         store201_five
+	JL         store183_five
 	VMOVLPS    X5, 16(AX)
-	JE         store201_swap
+	JE         store183_swap
 	VEXTRACTPS $0x02, X5, 24(AX)
-	JMP        store201_swap
+	JMP        store183_swap
 
-store201_five:
+store183_five:
 	VMOVSS X5, 16(AX)
 
-store201_swap:
+store183_swap:
 	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store201_end
+	JMP        store183_end
 
-store201_few:
+store183_few:
 	CMPQ       R11, $0x02
-	JL         store201_one
+	JL         store183_one
 	VMOVLPS    X5, (AX)
-	JE         store201_end
+	JE         store183_end
 	VEXTRACTPS $0x02, X5, 8(AX)
-	JMP        store201_end
+	JMP        store183_end
 
-store201_one:
+store183_one:
 	VMOVSS X5, (AX)
 
-store201_end:
+store183_end:
 	LEAQ (BX)(R11*4), BX
 	LEAQ (AX)(R11*4), AX
 
@@ -48487,36 +48161,36 @@ partial_next:
 	JNE        partial_places
 	VDIVPS     Y0, Y3, Y4
 	CMPQ       R11, $0x04
-	JL         store202_few
+	JL         store184_few
 	VMOVUPS    X4, (AX)
-	JE         store202_end
+	JE         store184_end
 	VPERM2F128 $0x01, Y4, Y4, Y4
 	CMPQ       R11, $0x06
-	JL         store202_five
+	JL         store184_five
 	VMOVLPS    X4, 16(AX)
-	JE         store202_swap
+	JE         store184_swap
 	VEXTRACTPS $0x02, X4, 24(AX)
-	JMP        store202_swap
+	JMP        store184_swap
 
-store202_five:
+store184_five:
 	VMOVSS X4, 16(AX)
 
-store202_swap:
+store184_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store202_end
+	JMP        store184_end
 
-store202_few:
+store184_few:
 	CMPQ       R11, $0x02
-	JL         store202_one
+	JL         store184_one
 	VMOVLPS    X4, (AX)
-	JE         store202_end
+	JE         store184_end
 	VEXTRACTPS $0x02, X4, 8(AX)
-	JMP        store202_end
+	JMP        store184_end
 
-store202_one:
+store184_one:
 	VMOVSS X4, (AX)
 
-store202_end:
+store184_end:
 	LEAQ (BX)(R11*4), BX
 	LEAQ (AX)(R11*4), AX
 
@@ -48577,90 +48251,58 @@ pair_pixel:
 
 pair_vectors8:
 	MOVQ    BX, DI
-	VMOVUPS (DI), Z10
-	VMOVUPS 64(DI), Z11
-	VMOVUPS 128(DI), Z12
-	VMOVUPS 192(DI), Z13
-	VMOVUPS 256(DI), Z14
-	VMOVUPS 320(DI), Z15
-	VMOVUPS 384(DI), Z16
-	VMOVUPS 448(DI), Z17
-	VADDPS  Z8, Z10, Z9
-	VADDPS  Z8, Z11, Z1
-	VADDPS  Z8, Z12, Z2
-	VADDPS  Z8, Z13, Z3
-	VADDPS  Z8, Z14, Z4
-	VADDPS  Z8, Z15, Z5
-	VADDPS  Z8, Z16, Z6
-	VADDPS  Z8, Z17, Z7
+	VADDPS  (DI), Z8, Z9
+	VADDPS  64(DI), Z8, Z1
+	VADDPS  128(DI), Z8, Z2
+	VADDPS  192(DI), Z8, Z3
+	VADDPS  256(DI), Z8, Z4
+	VADDPS  320(DI), Z8, Z5
+	VADDPS  384(DI), Z8, Z6
+	VADDPS  448(DI), Z8, Z7
 	ADDQ    DX, DI
-	VMOVUPS (DI), Z17
-	VMOVUPS 64(DI), Z16
-	VMOVUPS 128(DI), Z15
-	VMOVUPS 192(DI), Z14
-	VMOVUPS 256(DI), Z13
-	VMOVUPS 320(DI), Z12
-	VMOVUPS 384(DI), Z11
-	VMOVUPS 448(DI), Z10
-	VADDPS  Z17, Z9, Z9
-	VADDPS  Z16, Z1, Z1
-	VADDPS  Z15, Z2, Z2
-	VADDPS  Z14, Z3, Z3
-	VADDPS  Z13, Z4, Z4
-	VADDPS  Z12, Z5, Z5
-	VADDPS  Z11, Z6, Z6
-	VADDPS  Z10, Z7, Z7
+	VADDPS  (DI), Z9, Z9
+	VADDPS  64(DI), Z1, Z1
+	VADDPS  128(DI), Z2, Z2
+	VADDPS  192(DI), Z3, Z3
+	VADDPS  256(DI), Z4, Z4
+	VADDPS  320(DI), Z5, Z5
+	VADDPS  384(DI), Z6, Z6
+	VADDPS  448(DI), Z7, Z7
 	ADDQ    DX, DI
 	ADDQ    SI, DI
-	VMOVUPS (DI), Z10
-	VMOVUPS 64(DI), Z11
-	VMOVUPS 128(DI), Z12
-	VMOVUPS 192(DI), Z13
-	VMOVUPS 256(DI), Z14
-	VMOVUPS 320(DI), Z15
-	VMOVUPS 384(DI), Z16
-	VMOVUPS 448(DI), Z17
-	VADDPS  Z10, Z9, Z9
-	VADDPS  Z11, Z1, Z1
-	VADDPS  Z12, Z2, Z2
-	VADDPS  Z13, Z3, Z3
-	VADDPS  Z14, Z4, Z4
-	VADDPS  Z15, Z5, Z5
-	VADDPS  Z16, Z6, Z6
-	VADDPS  Z17, Z7, Z7
+	VADDPS  (DI), Z9, Z9
+	VADDPS  64(DI), Z1, Z1
+	VADDPS  128(DI), Z2, Z2
+	VADDPS  192(DI), Z3, Z3
+	VADDPS  256(DI), Z4, Z4
+	VADDPS  320(DI), Z5, Z5
+	VADDPS  384(DI), Z6, Z6
+	VADDPS  448(DI), Z7, Z7
 	ADDQ    DX, DI
-	VMOVUPS (DI), Z17
-	VMOVUPS 64(DI), Z16
-	VMOVUPS 128(DI), Z15
-	VMOVUPS 192(DI), Z14
-	VMOVUPS 256(DI), Z13
-	VMOVUPS 320(DI), Z12
-	VMOVUPS 384(DI), Z11
-	VMOVUPS 448(DI), Z10
-	VADDPS  Z17, Z9, Z9
-	VADDPS  Z16, Z1, Z1
-	VADDPS  Z15, Z2, Z2
-	VADDPS  Z14, Z3, Z3
-	VADDPS  Z13, Z4, Z4
-	VADDPS  Z12, Z5, Z5
-	VADDPS  Z11, Z6, Z6
-	VADDPS  Z10, Z7, Z7
+	VADDPS  (DI), Z9, Z9
+	VADDPS  64(DI), Z1, Z1
+	VADDPS  128(DI), Z2, Z2
+	VADDPS  192(DI), Z3, Z3
+	VADDPS  256(DI), Z4, Z4
+	VADDPS  320(DI), Z5, Z5
+	VADDPS  384(DI), Z6, Z6
+	VADDPS  448(DI), Z7, Z7
 	VDIVPS  Z0, Z9, Z10
-	VDIVPS  Z0, Z1, Z11
-	VDIVPS  Z0, Z2, Z12
-	VDIVPS  Z0, Z3, Z13
-	VDIVPS  Z0, Z4, Z14
-	VDIVPS  Z0, Z5, Z15
-	VDIVPS  Z0, Z6, Z16
-	VDIVPS  Z0, Z7, Z17
 	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	VMOVUPS Z12, 128(AX)
-	VMOVUPS Z13, 192(AX)
-	VMOVUPS Z14, 256(AX)
-	VMOVUPS Z15, 320(AX)
-	VMOVUPS Z16, 384(AX)
-	VMOVUPS Z17, 448(AX)
+	VDIVPS  Z0, Z1, Z10
+	VMOVUPS Z10, 64(AX)
+	VDIVPS  Z0, Z2, Z10
+	VMOVUPS Z10, 128(AX)
+	VDIVPS  Z0, Z3, Z10
+	VMOVUPS Z10, 192(AX)
+	VDIVPS  Z0, Z4, Z10
+	VMOVUPS Z10, 256(AX)
+	VDIVPS  Z0, Z5, Z10
+	VMOVUPS Z10, 320(AX)
+	VDIVPS  Z0, Z6, Z10
+	VMOVUPS Z10, 384(AX)
+	VDIVPS  Z0, Z7, Z10
+	VMOVUPS Z10, 448(AX)
 	ADDQ    $+512, BX
 	ADDQ    $+512, AX
 	ADDQ    $-128, R11
@@ -48673,50 +48315,34 @@ pair_vectors8_end:
 
 pair_vectors4:
 	MOVQ    BX, DI
-	VMOVUPS (DI), Z3
-	VMOVUPS 64(DI), Z2
-	VMOVUPS 128(DI), Z1
-	VMOVUPS 192(DI), Z9
-	VADDPS  Z8, Z3, Z7
-	VADDPS  Z8, Z2, Z6
-	VADDPS  Z8, Z1, Z5
-	VADDPS  Z8, Z9, Z4
+	VADDPS  (DI), Z8, Z7
+	VADDPS  64(DI), Z8, Z6
+	VADDPS  128(DI), Z8, Z5
+	VADDPS  192(DI), Z8, Z4
 	ADDQ    DX, DI
-	VMOVUPS (DI), Z9
-	VMOVUPS 64(DI), Z1
-	VMOVUPS 128(DI), Z2
-	VMOVUPS 192(DI), Z3
-	VADDPS  Z9, Z7, Z7
-	VADDPS  Z1, Z6, Z6
-	VADDPS  Z2, Z5, Z5
-	VADDPS  Z3, Z4, Z4
+	VADDPS  (DI), Z7, Z7
+	VADDPS  64(DI), Z6, Z6
+	VADDPS  128(DI), Z5, Z5
+	VADDPS  192(DI), Z4, Z4
 	ADDQ    DX, DI
 	ADDQ    SI, DI
-	VMOVUPS (DI), Z3
-	VMOVUPS 64(DI), Z2
-	VMOVUPS 128(DI), Z1
-	VMOVUPS 192(DI), Z9
-	VADDPS  Z3, Z7, Z7
-	VADDPS  Z2, Z6, Z6
-	VADDPS  Z1, Z5, Z5
-	VADDPS  Z9, Z4, Z4
+	VADDPS  (DI), Z7, Z7
+	VADDPS  64(DI), Z6, Z6
+	VADDPS  128(DI), Z5, Z5
+	VADDPS  192(DI), Z4, Z4
 	ADDQ    DX, DI
-	VMOVUPS (DI), Z9
-	VMOVUPS 64(DI), Z1
-	VMOVUPS 128(DI), Z2
-	VMOVUPS 192(DI), Z3
-	VADDPS  Z9, Z7, Z7
-	VADDPS  Z1, Z6, Z6
-	VADDPS  Z2, Z5, Z5
-	VADDPS  Z3, Z4, Z4
+	VADDPS  (DI), Z7, Z7
+	VADDPS  64(DI), Z6, Z6
+	VADDPS  128(DI), Z5, Z5
+	VADDPS  192(DI), Z4, Z4
 	VDIVPS  Z0, Z7, Z3
-	VDIVPS  Z0, Z6, Z2
-	VDIVPS  Z0, Z5, Z1
-	VDIVPS  Z0, Z4, Z9
 	VMOVUPS Z3, (AX)
-	VMOVUPS Z2, 64(AX)
-	VMOVUPS Z1, 128(AX)
-	VMOVUPS Z9, 192(AX)
+	VDIVPS  Z0, Z6, Z3
+	VMOVUPS Z3, 64(AX)
+	VDIVPS  Z0, Z5, Z3
+	VMOVUPS Z3, 128(AX)
+	VDIVPS  Z0, Z4, Z3
+	VMOVUPS Z3, 192(AX)
 	ADDQ    $+256, BX
 	ADDQ    $+256, AX
 	ADDQ    $-64, R11
@@ -48729,30 +48355,22 @@ pair_vectors4_end:
 
 pair_vectors2:
 	MOVQ    BX, DI
-	VMOVUPS (DI), Z6
-	VMOVUPS 64(DI), Z7
-	VADDPS  Z8, Z6, Z4
-	VADDPS  Z8, Z7, Z5
+	VADDPS  (DI), Z8, Z4
+	VADDPS  64(DI), Z8, Z5
 	ADDQ    DX, DI
-	VMOVUPS (DI), Z7
-	VMOVUPS 64(DI), Z6
-	VADDPS  Z7, Z4, Z4
-	VADDPS  Z6, Z5, Z5
+	VADDPS  (DI), Z4, Z4
+	VADDPS  64(DI), Z5, Z5
 	ADDQ    DX, DI
 	ADDQ    SI, DI
-	VMOVUPS (DI), Z6
-	VMOVUPS 64(DI), Z7
-	VADDPS  Z6, Z4, Z4
-	VADDPS  Z7, Z5, Z5
+	VADDPS  (DI), Z4, Z4
+	VADDPS  64(DI), Z5, Z5
 	ADDQ    DX, DI
-	VMOVUPS (DI), Z7
-	VMOVUPS 64(DI), Z6
-	VADDPS  Z7, Z4, Z4
-	VADDPS  Z6, Z5, Z5
+	VADDPS  (DI), Z4, Z4
+	VADDPS  64(DI), Z5, Z5
 	VDIVPS  Z0, Z4, Z6
-	VDIVPS  Z0, Z5, Z7
 	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
+	VDIVPS  Z0, Z5, Z6
+	VMOVUPS Z6, 64(AX)
 	ADDQ    $+128, BX
 	ADDQ    $+128, AX
 	ADDQ    $-32, R11
@@ -48765,18 +48383,14 @@ pair_vectors2_end:
 
 pair_vectors1:
 	MOVQ    BX, DI
-	VMOVUPS (DI), Z4
-	VADDPS  Z8, Z4, Z5
+	VADDPS  (DI), Z8, Z5
 	ADDQ    DX, DI
-	VMOVUPS (DI), Z4
-	VADDPS  Z4, Z5, Z5
+	VADDPS  (DI), Z5, Z5
 	ADDQ    DX, DI
 	ADDQ    SI, DI
-	VMOVUPS (DI), Z4
-	VADDPS  Z4, Z5, Z5
+	VADDPS  (DI), Z5, Z5
 	ADDQ    DX, DI
-	VMOVUPS (DI), Z4
-	VADDPS  Z4, Z5, Z5
+	VADDPS  (DI), Z5, Z5
 	VDIVPS  Z0, Z5, Z4
 	VMOVUPS Z4, (AX)
 	ADDQ    $+64, BX
@@ -48836,57 +48450,41 @@ pixel:
 	JL   vectors8_end
 
 vectors8:
-	MOVQ    BX, DI
-	MOVQ    rows+40(FP), R9
-	MOVQ    taps+48(FP), R10
-	MOVQ    more+96(FP), R12
-	TESTQ   R12, R12
-	JNE     vectors8_more
-	VMOVUPS (DI), Z17
-	VMOVUPS 64(DI), Z16
-	VMOVUPS 128(DI), Z15
-	VMOVUPS 192(DI), Z14
-	VMOVUPS 256(DI), Z13
-	VMOVUPS 320(DI), Z12
-	VMOVUPS 384(DI), Z11
-	VMOVUPS 448(DI), Z10
-	VADDPS  Z8, Z17, Z5
-	VADDPS  Z8, Z16, Z4
-	VADDPS  Z8, Z15, Z7
-	VADDPS  Z8, Z14, Z6
-	VADDPS  Z8, Z13, Z9
-	VADDPS  Z8, Z12, Z1
-	VADDPS  Z8, Z11, Z2
-	VADDPS  Z8, Z10, Z3
-	JMP     vectors8_next
+	MOVQ   BX, DI
+	MOVQ   rows+40(FP), R9
+	MOVQ   taps+48(FP), R10
+	MOVQ   more+96(FP), R12
+	TESTQ  R12, R12
+	JNE    vectors8_more
+	VADDPS (DI), Z8, Z5
+	VADDPS 64(DI), Z8, Z4
+	VADDPS 128(DI), Z8, Z6
+	VADDPS 192(DI), Z8, Z7
+	VADDPS 256(DI), Z8, Z3
+	VADDPS 320(DI), Z8, Z2
+	VADDPS 384(DI), Z8, Z1
+	VADDPS 448(DI), Z8, Z9
+	JMP    vectors8_next
 
 vectors8_more:
 	VMOVUPS (AX), Z5
 	VMOVUPS 64(AX), Z4
-	VMOVUPS 128(AX), Z7
-	VMOVUPS 192(AX), Z6
-	VMOVUPS 256(AX), Z9
-	VMOVUPS 320(AX), Z1
-	VMOVUPS 384(AX), Z2
-	VMOVUPS 448(AX), Z3
+	VMOVUPS 128(AX), Z6
+	VMOVUPS 192(AX), Z7
+	VMOVUPS 256(AX), Z3
+	VMOVUPS 320(AX), Z2
+	VMOVUPS 384(AX), Z1
+	VMOVUPS 448(AX), Z9
 
 vectors8_places:
-	VMOVUPS (DI), Z10
-	VMOVUPS 64(DI), Z11
-	VMOVUPS 128(DI), Z12
-	VMOVUPS 192(DI), Z13
-	VMOVUPS 256(DI), Z14
-	VMOVUPS 320(DI), Z15
-	VMOVUPS 384(DI), Z16
-	VMOVUPS 448(DI), Z17
-	VADDPS  Z10, Z5, Z5
-	VADDPS  Z11, Z4, Z4
-	VADDPS  Z12, Z7, Z7
-	VADDPS  Z13, Z6, Z6
-	VADDPS  Z14, Z9, Z9
-	VADDPS  Z15, Z1, Z1
-	VADDPS  Z16, Z2, Z2
-	VADDPS  Z17, Z3, Z3
+	VADDPS (DI), Z5, Z5
+	VADDPS 64(DI), Z4, Z4
+	VADDPS 128(DI), Z6, Z6
+	VADDPS 192(DI), Z7, Z7
+	VADDPS 256(DI), Z3, Z3
+	VADDPS 320(DI), Z2, Z2
+	VADDPS 384(DI), Z1, Z1
+	VADDPS 448(DI), Z9, Z9
 
 vectors8_next:
 	ADDQ    DX, DI
@@ -48896,21 +48494,21 @@ vectors8_next:
 	MOVQ    taps+48(FP), R10
 	SUBQ    $+1, R9
 	JNE     vectors8_places
-	VDIVPS  Z0, Z5, Z17
-	VDIVPS  Z0, Z4, Z16
-	VDIVPS  Z0, Z7, Z15
-	VDIVPS  Z0, Z6, Z14
-	VDIVPS  Z0, Z9, Z13
-	VDIVPS  Z0, Z1, Z12
-	VDIVPS  Z0, Z2, Z11
+	VDIVPS  Z0, Z5, Z10
+	VMOVUPS Z10, (AX)
+	VDIVPS  Z0, Z4, Z10
+	VMOVUPS Z10, 64(AX)
+	VDIVPS  Z0, Z6, Z10
+	VMOVUPS Z10, 128(AX)
+	VDIVPS  Z0, Z7, Z10
+	VMOVUPS Z10, 192(AX)
 	VDIVPS  Z0, Z3, Z10
-	VMOVUPS Z17, (AX)
-	VMOVUPS Z16, 64(AX)
-	VMOVUPS Z15, 128(AX)
-	VMOVUPS Z14, 192(AX)
-	VMOVUPS Z13, 256(AX)
-	VMOVUPS Z12, 320(AX)
-	VMOVUPS Z11, 384(AX)
+	VMOVUPS Z10, 256(AX)
+	VDIVPS  Z0, Z2, Z10
+	VMOVUPS Z10, 320(AX)
+	VDIVPS  Z0, Z1, Z10
+	VMOVUPS Z10, 384(AX)
+	VDIVPS  Z0, Z9, Z10
 	VMOVUPS Z10, 448(AX)
 	ADDQ    $+512, BX
 	ADDQ    $+512, AX
@@ -48923,37 +48521,29 @@ vectors8_end:
 	JL   vectors4_end
 
 vectors4:
-	MOVQ    BX, DI
-	MOVQ    rows+40(FP), R9
-	MOVQ    taps+48(FP), R10
-	MOVQ    more+96(FP), R12
-	TESTQ   R12, R12
-	JNE     vectors4_more
-	VMOVUPS (DI), Z6
-	VMOVUPS 64(DI), Z7
-	VMOVUPS 128(DI), Z4
-	VMOVUPS 192(DI), Z5
-	VADDPS  Z8, Z6, Z3
-	VADDPS  Z8, Z7, Z2
-	VADDPS  Z8, Z4, Z1
-	VADDPS  Z8, Z5, Z9
-	JMP     vectors4_next
+	MOVQ   BX, DI
+	MOVQ   rows+40(FP), R9
+	MOVQ   taps+48(FP), R10
+	MOVQ   more+96(FP), R12
+	TESTQ  R12, R12
+	JNE    vectors4_more
+	VADDPS (DI), Z8, Z9
+	VADDPS 64(DI), Z8, Z1
+	VADDPS 128(DI), Z8, Z2
+	VADDPS 192(DI), Z8, Z3
+	JMP    vectors4_next
 
 vectors4_more:
-	VMOVUPS (AX), Z3
-	VMOVUPS 64(AX), Z2
-	VMOVUPS 128(AX), Z1
-	VMOVUPS 192(AX), Z9
+	VMOVUPS (AX), Z9
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	VMOVUPS 192(AX), Z3
 
 vectors4_places:
-	VMOVUPS (DI), Z5
-	VMOVUPS 64(DI), Z4
-	VMOVUPS 128(DI), Z7
-	VMOVUPS 192(DI), Z6
-	VADDPS  Z5, Z3, Z3
-	VADDPS  Z4, Z2, Z2
-	VADDPS  Z7, Z1, Z1
-	VADDPS  Z6, Z9, Z9
+	VADDPS (DI), Z9, Z9
+	VADDPS 64(DI), Z1, Z1
+	VADDPS 128(DI), Z2, Z2
+	VADDPS 192(DI), Z3, Z3
 
 vectors4_next:
 	ADDQ    DX, DI
@@ -48963,14 +48553,14 @@ vectors4_next:
 	MOVQ    taps+48(FP), R10
 	SUBQ    $+1, R9
 	JNE     vectors4_places
-	VDIVPS  Z0, Z3, Z6
-	VDIVPS  Z0, Z2, Z7
-	VDIVPS  Z0, Z1, Z4
-	VDIVPS  Z0, Z9, Z5
-	VMOVUPS Z6, (AX)
+	VDIVPS  Z0, Z9, Z7
+	VMOVUPS Z7, (AX)
+	VDIVPS  Z0, Z1, Z7
 	VMOVUPS Z7, 64(AX)
-	VMOVUPS Z4, 128(AX)
-	VMOVUPS Z5, 192(AX)
+	VDIVPS  Z0, Z2, Z7
+	VMOVUPS Z7, 128(AX)
+	VDIVPS  Z0, Z3, Z7
+	VMOVUPS Z7, 192(AX)
 	ADDQ    $+256, BX
 	ADDQ    $+256, AX
 	ADDQ    $-64, R11
@@ -48982,27 +48572,23 @@ vectors4_end:
 	JL   vectors2_end
 
 vectors2:
-	MOVQ    BX, DI
-	MOVQ    rows+40(FP), R9
-	MOVQ    taps+48(FP), R10
-	MOVQ    more+96(FP), R12
-	TESTQ   R12, R12
-	JNE     vectors2_more
-	VMOVUPS (DI), Z2
-	VMOVUPS 64(DI), Z3
-	VADDPS  Z8, Z2, Z9
-	VADDPS  Z8, Z3, Z1
-	JMP     vectors2_next
+	MOVQ   BX, DI
+	MOVQ   rows+40(FP), R9
+	MOVQ   taps+48(FP), R10
+	MOVQ   more+96(FP), R12
+	TESTQ  R12, R12
+	JNE    vectors2_more
+	VADDPS (DI), Z8, Z3
+	VADDPS 64(DI), Z8, Z2
+	JMP    vectors2_next
 
 vectors2_more:
-	VMOVUPS (AX), Z9
-	VMOVUPS 64(AX), Z1
+	VMOVUPS (AX), Z3
+	VMOVUPS 64(AX), Z2
 
 vectors2_places:
-	VMOVUPS (DI), Z3
-	VMOVUPS 64(DI), Z2
-	VADDPS  Z3, Z9, Z9
-	VADDPS  Z2, Z1, Z1
+	VADDPS (DI), Z3, Z3
+	VADDPS 64(DI), Z2, Z2
 
 vectors2_next:
 	ADDQ    DX, DI
@@ -49012,10 +48598,10 @@ vectors2_next:
 	MOVQ    taps+48(FP), R10
 	SUBQ    $+1, R9
 	JNE     vectors2_places
-	VDIVPS  Z0, Z9, Z2
-	VDIVPS  Z0, Z1, Z3
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
+	VDIVPS  Z0, Z3, Z1
+	VMOVUPS Z1, (AX)
+	VDIVPS  Z0, Z2, Z1
+	VMOVUPS Z1, 64(AX)
 	ADDQ    $+128, BX
 	ADDQ    $+128, AX
 	ADDQ    $-32, R11
@@ -49027,22 +48613,20 @@ vectors2_end:
 	JL   vectors1_end
 
 vectors1:
-	MOVQ    BX, DI
-	MOVQ    rows+40(FP), R9
-	MOVQ    taps+48(FP), R10
-	MOVQ    more+96(FP), R12
-	TESTQ   R12, R12
-	JNE     vectors1_more
-	VMOVUPS (DI), Z9
-	VADDPS  Z8, Z9, Z1
-	JMP     vectors1_next
+	MOVQ   BX, DI
+	MOVQ   rows+40(FP), R9
+	MOVQ   taps+48(FP), R10
+	MOVQ   more+96(FP), R12
+	TESTQ  R12, R12
+	JNE    vectors1_more
+	VADDPS (DI), Z8, Z2
+	JMP    vectors1_next
 
 vectors1_more:
-	VMOVUPS (AX), Z1
+	VMOVUPS (AX), Z2
 
 vectors1_places:
-	VMOVUPS (DI), Z9
-	VADDPS  Z9, Z1, Z1
+	VADDPS (DI), Z2, Z2
 
 vectors1_next:
 	ADDQ    DX, DI
@@ -49052,8 +48636,8 @@ vectors1_next:
 	MOVQ    taps+48(FP), R10
 	SUBQ    $+1, R9
 	JNE     vectors1_places
-	VDIVPS  Z0, Z1, Z9
-	VMOVUPS Z9, (AX)
+	VDIVPS  Z0, Z2, Z3
+	VMOVUPS Z3, (AX)
 	ADDQ    $+64, BX
 	ADDQ    $+64, AX
 	ADDQ    $-16, R11
@@ -49069,16 +48653,16 @@ vectors1_end:
 	MOVQ      more+96(FP), R12
 	TESTQ     R12, R12
 	JNE       partial_more
-	VMOVUPS.Z (DI), K1, Z9
-	VADDPS    Z8, Z9, Z1
+	VMOVUPS.Z (DI), K1, Z3
+	VADDPS    Z8, Z3, Z2
 	JMP       partial_next
 
 partial_more:
-	VMOVUPS.Z (AX), K1, Z1
+	VMOVUPS.Z (AX), K1, Z2
 
 partial_places:
-	VMOVUPS.Z (DI), K1, Z9
-	VADDPS    Z9, Z1, Z1
+	VMOVUPS.Z (DI), K1, Z3
+	VADDPS    Z3, Z2, Z2
 
 partial_next:
 	ADDQ    DX, DI
@@ -49088,8 +48672,8 @@ partial_next:
 	MOVQ    taps+48(FP), R10
 	SUBQ    $+1, R9
 	JNE     partial_places
-	VDIVPS  Z0, Z1, Z9
-	VMOVUPS Z9, K1, (AX)
+	VDIVPS  Z0, Z2, Z3
+	VMOVUPS Z3, K1, (AX)
 	LEAQ    (BX)(R11*4), BX
 	LEAQ    (AX)(R11*4), AX
 
@@ -49247,133 +48831,133 @@ pair_vectors1_end:
 	VDIVPS     Y0, Y4, Y4
 	VADDPS     Y5, Y4, Y3
 	CMPQ       R11, $0x04
-	JL         store203_few
+	JL         store185_few
 	VMOVUPS    X3, (DI)
-	JE         store203_end
+	JE         store185_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R11, $0x06
-	JL         store203_five
+	JL         store185_five
 	VMOVLPS    X3, 16(DI)
-	JE         store203_swap
+	JE         store185_swap
 	VEXTRACTPS $0x02, X3, 24(DI)
-	JMP        store203_swap
+	JMP        store185_swap
 
-store203_five:
+store185_five:
 	VMOVSS X3, 16(DI)
 
-store203_swap:
+store185_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store203_end
+	JMP        store185_end
 
-store203_few:
+store185_few:
 	CMPQ       R11, $0x02
-	JL         store203_one
+	JL         store185_one
 	VMOVLPS    X3, (DI)
-	JE         store203_end
+	JE         store185_end
 	VEXTRACTPS $0x02, X3, 8(DI)
-	JMP        store203_end
+	JMP        store185_end
 
-store203_one:
+store185_one:
 	VMOVSS X3, (DI)
 
-store203_end:
+store185_end:
 	ADDQ       DX, DI
 	CMPQ       R11, $0x04
-	JL         store204_few
+	JL         store186_few
 	VMOVUPS    X3, (DI)
-	JE         store204_end
+	JE         store186_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R11, $0x06
-	JL         store204_five
+	JL         store186_five
 	VMOVLPS    X3, 16(DI)
-	JE         store204_swap
+	JE         store186_swap
 	VEXTRACTPS $0x02, X3, 24(DI)
-	JMP        store204_swap
+	JMP        store186_swap
 
-store204_five:
+store186_five:
 	VMOVSS X3, 16(DI)
 
-store204_swap:
+store186_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store204_end
+	JMP        store186_end
 
-store204_few:
+store186_few:
 	CMPQ       R11, $0x02
-	JL         store204_one
+	JL         store186_one
 	VMOVLPS    X3, (DI)
-	JE         store204_end
+	JE         store186_end
 	VEXTRACTPS $0x02, X3, 8(DI)
-	JMP        store204_end
+	JMP        store186_end
 
-store204_one:
+store186_one:
 	VMOVSS X3, (DI)
 
-store204_end:
+store186_end:
 	ADDQ       DX, DI
 	ADDQ       SI, DI
 	CMPQ       R11, $0x04
-	JL         store205_few
+	JL         store187_few
 	VMOVUPS    X3, (DI)
-	JE         store205_end
+	JE         store187_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R11, $0x06
-	JL         store205_five
+	JL         store187_five
 	VMOVLPS    X3, 16(DI)
-	JE         store205_swap
+	JE         store187_swap
 	VEXTRACTPS $0x02, X3, 24(DI)
-	JMP        store205_swap
+	JMP        store187_swap
 
-store205_five:
+store187_five:
 	VMOVSS X3, 16(DI)
 
-store205_swap:
+store187_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store205_end
+	JMP        store187_end
 
-store205_few:
+store187_few:
 	CMPQ       R11, $0x02
-	JL         store205_one
+	JL         store187_one
 	VMOVLPS    X3, (DI)
-	JE         store205_end
+	JE         store187_end
 	VEXTRACTPS $0x02, X3, 8(DI)
-	JMP        store205_end
+	JMP        store187_end
 
-store205_one:
+store187_one:
 	VMOVSS X3, (DI)
 
-store205_end:
+store187_end:
 	ADDQ       DX, DI
 	CMPQ       R11, $0x04
-	JL         store206_few
+	JL         store188_few
 	VMOVUPS    X3, (DI)
-	JE         store206_end
+	JE         store188_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R11, $0x06
-	JL         store206_five
+	JL         store188_five
 	VMOVLPS    X3, 16(DI)
-	JE         store206_swap
+	JE         store188_swap
 	VEXTRACTPS $0x02, X3, 24(DI)
-	JMP        store206_swap
+	JMP        store188_swap
 
-store206_five:
+store188_five:
 	VMOVSS X3, 16(DI)
 
-store206_swap:
+store188_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store206_end
+	JMP        store188_end
 
-store206_few:
+store188_few:
 	CMPQ       R11, $0x02
-	JL         store206_one
+	JL         store188_one
 	VMOVLPS    X3, (DI)
-	JE         store206_end
+	JE         store188_end
 	VEXTRACTPS $0x02, X3, 8(DI)
-	JMP        store206_end
+	JMP        store188_end
 
-store206_one:
+store188_one:
 	VMOVSS X3, (DI)
 
-store206_end:
+store188_end:
 	LEAQ (AX)(R11*4), AX
 	LEAQ (BX)(R11*4), BX
 
@@ -49511,36 +49095,36 @@ vectors1_end:
 
 partial_places:
 	CMPQ       R11, $0x04
-	JL         store207_few
+	JL         store189_few
 	VMOVUPS    X6, (DI)
-	JE         store207_end
+	JE         store189_end
 	VPERM2F128 $0x01, Y6, Y6, Y6
 	CMPQ       R11, $0x06
-	JL         store207_five
+	JL         store189_five
 	VMOVLPS    X6, 16(DI)
-	JE         store207_swap
+	JE         store189_swap
 	VEXTRACTPS $0x02, X6, 24(DI)
-	JMP        store207_swap
+	JMP        store189_swap
 
-store207_five:
+store189_five:
 	VMOVSS X6, 16(DI)
 
-store207_swap:
+store189_swap:
 	VPERM2F128 $0x01, Y6, Y6, Y6
-	JMP        store207_end
+	JMP        store189_end
 
-store207_few:
+store189_few:
 	CMPQ       R11, $0x02
-	JL         store207_one
+	JL         store189_one
 	VMOVLPS    X6, (DI)
-	JE         store207_end
+	JE         store189_end
 	VEXTRACTPS $0x02, X6, 8(DI)
-	JMP        store207_end
+	JMP        store189_end
 
-store207_one:
+store189_one:
 	VMOVSS X6, (DI)
 
-store207_end:
+store189_end:
 	ADDQ DX, DI
 	SUBQ $+1, R10
 	JNE  partial_places
@@ -50042,139 +49626,139 @@ pair_vectors1_end:
 	VMASKMOVPS (DI), Y1, Y4
 	VADDPS     Y3, Y4, Y4
 	CMPQ       R11, $0x04
-	JL         store208_few
+	JL         store190_few
 	VMOVUPS    X4, (DI)
-	JE         store208_end
+	JE         store190_end
 	VPERM2F128 $0x01, Y4, Y4, Y4
 	CMPQ       R11, $0x06
-	JL         store208_five
+	JL         store190_five
 	VMOVLPS    X4, 16(DI)
-	JE         store208_swap
+	JE         store190_swap
 	VEXTRACTPS $0x02, X4, 24(DI)
-	JMP        store208_swap
+	JMP        store190_swap
 
-store208_five:
+store190_five:
 	VMOVSS X4, 16(DI)
 
-store208_swap:
+store190_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store208_end
+	JMP        store190_end
 
-store208_few:
+store190_few:
 	CMPQ       R11, $0x02
-	JL         store208_one
+	JL         store190_one
 	VMOVLPS    X4, (DI)
-	JE         store208_end
+	JE         store190_end
 	VEXTRACTPS $0x02, X4, 8(DI)
-	JMP        store208_end
+	JMP        store190_end
 
-store208_one:
+store190_one:
 	VMOVSS X4, (DI)
 
-store208_end:
+store190_end:
 	ADDQ       DX, DI
 	VMASKMOVPS (DI), Y1, Y4
 	VADDPS     Y3, Y4, Y4
 	CMPQ       R11, $0x04
-	JL         store209_few
+	JL         store191_few
 	VMOVUPS    X4, (DI)
-	JE         store209_end
+	JE         store191_end
 	VPERM2F128 $0x01, Y4, Y4, Y4
 	CMPQ       R11, $0x06
-	JL         store209_five
+	JL         store191_five
 	VMOVLPS    X4, 16(DI)
-	JE         store209_swap
+	JE         store191_swap
 	VEXTRACTPS $0x02, X4, 24(DI)
-	JMP        store209_swap
+	JMP        store191_swap
 
-store209_five:
+store191_five:
 	VMOVSS X4, 16(DI)
 
-store209_swap:
+store191_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store209_end
+	JMP        store191_end
 
-store209_few:
+store191_few:
 	CMPQ       R11, $0x02
-	JL         store209_one
+	JL         store191_one
 	VMOVLPS    X4, (DI)
-	JE         store209_end
+	JE         store191_end
 	VEXTRACTPS $0x02, X4, 8(DI)
-	JMP        store209_end
+	JMP        store191_end
 
-store209_one:
+store191_one:
 	VMOVSS X4, (DI)
 
-store209_end:
+store191_end:
 	ADDQ       DX, DI
 	ADDQ       SI, DI
 	VMASKMOVPS (DI), Y1, Y4
 	VADDPS     Y3, Y4, Y4
 	CMPQ       R11, $0x04
-	JL         store210_few
+	JL         store192_few
 	VMOVUPS    X4, (DI)
-	JE         store210_end
+	JE         store192_end
 	VPERM2F128 $0x01, Y4, Y4, Y4
 	CMPQ       R11, $0x06
-	JL         store210_five
+	JL         store192_five
 	VMOVLPS    X4, 16(DI)
-	JE         store210_swap
+	JE         store192_swap
 	VEXTRACTPS $0x02, X4, 24(DI)
-	JMP        store210_swap
+	JMP        store192_swap
 
-store210_five:
+store192_five:
 	VMOVSS X4, 16(DI)
 
-store210_swap:
+store192_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store210_end
+	JMP        store192_end
 
-store210_few:
+store192_few:
 	CMPQ       R11, $0x02
-	JL         store210_one
+	JL         store192_one
 	VMOVLPS    X4, (DI)
-	JE         store210_end
+	JE         store192_end
 	VEXTRACTPS $0x02, X4, 8(DI)
-	JMP        store210_end
+	JMP        store192_end
 
-store210_one:
+store192_one:
 	VMOVSS X4, (DI)
 
-store210_end:
+store192_end:
 	ADDQ       DX, DI
 	VMASKMOVPS (DI), Y1, Y4
 	VADDPS     Y3, Y4, Y4
 	CMPQ       R11, $0x04
-	JL         store211_few
+	JL         store193_few
 	VMOVUPS    X4, (DI)
-	JE         store211_end
+	JE         store193_end
 	VPERM2F128 $0x01, Y4, Y4, Y4
 	CMPQ       R11, $0x06
-	JL         store211_five
+	JL         store193_five
 	VMOVLPS    X4, 16(DI)
-	JE         store211_swap
+	JE         store193_swap
 	VEXTRACTPS $0x02, X4, 24(DI)
-	JMP        store211_swap
+	JMP        store193_swap
 
-store211_five:
+store193_five:
 	VMOVSS X4, 16(DI)
 
-store211_swap:
+store193_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store211_end
+	JMP        store193_end
 
-store211_few:
+store193_few:
 	CMPQ       R11, $0x02
-	JL         store211_one
+	JL         store193_one
 	VMOVLPS    X4, (DI)
-	JE         store211_end
+	JE         store193_end
 	VEXTRACTPS $0x02, X4, 8(DI)
-	JMP        store211_end
+	JMP        store193_end
 
-store211_one:
+store193_one:
 	VMOVSS X4, (DI)
 
-store211_end:
+store193_end:
 	LEAQ (AX)(R11*4), AX
 	LEAQ (BX)(R11*4), BX
 
@@ -50321,36 +49905,36 @@ partial_places:
 	VMASKMOVPS (DI), Y1, Y2
 	VADDPS     Y6, Y2, Y2
 	CMPQ       R11, $0x04
-	JL         store212_few
+	JL         store194_few
 	VMOVUPS    X2, (DI)
-	JE         store212_end
+	JE         store194_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       R11, $0x06
-	JL         store212_five
+	JL         store194_five
 	VMOVLPS    X2, 16(DI)
-	JE         store212_swap
+	JE         store194_swap
 	VEXTRACTPS $0x02, X2, 24(DI)
-	JMP        store212_swap
+	JMP        store194_swap
 
-store212_five:
+store194_five:
 	VMOVSS X2, 16(DI)
 
-store212_swap:
+store194_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store212_end
+	JMP        store194_end
 
-store212_few:
+store194_few:
 	CMPQ       R11, $0x02
-	JL         store212_one
+	JL         store194_one
 	VMOVLPS    X2, (DI)
-	JE         store212_end
+	JE         store194_end
 	VEXTRACTPS $0x02, X2, 8(DI)
-	JMP        store212_end
+	JMP        store194_end
 
-store212_one:
+store194_one:
 	VMOVSS X2, (DI)
 
-store212_end:
+store194_end:
 	ADDQ DX, DI
 	SUBQ $+1, R10
 	JNE  partial_places
@@ -50427,57 +50011,41 @@ pair_vectors4:
 	VADDPS  Z4, Z7, Z1
 	VADDPS  Z4, Z8, Z2
 	VADDPS  Z4, Z9, Z3
-	VMOVUPS (DI), Z9
-	VMOVUPS 64(DI), Z8
-	VMOVUPS 128(DI), Z7
-	VMOVUPS 192(DI), Z6
-	VADDPS  Z5, Z9, Z9
-	VADDPS  Z1, Z8, Z8
-	VADDPS  Z2, Z7, Z7
-	VADDPS  Z3, Z6, Z6
+	VADDPS  (DI), Z5, Z9
 	VMOVUPS Z9, (DI)
-	VMOVUPS Z8, 64(DI)
-	VMOVUPS Z7, 128(DI)
-	VMOVUPS Z6, 192(DI)
+	VADDPS  64(DI), Z1, Z9
+	VMOVUPS Z9, 64(DI)
+	VADDPS  128(DI), Z2, Z9
+	VMOVUPS Z9, 128(DI)
+	VADDPS  192(DI), Z3, Z9
+	VMOVUPS Z9, 192(DI)
 	ADDQ    DX, DI
-	VMOVUPS (DI), Z6
-	VMOVUPS 64(DI), Z7
-	VMOVUPS 128(DI), Z8
-	VMOVUPS 192(DI), Z9
-	VADDPS  Z5, Z6, Z6
-	VADDPS  Z1, Z7, Z7
-	VADDPS  Z2, Z8, Z8
-	VADDPS  Z3, Z9, Z9
-	VMOVUPS Z6, (DI)
-	VMOVUPS Z7, 64(DI)
-	VMOVUPS Z8, 128(DI)
+	VADDPS  (DI), Z5, Z9
+	VMOVUPS Z9, (DI)
+	VADDPS  64(DI), Z1, Z9
+	VMOVUPS Z9, 64(DI)
+	VADDPS  128(DI), Z2, Z9
+	VMOVUPS Z9, 128(DI)
+	VADDPS  192(DI), Z3, Z9
 	VMOVUPS Z9, 192(DI)
 	ADDQ    DX, DI
 	ADDQ    SI, DI
-	VMOVUPS (DI), Z9
-	VMOVUPS 64(DI), Z8
-	VMOVUPS 128(DI), Z7
-	VMOVUPS 192(DI), Z6
-	VADDPS  Z5, Z9, Z9
-	VADDPS  Z1, Z8, Z8
-	VADDPS  Z2, Z7, Z7
-	VADDPS  Z3, Z6, Z6
+	VADDPS  (DI), Z5, Z9
 	VMOVUPS Z9, (DI)
-	VMOVUPS Z8, 64(DI)
-	VMOVUPS Z7, 128(DI)
-	VMOVUPS Z6, 192(DI)
+	VADDPS  64(DI), Z1, Z9
+	VMOVUPS Z9, 64(DI)
+	VADDPS  128(DI), Z2, Z9
+	VMOVUPS Z9, 128(DI)
+	VADDPS  192(DI), Z3, Z9
+	VMOVUPS Z9, 192(DI)
 	ADDQ    DX, DI
-	VMOVUPS (DI), Z6
-	VMOVUPS 64(DI), Z7
-	VMOVUPS 128(DI), Z8
-	VMOVUPS 192(DI), Z9
-	VADDPS  Z5, Z6, Z6
-	VADDPS  Z1, Z7, Z7
-	VADDPS  Z2, Z8, Z8
-	VADDPS  Z3, Z9, Z9
-	VMOVUPS Z6, (DI)
-	VMOVUPS Z7, 64(DI)
-	VMOVUPS Z8, 128(DI)
+	VADDPS  (DI), Z5, Z9
+	VMOVUPS Z9, (DI)
+	VADDPS  64(DI), Z1, Z9
+	VMOVUPS Z9, 64(DI)
+	VADDPS  128(DI), Z2, Z9
+	VMOVUPS Z9, 128(DI)
+	VADDPS  192(DI), Z3, Z9
 	VMOVUPS Z9, 192(DI)
 	ADDQ    $+256, AX
 	ADDQ    $+256, BX
@@ -50497,33 +50065,25 @@ pair_vectors2:
 	VDIVPS  Z0, Z5, Z5
 	VADDPS  Z4, Z1, Z3
 	VADDPS  Z4, Z5, Z2
-	VMOVUPS (DI), Z5
-	VMOVUPS 64(DI), Z1
-	VADDPS  Z3, Z5, Z5
-	VADDPS  Z2, Z1, Z1
+	VADDPS  (DI), Z3, Z5
 	VMOVUPS Z5, (DI)
-	VMOVUPS Z1, 64(DI)
+	VADDPS  64(DI), Z2, Z5
+	VMOVUPS Z5, 64(DI)
 	ADDQ    DX, DI
-	VMOVUPS (DI), Z1
-	VMOVUPS 64(DI), Z5
-	VADDPS  Z3, Z1, Z1
-	VADDPS  Z2, Z5, Z5
-	VMOVUPS Z1, (DI)
+	VADDPS  (DI), Z3, Z5
+	VMOVUPS Z5, (DI)
+	VADDPS  64(DI), Z2, Z5
 	VMOVUPS Z5, 64(DI)
 	ADDQ    DX, DI
 	ADDQ    SI, DI
-	VMOVUPS (DI), Z5
-	VMOVUPS 64(DI), Z1
-	VADDPS  Z3, Z5, Z5
-	VADDPS  Z2, Z1, Z1
+	VADDPS  (DI), Z3, Z5
 	VMOVUPS Z5, (DI)
-	VMOVUPS Z1, 64(DI)
+	VADDPS  64(DI), Z2, Z5
+	VMOVUPS Z5, 64(DI)
 	ADDQ    DX, DI
-	VMOVUPS (DI), Z1
-	VMOVUPS 64(DI), Z5
-	VADDPS  Z3, Z1, Z1
-	VADDPS  Z2, Z5, Z5
-	VMOVUPS Z1, (DI)
+	VADDPS  (DI), Z3, Z5
+	VMOVUPS Z5, (DI)
+	VADDPS  64(DI), Z2, Z5
 	VMOVUPS Z5, 64(DI)
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
@@ -50540,21 +50100,17 @@ pair_vectors1:
 	VMOVUPS (BX), Z3
 	VDIVPS  Z0, Z3, Z3
 	VADDPS  Z4, Z3, Z2
-	VMOVUPS (DI), Z3
-	VADDPS  Z2, Z3, Z3
+	VADDPS  (DI), Z2, Z3
 	VMOVUPS Z3, (DI)
 	ADDQ    DX, DI
-	VMOVUPS (DI), Z3
-	VADDPS  Z2, Z3, Z3
+	VADDPS  (DI), Z2, Z3
 	VMOVUPS Z3, (DI)
 	ADDQ    DX, DI
 	ADDQ    SI, DI
-	VMOVUPS (DI), Z3
-	VADDPS  Z2, Z3, Z3
+	VADDPS  (DI), Z2, Z3
 	VMOVUPS Z3, (DI)
 	ADDQ    DX, DI
-	VMOVUPS (DI), Z3
-	VADDPS  Z2, Z3, Z3
+	VADDPS  (DI), Z2, Z3
 	VMOVUPS Z3, (DI)
 	ADDQ    $+64, AX
 	ADDQ    $+64, BX
@@ -50635,18 +50191,14 @@ vectors4:
 	VADDPS  Z4, Z6, Z1
 
 vectors4_places:
-	VMOVUPS (DI), Z6
-	VMOVUPS 64(DI), Z7
-	VMOVUPS 128(DI), Z8
-	VMOVUPS 192(DI), Z9
-	VADDPS  Z2, Z6, Z6
-	VADDPS  Z3, Z7, Z7
-	VADDPS  Z5, Z8, Z8
-	VADDPS  Z1, Z9, Z9
+	VADDPS  (DI), Z2, Z6
 	VMOVUPS Z6, (DI)
-	VMOVUPS Z7, 64(DI)
-	VMOVUPS Z8, 128(DI)
-	VMOVUPS Z9, 192(DI)
+	VADDPS  64(DI), Z3, Z6
+	VMOVUPS Z6, 64(DI)
+	VADDPS  128(DI), Z5, Z6
+	VMOVUPS Z6, 128(DI)
+	VADDPS  192(DI), Z1, Z6
+	VMOVUPS Z6, 192(DI)
 	ADDQ    DX, DI
 	SUBQ    $+1, R10
 	JNE     vectors4_places
@@ -50676,12 +50228,10 @@ vectors2:
 	VADDPS  Z4, Z2, Z5
 
 vectors2_places:
-	VMOVUPS (DI), Z2
-	VMOVUPS 64(DI), Z3
-	VADDPS  Z1, Z2, Z2
-	VADDPS  Z5, Z3, Z3
+	VADDPS  (DI), Z1, Z2
 	VMOVUPS Z2, (DI)
-	VMOVUPS Z3, 64(DI)
+	VADDPS  64(DI), Z5, Z2
+	VMOVUPS Z2, 64(DI)
 	ADDQ    DX, DI
 	SUBQ    $+1, R10
 	JNE     vectors2_places
@@ -50708,8 +50258,7 @@ vectors1:
 	VADDPS  Z4, Z1, Z5
 
 vectors1_places:
-	VMOVUPS (DI), Z1
-	VADDPS  Z5, Z1, Z1
+	VADDPS  (DI), Z5, Z1
 	VMOVUPS Z1, (DI)
 	ADDQ    DX, DI
 	SUBQ    $+1, R10
@@ -50970,142 +50519,142 @@ pair_vectors1_end:
 	VPCMPEQD   Y1, Y6, Y8
 	VANDPS     Y7, Y8, Y8
 	CMPQ       R12, $0x04
-	JL         store213_few
+	JL         store195_few
 	VMOVUPS    X8, (R8)
-	JE         store213_end
+	JE         store195_end
 	VPERM2F128 $0x01, Y8, Y8, Y8
 	CMPQ       R12, $0x06
-	JL         store213_five
+	JL         store195_five
 	VMOVLPS    X8, 16(R8)
-	JE         store213_swap
+	JE         store195_swap
 	VEXTRACTPS $0x02, X8, 24(R8)
-	JMP        store213_swap
+	JMP        store195_swap
 
-store213_five:
+store195_five:
 	VMOVSS X8, 16(R8)
 
-store213_swap:
+store195_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store213_end
+	JMP        store195_end
 
-store213_few:
+store195_few:
 	CMPQ       R12, $0x02
-	JL         store213_one
+	JL         store195_one
 	VMOVLPS    X8, (R8)
-	JE         store213_end
+	JE         store195_end
 	VEXTRACTPS $0x02, X8, 8(R8)
-	JMP        store213_end
+	JMP        store195_end
 
-store213_one:
+store195_one:
 	VMOVSS X8, (R8)
 
-store213_end:
+store195_end:
 	VPADDD     lanes_00000001<>+0(SB), Y1, Y1
 	ADDQ       SI, R8
 	VPCMPEQD   Y1, Y6, Y8
 	VANDPS     Y7, Y8, Y8
 	CMPQ       R12, $0x04
-	JL         store214_few
+	JL         store196_few
 	VMOVUPS    X8, (R8)
-	JE         store214_end
+	JE         store196_end
 	VPERM2F128 $0x01, Y8, Y8, Y8
 	CMPQ       R12, $0x06
-	JL         store214_five
+	JL         store196_five
 	VMOVLPS    X8, 16(R8)
-	JE         store214_swap
+	JE         store196_swap
 	VEXTRACTPS $0x02, X8, 24(R8)
-	JMP        store214_swap
+	JMP        store196_swap
 
-store214_five:
+store196_five:
 	VMOVSS X8, 16(R8)
 
-store214_swap:
+store196_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store214_end
+	JMP        store196_end
 
-store214_few:
+store196_few:
 	CMPQ       R12, $0x02
-	JL         store214_one
+	JL         store196_one
 	VMOVLPS    X8, (R8)
-	JE         store214_end
+	JE         store196_end
 	VEXTRACTPS $0x02, X8, 8(R8)
-	JMP        store214_end
+	JMP        store196_end
 
-store214_one:
+store196_one:
 	VMOVSS X8, (R8)
 
-store214_end:
+store196_end:
 	VPADDD     lanes_00000001<>+0(SB), Y1, Y1
 	ADDQ       SI, R8
 	ADDQ       DI, R8
 	VPCMPEQD   Y1, Y6, Y8
 	VANDPS     Y7, Y8, Y8
 	CMPQ       R12, $0x04
-	JL         store215_few
+	JL         store197_few
 	VMOVUPS    X8, (R8)
-	JE         store215_end
+	JE         store197_end
 	VPERM2F128 $0x01, Y8, Y8, Y8
 	CMPQ       R12, $0x06
-	JL         store215_five
+	JL         store197_five
 	VMOVLPS    X8, 16(R8)
-	JE         store215_swap
+	JE         store197_swap
 	VEXTRACTPS $0x02, X8, 24(R8)
-	JMP        store215_swap
+	JMP        store197_swap
 
-store215_five:
+store197_five:
 	VMOVSS X8, 16(R8)
 
-store215_swap:
+store197_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store215_end
+	JMP        store197_end
 
-store215_few:
+store197_few:
 	CMPQ       R12, $0x02
-	JL         store215_one
+	JL         store197_one
 	VMOVLPS    X8, (R8)
-	JE         store215_end
+	JE         store197_end
 	VEXTRACTPS $0x02, X8, 8(R8)
-	JMP        store215_end
+	JMP        store197_end
 
-store215_one:
+store197_one:
 	VMOVSS X8, (R8)
 
-store215_end:
+store197_end:
 	VPADDD     lanes_00000001<>+0(SB), Y1, Y1
 	ADDQ       SI, R8
 	VPCMPEQD   Y1, Y6, Y8
 	VANDPS     Y7, Y8, Y8
 	CMPQ       R12, $0x04
-	JL         store216_few
+	JL         store198_few
 	VMOVUPS    X8, (R8)
-	JE         store216_end
+	JE         store198_end
 	VPERM2F128 $0x01, Y8, Y8, Y8
 	CMPQ       R12, $0x06
-	JL         store216_five
+	JL         store198_five
 	VMOVLPS    X8, 16(R8)
-	JE         store216_swap
+	JE         store198_swap
 	VEXTRACTPS $0x02, X8, 24(R8)
-	JMP        store216_swap
+	JMP        store198_swap
 
-store216_five:
+store198_five:
 	VMOVSS X8, 16(R8)
 
-store216_swap:
+store198_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store216_end
+	JMP        store198_end
 
-store216_few:
+store198_few:
 	CMPQ       R12, $0x02
-	JL         store216_one
+	JL         store198_one
 	VMOVLPS    X8, (R8)
-	JE         store216_end
+	JE         store198_end
 	VEXTRACTPS $0x02, X8, 8(R8)
-	JMP        store216_end
+	JMP        store198_end
 
-store216_one:
+store198_one:
 	VMOVSS X8, (R8)
 
-store216_end:
+store198_end:
 	LEAQ (AX)(R12*4), AX
 	LEAQ (BX)(R12*4), BX
 	LEAQ (CX)(R12*4), CX
@@ -51265,36 +50814,36 @@ partial_places:
 	VPCMPEQD   Y1, Y5, Y3
 	VANDPS     Y4, Y3, Y3
 	CMPQ       R12, $0x04
-	JL         store217_few
+	JL         store199_few
 	VMOVUPS    X3, (R8)
-	JE         store217_end
+	JE         store199_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R12, $0x06
-	JL         store217_five
+	JL         store199_five
 	VMOVLPS    X3, 16(R8)
-	JE         store217_swap
+	JE         store199_swap
 	VEXTRACTPS $0x02, X3, 24(R8)
-	JMP        store217_swap
+	JMP        store199_swap
 
-store217_five:
+store199_five:
 	VMOVSS X3, 16(R8)
 
-store217_swap:
+store199_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store217_end
+	JMP        store199_end
 
-store217_few:
+store199_few:
 	CMPQ       R12, $0x02
-	JL         store217_one
+	JL         store199_one
 	VMOVLPS    X3, (R8)
-	JE         store217_end
+	JE         store199_end
 	VEXTRACTPS $0x02, X3, 8(R8)
-	JMP        store217_end
+	JMP        store199_end
 
-store217_one:
+store199_one:
 	VMOVSS X3, (R8)
 
-store217_end:
+store199_end:
 	VPADDD lanes_00000001<>+0(SB), Y1, Y1
 	ADDQ   SI, R8
 	SUBQ   $+1, R11
@@ -51365,73 +50914,69 @@ pair_pixel:
 pair_vectors4:
 	MOVQ        AX, R8
 	VMOVAPS     Z0, Z1
-	VMOVUPS     (BX), Z11
-	VMOVUPS     64(BX), Z12
-	VMOVUPS     128(BX), Z13
-	VMOVUPS     192(BX), Z14
-	VADDPS      Z9, Z11, Z10
-	VADDPS      Z9, Z12, Z2
-	VADDPS      Z9, Z13, Z3
-	VADDPS      Z9, Z14, Z4
+	VADDPS      (BX), Z9, Z10
+	VADDPS      64(BX), Z9, Z2
+	VADDPS      128(BX), Z9, Z3
+	VADDPS      192(BX), Z9, Z4
 	VMOVUPS     (CX), Z5
 	VMOVUPS     64(CX), Z6
 	VMOVUPS     128(CX), Z7
 	VMOVUPS     192(CX), Z8
 	VPCMPEQD    Z1, Z5, K2
-	VPCMPEQD    Z1, Z6, K3
-	VPCMPEQD    Z1, Z7, K4
-	VPCMPEQD    Z1, Z8, K5
-	VMOVAPS.Z   Z10, K2, Z14
-	VMOVAPS.Z   Z2, K3, Z13
-	VMOVAPS.Z   Z3, K4, Z12
-	VMOVAPS.Z   Z4, K5, Z11
-	VMOVUPS     Z14, (R8)
-	VMOVUPS     Z13, 64(R8)
-	VMOVUPS     Z12, 128(R8)
+	VMOVAPS.Z   Z10, K2, Z11
+	VMOVUPS     Z11, (R8)
+	VPCMPEQD    Z1, Z6, K2
+	VMOVAPS.Z   Z2, K2, Z11
+	VMOVUPS     Z11, 64(R8)
+	VPCMPEQD    Z1, Z7, K2
+	VMOVAPS.Z   Z3, K2, Z11
+	VMOVUPS     Z11, 128(R8)
+	VPCMPEQD    Z1, Z8, K2
+	VMOVAPS.Z   Z4, K2, Z11
 	VMOVUPS     Z11, 192(R8)
 	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
 	ADDQ        SI, R8
-	VPCMPEQD    Z1, Z5, K5
-	VPCMPEQD    Z1, Z6, K4
-	VPCMPEQD    Z1, Z7, K3
-	VPCMPEQD    Z1, Z8, K2
-	VMOVAPS.Z   Z10, K5, Z11
-	VMOVAPS.Z   Z2, K4, Z12
-	VMOVAPS.Z   Z3, K3, Z13
-	VMOVAPS.Z   Z4, K2, Z14
+	VPCMPEQD    Z1, Z5, K2
+	VMOVAPS.Z   Z10, K2, Z11
 	VMOVUPS     Z11, (R8)
-	VMOVUPS     Z12, 64(R8)
-	VMOVUPS     Z13, 128(R8)
-	VMOVUPS     Z14, 192(R8)
+	VPCMPEQD    Z1, Z6, K2
+	VMOVAPS.Z   Z2, K2, Z11
+	VMOVUPS     Z11, 64(R8)
+	VPCMPEQD    Z1, Z7, K2
+	VMOVAPS.Z   Z3, K2, Z11
+	VMOVUPS     Z11, 128(R8)
+	VPCMPEQD    Z1, Z8, K2
+	VMOVAPS.Z   Z4, K2, Z11
+	VMOVUPS     Z11, 192(R8)
 	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
 	ADDQ        SI, R8
 	ADDQ        DI, R8
 	VPCMPEQD    Z1, Z5, K2
-	VPCMPEQD    Z1, Z6, K3
-	VPCMPEQD    Z1, Z7, K4
-	VPCMPEQD    Z1, Z8, K5
-	VMOVAPS.Z   Z10, K2, Z14
-	VMOVAPS.Z   Z2, K3, Z13
-	VMOVAPS.Z   Z3, K4, Z12
-	VMOVAPS.Z   Z4, K5, Z11
-	VMOVUPS     Z14, (R8)
-	VMOVUPS     Z13, 64(R8)
-	VMOVUPS     Z12, 128(R8)
+	VMOVAPS.Z   Z10, K2, Z11
+	VMOVUPS     Z11, (R8)
+	VPCMPEQD    Z1, Z6, K2
+	VMOVAPS.Z   Z2, K2, Z11
+	VMOVUPS     Z11, 64(R8)
+	VPCMPEQD    Z1, Z7, K2
+	VMOVAPS.Z   Z3, K2, Z11
+	VMOVUPS     Z11, 128(R8)
+	VPCMPEQD    Z1, Z8, K2
+	VMOVAPS.Z   Z4, K2, Z11
 	VMOVUPS     Z11, 192(R8)
 	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
 	ADDQ        SI, R8
-	VPCMPEQD    Z1, Z5, K5
-	VPCMPEQD    Z1, Z6, K4
-	VPCMPEQD    Z1, Z7, K3
-	VPCMPEQD    Z1, Z8, K2
-	VMOVAPS.Z   Z10, K5, Z11
-	VMOVAPS.Z   Z2, K4, Z12
-	VMOVAPS.Z   Z3, K3, Z13
-	VMOVAPS.Z   Z4, K2, Z14
+	VPCMPEQD    Z1, Z5, K2
+	VMOVAPS.Z   Z10, K2, Z11
 	VMOVUPS     Z11, (R8)
-	VMOVUPS     Z12, 64(R8)
-	VMOVUPS     Z13, 128(R8)
-	VMOVUPS     Z14, 192(R8)
+	VPCMPEQD    Z1, Z6, K2
+	VMOVAPS.Z   Z2, K2, Z11
+	VMOVUPS     Z11, 64(R8)
+	VPCMPEQD    Z1, Z7, K2
+	VMOVAPS.Z   Z3, K2, Z11
+	VMOVUPS     Z11, 128(R8)
+	VPCMPEQD    Z1, Z8, K2
+	VMOVAPS.Z   Z4, K2, Z11
+	VMOVUPS     Z11, 192(R8)
 	ADDQ        $+256, AX
 	ADDQ        $+256, BX
 	ADDQ        $+256, CX
@@ -51446,43 +50991,41 @@ pair_vectors4_end:
 pair_vectors2:
 	MOVQ        AX, R8
 	VMOVAPS     Z0, Z1
-	VMOVUPS     (BX), Z4
-	VMOVUPS     64(BX), Z3
-	VADDPS      Z9, Z4, Z8
-	VADDPS      Z9, Z3, Z7
+	VADDPS      (BX), Z9, Z8
+	VADDPS      64(BX), Z9, Z7
 	VMOVUPS     (CX), Z6
 	VMOVUPS     64(CX), Z5
 	VPCMPEQD    Z1, Z6, K2
-	VPCMPEQD    Z1, Z5, K3
-	VMOVAPS.Z   Z8, K2, Z3
-	VMOVAPS.Z   Z7, K3, Z4
-	VMOVUPS     Z3, (R8)
+	VMOVAPS.Z   Z8, K2, Z4
+	VMOVUPS     Z4, (R8)
+	VPCMPEQD    Z1, Z5, K2
+	VMOVAPS.Z   Z7, K2, Z4
 	VMOVUPS     Z4, 64(R8)
 	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
 	ADDQ        SI, R8
-	VPCMPEQD    Z1, Z6, K3
-	VPCMPEQD    Z1, Z5, K2
-	VMOVAPS.Z   Z8, K3, Z4
-	VMOVAPS.Z   Z7, K2, Z3
+	VPCMPEQD    Z1, Z6, K2
+	VMOVAPS.Z   Z8, K2, Z4
 	VMOVUPS     Z4, (R8)
-	VMOVUPS     Z3, 64(R8)
+	VPCMPEQD    Z1, Z5, K2
+	VMOVAPS.Z   Z7, K2, Z4
+	VMOVUPS     Z4, 64(R8)
 	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
 	ADDQ        SI, R8
 	ADDQ        DI, R8
 	VPCMPEQD    Z1, Z6, K2
-	VPCMPEQD    Z1, Z5, K3
-	VMOVAPS.Z   Z8, K2, Z3
-	VMOVAPS.Z   Z7, K3, Z4
-	VMOVUPS     Z3, (R8)
+	VMOVAPS.Z   Z8, K2, Z4
+	VMOVUPS     Z4, (R8)
+	VPCMPEQD    Z1, Z5, K2
+	VMOVAPS.Z   Z7, K2, Z4
 	VMOVUPS     Z4, 64(R8)
 	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
 	ADDQ        SI, R8
-	VPCMPEQD    Z1, Z6, K3
-	VPCMPEQD    Z1, Z5, K2
-	VMOVAPS.Z   Z8, K3, Z4
-	VMOVAPS.Z   Z7, K2, Z3
+	VPCMPEQD    Z1, Z6, K2
+	VMOVAPS.Z   Z8, K2, Z4
 	VMOVUPS     Z4, (R8)
-	VMOVUPS     Z3, 64(R8)
+	VPCMPEQD    Z1, Z5, K2
+	VMOVAPS.Z   Z7, K2, Z4
+	VMOVUPS     Z4, 64(R8)
 	ADDQ        $+128, AX
 	ADDQ        $+128, BX
 	ADDQ        $+128, CX
@@ -51497,8 +51040,7 @@ pair_vectors2_end:
 pair_vectors1:
 	MOVQ        AX, R8
 	VMOVAPS     Z0, Z1
-	VMOVUPS     (BX), Z7
-	VADDPS      Z9, Z7, Z5
+	VADDPS      (BX), Z9, Z5
 	VMOVUPS     (CX), Z6
 	VPCMPEQD    Z1, Z6, K2
 	VMOVAPS.Z   Z5, K2, Z7
@@ -51593,32 +51135,28 @@ vectors4:
 	VMOVAPS Z0, Z1
 	MOVQ    rows+48(FP), R10
 	MOVQ    taps+56(FP), R11
-	VMOVUPS (BX), Z14
-	VMOVUPS 64(BX), Z13
-	VMOVUPS 128(BX), Z12
-	VMOVUPS 192(BX), Z11
-	VADDPS  Z9, Z14, Z5
-	VADDPS  Z9, Z13, Z6
-	VADDPS  Z9, Z12, Z7
-	VADDPS  Z9, Z11, Z8
-	VMOVUPS (CX), Z3
-	VMOVUPS 64(CX), Z4
+	VADDPS  (BX), Z9, Z5
+	VADDPS  64(BX), Z9, Z6
+	VADDPS  128(BX), Z9, Z7
+	VADDPS  192(BX), Z9, Z8
+	VMOVUPS (CX), Z4
+	VMOVUPS 64(CX), Z3
 	VMOVUPS 128(CX), Z2
 	VMOVUPS 192(CX), Z10
 
 vectors4_places:
-	VPCMPEQD    Z1, Z3, K2
-	VPCMPEQD    Z1, Z4, K3
-	VPCMPEQD    Z1, Z2, K4
-	VPCMPEQD    Z1, Z10, K5
+	VPCMPEQD    Z1, Z4, K2
 	VMOVAPS.Z   Z5, K2, Z11
-	VMOVAPS.Z   Z6, K3, Z12
-	VMOVAPS.Z   Z7, K4, Z13
-	VMOVAPS.Z   Z8, K5, Z14
 	VMOVUPS     Z11, (R8)
-	VMOVUPS     Z12, 64(R8)
-	VMOVUPS     Z13, 128(R8)
-	VMOVUPS     Z14, 192(R8)
+	VPCMPEQD    Z1, Z3, K2
+	VMOVAPS.Z   Z6, K2, Z11
+	VMOVUPS     Z11, 64(R8)
+	VPCMPEQD    Z1, Z2, K2
+	VMOVAPS.Z   Z7, K2, Z11
+	VMOVUPS     Z11, 128(R8)
+	VPCMPEQD    Z1, Z10, K2
+	VMOVAPS.Z   Z8, K2, Z11
+	VMOVUPS     Z11, 192(R8)
 	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
 	ADDQ        SI, R8
 	SUBQ        $+1, R11
@@ -51643,19 +51181,17 @@ vectors2:
 	VMOVAPS Z0, Z1
 	MOVQ    rows+48(FP), R10
 	MOVQ    taps+56(FP), R11
-	VMOVUPS (BX), Z8
-	VMOVUPS 64(BX), Z7
-	VADDPS  Z9, Z8, Z10
-	VADDPS  Z9, Z7, Z2
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z3
+	VADDPS  (BX), Z9, Z10
+	VADDPS  64(BX), Z9, Z2
+	VMOVUPS (CX), Z3
+	VMOVUPS 64(CX), Z4
 
 vectors2_places:
-	VPCMPEQD    Z1, Z4, K5
-	VPCMPEQD    Z1, Z3, K4
-	VMOVAPS.Z   Z10, K5, Z7
-	VMOVAPS.Z   Z2, K4, Z8
-	VMOVUPS     Z7, (R8)
+	VPCMPEQD    Z1, Z3, K2
+	VMOVAPS.Z   Z10, K2, Z8
+	VMOVUPS     Z8, (R8)
+	VPCMPEQD    Z1, Z4, K2
+	VMOVAPS.Z   Z2, K2, Z8
 	VMOVUPS     Z8, 64(R8)
 	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
 	ADDQ        SI, R8
@@ -51681,13 +51217,12 @@ vectors1:
 	VMOVAPS Z0, Z1
 	MOVQ    rows+48(FP), R10
 	MOVQ    taps+56(FP), R11
-	VMOVUPS (BX), Z2
-	VADDPS  Z9, Z2, Z3
-	VMOVUPS (CX), Z4
+	VADDPS  (BX), Z9, Z4
+	VMOVUPS (CX), Z3
 
 vectors1_places:
-	VPCMPEQD    Z1, Z4, K4
-	VMOVAPS.Z   Z3, K4, Z2
+	VPCMPEQD    Z1, Z3, K2
+	VMOVAPS.Z   Z4, K2, Z2
 	VMOVUPS     Z2, (R8)
 	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
 	ADDQ        SI, R8
@@ -51712,12 +51247,12 @@ vectors1_end:
 	MOVQ      rows+48(FP), R10
 	MOVQ      taps+56(FP), R11
 	VMOVUPS.Z (BX), K1, Z2
-	VADDPS    Z9, Z2, Z4
-	VMOVUPS.Z (CX), K1, Z3
+	VADDPS    Z9, Z2, Z3
+	VMOVUPS.Z (CX), K1, Z4
 
 partial_places:
-	VPCMPEQD    Z1, Z3, K4
-	VMOVAPS.Z   Z4, K4, Z2
+	VPCMPEQD    Z1, Z4, K2
+	VMOVAPS.Z   Z3, K2, Z2
 	VMOVUPS     Z2, K1, (R8)
 	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
 	ADDQ        SI, R8
@@ -51985,36 +51520,36 @@ pair_vectors1_end:
 	VMASKMOVPS (R8), Y2, Y9
 	VADDPS     Y8, Y9, Y8
 	CMPQ       R12, $0x04
-	JL         store218_few
+	JL         store200_few
 	VMOVUPS    X8, (R8)
-	JE         store218_end
+	JE         store200_end
 	VPERM2F128 $0x01, Y8, Y8, Y8
 	CMPQ       R12, $0x06
-	JL         store218_five
+	JL         store200_five
 	VMOVLPS    X8, 16(R8)
-	JE         store218_swap
+	JE         store200_swap
 	VEXTRACTPS $0x02, X8, 24(R8)
-	JMP        store218_swap
+	JMP        store200_swap
 
-store218_five:
+store200_five:
 	VMOVSS X8, 16(R8)
 
-store218_swap:
+store200_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store218_end
+	JMP        store200_end
 
-store218_few:
+store200_few:
 	CMPQ       R12, $0x02
-	JL         store218_one
+	JL         store200_one
 	VMOVLPS    X8, (R8)
-	JE         store218_end
+	JE         store200_end
 	VEXTRACTPS $0x02, X8, 8(R8)
-	JMP        store218_end
+	JMP        store200_end
 
-store218_one:
+store200_one:
 	VMOVSS X8, (R8)
 
-store218_end:
+store200_end:
 	VPADDD     lanes_00000001<>+0(SB), Y1, Y1
 	ADDQ       SI, R8
 	VPCMPEQD   Y1, Y6, Y8
@@ -52022,36 +51557,36 @@ store218_end:
 	VMASKMOVPS (R8), Y2, Y9
 	VADDPS     Y8, Y9, Y8
 	CMPQ       R12, $0x04
-	JL         store219_few
+	JL         store201_few
 	VMOVUPS    X8, (R8)
-	JE         store219_end
+	JE         store201_end
 	VPERM2F128 $0x01, Y8, Y8, Y8
 	CMPQ       R12, $0x06
-	JL         store219_five
+	JL         store201_five
 	VMOVLPS    X8, 16(R8)
-	JE         store219_swap
+	JE         store201_swap
 	VEXTRACTPS $0x02, X8, 24(R8)
-	JMP        store219_swap
+	JMP        store201_swap
 
-store219_five:
+store201_five:
 	VMOVSS X8, 16(R8)
 
-store219_swap:
+store201_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store219_end
+	JMP        store201_end
 
-store219_few:
+store201_few:
 	CMPQ       R12, $0x02
-	JL         store219_one
+	JL         store201_one
 	VMOVLPS    X8, (R8)
-	JE         store219_end
+	JE         store201_end
 	VEXTRACTPS $0x02, X8, 8(R8)
-	JMP        store219_end
+	JMP        store201_end
 
-store219_one:
+store201_one:
 	VMOVSS X8, (R8)
 
-store219_end:
+store201_end:
 	VPADDD     lanes_00000001<>+0(SB), Y1, Y1
 	ADDQ       SI, R8
 	ADDQ       DI, R8
@@ -52060,36 +51595,36 @@ store219_end:
 	VMASKMOVPS (R8), Y2, Y9
 	VADDPS     Y8, Y9, Y8
 	CMPQ       R12, $0x04
-	JL         store220_few
+	JL         store202_few
 	VMOVUPS    X8, (R8)
-	JE         store220_end
+	JE         store202_end
 	VPERM2F128 $0x01, Y8, Y8, Y8
 	CMPQ       R12, $0x06
-	JL         store220_five
+	JL         store202_five
 	VMOVLPS    X8, 16(R8)
-	JE         store220_swap
+	JE         store202_swap
 	VEXTRACTPS $0x02, X8, 24(R8)
-	JMP        store220_swap
+	JMP        store202_swap
 
-store220_five:
+store202_five:
 	VMOVSS X8, 16(R8)
 
-store220_swap:
+store202_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store220_end
+	JMP        store202_end
 
-store220_few:
+store202_few:
 	CMPQ       R12, $0x02
-	JL         store220_one
+	JL         store202_one
 	VMOVLPS    X8, (R8)
-	JE         store220_end
+	JE         store202_end
 	VEXTRACTPS $0x02, X8, 8(R8)
-	JMP        store220_end
+	JMP        store202_end
 
-store220_one:
+store202_one:
 	VMOVSS X8, (R8)
 
-store220_end:
+store202_end:
 	VPADDD     lanes_00000001<>+0(SB), Y1, Y1
 	ADDQ       SI, R8
 	VPCMPEQD   Y1, Y6, Y8
@@ -52097,36 +51632,36 @@ store220_end:
 	VMASKMOVPS (R8), Y2, Y9
 	VADDPS     Y8, Y9, Y8
 	CMPQ       R12, $0x04
-	JL         store221_few
+	JL         store203_few
 	VMOVUPS    X8, (R8)
-	JE         store221_end
+	JE         store203_end
 	VPERM2F128 $0x01, Y8, Y8, Y8
 	CMPQ       R12, $0x06
-	JL         store221_five
+	JL         store203_five
 	VMOVLPS    X8, 16(R8)
-	JE         store221_swap
+	JE         store203_swap
 	VEXTRACTPS $0x02, X8, 24(R8)
-	JMP        store221_swap
+	JMP        store203_swap
 
-store221_five:
+store203_five:
 	VMOVSS X8, 16(R8)
 
-store221_swap:
+store203_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store221_end
+	JMP        store203_end
 
-store221_few:
+store203_few:
 	CMPQ       R12, $0x02
-	JL         store221_one
+	JL         store203_one
 	VMOVLPS    X8, (R8)
-	JE         store221_end
+	JE         store203_end
 	VEXTRACTPS $0x02, X8, 8(R8)
-	JMP        store221_end
+	JMP        store203_end
 
-store221_one:
+store203_one:
 	VMOVSS X8, (R8)
 
-store221_end:
+store203_end:
 	LEAQ (AX)(R12*4), AX
 	LEAQ (BX)(R12*4), BX
 	LEAQ (CX)(R12*4), CX
@@ -52295,36 +51830,36 @@ partial_places:
 	VMASKMOVPS (R8), Y2, Y11
 	VADDPS     Y3, Y11, Y3
 	CMPQ       R12, $0x04
-	JL         store222_few
+	JL         store204_few
 	VMOVUPS    X3, (R8)
-	JE         store222_end
+	JE         store204_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R12, $0x06
-	JL         store222_five
+	JL         store204_five
 	VMOVLPS    X3, 16(R8)
-	JE         store222_swap
+	JE         store204_swap
 	VEXTRACTPS $0x02, X3, 24(R8)
-	JMP        store222_swap
+	JMP        store204_swap
 
-store222_five:
+store204_five:
 	VMOVSS X3, 16(R8)
 
-store222_swap:
+store204_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store222_end
+	JMP        store204_end
 
-store222_few:
+store204_few:
 	CMPQ       R12, $0x02
-	JL         store222_one
+	JL         store204_one
 	VMOVLPS    X3, (R8)
-	JE         store222_end
+	JE         store204_end
 	VEXTRACTPS $0x02, X3, 8(R8)
-	JMP        store222_end
+	JMP        store204_end
 
-store222_one:
+store204_one:
 	VMOVSS X3, (R8)
 
-store222_end:
+store204_end:
 	VPADDD lanes_00000001<>+0(SB), Y1, Y1
 	ADDQ   SI, R8
 	SUBQ   $+1, R11
@@ -52395,105 +51930,85 @@ pair_pixel:
 pair_vectors4:
 	MOVQ        AX, R8
 	VMOVAPS     Z0, Z1
-	VMOVUPS     (BX), Z11
-	VMOVUPS     64(BX), Z12
-	VMOVUPS     128(BX), Z13
-	VMOVUPS     192(BX), Z14
-	VADDPS      Z9, Z11, Z10
-	VADDPS      Z9, Z12, Z2
-	VADDPS      Z9, Z13, Z3
-	VADDPS      Z9, Z14, Z4
+	VADDPS      (BX), Z9, Z10
+	VADDPS      64(BX), Z9, Z2
+	VADDPS      128(BX), Z9, Z3
+	VADDPS      192(BX), Z9, Z4
 	VMOVUPS     (CX), Z5
 	VMOVUPS     64(CX), Z6
 	VMOVUPS     128(CX), Z7
 	VMOVUPS     192(CX), Z8
 	VPCMPEQD    Z1, Z5, K2
-	VPCMPEQD    Z1, Z6, K3
-	VPCMPEQD    Z1, Z7, K4
-	VPCMPEQD    Z1, Z8, K5
-	VMOVAPS.Z   Z10, K2, Z14
-	VMOVAPS.Z   Z2, K3, Z13
-	VMOVAPS.Z   Z3, K4, Z12
-	VMOVAPS.Z   Z4, K5, Z11
-	VMOVUPS     (R8), Z15
-	VMOVUPS     64(R8), Z16
-	VMOVUPS     128(R8), Z17
-	VMOVUPS     192(R8), Z18
-	VADDPS      Z14, Z15, Z14
-	VADDPS      Z13, Z16, Z13
-	VADDPS      Z12, Z17, Z12
-	VADDPS      Z11, Z18, Z11
-	VMOVUPS     Z14, (R8)
-	VMOVUPS     Z13, 64(R8)
-	VMOVUPS     Z12, 128(R8)
+	VMOVAPS.Z   Z10, K2, Z11
+	VADDPS      (R8), Z11, Z11
+	VMOVUPS     Z11, (R8)
+	VPCMPEQD    Z1, Z6, K2
+	VMOVAPS.Z   Z2, K2, Z11
+	VADDPS      64(R8), Z11, Z11
+	VMOVUPS     Z11, 64(R8)
+	VPCMPEQD    Z1, Z7, K2
+	VMOVAPS.Z   Z3, K2, Z11
+	VADDPS      128(R8), Z11, Z11
+	VMOVUPS     Z11, 128(R8)
+	VPCMPEQD    Z1, Z8, K2
+	VMOVAPS.Z   Z4, K2, Z11
+	VADDPS      192(R8), Z11, Z11
 	VMOVUPS     Z11, 192(R8)
 	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
 	ADDQ        SI, R8
-	VPCMPEQD    Z1, Z5, K5
-	VPCMPEQD    Z1, Z6, K4
-	VPCMPEQD    Z1, Z7, K3
-	VPCMPEQD    Z1, Z8, K2
-	VMOVAPS.Z   Z10, K5, Z11
-	VMOVAPS.Z   Z2, K4, Z12
-	VMOVAPS.Z   Z3, K3, Z13
-	VMOVAPS.Z   Z4, K2, Z14
-	VMOVUPS     (R8), Z18
-	VMOVUPS     64(R8), Z17
-	VMOVUPS     128(R8), Z16
-	VMOVUPS     192(R8), Z15
-	VADDPS      Z11, Z18, Z11
-	VADDPS      Z12, Z17, Z12
-	VADDPS      Z13, Z16, Z13
-	VADDPS      Z14, Z15, Z14
+	VPCMPEQD    Z1, Z5, K2
+	VMOVAPS.Z   Z10, K2, Z11
+	VADDPS      (R8), Z11, Z11
 	VMOVUPS     Z11, (R8)
-	VMOVUPS     Z12, 64(R8)
-	VMOVUPS     Z13, 128(R8)
-	VMOVUPS     Z14, 192(R8)
+	VPCMPEQD    Z1, Z6, K2
+	VMOVAPS.Z   Z2, K2, Z11
+	VADDPS      64(R8), Z11, Z11
+	VMOVUPS     Z11, 64(R8)
+	VPCMPEQD    Z1, Z7, K2
+	VMOVAPS.Z   Z3, K2, Z11
+	VADDPS      128(R8), Z11, Z11
+	VMOVUPS     Z11, 128(R8)
+	VPCMPEQD    Z1, Z8, K2
+	VMOVAPS.Z   Z4, K2, Z11
+	VADDPS      192(R8), Z11, Z11
+	VMOVUPS     Z11, 192(R8)
 	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
 	ADDQ        SI, R8
 	ADDQ        DI, R8
 	VPCMPEQD    Z1, Z5, K2
-	VPCMPEQD    Z1, Z6, K3
-	VPCMPEQD    Z1, Z7, K4
-	VPCMPEQD    Z1, Z8, K5
-	VMOVAPS.Z   Z10, K2, Z14
-	VMOVAPS.Z   Z2, K3, Z13
-	VMOVAPS.Z   Z3, K4, Z12
-	VMOVAPS.Z   Z4, K5, Z11
-	VMOVUPS     (R8), Z15
-	VMOVUPS     64(R8), Z16
-	VMOVUPS     128(R8), Z17
-	VMOVUPS     192(R8), Z18
-	VADDPS      Z14, Z15, Z14
-	VADDPS      Z13, Z16, Z13
-	VADDPS      Z12, Z17, Z12
-	VADDPS      Z11, Z18, Z11
-	VMOVUPS     Z14, (R8)
-	VMOVUPS     Z13, 64(R8)
-	VMOVUPS     Z12, 128(R8)
+	VMOVAPS.Z   Z10, K2, Z11
+	VADDPS      (R8), Z11, Z11
+	VMOVUPS     Z11, (R8)
+	VPCMPEQD    Z1, Z6, K2
+	VMOVAPS.Z   Z2, K2, Z11
+	VADDPS      64(R8), Z11, Z11
+	VMOVUPS     Z11, 64(R8)
+	VPCMPEQD    Z1, Z7, K2
+	VMOVAPS.Z   Z3, K2, Z11
+	VADDPS      128(R8), Z11, Z11
+	VMOVUPS     Z11, 128(R8)
+	VPCMPEQD    Z1, Z8, K2
+	VMOVAPS.Z   Z4, K2, Z11
+	VADDPS      192(R8), Z11, Z11
 	VMOVUPS     Z11, 192(R8)
 	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
 	ADDQ        SI, R8
-	VPCMPEQD    Z1, Z5, K5
-	VPCMPEQD    Z1, Z6, K4
-	VPCMPEQD    Z1, Z7, K3
-	VPCMPEQD    Z1, Z8, K2
-	VMOVAPS.Z   Z10, K5, Z11
-	VMOVAPS.Z   Z2, K4, Z12
-	VMOVAPS.Z   Z3, K3, Z13
-	VMOVAPS.Z   Z4, K2, Z14
-	VMOVUPS     (R8), Z18
-	VMOVUPS     64(R8), Z17
-	VMOVUPS     128(R8), Z16
-	VMOVUPS     192(R8), Z15
-	VADDPS      Z11, Z18, Z11
-	VADDPS      Z12, Z17, Z12
-	VADDPS      Z13, Z16, Z13
-	VADDPS      Z14, Z15, Z14
+	VPCMPEQD    Z1, Z5, K2
+	VMOVAPS.Z   Z10, K2, Z11
+	VADDPS      (R8), Z11, Z11
 	VMOVUPS     Z11, (R8)
-	VMOVUPS     Z12, 64(R8)
-	VMOVUPS     Z13, 128(R8)
-	VMOVUPS     Z14, 192(R8)
+	VPCMPEQD    Z1, Z6, K2
+	VMOVAPS.Z   Z2, K2, Z11
+	VADDPS      64(R8), Z11, Z11
+	VMOVUPS     Z11, 64(R8)
+	VPCMPEQD    Z1, Z7, K2
+	VMOVAPS.Z   Z3, K2, Z11
+	VADDPS      128(R8), Z11, Z11
+	VMOVUPS     Z11, 128(R8)
+	VPCMPEQD    Z1, Z8, K2
+	VMOVAPS.Z   Z4, K2, Z11
+	VADDPS      192(R8), Z11, Z11
+	VMOVUPS     Z11, 192(R8)
 	ADDQ        $+256, AX
 	ADDQ        $+256, BX
 	ADDQ        $+256, CX
@@ -52508,59 +52023,49 @@ pair_vectors4_end:
 pair_vectors2:
 	MOVQ        AX, R8
 	VMOVAPS     Z0, Z1
-	VMOVUPS     (BX), Z4
-	VMOVUPS     64(BX), Z3
-	VADDPS      Z9, Z4, Z8
-	VADDPS      Z9, Z3, Z7
+	VADDPS      (BX), Z9, Z8
+	VADDPS      64(BX), Z9, Z7
 	VMOVUPS     (CX), Z6
 	VMOVUPS     64(CX), Z5
 	VPCMPEQD    Z1, Z6, K2
-	VPCMPEQD    Z1, Z5, K3
-	VMOVAPS.Z   Z8, K2, Z3
-	VMOVAPS.Z   Z7, K3, Z4
-	VMOVUPS     (R8), Z2
-	VMOVUPS     64(R8), Z10
-	VADDPS      Z3, Z2, Z3
-	VADDPS      Z4, Z10, Z4
-	VMOVUPS     Z3, (R8)
+	VMOVAPS.Z   Z8, K2, Z4
+	VADDPS      (R8), Z4, Z4
+	VMOVUPS     Z4, (R8)
+	VPCMPEQD    Z1, Z5, K2
+	VMOVAPS.Z   Z7, K2, Z4
+	VADDPS      64(R8), Z4, Z4
 	VMOVUPS     Z4, 64(R8)
 	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
 	ADDQ        SI, R8
-	VPCMPEQD    Z1, Z6, K3
-	VPCMPEQD    Z1, Z5, K2
-	VMOVAPS.Z   Z8, K3, Z4
-	VMOVAPS.Z   Z7, K2, Z3
-	VMOVUPS     (R8), Z10
-	VMOVUPS     64(R8), Z2
-	VADDPS      Z4, Z10, Z4
-	VADDPS      Z3, Z2, Z3
+	VPCMPEQD    Z1, Z6, K2
+	VMOVAPS.Z   Z8, K2, Z4
+	VADDPS      (R8), Z4, Z4
 	VMOVUPS     Z4, (R8)
-	VMOVUPS     Z3, 64(R8)
+	VPCMPEQD    Z1, Z5, K2
+	VMOVAPS.Z   Z7, K2, Z4
+	VADDPS      64(R8), Z4, Z4
+	VMOVUPS     Z4, 64(R8)
 	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
 	ADDQ        SI, R8
 	ADDQ        DI, R8
 	VPCMPEQD    Z1, Z6, K2
-	VPCMPEQD    Z1, Z5, K3
-	VMOVAPS.Z   Z8, K2, Z3
-	VMOVAPS.Z   Z7, K3, Z4
-	VMOVUPS     (R8), Z2
-	VMOVUPS     64(R8), Z10
-	VADDPS      Z3, Z2, Z3
-	VADDPS      Z4, Z10, Z4
-	VMOVUPS     Z3, (R8)
+	VMOVAPS.Z   Z8, K2, Z4
+	VADDPS      (R8), Z4, Z4
+	VMOVUPS     Z4, (R8)
+	VPCMPEQD    Z1, Z5, K2
+	VMOVAPS.Z   Z7, K2, Z4
+	VADDPS      64(R8), Z4, Z4
 	VMOVUPS     Z4, 64(R8)
 	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
 	ADDQ        SI, R8
-	VPCMPEQD    Z1, Z6, K3
-	VPCMPEQD    Z1, Z5, K2
-	VMOVAPS.Z   Z8, K3, Z4
-	VMOVAPS.Z   Z7, K2, Z3
-	VMOVUPS     (R8), Z10
-	VMOVUPS     64(R8), Z2
-	VADDPS      Z4, Z10, Z4
-	VADDPS      Z3, Z2, Z3
+	VPCMPEQD    Z1, Z6, K2
+	VMOVAPS.Z   Z8, K2, Z4
+	VADDPS      (R8), Z4, Z4
 	VMOVUPS     Z4, (R8)
-	VMOVUPS     Z3, 64(R8)
+	VPCMPEQD    Z1, Z5, K2
+	VMOVAPS.Z   Z7, K2, Z4
+	VADDPS      64(R8), Z4, Z4
+	VMOVUPS     Z4, 64(R8)
 	ADDQ        $+128, AX
 	ADDQ        $+128, BX
 	ADDQ        $+128, CX
@@ -52575,35 +52080,30 @@ pair_vectors2_end:
 pair_vectors1:
 	MOVQ        AX, R8
 	VMOVAPS     Z0, Z1
-	VMOVUPS     (BX), Z7
-	VADDPS      Z9, Z7, Z5
+	VADDPS      (BX), Z9, Z5
 	VMOVUPS     (CX), Z6
 	VPCMPEQD    Z1, Z6, K2
 	VMOVAPS.Z   Z5, K2, Z7
-	VMOVUPS     (R8), Z8
-	VADDPS      Z7, Z8, Z7
+	VADDPS      (R8), Z7, Z7
 	VMOVUPS     Z7, (R8)
 	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
 	ADDQ        SI, R8
 	VPCMPEQD    Z1, Z6, K2
 	VMOVAPS.Z   Z5, K2, Z7
-	VMOVUPS     (R8), Z8
-	VADDPS      Z7, Z8, Z7
+	VADDPS      (R8), Z7, Z7
 	VMOVUPS     Z7, (R8)
 	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
 	ADDQ        SI, R8
 	ADDQ        DI, R8
 	VPCMPEQD    Z1, Z6, K2
 	VMOVAPS.Z   Z5, K2, Z7
-	VMOVUPS     (R8), Z8
-	VADDPS      Z7, Z8, Z7
+	VADDPS      (R8), Z7, Z7
 	VMOVUPS     Z7, (R8)
 	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
 	ADDQ        SI, R8
 	VPCMPEQD    Z1, Z6, K2
 	VMOVAPS.Z   Z5, K2, Z7
-	VMOVUPS     (R8), Z8
-	VADDPS      Z7, Z8, Z7
+	VADDPS      (R8), Z7, Z7
 	VMOVUPS     Z7, (R8)
 	ADDQ        $+64, AX
 	ADDQ        $+64, BX
@@ -52687,40 +52187,32 @@ vectors4:
 	VMOVAPS Z0, Z1
 	MOVQ    rows+48(FP), R10
 	MOVQ    taps+56(FP), R11
-	VMOVUPS (BX), Z14
-	VMOVUPS 64(BX), Z13
-	VMOVUPS 128(BX), Z12
-	VMOVUPS 192(BX), Z11
-	VADDPS  Z9, Z14, Z5
-	VADDPS  Z9, Z13, Z6
-	VADDPS  Z9, Z12, Z7
-	VADDPS  Z9, Z11, Z8
-	VMOVUPS (CX), Z3
-	VMOVUPS 64(CX), Z4
+	VADDPS  (BX), Z9, Z5
+	VADDPS  64(BX), Z9, Z6
+	VADDPS  128(BX), Z9, Z7
+	VADDPS  192(BX), Z9, Z8
+	VMOVUPS (CX), Z4
+	VMOVUPS 64(CX), Z3
 	VMOVUPS 128(CX), Z2
 	VMOVUPS 192(CX), Z10
 
 vectors4_places:
-	VPCMPEQD    Z1, Z3, K2
-	VPCMPEQD    Z1, Z4, K3
-	VPCMPEQD    Z1, Z2, K4
-	VPCMPEQD    Z1, Z10, K5
+	VPCMPEQD    Z1, Z4, K2
 	VMOVAPS.Z   Z5, K2, Z11
-	VMOVAPS.Z   Z6, K3, Z12
-	VMOVAPS.Z   Z7, K4, Z13
-	VMOVAPS.Z   Z8, K5, Z14
-	VMOVUPS     (R8), Z15
-	VMOVUPS     64(R8), Z16
-	VMOVUPS     128(R8), Z17
-	VMOVUPS     192(R8), Z18
-	VADDPS      Z11, Z15, Z11
-	VADDPS      Z12, Z16, Z12
-	VADDPS      Z13, Z17, Z13
-	VADDPS      Z14, Z18, Z14
+	VADDPS      (R8), Z11, Z11
 	VMOVUPS     Z11, (R8)
-	VMOVUPS     Z12, 64(R8)
-	VMOVUPS     Z13, 128(R8)
-	VMOVUPS     Z14, 192(R8)
+	VPCMPEQD    Z1, Z3, K2
+	VMOVAPS.Z   Z6, K2, Z11
+	VADDPS      64(R8), Z11, Z11
+	VMOVUPS     Z11, 64(R8)
+	VPCMPEQD    Z1, Z2, K2
+	VMOVAPS.Z   Z7, K2, Z11
+	VADDPS      128(R8), Z11, Z11
+	VMOVUPS     Z11, 128(R8)
+	VPCMPEQD    Z1, Z10, K2
+	VMOVAPS.Z   Z8, K2, Z11
+	VADDPS      192(R8), Z11, Z11
+	VMOVUPS     Z11, 192(R8)
 	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
 	ADDQ        SI, R8
 	SUBQ        $+1, R11
@@ -52745,23 +52237,19 @@ vectors2:
 	VMOVAPS Z0, Z1
 	MOVQ    rows+48(FP), R10
 	MOVQ    taps+56(FP), R11
-	VMOVUPS (BX), Z8
-	VMOVUPS 64(BX), Z7
-	VADDPS  Z9, Z8, Z10
-	VADDPS  Z9, Z7, Z2
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z3
+	VADDPS  (BX), Z9, Z10
+	VADDPS  64(BX), Z9, Z2
+	VMOVUPS (CX), Z3
+	VMOVUPS 64(CX), Z4
 
 vectors2_places:
-	VPCMPEQD    Z1, Z4, K5
-	VPCMPEQD    Z1, Z3, K4
-	VMOVAPS.Z   Z10, K5, Z7
-	VMOVAPS.Z   Z2, K4, Z8
-	VMOVUPS     (R8), Z6
-	VMOVUPS     64(R8), Z5
-	VADDPS      Z7, Z6, Z7
-	VADDPS      Z8, Z5, Z8
-	VMOVUPS     Z7, (R8)
+	VPCMPEQD    Z1, Z3, K2
+	VMOVAPS.Z   Z10, K2, Z8
+	VADDPS      (R8), Z8, Z8
+	VMOVUPS     Z8, (R8)
+	VPCMPEQD    Z1, Z4, K2
+	VMOVAPS.Z   Z2, K2, Z8
+	VADDPS      64(R8), Z8, Z8
 	VMOVUPS     Z8, 64(R8)
 	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
 	ADDQ        SI, R8
@@ -52787,15 +52275,13 @@ vectors1:
 	VMOVAPS Z0, Z1
 	MOVQ    rows+48(FP), R10
 	MOVQ    taps+56(FP), R11
-	VMOVUPS (BX), Z2
-	VADDPS  Z9, Z2, Z3
-	VMOVUPS (CX), Z4
+	VADDPS  (BX), Z9, Z4
+	VMOVUPS (CX), Z3
 
 vectors1_places:
-	VPCMPEQD    Z1, Z4, K4
-	VMOVAPS.Z   Z3, K4, Z2
-	VMOVUPS     (R8), Z10
-	VADDPS      Z2, Z10, Z2
+	VPCMPEQD    Z1, Z3, K2
+	VMOVAPS.Z   Z4, K2, Z2
+	VADDPS      (R8), Z2, Z2
 	VMOVUPS     Z2, (R8)
 	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
 	ADDQ        SI, R8
@@ -52820,12 +52306,12 @@ vectors1_end:
 	MOVQ      rows+48(FP), R10
 	MOVQ      taps+56(FP), R11
 	VMOVUPS.Z (BX), K1, Z2
-	VADDPS    Z9, Z2, Z4
-	VMOVUPS.Z (CX), K1, Z3
+	VADDPS    Z9, Z2, Z3
+	VMOVUPS.Z (CX), K1, Z4
 
 partial_places:
-	VPCMPEQD    Z1, Z3, K4
-	VMOVAPS.Z   Z4, K4, Z2
+	VPCMPEQD    Z1, Z4, K2
+	VMOVAPS.Z   Z3, K2, Z2
 	VMOVUPS.Z   (R8), K1, Z10
 	VADDPS      Z2, Z10, Z2
 	VMOVUPS     Z2, K1, (R8)
@@ -53292,36 +52778,36 @@ pass1_vectors_end:
 	VMULPS       Y7, Y8, Y11
 	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
 	CMPQ         R8, $0x04
-	JL           store223_few
+	JL           store205_few
 	VMOVUPS      X11, (AX)
-	JE           store223_end
+	JE           store205_end
 	VPERM2F128   $0x01, Y11, Y11, Y11
 	CMPQ         R8, $0x06
-	JL           store223_five
+	JL           store205_five
 	VMOVLPS      X11, 16(AX)
-	JE           store223_swap
+	JE           store205_swap
 	VEXTRACTPS   $0x02, X11, 24(AX)
-	JMP          store223_swap
+	JMP          store205_swap
 
-store223_five:
+store205_five:
 	VMOVSS X11, 16(AX)
 
-store223_swap:
+store205_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store223_end
+	JMP        store205_end
 
-store223_few:
+store205_few:
 	CMPQ       R8, $0x02
-	JL         store223_one
+	JL         store205_one
 	VMOVLPS    X11, (AX)
-	JE         store223_end
+	JE         store205_end
 	VEXTRACTPS $0x02, X11, 8(AX)
-	JMP        store223_end
+	JMP        store205_end
 
-store223_one:
+store205_one:
 	VMOVSS X11, (AX)
 
-store223_end:
+store205_end:
 pass1_end:
 	SUBQ  R9, BX
 	SUBQ  R9, AX
@@ -53631,36 +53117,36 @@ pass1_vectors_end:
 	VMASKMOVPS (BX), Y0, Y2
 	VMULPS     Y1, Y2, Y2
 	CMPQ       R8, $0x04
-	JL         store224_few
+	JL         store206_few
 	VMOVUPS    X2, (AX)
-	JE         store224_end
+	JE         store206_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       R8, $0x06
-	JL         store224_five
+	JL         store206_five
 	VMOVLPS    X2, 16(AX)
-	JE         store224_swap
+	JE         store206_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store224_swap
+	JMP        store206_swap
 
-store224_five:
+store206_five:
 	VMOVSS X2, 16(AX)
 
-store224_swap:
+store206_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store224_end
+	JMP        store206_end
 
-store224_few:
+store206_few:
 	CMPQ       R8, $0x02
-	JL         store224_one
+	JL         store206_one
 	VMOVLPS    X2, (AX)
-	JE         store224_end
+	JE         store206_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store224_end
+	JMP        store206_end
 
-store224_one:
+store206_one:
 	VMOVSS X2, (AX)
 
-store224_end:
+store206_end:
 pass1_end:
 	SUBQ  R9, BX
 	SUBQ  R9, AX
@@ -53691,36 +53177,36 @@ clear_dst_vectors_end:
 	VMOVUPS    32(R10)(R8*4), Y0
 	NEGQ       R8
 	CMPQ       R8, $0x04
-	JL         store225_few
+	JL         store207_few
 	VMOVUPS    X1, (R9)
-	JE         store225_end
+	JE         store207_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       R8, $0x06
-	JL         store225_five
+	JL         store207_five
 	VMOVLPS    X1, 16(R9)
-	JE         store225_swap
+	JE         store207_swap
 	VEXTRACTPS $0x02, X1, 24(R9)
-	JMP        store225_swap
+	JMP        store207_swap
 
-store225_five:
+store207_five:
 	VMOVSS X1, 16(R9)
 
-store225_swap:
+store207_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store225_end
+	JMP        store207_end
 
-store225_few:
+store207_few:
 	CMPQ       R8, $0x02
-	JL         store225_one
+	JL         store207_one
 	VMOVLPS    X1, (R9)
-	JE         store225_end
+	JE         store207_end
 	VEXTRACTPS $0x02, X1, 8(R9)
-	JMP        store225_end
+	JMP        store207_end
 
-store225_one:
+store207_one:
 	VMOVSS X1, (R9)
 
-store225_end:
+store207_end:
 clear_dst_end:
 	MOVQ  dstStride+40(FP), R8
 	LEAQ  (AX)(R8*4), AX
@@ -53778,48 +53264,31 @@ row:
 	ADDQ         $+4, CX
 	MOVQ         SI, R8
 	SUBQ         DI, R8
-	SUBQ         $+128, R8
+	SUBQ         $+64, R8
 	JL           pass1_blocks_end
 
 pass1_blocks:
-	VMOVUPS (BX), Z1
-	VMOVUPS 64(BX), Z2
-	VMOVUPS 128(BX), Z3
-	VMOVUPS 192(BX), Z4
-	VMOVUPS 256(BX), Z5
-	VMOVUPS 320(BX), Z6
-	VMOVUPS 384(BX), Z7
-	VMOVUPS 448(BX), Z8
-	VMULPS  Z0, Z1, Z1
-	VMULPS  Z0, Z2, Z2
-	VMULPS  Z0, Z3, Z3
-	VMULPS  Z0, Z4, Z4
-	VMULPS  Z0, Z5, Z5
-	VMULPS  Z0, Z6, Z6
-	VMULPS  Z0, Z7, Z7
-	VMULPS  Z0, Z8, Z8
+	VMULPS  (BX), Z0, Z1
 	VMOVUPS Z1, (AX)
-	VMOVUPS Z2, 64(AX)
-	VMOVUPS Z3, 128(AX)
-	VMOVUPS Z4, 192(AX)
-	VMOVUPS Z5, 256(AX)
-	VMOVUPS Z6, 320(AX)
-	VMOVUPS Z7, 384(AX)
-	VMOVUPS Z8, 448(AX)
-	ADDQ    $+512, BX
-	ADDQ    $+512, AX
-	SUBQ    $+128, R8
+	VMULPS  64(BX), Z0, Z1
+	VMOVUPS Z1, 64(AX)
+	VMULPS  128(BX), Z0, Z1
+	VMOVUPS Z1, 128(AX)
+	VMULPS  192(BX), Z0, Z1
+	VMOVUPS Z1, 192(AX)
+	ADDQ    $+256, BX
+	ADDQ    $+256, AX
+	SUBQ    $+64, R8
 	JGE     pass1_blocks
 
 pass1_blocks_end:
-	ADDQ $+128, R8
+	ADDQ $+64, R8
 	SUBQ $+16, R8
 	JL   pass1_vectors_end
 
 pass1_vectors:
-	VMOVUPS (BX), Z8
-	VMULPS  Z0, Z8, Z8
-	VMOVUPS Z8, (AX)
+	VMULPS  (BX), Z0, Z1
+	VMOVUPS Z1, (AX)
 	ADDQ    $+64, BX
 	ADDQ    $+64, AX
 	SUBQ    $+16, R8
@@ -53829,9 +53298,9 @@ pass1_vectors_end:
 	ADDQ      $+16, R8
 	TESTQ     R8, R8
 	JE        pass1_end
-	VMOVUPS.Z (BX), K1, Z8
-	VMULPS    Z0, Z8, Z8
-	VMOVUPS   Z8, K1, (AX)
+	VMOVUPS.Z (BX), K1, Z1
+	VMULPS    Z0, Z1, Z1
+	VMOVUPS   Z1, K1, (AX)
 
 pass1_end:
 	SUBQ  R9, BX
@@ -54170,18 +53639,14 @@ row:
 	JL    pass0_blocks_end
 
 pass0_blocks:
-	VMOVUPS     (BX), Z4
-	VMOVUPS     64(BX), Z5
-	VMOVUPS     128(BX), Z6
-	VMOVUPS     192(BX), Z7
-	VMOVUPS     (CX), Z8
-	VMOVUPS     64(CX), Z9
-	VMOVUPS     128(CX), Z10
-	VMOVUPS     192(CX), Z11
-	VFMADD231PS Z8, Z4, Z0
-	VFMADD231PS Z9, Z5, Z1
-	VFMADD231PS Z10, Z6, Z2
-	VFMADD231PS Z11, Z7, Z3
+	VMOVUPS     (CX), Z4
+	VMOVUPS     64(CX), Z5
+	VMOVUPS     128(CX), Z6
+	VMOVUPS     192(CX), Z7
+	VFMADD231PS (BX), Z4, Z0
+	VFMADD231PS 64(BX), Z5, Z1
+	VFMADD231PS 128(BX), Z6, Z2
+	VFMADD231PS 192(BX), Z7, Z3
 	ADDQ        $+256, BX
 	ADDQ        $+256, CX
 	SUBQ        $+64, R8
@@ -54191,33 +53656,29 @@ pass0_blocks_end:
 	ADDQ        $+64, R8
 	CMPQ        R8, $+16
 	JL          pass0_partial0
-	VMOVUPS     (BX), Z11
 	VMOVUPS     (CX), Z7
-	VFMADD231PS Z7, Z11, Z0
+	VFMADD231PS (BX), Z7, Z0
 	ADDQ        $+64, BX
 	ADDQ        $+64, CX
 	ADDQ        $-16, R8
 	CMPQ        R8, $+16
 	JL          pass0_partial1
-	VMOVUPS     (BX), Z7
-	VMOVUPS     (CX), Z11
-	VFMADD231PS Z11, Z7, Z1
+	VMOVUPS     (CX), Z7
+	VFMADD231PS (BX), Z7, Z1
 	ADDQ        $+64, BX
 	ADDQ        $+64, CX
 	ADDQ        $-16, R8
 	CMPQ        R8, $+16
 	JL          pass0_partial2
-	VMOVUPS     (BX), Z11
 	VMOVUPS     (CX), Z7
-	VFMADD231PS Z7, Z11, Z2
+	VFMADD231PS (BX), Z7, Z2
 	ADDQ        $+64, BX
 	ADDQ        $+64, CX
 	ADDQ        $-16, R8
 	CMPQ        R8, $+16
 	JL          pass0_partial3
-	VMOVUPS     (BX), Z7
-	VMOVUPS     (CX), Z11
-	VFMADD231PS Z11, Z7, Z3
+	VMOVUPS     (CX), Z7
+	VFMADD231PS (BX), Z7, Z3
 	ADDQ        $+64, BX
 	ADDQ        $+64, CX
 	ADDQ        $-16, R8
@@ -54226,54 +53687,54 @@ pass0_blocks_end:
 pass0_partial0:
 	TESTQ        R8, R8
 	JE           pass0_fold
-	VMOVUPS.Z    (BX), K1, Z11
-	VBROADCASTSS lanes_80000000<>+0(SB), Z7
-	VBLENDMPS    Z11, Z7, K1, Z11
-	VMOVUPS.Z    (CX), K1, Z7
-	VFMADD231PS  Z7, Z11, Z0
+	VMOVUPS.Z    (BX), K1, Z7
+	VBROADCASTSS lanes_80000000<>+0(SB), Z6
+	VBLENDMPS    Z7, Z6, K1, Z7
+	VMOVUPS.Z    (CX), K1, Z6
+	VFMADD231PS  Z6, Z7, Z0
 	JMP          pass0_fold
 
 pass0_partial1:
 	TESTQ        R8, R8
 	JE           pass0_fold
-	VMOVUPS.Z    (BX), K1, Z7
-	VBROADCASTSS lanes_80000000<>+0(SB), Z11
-	VBLENDMPS    Z7, Z11, K1, Z7
-	VMOVUPS.Z    (CX), K1, Z11
-	VFMADD231PS  Z11, Z7, Z1
+	VMOVUPS.Z    (BX), K1, Z6
+	VBROADCASTSS lanes_80000000<>+0(SB), Z7
+	VBLENDMPS    Z6, Z7, K1, Z6
+	VMOVUPS.Z    (CX), K1, Z7
+	VFMADD231PS  Z7, Z6, Z1
 	JMP          pass0_fold
 
 pass0_partial2:
 	TESTQ        R8, R8
 	JE           pass0_fold
-	VMOVUPS.Z    (BX), K1, Z11
-	VBROADCASTSS lanes_80000000<>+0(SB), Z7
-	VBLENDMPS    Z11, Z7, K1, Z11
-	VMOVUPS.Z    (CX), K1, Z7
-	VFMADD231PS  Z7, Z11, Z2
+	VMOVUPS.Z    (BX), K1, Z7
+	VBROADCASTSS lanes_80000000<>+0(SB), Z6
+	VBLENDMPS    Z7, Z6, K1, Z7
+	VMOVUPS.Z    (CX), K1, Z6
+	VFMADD231PS  Z6, Z7, Z2
 	JMP          pass0_fold
 
 pass0_partial3:
 	TESTQ        R8, R8
 	JE           pass0_fold
-	VMOVUPS.Z    (BX), K1, Z7
-	VBROADCASTSS lanes_80000000<>+0(SB), Z11
-	VBLENDMPS    Z7, Z11, K1, Z7
-	VMOVUPS.Z    (CX), K1, Z11
-	VFMADD231PS  Z11, Z7, Z3
+	VMOVUPS.Z    (BX), K1, Z6
+	VBROADCASTSS lanes_80000000<>+0(SB), Z7
+	VBLENDMPS    Z6, Z7, K1, Z6
+	VMOVUPS.Z    (CX), K1, Z7
+	VFMADD231PS  Z7, Z6, Z3
 
 pass0_fold:
 	VADDPS        Z2, Z0, Z0
 	VADDPS        Z3, Z1, Z1
 	VADDPS        Z1, Z0, Z0
-	VEXTRACTF64X4 $0x01, Z0, Y11
-	VADDPS        Y11, Y0, Y0
-	VEXTRACTF32X4 $0x01, Y0, X11
-	VADDPS        X11, X0, X0
-	VSHUFPS       $0x0e, X0, X0, X11
-	VADDPS        X11, X0, X0
-	VSHUFPS       $0x01, X0, X0, X11
-	VADDPS        X11, X0, X0
+	VEXTRACTF64X4 $0x01, Z0, Y7
+	VADDPS        Y7, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X7
+	VADDPS        X7, X0, X0
+	VSHUFPS       $0x0e, X0, X0, X7
+	VADDPS        X7, X0, X0
+	VSHUFPS       $0x01, X0, X0, X7
+	VADDPS        X7, X0, X0
 	SUBQ          R9, BX
 	SUBQ          R9, CX
 	VMOVSS        X0, (AX)
@@ -54393,36 +53854,36 @@ pass1_vectors_end:
 	VMULPS     Y4, Y3, Y4
 	VMULPS     Y4, Y0, Y4
 	CMPQ       R9, $0x04
-	JL         store226_few
+	JL         store208_few
 	VMOVUPS    X4, (AX)
-	JE         store226_end
+	JE         store208_end
 	VPERM2F128 $0x01, Y4, Y4, Y4
 	CMPQ       R9, $0x06
-	JL         store226_five
+	JL         store208_five
 	VMOVLPS    X4, 16(AX)
-	JE         store226_swap
+	JE         store208_swap
 	VEXTRACTPS $0x02, X4, 24(AX)
-	JMP        store226_swap
+	JMP        store208_swap
 
-store226_five:
+store208_five:
 	VMOVSS X4, 16(AX)
 
-store226_swap:
+store208_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store226_end
+	JMP        store208_end
 
-store226_few:
+store208_few:
 	CMPQ       R9, $0x02
-	JL         store226_one
+	JL         store208_one
 	VMOVLPS    X4, (AX)
-	JE         store226_end
+	JE         store208_end
 	VEXTRACTPS $0x02, X4, 8(AX)
-	JMP        store226_end
+	JMP        store208_end
 
-store226_one:
+store208_one:
 	VMOVSS X4, (AX)
 
-store226_end:
+store208_end:
 pass1_end:
 	SUBQ  R10, CX
 	SUBQ  R10, BX
@@ -54454,36 +53915,36 @@ clear_dx_vectors_end:
 	VMOVUPS    32(R11)(R9*4), Y1
 	NEGQ       R9
 	CMPQ       R9, $0x04
-	JL         store227_few
+	JL         store209_few
 	VMOVUPS    X2, (R10)
-	JE         store227_end
+	JE         store209_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       R9, $0x06
-	JL         store227_five
+	JL         store209_five
 	VMOVLPS    X2, 16(R10)
-	JE         store227_swap
+	JE         store209_swap
 	VEXTRACTPS $0x02, X2, 24(R10)
-	JMP        store227_swap
+	JMP        store209_swap
 
-store227_five:
+store209_five:
 	VMOVSS X2, 16(R10)
 
-store227_swap:
+store209_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store227_end
+	JMP        store209_end
 
-store227_few:
+store209_few:
 	CMPQ       R9, $0x02
-	JL         store227_one
+	JL         store209_one
 	VMOVLPS    X2, (R10)
-	JE         store227_end
+	JE         store209_end
 	VEXTRACTPS $0x02, X2, 8(R10)
-	JMP        store227_end
+	JMP        store209_end
 
-store227_one:
+store209_one:
 	VMOVSS X2, (R10)
 
-store227_end:
+store209_end:
 clear_dx_end:
 	MOVQ  dxStride+48(FP), R9
 	LEAQ  (AX)(R9*4), AX
@@ -54545,52 +54006,37 @@ row:
 	ADDQ         $+4, DX
 	MOVQ         DI, R9
 	SUBQ         R8, R9
-	SUBQ         $+64, R9
+	SUBQ         $+32, R9
 	JL           pass1_blocks_end
 
 pass1_blocks:
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS 128(CX), Z4
-	VMOVUPS 192(CX), Z5
-	VMOVUPS (BX), Z6
-	VMOVUPS 64(BX), Z7
-	VMOVUPS 128(BX), Z8
-	VMOVUPS 192(BX), Z9
-	VSUBPS  Z1, Z6, Z6
-	VSUBPS  Z1, Z7, Z7
-	VSUBPS  Z1, Z8, Z8
-	VSUBPS  Z1, Z9, Z9
-	VMULPS  Z6, Z2, Z6
-	VMULPS  Z7, Z3, Z7
-	VMULPS  Z8, Z4, Z8
-	VMULPS  Z9, Z5, Z9
-	VMULPS  Z6, Z0, Z6
-	VMULPS  Z7, Z0, Z7
-	VMULPS  Z8, Z0, Z8
-	VMULPS  Z9, Z0, Z9
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	VMOVUPS Z8, 128(AX)
-	VMOVUPS Z9, 192(AX)
-	ADDQ    $+256, CX
-	ADDQ    $+256, BX
-	ADDQ    $+256, AX
-	SUBQ    $+64, R9
+	VMOVUPS (BX), Z2
+	VSUBPS  Z1, Z2, Z2
+	VMULPS  (CX), Z2, Z2
+	VMULPS  Z2, Z0, Z2
+	VMOVUPS Z2, (AX)
+	VMOVUPS 64(BX), Z2
+	VSUBPS  Z1, Z2, Z2
+	VMULPS  64(CX), Z2, Z2
+	VMULPS  Z2, Z0, Z2
+	VMOVUPS Z2, 64(AX)
+	ADDQ    $+128, CX
+	ADDQ    $+128, BX
+	ADDQ    $+128, AX
+	SUBQ    $+32, R9
 	JGE     pass1_blocks
 
 pass1_blocks_end:
-	ADDQ $+64, R9
+	ADDQ $+32, R9
 	SUBQ $+16, R9
 	JL   pass1_vectors_end
 
 pass1_vectors:
-	VMOVUPS (CX), Z9
-	VMOVUPS (BX), Z8
-	VSUBPS  Z1, Z8, Z8
-	VMULPS  Z8, Z9, Z8
-	VMULPS  Z8, Z0, Z8
-	VMOVUPS Z8, (AX)
+	VMOVUPS (BX), Z2
+	VSUBPS  Z1, Z2, Z2
+	VMULPS  (CX), Z2, Z2
+	VMULPS  Z2, Z0, Z2
+	VMOVUPS Z2, (AX)
 	ADDQ    $+64, CX
 	ADDQ    $+64, BX
 	ADDQ    $+64, AX
@@ -54601,12 +54047,12 @@ pass1_vectors_end:
 	ADDQ      $+16, R9
 	TESTQ     R9, R9
 	JE        pass1_end
-	VMOVUPS.Z (CX), K1, Z8
-	VMOVUPS.Z (BX), K1, Z9
-	VSUBPS    Z1, Z9, Z9
-	VMULPS    Z9, Z8, Z9
-	VMULPS    Z9, Z0, Z9
-	VMOVUPS   Z9, K1, (AX)
+	VMOVUPS.Z (CX), K1, Z2
+	VMOVUPS.Z (BX), K1, Z3
+	VSUBPS    Z1, Z3, Z3
+	VMULPS    Z3, Z2, Z3
+	VMULPS    Z3, Z0, Z3
+	VMOVUPS   Z3, K1, (AX)
 
 pass1_end:
 	SUBQ  R10, CX
@@ -54765,36 +54211,36 @@ pass2_vectors_end:
 	VSUBPS     Y2, Y3, Y3
 	VSUBPS     Y1, Y3, Y3
 	CMPQ       R9, $0x04
-	JL         store228_few
+	JL         store210_few
 	VMOVUPS    X3, (AX)
-	JE         store228_end
+	JE         store210_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R9, $0x06
-	JL         store228_five
+	JL         store210_five
 	VMOVLPS    X3, 16(AX)
-	JE         store228_swap
+	JE         store210_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store228_swap
+	JMP        store210_swap
 
-store228_five:
+store210_five:
 	VMOVSS X3, 16(AX)
 
-store228_swap:
+store210_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store228_end
+	JMP        store210_end
 
-store228_few:
+store210_few:
 	CMPQ       R9, $0x02
-	JL         store228_one
+	JL         store210_one
 	VMOVLPS    X3, (AX)
-	JE         store228_end
+	JE         store210_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store228_end
+	JMP        store210_end
 
-store228_one:
+store210_one:
 	VMOVSS X3, (AX)
 
-store228_end:
+store210_end:
 pass2_end:
 	SUBQ  R10, BX
 	SUBQ  R10, AX
@@ -54857,57 +54303,41 @@ row:
 	ADDQ         $+4, DX
 	MOVQ         DI, R9
 	SUBQ         R8, R9
-	SUBQ         $+128, R9
+	SUBQ         $+64, R9
 	JL           pass2_blocks_end
 
 pass2_blocks:
 	VMOVUPS (BX), Z2
-	VMOVUPS 64(BX), Z3
-	VMOVUPS 128(BX), Z4
-	VMOVUPS 192(BX), Z5
-	VMOVUPS 256(BX), Z6
-	VMOVUPS 320(BX), Z7
-	VMOVUPS 384(BX), Z8
-	VMOVUPS 448(BX), Z9
 	VSUBPS  Z1, Z2, Z2
-	VSUBPS  Z1, Z3, Z3
-	VSUBPS  Z1, Z4, Z4
-	VSUBPS  Z1, Z5, Z5
-	VSUBPS  Z1, Z6, Z6
-	VSUBPS  Z1, Z7, Z7
-	VSUBPS  Z1, Z8, Z8
-	VSUBPS  Z1, Z9, Z9
 	VSUBPS  Z0, Z2, Z2
-	VSUBPS  Z0, Z3, Z3
-	VSUBPS  Z0, Z4, Z4
-	VSUBPS  Z0, Z5, Z5
-	VSUBPS  Z0, Z6, Z6
-	VSUBPS  Z0, Z7, Z7
-	VSUBPS  Z0, Z8, Z8
-	VSUBPS  Z0, Z9, Z9
 	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	VMOVUPS Z4, 128(AX)
-	VMOVUPS Z5, 192(AX)
-	VMOVUPS Z6, 256(AX)
-	VMOVUPS Z7, 320(AX)
-	VMOVUPS Z8, 384(AX)
-	VMOVUPS Z9, 448(AX)
-	ADDQ    $+512, BX
-	ADDQ    $+512, AX
-	SUBQ    $+128, R9
+	VMOVUPS 64(BX), Z2
+	VSUBPS  Z1, Z2, Z2
+	VSUBPS  Z0, Z2, Z2
+	VMOVUPS Z2, 64(AX)
+	VMOVUPS 128(BX), Z2
+	VSUBPS  Z1, Z2, Z2
+	VSUBPS  Z0, Z2, Z2
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS 192(BX), Z2
+	VSUBPS  Z1, Z2, Z2
+	VSUBPS  Z0, Z2, Z2
+	VMOVUPS Z2, 192(AX)
+	ADDQ    $+256, BX
+	ADDQ    $+256, AX
+	SUBQ    $+64, R9
 	JGE     pass2_blocks
 
 pass2_blocks_end:
-	ADDQ $+128, R9
+	ADDQ $+64, R9
 	SUBQ $+16, R9
 	JL   pass2_vectors_end
 
 pass2_vectors:
-	VMOVUPS (BX), Z9
-	VSUBPS  Z1, Z9, Z9
-	VSUBPS  Z0, Z9, Z9
-	VMOVUPS Z9, (AX)
+	VMOVUPS (BX), Z2
+	VSUBPS  Z1, Z2, Z2
+	VSUBPS  Z0, Z2, Z2
+	VMOVUPS Z2, (AX)
 	ADDQ    $+64, BX
 	ADDQ    $+64, AX
 	SUBQ    $+16, R9
@@ -54917,10 +54347,10 @@ pass2_vectors_end:
 	ADDQ      $+16, R9
 	TESTQ     R9, R9
 	JE        pass2_end
-	VMOVUPS.Z (BX), K1, Z9
-	VSUBPS    Z1, Z9, Z9
-	VSUBPS    Z0, Z9, Z9
-	VMOVUPS   Z9, K1, (AX)
+	VMOVUPS.Z (BX), K1, Z2
+	VSUBPS    Z1, Z2, Z2
+	VSUBPS    Z0, Z2, Z2
+	VMOVUPS   Z2, K1, (AX)
 
 pass2_end:
 	SUBQ  R10, BX
@@ -55102,36 +54532,36 @@ pass1_vectors_end:
 	VMASKMOVPS   (BX), Y0, Y9
 	VFNMADD231PS Y1, Y11, Y9
 	CMPQ         R9, $0x04
-	JL           store229_few
+	JL           store211_few
 	VMOVUPS      X9, (AX)
-	JE           store229_end
+	JE           store211_end
 	VPERM2F128   $0x01, Y9, Y9, Y9
 	CMPQ         R9, $0x06
-	JL           store229_five
+	JL           store211_five
 	VMOVLPS      X9, 16(AX)
-	JE           store229_swap
+	JE           store211_swap
 	VEXTRACTPS   $0x02, X9, 24(AX)
-	JMP          store229_swap
+	JMP          store211_swap
 
-store229_five:
+store211_five:
 	VMOVSS X9, 16(AX)
 
-store229_swap:
+store211_swap:
 	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store229_end
+	JMP        store211_end
 
-store229_few:
+store211_few:
 	CMPQ       R9, $0x02
-	JL         store229_one
+	JL         store211_one
 	VMOVLPS    X9, (AX)
-	JE         store229_end
+	JE         store211_end
 	VEXTRACTPS $0x02, X9, 8(AX)
-	JMP        store229_end
+	JMP        store211_end
 
-store229_one:
+store211_one:
 	VMOVSS X9, (AX)
 
-store229_end:
+store211_end:
 pass1_end:
 	SUBQ  R10, CX
 	SUBQ  R10, BX
@@ -55211,14 +54641,10 @@ row:
 	JL           pass1_blocks_end
 
 pass1_blocks:
-	VMOVUPS      (CX), Z1
-	VMOVUPS      64(CX), Z14
-	VMOVUPS      128(CX), Z15
-	VMOVUPS      192(CX), Z16
-	VMINPS       Z1, Z2, Z1
-	VMINPS       Z14, Z2, Z14
-	VMINPS       Z15, Z2, Z15
-	VMINPS       Z16, Z2, Z16
+	VMINPS       (CX), Z2, Z1
+	VMINPS       64(CX), Z2, Z14
+	VMINPS       128(CX), Z2, Z15
+	VMINPS       192(CX), Z2, Z16
 	VMAXPS       Z1, Z3, Z1
 	VMAXPS       Z14, Z3, Z14
 	VMAXPS       Z15, Z3, Z15
@@ -55275,18 +54701,14 @@ pass1_blocks:
 	VSCALEFPS    Z22, Z14, Z18
 	VSCALEFPS    Z23, Z15, Z19
 	VSCALEFPS    Z24, Z16, Z20
-	VMOVUPS      (BX), Z24
-	VMOVUPS      64(BX), Z16
-	VMOVUPS      128(BX), Z23
-	VMOVUPS      192(BX), Z15
-	VFNMADD231PS Z0, Z17, Z24
-	VFNMADD231PS Z0, Z18, Z16
-	VFNMADD231PS Z0, Z19, Z23
-	VFNMADD231PS Z0, Z20, Z15
-	VMOVUPS      Z24, (AX)
-	VMOVUPS      Z16, 64(AX)
-	VMOVUPS      Z23, 128(AX)
-	VMOVUPS      Z15, 192(AX)
+	VFNMADD213PS (BX), Z0, Z17
+	VFNMADD213PS 64(BX), Z0, Z18
+	VFNMADD213PS 128(BX), Z0, Z19
+	VFNMADD213PS 192(BX), Z0, Z20
+	VMOVUPS      Z17, (AX)
+	VMOVUPS      Z18, 64(AX)
+	VMOVUPS      Z19, 128(AX)
+	VMOVUPS      Z20, 192(AX)
 	ADDQ         $+256, CX
 	ADDQ         $+256, BX
 	ADDQ         $+256, AX
@@ -55299,25 +54721,23 @@ pass1_blocks_end:
 	JL   pass1_vectors_end
 
 pass1_vectors:
-	VMOVUPS      (CX), Z15
-	VMINPS       Z15, Z2, Z15
-	VMAXPS       Z15, Z3, Z15
-	VMOVAPS      Z5, Z23
-	VFMADD231PS  Z4, Z15, Z23
-	VSUBPS       Z5, Z23, Z16
-	VFNMADD231PS Z6, Z16, Z15
-	VFNMADD231PS Z7, Z16, Z15
-	VMOVAPS      Z9, Z24
-	VFMADD231PS  Z15, Z8, Z24
-	VFMADD213PS  Z10, Z15, Z24
-	VFMADD213PS  Z11, Z15, Z24
-	VFMADD213PS  Z12, Z15, Z24
-	VFMADD213PS  Z13, Z15, Z24
-	VFMADD213PS  Z13, Z24, Z15
-	VSCALEFPS    Z16, Z15, Z23
-	VMOVUPS      (BX), Z16
-	VFNMADD231PS Z0, Z23, Z16
-	VMOVUPS      Z16, (AX)
+	VMINPS       (CX), Z2, Z20
+	VMAXPS       Z20, Z3, Z20
+	VMOVAPS      Z5, Z19
+	VFMADD231PS  Z4, Z20, Z19
+	VSUBPS       Z5, Z19, Z18
+	VFNMADD231PS Z6, Z18, Z20
+	VFNMADD231PS Z7, Z18, Z20
+	VMOVAPS      Z9, Z17
+	VFMADD231PS  Z20, Z8, Z17
+	VFMADD213PS  Z10, Z20, Z17
+	VFMADD213PS  Z11, Z20, Z17
+	VFMADD213PS  Z12, Z20, Z17
+	VFMADD213PS  Z13, Z20, Z17
+	VFMADD213PS  Z13, Z17, Z20
+	VSCALEFPS    Z18, Z20, Z19
+	VFNMADD213PS (BX), Z0, Z19
+	VMOVUPS      Z19, (AX)
 	ADDQ         $+64, CX
 	ADDQ         $+64, BX
 	ADDQ         $+64, AX
@@ -55328,25 +54748,25 @@ pass1_vectors_end:
 	ADDQ         $+16, R9
 	TESTQ        R9, R9
 	JE           pass1_end
-	VMOVUPS.Z    (CX), K1, Z16
-	VMINPS       Z16, Z2, Z16
-	VMAXPS       Z16, Z3, Z16
-	VMOVAPS      Z5, Z23
-	VFMADD231PS  Z4, Z16, Z23
-	VSUBPS       Z5, Z23, Z15
-	VFNMADD231PS Z6, Z15, Z16
-	VFNMADD231PS Z7, Z15, Z16
-	VMOVAPS      Z9, Z24
-	VFMADD231PS  Z16, Z8, Z24
-	VFMADD213PS  Z10, Z16, Z24
-	VFMADD213PS  Z11, Z16, Z24
-	VFMADD213PS  Z12, Z16, Z24
-	VFMADD213PS  Z13, Z16, Z24
-	VFMADD213PS  Z13, Z24, Z16
-	VSCALEFPS    Z15, Z16, Z23
-	VMOVUPS.Z    (BX), K1, Z15
-	VFNMADD231PS Z0, Z23, Z15
-	VMOVUPS      Z15, K1, (AX)
+	VMOVUPS.Z    (CX), K1, Z19
+	VMINPS       Z19, Z2, Z19
+	VMAXPS       Z19, Z3, Z19
+	VMOVAPS      Z5, Z18
+	VFMADD231PS  Z4, Z19, Z18
+	VSUBPS       Z5, Z18, Z20
+	VFNMADD231PS Z6, Z20, Z19
+	VFNMADD231PS Z7, Z20, Z19
+	VMOVAPS      Z9, Z17
+	VFMADD231PS  Z19, Z8, Z17
+	VFMADD213PS  Z10, Z19, Z17
+	VFMADD213PS  Z11, Z19, Z17
+	VFMADD213PS  Z12, Z19, Z17
+	VFMADD213PS  Z13, Z19, Z17
+	VFMADD213PS  Z13, Z17, Z19
+	VSCALEFPS    Z20, Z19, Z18
+	VMOVUPS.Z    (BX), K1, Z20
+	VFNMADD231PS Z0, Z18, Z20
+	VMOVUPS      Z20, K1, (AX)
 
 pass1_end:
 	SUBQ  R10, CX
@@ -55715,46 +55135,45 @@ TEXT ·DotShiftedAVX512(SB), NOSPLIT, $0-44
 	JL           few
 	VMOVUPS      (BX), Z2
 	VSUBPS       Z0, Z2, Z2
-	VMOVUPS      (CX), Z3
-	VFMADD231PS  Z3, Z2, Z1
+	VFMADD231PS  (CX), Z2, Z1
 	JMP          few_lanes
 
 few:
 	MOVL         $0x0000ffff, SI
 	BZHIL        DX, SI, SI
 	KMOVW        SI, K1
-	VMOVUPS.Z    (BX), K1, Z3
-	VSUBPS       Z0, Z3, Z3
-	VBROADCASTSS lanes_80000000<>+0(SB), Z2
-	VBLENDMPS    Z3, Z2, K1, Z3
-	VMOVUPS.Z    (CX), K1, Z2
-	VFMADD231PS  Z2, Z3, Z1
+	VMOVUPS.Z    (BX), K1, Z2
+	VSUBPS       Z0, Z2, Z2
+	VBROADCASTSS lanes_80000000<>+0(SB), Z3
+	VBLENDMPS    Z2, Z3, K1, Z2
+	VMOVUPS.Z    (CX), K1, Z3
+	VFMADD231PS  Z3, Z2, Z1
 
 few_lanes:
-	VEXTRACTF64X4 $0x01, Z1, Y2
-	VADDPS        Y2, Y1, Y1
-	VEXTRACTF32X4 $0x01, Y1, X2
-	VADDPS        X2, X1, X1
-	VSHUFPS       $0x0e, X1, X1, X2
-	VADDPS        X2, X1, X1
-	VSHUFPS       $0x01, X1, X1, X2
-	VADDPS        X2, X1, X1
-	VPXOR         X2, X2, X2
-	VADDPS        X2, X1, X1
+	VEXTRACTF64X4 $0x01, Z1, Y3
+	VADDPS        Y3, Y1, Y1
+	VEXTRACTF32X4 $0x01, Y1, X3
+	VADDPS        X3, X1, X1
+	VSHUFPS       $0x0e, X1, X1, X3
+	VADDPS        X3, X1, X1
+	VSHUFPS       $0x01, X1, X1, X3
+	VADDPS        X3, X1, X1
+	VPXOR         X3, X3, X3
+	VADDPS        X3, X1, X1
 	VMOVSS        X1, ret+40(FP)
 	VZEROUPPER
 	RET
 
 many:
 	VPXOR   X1, X1, X1
-	VPXOR   X2, X2, X2
 	VPXOR   X3, X3, X3
+	VPXOR   X2, X2, X2
 	VPXOR   X4, X4, X4
 	TESTQ   AX, AX
 	JE      start
 	VMOVUPS (AX), Z1
-	VMOVUPS 64(AX), Z2
-	VMOVUPS 128(AX), Z3
+	VMOVUPS 64(AX), Z3
+	VMOVUPS 128(AX), Z2
 	VMOVUPS 192(AX), Z4
 
 start:
@@ -55771,14 +55190,10 @@ blocks:
 	VSUBPS      Z0, Z7, Z7
 	VSUBPS      Z0, Z8, Z8
 	VSUBPS      Z0, Z9, Z9
-	VMOVUPS     (CX), Z10
-	VMOVUPS     64(CX), Z11
-	VMOVUPS     128(CX), Z12
-	VMOVUPS     192(CX), Z13
-	VFMADD231PS Z10, Z5, Z1
-	VFMADD231PS Z11, Z7, Z2
-	VFMADD231PS Z12, Z8, Z3
-	VFMADD231PS Z13, Z9, Z4
+	VFMADD231PS (CX), Z5, Z1
+	VFMADD231PS 64(CX), Z7, Z3
+	VFMADD231PS 128(CX), Z8, Z2
+	VFMADD231PS 192(CX), Z9, Z4
 	ADDQ        $+256, BX
 	ADDQ        $+256, CX
 	SUBQ        $+64, DX
@@ -55788,10 +55203,9 @@ blocks_end:
 	ADDQ        $+64, DX
 	CMPQ        DX, $+16
 	JL          partial0
-	VMOVUPS     (BX), Z13
-	VSUBPS      Z0, Z13, Z13
-	VMOVUPS     (CX), Z9
-	VFMADD231PS Z9, Z13, Z1
+	VMOVUPS     (BX), Z9
+	VSUBPS      Z0, Z9, Z9
+	VFMADD231PS (CX), Z9, Z1
 	ADDQ        $+64, BX
 	ADDQ        $+64, CX
 	ADDQ        $-16, DX
@@ -55799,17 +55213,15 @@ blocks_end:
 	JL          partial1
 	VMOVUPS     (BX), Z9
 	VSUBPS      Z0, Z9, Z9
-	VMOVUPS     (CX), Z13
-	VFMADD231PS Z13, Z9, Z2
+	VFMADD231PS (CX), Z9, Z3
 	ADDQ        $+64, BX
 	ADDQ        $+64, CX
 	ADDQ        $-16, DX
 	CMPQ        DX, $+16
 	JL          partial2
-	VMOVUPS     (BX), Z13
-	VSUBPS      Z0, Z13, Z13
-	VMOVUPS     (CX), Z9
-	VFMADD231PS Z9, Z13, Z3
+	VMOVUPS     (BX), Z9
+	VSUBPS      Z0, Z9, Z9
+	VFMADD231PS (CX), Z9, Z2
 	ADDQ        $+64, BX
 	ADDQ        $+64, CX
 	ADDQ        $-16, DX
@@ -55817,8 +55229,7 @@ blocks_end:
 	JL          partial3
 	VMOVUPS     (BX), Z9
 	VSUBPS      Z0, Z9, Z9
-	VMOVUPS     (CX), Z13
-	VFMADD231PS Z13, Z9, Z4
+	VFMADD231PS (CX), Z9, Z4
 	ADDQ        $+64, BX
 	ADDQ        $+64, CX
 	ADDQ        $-16, DX
@@ -55830,11 +55241,11 @@ partial0:
 	MOVL        $0x0000ffff, SI
 	BZHIL       DX, SI, SI
 	KMOVW       SI, K1
-	VMOVUPS.Z   (BX), K1, Z13
-	VSUBPS      Z0, Z13, Z13
-	VBLENDMPS   Z13, Z6, K1, Z13
-	VMOVUPS.Z   (CX), K1, Z9
-	VFMADD231PS Z9, Z13, Z1
+	VMOVUPS.Z   (BX), K1, Z9
+	VSUBPS      Z0, Z9, Z9
+	VBLENDMPS   Z9, Z6, K1, Z9
+	VMOVUPS.Z   (CX), K1, Z8
+	VFMADD231PS Z8, Z9, Z1
 	JMP         fold
 
 partial1:
@@ -55843,11 +55254,11 @@ partial1:
 	MOVL        $0x0000ffff, SI
 	BZHIL       DX, SI, SI
 	KMOVW       SI, K1
-	VMOVUPS.Z   (BX), K1, Z9
-	VSUBPS      Z0, Z9, Z9
-	VBLENDMPS   Z9, Z6, K1, Z9
-	VMOVUPS.Z   (CX), K1, Z13
-	VFMADD231PS Z13, Z9, Z2
+	VMOVUPS.Z   (BX), K1, Z8
+	VSUBPS      Z0, Z8, Z8
+	VBLENDMPS   Z8, Z6, K1, Z8
+	VMOVUPS.Z   (CX), K1, Z9
+	VFMADD231PS Z9, Z8, Z3
 	JMP         fold
 
 partial2:
@@ -55856,11 +55267,11 @@ partial2:
 	MOVL        $0x0000ffff, SI
 	BZHIL       DX, SI, SI
 	KMOVW       SI, K1
-	VMOVUPS.Z   (BX), K1, Z13
-	VSUBPS      Z0, Z13, Z13
-	VBLENDMPS   Z13, Z6, K1, Z13
-	VMOVUPS.Z   (CX), K1, Z9
-	VFMADD231PS Z9, Z13, Z3
+	VMOVUPS.Z   (BX), K1, Z9
+	VSUBPS      Z0, Z9, Z9
+	VBLENDMPS   Z9, Z6, K1, Z9
+	VMOVUPS.Z   (CX), K1, Z8
+	VFMADD231PS Z8, Z9, Z2
 	JMP         fold
 
 partial3:
@@ -55869,32 +55280,32 @@ partial3:
 	MOVL        $0x0000ffff, SI
 	BZHIL       DX, SI, SI
 	KMOVW       SI, K1
-	VMOVUPS.Z   (BX), K1, Z9
-	VSUBPS      Z0, Z9, Z9
-	VBLENDMPS   Z9, Z6, K1, Z9
-	VMOVUPS.Z   (CX), K1, Z13
-	VFMADD231PS Z13, Z9, Z4
+	VMOVUPS.Z   (BX), K1, Z8
+	VSUBPS      Z0, Z8, Z8
+	VBLENDMPS   Z8, Z6, K1, Z8
+	VMOVUPS.Z   (CX), K1, Z9
+	VFMADD231PS Z9, Z8, Z4
 
 fold:
 	TESTQ   AX, AX
 	JE      tree
 	VMOVUPS Z1, (AX)
-	VMOVUPS Z2, 64(AX)
-	VMOVUPS Z3, 128(AX)
+	VMOVUPS Z3, 64(AX)
+	VMOVUPS Z2, 128(AX)
 	VMOVUPS Z4, 192(AX)
 
 tree:
-	VADDPS        Z3, Z1, Z1
-	VADDPS        Z4, Z2, Z2
 	VADDPS        Z2, Z1, Z1
-	VEXTRACTF64X4 $0x01, Z1, Y13
-	VADDPS        Y13, Y1, Y1
-	VEXTRACTF32X4 $0x01, Y1, X13
-	VADDPS        X13, X1, X1
-	VSHUFPS       $0x0e, X1, X1, X13
-	VADDPS        X13, X1, X1
-	VSHUFPS       $0x01, X1, X1, X13
-	VADDPS        X13, X1, X1
+	VADDPS        Z4, Z3, Z3
+	VADDPS        Z3, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y9
+	VADDPS        Y9, Y1, Y1
+	VEXTRACTF32X4 $0x01, Y1, X9
+	VADDPS        X9, X1, X1
+	VSHUFPS       $0x0e, X1, X1, X9
+	VADDPS        X9, X1, X1
+	VSHUFPS       $0x01, X1, X1, X9
+	VADDPS        X9, X1, X1
 	VMOVSS        X1, ret+40(FP)
 	VZEROUPPER
 	RET
@@ -56045,72 +55456,72 @@ vectors_end:
 	VMASKMOVPS   (SI), Y13, Y14
 	VMULPS       Y14, Y15, Y14
 	CMPQ         R8, $0x04
-	JL           store230_few
+	JL           store212_few
 	VMOVUPS      X14, (BX)
-	JE           store230_end
+	JE           store212_end
 	VPERM2F128   $0x01, Y14, Y14, Y14
 	CMPQ         R8, $0x06
-	JL           store230_five
+	JL           store212_five
 	VMOVLPS      X14, 16(BX)
-	JE           store230_swap
+	JE           store212_swap
 	VEXTRACTPS   $0x02, X14, 24(BX)
-	JMP          store230_swap
+	JMP          store212_swap
 
-store230_five:
+store212_five:
 	VMOVSS X14, 16(BX)
 
-store230_swap:
+store212_swap:
 	VPERM2F128 $0x01, Y14, Y14, Y14
-	JMP        store230_end
+	JMP        store212_end
 
-store230_few:
+store212_few:
 	CMPQ       R8, $0x02
-	JL         store230_one
+	JL         store212_one
 	VMOVLPS    X14, (BX)
-	JE         store230_end
+	JE         store212_end
 	VEXTRACTPS $0x02, X14, 8(BX)
-	JMP        store230_end
+	JMP        store212_end
 
-store230_one:
+store212_one:
 	VMOVSS X14, (BX)
 
-store230_end:
+store212_end:
 	VMULPS      Y12, Y11, Y12
 	VFMSUB231PS Y1, Y9, Y12
 	VMASKMOVPS  (SI), Y13, Y1
 	VMULPS      Y1, Y0, Y1
 	VMULPS      Y1, Y12, Y1
 	CMPQ        R8, $0x04
-	JL          store231_few
+	JL          store213_few
 	VMOVUPS     X1, (AX)
-	JE          store231_end
+	JE          store213_end
 	VPERM2F128  $0x01, Y1, Y1, Y1
 	CMPQ        R8, $0x06
-	JL          store231_five
+	JL          store213_five
 	VMOVLPS     X1, 16(AX)
-	JE          store231_swap
+	JE          store213_swap
 	VEXTRACTPS  $0x02, X1, 24(AX)
-	JMP         store231_swap
+	JMP         store213_swap
 
-store231_five:
+store213_five:
 	VMOVSS X1, 16(AX)
 
-store231_swap:
+store213_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store231_end
+	JMP        store213_end
 
-store231_few:
+store213_few:
 	CMPQ       R8, $0x02
-	JL         store231_one
+	JL         store213_one
 	VMOVLPS    X1, (AX)
-	JE         store231_end
+	JE         store213_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store231_end
+	JMP        store213_end
 
-store231_one:
+store213_one:
 	VMOVSS X1, (AX)
 
-store231_end:
+store213_end:
 done:
 	VZEROUPPER
 	RET
@@ -56216,10 +55627,8 @@ blocks:
 	VBLENDMPS        Z23, Z22, K3, Z22
 	VMOVUPS          (DX), Z23
 	VMOVUPS          64(DX), Z19
-	VMOVUPS          (DI), Z27
-	VMOVUPS          64(DI), Z28
-	VMULPS           Z27, Z23, Z27
-	VMULPS           Z28, Z19, Z28
+	VMULPS           (DI), Z23, Z27
+	VMULPS           64(DI), Z19, Z28
 	VSUBPS           Z23, Z13, Z23
 	VSUBPS           Z19, Z13, Z19
 	VMAXPS           Z1, Z17, Z29
@@ -56236,20 +55645,16 @@ blocks:
 	VADDPS           Z20, Z18, Z20
 	VFMADD231PS      Z24, Z27, Z29
 	VFMADD231PS      Z20, Z28, Z30
-	VMOVUPS          (SI), Z20
-	VMOVUPS          64(SI), Z24
-	VMULPS           Z20, Z29, Z20
-	VMULPS           Z24, Z30, Z24
-	VMOVUPS          Z20, (BX)
-	VMOVUPS          Z24, 64(BX)
+	VMULPS           (SI), Z29, Z29
+	VMULPS           64(SI), Z30, Z30
+	VMOVUPS          Z29, (BX)
+	VMOVUPS          Z30, 64(BX)
 	VMULPS           Z21, Z27, Z21
 	VMULPS           Z22, Z28, Z22
 	VFMSUB231PS      Z26, Z23, Z21
 	VFMSUB231PS      Z25, Z19, Z22
-	VMOVUPS          (SI), Z25
-	VMOVUPS          64(SI), Z19
-	VMULPS           Z25, Z0, Z25
-	VMULPS           Z19, Z0, Z19
+	VMULPS           (SI), Z0, Z25
+	VMULPS           64(SI), Z0, Z19
 	VMULPS           Z25, Z21, Z25
 	VMULPS           Z19, Z22, Z19
 	VMOVUPS          Z25, (AX)
@@ -56304,8 +55709,7 @@ vectors:
 	VBLENDMPS        Z22, Z25, K3, Z26
 	VBLENDMPS        Z25, Z22, K3, Z22
 	VMOVUPS          (DX), Z25
-	VMOVUPS          (DI), Z23
-	VMULPS           Z23, Z25, Z23
+	VMULPS           (DI), Z25, Z23
 	VSUBPS           Z25, Z13, Z25
 	VMAXPS           Z19, Z17, Z28
 	VADDPS           Z21, Z28, Z28
@@ -56314,13 +55718,11 @@ vectors:
 	VMAXPS           Z19, Z17, Z19
 	VADDPS           Z21, Z19, Z21
 	VFMADD231PS      Z21, Z23, Z28
-	VMOVUPS          (SI), Z21
-	VMULPS           Z21, Z28, Z21
-	VMOVUPS          Z21, (BX)
+	VMULPS           (SI), Z28, Z28
+	VMOVUPS          Z28, (BX)
 	VMULPS           Z22, Z23, Z22
 	VFMSUB231PS      Z26, Z25, Z22
-	VMOVUPS          (SI), Z26
-	VMULPS           Z26, Z0, Z26
+	VMULPS           (SI), Z0, Z26
 	VMULPS           Z26, Z22, Z26
 	VMOVUPS          Z26, (AX)
 	ADDQ             $+64, AX
@@ -56347,13 +55749,13 @@ vectors_end:
 	VSUBPS           Z5, Z25, Z23
 	VFNMADD231PS     Z6, Z23, Z22
 	VFNMADD231PS     Z7, Z23, Z22
-	VMOVAPS          Z9, Z21
-	VFMADD231PS      Z22, Z8, Z21
-	VFMADD213PS      Z10, Z22, Z21
-	VFMADD213PS      Z11, Z22, Z21
-	VFMADD213PS      Z12, Z22, Z21
-	VFMADD213PS      Z13, Z22, Z21
-	VFMADD213PS      Z13, Z21, Z22
+	VMOVAPS          Z9, Z28
+	VFMADD231PS      Z22, Z8, Z28
+	VFMADD213PS      Z10, Z22, Z28
+	VFMADD213PS      Z11, Z22, Z28
+	VFMADD213PS      Z12, Z22, Z28
+	VFMADD213PS      Z13, Z22, Z28
+	VFMADD213PS      Z13, Z28, Z22
 	VSCALEFPS        Z23, Z22, Z25
 	VMOVAPS          Z16, Z23
 	VFMADD231PS      Z25, Z15, Z23
@@ -56371,11 +55773,11 @@ vectors_end:
 	VDIVPS           Z22, Z13, Z22
 	VMULPS           Z22, Z25, Z25
 	VCMPPS           $0x01, Z17, Z26, K3
-	VBLENDMPS        Z25, Z22, K3, Z21
+	VBLENDMPS        Z25, Z22, K3, Z28
 	VBLENDMPS        Z22, Z25, K3, Z25
 	VMOVUPS.Z        (DX), K1, Z22
-	VMOVUPS.Z        (DI), K1, Z28
-	VMULPS           Z28, Z22, Z28
+	VMOVUPS.Z        (DI), K1, Z21
+	VMULPS           Z21, Z22, Z21
 	VSUBPS           Z22, Z13, Z22
 	VMAXPS           Z26, Z17, Z19
 	VADDPS           Z23, Z19, Z19
@@ -56383,16 +55785,16 @@ vectors_end:
 	VPXORD           Z2, Z26, Z26
 	VMAXPS           Z26, Z17, Z26
 	VADDPS           Z23, Z26, Z23
-	VFMADD231PS      Z23, Z28, Z19
+	VFMADD231PS      Z23, Z21, Z19
 	VMOVUPS.Z        (SI), K1, Z23
 	VMULPS           Z23, Z19, Z23
 	VMOVUPS          Z23, K1, (BX)
-	VMULPS           Z25, Z28, Z25
-	VFMSUB231PS      Z21, Z22, Z25
-	VMOVUPS.Z        (SI), K1, Z21
-	VMULPS           Z21, Z0, Z21
-	VMULPS           Z21, Z25, Z21
-	VMOVUPS          Z21, K1, (AX)
+	VMULPS           Z25, Z21, Z25
+	VFMSUB231PS      Z28, Z22, Z25
+	VMOVUPS.Z        (SI), K1, Z28
+	VMULPS           Z28, Z0, Z28
+	VMULPS           Z28, Z25, Z28
+	VMOVUPS          Z28, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -56913,36 +56315,36 @@ vectors_end:
 	JE         row_end
 	VMASKMOVPS (BX), Y1, Y2
 	CMPQ       R9, $0x04
-	JL         store232_few
+	JL         store214_few
 	VMOVUPS    X2, (AX)
-	JE         store232_end
+	JE         store214_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       R9, $0x06
-	JL         store232_five
+	JL         store214_five
 	VMOVLPS    X2, 16(AX)
-	JE         store232_swap
+	JE         store214_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store232_swap
+	JMP        store214_swap
 
-store232_five:
+store214_five:
 	VMOVSS X2, 16(AX)
 
-store232_swap:
+store214_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store232_end
+	JMP        store214_end
 
-store232_few:
+store214_few:
 	CMPQ       R9, $0x02
-	JL         store232_one
+	JL         store214_one
 	VMOVLPS    X2, (AX)
-	JE         store232_end
+	JE         store214_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store232_end
+	JMP        store214_end
 
-store232_one:
+store214_one:
 	VMOVSS X2, (AX)
 
-store232_end:
+store214_end:
 row_end:
 	SUBQ $+1, DX
 	JNE  row
@@ -56977,31 +56379,27 @@ row:
 	MOVQ        R11, AX
 	ADDQ        DI, R11
 	MOVQ        SI, R9
-	SUBQ        $+64, R9
+	SUBQ        $+32, R9
 	JL          blocks_end
 
 blocks:
 	VMOVUPS (BX), Z1
-	VMOVUPS 64(BX), Z2
-	VMOVUPS 128(BX), Z3
-	VMOVUPS 192(BX), Z4
 	VMOVUPS Z1, (AX)
-	VMOVUPS Z2, 64(AX)
-	VMOVUPS Z3, 128(AX)
-	VMOVUPS Z4, 192(AX)
-	ADDQ    $+256, AX
-	ADDQ    $+256, BX
-	SUBQ    $+64, R9
+	VMOVUPS 64(BX), Z1
+	VMOVUPS Z1, 64(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	SUBQ    $+32, R9
 	JGE     blocks
 
 blocks_end:
-	ADDQ $+64, R9
+	ADDQ $+32, R9
 	SUBQ $+16, R9
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Z4
-	VMOVUPS Z4, (AX)
+	VMOVUPS (BX), Z1
+	VMOVUPS Z1, (AX)
 	ADDQ    $+64, AX
 	ADDQ    $+64, BX
 	SUBQ    $+16, R9
@@ -57011,8 +56409,8 @@ vectors_end:
 	ADDQ      $+16, R9
 	TESTQ     R9, R9
 	JE        row_end
-	VMOVUPS.Z (BX), K1, Z4
-	VMOVUPS   Z4, K1, (AX)
+	VMOVUPS.Z (BX), K1, Z1
+	VMOVUPS   Z1, K1, (AX)
 
 row_end:
 	SUBQ $+1, DX
@@ -57092,36 +56490,36 @@ vectors_end:
 	VMASKMOVPS (BX), Y1, Y3
 	VADDPS     Y3, Y2, Y3
 	CMPQ       R9, $0x04
-	JL         store233_few
+	JL         store215_few
 	VMOVUPS    X3, (AX)
-	JE         store233_end
+	JE         store215_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R9, $0x06
-	JL         store233_five
+	JL         store215_five
 	VMOVLPS    X3, 16(AX)
-	JE         store233_swap
+	JE         store215_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store233_swap
+	JMP        store215_swap
 
-store233_five:
+store215_five:
 	VMOVSS X3, 16(AX)
 
-store233_swap:
+store215_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store233_end
+	JMP        store215_end
 
-store233_few:
+store215_few:
 	CMPQ       R9, $0x02
-	JL         store233_one
+	JL         store215_one
 	VMOVLPS    X3, (AX)
-	JE         store233_end
+	JE         store215_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store233_end
+	JMP        store215_end
 
-store233_one:
+store215_one:
 	VMOVSS X3, (AX)
 
-store233_end:
+store215_end:
 row_end:
 	SUBQ $+1, DX
 	JNE  row
@@ -57156,41 +56554,30 @@ row:
 	MOVQ        R11, BX
 	ADDQ        DI, R11
 	MOVQ        SI, R9
-	SUBQ        $+64, R9
+	SUBQ        $+32, R9
 	JL          blocks_end
 
 blocks:
-	VMOVUPS (AX), Z1
-	VMOVUPS 64(AX), Z2
-	VMOVUPS 128(AX), Z3
-	VMOVUPS 192(AX), Z4
-	VMOVUPS (BX), Z5
-	VMOVUPS 64(BX), Z6
-	VMOVUPS 128(BX), Z7
-	VMOVUPS 192(BX), Z8
-	VADDPS  Z5, Z1, Z5
-	VADDPS  Z6, Z2, Z6
-	VADDPS  Z7, Z3, Z7
-	VADDPS  Z8, Z4, Z8
-	VMOVUPS Z5, (AX)
-	VMOVUPS Z6, 64(AX)
-	VMOVUPS Z7, 128(AX)
-	VMOVUPS Z8, 192(AX)
-	ADDQ    $+256, BX
-	ADDQ    $+256, AX
-	SUBQ    $+64, R9
+	VMOVUPS (BX), Z1
+	VADDPS  (AX), Z1, Z1
+	VMOVUPS Z1, (AX)
+	VMOVUPS 64(BX), Z1
+	VADDPS  64(AX), Z1, Z1
+	VMOVUPS Z1, 64(AX)
+	ADDQ    $+128, BX
+	ADDQ    $+128, AX
+	SUBQ    $+32, R9
 	JGE     blocks
 
 blocks_end:
-	ADDQ $+64, R9
+	ADDQ $+32, R9
 	SUBQ $+16, R9
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (AX), Z8
-	VMOVUPS (BX), Z7
-	VADDPS  Z7, Z8, Z7
-	VMOVUPS Z7, (AX)
+	VMOVUPS (BX), Z1
+	VADDPS  (AX), Z1, Z1
+	VMOVUPS Z1, (AX)
 	ADDQ    $+64, BX
 	ADDQ    $+64, AX
 	SUBQ    $+16, R9
@@ -57200,10 +56587,10 @@ vectors_end:
 	ADDQ      $+16, R9
 	TESTQ     R9, R9
 	JE        row_end
-	VMOVUPS.Z (AX), K1, Z7
-	VMOVUPS.Z (BX), K1, Z8
-	VADDPS    Z8, Z7, Z8
-	VMOVUPS   Z8, K1, (AX)
+	VMOVUPS.Z (AX), K1, Z1
+	VMOVUPS.Z (BX), K1, Z2
+	VADDPS    Z2, Z1, Z2
+	VMOVUPS   Z2, K1, (AX)
 
 row_end:
 	SUBQ $+1, DX
@@ -57274,36 +56661,36 @@ vectors_end:
 	VMASKMOVPS (CX), Y0, Y2
 	VMULPS     Y2, Y1, Y2
 	CMPQ       DI, $0x04
-	JL         store234_few
+	JL         store216_few
 	VMOVUPS    X2, (AX)
-	JE         store234_end
+	JE         store216_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       DI, $0x06
-	JL         store234_five
+	JL         store216_five
 	VMOVLPS    X2, 16(AX)
-	JE         store234_swap
+	JE         store216_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store234_swap
+	JMP        store216_swap
 
-store234_five:
+store216_five:
 	VMOVSS X2, 16(AX)
 
-store234_swap:
+store216_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store234_end
+	JMP        store216_end
 
-store234_few:
+store216_few:
 	CMPQ       DI, $0x02
-	JL         store234_one
+	JL         store216_one
 	VMOVLPS    X2, (AX)
-	JE         store234_end
+	JE         store216_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store234_end
+	JMP        store216_end
 
-store234_one:
+store216_one:
 	VMOVSS X2, (AX)
 
-store234_end:
+store216_end:
 	SHLQ $0x02, DI
 	ADDQ DI, AX
 	ADDQ DI, BX
@@ -57331,42 +56718,31 @@ TEXT ·ColMulAVX512(SB), NOSPLIT, $0-40
 row:
 	MOVQ SI, DI
 	MOVQ scale+16(FP), CX
-	SUBQ $+64, DI
+	SUBQ $+32, DI
 	JL   blocks_end
 
 blocks:
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS 128(CX), Z6
-	VMOVUPS 192(CX), Z7
-	VMULPS  Z4, Z0, Z4
-	VMULPS  Z5, Z1, Z5
-	VMULPS  Z6, Z2, Z6
-	VMULPS  Z7, Z3, Z7
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	VMOVUPS Z6, 128(AX)
-	VMOVUPS Z7, 192(AX)
-	ADDQ    $+256, AX
-	ADDQ    $+256, BX
-	ADDQ    $+256, CX
-	SUBQ    $+64, DI
+	VMOVUPS (CX), Z0
+	VMULPS  (BX), Z0, Z0
+	VMOVUPS Z0, (AX)
+	VMOVUPS 64(CX), Z0
+	VMULPS  64(BX), Z0, Z0
+	VMOVUPS Z0, 64(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	ADDQ    $+128, CX
+	SUBQ    $+32, DI
 	JGE     blocks
 
 blocks_end:
-	ADDQ $+64, DI
+	ADDQ $+32, DI
 	SUBQ $+16, DI
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Z7
-	VMOVUPS (CX), Z6
-	VMULPS  Z6, Z7, Z6
-	VMOVUPS Z6, (AX)
+	VMOVUPS (CX), Z0
+	VMULPS  (BX), Z0, Z0
+	VMOVUPS Z0, (AX)
 	ADDQ    $+64, AX
 	ADDQ    $+64, BX
 	ADDQ    $+64, CX
@@ -57377,10 +56753,10 @@ vectors_end:
 	ADDQ      $+16, DI
 	TESTQ     DI, DI
 	JE        row_end
-	VMOVUPS.Z (BX), K1, Z6
-	VMOVUPS.Z (CX), K1, Z7
-	VMULPS    Z7, Z6, Z7
-	VMOVUPS   Z7, K1, (AX)
+	VMOVUPS.Z (BX), K1, Z0
+	VMOVUPS.Z (CX), K1, Z1
+	VMULPS    Z1, Z0, Z1
+	VMOVUPS   Z1, K1, (AX)
 	SHLQ      $0x02, DI
 	ADDQ      DI, AX
 	ADDQ      DI, BX
@@ -57662,36 +57038,36 @@ partial_rows:
 
 partial_store:
 	CMPQ       DX, $0x04
-	JL         store235_few
+	JL         store217_few
 	VMOVUPS    X3, (AX)
-	JE         store235_end
+	JE         store217_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       DX, $0x06
-	JL         store235_five
+	JL         store217_five
 	VMOVLPS    X3, 16(AX)
-	JE         store235_swap
+	JE         store217_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store235_swap
+	JMP        store217_swap
 
-store235_five:
+store217_five:
 	VMOVSS X3, 16(AX)
 
-store235_swap:
+store217_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store235_end
+	JMP        store217_end
 
-store235_few:
+store217_few:
 	CMPQ       DX, $0x02
-	JL         store235_one
+	JL         store217_one
 	VMOVLPS    X3, (AX)
-	JE         store235_end
+	JE         store217_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store235_end
+	JMP        store217_end
 
-store235_one:
+store217_one:
 	VMOVSS X3, (AX)
 
-store235_end:
+store217_end:
 done:
 	VZEROUPPER
 	RET
@@ -57738,30 +57114,22 @@ columns8_begin:
 	MOVQ rows+32(FP), R8
 
 columns8_rows:
-	VMOVUPS     (BX), Z8
-	VMOVUPS     64(BX), Z9
-	VMOVUPS     128(BX), Z10
-	VMOVUPS     192(BX), Z11
-	VMOVUPS     256(BX), Z12
-	VMOVUPS     320(BX), Z13
-	VMOVUPS     384(BX), Z14
-	VMOVUPS     448(BX), Z15
-	VMOVUPS     (CX), Z16
-	VMOVUPS     64(CX), Z17
-	VMOVUPS     128(CX), Z18
-	VMOVUPS     192(CX), Z19
-	VMOVUPS     256(CX), Z20
-	VMOVUPS     320(CX), Z21
-	VMOVUPS     384(CX), Z22
-	VMOVUPS     448(CX), Z23
-	VFMADD231PS Z16, Z8, Z7
-	VFMADD231PS Z17, Z9, Z6
-	VFMADD231PS Z18, Z10, Z5
-	VFMADD231PS Z19, Z11, Z4
-	VFMADD231PS Z20, Z12, Z3
-	VFMADD231PS Z21, Z13, Z2
-	VFMADD231PS Z22, Z14, Z1
-	VFMADD231PS Z23, Z15, Z0
+	VMOVUPS     (CX), Z8
+	VMOVUPS     64(CX), Z9
+	VMOVUPS     128(CX), Z10
+	VMOVUPS     192(CX), Z11
+	VMOVUPS     256(CX), Z12
+	VMOVUPS     320(CX), Z13
+	VMOVUPS     384(CX), Z14
+	VMOVUPS     448(CX), Z15
+	VFMADD231PS (BX), Z8, Z7
+	VFMADD231PS 64(BX), Z9, Z6
+	VFMADD231PS 128(BX), Z10, Z5
+	VFMADD231PS 192(BX), Z11, Z4
+	VFMADD231PS 256(BX), Z12, Z3
+	VFMADD231PS 320(BX), Z13, Z2
+	VFMADD231PS 384(BX), Z14, Z1
+	VFMADD231PS 448(BX), Z15, Z0
 	ADDQ        SI, BX
 	ADDQ        SI, CX
 	SUBQ        $+1, R8
@@ -57769,22 +57137,22 @@ columns8_rows:
 	MOVQ        add+48(FP), R8
 	CMPQ        R8, $+1
 	JNE         columns8_store
-	VMOVUPS     (AX), Z23
-	VADDPS      Z7, Z23, Z7
-	VMOVUPS     64(AX), Z23
-	VADDPS      Z6, Z23, Z6
-	VMOVUPS     128(AX), Z23
-	VADDPS      Z5, Z23, Z5
-	VMOVUPS     192(AX), Z23
-	VADDPS      Z4, Z23, Z4
-	VMOVUPS     256(AX), Z23
-	VADDPS      Z3, Z23, Z3
-	VMOVUPS     320(AX), Z23
-	VADDPS      Z2, Z23, Z2
-	VMOVUPS     384(AX), Z23
-	VADDPS      Z1, Z23, Z1
-	VMOVUPS     448(AX), Z23
-	VADDPS      Z0, Z23, Z0
+	VMOVUPS     (AX), Z15
+	VADDPS      Z7, Z15, Z7
+	VMOVUPS     64(AX), Z15
+	VADDPS      Z6, Z15, Z6
+	VMOVUPS     128(AX), Z15
+	VADDPS      Z5, Z15, Z5
+	VMOVUPS     192(AX), Z15
+	VADDPS      Z4, Z15, Z4
+	VMOVUPS     256(AX), Z15
+	VADDPS      Z3, Z15, Z3
+	VMOVUPS     320(AX), Z15
+	VADDPS      Z2, Z15, Z2
+	VMOVUPS     384(AX), Z15
+	VADDPS      Z1, Z15, Z1
+	VMOVUPS     448(AX), Z15
+	VADDPS      Z0, Z15, Z0
 
 columns8_store:
 	VMOVUPS Z7, (AX)
@@ -57824,18 +57192,14 @@ columns4_begin:
 	MOVQ rows+32(FP), R8
 
 columns4_rows:
-	VMOVUPS     (BX), Z4
-	VMOVUPS     64(BX), Z5
-	VMOVUPS     128(BX), Z6
-	VMOVUPS     192(BX), Z7
-	VMOVUPS     (CX), Z23
-	VMOVUPS     64(CX), Z15
-	VMOVUPS     128(CX), Z22
-	VMOVUPS     192(CX), Z14
-	VFMADD231PS Z23, Z4, Z0
-	VFMADD231PS Z15, Z5, Z1
-	VFMADD231PS Z22, Z6, Z2
-	VFMADD231PS Z14, Z7, Z3
+	VMOVUPS     (CX), Z4
+	VMOVUPS     64(CX), Z5
+	VMOVUPS     128(CX), Z6
+	VMOVUPS     192(CX), Z7
+	VFMADD231PS (BX), Z4, Z0
+	VFMADD231PS 64(BX), Z5, Z1
+	VFMADD231PS 128(BX), Z6, Z2
+	VFMADD231PS 192(BX), Z7, Z3
 	ADDQ        SI, BX
 	ADDQ        SI, CX
 	SUBQ        $+1, R8
@@ -57843,14 +57207,14 @@ columns4_rows:
 	MOVQ        add+48(FP), R8
 	CMPQ        R8, $+1
 	JNE         columns4_store
-	VMOVUPS     (AX), Z14
-	VADDPS      Z0, Z14, Z0
-	VMOVUPS     64(AX), Z14
-	VADDPS      Z1, Z14, Z1
-	VMOVUPS     128(AX), Z14
-	VADDPS      Z2, Z14, Z2
-	VMOVUPS     192(AX), Z14
-	VADDPS      Z3, Z14, Z3
+	VMOVUPS     (AX), Z7
+	VADDPS      Z0, Z7, Z0
+	VMOVUPS     64(AX), Z7
+	VADDPS      Z1, Z7, Z1
+	VMOVUPS     128(AX), Z7
+	VADDPS      Z2, Z7, Z2
+	VMOVUPS     192(AX), Z7
+	VADDPS      Z3, Z7, Z3
 
 columns4_store:
 	VMOVUPS Z0, (AX)
@@ -57882,12 +57246,10 @@ columns2_begin:
 	MOVQ rows+32(FP), R8
 
 columns2_rows:
-	VMOVUPS     (BX), Z1
-	VMOVUPS     64(BX), Z0
-	VMOVUPS     (CX), Z14
-	VMOVUPS     64(CX), Z7
-	VFMADD231PS Z14, Z1, Z3
-	VFMADD231PS Z7, Z0, Z2
+	VMOVUPS     (CX), Z1
+	VMOVUPS     64(CX), Z0
+	VFMADD231PS (BX), Z1, Z3
+	VFMADD231PS 64(BX), Z0, Z2
 	ADDQ        SI, BX
 	ADDQ        SI, CX
 	SUBQ        $+1, R8
@@ -57895,10 +57257,10 @@ columns2_rows:
 	MOVQ        add+48(FP), R8
 	CMPQ        R8, $+1
 	JNE         columns2_store
-	VMOVUPS     (AX), Z7
-	VADDPS      Z3, Z7, Z3
-	VMOVUPS     64(AX), Z7
-	VADDPS      Z2, Z7, Z2
+	VMOVUPS     (AX), Z0
+	VADDPS      Z3, Z0, Z3
+	VMOVUPS     64(AX), Z0
+	VADDPS      Z2, Z0, Z2
 
 columns2_store:
 	VMOVUPS Z3, (AX)
@@ -57926,9 +57288,8 @@ columns1_begin:
 	MOVQ rows+32(FP), R8
 
 columns1_rows:
-	VMOVUPS     (BX), Z3
-	VMOVUPS     (CX), Z7
-	VFMADD231PS Z7, Z3, Z2
+	VMOVUPS     (CX), Z3
+	VFMADD231PS (BX), Z3, Z2
 	ADDQ        SI, BX
 	ADDQ        SI, CX
 	SUBQ        $+1, R8
@@ -57936,8 +57297,8 @@ columns1_rows:
 	MOVQ        add+48(FP), R8
 	CMPQ        R8, $+1
 	JNE         columns1_store
-	VMOVUPS     (AX), Z7
-	VADDPS      Z2, Z7, Z2
+	VMOVUPS     (AX), Z3
+	VADDPS      Z2, Z3, Z2
 
 columns1_store:
 	VMOVUPS Z2, (AX)
@@ -57966,9 +57327,9 @@ partial_begin:
 	MOVQ rows+32(FP), R8
 
 partial_rows:
-	VMOVUPS.Z   (BX), K1, Z7
-	VMOVUPS.Z   (CX), K1, Z3
-	VFMADD231PS Z3, Z7, Z2
+	VMOVUPS.Z   (BX), K1, Z3
+	VMOVUPS.Z   (CX), K1, Z0
+	VFMADD231PS Z0, Z3, Z2
 	ADDQ        SI, BX
 	ADDQ        SI, CX
 	SUBQ        $+1, R8
@@ -57976,8 +57337,8 @@ partial_rows:
 	MOVQ        add+48(FP), R8
 	CMPQ        R8, $+1
 	JNE         partial_store
-	VMOVUPS.Z   (AX), K1, Z3
-	VADDPS      Z2, Z3, Z2
+	VMOVUPS.Z   (AX), K1, Z0
+	VADDPS      Z2, Z0, Z2
 
 partial_store:
 	VMOVUPS Z2, K1, (AX)
@@ -58033,57 +57394,57 @@ vectors_end:
 	VPXOR   X1, X1, X1
 	VPINSRW $0x00, (BX), X1, X1
 	CMPQ    CX, $0x01
-	JE      half236
+	JE      half218
 	VPINSRW $0x01, 2(BX), X1, X1
 	CMPQ    CX, $0x02
-	JE      half236
+	JE      half218
 	VPINSRW $0x02, 4(BX), X1, X1
 	CMPQ    CX, $0x03
-	JE      half236
+	JE      half218
 	VPINSRW $0x03, 6(BX), X1, X1
 	CMPQ    CX, $0x04
-	JE      half236
+	JE      half218
 	VPINSRW $0x04, 8(BX), X1, X1
 	CMPQ    CX, $0x05
-	JE      half236
+	JE      half218
 	VPINSRW $0x05, 10(BX), X1, X1
 	CMPQ    CX, $0x06
-	JE      half236
+	JE      half218
 	VPINSRW $0x06, 12(BX), X1, X1
 
-half236:
+half218:
 	VCVTPH2PS  X1, Y1
 	CMPQ       CX, $0x04
-	JL         store237_few
+	JL         store219_few
 	VMOVUPS    X1, (AX)
-	JE         store237_end
+	JE         store219_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       CX, $0x06
-	JL         store237_five
+	JL         store219_five
 	VMOVLPS    X1, 16(AX)
-	JE         store237_swap
+	JE         store219_swap
 	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store237_swap
+	JMP        store219_swap
 
-store237_five:
+store219_five:
 	VMOVSS X1, 16(AX)
 
-store237_swap:
+store219_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store237_end
+	JMP        store219_end
 
-store237_few:
+store219_few:
 	CMPQ       CX, $0x02
-	JL         store237_one
+	JL         store219_one
 	VMOVLPS    X1, (AX)
-	JE         store237_end
+	JE         store219_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store237_end
+	JMP        store219_end
 
-store237_one:
+store219_one:
 	VMOVSS X1, (AX)
 
-store237_end:
+store219_end:
 done:
 	VZEROUPPER
 	RET
@@ -58094,31 +57455,27 @@ TEXT ·FromFloat16AVX512(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), BX
 	MOVQ n+16(FP), CX
-	SUBQ $+64, CX
+	SUBQ $+32, CX
 	JL   blocks_end
 
 blocks:
 	VCVTPH2PS (BX), Z0
-	VCVTPH2PS 32(BX), Z1
-	VCVTPH2PS 64(BX), Z2
-	VCVTPH2PS 96(BX), Z3
 	VMOVUPS   Z0, (AX)
-	VMOVUPS   Z1, 64(AX)
-	VMOVUPS   Z2, 128(AX)
-	VMOVUPS   Z3, 192(AX)
-	ADDQ      $+256, AX
-	ADDQ      $+128, BX
-	SUBQ      $+64, CX
+	VCVTPH2PS 32(BX), Z0
+	VMOVUPS   Z0, 64(AX)
+	ADDQ      $+128, AX
+	ADDQ      $+64, BX
+	SUBQ      $+32, CX
 	JGE       blocks
 
 blocks_end:
-	ADDQ $+64, CX
+	ADDQ $+32, CX
 	SUBQ $+16, CX
 	JL   vectors_end
 
 vectors:
-	VCVTPH2PS (BX), Z3
-	VMOVUPS   Z3, (AX)
+	VCVTPH2PS (BX), Z0
+	VMOVUPS   Z0, (AX)
 	ADDQ      $+64, AX
 	ADDQ      $+32, BX
 	SUBQ      $+16, CX
@@ -58131,8 +57488,8 @@ vectors_end:
 	MOVL        $0x0000ffff, DX
 	BZHIL       CX, DX, DX
 	KMOVW       DX, K1
-	VCVTPH2PS.Z (BX), K1, Z3
-	VMOVUPS     Z3, K1, (AX)
+	VCVTPH2PS.Z (BX), K1, Z0
+	VMOVUPS     Z0, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -58191,25 +57548,25 @@ vectors_end:
 	VCVTPS2PH  $0x00, Y1, X2
 	VPEXTRW    $0x00, X2, (AX)
 	CMPQ       CX, $0x01
-	JE         half238
+	JE         half220
 	VPEXTRW    $0x01, X2, 2(AX)
 	CMPQ       CX, $0x02
-	JE         half238
+	JE         half220
 	VPEXTRW    $0x02, X2, 4(AX)
 	CMPQ       CX, $0x03
-	JE         half238
+	JE         half220
 	VPEXTRW    $0x03, X2, 6(AX)
 	CMPQ       CX, $0x04
-	JE         half238
+	JE         half220
 	VPEXTRW    $0x04, X2, 8(AX)
 	CMPQ       CX, $0x05
-	JE         half238
+	JE         half220
 	VPEXTRW    $0x05, X2, 10(AX)
 	CMPQ       CX, $0x06
-	JE         half238
+	JE         half220
 	VPEXTRW    $0x06, X2, 12(AX)
 
-half238:
+half220:
 done:
 	VZEROUPPER
 	RET
@@ -58220,31 +57577,27 @@ TEXT ·ToFloat16AVX512(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), BX
 	MOVQ n+16(FP), CX
-	SUBQ $+64, CX
+	SUBQ $+32, CX
 	JL   blocks_end
 
 blocks:
 	VMOVUPS   (BX), Z0
-	VMOVUPS   64(BX), Z1
-	VMOVUPS   128(BX), Z2
-	VMOVUPS   192(BX), Z3
 	VCVTPS2PH $0x00, Z0, (AX)
-	VCVTPS2PH $0x00, Z1, 32(AX)
-	VCVTPS2PH $0x00, Z2, 64(AX)
-	VCVTPS2PH $0x00, Z3, 96(AX)
-	ADDQ      $+128, AX
-	ADDQ      $+256, BX
-	SUBQ      $+64, CX
+	VMOVUPS   64(BX), Z0
+	VCVTPS2PH $0x00, Z0, 32(AX)
+	ADDQ      $+64, AX
+	ADDQ      $+128, BX
+	SUBQ      $+32, CX
 	JGE       blocks
 
 blocks_end:
-	ADDQ $+64, CX
+	ADDQ $+32, CX
 	SUBQ $+16, CX
 	JL   vectors_end
 
 vectors:
-	VMOVUPS   (BX), Z3
-	VCVTPS2PH $0x00, Z3, (AX)
+	VMOVUPS   (BX), Z0
+	VCVTPS2PH $0x00, Z0, (AX)
 	ADDQ      $+32, AX
 	ADDQ      $+64, BX
 	SUBQ      $+16, CX
@@ -58257,8 +57610,8 @@ vectors_end:
 	MOVL      $0x0000ffff, DX
 	BZHIL     CX, DX, DX
 	KMOVW     DX, K1
-	VMOVUPS.Z (BX), K1, Z3
-	VCVTPS2PH $0x00, Z3, K1, (AX)
+	VMOVUPS.Z (BX), K1, Z0
+	VCVTPS2PH $0x00, Z0, K1, (AX)
 
 done:
 	VZEROUPPER

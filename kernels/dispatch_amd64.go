@@ -20,7 +20,7 @@ func axpy(y, x []float32, alpha float32) {
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(y) >= shortLen {
+		if len(y) > shortLen {
 			asm.AxpyAVX512(unsafe.SliceData(y), unsafe.SliceData(x), len(y), alpha)
 			return
 		}
@@ -51,7 +51,7 @@ func scale(dst, x []float32, alpha float32) {
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(dst) >= shortLen {
+		if len(dst) > shortLen {
 			asm.ScaleAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), alpha)
 			return
 		}
@@ -76,7 +76,7 @@ func scalePieces(dst, x []float32, alpha float32) {
 }
 
 func scaleStream(dst, x []float32, alpha float32) bool {
-	if CurrentLevel() != AVX2 || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) {
+	if CurrentLevel() == Generic || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) {
 		return false
 	}
 	head := untilLine(dst)
@@ -107,7 +107,7 @@ func ema(y, x []float32, keep, add float32) {
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(y) >= shortLen {
+		if len(y) > shortLen {
 			asm.EmaAVX512(unsafe.SliceData(y), unsafe.SliceData(x), len(y), keep, add)
 			return
 		}
@@ -1537,7 +1537,7 @@ func relu(dst, x []float32) {
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(dst) >= shortLen {
+		if len(dst) > shortLen {
 			asm.ReluAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
 			return
 		}
@@ -1562,7 +1562,7 @@ func reluPieces(dst, x []float32) {
 }
 
 func reluStream(dst, x []float32) bool {
-	if CurrentLevel() != AVX2 || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) {
+	if CurrentLevel() == Generic || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) {
 		return false
 	}
 	head := untilLine(dst)
@@ -1594,7 +1594,7 @@ func reluBackward(dx, dy, y []float32) {
 	raceRead(y)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(dx) >= shortLen {
+		if len(dx) > shortLen {
 			asm.ReluBackwardAVX512(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(y), len(dx))
 			return
 		}
@@ -1619,7 +1619,7 @@ func reluBackwardPieces(dx, dy, y []float32) {
 }
 
 func reluBackwardStream(dx, dy, y []float32) bool {
-	if CurrentLevel() != AVX2 || !aligned4(dx) || unsafe.SliceData(dy) == unsafe.SliceData(dx) || unsafe.SliceData(y) == unsafe.SliceData(dx) {
+	if CurrentLevel() == Generic || !aligned4(dx) || unsafe.SliceData(dy) == unsafe.SliceData(dx) || unsafe.SliceData(y) == unsafe.SliceData(dx) {
 		return false
 	}
 	head := untilLine(dx)
@@ -1679,7 +1679,7 @@ func tanhBackward(dx, dy, y []float32) {
 	raceRead(y)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(dx) >= shortLen {
+		if len(dx) > shortLen {
 			asm.TanhBackwardAVX512(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(y), len(dx))
 			return
 		}
@@ -1704,7 +1704,7 @@ func tanhBackwardPieces(dx, dy, y []float32) {
 }
 
 func tanhBackwardStream(dx, dy, y []float32) bool {
-	if CurrentLevel() != AVX2 || !aligned4(dx) || unsafe.SliceData(dy) == unsafe.SliceData(dx) || unsafe.SliceData(y) == unsafe.SliceData(dx) {
+	if CurrentLevel() == Generic || !aligned4(dx) || unsafe.SliceData(dy) == unsafe.SliceData(dx) || unsafe.SliceData(y) == unsafe.SliceData(dx) {
 		return false
 	}
 	head := untilLine(dx)
@@ -1820,7 +1820,7 @@ func sqrt(dst, x []float32) {
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(dst) >= shortLen {
+		if len(dst) > shortLen {
 			asm.SqrtAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
 			return
 		}
@@ -1845,7 +1845,7 @@ func sqrtPieces(dst, x []float32) {
 }
 
 func sqrtStream(dst, x []float32) bool {
-	if CurrentLevel() != AVX2 || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) {
+	if CurrentLevel() == Generic || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) {
 		return false
 	}
 	head := untilLine(dst)
@@ -1985,7 +1985,7 @@ func sigmoidBackward(dx, dy, y []float32) {
 	raceRead(y)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(dx) >= shortLen {
+		if len(dx) > shortLen {
 			asm.SigmoidBackwardAVX512(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(y), len(dx))
 			return
 		}
@@ -2010,7 +2010,7 @@ func sigmoidBackwardPieces(dx, dy, y []float32) {
 }
 
 func sigmoidBackwardStream(dx, dy, y []float32) bool {
-	if CurrentLevel() != AVX2 || !aligned4(dx) || unsafe.SliceData(dy) == unsafe.SliceData(dx) || unsafe.SliceData(y) == unsafe.SliceData(dx) {
+	if CurrentLevel() == Generic || !aligned4(dx) || unsafe.SliceData(dy) == unsafe.SliceData(dx) || unsafe.SliceData(y) == unsafe.SliceData(dx) {
 		return false
 	}
 	head := untilLine(dx)
@@ -2236,7 +2236,7 @@ func logSoftmax(dst, x []float32, m, l float32) {
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(dst) >= shortLen {
+		if len(dst) > shortLen {
 			asm.LogSoftmaxAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), m, l)
 			return
 		}
@@ -2261,7 +2261,7 @@ func logSoftmaxPieces(dst, x []float32, m, l float32) {
 }
 
 func logSoftmaxStream(dst, x []float32, m, l float32) bool {
-	if CurrentLevel() != AVX2 || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) {
+	if CurrentLevel() == Generic || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) {
 		return false
 	}
 	head := untilLine(dst)
@@ -2321,7 +2321,7 @@ func add(dst, x, y []float32) {
 	raceRead(y)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(dst) >= shortLen {
+		if len(dst) > shortLen {
 			asm.AddAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), len(dst))
 			return
 		}
@@ -2346,7 +2346,7 @@ func addPieces(dst, x, y []float32) {
 }
 
 func addStream(dst, x, y []float32) bool {
-	if CurrentLevel() != AVX2 || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) || unsafe.SliceData(y) == unsafe.SliceData(dst) {
+	if CurrentLevel() == Generic || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) || unsafe.SliceData(y) == unsafe.SliceData(dst) {
 		return false
 	}
 	head := untilLine(dst)
@@ -2379,7 +2379,7 @@ func sub(dst, x, y []float32) {
 	raceRead(y)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(dst) >= shortLen {
+		if len(dst) > shortLen {
 			asm.SubAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), len(dst))
 			return
 		}
@@ -2404,7 +2404,7 @@ func subPieces(dst, x, y []float32) {
 }
 
 func subStream(dst, x, y []float32) bool {
-	if CurrentLevel() != AVX2 || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) || unsafe.SliceData(y) == unsafe.SliceData(dst) {
+	if CurrentLevel() == Generic || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) || unsafe.SliceData(y) == unsafe.SliceData(dst) {
 		return false
 	}
 	head := untilLine(dst)
@@ -2437,7 +2437,7 @@ func mul(dst, x, y []float32) {
 	raceRead(y)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(dst) >= shortLen {
+		if len(dst) > shortLen {
 			asm.MulAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), len(dst))
 			return
 		}
@@ -2462,7 +2462,7 @@ func mulPieces(dst, x, y []float32) {
 }
 
 func mulStream(dst, x, y []float32) bool {
-	if CurrentLevel() != AVX2 || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) || unsafe.SliceData(y) == unsafe.SliceData(dst) {
+	if CurrentLevel() == Generic || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) || unsafe.SliceData(y) == unsafe.SliceData(dst) {
 		return false
 	}
 	head := untilLine(dst)
@@ -2495,7 +2495,7 @@ func div(dst, x, y []float32) {
 	raceRead(y)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(dst) >= shortLen {
+		if len(dst) > shortLen {
 			asm.DivAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), len(dst))
 			return
 		}
@@ -2520,7 +2520,7 @@ func divPieces(dst, x, y []float32) {
 }
 
 func divStream(dst, x, y []float32) bool {
-	if CurrentLevel() != AVX2 || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) || unsafe.SliceData(y) == unsafe.SliceData(dst) {
+	if CurrentLevel() == Generic || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) || unsafe.SliceData(y) == unsafe.SliceData(dst) {
 		return false
 	}
 	head := untilLine(dst)
@@ -2554,7 +2554,7 @@ func mulAdd(dst, x, y, z []float32) {
 	raceRead(z)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(dst) >= shortLen {
+		if len(dst) > shortLen {
 			asm.MulAddAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), unsafe.SliceData(z), len(dst))
 			return
 		}
@@ -2579,7 +2579,7 @@ func mulAddPieces(dst, x, y, z []float32) {
 }
 
 func mulAddStream(dst, x, y, z []float32) bool {
-	if CurrentLevel() != AVX2 || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) || unsafe.SliceData(y) == unsafe.SliceData(dst) || unsafe.SliceData(z) == unsafe.SliceData(dst) {
+	if CurrentLevel() == Generic || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) || unsafe.SliceData(y) == unsafe.SliceData(dst) || unsafe.SliceData(z) == unsafe.SliceData(dst) {
 		return false
 	}
 	head := untilLine(dst)
@@ -2613,7 +2613,7 @@ func scaleAdd(dst, x, y []float32, alpha, beta float32) {
 	raceRead(y)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(dst) >= shortLen {
+		if len(dst) > shortLen {
 			asm.ScaleAddAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), len(dst), alpha, beta)
 			return
 		}
@@ -2638,7 +2638,7 @@ func scaleAddPieces(dst, x, y []float32, alpha, beta float32) {
 }
 
 func scaleAddStream(dst, x, y []float32, alpha, beta float32) bool {
-	if CurrentLevel() != AVX2 || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) || unsafe.SliceData(y) == unsafe.SliceData(dst) {
+	if CurrentLevel() == Generic || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) || unsafe.SliceData(y) == unsafe.SliceData(dst) {
 		return false
 	}
 	head := untilLine(dst)
@@ -2670,7 +2670,7 @@ func copyVector(dst, x []float32) {
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(dst) >= shortLen {
+		if len(dst) > shortLen {
 			asm.CopyVectorAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
 			return
 		}
@@ -2695,7 +2695,7 @@ func copyVectorPieces(dst, x []float32) {
 }
 
 func copyVectorStream(dst, x []float32) bool {
-	if CurrentLevel() != AVX2 || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) {
+	if CurrentLevel() == Generic || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) {
 		return false
 	}
 	head := untilLine(dst)
@@ -2725,7 +2725,7 @@ func fill(dst []float32, value float32) {
 	raceWrite(dst)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(dst) >= shortLen {
+		if len(dst) > shortLen {
 			asm.FillAVX512(unsafe.SliceData(dst), len(dst), value)
 			return
 		}
@@ -2750,7 +2750,7 @@ func fillPieces(dst []float32, value float32) {
 }
 
 func fillStream(dst []float32, value float32) bool {
-	if CurrentLevel() != AVX2 || !aligned4(dst) {
+	if CurrentLevel() == Generic || !aligned4(dst) {
 		return false
 	}
 	head := untilLine(dst)
@@ -2780,7 +2780,7 @@ func clamp(dst, x []float32, lo, hi float32) {
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(dst) >= shortLen {
+		if len(dst) > shortLen {
 			asm.ClampAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), lo, hi)
 			return
 		}
@@ -2805,7 +2805,7 @@ func clampPieces(dst, x []float32, lo, hi float32) {
 }
 
 func clampStream(dst, x []float32, lo, hi float32) bool {
-	if CurrentLevel() != AVX2 || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) {
+	if CurrentLevel() == Generic || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) {
 		return false
 	}
 	head := untilLine(dst)
@@ -2836,7 +2836,7 @@ func abs(dst, x []float32) {
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(dst) >= shortLen {
+		if len(dst) > shortLen {
 			asm.AbsAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
 			return
 		}
@@ -2861,7 +2861,7 @@ func absPieces(dst, x []float32) {
 }
 
 func absStream(dst, x []float32) bool {
-	if CurrentLevel() != AVX2 || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) {
+	if CurrentLevel() == Generic || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) {
 		return false
 	}
 	head := untilLine(dst)
@@ -3165,7 +3165,7 @@ func layerNorm(dst, x, gamma, beta []float32, mean, rstd float32) {
 	raceRead(beta)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(dst) >= shortLen {
+		if len(dst) > shortLen {
 			asm.LayerNormAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(gamma), unsafe.SliceData(beta), len(dst), mean, rstd)
 			return
 		}
@@ -3190,7 +3190,7 @@ func layerNormPieces(dst, x, gamma, beta []float32, mean, rstd float32) {
 }
 
 func layerNormStream(dst, x, gamma, beta []float32, mean, rstd float32) bool {
-	if CurrentLevel() != AVX2 || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) || unsafe.SliceData(gamma) == unsafe.SliceData(dst) || unsafe.SliceData(beta) == unsafe.SliceData(dst) {
+	if CurrentLevel() == Generic || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) || unsafe.SliceData(gamma) == unsafe.SliceData(dst) || unsafe.SliceData(beta) == unsafe.SliceData(dst) {
 		return false
 	}
 	head := untilLine(dst)
@@ -3362,7 +3362,7 @@ func shiftedMeans(mean, lost, shift []float32, rows float32) {
 	raceRead(shift)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(mean) >= shortLen {
+		if len(mean) > shortLen {
 			asm.ShiftedMeansAVX512(unsafe.SliceData(mean), unsafe.SliceData(lost), unsafe.SliceData(shift), len(mean), rows)
 			return
 		}
@@ -3393,7 +3393,7 @@ func correctedVariances(variance, lost []float32, rows float32) {
 	raceRead(lost)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(variance) >= shortLen {
+		if len(variance) > shortLen {
 			asm.CorrectedVariancesAVX512(unsafe.SliceData(variance), unsafe.SliceData(lost), len(variance), rows)
 			return
 		}
@@ -4091,7 +4091,7 @@ func fromFloat16(dst []float32, x []uint16) {
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(dst) >= shortLen {
+		if len(dst) > shortLen {
 			asm.FromFloat16AVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
 			return
 		}
@@ -4122,7 +4122,7 @@ func toFloat16(dst []uint16, x []float32) {
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(dst) >= shortLen {
+		if len(dst) > shortLen {
 			asm.ToFloat16AVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
 			return
 		}

@@ -190,7 +190,7 @@ func (p *Pool) ColMeanVariance(mean, variance, x []float32) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.moments = m
+	p.moments = *m
 	p.columns(&p.moments, len(mean))
 	p.moments = colMoments{}
 }
@@ -202,12 +202,12 @@ type colMoments struct {
 	rows int
 }
 
-func newColMoments(mean, variance, x []float32) colMoments {
+func newColMoments(mean, variance, x []float32) *colMoments {
 	if len(variance) != len(mean) {
 		panic("kernels: ColMeanVariance: lengths of mean and variance differ")
 	}
 	rows := rowLen(len(mean), x, "kernels: ColMeanVariance: length of x is not a multiple of the length of mean")
-	return colMoments{mean, variance, x, rows}
+	return &colMoments{mean, variance, x, rows}
 }
 
 func (m *colMoments) sums(c0, c1 int) {
@@ -235,8 +235,8 @@ func (m *colMoments) wide(c0, c1 int) {
 // by stores the moments of columns c0 to c1, by as many as the buffer has room for.
 func (m *colMoments) by(c0, c1 int, buffer []float32) {
 	x, rows := m.x, m.rows
-	sums := colSum{kind: sumOfShifted, dst: m.mean, x: x, shift: x[:len(m.mean)], rows: rows}
-	squares := colSum{kind: sumOfShiftedSquares, dst: m.variance, x: x, shift: m.mean, rows: rows}
+	sums := &colSum{kind: sumOfShifted, dst: m.mean, x: x, shift: x[:len(m.mean)], rows: rows}
+	squares := &colSum{kind: sumOfShiftedSquares, dst: m.variance, x: x, shift: m.mean, rows: rows}
 	for c := c0; c < c1; c += len(buffer) {
 		e := min(c+len(buffer), c1)
 		mean, variance, lost := m.mean[c:e], m.variance[c:e], buffer[:e-c]

@@ -403,6 +403,8 @@ func columnShapes() (s []shape) {
 	for _, n := range []int{wideChunk - 1, wideChunk + 70} {
 		s = append(s, shape{m: 17, n: n}, shape{m: blockRows + 3, n: n})
 	}
+	// By whole rows, and with AVX-512 by some of them.
+	s = append(s, shape{m: blockRows + 3, n: longChunk + 70})
 	return append(s, shape{m: 2, n: chunkLen + 5})
 }
 

@@ -134,7 +134,7 @@ func dispatch(kernels []*vec.Kernel, a arch) *bytes.Buffer {
 func pays(k *vec.Kernel, level string) string {
 	switch {
 	case level == "AVX512" && k.Short():
-		return fmt.Sprintf("len(%s) >= shortLen", k.Slices[0].Name)
+		return fmt.Sprintf("len(%s) > shortLen", k.Slices[0].Name)
 	case level == "AVX512" && k.Estimates():
 		return "!fastDivider"
 	}
@@ -176,7 +176,7 @@ func stream(b *bytes.Buffer, k *vec.Kernel, level, params, names string) {
 		}
 		return strings.Join(vectors, ", ") + " = " + strings.Join(rest, ", ")
 	}
-	fmt.Fprintf(b, "\nfunc %sStream(%s) bool {\nif CurrentLevel() != %s || !aligned4(%s)", k.Name, params, level, out)
+	fmt.Fprintf(b, "\nfunc %sStream(%s) bool {\nif CurrentLevel() == Generic || !aligned4(%s)", k.Name, params, out)
 	for _, s := range k.Slices[1:] {
 		fmt.Fprintf(b, " || unsafe.SliceData(%s) == unsafe.SliceData(%s)", s.Name, out)
 	}

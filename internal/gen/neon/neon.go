@@ -160,6 +160,7 @@ func (t *Target) BroadcastAt(d vec.Reg, p vec.GP) {
 func (t *Target) MemoryVector(vec.Op, int, bool) bool { return false }
 
 func (t *Target) StoreGroup() int                      { return 2 } // a pair
+func (t *Target) Pieces() []int                        { return nil }
 func (t *Target) StoreAround(vec.Reg, vec.GP, int)     { panic("neon: no stores past the caches") }
 func (t *Target) Fence()                               {}
 func (t *Target) Fetch(p, distance vec.GP, offset int) { panic("neon: no fetching ahead") }
@@ -189,7 +190,7 @@ func (t *Target) Result(i int, r vec.Reg) {
 }
 
 func (t *Target) StoreAt(s vec.Reg, p vec.GP) { t.op("FMOVS F%d, (R%d)", s, gp(p)) }
-func (t *Target) Narrow(bool)                 {}
+func (t *Target) Narrow(int)                  {}
 func (t *Target) Spread(d vec.Reg)            { t.op("VDUP V%d.S[0], V%d.S4", d, d) }
 
 func (t *Target) Loop(name string)       { t.Label(name) }

@@ -38,8 +38,8 @@ const longBlock = 56
 // where there is one.
 func (l *lowering) each(body []*Value, n GP, unroll int, moving []*Slice, end string, tail func()) {
 	t, lanes := l.t, l.t.Lanes()
-	if lanes < 8 && len(body) <= shortBody { // as many elements as half the vectors elsewhere
-		unroll *= 2
+	if len(body) <= shortBody { // as many elements for all targets
+		unroll = unroll * 8 / lanes
 	}
 	for group := l.fit(body, unroll); unroll > group && unroll*len(body) > longBlock; {
 		unroll /= 2
@@ -66,12 +66,34 @@ func (l *lowering) each(body []*Value, n GP, unroll int, moving []*Slice, end st
 	t.Label(l.prefix + "vectors_end")
 	t.AddImm(n, lanes)
 	t.CmpJump(n, 0, EQ, end)
-	if tail == nil {
-		l.preparePartial(n)
-	} else {
+	switch {
+	case tail != nil:
 		tail()
+	case l.k.piecewise() && t.Pieces() != nil:
+		l.pieces(body, n, moving)
+		return
+	default:
+		l.preparePartial(n)
 	}
 	l.partialRun(body, 0)
+}
+
+// pieces lowers the body for a partial vector of n elements by narrower vectors.
+func (l *lowering) pieces(body []*Value, n GP, moving []*Slice) {
+	l.partial = true
+	for _, lanes := range l.t.Pieces() {
+		end := fmt.Sprint(l.prefix, "piece", lanes, "_end")
+		l.t.CmpJump(n, lanes, LT, end)
+		l.t.Narrow(lanes)
+		l.run(body, 1, 0)
+		l.t.Narrow(0)
+		if lanes > 1 {
+			l.advance(moving, lanes)
+			l.t.AddImm(n, -lanes)
+		}
+		l.t.Label(end)
+	}
+	l.partial = false
 }
 
 // shortBody is a number of operations that take about as long as their loads and
@@ -293,9 +315,9 @@ func (l *lowering) few(acc, n GP, fold Op, state *Value) {
 	l.fold(fold, state.regs)
 	zero := l.reg()
 	t.Zero(zero)
-	t.Narrow(true)
+	t.Narrow(1)
 	l.emit(fold, state.regs[0], []Operand{{Reg: state.regs[0]}, {Reg: zero}}, 0, 0)
-	t.Narrow(false)
+	t.Narrow(0)
 	t.Result(0, state.regs[0])
 	t.End()
 	t.Label("many")

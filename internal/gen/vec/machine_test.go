@@ -16,7 +16,8 @@ import (
 type machine struct {
 	lanes, registers, masks int
 	partialInVector         bool
-	narrow                  bool
+	narrow                  int
+	pieces                  []int
 	memoryConstants         bool
 	mixesStores             bool
 	inPlace                 func(op vec.Op, a int) bool
@@ -162,7 +163,7 @@ func (m *machine) StoreAt(s vec.Reg, p vec.GP) {
 	m.do(func() { *m.word(m.integers[p]) = m.vectors[s][0] })
 }
 
-func (m *machine) Narrow(on bool)   { m.narrow = on }
+func (m *machine) Narrow(lanes int) { m.narrow = lanes }
 func (m *machine) Spread(d vec.Reg) { m.do(func() { m.fill(d, m.vectors[d][0]) }) }
 
 func (m *machine) Loop(name string) { m.Label(name) }
@@ -239,6 +240,15 @@ func (m *machine) isActive(r vec.Reg, i int) bool {
 	return m.active[i] != 0
 }
 
+// takes reports whether a load or a store is about lane i of a vector that is narrow, or
+// partial, or neither.
+func (m *machine) takes(i, narrow int, partial bool, mask vec.Reg) bool {
+	if narrow > 0 {
+		return i < narrow
+	}
+	return !partial || m.isActive(mask, i)
+}
+
 // word returns the word of memory at a byte address.
 func (m *machine) word(address int) *uint32 {
 	i := address / 4
@@ -249,10 +259,10 @@ func (m *machine) word(address int) *uint32 {
 }
 
 func (m *machine) Load(d vec.Reg, p vec.GP, offset int, partial bool) {
-	mask := m.mask
+	mask, lanes := m.mask, m.narrow
 	m.do(func() {
 		for i := range m.lanes {
-			if !partial || m.isActive(mask, i) {
+			if m.takes(i, lanes, partial, mask) {
 				m.vectors[d][i] = *m.word(m.integers[p] + offset + 4*i)
 			} else {
 				m.vectors[d][i] = 0
@@ -262,15 +272,17 @@ func (m *machine) Load(d vec.Reg, p vec.GP, offset int, partial bool) {
 }
 
 func (m *machine) Store(s vec.Reg, p vec.GP, offset int, partial bool) {
-	mask := m.mask
+	mask, lanes := m.mask, m.narrow
 	m.do(func() {
 		for i := range m.lanes {
-			if !partial || m.isActive(mask, i) {
+			if m.takes(i, lanes, partial, mask) {
 				*m.word(m.integers[p] + offset + 4*i) = m.vectors[s][i]
 			}
 		}
 	})
 }
+
+func (m *machine) Pieces() []int { return m.pieces }
 
 func (m *machine) StoreGroup() int {
 	if m.mixesStores {
@@ -362,7 +374,7 @@ func (m *machine) Emit(op vec.Op, d vec.Reg, args []vec.Operand, bits uint32, _ 
 			}
 			switch {
 			case op != vec.Fill:
-				if out[i] = scramble(op, in, bits); narrow && i > 0 {
+				if out[i] = scramble(op, in, bits); narrow > 0 && i >= narrow {
 					out[i] = poison
 				}
 			case m.isActive(mask, i):
@@ -533,6 +545,11 @@ func randomMachine(r *rand.Rand) *machine {
 			most = 5
 		}
 		return int(scramble(vec.Add, []uint32{uint32(op)}, salt) % most)
+	}
+	if r.IntN(2) == 0 {
+		for lanes := m.lanes / 2; lanes > 0; lanes /= 2 {
+			m.pieces = append(m.pieces, lanes)
+		}
 	}
 	return m
 }

@@ -124,9 +124,9 @@ func (k *Kernel) passes(rows, width *Int, mats, cols []*Slice, describe func()) 
 					args = append(args, l.operand(a, 0))
 				}
 				v.regs = []Reg{l.reg()}
-				t.Narrow(true)
+				t.Narrow(1)
 				l.emit(v.op, v.regs[0], args, v.bits, 0)
-				t.Narrow(false)
+				t.Narrow(0)
 				if inPass[v] {
 					t.Spread(v.regs[0])
 				}

@@ -46,6 +46,7 @@ type Target interface {
 	MemoryVector(op Op, a int, dying bool) bool
 	Temporaries(op Op, args []Operand) int // registers that Emit takes at most
 	StoreGroup() int                       // vectors of a short body to store before more are loaded; 0: all
+	Pieces() []int                         // lanes of the vectors that end a short loop, falling to 1; none: a partial one does
 
 	Begin(name string, k *Kernel)
 	End() // returns from the routine
@@ -59,7 +60,7 @@ type Target interface {
 	Result(i int, r Reg)          // stores lane 0 as a result
 	StoreAt(s Reg, p GP)          // stores lane 0 to *p
 	Spread(d Reg)                 // copies lane 0 to all lanes
-	Narrow(on bool)               // from now on, Emit may leave out all lanes but the first
+	Narrow(lanes int)             // from now on, vectors have so many lanes; 0: all
 
 	Label(name string)
 	Loop(name string) // a label at the beginning of a cache line, where that pays

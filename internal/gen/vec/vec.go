@@ -221,8 +221,7 @@ func (k *Kernel) Chunks() bool { return k.each && !k.index || k.Lanes64 }
 // Streams reports whether the kernel has a routine for a large output that is none
 // of the inputs: it does so little that it waits for the memory.
 func (k *Kernel) Streams() bool {
-	return k.Short() && !k.index && len(k.Slices) > 0 && k.Slices[0].Access == Out &&
-		!slices.ContainsFunc(k.Slices, func(s *Slice) bool { return s.Half }) &&
+	return k.simple() && len(k.Slices) > 0 && k.Slices[0].Access == Out &&
 		!slices.ContainsFunc(k.Slices[1:], func(s *Slice) bool { return s.Access != In })
 }
 
@@ -259,6 +258,18 @@ func (k *Kernel) Short() bool { return k.each && len(k.body) <= shortBody }
 // Estimates reports whether AVX-512 gets some quotients or roots from estimates.
 func (k *Kernel) Estimates() bool {
 	return slices.ContainsFunc(k.body, func(v *Value) bool { return v.op == StepQuotient || v.op == RootSum })
+}
+
+// simple reports whether the kernel does little with an element, of float32 numbers and
+// wherever it is.
+func (k *Kernel) simple() bool {
+	return k.Short() && !k.index && !slices.ContainsFunc(k.Slices, func(s *Slice) bool { return s.Half })
+}
+
+// piecewise reports whether the kernel does so little with an element that a partial
+// vector does well to be done by narrower ones. A divider takes as long for each.
+func (k *Kernel) piecewise() bool {
+	return k.simple() && !slices.ContainsFunc(k.body, func(v *Value) bool { return v.op == Div || v.op == Sqrt || v.op == Fill })
 }
 
 // Title is the kernel's name in package asm, without the level.

@@ -18,7 +18,7 @@ import (
 type Target struct {
 	*File
 	Wide   bool
-	narrow bool
+	narrow int             // lanes of the vectors now; 0: all
 	mask   reg.VecPhysical // of a partial vector, AVX2
 	left   reg.GPPhysical  // its number of elements
 	labels int             // made so far
@@ -100,12 +100,8 @@ func (t *Target) InPlace(op vec.Op, a int) bool {
 	return true
 }
 
-// MemoryVector: AVX2 is bound by the number of instructions where AVX-512 waits
-// for the memory. Multiply-adds overwrite a source.
+// MemoryVector: a load less. Multiply-adds overwrite a source.
 func (t *Target) MemoryVector(op vec.Op, a int, dying bool) bool {
-	if t.Wide {
-		return false
-	}
 	switch op {
 	case vec.FMA, vec.FNMA, vec.FMS:
 		return dying
@@ -149,10 +145,10 @@ func (t *Target) Temporaries(op vec.Op, args []vec.Operand) int {
 
 func (t *Target) v(r vec.Reg) reg.VecPhysical {
 	x := vectors[r]
-	if t.narrow {
+	switch {
+	case 0 < t.narrow && t.narrow <= 4:
 		return x
-	}
-	if t.Wide {
+	case t.Wide && t.narrow == 0:
 		return x.AsZ().(reg.VecPhysical)
 	}
 	return x.AsY().(reg.VecPhysical)
@@ -214,9 +210,9 @@ func (f *File) constant(bits uint32) operand.Mem {
 
 func (t *Target) Constant(d vec.Reg, bits uint32) { t.VBROADCASTSS(t.constant(bits), t.v(d)) }
 
-// form returns the instruction for a source that is a register or a constant.
-func (t *Target) form(source operand.Op, plain, broadcast func(...operand.Op)) func(...operand.Op) {
-	if _, memory := source.(operand.Mem); memory && t.Wide {
+// form returns the instruction for a source: one that repeats a constant, with AVX-512.
+func (t *Target) form(source vec.Operand, plain, broadcast func(...operand.Op)) func(...operand.Op) {
+	if source.Const && t.Wide {
 		return broadcast
 	}
 	return plain
@@ -258,7 +254,16 @@ func (t *Target) StoreAt(s vec.Reg, p vec.GP) {
 func (t *Target) Spread(d vec.Reg) { t.VBROADCASTSS(vectors[d], t.v(d)) }
 
 // Narrow: divisions and roots of a short vector are faster.
-func (t *Target) Narrow(on bool) { t.narrow = on }
+func (t *Target) Narrow(lanes int) { t.narrow = lanes }
+
+// Pieces: what was stored in parts, or with a mask, a masked load has to wait for, by
+// some 4 ns.
+func (t *Target) Pieces() []int {
+	if t.Wide {
+		return []int{8, 4, 2, 1}
+	}
+	return []int{4, 2, 1}
+}
 
 // Loop emits a label, with AVX2 at the beginning of a cache line: short products, and
 // steps that fetch ahead, are up to a tenth faster. Others are not.
@@ -352,7 +357,11 @@ func (f *File) maskTable() operand.Mem {
 func (t *Target) Load(d vec.Reg, p vec.GP, offset int, partial bool) {
 	m := operand.Mem{Base: gp(p), Disp: offset}
 	switch {
-	case !partial:
+	case t.narrow == 1:
+		t.VMOVSS(m, t.v(d))
+	case t.narrow == 2:
+		t.VMOVSD(m, t.v(d))
+	case !partial || t.narrow > 0:
 		t.VMOVUPS(m, t.v(d))
 	case t.Wide:
 		t.VMOVUPS_Z(m, reg.K1, t.v(d))
@@ -364,7 +373,11 @@ func (t *Target) Load(d vec.Reg, p vec.GP, offset int, partial bool) {
 func (t *Target) Store(s vec.Reg, p vec.GP, offset int, partial bool) {
 	m := operand.Mem{Base: gp(p), Disp: offset}
 	switch {
-	case !partial:
+	case t.narrow == 1:
+		t.VMOVSS(t.v(s), m)
+	case t.narrow == 2:
+		t.VMOVSD(t.v(s), m)
+	case !partial || t.narrow > 0:
 		t.VMOVUPS(t.v(s), m)
 	case t.Wide:
 		t.VMOVUPS(t.v(s), reg.K1, m)
@@ -417,12 +430,9 @@ func (t *Target) storePartial(s reg.VecPhysical, m operand.Mem) {
 }
 
 // StoreGroup: from its first cache, a Zen 3 adds two vectors of 1024 elements in 43 ns
-// that way, in 51 with four loads of each, four additions and four stores. (That is
-// AVX2, which alone has been measured.)
+// that way, in 51 with four loads of each, four additions and four stores. With AVX-512,
+// a Zen 4 takes 41 for 47.
 func (t *Target) StoreGroup() int {
-	if t.Wide {
-		return 0
-	}
 	return 1
 }
 
@@ -539,8 +549,7 @@ func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, co
 			if !a.InReg() {
 				a, b = b, a
 			}
-			source := mem(b)
-			t.form(source, t.VPCMPEQD, t.VPCMPEQD_BCST)(source, register(a), d)
+			t.form(b, t.VPCMPEQD, t.VPCMPEQD_BCST)(mem(b), register(a), d)
 			return
 		case vec.Exceeds:
 			a := register(args[0])
@@ -556,16 +565,16 @@ func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, co
 			t.VORPS(nan, d, d)
 			return
 		case vec.IntLess: // GT: the operands change places
-			b := mem(args[0])
-			t.form(b, t.VPCMPGTD, t.VPCMPGTD_BCST)(b, register(args[1]), d)
+			b := args[0]
+			t.form(b, t.VPCMPGTD, t.VPCMPGTD_BCST)(mem(b), register(args[1]), d)
 			return
 		}
 		predicate := operand.U8(lessOrdered)
 		if op == vec.Equal {
 			predicate = equalOrdered
 		}
-		b := mem(args[1])
-		t.form(b, t.VCMPPS, t.VCMPPS_BCST)(predicate, b, register(args[0]), d)
+		b := args[1]
+		t.form(b, t.VCMPPS, t.VCMPPS_BCST)(predicate, mem(b), register(args[0]), d)
 	}
 	if t.Wide && vec.Less <= op && op <= vec.Exceeds {
 		compare(opmasks[dr])
@@ -573,8 +582,7 @@ func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, co
 	}
 	d := t.v(dr)
 	binary := func(a, b vec.Operand, plain, broadcast func(...operand.Op)) {
-		second := mem(b)
-		t.form(second, plain, broadcast)(second, register(a), d)
+		t.form(b, plain, broadcast)(mem(b), register(a), d)
 	}
 	ordered := func(plain, broadcast func(...operand.Op)) { binary(args[0], args[1], plain, broadcast) }
 	// What is in memory goes second where the order doesn't matter.
@@ -659,8 +667,8 @@ func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, co
 		}
 	case vec.Select:
 		if t.Wide {
-			b := mem(args[1])
-			t.form(b, t.VBLENDMPS, t.VBLENDMPS_BCST)(b, register(args[2]), opmasks[args[0].Reg], d)
+			b := args[1]
+			t.form(b, t.VBLENDMPS, t.VBLENDMPS_BCST)(mem(b), register(args[2]), opmasks[args[0].Reg], d)
 		} else {
 			t.VBLENDVPS(t.v(args[0].Reg), mem(args[1]), register(args[2]), d)
 		}
@@ -668,7 +676,7 @@ func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, co
 		a := register(args[0])
 		exponent := mem(args[1])
 		if t.Wide {
-			t.form(exponent, t.VPTESTMD, t.VPTESTMD_BCST)(exponent, a, reg.K7)
+			t.form(args[1], t.VPTESTMD, t.VPTESTMD_BCST)(exponent, a, reg.K7)
 			t.VMOVAPS_Z(a, reg.K7, d)
 			return
 		}
@@ -687,7 +695,7 @@ func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, co
 		sign := mem(args[2])
 		if t.Wide {
 			t.set(dr, args[0])
-			t.form(sign, t.VPTERNLOGD, t.VPTERNLOGD_BCST)(operand.U8(orOfAnd), sign, t.v(args[1].Reg), d)
+			t.form(args[2], t.VPTERNLOGD, t.VPTERNLOGD_BCST)(operand.U8(orOfAnd), sign, t.v(args[1].Reg), d)
 		} else {
 			y := t.v(tmp())
 			t.VANDPS(sign, t.v(args[1].Reg), y)
@@ -758,8 +766,7 @@ func (t *Target) fma(op vec.Op, dr vec.Reg, args []vec.Operand,
 	}
 	d := t.v(dr)
 	emit := func(f forms, last, middle vec.Operand) {
-		source := mem(last)
-		t.form(source, f.plain, f.broadcast)(source, register(middle), d)
+		t.form(last, f.plain, f.broadcast)(mem(last), register(middle), d)
 	}
 	is := func(o vec.Operand) bool { return o.InReg() && o.Reg == dr }
 	a, b, c := args[0], args[1], args[2]
