@@ -43,13 +43,14 @@ type tiling struct {
 	packs      bool   // there are routines that pack A tile by tile, and B on the way
 	leftRows   int    // of a packed block of A, which stays in the second cache
 	leftPanels int    // of B, that are too few to pack A for; half as many if it lies by columns
+	leftStride int    // of A's rows from which on packing it pays: nearer ones take few pages
 	narrow     int    // columns of C up to which its transpose is computed
 	dots       Level  // whose routines multiply a single row by rows of B, or Generic for none
 	combines   bool   // there is a routine that adds up multiples of rows of B
 }
 
 var tilings = [...]tiling{
-	AVX512: {lanes: 16, rows: 14, tall: 14, laneRows: 8, wide: [2]int{16, 8}, block: 8, aheadLines: 2, halfRows: 28, leftRows: 256, leftPanels: 2, narrow: 16, dots: AVX2},
+	AVX512: {lanes: 16, rows: 14, tall: 14, laneRows: 8, wide: [2]int{16, 8}, block: 8, aheadLines: 2, halfRows: 28, leftRows: 256, leftPanels: 2, leftStride: 1024, narrow: 16, dots: AVX2},
 	AVX2: {lanes: 8, rows: 6, tall: 12, laneRows: 6, evenRows: true, onceRows: 4, wide: [2]int{8, 4}, block: 8, aheadLines: 1, halfRows: 1 << 30, // on ports that multiply-adds leave free
 		packs: true, leftRows: 192, leftPanels: 16, narrow: 12, dots: AVX2, combines: true},
 	// A panel has 8 columns: by llvm-mca's models to pack an element of A takes as long as
@@ -396,7 +397,7 @@ func (p *product) blocked() {
 				i := tiles * block / blocks * p.t.rows
 				rows := min(tiles*(block+1)/blocks*p.t.rows, p.m) - i
 				a := p.aBlock(i, k)
-				if packedA != nil && p.n > few {
+				if packedA != nil && p.n > few && a.stride >= p.t.leftStride {
 					a = p.packA(packedA, a, rows, kb)
 				}
 				for q := 0; q < cols; q += width {
