@@ -5,7 +5,7 @@ const blockK = 256
 
 // Gemm selects the form of a matrix product. The zero value is C = A*B. A product of one
 // row or one column is a matrix-vector product. It is fast if the columns are contiguous,
-// and on ARM and with AVX-512 an m x k matrix times a column takes Scratch for that.
+// and on ARM an m x k matrix times a column takes Scratch for that.
 type Gemm struct {
 	TransA     bool      // use A^T
 	TransB     bool      // use B^T

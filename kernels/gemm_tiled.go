@@ -47,13 +47,15 @@ type tiling struct {
 	leftRows   int    // of a packed block of A, which stays in the second cache
 	leftPanels int    // of B, that are too few to pack A for; half as many if it lies by columns
 	narrow     int    // columns of C up to which its transpose is computed
-	oneRow     bool   // there are routines for products of a single row
+	dots       Level  // whose routines multiply a single row by rows of B, or Generic for none
+	combines   bool   // there is a routine that adds up multiples of rows of B
 }
 
 var tilings = [...]tiling{
-	AVX512: {lanes: 16, rows: 14, tall: 14, laneRows: 8, wide: [2]int{16, 8}, block: 8, aheadLines: 2, halfRows: 28, packsLeft: true, leftRows: 256, leftPanels: 2, narrow: 16},
+	AVX512: {lanes: 16, rows: 14, tall: 14, laneRows: 8, wide: [2]int{16, 8}, block: 8, aheadLines: 2, halfRows: 28,
+		packsLeft: true, leftRows: 256, leftPanels: 2, narrow: 16, dots: AVX2},
 	AVX2: {lanes: 8, rows: 6, tall: 12, laneRows: 6, evenRows: true, onceRows: 4, wide: [2]int{8, 4}, block: 8, aheadLines: 1, halfRows: 1 << 30, // on ports that multiply-adds leave free
-		packsLeft: true, packs: true, leftRows: 192, leftPanels: 16, narrow: 12, oneRow: true},
+		packsLeft: true, packs: true, leftRows: 192, leftPanels: 16, narrow: 12, dots: AVX2, combines: true},
 	// A panel has 8 columns: by llvm-mca's models to pack an element of A takes as long as
 	// three of them, and to convert a panel of float16 as long as one to three tiles do.
 	NEON: {lanes: 4, rows: 8, tall: 8, laneRows: 8, wide: [2]int{8, 8}, block: 4, aheadLines: 2, halfRows: 16, leftRows: 256, leftPanels: 6, narrow: 4},
@@ -118,7 +120,7 @@ func multiply(c, a, b *Matrix, m, n, k int, alpha float32, g *Gemm) {
 	p.m, p.n, p.k = m, n, k
 	p.alpha, p.g = alpha, g
 	switch {
-	case m == 1 && t.oneRow && g.TransB && (!g.TransA || a.Stride == 1) && n >= dotGroup:
+	case m == 1 && t.dots != Generic && g.TransB && (!g.TransA || a.Stride == 1) && n >= dotGroup:
 		p.dots()
 	case g.Bias == nil && len(g.Scratch) >= gemmScratch && p.swapPays():
 		p.swapped()
@@ -133,7 +135,7 @@ func multiply(c, a, b *Matrix, m, n, k int, alpha float32, g *Gemm) {
 // op(A)^T, whose lanes are outputs. It reports whether it did.
 func (g *Gemm) columnAsRow(t *tiling, c, a, b *Matrix, m, k int, alpha float32) bool {
 	contiguous := c.Stride == 1 && (g.TransB || b.Stride == 1)
-	possible := g.TransA || t.oneRow && m >= dotGroup || len(g.Scratch) >= gemmScratch
+	possible := g.TransA || t.dots != Generic && m >= dotGroup || len(g.Scratch) >= gemmScratch
 	if m == 1 || !contiguous || !possible || g.Bias != nil {
 		return false
 	}
@@ -568,7 +570,7 @@ const (
 func (p *product) combined() (cols int) {
 	sums, once := p.g.Scratch, p.k <= blockK && !p.g.Accumulate
 	switch {
-	case p.m > 1, !p.t.oneRow, p.g.TransA && p.a.Stride > 1:
+	case p.m > 1, !p.t.combines, p.g.TransA && p.a.Stride > 1:
 		return 0
 	case p.n < minCombineCols, p.k*p.n <= smallB, !once && len(sums) < p.n:
 		return 0
@@ -659,7 +661,7 @@ func (p *product) dotRows(c, a []float32, j, groups, blocks int) {
 		if k > 0 || p.g.Accumulate {
 			add = 1
 		}
-		dots(p.level, groups, blocks, &c[0], &a[k], &p.b.Data[j*p.b.Stride+k], 4*p.b.Stride, kb, len(c)/(groups*dotGroup), add, fetch)
+		dots(p.t.dots, groups, blocks, &c[0], &a[k], &p.b.Data[j*p.b.Stride+k], 4*p.b.Stride, kb, len(c)/(groups*dotGroup), add, fetch)
 		k += blocks * kb
 	}
 }
