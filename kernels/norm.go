@@ -80,9 +80,12 @@ func largerBits(x, y float32) float32 {
 	return math.Float32frombits(max(math.Float32bits(x), math.Float32bits(y)))
 }
 
-// The maximum is found in blocks; where it lies, in the first block that has it. Shorter
-// blocks take longer for long vectors, longer ones for short vectors.
-const argMaxBlock = 1 << 9
+// The maximum is found in blocks, and where it lies in shorter ones, from the first block
+// that has it on.
+const (
+	argMaxBlock    = 1 << 9
+	argMaxSearched = 1 << 8
+)
 
 // ArgMax returns the first index of the largest element of x, or -1 if x holds
 // no number. A NaN is ignored, as in [MinMax]; zeros of both signs are equal.
@@ -93,8 +96,8 @@ func ArgMax(x []float32) int {
 			best, from = hi, lo
 		}
 	}
-	for lo := from; lo < len(x); lo += argMaxBlock { // on, if there is none above -Inf
-		if i := firstEqual(x[lo:min(lo+argMaxBlock, len(x))], best); i < argMaxBlock {
+	for lo := from; lo < len(x); lo += argMaxSearched {
+		if i := firstEqual(x[lo:min(lo+argMaxSearched, len(x))], best); i < argMaxSearched {
 			return lo + int(i)
 		}
 	}
@@ -112,7 +115,7 @@ func maximumRef(x []float32) float32 {
 }
 
 // firstEqualRef returns the first i with x[i] == value, +Inf without one. The
-// index is exact in a float32: x has at most argMaxBlock elements.
+// index is exact in a float32: x has at most argMaxSearched elements.
 func firstEqualRef(x []float32, value float32) float32 {
 	for i, v := range x {
 		if v == value {
