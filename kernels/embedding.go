@@ -62,29 +62,27 @@ func GatherRows(dst, table Matrix, indices []float32) {
 	if InvalidIndex(indices, table.Rows) >= 0 {
 		panic("kernels: GatherRows: index out of range, or not whole")
 	}
-	eachLookup(len(indices), dst.Cols, func(i, end int) {
-		if n := dst.Cols; n > chunkLen {
+	n := dst.Cols
+	if n == 0 {
+		return
+	}
+	for i, step := 0, lookupRows(&dst); i < dst.Rows; i += step {
+		if n > chunkLen {
 			Copy(dst.Row(i), table.Row(int(indices[i])))
-		} else {
-			gatherRows(dst.span(i, end), table.Data, indices[i:end], n, dst.Stride, table.Stride)
+			continue
 		}
-	})
+		end := min(i+step, dst.Rows)
+		gatherRows(dst.span(i, end), table.Data, indices[i:end], n, dst.Stride, table.Stride)
+	}
 }
 
-// eachLookup calls f with the half-open ranges of rows that one call takes: a single
-// one if that is longer than a chunk.
-func eachLookup(rows, cols int, f func(i, end int)) {
-	if cols == 0 {
-		return
+// lookupRows returns the number of rows of m that one call takes: a single one if that
+// is longer than a chunk.
+func lookupRows(m *Matrix) int {
+	if m.Rows <= rowChunk && m.Rows*m.Cols <= chunkLen { // before a division
+		return m.Rows
 	}
-	if 0 < rows && rows <= rowChunk && rows*cols <= chunkLen { // before a division
-		f(0, rows)
-		return
-	}
-	step := max(1, min(rowChunk, chunkLen/cols))
-	for i := 0; i < rows; i += step {
-		f(i, min(i+step, rows))
-	}
+	return max(1, min(rowChunk, chunkLen/m.Cols))
 }
 
 func gatherRowsRef(dst, table, indices []float32, cols, dstStride, tableStride int) {
@@ -109,14 +107,19 @@ func ScatterAddRows(table, src Matrix, indices []float32) {
 	if InvalidIndex(indices, table.Rows) >= 0 {
 		panic("kernels: ScatterAddRows: index out of range, or not whole")
 	}
-	eachLookup(len(indices), src.Cols, func(i, end int) {
-		if n := src.Cols; n > chunkLen {
+	n := src.Cols
+	if n == 0 {
+		return
+	}
+	for i, step := 0, lookupRows(&src); i < src.Rows; i += step {
+		if n > chunkLen {
 			row := table.Row(int(indices[i]))
 			add(row, row, src.Row(i))
-		} else {
-			scatterAddRows(table.Data, src.span(i, end), indices[i:end], n, src.Stride, table.Stride)
+			continue
 		}
-	})
+		end := min(i+step, src.Rows)
+		scatterAddRows(table.Data, src.span(i, end), indices[i:end], n, src.Stride, table.Stride)
+	}
 }
 
 func scatterAddRowsRef(table, src, indices []float32, cols, srcStride, tableStride int) {

@@ -75,3 +75,12 @@ func TestEmbedding(t *testing.T) {
 		require.Equal(t, before, table.Data)
 	})
 }
+
+func TestLookupOfEmptyRows(t *testing.T) {
+	for _, rows := range []int{0, 1, rowChunk + 1} {
+		indices, empty := make([]float32, rows), Matrix{Rows: rows, Stride: 4}
+		require.NotPanics(t, func() { GatherRows(empty, Matrix{Rows: 1, Stride: 4}, indices) })
+		require.NotPanics(t, func() { ScatterAddRows(Matrix{Rows: 1, Stride: 4}, empty, indices) })
+		require.NotPanics(t, func() { SoftmaxRowsBackward(empty, empty, empty, 1) })
+	}
+}

@@ -93,19 +93,24 @@ func stepOf(rows, cols int) int {
 }
 
 // eachStep calls f with the half-open ranges of rows of a step, and the number of
-// elements after those of the first one: 0 unless each row of a square block has
-// one more than the one before, with grow 1.
+// elements after those of the first one.
 func (m *Matrix) eachStep(grow int, f func(r0, r1, after int)) {
 	if m.Rows == 0 || m.Cols == 0 {
 		return
 	}
-	step, after := stepOf(m.Rows, m.Cols), 0
+	step := stepOf(m.Rows, m.Cols)
 	for r := 0; r < m.Rows; r += step {
-		if grow > 0 {
-			after = m.Cols - 1 - r%m.Cols
-		}
-		f(r, min(r+step, m.Rows), after)
+		f(r, min(r+step, m.Rows), m.after(r, grow))
 	}
+}
+
+// after returns the number of elements after those of row r: 0 unless each row of a
+// square block has one more than the one before, with grow 1.
+func (m *Matrix) after(r, grow int) int {
+	if grow == 0 {
+		return 0
+	}
+	return m.Cols - 1 - r%m.Cols
 }
 
 // span returns the data of some rows.
@@ -211,12 +216,17 @@ func CausalSoftmaxRowsBackward(dx, dy, y Matrix, alpha float32) {
 }
 
 func softmaxMatrixBackward(dx, dy, y *Matrix, alpha float32, grow int) {
+	if y.Cols == 0 {
+		return
+	}
 	var dots [stepRows]float32
-	y.eachStep(grow, func(r0, r1, after int) {
+	// A small matrix takes a tenth longer by a closure of eachStep.
+	for r0, step := 0, stepOf(y.Rows, y.Cols); r0 < y.Rows; r0 += step {
+		r1, after := min(r0+step, y.Rows), y.after(r0, grow)
 		d, s := dy.span(r0, r1), dots[:r1-r0]
 		rowDots(s, d, y.span(r0, r1), y.Cols, dy.Stride, y.Stride, after, grow)
 		softmaxBackward(dx.span(r0, r1), d, y.span(r0, r1), s, y.Cols, dx.Stride, dy.Stride, y.Stride, after, grow, alpha)
-	})
+	}
 }
 
 func rowDotsRef(dst, x, y []float32, cols, xStride, yStride, after, grow int) {
