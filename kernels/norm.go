@@ -83,7 +83,7 @@ func largerBits(x, y float32) float32 {
 // The maximum is found in blocks, and where it lies in shorter ones, from the first block
 // that has it on.
 const (
-	argMaxBlock    = 1 << 9
+	argMaxBlock    = 1 << 10
 	argMaxSearched = 1 << 8
 )
 
