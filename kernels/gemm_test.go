@@ -43,6 +43,8 @@ func TestLargeProducts(t *testing.T) {
 		{1, 83, 1300, 748},    // with four, and what remains
 		{1, 100, 300, 212},    // with too few for that
 		{1, 16500, 256, 0},    // with a B that is far away
+		{29, 200, 260, 0},     // the fewest rows that AVX-512 packs: tiles of 9 and of 10
+		{33, 200, 260, 0},     // of 11
 	} {
 		for mode := range 8 {
 			if testing.Short() && (mode%4 != turn%4 || s.n*s.k > 1<<22) { // each mode with a shape or two
