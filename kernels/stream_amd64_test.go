@@ -3,12 +3,14 @@
 package kernels
 
 import (
+	"encoding/binary"
 	"math/rand/v2"
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/adafisher-go/adafisher/asm"
 )
 
 // lower makes vectors large that are not, until the end of the test.
@@ -117,13 +119,15 @@ func TestDividersAgree(t *testing.T) {
 	}
 }
 
-// TestVendor: the processor's maker, as the system knows it.
+// TestVendor: twelve letters, and whether they are AMD's.
 func TestVendor(t *testing.T) {
-	text, err := os.ReadFile("/proc/cpuinfo")
-	if err != nil {
-		t.Skip(err)
+	b, d, c := asm.Vendor()
+	var name []byte
+	for _, letters := range []uint32{b, d, c} {
+		name = binary.LittleEndian.AppendUint32(name, letters)
 	}
-	require.Equal(t, strings.Contains(string(text), "AuthenticAMD"), amd())
+	require.Regexp(t, `^[ -~]{12}$`, string(name))
+	require.Equal(t, string(name) == "AuthenticAMD", amd())
 }
 
 func TestUntilLine(t *testing.T) {
