@@ -254,6 +254,7 @@ func (s *soak) living(ctx context.Context, deadline time.Time) error {
 	if err != nil {
 		return err
 	}
+	lived := time.Until(deadline)
 	for _, r := range []*reading{&s.before, &s.after} {
 		until := deadline
 		if r == &s.before {
@@ -269,7 +270,9 @@ func (s *soak) living(ctx context.Context, deadline time.Time) error {
 			return errors.Join(ctx.Err(), l.process.Kill())
 		}
 	}
-	s.checkMemory(s.before, s.after)
+	if lived >= settled {
+		s.checkMemory(s.before, s.after)
+	}
 	l.mu.Lock()
 	l.finished = true
 	l.mu.Unlock()

@@ -8,7 +8,8 @@
 // random moments and started again. Each time its checkpoint must hold, bit for
 // bit, what the service last said was on the disk, or something newer; no
 // temporary files may remain, and it must answer again soon, from that very
-// checkpoint. In the last third it lives, and its memory must stay as it is.
+// checkpoint. In the last third it lives, and its memory must stay as it is, if that
+// lasts 20 seconds.
 //
 // All the time, each prediction is compared with the one that the weights of its
 // version give, bit for bit. The program ends with the counts, and fails if

@@ -72,6 +72,10 @@ func metric(body []byte, name string) (float64, error) {
 	return strconv.ParseFloat(value, 64)
 }
 
+// settled is the length of a life, from about which on the most requests that will ever be
+// at work have been so early in it: of a shorter one, memory is only reported.
+const settled = 20 * time.Second
+
 // Limits of what the service may have more at the end than early in its life.
 const (
 	// A moment at which more requests than ever are at work leaves what they needed to the
