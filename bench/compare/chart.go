@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"image/color"
 	"math"
 	"os"
@@ -31,8 +32,8 @@ func isC(name string) bool {
 	return slices.ContainsFunc([]string{"gcc ", "C ", "OpenBLAS", "PyTorch ", "ONNX Runtime "}, func(c string) bool { return strings.HasPrefix(name, c) })
 }
 
-// chart writes bars of the ratio to the roof: a panel for each size of vectors,
-// one of matrix products and one of convolutions.
+// chart writes bars of the ratio to the roof: panels for each size of vectors,
+// of matrix products and of convolutions.
 func (run report) chart(path string) error {
 	var panels []*plot.Plot
 	add := func(title string, label func(x result) string, has func(x result) bool) error {
@@ -42,15 +43,11 @@ func (run report) chart(path string) error {
 				rows = append(rows, x)
 			}
 		}
-		if len(rows) == 0 {
-			return nil
-		}
-		p, err := panel(title, rows, label)
-		if err != nil {
+		return split(rows, label, func(part string, rows []result) error {
+			p, err := panel(title+part, rows, label)
+			panels = append(panels, p)
 			return err
-		}
-		panels = append(panels, p)
-		return nil
+		})
 	}
 	for _, size := range vectorSizes {
 		err := add("streaming kernels, "+size.name, func(x result) string { return x.Kernel },
@@ -90,6 +87,33 @@ func (run report) chart(path string) error {
 		return err
 	}
 	return file.Close()
+}
+
+// mostLabels is how many bars, or groups of them, have readable labels in a panel.
+const mostLabels = 36
+
+// split calls f with results of about as many labels each, as few times as possible, and with
+// what tells the parts from each other.
+func split(results []result, label func(x result) string, f func(part string, results []result) error) error {
+	var labels []string
+	for _, x := range results {
+		if !slices.Contains(labels, label(x)) {
+			labels = append(labels, label(x))
+		}
+	}
+	parts := (len(labels) + mostLabels - 1) / mostLabels
+	for i := range parts {
+		part := ""
+		if parts > 1 {
+			part = fmt.Sprintf(" (%d of %d)", i+1, parts)
+		}
+		of := labels[i*len(labels)/parts : (i+1)*len(labels)/parts]
+		rows := slices.DeleteFunc(slices.Clone(results), func(x result) bool { return !slices.Contains(of, label(x)) })
+		if err := f(part, rows); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func panel(title string, results []result, label func(x result) string) (*plot.Plot, error) {

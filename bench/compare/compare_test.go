@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -451,4 +452,28 @@ func TestBadFlags(t *testing.T) {
 	}
 	err := compare(io.Discard, smallRaces(), options{rounds: 1, sample: time.Millisecond, match: regexp.MustCompile("nothing"), json: true}, machine{})
 	require.EqualError(t, err, `-match "nothing" matches no race`)
+}
+
+// TestSplit: each label is in one part, with all its results, and parts are about alike.
+func TestSplit(t *testing.T) {
+	for _, n := range []int{0, 1, mostLabels, mostLabels + 1, 100} {
+		var all, got []result
+		for i := range 2 * n {
+			all = append(all, result{Kernel: strconv.Itoa(i / 2), Contender: strconv.Itoa(i)})
+		}
+		parts := 0
+		err := split(all, func(x result) string { return x.Kernel }, func(part string, rows []result) error {
+			parts++
+			require.Equal(t, n > mostLabels, part != "")
+			require.LessOrEqual(t, len(rows), 2*mostLabels)
+			require.GreaterOrEqual(t, len(rows), min(len(all), mostLabels))
+			got = append(got, rows...)
+			return nil
+		})
+		require.NoError(t, err)
+		require.Equal(t, all, got)
+		require.Equal(t, (n+mostLabels-1)/mostLabels, parts)
+	}
+	boom := errors.New("boom")
+	require.ErrorIs(t, split([]result{{}}, func(result) string { return "" }, func(string, []result) error { return boom }), boom)
 }
