@@ -93,7 +93,8 @@ func TestContendersAgree(t *testing.T) {
 }
 
 // TestRacesAreNamed: no two contenders of a race have one name, and each streaming
-// kernel is raced at every size, at the largest where it is meant to be.
+// kernel is raced at every size, at the largest where it is meant to be, and in the race
+// that it joins.
 func TestRacesAreNamed(t *testing.T) {
 	p := libraries(t)
 	all, err := races(p)
@@ -109,8 +110,21 @@ func TestRacesAreNamed(t *testing.T) {
 			seen[name] = true
 		}
 	}
+	together := func(r race, kernels ...string) bool {
+		for _, kernel := range kernels {
+			if !slices.ContainsFunc(r.contenders, func(c contender) bool { return c.kernel == kernel }) {
+				return false
+			}
+		}
+		return true
+	}
 	for _, k := range streaming {
 		for _, size := range vectorSizes {
+			if k.along != "" && (k.large || size.name != largest) {
+				require.True(t, slices.ContainsFunc(all, func(r race) bool {
+					return r.size == size.name && together(r, k.name, k.along)
+				}), "%s %s isn't timed along %s", k.name, size.name, k.along)
+			}
 			require.Equal(t, k.large || size.name != largest, seen[k.name+"|"+size.name+"|"+ourName(best())], "%s %s", k.name, size.name)
 		}
 	}
