@@ -3,8 +3,6 @@
 package kernels
 
 import (
-	"unsafe"
-
 	"github.com/adafisher-go/adafisher/asm"
 )
 
@@ -412,9 +410,7 @@ func (p *product) blocked() {
 					switch {
 					case block > 0 && w == width:
 						b := rightBlock{data: &panel[0], stride: 4 * width}
-						if q+width < cols {
-							b.ahead, b.lines = uintptr(unsafe.Pointer(&panel[width*kb])), width*kb/16
-						}
+						b.ahead, b.lines = ahead(panel[:(cols-q)*kb], kb, kb, kb, width)
 						p.tiles(i, j+q, k, rows, kb, a, shapeTwo, p.t.lanes, b)
 					case block > 0:
 						p.panel(i, j+q, k, rows, w, kb, a, panel, width)

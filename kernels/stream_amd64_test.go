@@ -83,6 +83,11 @@ func TestStreams(t *testing.T) {
 func TestAheadAgrees(t *testing.T) {
 	keepLevel(t)
 	lower(t, &aheadLen, 1)
+	stepsAgree(t)
+}
+
+// stepsAgree runs the steps of optimizers.
+func stepsAgree(t *testing.T) {
 	var w workspace
 	steps := 0
 	for i := range table {
@@ -109,18 +114,7 @@ func TestDividersAgree(t *testing.T) {
 	keepLevel(t)
 	fastDivider = !fastDivider
 	defer func() { fastDivider = !fastDivider }()
-	var w workspace
-	for i := range table {
-		k := &table[i]
-		if !strings.Contains(k.name, "Step") {
-			continue
-		}
-		t.Run(k.name, func(t *testing.T) {
-			for round := range 4 {
-				agree(t, k, round, &w)
-			}
-		})
-	}
+	stepsAgree(t)
 }
 
 // TestVendor: twelve letters, and whether they are AMD's.
